@@ -1,0 +1,1 @@
+"""What actions do: files, models, wheels, Debian packages, images."""

@@ -1,0 +1,1 @@
+"""The engine: keys, scheduling, events. Knows no terminal."""

@@ -1,0 +1,118 @@
+"""Actions: one hashed step each. Plain data, so that a plan can be kept between runs.
+
+An action names its inputs; what it does is decided by its `kind`, a class registered in
+`actions.registry`. The engine computes keys, looks records up and calls `Kind.run`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from buildrules.oci.descriptor import Layer
+from buildrules.store.blobs import Blobs
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSet:
+    """Files of the workspace an action reads, as globs that are expanded anew at every build.
+
+    `directory` is workspace-relative ("" is the root); `include` and `exclude` are globs below it.
+    With `layer_prefix` set, a file of `oci.recipe.LARGE_FILE` bytes or more is identified by the
+    digest of the layer it makes at `<layer_prefix>/<path below directory>`: one pass over a large model
+    gives its key and its layer at once.
+    """
+
+    directory: str
+    include: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+    layer_prefix: str | None = None
+    allow_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One expanded file. `path` is workspace-relative, `name` is relative to the set's directory.
+
+    `digest` is `sha256:<hex>` of the content, or of the uncompressed one-file layer where `as_layer`.
+    """
+
+    path: str
+    name: str
+    size: int
+    mode: int  # 0o644 or 0o755
+    digest: str
+    as_layer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One step. Every field but `id`, `target`, `title` and `weight` enters the key."""
+
+    id: str  # unique in a plan
+    target: str  # label of the target that asked for it
+    kind: str  # name in actions.registry
+    title: str  # what a person reads: "wheel layer numpy 2.3.1"
+    params: dict[str, Any] = field(default_factory=dict)  # plain JSON types
+    sources: tuple[SourceSet, ...] = ()
+    deps: tuple[str, ...] = ()  # ids of actions whose outputs are read, in order
+    weight: float = 1.0  # rough seconds, for the critical path
+
+
+@dataclass(slots=True)
+class Outputs:
+    """What an action made. `values` are plain JSON types; `blobs` are digests in the store."""
+
+    layers: list[Layer] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+    blobs: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, for a record."""
+        return {"layers": [layer.to_dict() for layer in self.layers], "values": self.values, "blobs": self.blobs}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Outputs":
+        """Read what `to_dict` wrote. Raises KeyError or TypeError on anything else."""
+        layers = [Layer.from_dict(item) for item in data["layers"]]
+        return cls(layers=layers, values=data["values"], blobs=data["blobs"])
+
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with (what, bytes done so far, bytes in all or None). Cheap; may be called often, from any thread."""
+
+
+class Context(Protocol):
+    """What an action may use besides its inputs."""
+
+    workspace: str  # absolute path of the workspace root
+    blobs: Blobs
+    jobs: int
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Report progress of long work."""
+
+    def count(self, *, read: int = 0, fetched: int = 0) -> None:
+        """Add to the bytes read from the workspace and fetched from elsewhere."""
+
+    def warn(self, message: str) -> None:
+        """Tell the user something that is not an error."""
+
+    @property
+    def cancelled(self) -> bool:
+        """True after Ctrl-C; long loops look at it now and then."""
+
+
+class Kind(Protocol):
+    """What a kind of action does. Stateless. `version` enters the key: raise it when outputs change."""
+
+    name: str
+    version: int
+
+    def run(
+        self,
+        params: Mapping[str, Any],
+        sources: list[list[SourceFile]],
+        deps: list[Outputs],
+        context: Context,
+    ) -> Outputs:
+        """Do the step: `sources` and `deps` are in the action's order. Raises BuildrulesError."""

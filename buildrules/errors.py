@@ -1,0 +1,116 @@
+"""The whole exception hierarchy. A message is lower case, quotes the culprit and says what to do.
+
+This module is imported on every path, so it imports nothing itself.
+"""
+
+
+class Position:
+    """A place in a file a user wrote: workspace-relative path, line and column counted from 1."""
+
+    __slots__ = ("column", "excerpt", "line", "path")
+
+    def __init__(self, path: str, line: int, column: int = 1, excerpt: str = "") -> None:
+        self.path = path
+        self.line = line
+        self.column = column
+        self.excerpt = excerpt
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+    def __repr__(self) -> str:
+        return f"Position({str(self)!r})"
+
+
+class BuildrulesError(Exception):
+    """Base of every error shown to a user without a traceback.
+
+    `hint` is the way out, `position` the place in the user's file, `log` the last lines of a
+    subprocess where there was one. None of them may hold a credential.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        position: Position | None = None,
+        log: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.position = position
+        self.log = log
+
+
+class UsageError(BuildrulesError):
+    """The command line asks for something that does not exist or does not go together."""
+
+    exit_code = 2
+
+
+class LoadError(BuildrulesError):
+    """A BUILD.yaml, rule file or settings value is wrong. `errors` holds all of them at once."""
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        position: Position | None = None,
+        log: str | None = None,
+        errors: "list[LoadError] | None" = None,
+    ) -> None:
+        super().__init__(message, hint=hint, position=position, log=log)
+        self.errors: list[LoadError] = errors or [self]
+
+
+class ResolutionError(BuildrulesError):
+    """Requirements or Debian packages cannot be satisfied; `log` holds the resolver's reason."""
+
+
+class LockError(BuildrulesError):
+    """A lock is missing, stale or unreadable, and may not be written now."""
+
+
+class FetchError(BuildrulesError):
+    """Content could not be downloaded, after the retries."""
+
+
+class GoneError(FetchError):
+    """The server answers, and says that the locked file no longer exists."""
+
+
+class IntegrityError(BuildrulesError):
+    """Content does not have the digest, size or signature it must have."""
+
+
+class StoreError(BuildrulesError):
+    """The local store cannot be used: newer version, no space, no permission."""
+
+
+class ActionError(BuildrulesError):
+    """An action failed on its inputs."""
+
+
+class RegistryError(BuildrulesError):
+    """A registry refused a request or answered nonsense."""
+
+
+class DockerError(BuildrulesError):
+    """The Docker Engine cannot be reached or refused a request."""
+
+
+class ServingError(BuildrulesError):
+    """A started package did not get ready, died, or could not be stopped."""
+
+
+class Interrupted(BuildrulesError):
+    """Ctrl-C. Everything finished so far is kept."""
+
+    exit_code = 130

@@ -1,0 +1,1 @@
+"""The target graph: dependencies, cycles, visibility, queries. Never touches the disk."""

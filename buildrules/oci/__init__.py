@@ -1,0 +1,1 @@
+"""OCI: layer recipes, tar, gzip, manifests, layouts, archives, registries, the Docker Engine."""

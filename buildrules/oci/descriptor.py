@@ -1,0 +1,63 @@
+"""Descriptors, as in the OCI image specification 1.1, descriptor.md, and the media types used here."""
+
+from typing import Any
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+LAYER_TAR = "application/vnd.oci.image.layer.v1.tar"
+LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
+
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+
+class Layer:
+    """One layer of an image: a descriptor, its diff_id, and the recipe its bytes can be made from.
+
+    `digest` and `diff_id` are `sha256:<64 hex>`, `size` is the blob's size in bytes, `recipe` is
+    the dict documented in `oci.recipe`, `origin` says in a few words what the layer holds.
+    """
+
+    __slots__ = ("diff_id", "digest", "media_type", "origin", "recipe", "size")
+
+    def __init__(
+        self,
+        *,
+        digest: str,
+        size: int,
+        diff_id: str,
+        media_type: str,
+        recipe: dict[str, Any],
+        origin: str = "",
+    ) -> None:
+        self.digest = digest
+        self.size = size
+        self.diff_id = diff_id
+        self.media_type = media_type
+        self.recipe = recipe
+        self.origin = origin
+
+    def descriptor(self) -> dict[str, Any]:
+        """The descriptor as it stands in a manifest: mediaType, digest, size."""
+        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain JSON types; the inverse of `from_dict`."""
+        return {name: getattr(self, name) for name in sorted(Layer.__slots__)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Layer":
+        """Read what `to_dict` wrote. Raises KeyError where a field is missing."""
+        return cls(**{name: data[name] for name in Layer.__slots__})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layer) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Layer({self.origin!r}, {self.digest[:19]}, {self.size} bytes)"

@@ -1,0 +1,1 @@
+"""The rule language: schema, attribute types, substitution, catalogue."""

@@ -1,0 +1,1 @@
+"""Running a package: start it, wait until it is ready, stop it."""

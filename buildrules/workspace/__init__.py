@@ -1,0 +1,1 @@
+"""The workspace: root, settings, BUILD.yaml loading with positions, labels, globs."""
