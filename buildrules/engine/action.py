@@ -4,7 +4,7 @@ An action names its inputs; what it does is decided by its `kind`, a class regis
 `actions.registry`. The engine computes keys, looks records up and calls `Kind.run`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -46,7 +46,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One step. Every field but `id`, `target`, `title` and `weight` enters the key."""
+    """One step. Every field enters the key but `id`, `target`, `title`, `weight` and `hints`."""
 
     id: str  # unique in a plan
     target: str  # label of the target that asked for it
@@ -56,6 +56,7 @@ class Action:
     sources: tuple[SourceSet, ...] = ()
     deps: tuple[str, ...] = ()  # ids of actions whose outputs are read, in order
     weight: float = 1.0  # rough seconds, for the critical path
+    hints: dict[str, Any] = field(default_factory=dict)  # where content may be fetched from: urls, mirrors; never hashed
 
 
 @dataclass(slots=True)
@@ -110,7 +111,7 @@ class Kind(Protocol):
 
     def run(
         self,
-        params: Mapping[str, Any],
+        action: Action,
         sources: list[list[SourceFile]],
         deps: list[Outputs],
         context: Context,

@@ -1,0 +1,1 @@
+"""Debian packages: mirrors, signatures, resolution, locks, root file systems."""

@@ -1,0 +1,1 @@
+"""Python environments: requirements, conda files, locks by uv, wheels."""

@@ -1,0 +1,1 @@
+"""What a recipe part expands to: one file per part kind."""
