@@ -1,0 +1,62 @@
+"""Action records: what an action made, by the action's key.
+
+A record is canonical JSON. It is trusted only by its key; what it names is checked to be there
+before it counts as a hit. Records too long for a row live in a blob that the row names.
+"""
+
+import json
+from typing import Any
+
+from buildrules.errors import IntegrityError
+from buildrules.store.blobs import Blobs
+from buildrules.store.table import Table
+
+_PREFIX = "r:"
+_BLOB = b"blob "
+
+
+def canonical(value: Any) -> bytes:
+    """Plain JSON types as bytes that depend on the value alone: sorted keys, no spaces, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+
+
+class Records:
+    """JSON objects by a text key, in a table, with an overflow into blobs."""
+
+    def __init__(self, table: Table, blobs: Blobs, prefix: str = _PREFIX) -> None:
+        self._table = table
+        self._blobs = blobs
+        self._prefix = prefix
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The record, or None where there is none or it cannot be read."""
+        row = self._table.get(self._prefix + key)
+        if row is None:
+            return None
+        try:
+            if row.startswith(_BLOB):
+                row = self._blobs.read(row[len(_BLOB) :].decode())
+            value = json.loads(row)
+        except (OSError, ValueError, IntegrityError):
+            return None
+        return value if isinstance(value, dict) else None
+
+    def put(self, key: str, record: dict[str, Any]) -> None:
+        """Keep a record. A failing table loses it, which costs time later and nothing else."""
+        row = canonical(record)
+        if len(row) > self._table.largest:
+            row = _BLOB + self._blobs.put(row).encode()
+        self._table.set(self._prefix + key, row)
+
+    def delete(self, key: str) -> None:
+        """Forget a record."""
+        self._table.delete(self._prefix + key)
+
+    def keys(self) -> list[str]:
+        """The keys of all records."""
+        return [key[len(self._prefix) :] for key in self._table.keys(self._prefix)]
+
+    def blob_of(self, key: str) -> str | None:
+        """The digest of the blob a long record lives in, None for a short one."""
+        row = self._table.get(self._prefix + key)
+        return row[len(_BLOB) :].decode() if row is not None and row.startswith(_BLOB) else None

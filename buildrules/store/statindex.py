@@ -1,0 +1,84 @@
+"""The stat index: which digest a file had when it had this stat.
+
+A row is (dev, ino, size, mtime_ns, ctime_ns) -> digest. ctime is in the row because a file moved
+over another keeps its mtime. A file modified less than two seconds before it was hashed could change
+again within the clock's resolution, so its row is not trusted (git calls such entries racy).
+"""
+
+import os
+import time
+from collections.abc import Callable
+
+from buildrules.store.table import Table
+
+Stat = tuple[int, int, int, int, int]
+RACY_NS = 2_000_000_000
+
+
+def stat_row(stat: os.stat_result) -> Stat:
+    """The part of a stat result that a change to the file cannot leave as it was."""
+    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+class StatIndex:
+    """Digests by absolute path and variant. Reads go to memory first, then to the table; writes wait for `flush`."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._known: dict[tuple[str, str], tuple[Stat, str]] = {}
+        self._unsaved: dict[tuple[str, str], tuple[Stat, str]] = {}
+        self.racy: set[str] = set()
+
+    def warm(self, rows: dict[tuple[str, str], tuple[Stat, str]]) -> None:
+        """Take rows of a snapshot, which were trusted when it was written."""
+        self._known.update(rows)
+
+    def known(self) -> dict[tuple[str, str], tuple[Stat, str]]:
+        """Every row in memory that is trusted: what a snapshot keeps."""
+        return {key: row for key, row in self._known.items() if key[0] not in self.racy}
+
+    def digest(self, path: str, stat: os.stat_result, compute: Callable[[], str], variant: str = "") -> str:
+        """The digest of the file at `path` with this stat; `compute` is called where no row is trusted.
+
+        `variant` tells digests of different kinds apart ("" is the plain sha256 of the content).
+        """
+        row = stat_row(stat)
+        key = (path, variant)
+        known = self._known.get(key) or self._load(key)
+        if known is not None and known[0] == row:
+            self._known[key] = known
+            return known[1]
+        began = time.time_ns()
+        digest = compute()
+        self._known[key] = (row, digest)
+        if began - max(row[3], row[4]) < RACY_NS:
+            self.racy.add(path)
+        else:
+            self.racy.discard(path)
+            self._unsaved[key] = (row, digest)
+        return digest
+
+    def _load(self, key: tuple[str, str]) -> tuple[Stat, str] | None:
+        value = self._table.get(_name(key))
+        if value is None:
+            return None
+        try:
+            *numbers, digest = value.decode().split(" ")
+            dev, ino, size, mtime, ctime = map(int, numbers)
+        except ValueError:
+            return None
+        return (dev, ino, size, mtime, ctime), digest
+
+    def flush(self) -> None:
+        """Write the new rows in one transaction."""
+        if self._unsaved:
+            rows = [
+                (_name(key), " ".join([*map(str, row), digest]).encode())
+                for key, (row, digest) in list(self._unsaved.items())
+            ]
+            self._table.set_many(rows)
+            self._unsaved.clear()
+
+
+def _name(key: tuple[str, str]) -> str:
+    return f"s:{key[0]}\0{key[1]}"

@@ -1,0 +1,99 @@
+"""The store: one directory that holds everything buildrules keeps between runs.
+
+    version         the layout's number, written once
+    lock            shared by builds, exclusive for garbage collection (flock)
+    blobs/sha256/   content by digest        tmp/    files being written
+    table/          records, stat index and explanations (diskcache)
+    workspaces/     snapshots of green builds
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+
+from buildrules.errors import StoreError
+from buildrules.store.blobs import Blobs
+from buildrules.store.location import store_root
+from buildrules.store.records import Records
+from buildrules.store.statindex import StatIndex
+from buildrules.store.table import Table
+
+LAYOUT = 1
+_WAY_OUT = "upgrade buildrules, or choose another store with BUILDRULES_CACHE_DIR"
+
+
+class Store:
+    """An opened store. Raises StoreError where it cannot be used."""
+
+    def __init__(self, root: str | None = None) -> None:
+        self.root = os.path.abspath(root or store_root())
+        self.blobs = Blobs(self.root)
+        self.table = Table(os.path.join(self.root, "table"))
+        self.records = Records(self.table, self.blobs)
+        self.explanations = Records(self.table, self.blobs, prefix="e:")
+        self.index = StatIndex(self.table)
+        self._lock: int | None = None
+        self._prepare()
+
+    def _prepare(self) -> None:
+        version = os.path.join(self.root, "version")
+        try:
+            with open(version, encoding="ascii") as file:
+                text = file.read().strip()
+        except FileNotFoundError:
+            text = ""
+        except OSError as error:
+            raise StoreError(f"cannot read the store {self.root}: {error.strerror}", hint=_WAY_OUT) from error
+        if not text:
+            self._create(version)
+        elif not text.isdigit() or int(text) > LAYOUT:
+            raise StoreError(
+                f"the store {self.root} was written by a newer buildrules (layout {text!r}, this one knows {LAYOUT})",
+                hint=_WAY_OUT,
+            )
+
+    def _create(self, version: str) -> None:
+        try:
+            os.makedirs(self.blobs.root, exist_ok=True)
+            os.makedirs(self.blobs.aside, exist_ok=True)
+            aside = self.blobs.aside_path()
+            with open(aside, "w", encoding="ascii") as file:
+                file.write(f"{LAYOUT}\n")
+            os.replace(aside, version)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreError(f"no space left for the store {self.root}", hint=_WAY_OUT) from error
+            raise StoreError(f"cannot create the store {self.root}: {error.strerror}", hint=_WAY_OUT) from error
+
+    def lock(self, *, exclusive: bool = False, wait: bool = True) -> bool:
+        """Hold the store's lock until `close`. False where `wait` is off and somebody else holds it."""
+        handle = os.open(os.path.join(self.root, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        flags = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+        try:
+            fcntl.flock(handle, flags | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(handle)
+            return False
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = handle
+        return True
+
+    @contextlib.contextmanager
+    def locked(self, *, exclusive: bool = False) -> Iterator[None]:
+        """Hold the lock for a block."""
+        self.lock(exclusive=exclusive)
+        try:
+            yield
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Save what is unsaved, close the table, give the lock back."""
+        self.index.flush()
+        self.table.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
