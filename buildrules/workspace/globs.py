@@ -1,0 +1,314 @@
+"""Globs of a BUILD.yaml, expanded in one pass over the directories they can reach.
+
+    *        any characters of one name            **     any number of directories, or every file below
+    ?        one character                         [a-c]  one of these characters, [!a] one that is not
+
+Names that start with a dot match like all others. Always left out: `BUILD.yaml`, `__pycache__`, `*.pyc`, `.git`,
+`.DS_Store` and `.ipynb_checkpoints`. Nested packages are not borders: a package names targets, it does not own files,
+so what lies in the directory is what a glob finds. An exclusion that matches a directory leaves out all of it.
+
+A link is read through (its name, its target's content) as long as the target stays inside the workspace.
+
+On the fast path: imports nothing but `os`, `re` and `stat`.
+"""
+
+import os
+import re
+import stat
+
+from buildrules.errors import ActionError, LoadError
+
+__all__ = ["check_pattern", "expand", "is_glob"]
+
+File = tuple[str, str, os.stat_result]
+"""(workspace-relative path, path relative to the glob's directory, stat of the file or of the link's target)."""
+
+_IGNORED = frozenset({"BUILD.yaml", "__pycache__", ".git", ".DS_Store", ".ipynb_checkpoints"})
+_MAGIC = re.compile(r"[*?\[]")
+
+# A segment is None for `**`, a str for a literal name, and a compiled expression otherwise.
+Segment = None | str | re.Pattern[str]
+State = tuple[tuple[Segment, ...], int]
+Trail = tuple[str, ...]  # targets of the links to directories that led here
+Visit = tuple[str, str, list[State], list[State], Trail]
+
+
+def is_glob(text: str) -> bool:
+    """Whether the text has a wildcard, so that it can match more than one path."""
+    return _MAGIC.search(text) is not None
+
+
+def check_pattern(pattern: str) -> None:
+    """Raise LoadError, without a position, if the pattern is not a glob below its directory."""
+    _compile(pattern)
+
+
+def expand(
+    root: str,
+    directory: str,
+    include: "list[str] | tuple[str, ...]",
+    exclude: "list[str] | tuple[str, ...]" = (),
+) -> tuple[list[File], list[str]]:
+    """All files below `root`/`directory` that an `include` matches and no `exclude` does, sorted by name.
+
+    `root` is absolute, `directory` workspace-relative ("" is the root). The second value holds the workspace-relative
+    directories whose listing decided the answer, sorted: if none of them and no file changed, neither would
+    the answer. A directory that does not exist is listed there as well and matches nothing.
+    Raises LoadError for a bad pattern; ActionError for a link that leaves the workspace, dangles or loops, a
+    special file, a name that is not UTF-8 and a directory that cannot be read.
+    """
+    if directory.startswith("/") or ".." in directory.split("/"):
+        raise LoadError(f"'{directory}' is not a directory inside the workspace")
+    wanted = _close([(_compile(pattern), 0) for pattern in include])
+    unwanted = _close([(_compile(pattern), 0) for pattern in exclude])
+    walk = _Walk(root)
+    start = os.path.join(root, directory) if directory else root
+    if directory and not walk.inside(os.path.realpath(start)):
+        raise ActionError(
+            f"'{directory}' is a link that leaves the workspace", hint="move what it points to into the workspace"
+        )
+    walk.stack.append((directory, "", wanted, unwanted, ()))
+    while walk.stack:
+        walk.visit(*walk.stack.pop())
+    walk.files.sort(key=lambda file: file[1])
+    return walk.files, sorted(walk.directories)
+
+
+class _Walk:
+    """State of one expansion. Patterns advance segment by segment as the walk goes down."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.real_root = ""  # resolved at first need
+        self.stack: list[Visit] = []
+        self.files: list[File] = []
+        self.directories: set[str] = set()
+
+    def inside(self, target: str) -> bool:
+        """Whether a path without links lies in the workspace."""
+        if not self.real_root:
+            self.real_root = os.path.realpath(self.root)
+        return target == self.real_root or target.startswith(self.real_root.rstrip("/") + "/")
+
+    def visit(self, directory: str, prefix: str, include: list[State], exclude: list[State], trail: Trail) -> None:
+        """Look into one directory. `prefix` is "" or ends with a slash."""
+        if not include:
+            return
+        base = f"{directory}/" if directory else ""
+        names = _literals(include)
+        if names is not None:
+            for name in sorted(names):
+                self._literal(name, directory, base, prefix, include, exclude, trail)
+            return
+        self.directories.add(directory)
+        below: list[tuple[str, list[State]]] = []
+        every = any(segments[at] is None and at == len(segments) - 1 for segments, at in include)
+        final = [segments[at] for segments, at in include if at == len(segments) - 1]
+        try:
+            with os.scandir(os.path.join(self.root, directory) if directory else self.root) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if name in _IGNORED or name.endswith(".pyc"):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        after = _descend(include, name)
+                        if after:
+                            below.append((name, after))
+                    elif entry.is_symlink():
+                        self._link(name, directory, base, prefix, include, exclude, trail)
+                    elif (every or _hits(final, name)) and not (exclude and _excluded(exclude, name)):
+                        self._add(base + name, prefix + name, entry.stat(follow_symlinks=False))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise ActionError(f"cannot list '{directory or '.'}': {error.strerror}") from error
+        for name, after in below:
+            if not (exclude and _excluded(exclude, name)):
+                self.stack.append((base + name, f"{prefix}{name}/", after, _descend(exclude, name), trail))
+
+    def _literal(
+        self,
+        name: str,
+        directory: str,
+        base: str,
+        prefix: str,
+        include: list[State],
+        exclude: list[State],
+        trail: Trail,
+    ) -> None:
+        """A name that is spelt out is looked up instead of searched for."""
+        if name in _IGNORED or name.endswith(".pyc") or (exclude and _excluded(exclude, name)):
+            return
+        try:
+            status = os.lstat(os.path.join(self.root, base + name))
+        except (FileNotFoundError, NotADirectoryError):
+            self.directories.add(directory)
+            return
+        except OSError as error:
+            raise ActionError(f"cannot read '{base}{name}': {error.strerror}") from error
+        if stat.S_ISLNK(status.st_mode):
+            self._link(name, directory, base, prefix, include, exclude, trail)
+        elif stat.S_ISDIR(status.st_mode):
+            self.stack.append(
+                (base + name, f"{prefix}{name}/", _descend(include, name), _descend(exclude, name), trail)
+            )
+        elif _hits([segments[at] for segments, at in include if at == len(segments) - 1], name):
+            self._add(base + name, prefix + name, status)
+
+    def _link(
+        self,
+        name: str,
+        directory: str,
+        base: str,
+        prefix: str,
+        include: list[State],
+        exclude: list[State],
+        trail: Trail,
+    ) -> None:
+        """A link counts as what it points to, if that is inside the workspace."""
+        wanted = _hits([segments[at] for segments, at in include if at == len(segments) - 1], name)
+        after = _descend(include, name)
+        if not (wanted or after) or (exclude and _excluded(exclude, name)):
+            return
+        path = base + name
+        target = os.path.realpath(os.path.join(self.root, path))
+        if not self.inside(target):
+            raise ActionError(
+                f"'{path}' is a link that leaves the workspace",
+                hint="copy the target into the workspace, or exclude the link",
+            )
+        try:
+            status = os.stat(target)
+        except OSError as error:
+            raise ActionError(f"'{path}' is a link to nothing", hint="repair the link, or exclude it") from error
+        if not stat.S_ISDIR(status.st_mode):
+            if wanted:
+                self._add(path, prefix + name, status)
+            return
+        here = os.path.realpath(os.path.join(self.root, directory))
+        if target in trail or here == target or here.startswith(target.rstrip("/") + "/"):
+            raise ActionError(f"'{path}' is a link to a directory it lies in", hint="remove the link, or exclude it")
+        self.stack.append((path, f"{prefix}{name}/", after, _descend(exclude, name), (*trail, target)))
+
+    def _add(self, path: str, name: str, status: os.stat_result) -> None:
+        if not stat.S_ISREG(status.st_mode):
+            raise ActionError(
+                f"'{path}' is not a regular file", hint="exclude it; sockets, pipes and devices cannot be packaged"
+            )
+        if not name.isascii():
+            try:
+                name.encode()
+            except UnicodeEncodeError as error:
+                shown = path.encode("utf-8", "backslashreplace").decode()
+                raise ActionError(
+                    f"the name of '{shown}' is not UTF-8", hint="rename the file, or exclude it"
+                ) from error
+        self.files.append((path, name, status))
+
+
+def _compile(pattern: str) -> tuple[Segment, ...]:
+    """Split a glob into segments. Raises LoadError."""
+    if not pattern:
+        raise LoadError("an empty glob matches nothing", hint="** matches every file")
+    if pattern.startswith("/"):
+        raise LoadError(f"glob '{pattern}' is absolute", hint="globs are relative to the directory of their BUILD.yaml")
+    if "\\" in pattern or "\0" in pattern:
+        raise LoadError(
+            f"glob '{pattern}' holds a backslash or NUL", hint="separate directories with `/`; write [*] for a plain *"
+        )
+    if "{" in pattern or "}" in pattern:
+        raise LoadError(
+            f"glob '{pattern}' has braces, which are not expanded",
+            hint="list the patterns one by one; [{] is a plain brace",
+        )
+    if pattern.endswith("/"):
+        raise LoadError(f"glob '{pattern}' ends with a slash", hint=f"write '{pattern}**' for all files below")
+    segments: list[Segment] = []
+    for part in pattern.split("/"):
+        if part in ("", ".", ".."):
+            raise LoadError(f"glob '{pattern}' is not a plain path", hint="globs cannot hold `.`, `..` or empty parts")
+        if part == "**":
+            if not segments or segments[-1] is not None:  # `**/**` is `**`
+                segments.append(None)
+        elif "**" in part:
+            raise LoadError(
+                f"glob '{pattern}': `**` must stand alone between slashes", hint="write `**/*.py`, not `**.py`"
+            )
+        elif _MAGIC.search(part):
+            segments.append(re.compile(_translate(part, pattern), re.DOTALL))
+        else:
+            segments.append(part)
+    return tuple(segments)
+
+
+def _translate(part: str, pattern: str) -> str:
+    """One segment with wildcards as a regular expression."""
+    out: list[str] = []
+    at = 0
+    while at < len(part):
+        char = part[at]
+        at += 1
+        if char == "*":
+            out.append(".*")
+        elif char == "?":
+            out.append(".")
+        elif char == "[":
+            start = at + 1 if part[at : at + 1] == "!" else at
+            end = part.find("]", start + 1)  # a bracket right at the start is a member
+            if end < 0:
+                raise LoadError(f"glob '{pattern}' has a `[` without `]`", hint="write [[] for a plain bracket")
+            members = re.sub(r"([\\\[\]^&~|])", r"\\\1", part[start:end])
+            out.append(f"[{'^' if start > at else ''}{members}]")
+            at = end + 1
+        else:
+            out.append(re.escape(char))
+    text = "".join(out)
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise LoadError(f"glob '{pattern}': '{part}' is not a valid pattern", hint=str(error)) from error
+    return text
+
+
+def _close(states: list[State]) -> list[State]:
+    """`**` may also stand for no directory at all: add the states after it."""
+    closed = list(states)
+    for segments, at in states:
+        if segments[at] is None and at + 1 < len(segments):
+            closed.append((segments, at + 1))
+    return list(dict.fromkeys(closed))
+
+
+def _descend(states: list[State], name: str) -> list[State]:
+    """The states inside the directory `name`."""
+    after: list[State] = []
+    for segments, at in states:
+        segment = segments[at]
+        if segment is None:
+            after.append((segments, at))
+        elif at + 1 < len(segments) and (name == segment if isinstance(segment, str) else segment.fullmatch(name)):
+            after.append((segments, at + 1))
+    return _close(after)
+
+
+def _hits(segments: list[Segment], name: str) -> bool:
+    """Whether one of these last segments matches a file's name."""
+    for segment in segments:
+        if segment is None or (name == segment if isinstance(segment, str) else segment.fullmatch(name)):
+            return True
+    return False
+
+
+def _excluded(states: list[State], name: str) -> bool:
+    return _hits([segments[at] for segments, at in states if at == len(segments) - 1], name)
+
+
+def _literals(states: list[State]) -> set[str] | None:
+    """The names that can match next, if all of them are spelt out."""
+    names: set[str] = set()
+    for segments, at in states:
+        segment = segments[at]
+        if not isinstance(segment, str):
+            return None
+        names.add(segment)
+    return names

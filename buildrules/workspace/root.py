@@ -1,0 +1,130 @@
+"""Where a workspace begins, and which directories of it are packages.
+
+A workspace is the tree below a `BUILD.yaml` with a top-level `workspace:` key; a package is a directory with
+a `BUILD.yaml`. Nothing here parses YAML: a key at the start of a line is enough to tell. (A root written as
+one flow mapping, `{workspace: ...}`, is therefore not recognised.)
+
+On the fast path: imports nothing but `os` and `re`.
+"""
+
+import os
+import re
+
+from buildrules.errors import LoadError, UsageError
+
+__all__ = ["BUILD_FILE", "Packages", "find_packages", "find_root", "is_workspace_file", "package_of"]
+
+BUILD_FILE = "BUILD.yaml"
+
+_MISSPELT = frozenset({"BUILD.yml", "build.yaml", "build.yml", "Build.yaml"})
+_SKIPPED = frozenset({"node_modules", "__pycache__"})
+_WORKSPACE_KEY = re.compile(rb"""^(?:\xef\xbb\xbf)?(?:workspace|'workspace'|"workspace")[ \t]*:(?:[ \t\r]|$)""", re.M)
+
+
+class Packages:
+    """What a walk found. All paths are workspace-relative with `/`; "" is the root.
+
+    `packages` are the directories with a BUILD.yaml, `directories` all that were listed (both sorted), `misspelt`
+    files such as BUILD.yml that were surely meant to be one.
+    """
+
+    __slots__ = ("directories", "misspelt", "packages")
+
+    def __init__(self, packages: list[str], directories: list[str], misspelt: list[str]) -> None:
+        self.packages = packages
+        self.directories = directories
+        self.misspelt = misspelt
+
+
+def is_workspace_file(path: str) -> bool:
+    """Whether this BUILD.yaml exists and opens a workspace."""
+    try:
+        with open(path, "rb") as file:
+            return _WORKSPACE_KEY.search(file.read()) is not None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False
+    except OSError as error:
+        raise LoadError(f"cannot read '{path}': {error.strerror}") from error
+
+
+def find_root(start: str = ".") -> str:
+    """The absolute path, links resolved, of the workspace that `start` (a directory) lies in.
+
+    The nearest BUILD.yaml with a `workspace:` key wins, so workspaces nest. Raises UsageError if there is none.
+    """
+    directory = os.path.realpath(start)
+    misspelt = ""
+    while True:
+        if is_workspace_file(os.path.join(directory, BUILD_FILE)):
+            return directory
+        if not misspelt:
+            misspelt = next((name for name in _MISSPELT if os.path.exists(os.path.join(directory, name))), "")
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            break
+        directory = parent
+    hint = "run `buildrules init` in the directory that should be the root"
+    if misspelt:
+        hint = f"there is a file '{misspelt}': the name must be {BUILD_FILE}; or {hint}"
+    raise UsageError(
+        "no workspace here: no BUILD.yaml with a `workspace:` section in this directory or above", hint=hint
+    )
+
+
+def find_packages(root: str, ignore: "list[str] | tuple[str, ...]" = ()) -> Packages:
+    """Walk the workspace at `root` (absolute) and find its packages.
+
+    Left out: nested workspaces, directories that start with a dot, `node_modules`, `__pycache__`, virtual
+    environments, links to directories, and what `ignore` (workspace-relative directories) names.
+    Directories that cannot be read are left out, too; nothing in them can be a target.
+    """
+    packages: list[str] = []
+    directories: list[str] = []
+    misspelt: list[str] = []
+    ignored = frozenset(ignore)
+    stack = [""]
+    while stack:
+        directory = stack.pop()
+        below: list[str] = []
+        found = venv = False
+        wrong = ""
+        try:
+            with os.scandir(os.path.join(root, directory)) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if name == BUILD_FILE:
+                        found = True
+                    elif name in _MISSPELT:
+                        wrong = name
+                    elif name == "pyvenv.cfg":
+                        venv = True
+                    elif name[0] != "." and name not in _SKIPPED and entry.is_dir(follow_symlinks=False):
+                        path = f"{directory}/{name}" if directory else name
+                        if path not in ignored:
+                            below.append(path)
+        except (PermissionError, FileNotFoundError, NotADirectoryError):
+            continue
+        directories.append(directory)
+        if directory and venv:
+            continue
+        if found:
+            if directory and is_workspace_file(os.path.join(root, directory, BUILD_FILE)):
+                continue
+            packages.append(directory)
+        elif wrong:
+            misspelt.append(f"{directory}/{wrong}" if directory else wrong)
+        stack.extend(below)
+    return Packages(sorted(packages), sorted(directories), sorted(misspelt))
+
+
+def package_of(root: str, directory: str) -> str:
+    """The workspace-relative path of a directory ("" for the root), to resolve relative labels and patterns in.
+
+    Raises UsageError if it is not inside `root`.
+    """
+    path = os.path.relpath(os.path.realpath(directory), root)
+    if path == ".":
+        return ""
+    if path == ".." or path.startswith(".." + os.sep):
+        raise UsageError(f"'{directory}' is outside the workspace")
+    return path.replace(os.sep, "/")
