@@ -1,1 +1,46 @@
-"""What a recipe part expands to: one file per part kind."""
+"""What a recipe part expands to: one file per part kind.
+
+An expander is a module with `expand(part, sources) -> Iterator[Entry]`. It is imported when the
+first part of its kind is met, so an expander may import what it needs at its top.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from buildrules.errors import IntegrityError
+from buildrules.oci.parts.entry import Chunks, Content, DeflateRange, Entry, FileRange
+from buildrules.oci.parts.sources import Sources
+
+__all__ = ["EXPANDERS", "Chunks", "Content", "DeflateRange", "Entry", "Expander", "FileRange", "Sources", "expander"]
+
+Expander = Callable[[dict[str, Any], Sources], Iterator[Entry]]
+"""Yields the entries of one part, in the order they stand in the layer.
+
+Paths are relative and normalised. Parent directories need not be yielded: the assembler adds what is missing with
+mode 0755; one yielded explicitly keeps its own mode. The content of an entry is consumed before the next entry is asked
+for, so `Chunks` may read on in an archive that is open in the generator. Hostile input raises IntegrityError.
+"""
+
+EXPANDERS: dict[str, str] = {
+    "directory": "buildrules.oci.parts.inline",
+    "symlink": "buildrules.oci.parts.inline",
+    "inline": "buildrules.oci.parts.inline",
+    "file": "buildrules.oci.parts.file",
+    "wheel": "buildrules.oci.parts.wheel",
+    "deb": "buildrules.oci.parts.deb",
+}
+"""Module of the expander of each part kind."""
+
+_loaded: dict[str, Expander] = {}
+
+
+def expander(kind: str) -> Expander:
+    """The expander of a part kind. Raises IntegrityError where there is none."""
+    found = _loaded.get(kind)
+    if found is None:
+        if kind not in EXPANDERS:
+            raise IntegrityError(f"unknown kind of recipe part: {kind!r}")
+        from importlib import import_module
+
+        found = _loaded[kind] = import_module(EXPANDERS[kind]).expand
+    return found

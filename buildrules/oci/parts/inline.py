@@ -1,0 +1,19 @@
+"""Parts that hold their entry themselves: directories, symbolic links and short texts."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from buildrules.oci.parts.entry import DIRECTORY, FILE, SYMLINK, Entry
+from buildrules.oci.parts.sources import Sources
+
+
+def expand(part: dict[str, Any], _sources: Sources) -> Iterator[Entry]:
+    """The one entry of a "directory", "symlink" or "inline" part."""
+    kind = part["kind"]
+    if kind == "directory":
+        yield Entry(part["path"], DIRECTORY, part["mode"])
+    elif kind == "symlink":
+        yield Entry(part["path"], SYMLINK, 0o777, link=part["target"])
+    else:
+        content = part["text"].encode()
+        yield Entry(part["path"], FILE, part["mode"], size=len(content), content=content)

@@ -1,0 +1,241 @@
+"""Layer recipes: what a layer is made of, in plain JSON types, small enough to live in a record.
+
+    {"version": 1, "codec": "tar", "parts": [PART, ...]}
+    {"version": 1, "codec": "gzip", "level": 0..12, "parts": [PART, ...]}
+    {"version": 1, "codec": "foreign", "source": {...}}     a layer of somebody else's image (`oci.foreign`)
+    {"version": 1, "codec": "blob"}                         the blob itself is in the store
+
+PART is one of
+
+    {"kind": "directory", "path": p, "mode": m}
+    {"kind": "symlink", "path": p, "target": t}
+    {"kind": "inline", "path": p, "mode": m, "text": s}
+    {"kind": "file", "path": p, "mode": m, "size": n, "source": {"workspace": rel} or {"blob": digest}}
+    {"kind": "wheel", "digest": d, "filename": f, "prefix": p, "python": "3.11"}
+    {"kind": "deb", "digest": d, "drop": [glob, ...]}
+
+Paths are relative and normalised. A part expands to tar entries (`oci.parts`); the assembler adds missing parent
+directories, mode 0755, once per layer where they are first needed. The order of entries is the order of parts.
+
+A recipe names bytes for ever: what this version makes of a recipe may not change. Whoever changes the tar, gzip or part
+formats, or moves the pin of the `deflate` package (levels 1 to 12 depend on it), raises VERSION and the
+versions of the action kinds.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from buildrules.errors import IntegrityError
+
+VERSION = 1
+
+LARGE_FILE = 16 << 20
+"""A model file of this many bytes or more is a layer of its own."""
+
+CODECS = ("tar", "gzip", "foreign", "blob")
+
+Part = dict[str, Any]
+Recipe = dict[str, Any]
+
+
+def bad_path(path: str) -> str | None:
+    """What is wrong with a layer or source path, as the end of a sentence; None where it is good."""
+    if not path or "\0" in path:
+        return "holds a NUL" if path else "is empty"
+    if path[0] == "/":
+        return "is absolute"
+    framed = f"/{path}/"
+    if "/../" in framed:
+        return "climbs with '..'"
+    if "//" in framed or "/./" in framed:
+        return "is not normalised"
+    return None if path.isascii() else _bad_text(path)
+
+
+def bad_link(path: str, target: str) -> str | None:
+    """What is wrong with the target of a symlink at `path`; None where it stays inside the image's root.
+
+    An absolute target is resolved in the container, so it stays inside.
+    """
+    if not target or "\0" in target:
+        return "holds a NUL" if target else "is empty"
+    depth = 0 if target[0] == "/" else path.count("/")
+    for step in target.split("/"):
+        if step == "..":
+            depth -= 1
+            if depth < 0:
+                return "leaves the root"
+        elif step not in ("", "."):
+            depth += 1
+    return _bad_text(target)
+
+
+def _bad_text(text: str) -> str | None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "is not valid Unicode"
+    return None
+
+
+def check(recipe: Any) -> Recipe:
+    """The recipe itself, if it is one that is safe to assemble. Raises IntegrityError for everything else."""
+    if not isinstance(recipe, dict):
+        raise IntegrityError(f"a layer recipe must be an object, not {type(recipe).__name__}")
+    if recipe.get("version") != VERSION or isinstance(recipe["version"], bool):
+        raise IntegrityError(
+            f"layer recipe of version {recipe.get('version')!r}, this program reads version {VERSION}",
+            hint="update buildrules, or build again",
+        )
+    codec = recipe.get("codec")
+    wanted = {"tar": {"parts"}, "gzip": {"parts", "level"}, "foreign": {"source"}, "blob": set()}.get(str(codec))
+    if wanted is None:
+        raise IntegrityError(f"unknown codec of a layer recipe: {codec!r}")
+    if set(recipe) != wanted | {"version", "codec"}:
+        raise IntegrityError(f"a {codec} recipe has the fields {', '.join(sorted(wanted))}, not {sorted(recipe)!r}")
+    if codec == "gzip":
+        _integer("level", recipe["level"], 12)
+    if codec == "foreign" and not isinstance(recipe["source"], dict):
+        raise IntegrityError("the source of a foreign recipe must be an object")
+    if codec in ("tar", "gzip"):
+        if not isinstance(recipe["parts"], list):
+            raise IntegrityError("the parts of a layer recipe must be a list")
+        for part in recipe["parts"]:
+            check_part(part)
+    return recipe
+
+
+def check_part(part: Any) -> None:
+    """Raise IntegrityError unless `part` is one of the parts in the module's documentation."""
+    kind = part.get("kind") if isinstance(part, dict) else None
+    fields = _FIELDS.get(kind) if isinstance(kind, str) else None
+    if fields is None:
+        raise IntegrityError(f"unknown kind of recipe part: {kind!r}")
+    if len(part) != len(fields) + 1 or not fields.keys() <= part.keys():
+        raise IntegrityError(f"a {kind} part has the fields {', '.join(fields)}, not {sorted(map(str, part))!r}")
+    for name, check_field in fields.items():
+        check_field(name, part[name])
+    if kind == "symlink":
+        problem = bad_link(part["path"], part["target"])
+        if problem:
+            raise IntegrityError(f"target {part['target']!r} of the symlink {part['path']!r} {problem}")
+
+
+def check_digest(digest: str) -> None:
+    """Raise IntegrityError unless `digest` is `sha256:` and 64 lower-case hex digits."""
+    digits = digest.removeprefix("sha256:")
+    if len(digest) != 71 or len(digits) != 64 or digits.strip("0123456789abcdef"):
+        raise IntegrityError(f"not a sha256 digest: {digest!r}")
+
+
+def tar(parts: list[Part]) -> Recipe:
+    """An uncompressed layer of `parts`."""
+    return {"version": VERSION, "codec": "tar", "parts": parts}
+
+
+def gzip(parts: list[Part], level: int = 0) -> Recipe:
+    """A gzip layer of `parts`. Level 0 stores what is not compressed already: its bytes depend on no compressor."""
+    return {"version": VERSION, "codec": "gzip", "level": level, "parts": parts}
+
+
+def blob() -> Recipe:
+    """A layer whose blob is in the store."""
+    return {"version": VERSION, "codec": "blob"}
+
+
+def directory(path: str, mode: int = 0o755) -> Part:
+    """An explicit directory."""
+    return {"kind": "directory", "path": path, "mode": mode}
+
+
+def symlink(path: str, target: str) -> Part:
+    """A symbolic link."""
+    return {"kind": "symlink", "path": path, "target": target}
+
+
+def inline(path: str, text: str, mode: int = 0o644) -> Part:
+    """A file whose text, UTF-8, stands in the recipe."""
+    return {"kind": "inline", "path": path, "mode": mode, "text": text}
+
+
+def workspace_file(path: str, source: str, size: int, mode: int = 0o644) -> Part:
+    """A file of the workspace; `source` is workspace-relative, `size` in bytes."""
+    return {"kind": "file", "path": path, "mode": mode, "size": size, "source": {"workspace": source}}
+
+
+def blob_file(path: str, digest: str, size: int, mode: int = 0o644) -> Part:
+    """A file that is a blob of the store."""
+    return {"kind": "file", "path": path, "mode": mode, "size": size, "source": {"blob": digest}}
+
+
+def wheel(digest: str, filename: str, prefix: str, python: str) -> Part:
+    """All files of a wheel (a blob of the store) as installed below `prefix` for Python `python`, like "3.11"."""
+    return {"kind": "wheel", "digest": digest, "filename": filename, "prefix": prefix, "python": python}
+
+
+def _path(name: str, value: object) -> None:
+    problem = bad_path(value) if isinstance(value, str) else "is not a string"
+    if problem:
+        raise IntegrityError(f"{name} {value!r} of a recipe part {problem}")
+
+
+def _integer(name: str, value: object, largest: int) -> None:
+    if type(value) is not int or not 0 <= value <= largest:
+        raise IntegrityError(f"{name} of a layer recipe must be a number from 0 to {largest}, not {value!r}")
+
+
+def _mode(name: str, value: object) -> None:
+    _integer(name, value, 0o7777)
+
+
+def _size(name: str, value: object) -> None:
+    _integer(name, value, 1 << 62)
+
+
+def _text(name: str, value: object) -> None:
+    problem = _bad_text(value) if isinstance(value, str) else "is not a string"
+    if problem:
+        raise IntegrityError(f"{name} of a recipe part {problem}")
+
+
+def _digest(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise IntegrityError(f"{name} of a recipe part is not a string: {value!r}")
+    check_digest(value)
+
+
+def _source(name: str, value: object) -> None:
+    if isinstance(value, dict) and len(value) == 1:
+        if "workspace" in value:
+            return _path(name, value["workspace"])
+        if "blob" in value:
+            return _digest(name, value["blob"])
+    raise IntegrityError(f"{name} of a file part must be a workspace path or a blob, not {value!r}")
+
+
+def _filename(name: str, value: object) -> None:
+    if not isinstance(value, str) or "/" in value or not value.endswith(".whl") or value.count("-") < 4:
+        raise IntegrityError(f"{name} of a wheel part is not the name of a wheel: {value!r}")
+
+
+def _python(name: str, value: object) -> None:
+    major, _, minor = value.partition(".") if isinstance(value, str) else ("", "", "")
+    if not (major.isdecimal() and major.isascii() and minor.isdecimal() and minor.isascii()):
+        raise IntegrityError(f"{name} of a wheel part is like '3.11', not {value!r}")
+
+
+def _texts(name: str, value: object) -> None:
+    if not isinstance(value, list):
+        raise IntegrityError(f"{name} of a recipe part must be a list of strings, not {value!r}")
+    for item in value:
+        _text(name, item)
+
+
+_FIELDS: dict[str, dict[str, Callable[[str, object], None]]] = {
+    "directory": {"path": _path, "mode": _mode},
+    "symlink": {"path": _path, "target": _text},
+    "inline": {"path": _path, "mode": _mode, "text": _text},
+    "file": {"path": _path, "mode": _mode, "size": _size, "source": _source},
+    "wheel": {"digest": _digest, "filename": _filename, "prefix": _path, "python": _python},
+    "deb": {"digest": _digest, "drop": _texts},
+}
