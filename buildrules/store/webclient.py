@@ -1,0 +1,195 @@
+"""One HTTP GET with the user's own network settings: proxies, certificates, credentials.
+
+Credentials come from the url's userinfo or from netrc at the moment of the request, and go to the
+origin they were meant for and to no other: redirects are followed here, not by the library.
+"""
+
+import os
+import re
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
+
+from buildrules.errors import FetchError
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+CONNECT_TIMEOUT = 10.0  # seconds
+IDLE_TIMEOUT = 30.0  # seconds without a byte, not seconds in all
+REDIRECTS = 10
+
+_pools: dict[tuple[Any, ...], "PoolManager"] = {}
+_pools_lock = threading.Lock()
+_USERINFO = re.compile(r"(?<=://)[^/\s\"'<>]*@")
+_QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>]*")
+
+
+def redact(url: str) -> str:
+    """`url` as it may be shown or stored: without userinfo, query and fragment."""
+    try:
+        parts = urlsplit(url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        return "<unreadable url>"
+
+
+def scrub(text: str) -> str:
+    """`text` of another program with the userinfo and query of every url in it taken out."""
+    return _QUERY.sub(r"\1", _USERINFO.sub("", text))
+
+
+def split_userinfo(url: str) -> tuple[str, tuple[str, str] | None]:
+    """(url without userinfo and fragment, (user, password) or None)."""
+    parts = urlsplit(url)
+    userinfo, _, host = parts.netloc.rpartition("@")
+    clean = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
+    if not userinfo:
+        return clean, None
+    user, _, password = userinfo.partition(":")
+    return clean, (unquote(user), unquote(password))
+
+
+def with_userinfo(url: str, user: str, password: str) -> str:
+    """`url` with credentials put in, for the moment of a fetch."""
+    from urllib.parse import quote
+
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{host}"))
+
+
+def origin_of(url: str) -> tuple[str, str, int]:
+    """(scheme, host, port) in lower case, with the scheme's own port filled in."""
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    return scheme, (parts.hostname or "").lower(), _port(parts)
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or (443 if parts.scheme.lower() == "https" else 80)
+
+
+def get(
+    url: str, headers: Mapping[str, str] | None = None, extra: Mapping[str, str] | None = None
+) -> "BaseHTTPResponse":
+    """GET `url` and follow redirects; the answer's body is not read yet and must be released.
+
+    `headers` (tokens, say) go to the url's own origin only; `extra` (Range, Accept) to every hop.
+    Raises urllib3's HTTPError family on connection trouble, FetchError on a redirect that leads nowhere.
+    """
+    first = origin_of(url)
+    clean, given = split_userinfo(url)
+    for _ in range(REDIRECTS):
+        sent = {"Accept-Encoding": "identity", "User-Agent": "buildrules", **(extra or {})}
+        origin, login = origin_of(clean), None
+        if origin == first:
+            sent.update(headers or {})
+            login = given
+        login = login or netrc_login(origin[1])
+        if login and not any(name.lower() == "authorization" for name in sent):
+            sent["Authorization"] = basic(*login)
+        response = _pool(clean).request(
+            "GET", clean, headers=sent, preload_content=False, redirect=False, retries=False, decode_content=False
+        )
+        location = response.headers.get("Location")
+        if response.status not in (301, 302, 303, 307, 308) or not location:
+            return response
+        response.drain_conn()
+        response.release_conn()
+        # Userinfo in a Location header comes from the server, not from the user: it is not used.
+        clean = split_userinfo(urljoin(clean, location))[0]
+        if urlsplit(clean).scheme not in ("http", "https"):
+            raise FetchError(f"redirect to {redact(clean)!r}, which is neither http nor https")
+    raise FetchError(f"more than {REDIRECTS} redirects, the last to {redact(clean)!r}")
+
+
+def basic(user: str, password: str) -> str:
+    """The value of an Authorization header, RFC 7617."""
+    import base64
+
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def netrc_login(host: str) -> tuple[str, str] | None:
+    """(user, password) of `host` in $NETRC or ~/.netrc; None where there is none or it cannot be read."""
+    import netrc
+
+    path = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
+    try:
+        found = netrc.netrc(path).authenticators(host)
+    except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
+        return None  # a parse error's text may quote the secret itself, so it is not even shown
+    return (found[0] or "", found[2] or "") if found else None
+
+
+def _pool(url: str) -> "PoolManager":
+    """The connection pool for `url`, shared by all threads of this process."""
+    proxy = _proxy_of(url)
+    bundle, folder = _certificates()
+    key = (os.getpid(), proxy, bundle, folder)
+    with _pools_lock:
+        if key not in _pools:
+            _pools[key] = _new_pool(proxy, bundle, folder)
+        return _pools[key]
+
+
+def _new_pool(proxy: str | None, bundle: str | None, folder: str | None) -> "PoolManager":
+    import urllib3
+
+    options: dict[str, Any] = {
+        "num_pools": 32,
+        "maxsize": 16,
+        "timeout": urllib3.Timeout(connect=CONNECT_TIMEOUT, read=IDLE_TIMEOUT),
+        "cert_reqs": "CERT_REQUIRED",
+        "ca_certs": bundle,
+        "ca_cert_dir": folder,
+    }
+    if proxy is None:
+        return urllib3.PoolManager(**options)
+    clean, login = split_userinfo(proxy)
+    if not clean.startswith(("http://", "https://")):
+        raise FetchError(
+            f"proxy {redact(proxy)!r} is neither http nor https",
+            hint="set HTTPS_PROXY to an http proxy, or NO_PROXY for this host",
+        )
+    headers = {"Proxy-Authorization": basic(*login)} if login else None
+    return urllib3.ProxyManager(clean, proxy_headers=headers, **options)
+
+
+def _proxy_of(url: str) -> str | None:
+    from urllib.request import getproxies, proxy_bypass
+
+    proxies = getproxies()
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if not proxies or proxy_bypass(f"{host}:{_port(parts)}"):
+        return None
+    proxy = proxies.get(parts.scheme.lower()) or proxies.get("all")
+    if proxy and "://" not in proxy:
+        proxy = "http://" + proxy
+    return proxy or None
+
+
+def _certificates() -> tuple[str | None, str | None]:
+    """(bundle file, certificate folder): the usual variables, else the system's, else certifi's."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        value = os.environ.get(name)
+        if value and os.path.isfile(value):
+            return value, None
+        if value and os.path.isdir(value):
+            return None, value
+    folder = os.environ.get("SSL_CERT_DIR")
+    if folder and os.path.isdir(folder):
+        return None, folder
+    import ssl
+
+    default = ssl.get_default_verify_paths()
+    if default.cafile or (default.capath and os.listdir(default.capath)):
+        return default.cafile, default.capath
+    try:
+        import certifi
+    except ImportError:
+        return None, None
+    return certifi.where(), None
