@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted, StoreError
@@ -22,12 +22,26 @@ from buildrules.store.webclient import get, redact
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
-    from buildrules.engine.action import Context
-
 TRIES = 3  # per url, in a row without a mebibyte of progress among them
 BACKOFF = 0.5  # seconds before the second try; doubles, with jitter
 LONGEST_WAIT = 60.0  # seconds; a server that asks for more is not waited for
 READ = 256 << 10
+
+
+class Fetching(Protocol):
+    """What a fetch needs to know of its surroundings; `engine.action.Context` has it all."""
+
+    blobs: Blobs
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Bytes done so far, and in all where known."""
+
+    def count(self, *, fetched: int = 0) -> None:
+        """Add to the bytes fetched."""
+
+    @property
+    def cancelled(self) -> bool:
+        """True after Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +77,7 @@ def fetch_blob(
     urls: Sequence[str],
     digest: str,
     size: int | None,
-    context: "Context",
+    context: Fetching,
     *,
     what: str = "",
     headers: Mapping[str, str] | None = None,
@@ -78,7 +92,7 @@ def fetch_blob(
     _fetch(Download(urls, digest, size, what, headers), context, Event())
 
 
-def fetch_all(items: Sequence[Download], context: "Context", parallel: int = 8) -> None:
+def fetch_all(items: Sequence[Download], context: Fetching, parallel: int = 8) -> None:
     """Fetch many blobs, `parallel` at a time, the largest first. Raises the first error after the rest stopped."""
     missing = [item for item in items if not context.blobs.has(item.digest, item.size)]
     if len(missing) <= 1:
@@ -101,7 +115,7 @@ def fetch_all(items: Sequence[Download], context: "Context", parallel: int = 8) 
             raise
 
 
-def _fetch(item: Download, context: "Context", stop: Event) -> None:
+def _fetch(item: Download, context: Fetching, stop: Event) -> None:
     blobs = context.blobs
     if blobs.has(item.digest, item.size):
         return
@@ -147,7 +161,7 @@ class _Transfer:
     url: str
     item: Download
     partial: PartialBlob
-    context: "Context"
+    context: Fetching
     stop: Event
 
     def run(self) -> None:
@@ -317,12 +331,12 @@ def _reason(error: Any) -> str:
     return type(error).__name__
 
 
-def _check(context: "Context", stop: Event) -> None:
+def _check(context: Fetching, stop: Event) -> None:
     if stop.is_set() or context.cancelled:
         raise Interrupted("fetching was stopped")
 
 
-def _sleep(seconds: float, context: "Context", stop: Event) -> None:
+def _sleep(seconds: float, context: Fetching, stop: Event) -> None:
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         _check(context, stop)
