@@ -1,0 +1,51 @@
+"""The entry point. An unchanged build is answered from its snapshot; everything else goes to `cli`."""
+
+import os
+import sys
+
+from buildrules.errors import BuildrulesError
+
+_BUILDING = frozenset({"build", "load", "export", "run"})
+
+
+def main() -> int:
+    """Run the command in `sys.argv`; returns the exit code."""
+    argv = sys.argv[1:]
+    if argv and argv[0] in _BUILDING:
+        code = _from_snapshot(argv)
+        if code is not None:
+            return code
+    from buildrules.cli.main import run
+
+    return run(argv)
+
+
+def _from_snapshot(argv: list[str]) -> int | None:
+    """Answer, or go on from, the snapshot of this very command line. None where there is none."""
+    import time
+
+    began = time.perf_counter()
+    from buildrules.snapshot.file import identity, read, snapshot_path
+    from buildrules.workspace.root import find_root, package_of
+
+    try:
+        here = os.getcwd()
+        root = find_root(here)
+        directory = package_of(root, here)
+    except (BuildrulesError, OSError):
+        return None
+    snapshot = read(snapshot_path(root, argv, directory), identity(root, argv, directory))
+    if snapshot is None:
+        return None
+    if argv[0] == "build" and snapshot.unchanged():
+        seconds = time.perf_counter() - began
+        answer = f"{snapshot.json}{seconds:.4f}\n}}\n" if snapshot.json else f"{snapshot.text}{seconds:.2f} s\n"
+        sys.stdout.write(answer)
+        return 0
+    from buildrules.cli.resume import resume
+
+    return resume(root, directory, argv, snapshot)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

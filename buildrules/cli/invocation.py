@@ -1,0 +1,203 @@
+"""One command from request to result: the kept plan where it still holds, a new one otherwise; then the build."""
+
+import contextlib
+import importlib
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from buildrules.actions.registry import kind_named
+from buildrules.cli.console import Console
+from buildrules.cli.request import Request
+from buildrules.engine.build import Build, Previous
+from buildrules.engine.events import Status, Stream
+from buildrules.engine.plan import Plan
+from buildrules.engine.result import GoalResult, goal_results
+from buildrules.errors import BuildrulesError
+from buildrules.snapshot import file as snapshot_file
+from buildrules.snapshot.file import UNTRUSTED, Row, Snapshot
+from buildrules.store.statindex import RACY_NS, stat_row
+from buildrules.store.store import Store
+from buildrules.workspace.globs import expand
+from buildrules.workspace.root import find_packages
+
+
+@dataclass(slots=True)
+class Structure:
+    """What the plan was made from. While none of it changes the plan holds."""
+
+    files: list[Row]  # BUILD files, rules, locks, requirement files
+    directories: list[Row]  # every directory searched for packages
+    packages: list[str]
+    ignore: list[str]
+    plugins: list[str]
+
+    def holds(self, root: str) -> bool:
+        """Whether the plan made from this is still the right one. Refreshes the rows of directories."""
+        for path, *row in self.files:
+            try:
+                if list(stat_row(os.stat(path))) != row:
+                    return False
+            except OSError:
+                return False
+        for path, *row in self.directories:
+            try:
+                if list(stat_row(os.stat(path))) != row:
+                    break
+            except OSError:
+                break
+        else:
+            return True
+        began = time.time_ns()
+        found = find_packages(root, self.ignore)
+        if found.packages != self.packages:
+            return False
+        self.directories = [row_of(os.path.join(root, path), began) for path in found.directories]
+        return True
+
+
+def row_of(path: str, began: int) -> Row:
+    """The row of a path now; untrusted where it was modified after `began` or shortly before."""
+    path = path.rstrip("/")
+    try:
+        row = stat_row(os.stat(path))
+    except OSError:
+        return (path, *UNTRUSTED)
+    return (path, *(UNTRUSTED if max(row[3], row[4]) > began - RACY_NS else row))
+
+
+class Invocation:
+    """A request in a workspace. `run` builds; the attributes are then complete."""
+
+    def __init__(self, root: str, directory: str, argv: list[str], request: Request) -> None:
+        self.root = root
+        self.directory = directory
+        self.argv = argv
+        self.request = request
+        self.store = Store()
+        self.console = Console(
+            quiet=bool(request.option("quiet") or request.option("json")), verbose=bool(request.option("verbose"))
+        )
+        self.stream = Stream(self.console)
+        self.plan = Plan()
+        self.structure: Structure | None = None
+        self.results: list[GoalResult] = []
+        self._previous: Previous = {}
+
+    def resume(self, snapshot: Snapshot) -> bool:
+        """Take the plan kept in `snapshot` if it still holds."""
+        body: dict[str, Any] = snapshot.body()
+        structure = Structure(**body["structure"])
+        if not structure.holds(self.root):
+            return False
+        self._import_plugins(structure.plugins)
+        self.structure = structure
+        self.plan = Plan.from_data(body["plan"])
+        self._previous = body["outputs"]
+        self.store.index.warm(body["index"])
+        return True
+
+    def make_plan(self) -> None:
+        """Load the workspace and plan anew. Raises LoadError, ResolutionError and other BuildrulesErrors."""
+        from buildrules.plan.planner import Planner
+
+        began = time.time_ns()
+        planner = Planner(self.root, self.directory, self.request.options, self.store, self.stream)
+        self.plan = planner.plan(self.request.patterns)
+        self._import_plugins(planner.plugins)
+        self.structure = Structure(
+            files=[row_of(path, began) for path in sorted(planner.files)],
+            directories=[row_of(os.path.join(self.root, path), began) for path in planner.directories],
+            packages=planner.packages,
+            ignore=planner.ignore,
+            plugins=planner.plugins,
+        )
+
+    def _import_plugins(self, plugins: list[str]) -> None:
+        if plugins and self.root not in sys.path:
+            sys.path.insert(0, self.root)
+        for name in plugins:
+            importlib.import_module(name)
+
+    def build(self) -> Build:
+        """Run the plan. `results` holds the goals that succeeded."""
+        began = time.time_ns()
+        build = Build(
+            self.plan,
+            self.store,
+            self.root,
+            kinds=kind_named,
+            expand=expand,
+            stream=self.stream,
+            jobs=self.request.option("jobs"),
+            keep_going=bool(self.request.option("keep_going")),
+            previous=self._previous,
+        )
+        try:
+            build.run()
+        finally:
+            self.console.close()
+        self.results = goal_results(self.plan, build)
+        self._began = began
+        return build
+
+    def save(self, build: Build, text: str, json: str) -> None:
+        """Keep the snapshot of a green build. Failing to only costs time."""
+        if self.structure is None or any(outcome.unstable for outcome in build.outcomes.values()):
+            return
+        racy = self.store.index.racy
+        rows: list[Row] = [*self.structure.files, *self.structure.directories]
+        for path, row in build.sources.files.items():
+            absolute = os.path.join(self.root, path)
+            rows.append((absolute, *(UNTRUSTED if absolute in racy else row)))
+        began = self._began
+        rows += [row_of(os.path.join(self.root, path), began) for path in sorted(build.sources.directories)]
+        body: dict[str, object] = {
+            "request": self.request.to_data(),
+            "structure": {name: getattr(self.structure, name) for name in Structure.__slots__},
+            "plan": self.plan.to_data(),
+            "outputs": {
+                name: (outcome.key, outcome.outputs.to_dict())
+                for name, outcome in build.outcomes.items()
+                if outcome.outputs is not None
+            },
+            "index": self.store.index.known(),
+        }
+        path = snapshot_file.snapshot_path(self.root, self.argv, self.directory)
+        wanted = snapshot_file.identity(self.root, self.argv, self.directory)
+        with contextlib.suppress(OSError):
+            snapshot_file.write(path, wanted, rows, list(self._checks(build)), text, json, body)
+
+    def _checks(self, build: Build) -> Iterator[tuple[str, int]]:
+        blobs = self.store.blobs
+        for outcome in build.outcomes.values():
+            if outcome.outputs is None:
+                continue
+            for digest in outcome.outputs.blobs.values():
+                with contextlib.suppress(OSError):
+                    yield blobs.path(digest), os.stat(blobs.path(digest)).st_size
+            for layer in outcome.outputs.layers:
+                if layer.recipe.get("codec") == "blob":
+                    yield blobs.path(layer.digest), layer.size
+
+    def prepare(self, snapshot: Snapshot | None) -> None:
+        """Lock the store, take the kept plan or make a new one."""
+        self.store.lock()
+        if snapshot is None or not self.resume(snapshot):
+            self.make_plan()
+
+
+def failures(build: Build) -> list[BuildrulesError]:
+    """Each failure of a build once, however many actions share it."""
+    unique: dict[str, BuildrulesError] = {}
+    for error in build.errors:
+        unique.setdefault(error.message, error)
+    return list(unique.values())
+
+
+def executed(build: Build) -> bool:
+    """Whether anything ran."""
+    return any(outcome.status is Status.EXECUTED for outcome in build.outcomes.values())

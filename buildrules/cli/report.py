@@ -1,0 +1,168 @@
+"""What a build says at its end: lines for a person, one JSON object for a program."""
+
+import json
+from typing import Any
+
+from buildrules.engine.build import Build
+from buildrules.engine.events import Status
+from buildrules.engine.result import GoalResult, LayerResult, counts
+from buildrules.errors import BuildrulesError, LoadError
+
+_WORDS = {Status.EXECUTED: "built", Status.CACHED: "reused", Status.UNCHANGED: "reused"}
+
+
+def size_text(size: int) -> str:
+    """A number of bytes as people write it: "17.1 MB" (powers of 1000)."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.5 or unit == "GB":
+            return f"{size} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def _layer_line(item: LayerResult) -> str:
+    layer = item.layer
+    why = ""
+    if item.status is Status.EXECUTED and item.reasons:
+        why = "  " + item.reasons[0] + (f" (+{len(item.reasons) - 1} more)" if len(item.reasons) > 1 else "")
+    return f"  {_WORDS[item.status]:<7}{layer.digest[7:19]}  {size_text(layer.size):>9}  {layer.origin}{why}"
+
+
+def target_lines(result: GoalResult, *, verbose: bool = False) -> list[str]:
+    """What was built and reused of one goal, and why; the layers with sizes; the digest."""
+    layers = result.layers
+    fresh = [item for item in layers if item.status is Status.EXECUTED]
+    lines = [f"{result.goal.label}  {result.goal.platform}"]
+    shown = layers if verbose or len(fresh) > len(layers) / 2 else fresh
+    reused = len(layers) - len(shown)
+    if reused:
+        size = sum(item.layer.size for item in layers) - sum(item.layer.size for item in shown)
+        noun = "layer" if reused == 1 else "layers"
+        lines.append(f"  reused {reused} {noun}, {size_text(size)}, unchanged")
+    lines += [_layer_line(item) for item in shown]
+    total = f"{len(layers)} layers, {size_text(result.size)}"
+    lines.append(f"  image {result.digest}  ({total})" if result.digest else f"  {total}")
+    return lines
+
+
+def unchanged_line(result: GoalResult) -> str:
+    """One goal of a build in which nothing ran."""
+    what = result.digest or f"{len(result.layers)} layers"
+    return f"{result.goal.label}  {result.goal.platform}  {what}  ({size_text(result.size)}, unchanged)"
+
+
+def summary(build: Build, seconds: float) -> str:
+    """The last line."""
+    count = counts(build)
+    parts = [f"{count['executed']} built, {count['cached']} reused"]
+    if count["failed"]:
+        parts.append(f"{count['failed']} failed")
+    parts.append(f"{size_text(build.bytes_read)} read")
+    parts.append(f"{size_text(build.blobs.bytes_written)} written")
+    if build.bytes_fetched:
+        parts.append(f"{size_text(build.bytes_fetched)} fetched")
+    return ", ".join(parts) + f" in {seconds:.2f} s"
+
+
+def text_report(results: list[GoalResult], build: Build, seconds: float, *, verbose: bool) -> str:
+    """The whole report for a person."""
+    lines: list[str] = []
+    for result in results:
+        quiet = not verbose and all(item.status is not Status.EXECUTED for item in result.layers)
+        if quiet and result.status is not Status.EXECUTED:
+            lines.append(unchanged_line(result))
+        else:
+            lines += target_lines(result, verbose=verbose)
+    lines.append(summary(build, seconds))
+    return "\n".join(lines) + "\n"
+
+
+def unchanged_text(results: list[GoalResult], actions: int) -> str:
+    """What the next run prints if nothing has changed; the time is appended by whoever prints it."""
+    lines = [unchanged_line(result) for result in results]
+    lines.append(f"0 built, {actions} reused, 0 B read, 0 B written in ")
+    return "\n".join(lines)
+
+
+def targets_json(results: list[GoalResult]) -> list[dict[str, Any]]:
+    """The `targets` of `--json`."""
+    return [
+        {
+            "label": result.goal.label,
+            "platform": result.goal.platform,
+            "digest": result.digest,
+            "size": result.size,
+            "layers": [
+                {
+                    "digest": item.layer.digest,
+                    "diff_id": item.layer.diff_id,
+                    "size": item.layer.size,
+                    "media_type": item.layer.media_type,
+                    "origin": item.layer.origin,
+                    "status": _WORDS[item.status],
+                }
+                for item in result.layers
+            ],
+        }
+        for result in results
+    ]
+
+
+def json_report(results: list[GoalResult], build: Build, seconds: float) -> str:
+    """The one object of `--json`; with `errors` where something failed."""
+    value: dict[str, Any] = {
+        "targets": targets_json(results),
+        "actions": counts(build),
+        "bytes": {
+            "read": build.bytes_read,
+            "written": build.blobs.bytes_written,
+            "fetched": build.bytes_fetched,
+        },
+    }
+    if build.errors:
+        value["errors"] = [error_json(error) for error in build.errors]
+    value["seconds"] = round(seconds, 4)
+    return json.dumps(value, indent=2) + "\n"
+
+
+def unchanged_json(results: list[GoalResult], actions: int) -> str:
+    """`--json` of an unchanged build, up to the value of `seconds`."""
+    targets = targets_json(results)
+    for target in targets:
+        for layer in target["layers"]:
+            layer["status"] = _WORDS[Status.UNCHANGED]
+    value = {
+        "targets": targets,
+        "actions": {"executed": 0, "cached": actions, "failed": 0},
+        "bytes": {"read": 0, "written": 0, "fetched": 0},
+        "seconds": 0,
+    }
+    return json.dumps(value, indent=2).removesuffix("0\n}")
+
+
+def error_json(error: BuildrulesError) -> dict[str, Any]:
+    """An error as a program wants it."""
+    value: dict[str, Any] = {"message": error.message}
+    if error.position:
+        value["position"] = str(error.position)
+    if error.hint:
+        value["hint"] = error.hint
+    if error.log:
+        value["log"] = error.log
+    return value
+
+
+def error_text(error: BuildrulesError) -> str:
+    """An error as a person wants it: place, message, the line with a caret, the log, the way out."""
+    if isinstance(error, LoadError) and error.errors != [error]:
+        return "\n".join(error_text(item) for item in error.errors)
+    where = f"{error.position}: " if error.position else ""
+    lines = [f"error: {where}{error.message}"]
+    if error.position and error.position.excerpt:
+        lines += ["    " + line for line in error.position.excerpt.splitlines()]
+    if error.log:
+        lines += ["    " + line for line in error.log.strip().splitlines()]
+    if error.hint:
+        lines.append(f"  hint: {error.hint}")
+    return "\n".join(lines)

@@ -1,0 +1,243 @@
+"""Builds a plan: computes keys, finds records, runs what has none."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from buildrules.engine.action import Action, Kind, Outputs, SourceFile
+from buildrules.engine.events import ActionFinished, ActionStarted, Notice, Progress, Status, Stream
+from buildrules.engine.key import compute_key, differences, explain
+from buildrules.engine.plan import Plan
+from buildrules.engine.scheduler import Scheduler
+from buildrules.engine.sources import Expand, SourceReader
+from buildrules.errors import ActionError, BuildrulesError, Interrupted
+from buildrules.store.blobs import Blobs
+from buildrules.store.store import Store
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How one action ended."""
+
+    status: Status
+    key: str = ""
+    outputs: Outputs | None = None
+    reasons: list[str] = field(default_factory=list)
+    error: BuildrulesError | None = None
+    unstable: bool = False  # its inputs changed while it ran: used now, recorded nowhere
+
+
+Previous = Mapping[str, tuple[str, dict[str, Any]]]
+"""Action id -> (key, outputs as plain data) of the last build, from the snapshot."""
+
+
+class Build:
+    """One run over a plan. `outcomes` is complete after `run`, whether it succeeded or not."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: Store,
+        root: str,
+        *,
+        kinds: Callable[[str], Kind],
+        expand: Expand,
+        stream: Stream,
+        jobs: int | None = None,
+        keep_going: bool = False,
+        previous: Previous | None = None,
+    ) -> None:
+        self.plan = plan
+        self.store = store
+        self.workspace = root
+        self.jobs = jobs or max(4, os.cpu_count() or 1)
+        self.outcomes: dict[str, Outcome] = {}
+        self.bytes_read = 0
+        self.bytes_fetched = 0
+        self.seconds = 0.0
+        self._kinds = kinds
+        self._stream = stream
+        self._keep_going = keep_going
+        self._previous = previous or {}
+        self._began = time.perf_counter()
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self.sources = SourceReader(
+            root,
+            store.index,
+            expand,
+            jobs=os.cpu_count() or 1,
+            count_read=lambda size: self.count(read=size),
+            progress=self.progress,
+        )
+
+    @property
+    def blobs(self) -> Blobs:
+        """The store's blobs, for actions."""
+        return self.store.blobs
+
+    @property
+    def cancelled(self) -> bool:
+        """True once Ctrl-C was pressed."""
+        return self._cancelled
+
+    @property
+    def ok(self) -> bool:
+        """True when every action the goals need has outputs."""
+        return all(
+            name in self.outcomes and self.outcomes[name].outputs is not None for name in self.plan.needed()
+        )
+
+    @property
+    def errors(self) -> list[BuildrulesError]:
+        """The errors of the actions that failed, in the order they failed."""
+        return [outcome.error for outcome in self.outcomes.values() if outcome.error is not None]
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Report long work; see `engine.action.Context`."""
+        if self._cancelled:
+            raise Interrupted("interrupted")
+        self._stream.emit(Progress(what, done, total))
+
+    def count(self, *, read: int = 0, fetched: int = 0) -> None:
+        """Add to the counters."""
+        with self._lock:
+            self.bytes_read += read
+            self.bytes_fetched += fetched
+
+    def warn(self, message: str) -> None:
+        """Tell the user something that is not an error."""
+        self._stream.emit(Notice(message, warning=True))
+
+    def run(self) -> None:
+        """Build every goal. Failures stand in `outcomes`; only Interrupted is raised, with all finished work kept."""
+        order = self.plan.needed()
+        actions = self.plan.actions
+        scheduler = Scheduler(
+            order,
+            {name: actions[name].deps for name in order},
+            {name: actions[name].weight for name in order},
+            work=self._work,
+            skip=self._skip,
+            jobs=self.jobs,
+            keep_going=self._keep_going,
+        )
+        try:
+            scheduler.run()
+        except KeyboardInterrupt:
+            self._cancelled = True
+            raise Interrupted("interrupted", hint="what was finished is kept; the same command goes on from there") from None
+        finally:
+            self.store.index.flush()
+            self.seconds = time.perf_counter() - self._began
+
+    def _skip(self, name: str) -> None:
+        self.outcomes[name] = Outcome(Status.SKIPPED)
+        now = time.perf_counter() - self._began
+        self._stream.emit(ActionFinished(self.plan.actions[name], Status.SKIPPED, [], now, 0.0, 0))
+
+    def _work(self, name: str, worker: int) -> bool:
+        action = self.plan.actions[name]
+        began = time.perf_counter() - self._began
+        try:
+            outcome = self._build(action, worker)
+        except BuildrulesError as error:
+            outcome = Outcome(Status.FAILED, error=error)
+        except OSError as error:
+            outcome = Outcome(Status.FAILED, error=self._os_error(action, error))
+        self.outcomes[name] = outcome
+        seconds = time.perf_counter() - self._began - began
+        self._stream.emit(
+            ActionFinished(
+                action, outcome.status, outcome.reasons, began, seconds, worker, outcome.outputs, outcome.error
+            )
+        )
+        return outcome.outputs is not None
+
+    def _os_error(self, action: Action, error: OSError) -> BuildrulesError:
+        where = f" {error.filename!r}" if error.filename else ""
+        return ActionError(f"{action.title} failed: {error.strerror or error}{where}")
+
+    def _build(self, action: Action, worker: int) -> Outcome:
+        kind = self._kinds(action.kind)
+        sources = [self.sources.read(source) for source in action.sources]
+        deps = [self._outputs(dep) for dep in action.deps]
+        key = compute_key(action, kind.version, sources, deps)
+        known = self._previous.get(action.id)
+        if known is not None and known[0] == key:
+            outputs = Outputs.from_dict(known[1])
+            if self._missing(outputs) is None:
+                return Outcome(Status.UNCHANGED, key, outputs)
+        missing = None
+        record = self.store.records.get(key)
+        if record is not None:
+            try:
+                outputs = Outputs.from_dict(record)
+            except (KeyError, TypeError):
+                missing = "its record could not be read"
+            else:
+                missing = self._missing(outputs)
+                if missing is None:
+                    reasons = self._explain(action, kind, sources, deps, key)
+                    return Outcome(Status.CACHED, key, outputs, reasons)
+        return self._execute(action, kind, sources, deps, key, worker, missing)
+
+    def _execute(
+        self,
+        action: Action,
+        kind: Kind,
+        sources: list[list[SourceFile]],
+        deps: list[Outputs],
+        key: str,
+        worker: int,
+        missing: str | None,
+    ) -> Outcome:
+        self._stream.emit(ActionStarted(action, time.perf_counter() - self._began, worker))
+        outputs = kind.run(action, sources, deps, self)
+        changed = self.sources.changed(sources)
+        if changed:
+            names = ", ".join(repr(path) for path in changed[:3])
+            self.warn(f"{names} changed during {action.title}; the result is used now and not recorded")
+            return Outcome(Status.EXECUTED, key, outputs, [f"{names} changed during the build"], unstable=True)
+        self.store.records.put(key, outputs.to_dict())
+        reasons = self._explain(action, kind, sources, deps, key, missing)
+        return Outcome(Status.EXECUTED, key, outputs, reasons)
+
+    def _outputs(self, name: str) -> Outputs:
+        outputs = self.outcomes[name].outputs
+        assert outputs is not None
+        return outputs
+
+    def _missing(self, outputs: Outputs) -> str | None:
+        for name, digest in outputs.blobs.items():
+            if not self.blobs.has(digest):
+                return f"{name} {digest[:19]} is missing from the store"
+        for layer in outputs.layers:
+            if layer.recipe.get("codec") == "blob" and not self.blobs.has(layer.digest, layer.size):
+                return f"layer {layer.digest[:19]} is missing from the store"
+        return None
+
+    def _explain(
+        self,
+        action: Action,
+        kind: Kind,
+        sources: list[list[SourceFile]],
+        deps: list[Outputs],
+        key: str,
+        missing: str | None = None,
+    ) -> list[str]:
+        """Keep what the key saw; returns why the action is not as it was at the last build of this workspace."""
+        name = f"{self.workspace}\0{action.id}"
+        before = self.store.explanations.get(name)
+        if before is not None and before.get("key") == key:
+            reasons = [missing] if missing else list(before.get("reasons", []))
+            return reasons
+        now = explain(action, kind.version, sources, deps)
+        reasons = ["not built in this workspace before"] if before is None else differences(before["values"], now)
+        if missing:
+            reasons = [missing]
+        self.store.explanations.put(name, {"key": key, "values": now, "reasons": reasons})
+        return reasons

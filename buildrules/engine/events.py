@@ -1,0 +1,81 @@
+"""The one event stream of a build. Progress bars, plain lines, JSON and traces are its listeners."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from buildrules.engine.action import Action, Outputs
+from buildrules.errors import BuildrulesError
+
+
+class Status(Enum):
+    """How an action ended. Set in one place, `engine.build`."""
+
+    EXECUTED = "executed"  # it ran
+    CACHED = "cached"  # a record with its key was found
+    UNCHANGED = "unchanged"  # the key is the one of the last build of this workspace
+    FAILED = "failed"
+    SKIPPED = "skipped"  # something it needs failed
+
+
+@dataclass(slots=True)
+class ActionStarted:
+    """An action's key has no record: it runs now."""
+
+    action: Action
+    seconds: float  # since the build began
+    worker: int
+
+
+@dataclass(slots=True)
+class ActionFinished:
+    """An action ended. `reasons` says why it ran; `outputs` is None where it failed."""
+
+    action: Action
+    status: Status
+    reasons: list[str]
+    began: float  # seconds since the build began
+    seconds: float
+    worker: int
+    outputs: Outputs | None = None
+    error: BuildrulesError | None = None
+
+
+@dataclass(slots=True)
+class Progress:
+    """Long work goes on: bytes done and in all."""
+
+    what: str
+    done: int
+    total: int | None
+
+
+@dataclass(slots=True)
+class Notice:
+    """Something the user should know: a lock was made, a warning."""
+
+    message: str
+    warning: bool = False
+
+
+Event = ActionStarted | ActionFinished | Progress | Notice
+Listener = Callable[[Event], None]
+
+
+class Stream:
+    """Hands every event to every listener, one at a time."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = list(listeners)
+        self._lock = threading.Lock()
+
+    def add(self, listener: Listener) -> None:
+        """Listen from now on."""
+        self._listeners.append(listener)
+
+    def emit(self, event: Event) -> None:
+        """Tell all listeners. Callable from any thread."""
+        with self._lock:
+            for listener in self._listeners:
+                listener(event)

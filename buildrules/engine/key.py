@@ -1,0 +1,131 @@
+"""Action keys. One function walks what can influence an action; two writers listen.
+
+`HashWriter` gives the key, `ExplainWriter` gives the lines `buildrules why` compares and prints, so
+the explanation is what the key really saw. Values are digests or parameters, never credentials.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from buildrules.engine.action import Action, Outputs, SourceFile
+from buildrules.store.records import canonical
+
+SCHEMA = "buildrules-key-1"
+
+
+class Writer(Protocol):
+    """Takes the walk of an action, one named value at a time."""
+
+    def value(self, name: str, value: str) -> None:
+        """One input: a path-like name that is unique in the action, and its value as text."""
+
+
+class HashWriter:
+    """Hashes names and values with their lengths, so that no two walks give the same stream."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256(SCHEMA.encode())
+
+    def value(self, name: str, value: str) -> None:
+        """See `Writer.value`."""
+        for text in (name, value):
+            data = text.encode("utf-8", "surrogateescape")
+            self._sha256.update(b"%d:" % len(data))
+            self._sha256.update(data)
+
+    def key(self) -> str:
+        """The key, 64 hex digits."""
+        return self._sha256.hexdigest()
+
+
+class ExplainWriter:
+    """Keeps names and values as they are."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+
+    def value(self, name: str, value: str) -> None:
+        """See `Writer.value`."""
+        self.values[name] = value
+
+
+def walk(
+    action: Action,
+    version: int,
+    sources: Sequence[Sequence[SourceFile]],
+    deps: Sequence[Outputs],
+    writer: Writer,
+) -> None:
+    """Tell `writer` everything that can influence the outputs of `action`.
+
+    `version` is the kind's, `sources` the expanded files and `deps` the outputs, in the action's
+    order. What a dependency made enters, not how it was made: that is the early cutoff.
+    """
+    writer.value("kind", f"{action.kind}/{version}")
+    _walk_params("params", action.params, writer)
+    for number, (source, files) in enumerate(zip(action.sources, sources, strict=True)):
+        writer.value(f"sources[{number}]", canonical([source.directory, source.layer_prefix]).decode())
+        for file in files:
+            mode = "x" if file.mode & 0o100 else "-"
+            form = "layer " if file.as_layer else ""
+            writer.value(f"file {file.path}", f"{form}{file.digest} {file.size} {mode}")
+    for number, (dep, outputs) in enumerate(zip(action.deps, deps, strict=True)):
+        _walk_outputs(f"input[{number}] {dep}", outputs, writer)
+
+
+def _walk_params(name: str, value: Any, writer: Writer) -> None:
+    if isinstance(value, dict) and value:
+        for key in sorted(value):
+            _walk_params(f"{name}.{key}", value[key], writer)
+    elif isinstance(value, (list, tuple)) and value and isinstance(value[0], dict):
+        writer.value(f"{name}.length", str(len(value)))
+        for number, item in enumerate(value):
+            _walk_params(f"{name}[{number}]", item, writer)
+    else:
+        writer.value(name, canonical(value).decode())
+
+
+def _walk_outputs(name: str, outputs: Outputs, writer: Writer) -> None:
+    for number, layer in enumerate(outputs.layers):
+        fields = [layer.digest, layer.diff_id, layer.size, layer.media_type, layer.origin]
+        writer.value(f"{name}: layer {number}", canonical(fields).decode())
+    _walk_params(f"{name}: values", outputs.values, writer)
+    for blob in sorted(outputs.blobs):
+        writer.value(f"{name}: blob {blob}", outputs.blobs[blob])
+
+
+def compute_key(
+    action: Action, version: int, sources: Sequence[Sequence[SourceFile]], deps: Sequence[Outputs]
+) -> str:
+    """The key of an action: 64 hex digits."""
+    writer = HashWriter()
+    walk(action, version, sources, deps, writer)
+    return writer.key()
+
+
+def explain(
+    action: Action, version: int, sources: Sequence[Sequence[SourceFile]], deps: Sequence[Outputs]
+) -> dict[str, str]:
+    """What the key saw, by name."""
+    writer = ExplainWriter()
+    walk(action, version, sources, deps, writer)
+    return writer.values
+
+
+def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """What changed between two explanations, one readable line each, in the order of the walk."""
+    lines = []
+    for name, value in after.items():
+        if name not in before:
+            lines.append(f"{name} is new")
+        elif before[name] != value:
+            lines.append(f"{name} changed: {_short(before[name])} -> {_short(value)}")
+    lines += [f"{name} is gone" for name in before if name not in after]
+    return lines
+
+
+def _short(value: str) -> str:
+    words = [word[:19] if word.startswith("sha256:") else word for word in value.split(" ")]
+    text = " ".join(words)
+    return text if len(text) <= 100 else text[:97] + "..."

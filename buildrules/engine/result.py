@@ -1,0 +1,84 @@
+"""What a build made, per goal: what reports, exports and loads are written from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from buildrules.engine.build import Build, Outcome
+from buildrules.engine.events import Status
+from buildrules.engine.plan import Goal, Plan
+from buildrules.oci.descriptor import Layer
+
+
+@dataclass(slots=True)
+class LayerResult:
+    """A layer and how the action that made it ended."""
+
+    layer: Layer
+    status: Status
+    reasons: list[str]
+
+
+@dataclass(slots=True)
+class GoalResult:
+    """One goal. `digest` is the manifest's for an image, empty for a target that is only layers."""
+
+    goal: Goal
+    digest: str
+    size: int  # bytes of manifest, config and layers
+    status: Status
+    layers: list[LayerResult] = field(default_factory=list)
+    blobs: dict[str, str] = field(default_factory=dict)  # "manifest", "config" -> digest
+    values: dict[str, Any] = field(default_factory=dict)
+    hints: dict[str, Any] = field(default_factory=dict)  # where foreign layers come from
+
+
+def goal_results(plan: Plan, build: Build) -> list[GoalResult]:
+    """The results of the goals that succeeded, in the plan's order."""
+    return [result for goal in plan.goals if (result := _goal_result(plan, build, goal)) is not None]
+
+
+def _goal_result(plan: Plan, build: Build, goal: Goal) -> GoalResult | None:
+    outcome = build.outcomes.get(goal.action)
+    if outcome is None or outcome.outputs is None:
+        return None
+    layers = list(_layers(plan, build, goal))
+    values = outcome.outputs.values
+    return GoalResult(
+        goal=goal,
+        digest=str(values.get("digest", "")),
+        size=int(values.get("size", 0)) or sum(item.layer.size for item in layers),
+        status=outcome.status,
+        layers=layers,
+        blobs=outcome.outputs.blobs,
+        values=values,
+        hints=_hints(plan, goal),
+    )
+
+
+def _layers(plan: Plan, build: Build, goal: Goal) -> Iterator[LayerResult]:
+    """An image's layers as the actions below it made them: their recipes are the current ones."""
+    action = plan.actions[goal.action]
+    names = action.deps if goal.kind == "image" else (action.id,)
+    for name in names:
+        outcome: Outcome = build.outcomes[name]
+        assert outcome.outputs is not None
+        for layer in outcome.outputs.layers:
+            yield LayerResult(layer, outcome.status, outcome.reasons)
+
+
+def _hints(plan: Plan, goal: Goal) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for name in plan.actions[goal.action].deps:
+        merged.update(plan.actions[name].hints)
+    return merged
+
+
+def counts(build: Build) -> dict[str, int]:
+    """How many actions were executed, found cached (or unchanged), and failed."""
+    statuses = [outcome.status for outcome in build.outcomes.values()]
+    return {
+        "executed": statuses.count(Status.EXECUTED),
+        "cached": statuses.count(Status.CACHED) + statuses.count(Status.UNCHANGED),
+        "failed": statuses.count(Status.FAILED) + statuses.count(Status.SKIPPED),
+    }

@@ -1,0 +1,141 @@
+"""Runs the nodes of a graph in parallel, longest remaining path first. Knows neither disk nor terminal."""
+
+import heapq
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+
+class Scheduler:
+    """`work(node, worker)` is called once per node, after all it depends on returned True.
+
+    It returns False where the node failed: everything above it is then handed to `skip` instead,
+    and without `keep_going` no further node is begun. The calling thread is worker 0; more workers are
+    started only while there is more than one node to run.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[str],
+        deps: Mapping[str, Sequence[str]],
+        weights: Mapping[str, float],
+        *,
+        work: Callable[[str, int], bool],
+        skip: Callable[[str], None],
+        jobs: int,
+        keep_going: bool = False,
+    ) -> None:
+        self._work = work
+        self._skip = skip
+        self._jobs = max(1, jobs)
+        self._keep_going = keep_going
+        self._waiting = {node: len(set(deps[node])) for node in nodes}
+        self._above: dict[str, list[str]] = {node: [] for node in nodes}
+        for node in nodes:
+            for dep in set(deps[node]):
+                self._above[dep].append(node)
+        self._path = _longest_paths(nodes, self._above, weights)
+        self._ready: list[tuple[float, int, str]] = []
+        self._order = {node: number for number, node in enumerate(nodes)}
+        self._skipped: set[str] = set()
+        self._condition = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._running = 0
+        self._left = len(nodes)
+        self._stopped = False
+        self._failure: BaseException | None = None
+
+    def run(self) -> None:
+        """Run until everything is done, or until a failure without `keep_going`.
+
+        Raises what `work` raised, after the workers have come to rest; KeyboardInterrupt too.
+        """
+        with self._condition:
+            for node, count in self._waiting.items():
+                if count == 0:
+                    self._push(node)
+        try:
+            self._worker(0)
+        except BaseException:
+            self.stop()
+            raise
+        finally:
+            for thread in self._threads:
+                thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Begin no further node."""
+        with self._condition:
+            self._stopped = True
+            self._condition.notify_all()
+
+    def _push(self, node: str) -> None:
+        heapq.heappush(self._ready, (-self._path[node], self._order[node], node))
+
+    def _worker(self, number: int) -> None:
+        while True:
+            with self._condition:
+                while not self._ready and self._left and self._running and not self._stopped:
+                    self._condition.wait()
+                if self._stopped or not self._ready:
+                    self._condition.notify_all()
+                    return
+                node = heapq.heappop(self._ready)[2]
+                self._running += 1
+                if self._ready and len(self._threads) + 1 < self._jobs:
+                    self._start_thread()
+            done = False
+            try:
+                done = self._work(node, number)
+            finally:
+                with self._condition:
+                    self._running -= 1
+                    self._finish(node, done)
+                    self._condition.notify_all()
+
+    def _start_thread(self) -> None:
+        number = len(self._threads) + 1
+        thread = threading.Thread(target=self._guarded, args=(number,), name=f"worker-{number}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _guarded(self, number: int) -> None:
+        try:
+            self._worker(number)
+        except BaseException as error:  # noqa: BLE001 - raised again by run, in the calling thread
+            with self._condition:
+                self._failure = self._failure or error
+                self._stopped = True
+                self._condition.notify_all()
+
+    def _finish(self, node: str, done: bool) -> None:
+        self._left -= 1
+        if not done:
+            self._stopped = self._stopped or not self._keep_going
+            self._skip_above(node)
+            return
+        for above in self._above[node]:
+            self._waiting[above] -= 1
+            if self._waiting[above] == 0 and above not in self._skipped:
+                self._push(above)
+
+    def _skip_above(self, node: str) -> None:
+        stack = list(self._above[node])
+        while stack:
+            above = stack.pop()
+            if above not in self._skipped:
+                self._skipped.add(above)
+                self._left -= 1
+                self._skip(above)
+                stack.extend(self._above[above])
+
+
+def _longest_paths(
+    nodes: Sequence[str], above: Mapping[str, Sequence[str]], weights: Mapping[str, float]
+) -> dict[str, float]:
+    """For each node, the summed weights of the heaviest path from it to a goal. `nodes` has dependencies first."""
+    path: dict[str, float] = {}
+    for node in reversed(nodes):
+        path[node] = weights[node] + max((path[item] for item in above[node]), default=0.0)
+    return path

@@ -1,0 +1,138 @@
+"""Expands the source sets of an action and finds the digests of their files."""
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+from buildrules.engine.action import SourceFile, SourceSet
+from buildrules.errors import ActionError
+from buildrules.oci.recipe import LARGE_FILE
+from buildrules.store.statindex import Stat, StatIndex, stat_row
+
+Expanded = tuple[list[tuple[str, str, os.stat_result]], Iterable[str]]
+Expand = Callable[[str, str, Sequence[str], Sequence[str]], Expanded]
+"""(root, directory, include, exclude) -> ((workspace path, name, stat) sorted, directories looked at)."""
+
+Count = Callable[[int], None]
+Report = Callable[[str, int, int | None], None]
+
+_BUFFER = 1 << 20
+
+
+class SourceReader:
+    """Reads the sources of one build. Remembers every file and directory it looked at, for the snapshot."""
+
+    def __init__(
+        self, root: str, index: StatIndex, expand: Expand, *, jobs: int, count_read: Count, progress: Report
+    ) -> None:
+        self._root = root
+        self._index = index
+        self._expand = expand
+        self._jobs = jobs
+        self._count_read = count_read
+        self._progress = progress
+        self.files: dict[str, Stat] = {}
+        self.directories: set[str] = set()
+
+    def read(self, source: SourceSet) -> list[SourceFile]:
+        """The files of a set, sorted by name, with their digests. Raises ActionError where there are none."""
+        found, directories = self._expand(self._root, source.directory, source.include, source.exclude)
+        self.directories.update(directories)
+        if not found and not source.allow_empty:
+            globs = ", ".join(repr(glob) for glob in source.include)
+            raise ActionError(
+                f"no file matches {globs} in '//{source.directory}'",
+                hint="check the path; globs are relative to the BUILD.yaml that has them",
+            )
+        rows: list[SourceFile | None] = [None] * len(found)
+        large: list[int] = []
+        for number, (path, name, stat) in enumerate(found):
+            self.files[path] = stat_row(stat)
+            if stat.st_size >= LARGE_FILE:
+                large.append(number)
+            else:
+                rows[number] = self._file(source, path, name, stat)
+        self._read_large(source, found, rows, large)
+        return [row for row in rows if row is not None]
+
+    def _read_large(
+        self,
+        source: SourceSet,
+        found: list[tuple[str, str, os.stat_result]],
+        rows: list[SourceFile | None],
+        large: list[int],
+    ) -> None:
+        errors: list[BaseException] = []
+
+        def work() -> None:
+            while large and not errors:
+                try:
+                    number = large.pop()
+                except IndexError:
+                    return
+                try:
+                    rows[number] = self._file(source, *found[number])
+                except BaseException as error:  # noqa: BLE001 - raised again below, in the calling thread
+                    errors.append(error)
+
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(self._jobs, len(large)) - 1)]
+        for thread in threads:
+            thread.start()
+        work()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+
+    def _file(self, source: SourceSet, path: str, name: str, stat: os.stat_result) -> SourceFile:
+        absolute = os.path.join(self._root, path)
+        mode = 0o755 if stat.st_mode & 0o100 else 0o644
+        if source.layer_prefix is not None and stat.st_size >= LARGE_FILE:
+            image_path = f"{source.layer_prefix}/{name}" if source.layer_prefix else name
+            digest = self._index.digest(
+                absolute,
+                stat,
+                lambda: self._layer_digest(absolute, image_path, stat.st_size, mode),
+                variant=f"layer {mode:o} {image_path}",
+            )
+            return SourceFile(path, name, stat.st_size, mode, digest, as_layer=True)
+        digest = self._index.digest(absolute, stat, lambda: self._content_digest(absolute, stat.st_size))
+        return SourceFile(path, name, stat.st_size, mode, digest)
+
+    def _content_digest(self, path: str, size: int) -> str:
+        sha256 = hashlib.sha256()
+        done = 0
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while data := os.read(handle, _BUFFER):
+                sha256.update(data)
+                done += len(data)
+                if size > LARGE_FILE:
+                    self._progress(os.path.basename(path), done, size)
+        finally:
+            os.close(handle)
+        self._count_read(done)
+        return "sha256:" + sha256.hexdigest()
+
+    def _layer_digest(self, path: str, image_path: str, size: int, mode: int) -> str:
+        from buildrules.oci.assemble import hash_file_layer
+
+        digest = hash_file_layer(
+            path, image_path, size, mode, lambda done: self._progress(os.path.basename(path), done, size)
+        )
+        self._count_read(size)
+        return digest
+
+    def changed(self, sets: Sequence[Sequence[SourceFile]]) -> list[str]:
+        """The paths of files whose stat is no longer the one they were hashed with."""
+        paths = []
+        for files in sets:
+            for file in files:
+                try:
+                    now = stat_row(os.stat(os.path.join(self._root, file.path)))
+                except OSError:
+                    now = None
+                if now != self.files[file.path]:
+                    paths.append(file.path)
+        return paths
