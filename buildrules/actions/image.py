@@ -1,0 +1,125 @@
+"""Kinds `image` and `index`: layers become an image, images of several platforms become an index."""
+
+from typing import Any
+
+from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.errors import ActionError
+from buildrules.oci.config import ImageConfig, contract_labels
+from buildrules.oci.image import build_image, build_index, manifest_descriptor, parse_platform
+
+LAYER_LIMIT = 100
+"""Docker's overlay2 driver refuses the 126th layer ("max depth exceeded"); some tools stop at 127.
+The distance leaves room for images built on top of ours."""
+
+
+class ImageKind:
+    """Stacks the layers of its dependencies, in order, below one config and manifest.
+
+    Params: `platform` ("linux/amd64"), `config` (see `oci.config.ImageConfig.from_dict`), and
+    optionally `labels`, `routes`, `model`, `locks` (see `oci.config.contract_labels`) and `created`
+    (SOURCE_DATE_EPOCH, seconds; 0 by default).
+    A dependency's values may hold `config` (a base image's own, in OCI form, to build upon) and `labels`.
+    Outputs: all layers; blobs `manifest` and `config`; values `digest`, `config_digest`, `size` (bytes
+    of manifest, config and layers), `platform`.
+    """
+
+    name = "image"
+    version = 1
+
+    def run(
+        self,
+        action: Action,
+        sources: list[list[SourceFile]],  # noqa: ARG002 - an image is made of other actions' outputs only
+        deps: list[Outputs],
+        context: Context,
+    ) -> Outputs:
+        """Build config and manifest and keep both in the store. Raises ActionError."""
+        params = action.params
+        layers = [layer for dep in deps for layer in dep.layers]
+        if len(layers) >= LAYER_LIMIT:
+            raise ActionError(
+                f"{action.target or action.title!r} would have {len(layers)} layers; "
+                f"docker's overlay2 driver takes 125 and buildrules allows {LAYER_LIMIT - 1}",
+                hint="lower the number of layers its python environment may use, "
+                "or keep small model files together in one layer",
+            )
+        try:
+            config = self._config(params, deps)
+            image = build_image(layers, config, params["platform"], created=int(params.get("created", 0)))
+        except ValueError as error:
+            raise ActionError(f"cannot configure the image of {action.target or action.title!r}: {error}") from error
+        for _, data in image.blobs():
+            context.blobs.put(data)
+        return Outputs(
+            layers=layers,
+            blobs={"manifest": image.digest, "config": image.config_digest},
+            values={
+                "digest": image.digest,
+                "config_digest": image.config_digest,
+                "size": image.size,
+                "platform": params["platform"],
+            },
+        )
+
+    def _config(self, params: dict[str, Any], deps: list[Outputs]) -> ImageConfig:
+        config = ImageConfig()
+        for dep in deps:
+            if dep.values.get("config"):
+                config = ImageConfig.from_oci(dep.values["config"]).over(config)
+            if dep.values.get("labels"):
+                config = ImageConfig.from_dict({"labels": dep.values["labels"]}).over(config)
+        config = ImageConfig.from_dict(params.get("config") or {}).over(config)
+        labels = contract_labels(
+            routes=params.get("routes"),
+            ports=config.ports,
+            model=params.get("model"),
+            locks=params.get("locks"),
+        )
+        labels.update(params.get("labels") or {})
+        return ImageConfig.from_dict({"labels": labels}).over(config)
+
+
+class IndexKind:
+    """An image index over the images of its dependencies, one per platform, in order.
+
+    Outputs: the layers of all images, each once; blobs `index`, and `manifest <platform>` and
+    `config <platform>` of each image; values `digest`, `size` (bytes, shared layers counted once)
+    and `platforms` (platform -> manifest digest).
+    """
+
+    name = "index"
+    version = 1
+
+    def run(
+        self,
+        action: Action,
+        sources: list[list[SourceFile]],  # noqa: ARG002 - made of images only
+        deps: list[Outputs],
+        context: Context,
+    ) -> Outputs:
+        """Build the index and keep it in the store. Raises ActionError."""
+        manifests = []
+        layers = {}
+        outputs = Outputs()
+        size = 0
+        try:
+            for dep in deps:
+                platform = dep.values["platform"]
+                parse_platform(platform)
+                manifest = context.blobs.read(dep.blobs["manifest"])
+                manifests.append((platform, manifest_descriptor(manifest)))
+                layers.update({layer.digest: layer for layer in dep.layers})
+                size += dep.values["size"] - sum(layer.size for layer in dep.layers)
+                outputs.blobs["manifest " + platform] = dep.blobs["manifest"]
+                outputs.blobs["config " + platform] = dep.blobs["config"]
+            index = build_index(manifests)
+        except (KeyError, ValueError) as error:
+            raise ActionError(f"cannot make the index of {action.target or action.title!r}: {error}") from error
+        outputs.blobs["index"] = context.blobs.put(index.data)
+        outputs.layers = list(layers.values())
+        outputs.values = {
+            "digest": index.digest,
+            "size": size + len(index.data) + sum(layer.size for layer in outputs.layers),
+            "platforms": {platform: descriptor["digest"] for platform, descriptor in manifests},
+        }
+        return outputs

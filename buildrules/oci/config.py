@@ -1,0 +1,179 @@
+"""The run-time settings of an image: environment, entry point, ports, user, labels.
+
+Format: OCI image specification 1.1, config.md, the object `config` ("Properties").
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+PREFIX = "buildrules."
+"""Labels that describe one package. They are not inherited from a base image."""
+
+_FIELDS = ("environment", "entrypoint", "cmd", "working_dir", "user", "ports", "volumes", "labels", "stop_signal")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """What a container starts with. None means "as the image below says"."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    working_dir: str | None = None
+    user: str | None = None
+    ports: tuple[str, ...] = ()  # "8080/tcp"
+    volumes: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "ImageConfig":
+        """Read our own form: lower-case field names, a mapping for the environment, ports as numbers
+        or "number/protocol". Raises ValueError for an unknown field or a value of the wrong shape."""
+        unknown = sorted(set(data) - set(_FIELDS))
+        if unknown:
+            raise ValueError(f"unknown image setting {unknown[0]!r}; known are {', '.join(_FIELDS)}")
+        return cls(
+            environment=_environment(data.get("environment") or {}),
+            entrypoint=_words(data, "entrypoint"),
+            cmd=_words(data, "cmd"),
+            working_dir=_text(data, "working_dir"),
+            user=_text(data, "user"),
+            ports=tuple(parse_port(port) for port in data.get("ports") or ()),
+            volumes=tuple(data.get("volumes") or ()),
+            labels={str(name): str(value) for name, value in (data.get("labels") or {}).items()},
+            stop_signal=_text(data, "stop_signal"),
+        )
+
+    @classmethod
+    def from_oci(cls, data: Mapping[str, Any]) -> "ImageConfig":
+        """Read the `config` object of an image's config document, or the whole document.
+
+        Labels of another package built by buildrules are left out. Raises ValueError.
+        """
+        if isinstance(data.get("rootfs"), dict) or isinstance(data.get("config"), dict):
+            data = data.get("config") or {}
+        variables = {}
+        for item in data.get("Env") or ():
+            name, separator, value = str(item).partition("=")
+            if separator:
+                variables[name] = value
+        labels = data.get("Labels") or {}
+        return cls(
+            environment=_environment(variables),
+            entrypoint=_words(data, "Entrypoint"),
+            cmd=_words(data, "Cmd"),
+            working_dir=_text(data, "WorkingDir"),
+            user=_text(data, "User"),
+            ports=tuple(parse_port(port) for port in data.get("ExposedPorts") or {}),
+            volumes=tuple(data.get("Volumes") or {}),
+            labels={name: str(value) for name, value in labels.items() if not name.startswith(PREFIX)},
+            stop_signal=_text(data, "StopSignal"),
+        )
+
+    def over(self, below: "ImageConfig") -> "ImageConfig":
+        """These settings on top of `below`: mappings and ports are merged, single values replaced.
+
+        As in a Dockerfile, a new entry point drops the command inherited with the old one.
+        """
+        cmd = self.cmd if self.cmd is not None or self.entrypoint is not None else below.cmd
+        return ImageConfig(
+            environment={**below.environment, **self.environment},
+            entrypoint=below.entrypoint if self.entrypoint is None else self.entrypoint,
+            cmd=cmd,
+            working_dir=below.working_dir if self.working_dir is None else self.working_dir,
+            user=below.user if self.user is None else self.user,
+            ports=(*below.ports, *self.ports),
+            volumes=(*below.volumes, *self.volumes),
+            labels={**below.labels, **self.labels},
+            stop_signal=below.stop_signal if self.stop_signal is None else self.stop_signal,
+        )
+
+    def with_labels(self, labels: Mapping[str, str]) -> "ImageConfig":
+        """The same settings with these labels instead."""
+        return replace(self, labels=labels)
+
+    def to_oci(self) -> dict[str, Any]:
+        """The `config` object; fields without a value are left out, lists of a set are sorted."""
+        document: dict[str, Any] = {
+            "Env": [f"{name}={value}" for name, value in sorted(self.environment.items())],
+            "Entrypoint": None if self.entrypoint is None else list(self.entrypoint),
+            "Cmd": None if self.cmd is None else list(self.cmd),
+            "WorkingDir": self.working_dir,
+            "User": self.user,
+            "ExposedPorts": {port: {} for port in self.ports},
+            "Volumes": {path: {} for path in self.volumes},
+            "Labels": dict(self.labels),
+            "StopSignal": self.stop_signal,
+        }
+        return {name: value for name, value in document.items() if value}
+
+
+def contract_labels(
+    *,
+    routes: Mapping[str, str] | None = None,
+    ports: tuple[str, ...] = (),
+    model: str | None = None,
+    locks: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """The labels that tell how to serve a package and what is in it, readable without a pull.
+
+    `routes` maps liveness, readiness and scoring to "<port>/<path>", `model` is the digest of the
+    model's files, `locks` maps the name of a lock to its digest.
+    """
+    labels = {}
+    if routes:
+        labels[PREFIX + "routes"] = json.dumps(dict(routes), sort_keys=True, separators=(",", ":"))
+    if ports:
+        labels[PREFIX + "ports"] = ",".join(sorted(set(ports)))
+    if model:
+        labels[PREFIX + "model"] = model
+    if locks:
+        labels[PREFIX + "locks"] = json.dumps(dict(locks), sort_keys=True, separators=(",", ":"))
+    return labels
+
+
+def parse_port(port: int | str) -> str:
+    """8080, "8080" or "8080/udp" as "8080/tcp" or "8080/udp". Raises ValueError."""
+    number, _, protocol = str(port).partition("/")
+    protocol = protocol or "tcp"
+    if not (number.isascii() and number.isdigit() and 0 < int(number) < 65536) or protocol not in (
+        "tcp",
+        "udp",
+        "sctp",
+    ):
+        raise ValueError(f"not a port: {port!r}")
+    return f"{int(number)}/{protocol}"
+
+
+def _environment(variables: Mapping[str, Any]) -> dict[str, str]:
+    for name, value in variables.items():
+        if not name or "=" in name or "\0" in name or "\0" in str(value):
+            raise ValueError(f"not an environment variable: {name!r}")
+    return {name: _plain(value) for name, value in variables.items()}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    raise ValueError(f"an environment variable is a string or a number, not {value!r}")
+
+
+def _words(data: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    value = data.get(name)
+    if value is None:
+        return None
+    if isinstance(value, str) or not all(isinstance(word, str) for word in value):
+        raise ValueError(f"{name!r} is a list of strings, not {value!r}")
+    return tuple(value)
+
+
+def _text(data: Mapping[str, Any], name: str) -> str | None:
+    value = data.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name!r} is a string, not {value!r}")
+    return value or None

@@ -1,0 +1,256 @@
+"""Image configurations, manifests and indexes: the same bytes for the same layers and settings.
+
+Formats: OCI image specification 1.1, config.md ("Properties"), manifest.md ("Image Manifest") and
+image-index.md. JSON is written with sorted keys and without spaces, ASCII only.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from buildrules.errors import IntegrityError
+from buildrules.oci.config import ImageConfig
+from buildrules.oci.descriptor import (
+    CONFIG,
+    DOCKER_LAYER_GZIP,
+    INDEX,
+    LAYER_GZIP,
+    LAYER_TAR,
+    LAYER_ZSTD,
+    MANIFEST,
+    Layer,
+)
+from buildrules.store.blobs import Blobs
+
+LayerStream = Callable[[Layer], Iterable[bytes]]
+"""Gives the bytes of a layer's blob, in chunks; made anew at every call."""
+
+MARK = "buildrules.image"
+"""A label every image made here carries, so that an engine can be asked for them."""
+
+_OCI_LAYER_TYPES = {
+    LAYER_TAR: LAYER_TAR,
+    LAYER_GZIP: LAYER_GZIP,
+    LAYER_ZSTD: LAYER_ZSTD,
+    DOCKER_LAYER_GZIP: LAYER_GZIP,
+    "application/vnd.docker.image.rootfs.diff.tar": LAYER_TAR,
+}
+
+
+def canonical_json(value: Any) -> bytes:
+    """`value` (plain JSON types) in the one form that is hashed: sorted keys, no spaces, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+
+
+def digest_of(data: bytes) -> str:
+    """`sha256:<hex>` of `data`."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def timestamp(epoch: int) -> str:
+    """Seconds since 1970 (SOURCE_DATE_EPOCH, or 0) as RFC 3339 in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))
+
+
+def parse_platform(platform: str) -> dict[str, str]:
+    """`os/architecture[/variant]` as the platform object of image-index.md. Raises ValueError."""
+    parts = platform.split("/")
+    if len(parts) not in (2, 3) or not all(part and part.isascii() and part.isprintable() for part in parts):
+        raise ValueError(f"not a platform: {platform!r}")
+    return dict(zip(("os", "architecture", "variant"), parts, strict=False))
+
+
+class Image:
+    """One image: the bytes of its manifest and config, and the layers in order (base first)."""
+
+    __slots__ = ("config", "config_digest", "digest", "layers", "manifest")
+
+    def __init__(self, manifest: bytes, config: bytes, layers: Sequence[Layer]) -> None:
+        self.manifest = manifest
+        self.config = config
+        self.layers = list(layers)
+        self.digest = digest_of(manifest)
+        self.config_digest = digest_of(config)
+
+    @property
+    def size(self) -> int:
+        """Bytes a registry keeps for it: manifest, config and layers."""
+        return len(self.manifest) + len(self.config) + sum(layer.size for layer in self.layers)
+
+    @property
+    def diff_ids(self) -> list[str]:
+        """The digests of the uncompressed layers, base first."""
+        return [layer.diff_id for layer in self.layers]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The parsed config document."""
+        document: dict[str, Any] = json.loads(self.config)
+        return document
+
+    @property
+    def platform(self) -> dict[str, str]:
+        """os, architecture and, where there is one, variant."""
+        document = self.settings
+        return {name: document[name] for name in ("os", "architecture", "variant") if name in document}
+
+    def descriptor(self) -> dict[str, Any]:
+        """The manifest's descriptor with its platform, as it stands in an index."""
+        return manifest_descriptor(self.manifest, self.platform)
+
+    def blobs(self) -> Iterator[tuple[str, bytes]]:
+        """The small blobs with their digests: config, then manifest."""
+        yield self.config_digest, self.config
+        yield self.digest, self.manifest
+
+
+class Index:
+    """An image index over images of several platforms."""
+
+    __slots__ = ("data", "digest", "images")
+
+    def __init__(self, data: bytes, images: Sequence[Image] = ()) -> None:
+        self.data = data
+        self.images = list(images)
+        self.digest = digest_of(data)
+
+    @property
+    def size(self) -> int:
+        """Bytes a registry keeps for it, shared layers counted once."""
+        blobs = {layer.digest: layer.size for image in self.images for layer in image.layers}
+        blobs.update({digest: len(data) for image in self.images for digest, data in image.blobs()})
+        return len(self.data) + sum(blobs.values())
+
+    def descriptor(self) -> dict[str, Any]:
+        """The index's own descriptor."""
+        return {"mediaType": INDEX, "digest": self.digest, "size": len(self.data)}
+
+
+def manifest_descriptor(manifest: bytes, platform: dict[str, str] | None = None) -> dict[str, Any]:
+    """The descriptor of a manifest: mediaType, digest, size and the platform where one is given."""
+    descriptor: dict[str, Any] = {"mediaType": MANIFEST, "digest": digest_of(manifest), "size": len(manifest)}
+    if platform:
+        descriptor["platform"] = platform
+    return descriptor
+
+
+def build_image(layers: Sequence[Layer], config: ImageConfig, platform: str, *, created: int = 0) -> Image:
+    """Config and manifest over `layers` (base first) for `platform` (os/architecture[/variant]).
+
+    `created` is in seconds since 1970 and stands in for every time in the image. Raises ValueError
+    for a malformed platform and for a layer of a media type no OCI manifest may hold.
+    """
+    labels = {**config.labels, MARK: "1"}
+    document: dict[str, Any] = {
+        **parse_platform(platform),
+        "created": timestamp(created),
+        "config": config.with_labels(labels).to_oci(),
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+        "history": [
+            {"created": timestamp(created), "created_by": f"buildrules {layer.origin}".rstrip()} for layer in layers
+        ],
+    }
+    config_bytes = canonical_json(document)
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {"mediaType": CONFIG, "digest": digest_of(config_bytes), "size": len(config_bytes)},
+        "layers": [layer_descriptor(layer) for layer in layers],
+    }
+    return Image(canonical_json(manifest), config_bytes, layers)
+
+
+def layer_descriptor(layer: Layer) -> dict[str, Any]:
+    """A layer's descriptor with an OCI media type; Docker's names for the same bytes are translated.
+
+    An OCI manifest with Docker's layer types is refused by some readers. Raises ValueError for others,
+    such as the foreign layers of Windows images.
+    """
+    media_type = _OCI_LAYER_TYPES.get(layer.media_type)
+    if media_type is None:
+        raise ValueError(f"layer {layer.origin!r} has the media type {layer.media_type!r}, which is not supported")
+    return {**layer.descriptor(), "mediaType": media_type}
+
+
+def build_index(manifests: Iterable[tuple[str, dict[str, Any]]], images: Sequence[Image] = ()) -> Index:
+    """An index over (platform, manifest descriptor) pairs, in the order given.
+
+    `images` are carried along for whoever writes or pushes the whole. Raises ValueError where a
+    platform is malformed or given twice.
+    """
+    entries = []
+    seen = set()
+    for platform, descriptor in manifests:
+        if platform in seen:
+            raise ValueError(f"the platform {platform!r} is given twice")
+        seen.add(platform)
+        entries.append({**descriptor, "platform": parse_platform(platform)})
+    return Index(canonical_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}), images)
+
+
+def read_image(blobs: Blobs, digest: str, layers: Sequence[Layer] | None = None) -> Image:
+    """The image whose manifest is the blob `digest`.
+
+    `layers`, where given, are the recorded layers with their recipes, and must be the manifest's
+    own. Without them each layer gets the recipe "the blob is in the store". Raises
+    FileNotFoundError for a missing blob and IntegrityError for one that is not what it should be.
+    """
+    manifest = blobs.read(digest)
+    try:
+        document = json.loads(manifest)
+        config = blobs.read(document["config"]["digest"])
+        diff_ids = json.loads(config)["rootfs"]["diff_ids"]
+        entries = [(item["mediaType"], item["digest"], int(item["size"])) for item in document["layers"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"blob {digest} is not an image manifest: {error!r}") from error
+    if len(diff_ids) != len(entries):
+        raise IntegrityError(f"image {digest} has {len(entries)} layers and {len(diff_ids)} diff_ids")
+    if layers is None:
+        layers = [
+            Layer(digest=name, size=size, diff_id=diff_id, media_type=kind, recipe={"version": 1, "codec": "blob"})
+            for (kind, name, size), diff_id in zip(entries, diff_ids, strict=True)
+        ]
+    found = [(layer.digest, layer.size, layer.diff_id) for layer in layers]
+    if found != [(name, size, diff) for (_, name, size), diff in zip(entries, diff_ids, strict=True)]:
+        raise IntegrityError(f"the recorded layers are not those of image {digest}", hint="build again")
+    return Image(manifest, config, layers)
+
+
+def read_index(blobs: Blobs, digest: str, layers: Sequence[Layer] | None = None) -> Index:
+    """The index whose blob is `digest`, with its images; `layers` and errors as in `read_image`."""
+    data = blobs.read(digest)
+    known = None if layers is None else {layer.digest: layer for layer in layers}
+    images = []
+    try:
+        for entry in json.loads(data)["manifests"]:
+            mine = None
+            if known is not None:
+                names = [item["digest"] for item in json.loads(blobs.read(entry["digest"]))["layers"]]
+                mine = [known[name] for name in names]
+            images.append(read_image(blobs, entry["digest"], mine))
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"blob {digest} is not an image index: {error!r}") from error
+    return Index(data, images)
+
+
+def verified(layer: Layer, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass a layer's blob bytes on, and raise IntegrityError unless they are the ones in its descriptor.
+
+    Never passes on more than `layer.size` bytes. The error comes at the end of the stream, so what
+    was written from it must be removed.
+    """
+    sha256 = hashlib.sha256()
+    done = 0
+    for chunk in chunks:
+        done += len(chunk)
+        if done > layer.size:
+            break
+        sha256.update(chunk)
+        yield chunk
+    if done != layer.size or "sha256:" + sha256.hexdigest() != layer.digest:
+        raise IntegrityError(
+            f"layer {layer.origin or layer.digest!r} changed since the build: its bytes are no longer {layer.digest}",
+            hint="a file it is made of was edited after the build; build again",
+        )
