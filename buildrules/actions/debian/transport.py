@@ -1,0 +1,199 @@
+"""How bytes come from an archive: by apt's own downloader where apt's configuration names it, else by our own client.
+
+apt's downloader knows the machine's proxies, certificates and credentials for its sources; none of them pass through
+here. Whatever arrives is checked against its sha256, or is an InRelease file whose signature is checked.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted
+from buildrules.store.blobs import CHUNK, hex_of
+
+if TYPE_CHECKING:
+    from buildrules.engine.action import Context
+
+LARGEST_RELEASE = 16 << 20  # bytes of an InRelease file
+HELPER = "/usr/lib/apt/apt-helper"
+_GONE = re.compile(r"^\s*(404|410)\b|File not found|No such file", re.IGNORECASE)
+_FAILED = re.compile(r"^E: Failed to fetch (\S+)\s+(.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One file: places as (url, by apt) in the order to be tried, `digest` sha256:<hex>, `size` in bytes."""
+
+    places: Sequence[tuple[str, bool]]
+    digest: str
+    size: int
+    what: str
+
+
+def fetch(items: Sequence[Wanted], context: "Context") -> None:
+    """Bring all files into the store, in parallel. Raises GoneError, IntegrityError or FetchError for the first that
+    no place has."""
+    missing = [item for item in items if not context.blobs.has(item.digest, item.size)]
+    by_apt = [item for item in missing if item.places and _uses_apt(item.places[0])]
+    failures = _Helper(context).fetch(by_apt) if by_apt else {}
+    rest: list[Wanted] = []
+    for item in missing:
+        others = [place for place in item.places if not _uses_apt(place)]
+        if context.blobs.has(item.digest, item.size):
+            continue
+        if item.digest in failures and not others:
+            raise failures[item.digest]
+        rest.append(Wanted(others, item.digest, item.size, item.what))
+    if rest:
+        from buildrules.store.download import Download, fetch_all
+
+        fetch_all(
+            [Download([url for url, _ in item.places], item.digest, item.size, item.what) for item in rest], context
+        )
+
+
+def read_release(url: str, by_apt: bool, context: "Context") -> bytes:
+    """An InRelease file, unchecked. Raises GoneError where there is none, FetchError where it cannot be had."""
+    if _uses_apt((url, by_apt)):
+        return _Helper(context).read(url)
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    from urllib3.exceptions import HTTPError
+
+    from buildrules.store.webclient import get, redact
+
+    if urlsplit(url).scheme == "file":
+        try:
+            with open(url2pathname(urlsplit(url).path), "rb") as file:
+                return file.read(LARGEST_RELEASE)
+        except FileNotFoundError:
+            raise GoneError(f"{redact(url)!r} does not exist") from None
+    failure = ""
+    for _ in range(3):
+        try:
+            response = get(url)
+            try:
+                if response.status == 200:
+                    return response.read(LARGEST_RELEASE)
+                failure = f"status {response.status}"
+                if response.status in (404, 410):
+                    raise GoneError(f"{redact(url)!r} does not exist ({failure})")
+            finally:
+                response.close()
+        except (HTTPError, UnicodeError) as error:
+            failure = type(error).__name__
+        if context.cancelled:
+            raise Interrupted("fetching was stopped")
+    raise FetchError(
+        f"could not fetch {redact(url)!r}: {failure}", hint="check workspace.debian.mirror and the network"
+    )
+
+
+def _uses_apt(place: tuple[str, bool]) -> bool:
+    url, by_apt = place
+    return by_apt and not url.startswith("file:") and os.access(HELPER, os.X_OK)
+
+
+class _Helper:
+    """Runs apt's downloader into a folder of its own beside the blobs."""
+
+    def __init__(self, context: "Context") -> None:
+        self.context = context
+
+    def read(self, url: str) -> bytes:
+        folder = self._folder()
+        try:
+            output = self._run([(url, os.path.join(folder, "file"), "")], folder, "", 0)
+            with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, "file"), "rb") as file:
+                return file.read(LARGEST_RELEASE)
+            raise self._failure(url, url, output)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def fetch(self, items: Sequence[Wanted]) -> dict[str, Exception]:
+        """Fetch what can be had; returns the error of each digest that cannot."""
+        failures: dict[str, Exception] = {}
+        left = list(items)
+        for turn in range(max(len(item.places) for item in items)):
+            batch = [item for item in left if turn < len(item.places) and _uses_apt(item.places[turn])]
+            if not batch:
+                break
+            folder = self._folder()
+            try:
+                orders = [
+                    (item.places[turn][0], os.path.join(folder, hex_of(item.digest)), f"SHA256:{hex_of(item.digest)}")
+                    for item in batch
+                ]
+                output = self._run(orders, folder, "debian packages", sum(item.size for item in batch))
+                for item, (url, path, _) in zip(batch, orders, strict=True):
+                    if os.path.exists(path):
+                        self._keep(item, path)
+                        left.remove(item)
+                    else:
+                        failures[item.digest] = self._failure(item.what, url, output)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        return failures
+
+    def _folder(self) -> str:
+        folder = self.context.blobs.aside_path()
+        os.makedirs(folder)
+        return folder
+
+    def _keep(self, item: Wanted, path: str) -> None:
+        with open(path, "rb") as file:
+            self.context.blobs.put_stream(iter(lambda: file.read(CHUNK), b""), item.digest, item.size)
+        self.context.count(fetched=item.size)
+
+    def _run(self, orders: list[tuple[str, str, str]], folder: str, what: str, total: int) -> str:
+        """Download all orders (url, path, hash or ""); returns what apt had to say about those that failed."""
+        import subprocess
+
+        command = [HELPER, "-q", "-o", "Acquire::Retries=2", "-o", "APT::Sandbox::User=root", "download-file"]
+        command += [word for order in orders for word in order if word]
+        environment = os.environ | {"LC_ALL": "C"}
+        log = os.path.join(folder, "log")
+        with open(log, "wb") as sink:
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=sink, env=environment)
+            try:
+                while process.poll() is None:
+                    if self.context.cancelled:
+                        raise Interrupted("fetching was stopped")
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(0.1)
+                    if what:
+                        self.context.progress(what, min(_size_of(folder), total), total)
+            finally:
+                if process.poll() is None:
+                    process.terminate()
+                    process.wait()
+        with open(log, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    @staticmethod
+    def _failure(what: str, url: str, output: str) -> Exception:
+        from buildrules.store.webclient import redact, scrub
+
+        causes = {redact(where): cause.strip() for where, cause in _FAILED.findall(output)}
+        cause = causes.get(redact(url), "")
+        shown = redact(url) if what == url else f"{what} from {redact(url)}"
+        if "mismatch" in cause or "unexpected size" in cause:
+            return IntegrityError(f"{shown}: the archive has other content than was signed ({scrub(cause)})")
+        if _GONE.search(cause):
+            return GoneError(f"{shown} does not exist ({scrub(cause)})")
+        return FetchError(
+            f"could not fetch {shown}",
+            hint="check the network and the machine's apt configuration",
+            log=scrub(output)[-2000:] or None,
+        )
+
+
+def _size_of(folder: str) -> int:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        return sum(entry.stat().st_size for entry in entries if entry.is_file())
+    return 0

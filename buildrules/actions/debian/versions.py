@@ -1,0 +1,55 @@
+"""Debian version order, as dpkg has it (Debian Policy 5.6.12 and `lib/dpkg/version.c`)."""
+
+import re
+from functools import lru_cache
+
+_PIECES = re.compile(r"(\D*)(\d*)")
+
+Part = tuple[tuple[tuple[int, ...], int], ...]
+Key = tuple[int, Part, Part]
+
+_END = ((0,), 0)
+
+
+def _weight(character: str) -> int:
+    """Order of one character of a non-digit piece: `~` before the end, the end before letters, letters before the rest."""
+    if character == "~":
+        return -1
+    return ord(character) if character.isalpha() else ord(character) + 256
+
+
+def _part(text: str) -> Part:
+    """Alternating non-digit and digit pieces. 0 closes each non-digit piece and an empty piece the whole, so that
+    `~` sorts before the end; empty pieces before it do not count, so that a revision of 0 is no revision."""
+    pieces = [
+        ((*(_weight(character) for character in letters), 0), int(digits or 0))
+        for letters, digits in _PIECES.findall(text)
+    ]
+    while pieces and pieces[-1] == _END:
+        pieces.pop()
+    return (*pieces, _END)
+
+
+@lru_cache(maxsize=65536)
+def key(version: str) -> Key:
+    """A sort key: `key(a) < key(b)` where dpkg says that version `a` is earlier than `b`."""
+    epoch, colon, rest = version.strip().partition(":")
+    if not colon:
+        epoch, rest = "0", epoch
+    upstream, _, revision = rest.rpartition("-") if "-" in rest else (rest, "", "")
+    number = int(epoch) if epoch.isdecimal() else 0
+    return number, _part(upstream), _part(revision)
+
+
+def compare(left: str, right: str) -> int:
+    """-1, 0 or 1, as `left` is earlier than, equal to or later than `right`."""
+    one, two = key(left), key(right)
+    return (one > two) - (one < two)
+
+
+def satisfies(version: str, relation: str, wanted: str) -> bool:
+    """Whether `version` stands in `relation` (`<<`, `<=`, `=`, `>=`, `>>`, or "" for any) to `wanted`."""
+    if not relation:
+        return True
+    order = compare(version, wanted)
+    return {"<<": order < 0, "<=": order <= 0, "=": order == 0, ">=": order >= 0, ">>": order > 0}[relation]
