@@ -169,7 +169,9 @@ class Invocation:
         path = snapshot_file.snapshot_path(self.root, self.argv, self.directory)
         wanted = snapshot_file.identity(self.root, self.argv, self.directory)
         with contextlib.suppress(OSError):
-            snapshot_file.write(path, wanted, rows, list(self._checks(build)), text, json, body)
+            snapshot_file.write(
+                path, wanted, rows=rows, checks=list(self._checks(build)), text=text, json=json, body=body
+            )
 
     def _checks(self, build: Build) -> Iterator[tuple[str, int]]:
         blobs = self.store.blobs

@@ -56,7 +56,9 @@ class Action:
     sources: tuple[SourceSet, ...] = ()
     deps: tuple[str, ...] = ()  # ids of actions whose outputs are read, in order
     weight: float = 1.0  # rough seconds, for the critical path
-    hints: dict[str, Any] = field(default_factory=dict)  # where content may be fetched from: urls, mirrors; never hashed
+    hints: dict[str, Any] = field(
+        default_factory=dict
+    )  # where content may be fetched from: urls, mirrors; never hashed
 
 
 @dataclass(slots=True)
@@ -86,8 +88,11 @@ class Context(Protocol):
     """What an action may use besides its inputs."""
 
     workspace: str  # absolute path of the workspace root
-    blobs: Blobs
     jobs: int
+
+    @property
+    def blobs(self) -> Blobs:
+        """The store's blobs."""
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Report progress of long work."""

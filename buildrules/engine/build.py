@@ -30,6 +30,8 @@ class Outcome:
     unstable: bool = False  # its inputs changed while it ran: used now, recorded nowhere
 
 
+FIRST = "not built in this workspace before"
+
 Previous = Mapping[str, tuple[str, dict[str, Any]]]
 """Action id -> (key, outputs as plain data) of the last build, from the snapshot."""
 
@@ -87,9 +89,7 @@ class Build:
     @property
     def ok(self) -> bool:
         """True when every action the goals need has outputs."""
-        return all(
-            name in self.outcomes and self.outcomes[name].outputs is not None for name in self.plan.needed()
-        )
+        return all(name in self.outcomes and self.outcomes[name].outputs is not None for name in self.plan.needed())
 
     @property
     def errors(self) -> list[BuildrulesError]:
@@ -129,7 +129,9 @@ class Build:
             scheduler.run()
         except KeyboardInterrupt:
             self._cancelled = True
-            raise Interrupted("interrupted", hint="what was finished is kept; the same command goes on from there") from None
+            raise Interrupted(
+                "interrupted", hint="what was finished is kept; the same command goes on from there"
+            ) from None
         finally:
             self.store.index.flush()
             self.seconds = time.perf_counter() - self._began
@@ -162,17 +164,14 @@ class Build:
         return ActionError(f"{action.title} failed: {error.strerror or error}{where}")
 
     def _build(self, action: Action, worker: int) -> Outcome:
-        kind = self._kinds(action.kind)
-        sources = [self.sources.read(source) for source in action.sources]
-        deps = [self._outputs(dep) for dep in action.deps]
-        key = compute_key(action, kind.version, sources, deps)
+        step = self._step(action)
         known = self._previous.get(action.id)
-        if known is not None and known[0] == key:
+        if known is not None and known[0] == step.key:
             outputs = Outputs.from_dict(known[1])
             if self._missing(outputs) is None:
-                return Outcome(Status.UNCHANGED, key, outputs)
+                return Outcome(Status.UNCHANGED, step.key, outputs)
         missing = None
-        record = self.store.records.get(key)
+        record = self.store.records.get(step.key)
         if record is not None:
             try:
                 outputs = Outputs.from_dict(record)
@@ -181,30 +180,25 @@ class Build:
             else:
                 missing = self._missing(outputs)
                 if missing is None:
-                    reasons = self._explain(action, kind, sources, deps, key)
-                    return Outcome(Status.CACHED, key, outputs, reasons)
-        return self._execute(action, kind, sources, deps, key, worker, missing)
+                    return Outcome(Status.CACHED, step.key, outputs, self._explain(step))
+        return self._execute(step, worker, missing)
 
-    def _execute(
-        self,
-        action: Action,
-        kind: Kind,
-        sources: list[list[SourceFile]],
-        deps: list[Outputs],
-        key: str,
-        worker: int,
-        missing: str | None,
-    ) -> Outcome:
-        self._stream.emit(ActionStarted(action, time.perf_counter() - self._began, worker))
-        outputs = kind.run(action, sources, deps, self)
-        changed = self.sources.changed(sources)
+    def _step(self, action: Action) -> "_Step":
+        kind = self._kinds(action.kind)
+        sources = [self.sources.read(source) for source in action.sources]
+        deps = [self._outputs(dep) for dep in action.deps]
+        return _Step(action, kind, sources, deps, compute_key(action, kind.version, sources, deps))
+
+    def _execute(self, step: "_Step", worker: int, missing: str | None) -> Outcome:
+        self._stream.emit(ActionStarted(step.action, time.perf_counter() - self._began, worker))
+        outputs = step.kind.run(step.action, step.sources, step.deps, self)
+        changed = self.sources.changed(step.sources)
         if changed:
             names = ", ".join(repr(path) for path in changed[:3])
-            self.warn(f"{names} changed during {action.title}; the result is used now and not recorded")
-            return Outcome(Status.EXECUTED, key, outputs, [f"{names} changed during the build"], unstable=True)
-        self.store.records.put(key, outputs.to_dict())
-        reasons = self._explain(action, kind, sources, deps, key, missing)
-        return Outcome(Status.EXECUTED, key, outputs, reasons)
+            self.warn(f"{names} changed during {step.action.title}; the result is used now and not recorded")
+            return Outcome(Status.EXECUTED, step.key, outputs, [f"{names} changed during the build"], unstable=True)
+        self.store.records.put(step.key, outputs.to_dict())
+        return Outcome(Status.EXECUTED, step.key, outputs, self._explain(step, missing))
 
     def _outputs(self, name: str) -> Outputs:
         outputs = self.outcomes[name].outputs
@@ -220,24 +214,31 @@ class Build:
                 return f"layer {layer.digest[:19]} is missing from the store"
         return None
 
-    def _explain(
-        self,
-        action: Action,
-        kind: Kind,
-        sources: list[list[SourceFile]],
-        deps: list[Outputs],
-        key: str,
-        missing: str | None = None,
-    ) -> list[str]:
+    def _explain(self, step: "_Step", missing: str | None = None) -> list[str]:
         """Keep what the key saw; returns why the action is not as it was at the last build of this workspace."""
-        name = f"{self.workspace}\0{action.id}"
+        name = explanation_name(self.workspace, step.action.id)
         before = self.store.explanations.get(name)
-        if before is not None and before.get("key") == key:
-            reasons = [missing] if missing else list(before.get("reasons", []))
-            return reasons
-        now = explain(action, kind.version, sources, deps)
-        reasons = ["not built in this workspace before"] if before is None else differences(before["values"], now)
+        if before is not None and before.get("key") == step.key:
+            return [missing] if missing else list(before.get("reasons", []))
+        now = explain(step.action, step.kind.version, step.sources, step.deps)
+        reasons = [FIRST] if before is None else differences(before["values"], now)
         if missing:
             reasons = [missing]
-        self.store.explanations.put(name, {"key": key, "values": now, "reasons": reasons})
+        self.store.explanations.put(name, {"key": step.key, "values": now, "reasons": reasons})
         return reasons
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """An action with everything its key saw."""
+
+    action: Action
+    kind: Kind
+    sources: list[list[SourceFile]]
+    deps: list[Outputs]
+    key: str
+
+
+def explanation_name(root: str, action: str) -> str:
+    """The name an action's explanation is kept under: a workspace and the action's id."""
+    return f"{root}\0{action}"

@@ -95,9 +95,7 @@ def _walk_outputs(name: str, outputs: Outputs, writer: Writer) -> None:
         writer.value(f"{name}: blob {blob}", outputs.blobs[blob])
 
 
-def compute_key(
-    action: Action, version: int, sources: Sequence[Sequence[SourceFile]], deps: Sequence[Outputs]
-) -> str:
+def compute_key(action: Action, version: int, sources: Sequence[Sequence[SourceFile]], deps: Sequence[Outputs]) -> str:
     """The key of an action: 64 hex digits."""
     writer = HashWriter()
     walk(action, version, sources, deps, writer)

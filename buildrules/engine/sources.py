@@ -11,7 +11,7 @@ from buildrules.oci.recipe import LARGE_FILE
 from buildrules.store.statindex import Stat, StatIndex, stat_row
 
 Expanded = tuple[list[tuple[str, str, os.stat_result]], Iterable[str]]
-Expand = Callable[[str, str, Sequence[str], Sequence[str]], Expanded]
+Expand = Callable[[str, str, tuple[str, ...], tuple[str, ...]], Expanded]
 """(root, directory, include, exclude) -> ((workspace path, name, stat) sorted, directories looked at)."""
 
 Count = Callable[[int], None]

@@ -8,7 +8,8 @@ loaded or which are built in.
     body = marshal(dict)                                     read only where something changed
 
 A row is (path, dev, ino, size, mtime_ns, ctime_ns): every file and directory the build looked at. A
-check is (path, size): the blobs the answer names. marshal.loads of bytes is seven times as fast as marshal.load of a file.
+check is (path, size): the blobs the answer names. marshal.loads of bytes is seven times as fast as
+marshal.load of a file.
 """
 
 import marshal
@@ -17,7 +18,11 @@ import sys
 import zlib
 
 from buildrules import __version__
-from buildrules.store.location import store_root
+from buildrules.snapshot.location import store_root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _MAGIC = b"buildrules snapshot 1\n"
 Row = tuple[str, int, int, int, int, int]
@@ -36,7 +41,7 @@ def environment() -> tuple[str, ...]:
 
 
 def identity(root: str, argv: list[str], directory: str) -> tuple[object, ...]:
-    """What a snapshot belongs to: this version and interpreter, the workspace, the command line, the place it was typed."""
+    """What a snapshot belongs to: this version and interpreter, the workspace, the command line, its directory."""
     return (__version__, sys.version_info[:2], root, tuple(argv), directory, environment())
 
 
@@ -52,7 +57,7 @@ class Snapshot:
 
     __slots__ = ("_body", "_checks", "_rows", "json", "text")
 
-    def __init__(self, head: tuple[list[Row], list[tuple[str, int]], str, str], body: bytes) -> None:
+    def __init__(self, head: "list[Any]", body: bytes) -> None:
         self._rows, self._checks, self.text, self.json = head
         self._body = body
 
@@ -95,19 +100,32 @@ def read(path: str, wanted: tuple[object, ...]) -> Snapshot | None:
         found, *head = marshal.loads(data[start : start + size])  # noqa: S302
         if found != wanted:
             return None
-        return Snapshot(tuple(head), data[start + size :])  # type: ignore[arg-type]
+        return Snapshot(head, data[start + size :])
     except (ValueError, EOFError, TypeError):
         return None
 
 
+def body_of(path: str) -> "dict[str, Any]":
+    """The body of any snapshot file, whatever it belongs to. Raises OSError, ValueError, EOFError or TypeError."""
+    with open(path, "rb") as file:
+        data = file.read()
+    start = len(_MAGIC) + 16
+    if not data.startswith(_MAGIC):
+        raise ValueError(f"not a snapshot: {path!r}")
+    size = int.from_bytes(data[len(_MAGIC) : len(_MAGIC) + 8], "little")
+    value: dict[str, Any] = marshal.loads(data[start + size :])  # noqa: S302
+    return value
+
+
 def write(
     path: str,
-    wanted: tuple[object, ...],
+    wanted: "tuple[Any, ...]",
+    *,
     rows: list[Row],
     checks: list[tuple[str, int]],
     text: str,
     json: str,
-    body: dict[str, object],
+    body: "dict[str, Any]",
 ) -> None:
     """Keep a snapshot: written aside and renamed. OSError is the caller's to ignore: a snapshot only saves time."""
     head = marshal.dumps((wanted, rows, checks, text, json))

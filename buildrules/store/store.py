@@ -1,10 +1,10 @@
 """The store: one directory that holds everything buildrules keeps between runs.
 
-    version         the layout's number, written once
-    lock            shared by builds, exclusive for garbage collection (flock)
-    blobs/sha256/   content by digest        tmp/    files being written
-    table/          records, stat index and explanations (diskcache)
-    workspaces/     snapshots of green builds
+version         the layout's number, written once
+lock            shared by builds, exclusive for garbage collection (flock)
+blobs/sha256/   content by digest        tmp/    files being written
+table/          records, stat index and explanations (diskcache)
+workspaces/     snapshots of green builds
 """
 
 import contextlib
@@ -14,8 +14,8 @@ import os
 from collections.abc import Iterator
 
 from buildrules.errors import StoreError
+from buildrules.snapshot.location import store_root
 from buildrules.store.blobs import Blobs
-from buildrules.store.location import store_root
 from buildrules.store.records import Records
 from buildrules.store.statindex import StatIndex
 from buildrules.store.table import Table

@@ -1,0 +1,24 @@
+"""`buildrules build`."""
+
+from typing import Any
+
+import click
+
+from buildrules.cli.main import perform_request
+from buildrules.cli.options import building
+
+
+@click.command(short_help="build targets")
+@click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
+@building
+@click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--trace", type=click.Path(dir_okay=False), help="Write a trace for chrome://tracing or Perfetto.")
+def command(patterns: tuple[str, ...], **options: Any) -> int:
+    """Build targets and print what was built, reused and why.
+
+    \b
+    //models:regressor   one target           //models:all     all of a BUILD.yaml
+    //models             //models:models      //models/...     all below a directory
+    :regressor           in this directory    -//models:old    all but this one
+    """
+    return perform_request("build", patterns, options)

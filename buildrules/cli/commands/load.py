@@ -1,0 +1,17 @@
+"""`buildrules load`."""
+
+from typing import Any
+
+import click
+
+from buildrules.cli.main import perform_request
+from buildrules.cli.options import building
+
+
+@click.command(short_help="load a package into Docker")
+@click.argument("label")
+@building
+@click.option("--tag", help="Name of the image in Docker (default: from the label, ':latest').")
+def command(label: str, **options: Any) -> int:
+    """Build one package and load it into Docker, sending only the layers it lacks."""
+    return perform_request("load", (label,), options)

@@ -1,0 +1,104 @@
+"""The command line by click: options, help, errors. The verbs themselves are in files of their own."""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from buildrules import __version__
+from buildrules.cli.report import error_text
+from buildrules.cli.request import Request
+from buildrules.errors import BuildrulesError
+
+_COMMANDS = {
+    "build": "build targets and print what was built, reused and why",
+    "load": "build one package and load it into Docker, sending only the layers it lacks",
+    "run": "build and load one package, start it, and print how to call it",
+    "export": "write one package as an OCI layout or an archive",
+    "why": "say why a target was, or would be, rebuilt",
+    "lock": "resolve environments and bases, and write their locks",
+    "query": "list targets, what they need, or what needs them",
+    "rules": "list the rules, or show one",
+    "help-rule": "show one rule: attributes, layers, image",
+    "schema": "print the JSON schema of BUILD.yaml",
+    "init": "write a first BUILD.yaml for a folder with a model",
+    "cache": "look at the store, check it, shrink it",
+    "clean": "forget what this workspace's builds remembered",
+}
+
+
+class _Verbs(click.Group):
+    """Imports a verb's module when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"buildrules.cli.commands.{cmd_name.replace('-', '_')}")
+        command: click.Command = module.command
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in _COMMANDS:
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, _COMMANDS, n=1)
+            meant = f"; did you mean '{close[0]}'?" if close else ""
+            ctx.fail(f"no command '{name}'{meant}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="buildrules")
+@click.option(
+    "-C", "directory", type=click.Path(exists=True, file_okay=False), help="Work as if started in this directory."
+)
+def cli(directory: str | None) -> None:
+    """Package machine-learning models as OCI images, and rebuild only what changed."""
+    if directory:
+        os.chdir(directory)
+
+
+def run(argv: list[str]) -> int:
+    """Run a command line; returns the exit code."""
+    try:
+        value: Any = cli.main(args=argv, prog_name="buildrules", standalone_mode=False, obj=argv)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("error: interrupted\n")
+        return 130
+    except BuildrulesError as error:
+        sys.stderr.write(error_text(error) + "\n")
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return value if isinstance(value, int) else 0
+
+
+def perform_request(verb: str, patterns: tuple[str, ...], options: dict[str, Any]) -> int:
+    """Perform a verb that builds, in the workspace of the current directory; returns the exit code."""
+    from buildrules.cli.verbs import start
+    from buildrules.workspace.root import find_root, package_of
+
+    here = os.getcwd()
+    root = find_root(here)
+    argv = click.get_current_context().obj or [verb, *patterns]
+    return start(root, package_of(root, here), list(argv), Request(verb, list(patterns), options))

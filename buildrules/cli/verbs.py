@@ -1,0 +1,84 @@
+"""The verbs that build first: build, load, export, run. Each is handed the built results."""
+
+import importlib
+import sys
+import time
+
+from buildrules.cli.invocation import Invocation, executed, failures
+from buildrules.cli.report import error_text, json_report, text_report, unchanged_json, unchanged_text
+from buildrules.cli.request import Request
+from buildrules.engine.result import GoalResult
+from buildrules.errors import BuildrulesError, UsageError
+from buildrules.snapshot.file import Snapshot, identity, read, snapshot_path
+
+_AFTER = {
+    "load": "buildrules.cli.load",
+    "export": "buildrules.cli.export",
+    "run": "buildrules.cli.run",
+}
+
+
+def start(root: str, directory: str, argv: list[str], request: Request) -> int:
+    """Perform a request that click has just parsed; returns the exit code."""
+    snapshot = read(snapshot_path(root, argv, directory), identity(root, argv, directory))
+    return perform(root, directory, argv, request, snapshot)
+
+
+def perform(root: str, directory: str, argv: list[str], request: Request, snapshot: Snapshot | None) -> int:
+    """Build, report, and do what the verb does with the results; returns the exit code."""
+    began = time.perf_counter()
+    try:
+        invocation = Invocation(root, directory, argv, request)
+        try:
+            return _perform(invocation, snapshot, began)
+        finally:
+            invocation.console.close()
+            invocation.store.close()
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted\n  hint: what was finished is kept; the same command goes on from there\n")
+        return 130
+    except BuildrulesError as error:
+        sys.stderr.write(error_text(error) + "\n")
+        return error.exit_code
+
+
+def _perform(invocation: Invocation, snapshot: Snapshot | None, began: float) -> int:
+    request = invocation.request
+    invocation.prepare(snapshot)
+    build = invocation.build()
+    seconds = time.perf_counter() - began
+    results = invocation.results
+    if request.option("json"):
+        sys.stdout.write(json_report(results, build, seconds))
+    elif request.verb == "build" or executed(build) or not build.ok:
+        report = text_report(results, build, seconds, verbose=bool(request.option("verbose")))
+        (sys.stdout if request.verb == "build" else sys.stderr).write(report)
+    if not build.ok:
+        for error in failures(build):
+            sys.stderr.write(error_text(error) + "\n")
+        return failures(build)[0].exit_code if failures(build) else 1
+    actions = len(build.outcomes)
+    text, json = (
+        ("", unchanged_json(results, actions)) if request.option("json") else (unchanged_text(results, actions), "")
+    )
+    invocation.save(build, text, json)
+    module = _AFTER.get(request.verb)
+    if module is None:
+        return 0
+    sys.stdout.flush()
+    code: int = importlib.import_module(module).after(invocation)
+    return code
+
+
+def one_image(invocation: Invocation) -> GoalResult:
+    """The single image the patterns named. Raises UsageError where they named another number."""
+    images = [result for result in invocation.results if result.goal.kind == "image"]
+    if len(images) == 1:
+        return images[0]
+    names = " ".join(invocation.request.patterns)
+    if not images:
+        raise UsageError(f"'{names}' is not an image", hint="name a model_package target")
+    found = ", ".join(f"{image.goal.label} ({image.goal.platform})" for image in images[:4])
+    raise UsageError(
+        f"'{names}' names {len(images)} images: {found}", hint="name one, and a --platform if there are several"
+    )

@@ -1,0 +1,157 @@
+"""Garbage collection, verification and sizes of a store.
+
+What a snapshot of a green build names is kept, and so is what is younger than the given age. The
+rest goes, then the records that named it. A build never waits for a collection that has not
+begun: the lock is exclusive here and shared there.
+"""
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from buildrules.errors import StoreError
+from buildrules.snapshot.file import body_of
+from buildrules.store.store import Store
+
+_CHUNK = 1 << 20
+
+
+@dataclass(slots=True)
+class Sizes:
+    """Numbers of files and of bytes."""
+
+    blobs: int = 0
+    blob_bytes: int = 0
+    records: int = 0
+    table_bytes: int = 0
+    snapshots: int = 0
+    snapshot_bytes: int = 0
+    aside: int = 0
+    aside_bytes: int = 0
+
+
+@dataclass(slots=True)
+class Collected:
+    """What a collection removed."""
+
+    blobs: int = 0
+    bytes: int = 0
+    records: int = 0
+
+
+def blob_files(store: Store) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """(digest, entry) of every blob."""
+    with contextlib.suppress(FileNotFoundError), os.scandir(store.blobs.root) as folders:
+        for folder in sorted(folders, key=lambda item: item.name):
+            with os.scandir(folder.path) as entries:
+                for entry in entries:
+                    yield f"sha256:{entry.name}", entry
+
+
+def _files_below(path: str) -> Iterator[tuple[str, os.stat_result]]:
+    for directory, _, names in os.walk(path):
+        for name in names:
+            full = os.path.join(directory, name)
+            with contextlib.suppress(FileNotFoundError):
+                yield full, os.stat(full)
+
+
+def sizes(store: Store) -> Sizes:
+    """How large the store is."""
+    found = Sizes()
+    for _, entry in blob_files(store):
+        found.blobs += 1
+        found.blob_bytes += entry.stat().st_size
+    found.records = len(store.records.keys())
+    for part, count, total in (
+        ("table", None, "table_bytes"),
+        ("workspaces", "snapshots", "snapshot_bytes"),
+        ("tmp", "aside", "aside_bytes"),
+    ):
+        for _, stat in _files_below(os.path.join(store.root, part)):
+            setattr(found, total, getattr(found, total) + stat.st_size)
+            if count:
+                setattr(found, count, getattr(found, count) + 1)
+    return found
+
+
+def verify(store: Store) -> list[str]:
+    """Hash every blob; the corrupt ones are removed, so that the next build makes them again. Returns their digests."""
+    corrupt = []
+    for digest, entry in list(blob_files(store)):
+        sha256 = hashlib.sha256()
+        with open(entry.path, "rb") as file:
+            while chunk := file.read(_CHUNK):
+                sha256.update(chunk)
+        if sha256.hexdigest() != entry.name:
+            corrupt.append(digest)
+            store.blobs.discard(digest)
+    return corrupt
+
+
+def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collected:
+    """Remove what no snapshot names and what is older than `keep_seconds`.
+
+    Raises StoreError while a build holds the store, unless `wait`.
+    """
+    if not store.lock(exclusive=True, wait=wait):
+        raise StoreError("a build is using the store", hint="run it again when the build is done")
+    limit = time.time() - keep_seconds
+    live = _live(store)
+    done = Collected()
+    for digest, entry in list(blob_files(store)):
+        stat = entry.stat()
+        if digest not in live and max(stat.st_mtime, stat.st_ctime) < limit:
+            store.blobs.discard(digest)
+            done.blobs += 1
+            done.bytes += stat.st_size
+    for path, stat in list(_files_below(store.blobs.aside)):
+        if stat.st_mtime < limit:
+            os.unlink(path)
+            done.bytes += stat.st_size
+    for key in list(store.records.keys()):
+        record = store.records.get(key)
+        if record is None or not all(store.blobs.has(digest) for digest in needed_blobs(record)):
+            store.records.delete(key)
+            done.records += 1
+    return done
+
+
+def needed_blobs(outputs: dict[str, Any]) -> Iterator[str]:
+    """The blobs that outputs (as plain data) cannot do without."""
+    yield from outputs.get("blobs", {}).values()
+    for layer in outputs.get("layers", []):
+        if layer["recipe"].get("codec") == "blob":
+            yield layer["digest"]
+
+
+def _recipe_blobs(outputs: dict[str, Any]) -> Iterator[str]:
+    """The blobs the layers are made from: wanted again when the layer moves, and fetched again if gone."""
+    for layer in outputs.get("layers", []):
+        yield layer["digest"]
+        for part in layer["recipe"].get("parts", []):
+            if "digest" in part:
+                yield part["digest"]
+            source = part.get("source")
+            if isinstance(source, dict) and "blob" in source:
+                yield source["blob"]
+
+
+def _live(store: Store) -> set[str]:
+    live: set[str] = set()
+    for path, _ in _files_below(os.path.join(store.root, "workspaces")):
+        with contextlib.suppress(OSError, ValueError, EOFError, TypeError, KeyError):
+            body = body_of(path)
+            for _, outputs in body["outputs"].values():
+                live.update(needed_blobs(outputs))
+                live.update(_recipe_blobs(outputs))
+    for records in (store.records, store.explanations):
+        for key in list(records.keys()):
+            blob = records.blob_of(key)
+            if blob is not None:
+                live.add(blob)
+    return live
