@@ -1,0 +1,133 @@
+"""From a recipe to a layer: its digests in one pass, or its bytes as a stream. Nothing is written here.
+
+One pass makes both digests. The reader fills one buffer while a thread hashes another; hashing, inflating and
+compressing run without the interpreter's lock, so layers can also be assembled side by side on threads.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+from buildrules.errors import IntegrityError
+from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, Layer
+from buildrules.oci.gzip import encode, inflate
+from buildrules.oci.hasher import Hasher
+from buildrules.oci.parts import Entry, FileRange, Sources, expander
+from buildrules.oci.reader import BUFFER, Reader, cut
+from buildrules.oci.recipe import Recipe, check
+from buildrules.oci.tar import Piece, pieces
+
+Done = Callable[[int], None]
+"""Called now and then with the bytes of the uncompressed layer done so far."""
+
+
+def entries(recipe: Recipe, sources: Sources) -> Iterator[Entry]:
+    """The tar entries of a recipe, in order, without the parent directories that the assembler adds."""
+    for part in recipe["parts"]:
+        yield from expander(part["kind"])(part, sources)
+
+
+def assemble(recipe: Recipe, sources: Sources, progress: Done | None = None, origin: str = "") -> Layer:
+    """Make a "tar" or "gzip" layer, keep only its descriptor.
+
+    Raises IntegrityError for a recipe or an input that is not what it must be, ActionError for a file that cannot be
+    read or has changed its size.
+    """
+    stream = _pieces(recipe, sources)
+    if recipe["codec"] == "tar":
+        digest, size = _hash_tar(stream, progress)
+        diff_id, media_type = digest, LAYER_TAR
+    else:
+        digest, size, diff_id = _hash_gzip(stream, recipe["level"], progress)
+        media_type = LAYER_GZIP
+    return Layer(digest=digest, size=size, diff_id=diff_id, media_type=media_type, recipe=recipe, origin=origin)
+
+
+def stream(recipe: Recipe, sources: Sources) -> Iterator[bytes]:
+    """Exactly the bytes of the layer's blob, in chunks of about 1 MiB. Raises like `assemble`."""
+    if recipe.get("codec") != "gzip":
+        yield from stream_tar(recipe, sources)
+        return
+    with Reader() as reader:
+        waiting: list[bytes] = []
+        held = 0
+        for data in encode(_pieces(recipe, sources), recipe["level"], reader):
+            waiting.append(bytes(data))
+            held += len(data)
+            if held >= BUFFER:
+                yield b"".join(waiting)
+                waiting, held = [], 0
+        if waiting:
+            yield b"".join(waiting)
+
+
+def stream_tar(recipe: Recipe, sources: Sources) -> Iterator[bytes]:
+    """The uncompressed layer of a "tar" or "gzip" recipe, in chunks of 1 MiB. Raises like `assemble`."""
+    buffer = bytearray(BUFFER)
+    with Reader() as reader:
+        for view in cut(_pieces(recipe, sources), reader, lambda: buffer, inflate):
+            assert isinstance(view, memoryview)
+            yield bytes(view)
+
+
+def stream_layer(layer: Layer, sources: Sources) -> Iterator[bytes]:
+    """The bytes of a layer's blob, also where the blob is in the store; FileNotFoundError where it no longer is."""
+    if layer.recipe.get("codec") != "blob":
+        yield from stream(layer.recipe, sources)
+        return
+    with sources.blobs.open(layer.digest) as file:
+        while data := file.read(BUFFER):
+            yield data
+
+
+def hash_file_layer(path: str, image_path: str, size: int, mode: int, progress: Done | None = None) -> str:
+    """The digest (and diff_id) of the uncompressed layer that holds one file at `image_path`, read in one pass.
+
+    `path` is where the file is, `size` its bytes, `mode` 0o644 or 0o755. `progress` gets the bytes read so far. Equals
+    `assemble` of the same file as a "file" part of a "tar" recipe. Raises ActionError where the file cannot be
+    read or is not `size` bytes long.
+    """
+    sha256 = hashlib.sha256()
+    content = FileRange(path, 0, size, whole=True)
+    done = 0
+    with Reader() as reader:
+        for piece in pieces([Entry(image_path, mode=mode, size=size, content=content)]):
+            if isinstance(piece, bytes):
+                sha256.update(piece)
+                continue
+            for run in reader.runs(content, bytearray(BUFFER)):
+                sha256.update(run)
+                done += len(run)
+                if progress:
+                    progress(done)
+    return "sha256:" + sha256.hexdigest()
+
+
+def _pieces(recipe: Recipe, sources: Sources) -> Iterator[Piece]:
+    if check(recipe)["codec"] not in ("tar", "gzip"):
+        raise IntegrityError(f"a layer of codec {recipe['codec']!r} is not assembled")
+    return pieces(entries(recipe, sources))
+
+
+def _hash_tar(stream: Iterator[Piece], progress: Done | None) -> tuple[str, int]:
+    hasher = Hasher()
+    with Reader() as reader, hasher:
+        for view in cut(stream, reader, hasher.take, inflate):
+            assert isinstance(view, memoryview)
+            hasher.give(view)
+            if progress:
+                progress(hasher.size)
+    return hasher.digest(), hasher.size
+
+
+def _hash_gzip(stream: Iterator[Piece], level: int, progress: Done | None) -> tuple[str, int, str]:
+    blob = hashlib.sha256()
+    size = 0
+    hasher = Hasher()
+    with Reader() as reader, hasher:
+        for data in encode(stream, level, reader, hasher.write):
+            blob.update(data)
+            size += len(data)
+            if progress:
+                progress(hasher.size)
+        hasher.flush()
+    return "sha256:" + blob.hexdigest(), size, hasher.digest()
