@@ -22,10 +22,11 @@ QUICK_SECONDS = 60.0
 class Reply:
     """An answer whose body is read as it comes. Use as a context manager."""
 
-    def __init__(self, status: int, body: Any, where: str) -> None:
+    def __init__(self, status: int, body: Any, where: str, connection: Any = None) -> None:
         self.status = status
         self._body = body
         self._where = where
+        self._connection = connection
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes, all that is left by default; empty at the end. Raises DockerError."""
@@ -57,6 +58,8 @@ class Reply:
     def close(self) -> None:
         """Give the connection up."""
         self._body.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def __enter__(self) -> "Reply":
         return self
@@ -186,7 +189,8 @@ class UnixTransport:
                 connection.connect()
             except OSError as error:
                 raise unreachable(self._where, error) from error
-            return Reply(*self._exchange(connection, method, path, headers, body), self._where)
+            status, answer = self._exchange(connection, method, path, headers, body)
+            return Reply(status, answer, self._where, connection)
         except BaseException:
             connection.close()
             raise

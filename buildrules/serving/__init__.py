@@ -1,1 +1,1 @@
-"""Running a package: start it, wait until it is ready, stop it."""
+"""Running a package: start its container, wait until it is ready, send it a request, stop it cleanly."""

@@ -1,0 +1,229 @@
+"""One container of a loaded image: start, look at, follow, stop. Nothing is printed here."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from buildrules.errors import BuildrulesError, DockerError, ServingError
+from buildrules.oci.docker_http import Engine, Reply
+from buildrules.serving.signals import terminable
+
+LABEL = "buildrules.run"
+"""Marks the containers started here, so that one left behind by a power cut can be found."""
+
+ADDRESS = "127.0.0.1"  # a package under test is nobody else's business
+_STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a container stands. `exit_code` is None while it runs."""
+
+    running: bool
+    exit_code: int | None
+    out_of_memory: bool
+    error: str
+
+
+class Container:
+    """A container of `image` (a name or ID), as a context manager: started on entry, removed on exit.
+
+    `ports` maps container ports to ports of 127.0.0.1, None meaning any free one. `environment` is
+    laid over the image's. `command` replaces the image's arguments, `entrypoint` its program. On exit the
+    container gets SIGTERM, `grace` seconds, then SIGKILL. Inside, SIGTERM to this process raises
+    Interrupted (main thread only). Methods raise ServingError, and DockerError where the engine fails.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        image: str,
+        *,
+        ports: Mapping[int, int | None] | None = None,
+        environment: Mapping[str, str] | None = None,
+        command: Sequence[str] | None = None,
+        entrypoint: Sequence[str] | None = None,
+        name: str | None = None,
+        grace: float = 10.0,
+    ) -> None:
+        self.engine = engine
+        self.image = image
+        self.id: str | None = None
+        self.grace = grace
+        self.ports = dict(ports or {})
+        self._environment = dict(environment or {})
+        self._command = command
+        self._entrypoint = entrypoint
+        self._name = name
+        self._addresses: dict[int, int] = {}
+        self._signals = contextlib.ExitStack()
+
+    def start(self) -> None:
+        """Create and start it. Where that fails nothing is left behind."""
+        try:
+            if self._name is None:
+                # A name of our own, known before the engine answers: an interruption now leaves nothing behind.
+                self.id = name = f"buildrules-{os.urandom(6).hex()}"
+                self._create(name)
+            else:
+                self.id = self._create(self._name)
+            self.engine.call("POST", f"/containers/{self.id}/start")
+            self._addresses = self._published()
+        except DockerError as error:
+            self._remove_quietly()
+            raise self._explained(error) from error
+        except BaseException:
+            self._remove_quietly()
+            raise
+
+    def stop(self) -> None:
+        """SIGTERM, the grace period, SIGKILL; then remove it. A second Ctrl-C skips the grace period."""
+        if self.id is None:
+            return
+        try:
+            seconds = max(0, round(self.grace))
+            self.engine.call(
+                "POST", f"/containers/{self.id}/stop", query={"t": seconds}, missing_ok=True, timeout=seconds + 60
+            )
+        finally:
+            self._remove()
+
+    def state(self) -> State:
+        """What the engine says about it now. Raises ServingError where it is gone."""
+        found = self._inspect()["State"]
+        running = bool(found.get("Running"))
+        return State(
+            running, None if running else found.get("ExitCode"), bool(found.get("OOMKilled")), found.get("Error") or ""
+        )
+
+    def address(self, port: int) -> tuple[str, int]:
+        """Host and port at which a container port is reached. Raises ServingError where there is none."""
+        if port not in self.ports:
+            raise ServingError(f"port {port} of {self.image!r} is not published")
+        found = self.published(port)
+        if found is None:
+            raise ServingError(f"port {port} of {self.image!r} cannot be reached: the container does not run")
+        return found
+
+    def published(self, port: int) -> tuple[str, int] | None:
+        """As `address`, but None for a port without one: not asked for, or the container has exited."""
+        if port in self.ports and port not in self._addresses:
+            self._addresses = self._published()
+        host_port = self._addresses.get(port)
+        return None if host_port is None else (ADDRESS, host_port)
+
+    def wait(self) -> int:
+        """Wait, without limit, until it exits; returns the exit code."""
+        answer = self.engine.call("POST", f"/containers/{self._known()}/wait", timeout=None)
+        return int(answer["StatusCode"])
+
+    def log(self, lines: int = 50) -> str:
+        """The last lines of what it wrote, both streams together."""
+        query: dict[str, str | int] = {"stdout": 1, "stderr": 1, "tail": lines}
+        with self.engine.open("GET", f"/containers/{self._known()}/logs", query=query) as reply:
+            return "".join(text + "\n" for _, text in _lines(reply))
+
+    def follow(self) -> Iterator[tuple[str, str]]:
+        """("stdout" or "stderr", line) for everything it wrote and writes, until it exits."""
+        query: dict[str, str | int] = {"stdout": 1, "stderr": 1, "follow": 1}
+        with self.engine.open("GET", f"/containers/{self._known()}/logs", query=query, timeout=None) as reply:
+            yield from _lines(reply)
+
+    def __enter__(self) -> "Container":
+        self._signals.enter_context(terminable())
+        try:
+            self.start()
+        except BaseException:
+            self._signals.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._signals:
+            try:
+                self.stop()
+            except DockerError:
+                if error is None:  # else the first error is the one worth reading
+                    raise
+
+    def _create(self, name: str) -> str:
+        ports = {f"{port}/tcp": [{"HostIp": ADDRESS, "HostPort": str(host or "")}] for port, host in self.ports.items()}
+        body: dict[str, Any] = {
+            "Image": self.image,
+            "Env": [f"{name}={value}" for name, value in self._environment.items()],
+            "ExposedPorts": {port: {} for port in ports},
+            "Labels": {LABEL: "1"},
+            "HostConfig": {"PortBindings": ports},
+        }
+        if self._command is not None:
+            body["Cmd"] = list(self._command)
+        if self._entrypoint is not None:
+            body["Entrypoint"] = list(self._entrypoint)
+        return str(self.engine.call("POST", "/containers/create", query={"name": name}, body=body)["Id"])
+
+    def _published(self) -> dict[int, int]:
+        bindings = (self._inspect().get("NetworkSettings") or {}).get("Ports") or {}
+        found = {}
+        for port in self.ports:
+            for binding in bindings.get(f"{port}/tcp") or ():
+                found[port] = int(binding["HostPort"])
+        return found
+
+    def _inspect(self) -> dict[str, Any]:
+        found = self.engine.call("GET", f"/containers/{self._known()}/json", missing_ok=True)
+        if found is None:
+            raise ServingError(f"the container of {self.image!r} is gone: somebody else removed it")
+        inspected: dict[str, Any] = found
+        return inspected
+
+    def _known(self) -> str:
+        if self.id is None:
+            raise ServingError(f"the container of {self.image!r} was not started")
+        return self.id
+
+    def _remove(self) -> None:
+        if self.id is not None:
+            self.engine.call("DELETE", f"/containers/{self.id}", query={"force": 1, "v": 1}, missing_ok=True)
+            self.id = None
+
+    def _remove_quietly(self) -> None:
+        with contextlib.suppress(BuildrulesError):
+            self._remove()
+
+    def _explained(self, error: DockerError) -> ServingError:
+        text = error.message
+        hint = error.hint
+        if "already allocated" in text or "address already in use" in text:
+            taken = ", ".join(str(port) for port in self.ports.values() if port)
+            return ServingError(
+                f"cannot start {self.image!r}: port {taken} of {ADDRESS} is in use",
+                hint="choose another port, or none to get a free one",
+            )
+        if "No such image" in text:
+            hint = "load the image first"
+        elif "is already in use by container" in text:
+            hint = "stop the other container, or choose another name"
+        elif "no such file or directory" in text or "executable file not found" in text:
+            hint = "the image's entry point does not exist in it; look at the server's rule and the base image"
+        return ServingError(f"cannot start {self.image!r}: {text}", hint=hint)
+
+
+def _lines(reply: Reply) -> Iterator[tuple[str, str]]:
+    """Lines of a log stream without terminal (Docker Engine API, "Stream format": 8-byte frame headers)."""
+    rests = {"stdout": b"", "stderr": b""}
+    if reply.status >= 400:
+        raise ServingError("the docker engine has no log of the container")
+    while len(header := reply.read(8)) == 8:
+        name = _STREAMS.get(header[0], "stdout")
+        data = reply.read(int.from_bytes(header[4:], "big"))
+        *whole, rests[name] = (rests.get(name, b"") + data).split(b"\n")
+        for line in whole:
+            yield name, line.rstrip(b"\r").decode(errors="replace")
+    for name, line in rests.items():
+        if line:
+            yield name, line.decode(errors="replace")

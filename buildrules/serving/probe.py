@@ -1,0 +1,129 @@
+"""Waiting for a started package to be ready."""
+
+import http.client
+import socket
+import time
+from dataclasses import dataclass
+
+from buildrules.errors import ServingError
+from buildrules.serving.container import Container
+
+READY_SECONDS = 60.0
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE = 0.25
+_ANSWER_SECONDS = 5.0  # a probe that takes longer counts as "not ready", as with an orchestrator
+_LOG_LINES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A port of the container and a path on it, written "5001/score" in rules and labels."""
+
+    port: int
+    path: str  # with its leading slash
+
+    @classmethod
+    def parse(cls, text: str) -> "Route":
+        """Read "<port>/<path>". Raises ServingError."""
+        port, _, path = text.partition("/")
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536) or any(ord(sign) < 33 for sign in path):
+            raise ServingError(f"not a route: {text!r}", hint='write it as "<port>/<path>", for example "5001/score"')
+        return cls(int(port), "/" + path)
+
+    def __str__(self) -> str:
+        return f"{self.port}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """How it went: seconds since waiting began, and the status of the readiness route (None without one)."""
+
+    seconds: float
+    status: int | None
+
+
+def wait_ready(
+    container: Container,
+    route: Route | None = None,
+    *,
+    port: int | None = None,
+    timeout: float = READY_SECONDS,
+) -> Ready:
+    """Wait until GET on the readiness `route` answers 200 to 399, or, without one, until `port` keeps a connection.
+
+    Raises ServingError, with the container's last log lines, when the container exits or `timeout`
+    seconds have passed.
+    """
+    wanted = route.port if route is not None else port
+    if wanted is not None and wanted not in container.ports:
+        raise ServingError(f"port {wanted} of {container.image!r} is not published", hint="publish it to probe it")
+    begin = time.monotonic()
+    deadline = begin + timeout
+    pause = _FIRST_PAUSE
+    last = "no connection"
+    while True:
+        left = max(0.05, min(_ANSWER_SECONDS, deadline - time.monotonic()))
+        if route is not None:
+            status, last = _get(container, route, left)
+            if status is not None and 200 <= status < 400:
+                return Ready(time.monotonic() - begin, status)
+        elif port is not None:
+            open_, last = _keeps(container, port, left)
+            if open_:
+                return Ready(time.monotonic() - begin, None)
+        else:
+            return Ready(0.0, None)
+        state = container.state()
+        if not state.running:
+            reason = "ran out of memory" if state.out_of_memory else f"exited with code {state.exit_code}"
+            raise ServingError(
+                f"{container.image!r} {reason} before it was ready{': ' + state.error if state.error else ''}",
+                hint="the end of its log says why",
+                log=container.log(_LOG_LINES),
+            )
+        if time.monotonic() + pause > deadline:
+            probe = f"GET {route.path} at port {route.port}" if route is not None else f"port {port}"
+            raise ServingError(
+                f"{container.image!r} was not ready after {timeout:g} s: {probe}: {last}",
+                hint="see its log, or allow more time",
+                log=container.log(_LOG_LINES),
+            )
+        time.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def url_of(container: Container, route: Route) -> str:
+    """The route's URL as this machine reaches it."""
+    host, port = container.address(route.port)
+    return f"http://{host}:{port}{route.path}"
+
+
+def _get(container: Container, route: Route, timeout: float) -> tuple[int | None, str]:
+    address = container.published(route.port)
+    if address is None:
+        return None, "no published port"
+    connection = http.client.HTTPConnection(*address, timeout=timeout)
+    try:
+        connection.request("GET", route.path, headers={"Connection": "close"})
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return None, str(error) or type(error).__name__
+    finally:
+        connection.close()
+    return status, f"answered {status}"
+
+
+def _keeps(container: Container, port: int, timeout: float) -> tuple[bool, str]:
+    """Docker's proxy accepts connections nobody listens for, and closes them at once: so wait a moment."""
+    address = container.published(port)
+    if address is None:
+        return False, "no published port"
+    try:
+        with socket.create_connection(address, timeout=timeout) as connection:
+            connection.settimeout(0.2)
+            try:
+                return connection.recv(1) != b"", "closed at once"
+            except TimeoutError:
+                return True, ""
+    except OSError as error:
+        return False, str(error)
