@@ -15,6 +15,7 @@ On the fast path: imports nothing but `os`, `re` and `stat`.
 import os
 import re
 import stat
+from collections.abc import Iterator
 
 from buildrules.errors import ActionError, LoadError
 
@@ -30,7 +31,6 @@ _MAGIC = re.compile(r"[*?\[]")
 Segment = None | str | re.Pattern[str]
 State = tuple[tuple[Segment, ...], int]
 Trail = tuple[str, ...]  # targets of the links to directories that led here
-Visit = tuple[str, str, list[State], list[State], Trail]
 
 
 def is_glob(text: str) -> bool:
@@ -67,11 +67,39 @@ def expand(
         raise ActionError(
             f"'{directory}' is a link that leaves the workspace", hint="move what it points to into the workspace"
         )
-    walk.stack.append((directory, "", wanted, unwanted, ()))
+    walk.stack.append(_Place(directory, "", wanted, unwanted, ()))
     while walk.stack:
-        walk.visit(*walk.stack.pop())
+        walk.visit(walk.stack.pop())
     walk.files.sort(key=lambda file: file[1])
     return walk.files, sorted(walk.directories)
+
+
+class _Place:
+    """A directory the walk comes to, and what is looked for in it."""
+
+    __slots__ = ("base", "directory", "exclude", "include", "prefix", "trail")
+
+    def __init__(self, directory: str, prefix: str, include: list[State], exclude: list[State], trail: Trail) -> None:
+        self.directory = directory  # workspace-relative
+        self.base = f"{directory}/" if directory else ""
+        self.prefix = prefix  # relative to the glob's directory; "" or ends with a slash
+        self.include = include
+        self.exclude = exclude
+        self.trail = trail
+
+    def below(self, name: str, *link: str) -> "_Place":
+        """The directory `name` in this one; `link` is what it points to if it is a link."""
+        include = _descend(self.include, name)
+        trail = (*self.trail, *link)
+        return _Place(self.base + name, f"{self.prefix}{name}/", include, _descend(self.exclude, name), trail)
+
+    def wants(self, name: str) -> bool:
+        """Whether a file of this name is looked for, exclusions aside."""
+        return _hits(_last(self.include), name)
+
+    def excludes(self, name: str) -> bool:
+        """Whether an exclusion matches this file or directory."""
+        return bool(self.exclude) and _hits(_last(self.exclude), name)
 
 
 class _Walk:
@@ -80,7 +108,7 @@ class _Walk:
     def __init__(self, root: str) -> None:
         self.root = root
         self.real_root = ""  # resolved at first need
-        self.stack: list[Visit] = []
+        self.stack: list[_Place] = []
         self.files: list[File] = []
         self.directories: set[str] = set()
 
@@ -90,105 +118,82 @@ class _Walk:
             self.real_root = os.path.realpath(self.root)
         return target == self.real_root or target.startswith(self.real_root.rstrip("/") + "/")
 
-    def visit(self, directory: str, prefix: str, include: list[State], exclude: list[State], trail: Trail) -> None:
-        """Look into one directory. `prefix` is "" or ends with a slash."""
-        if not include:
+    def visit(self, place: _Place) -> None:
+        """Look into one directory."""
+        if not place.include:
             return
-        base = f"{directory}/" if directory else ""
-        names = _literals(include)
+        names = _literals(place.include)
         if names is not None:
             for name in sorted(names):
-                self._literal(name, directory, base, prefix, include, exclude, trail)
+                self._literal(name, place)
             return
+        directory = place.directory
         self.directories.add(directory)
-        below: list[tuple[str, list[State]]] = []
-        every = any(segments[at] is None and at == len(segments) - 1 for segments, at in include)
-        final = [segments[at] for segments, at in include if at == len(segments) - 1]
         try:
             with os.scandir(os.path.join(self.root, directory) if directory else self.root) as entries:
-                for entry in entries:
-                    name = entry.name
-                    if name in _IGNORED or name.endswith(".pyc"):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        after = _descend(include, name)
-                        if after:
-                            below.append((name, after))
-                    elif entry.is_symlink():
-                        self._link(name, directory, base, prefix, include, exclude, trail)
-                    elif (every or _hits(final, name)) and not (exclude and _excluded(exclude, name)):
-                        self._add(base + name, prefix + name, entry.stat(follow_symlinks=False))
+                self._entries(entries, place)
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
             raise ActionError(f"cannot list '{directory or '.'}': {error.strerror}") from error
-        for name, after in below:
-            if not (exclude and _excluded(exclude, name)):
-                self.stack.append((base + name, f"{prefix}{name}/", after, _descend(exclude, name), trail))
 
-    def _literal(
-        self,
-        name: str,
-        directory: str,
-        base: str,
-        prefix: str,
-        include: list[State],
-        exclude: list[State],
-        trail: Trail,
-    ) -> None:
+    def _entries(self, entries: Iterator[os.DirEntry[str]], place: _Place) -> None:
+        include, base, prefix = place.include, place.base, place.prefix
+        wanted = _last(include)
+        every = None in wanted
+        for entry in entries:
+            name = entry.name
+            if name in _IGNORED or name.endswith(".pyc"):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if not place.excludes(name):
+                    self.stack.append(place.below(name))
+            elif entry.is_symlink():
+                self._link(name, place)
+            elif (every or _hits(wanted, name)) and not (place.exclude and place.excludes(name)):
+                self._add(base + name, prefix + name, entry.stat(follow_symlinks=False))
+
+    def _literal(self, name: str, place: _Place) -> None:
         """A name that is spelt out is looked up instead of searched for."""
-        if name in _IGNORED or name.endswith(".pyc") or (exclude and _excluded(exclude, name)):
+        if name in _IGNORED or name.endswith(".pyc") or place.excludes(name):
             return
+        path = place.base + name
         try:
-            status = os.lstat(os.path.join(self.root, base + name))
+            status = os.lstat(os.path.join(self.root, path))
         except (FileNotFoundError, NotADirectoryError):
-            self.directories.add(directory)
+            self.directories.add(place.directory)
             return
         except OSError as error:
-            raise ActionError(f"cannot read '{base}{name}': {error.strerror}") from error
+            raise ActionError(f"cannot read '{path}': {error.strerror}") from error
         if stat.S_ISLNK(status.st_mode):
-            self._link(name, directory, base, prefix, include, exclude, trail)
+            self._link(name, place)
         elif stat.S_ISDIR(status.st_mode):
-            self.stack.append(
-                (base + name, f"{prefix}{name}/", _descend(include, name), _descend(exclude, name), trail)
-            )
-        elif _hits([segments[at] for segments, at in include if at == len(segments) - 1], name):
-            self._add(base + name, prefix + name, status)
+            self.stack.append(place.below(name))
+        elif place.wants(name):
+            self._add(path, place.prefix + name, status)
 
-    def _link(
-        self,
-        name: str,
-        directory: str,
-        base: str,
-        prefix: str,
-        include: list[State],
-        exclude: list[State],
-        trail: Trail,
-    ) -> None:
+    def _link(self, name: str, place: _Place) -> None:
         """A link counts as what it points to, if that is inside the workspace."""
-        wanted = _hits([segments[at] for segments, at in include if at == len(segments) - 1], name)
-        after = _descend(include, name)
-        if not (wanted or after) or (exclude and _excluded(exclude, name)):
+        wanted = place.wants(name)
+        if not (wanted or _descend(place.include, name)) or place.excludes(name):
             return
-        path = base + name
+        path = place.base + name
         target = os.path.realpath(os.path.join(self.root, path))
         if not self.inside(target):
-            raise ActionError(
-                f"'{path}' is a link that leaves the workspace",
-                hint="copy the target into the workspace, or exclude the link",
-            )
+            hint = "copy the target into the workspace, or exclude the link"
+            raise ActionError(f"'{path}' is a link that leaves the workspace", hint=hint)
         try:
             status = os.stat(target)
         except OSError as error:
             raise ActionError(f"'{path}' is a link to nothing", hint="repair the link, or exclude it") from error
         if not stat.S_ISDIR(status.st_mode):
             if wanted:
-                self._add(path, prefix + name, status)
+                self._add(path, place.prefix + name, status)
             return
-        here = os.path.realpath(os.path.join(self.root, directory))
-        if target in trail or here == target or here.startswith(target.rstrip("/") + "/"):
+        here = os.path.realpath(os.path.join(self.root, place.directory))
+        if target in place.trail or here == target or here.startswith(target.rstrip("/") + "/"):
             raise ActionError(f"'{path}' is a link to a directory it lies in", hint="remove the link, or exclude it")
-        self.stack.append((path, f"{prefix}{name}/", after, _descend(exclude, name), (*trail, target)))
+        self.stack.append(place.below(name, target))
 
     def _add(self, path: str, name: str, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
@@ -299,8 +304,9 @@ def _hits(segments: list[Segment], name: str) -> bool:
     return False
 
 
-def _excluded(states: list[State], name: str) -> bool:
-    return _hits([segments[at] for segments, at in states if at == len(segments) - 1], name)
+def _last(states: list[State]) -> list[Segment]:
+    """The segments that decide about the files of a directory."""
+    return [segments[at] for segments, at in states if at == len(segments) - 1]
 
 
 def _literals(states: list[State]) -> set[str] | None:

@@ -183,24 +183,7 @@ def parse_pattern(text: str, package: str = "") -> Pattern:
     body = text[1:] if exclude else text
     if not body:
         raise UsageError(f"'{text}' is not a target pattern", hint="write //package:name, //package/... or //...")
-    where, colon, name = body.partition(":")
-    if where.startswith("//"):
-        where = where[2:]
-        absolute = True
-    else:
-        if where.startswith("./"):
-            where = where[2:]
-        absolute = False
-    if where.startswith("/"):
-        raise UsageError(
-            f"'{text}' is a path, not a target pattern", hint="a label starts with two slashes: //package:name"
-        )
-    if not absolute and not colon and where and "/" not in where and where != "...":
-        where, colon, name = "", ":", where  # a bare word is a target of this package
-    elif not colon and where.endswith("/") and where.strip("/"):
-        where = where.rstrip("/")  # shells complete a directory with a slash
-    if not absolute:
-        where = "/".join(part for part in (package, where) if part)
+    where, colon, name = _absolute(body, package)
     if where == "..." or where.endswith("/..."):
         if colon and name != "all":
             raise UsageError(f"'{text}' is not a target pattern", hint="nothing can follow `...` but `:all`")
@@ -218,6 +201,23 @@ def parse_pattern(text: str, package: str = "") -> Pattern:
     if problem:
         raise UsageError(f"'{text}': name '{name}' {problem}")
     return Pattern(where, name, below=False, exclude=exclude, text=text)
+
+
+def _absolute(body: str, package: str) -> tuple[str, str, str]:
+    """Package, colon and name of a pattern, the package counted from the root on."""
+    where, colon, name = body.partition(":")
+    absolute = where.startswith("//")
+    where = where[2:] if absolute else where.removeprefix("./")
+    if where.startswith("/"):
+        raise UsageError(
+            f"'{body}' is a path, not a target pattern", hint="a label starts with two slashes: //package:name"
+        )
+    if absolute:
+        return where.rstrip("/"), colon, name
+    if not colon and where != "..." and where and "/" not in where:
+        return package, ":", where  # a bare word is a target of this package
+    where = where.rstrip("/")  # shells complete a directory with a slash
+    return "/".join(part for part in (package, where) if part), colon, name
 
 
 def parse_patterns(args: "list[str] | tuple[str, ...]", package: str = "") -> Patterns:

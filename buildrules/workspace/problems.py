@@ -1,0 +1,54 @@
+"""All errors of a load, collected, so that the user sees them at once."""
+
+from buildrules.errors import LoadError, Position
+
+__all__ = ["Problems"]
+
+
+class Problems:
+    """Collects LoadErrors. Hand one instance through all steps of a load, and call `raise_all` at the end."""
+
+    def __init__(self) -> None:
+        self._errors: list[LoadError] = []
+
+    def add(self, message: str, *, hint: str | None = None, position: Position | None = None) -> None:
+        """Note one error."""
+        self._errors.append(LoadError(message, hint=hint, position=position))
+
+    def add_error(self, error: LoadError, position: Position | None = None) -> None:
+        """Note an error that was raised; `position` is where it belongs if it does not know."""
+        for one in error.errors:
+            if one.position is None:
+                one.position = position
+            self._errors.append(one)
+
+    def has(self, position: Position) -> bool:
+        """Whether an error was noted at this very place."""
+        return any(str(error.position) == str(position) for error in self._errors)
+
+    @property
+    def errors(self) -> list[LoadError]:
+        """The errors by place, then as they came; the same error at the same place only once."""
+        seen: dict[tuple[str, str], LoadError] = {}
+        for error in self._errors:
+            seen.setdefault((str(error.position), error.message), error)
+        return sorted(seen.values(), key=_place)
+
+    def __len__(self) -> int:
+        return len(self._errors)
+
+    def raise_all(self) -> None:
+        """Raise one LoadError that holds all, if there are any."""
+        errors = self.errors
+        if not errors:
+            return
+        if len(errors) == 1:
+            raise errors[0]
+        files = {error.position.path for error in errors if error.position}
+        where = f" in {len(files)} files" if len(files) > 1 else f" in {files.pop()}" if files else ""
+        raise LoadError(f"{len(errors)} errors{where}", errors=errors)
+
+
+def _place(error: LoadError) -> tuple[str, int, int]:
+    position = error.position
+    return (position.path, position.line, position.column) if position else ("", 0, 0)

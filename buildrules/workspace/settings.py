@@ -1,0 +1,201 @@
+"""The `workspace:` section of the root BUILD.yaml.
+
+Imports pydantic; only imported when a BUILD.yaml is read.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from buildrules.workspace.validation import Strict
+
+__all__ = ["Cache", "Connection", "Credentials", "Debian", "Locks", "Platform", "SecretReference", "Settings"]
+
+Platform = Literal["linux/amd64", "linux/arm64"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_USERINFO = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*@")
+_REFERENCE_HINT = "name where it is kept: {env: NAME}, {file: path} or {keyring: service/user}"
+
+
+class SecretReference(Strict):
+    """Where a credential is kept. It is read at the moment it is needed, and never stored."""
+
+    env: str | None = None
+    """Name of an environment variable."""
+    file: str | None = None
+    """Path of a file; `~` is the home directory."""
+    keyring: str | None = None
+    """Entry of the system's keyring, as service/user."""
+
+    @model_validator(mode="after")
+    def _one(self) -> "SecretReference":
+        if sum(value is not None for value in (self.env, self.file, self.keyring)) != 1:
+            raise ValueError("a credential names exactly one of env, file and keyring")
+        return self
+
+
+def _reference(value: Any) -> Any:
+    if isinstance(value, SecretReference | dict) or value is None:
+        return value
+    raise PydanticCustomError(
+        "literal_secret", "a credential is written out; it must not stand in a file", {"hint": _REFERENCE_HINT}
+    )
+
+
+def _no_userinfo(value: str) -> str:
+    if _USERINFO.match(value):
+        raise PydanticCustomError(
+            "literal_secret", "the address holds a user name or password", {"hint": "use a connection with credentials"}
+        )
+    return value
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"'{value}' is not a name: use letters, digits and `_ . -`")
+    return value
+
+
+def _module(value: str) -> str:
+    if not _MODULE.fullmatch(value):
+        raise ValueError(f"'{value}' is not the name of a Python module")
+    return value
+
+
+def _inner_path(value: str) -> str:
+    if value.startswith(("/", "~")) or "\\" in value or any(part in ("", ".", "..") for part in value.split("/")):
+        raise ValueError(f"'{value}' is not a path inside the workspace")
+    return value
+
+
+Secret = Annotated[SecretReference, BeforeValidator(_reference)]
+Address = Annotated[str, AfterValidator(_no_userinfo)]
+Name = Annotated[str, AfterValidator(_name)]
+InnerPath = Annotated[str, AfterValidator(_inner_path)]
+
+
+class Credentials(Strict):
+    """How to sign in. What is secret is named by reference; names and ids may be written out."""
+
+    type: (
+        Literal[
+            "pat",
+            "sas",
+            "username_password",
+            "managed_identity",
+            "service_principal",
+            "access_key",
+            "api_key",
+            "account_key",
+            "aad",
+            "none",
+        ]
+        | None
+    ) = None
+    """Kind of credential; follows from the other keys if left out."""
+    pat: Secret | None = None
+    sas_token: Secret | None = None
+    username: str | None = None
+    password: Secret | None = None
+    client_id: str | None = None
+    client_secret: Secret | None = None
+    tenant_id: str | None = None
+    resource_id: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: Secret | None = None
+    key: Secret | None = None
+    account_key: Secret | None = None
+
+
+class Connection(Strict):
+    """A private feed, registry or model store."""
+
+    type: Literal[
+        "git",
+        "container_registry",
+        "python_feed",
+        "debian_mirror",
+        "http",
+        "s3",
+        "azure_blob",
+        "azure_data_lake_gen2",
+        "custom",
+    ]
+    """What stands at the other end."""
+    target: Address
+    """Its address. The credentials go to this address and what lies below, nowhere else."""
+    credentials: Credentials | None = None
+    """How to sign in; nothing for anonymous access."""
+
+
+class Cache(Strict):
+    """The shared cache: a place to borrow results from. It can only save time."""
+
+    remote: Address | None = None
+    """Address of the cache; its scheme chooses the protocol."""
+    upload: Literal["never", "ci", "always"] = "ci"
+    """Who writes: nobody, builds that say they are trusted, everybody."""
+    connection: str | None = None
+    """Name of the connection whose credentials are used."""
+    public_keys: list[InnerPath] = Field(default_factory=list)
+    """Files with the public keys of builds that are trusted."""
+    signing_key: Secret | None = None
+    """The key that signs what this build writes."""
+    signatures: Literal["off", "warn", "require"] = "warn"
+    """What to do about records without a trusted signature."""
+
+
+class Debian(Strict):
+    """Where `debian_base` gets packages from; apt's usual places if left out."""
+
+    mirror: Address | None = None
+    """Address of the package mirror."""
+    security_mirror: Address | None = None
+    """Address of the mirror of security updates."""
+    keyring: InnerPath | None = None
+    """File with the keys that sign the mirror's index."""
+    snapshot: Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z$")] | None = None
+    """Time of the archive to resolve against, as 20250131T000000Z."""
+    suite: str | None = None
+    """Release for bases that name none, such as bookworm."""
+
+
+class Locks(Strict):
+    """How locks are written."""
+
+    portable: bool = False
+    """Leave the addresses of files out of locks, so that they work with every mirror."""
+
+
+def _default_platforms() -> list[Platform]:
+    return ["linux/amd64"]
+
+
+class Settings(Strict):
+    """The `workspace:` section."""
+
+    name: Name
+    """Name of the workspace; the default prefix of image names."""
+    platforms: list[Platform] = Field(default_factory=_default_platforms, min_length=1)
+    """Platforms to build images for."""
+    plugins: list[Annotated[str, AfterValidator(_module)]] = Field(default_factory=list)
+    """Python modules that register kinds of actions."""
+    ignore: list[InnerPath] = Field(default_factory=list)
+    """Directories that hold no packages."""
+    default_registry: Address | None = None
+    """Registry and repository prefix for images that name none."""
+    debian: Debian = Debian()
+    locks: Locks = Locks()
+    cache: Cache = Cache()
+    connections: dict[str, Connection] = Field(default_factory=dict)
+    """Connections by name."""
+
+    @model_validator(mode="after")
+    def _connection_exists(self) -> "Settings":
+        if self.cache.connection is not None and self.cache.connection not in self.connections:
+            raise ValueError(f"cache.connection: there is no connection '{self.cache.connection}'")
+        return self

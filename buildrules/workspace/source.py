@@ -1,0 +1,58 @@
+"""The text of a file a user wrote, to point into."""
+
+import re
+
+from buildrules.errors import Position
+
+__all__ = ["Source"]
+
+_WIDTH = 150
+_USERINFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+_SECRET = re.compile(
+    r"""(?i)(?<=\b)(?:[\w-]*(?:password|secret|token|pat|sas|account_key|api_key|access_key|key))["']?\s*:\s*(?P<value>[^\s{#].*)"""
+)
+
+
+class Source:
+    """A file's workspace-relative path and text. Makes positions with an excerpt and a caret under the place."""
+
+    __slots__ = ("_lines", "path", "text")
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        self.text = text
+        self._lines: list[str] | None = None
+
+    def position(self, line: int, column: int, width: int = 1) -> Position:
+        """The place at `line` and `column`, counted from 1; `width` characters of it are underlined."""
+        return Position(self.path, line, column, self._excerpt(line, column, width))
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines, without their ends."""
+        if self._lines is None:
+            self._lines = self.text.splitlines()
+        return self._lines
+
+    def _excerpt(self, line: int, column: int, width: int) -> str:
+        if not 1 <= line <= len(self.lines):
+            return ""
+        text = _mask(self.lines[line - 1])
+        start = column - 1
+        shown, cut = (text, 0) if start < _WIDTH - 30 else ("..." + text[start - 40 :], start - 43)
+        if len(shown) > _WIDTH:
+            shown = shown[: _WIDTH - 3] + "..."
+        lead = "".join(char if char == "\t" else " " for char in shown[: start - cut])
+        caret = "^" * max(1, min(width, len(shown) - len(lead)))
+        gutter = f"{line:>5}"
+        return f"{gutter} | {shown}\n{' ' * len(gutter)} | {lead}{caret}"
+
+
+def _mask(line: str) -> str:
+    """Cover what may be a credential: an excerpt ends up in logs."""
+    line = _USERINFO.sub(lambda match: "*" * len(match[0]), line)
+    found = _SECRET.search(line)
+    if found:
+        start, end = found.span("value")
+        line = line[:start] + "*" * (end - start) + line[end:]
+    return line
