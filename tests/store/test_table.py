@@ -1,0 +1,109 @@
+"""The table holds text and bytes, refuses everything else, and damage is a miss."""
+
+import os
+import pickle
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from buildrules.store.blobs import Blobs
+from buildrules.store.records import Records
+from buildrules.store.table import Table
+
+
+@pytest.fixture
+def table(tmp_path):
+    table = Table(str(tmp_path / "table"))
+    yield table
+    table.close()
+
+
+def test_round_trip_and_prefixes(table):
+    assert table.get("r:1") is None
+    assert table.set("r:1", b"one")
+    assert table.set_many([("r:2", b"two"), ("s:1", b"three")])
+    assert table.get("r:1") == b"one"
+    assert list(table.keys("r:")) == ["r:1", "r:2"]
+    table.delete("r:1")
+    assert table.get("r:1") is None
+
+
+@pytest.mark.parametrize("value", ["text", 1, None, {"a": 1}, b"x" * 30_001])
+def test_other_values_are_refused(table, value):
+    assert not table.set("key", value)
+    assert table.get("key") is None
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.mkdir, ("exploded",)
+
+
+def test_a_pickle_in_the_database_is_never_loaded(table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table.set("key", b"value")
+    table.close()
+    with sqlite3.connect(tmp_path / "table" / "cache.db") as database:
+        database.execute("UPDATE Cache SET mode = 4, value = ?", (pickle.dumps(Bomb()),))
+    database.close()
+    assert table.get("key") is None
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_row_that_names_a_file_is_not_followed(table, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    table.set("key", b"value")
+    table.close()
+    with sqlite3.connect(tmp_path / "table" / "cache.db") as database:
+        database.execute("UPDATE Cache SET mode = 2, filename = '../secret'")
+    database.close()
+    assert table.get("key") is None
+
+
+@pytest.mark.parametrize("damage", ["header", "truncated", "empty-garbage"])
+def test_a_damaged_database_is_set_aside(table, tmp_path, damage):
+    table.set("key", b"value")
+    table.close()
+    path = tmp_path / "table" / "cache.db"
+    data = bytearray(path.read_bytes())
+    if damage == "header":
+        data[:100] = os.urandom(100)
+    elif damage == "truncated":
+        data = data[: len(data) // 2]
+    else:
+        data = bytearray(os.urandom(4096))
+    path.write_bytes(data)
+    table.get("key")
+    assert table.set("key", b"again")
+    assert table.get("key") == b"again"
+
+
+def test_eight_processes_write_at_once(tmp_path):
+    code = (
+        "import sys; from buildrules.store.table import Table\n"
+        "table = Table(sys.argv[1])\n"
+        "for n in range(100): assert table.set(f'{sys.argv[2]}:{n}', b'v' * 400)\n"
+        "table.close()"
+    )
+    children = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "table"), str(number)]) for number in range(8)
+    ]
+    assert [child.wait() for child in children] == [0] * 8
+    table = Table(str(tmp_path / "table"))
+    assert len(list(table.keys())) == 800
+    table.close()
+
+
+def test_a_long_record_lives_in_a_blob_and_its_loss_is_a_miss(table, tmp_path):
+    blobs = Blobs(str(tmp_path))
+    records = Records(table, blobs)
+    long = {"values": ["x" * 50_000]}
+    records.put("k", long)
+    assert records.get("k") == long
+    digest = records.blob_of("k")
+    assert digest is not None
+    blobs.discard(digest)
+    assert records.get("k") is None
