@@ -1,0 +1,76 @@
+"""The action `oci_base`: an image by digest becomes layers, without fetching any of them.
+
+`params`: `digest` (of the manifest or index, or the image ID in the local Docker Engine), `platform`
+(`os/architecture[/variant]`), `python` (major.minor, or None to read it from the image).
+`hints`: see `oci.foreign`. Outputs: the image's layers as foreign layers; `values` `config` (the `config`
+object of the image's config), `python` ("3.11" or None), `python_version` ("3.11.9" or None) and
+`platform`; `blobs` `manifest` and `config`.
+"""
+
+import json
+import re
+from typing import Any
+
+from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.errors import ActionError, BuildrulesError
+from buildrules.oci.foreign import foreign_layers, sources
+from buildrules.oci.source import Resolved
+
+_PYTHON = re.compile(r"(\d+\.\d+)(?:\.\d+\w*)?")
+
+
+class OciBase:
+    """See the module."""
+
+    name = "oci_base"
+    version = 1
+
+    def run(
+        self,
+        action: Action,
+        sources: list[list[SourceFile]],
+        deps: list[Outputs],
+        context: Context,
+    ) -> Outputs:
+        """Read manifest and config. Raises what `oci.source` raises, ActionError where the Python differs."""
+        digest, platform = str(action.params["digest"]), str(action.params["platform"])
+        image = _resolve(action.hints, digest, platform, context)
+        origin = str(action.hints.get("reference") or digest)
+        document = json.loads(image.config)
+        config: dict[str, Any] = document.get("config") or {}
+        given = action.params.get("python")
+        version = _python_of(config)
+        if given and version and not version.startswith(f"{given}.") and version != given:
+            raise ActionError(
+                f"{origin} has Python {version}, and the target says {given}",
+                hint=f"write python: {'.'.join(version.split('.')[:2])!r}, or take another base image",
+            )
+        python = given or (".".join(version.split(".")[:2]) if version else None)
+        return Outputs(
+            layers=foreign_layers(image.manifest, image.config, origin),
+            values={"config": config, "python": python, "python_version": version, "platform": platform},
+            blobs={"manifest": context.blobs.put(image.manifest), "config": context.blobs.put(image.config)},
+        )
+
+
+def _resolve(hints: dict[str, Any], digest: str, platform: str, context: Context) -> Resolved:
+    """The image from the first source that has it. Raises the last source's error."""
+    failure: BuildrulesError | None = None
+    for source in sources(hints, context.blobs, context.workspace, lambda n: context.count(fetched=n), pin=digest):
+        try:
+            return source.resolve(platform)
+        except BuildrulesError as error:
+            failure = error
+        finally:
+            source.close()
+    assert failure is not None
+    raise failure
+
+
+def _python_of(config: dict[str, Any]) -> str | None:
+    """The version in the variable PYTHON_VERSION, which images of Python set by custom."""
+    for entry in config.get("Env") or ():
+        name, _, value = str(entry).partition("=")
+        if name == "PYTHON_VERSION" and _PYTHON.fullmatch(value):
+            return value
+    return None

@@ -1,0 +1,87 @@
+"""Credentials for registries, from Docker's own configuration: auths, credHelpers, credsStore.
+
+They are read at the moment of a fetch or push and live only in the objects made here, which print
+without them. Needs the docker SDK, so everything is imported late.
+"""
+
+from typing import Any
+
+
+class Credentials:
+    """What to show a registry: user name and password, or an identity token; both None is anonymous.
+
+    `problem` says why Docker's configuration could not be read, for the hint of a refused request.
+    """
+
+    __slots__ = ("identity_token", "password", "problem", "username")
+
+    def __init__(
+        self,
+        username: str | None = None,
+        password: str | None = None,
+        identity_token: str | None = None,
+        problem: str | None = None,
+    ) -> None:
+        self.username = username
+        self.password = password
+        self.identity_token = identity_token
+        self.problem = problem
+
+    @property
+    def anonymous(self) -> bool:
+        """True where there is nothing to show."""
+        return self.identity_token is None and (self.username is None or self.password is None)
+
+    def basic(self) -> str | None:
+        """The value of an `Authorization: Basic` header (RFC 7617), or None."""
+        if self.username is None or self.password is None:
+            return None
+        from base64 import b64encode
+
+        return "Basic " + b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
+
+    def secrets(self) -> list[str]:
+        """The strings that must not be shown."""
+        basic = self.basic()
+        found = [self.password, self.identity_token, basic.removeprefix("Basic ") if basic else None]
+        return [secret for secret in found if secret]
+
+    def __repr__(self) -> str:
+        return "Credentials(anonymous)" if self.anonymous else "Credentials(***)"
+
+
+ANONYMOUS = Credentials()
+
+
+def credentials_for(host: str, config: str | None = None) -> Credentials:
+    """The credentials Docker's config.json has for the registry `host[:port]`.
+
+    `config` is the file's path; None is Docker's own rule (DOCKER_CONFIG, then the home directory). Never
+    raises: a configuration or helper that does not work means anonymous access, with `problem` set.
+    """
+    import docker.auth
+    import docker.errors
+
+    try:
+        found: dict[str, Any] | None = docker.auth.load_config(config_path=config).resolve_authconfig(host)
+    except (docker.errors.DockerException, OSError, ValueError, TypeError, AttributeError) as error:
+        # The SDK's message may quote what a helper printed; the class is enough to find the place.
+        return Credentials(problem=f"docker's config.json gives no credentials for {host} ({type(error).__name__})")
+    if not found:
+        return ANONYMOUS
+    lowered = {key.lower(): value for key, value in found.items() if isinstance(value, str) and value}
+    return Credentials(lowered.get("username"), lowered.get("password"), lowered.get("identitytoken"))
+
+
+def endpoint(host: str, repository: str) -> tuple[str, str]:
+    """The host to speak to and the repository to ask for, where they differ from what a user writes.
+
+    Docker's index answers under another name than its short one and keeps one-word repositories in
+    `library/`; the names are the docker SDK's.
+    """
+    import docker.auth
+
+    if docker.auth.resolve_index_name(host) != docker.auth.INDEX_NAME:
+        return host, repository
+    api = docker.auth.convert_to_hostname(docker.auth.INDEX_URL)
+    return api, repository if "/" in repository else f"library/{repository}"

@@ -1,0 +1,191 @@
+"""An image of the local Docker Engine as a base.
+
+It is pinned by its image ID. The engine gives bytes only as one archive of everything (`docker save`),
+so one export, hashed while it passes, fills the store; as long as the store has the image the engine is
+not asked again. Formats: the archive of Docker up to 24 (`<name>/layer.tar`, `<hex>.json`, image ID =
+digest of the config, layers uncompressed, so that their digest is the diff_id), and the OCI layout
+(`blobs/sha256/<hex>`) of later engines.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, Any
+
+from buildrules.errors import DockerError, FetchError, GoneError
+from buildrules.oci import descriptor as media
+from buildrules.oci.source import Resolved, Source, check_platform
+from buildrules.store.blobs import CHUNK, Blobs
+
+_EXPORT_SECONDS = 600  # the engine is silent while it prepares the archive of a large image
+_LEGACY = re.compile(r"(?:[^/]+/layer\.tar|[0-9a-f]{64}\.json)")
+_NAMED = re.compile(r"blobs/sha256/([0-9a-f]{64})")
+
+
+class DaemonSource(Source):
+    """An image in the Docker Engine that DOCKER_HOST or the default socket names."""
+
+    def resolve(self, platform: str) -> Resolved:
+        """As in Source. The manifest is made here: the engine keeps none for images it has unpacked."""
+        image_id = self.reference.digest or self._inspect()
+        if not self._complete(image_id):
+            self._export(image_id)
+        config = self.blobs.read(image_id)
+        document = json.loads(config)
+        if "rootfs" not in document:  # the engine's containerd store: the ID is that of a manifest or index
+            self.reference = self.reference.at(image_id)
+            return super().resolve(platform)
+        check_platform(config, platform, str(self.reference))
+        layers = [self._descriptor(media.LAYER_TAR, digest) for digest in document["rootfs"]["diff_ids"]]
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": media.MANIFEST,
+            "config": self._descriptor(media.CONFIG, image_id),
+            "layers": layers,
+        }
+        data = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
+        return Resolved(image_id, media.MANIFEST, data, config)
+
+    def read_manifest(self, name: str | None) -> tuple[str, bytes]:
+        """A manifest of an image in the engine's containerd store. Raises GoneError."""
+        return "", b"".join(self.open_blob(name or ""))
+
+    def open_blob(self, digest: str, size: int | None = None) -> Iterator[bytes]:
+        """A blob of the image, from the store after at most one export."""
+        if not self.blobs.has(digest, size):
+            self._export(self.reference.digest or self._inspect())
+        if not self.blobs.has(digest, size):
+            raise GoneError(
+                f"{self.reference} in the Docker Engine has no {digest}",
+                hint="load the image into the engine again, or run 'buildrules lock'",
+            )
+        with self.blobs.open(digest) as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
+
+    def _complete(self, image_id: str) -> bool:
+        """Whether the store has the config and every layer, so that the engine need not be asked."""
+        if not self.blobs.has(image_id):
+            return False
+        diff_ids = json.loads(self.blobs.read(image_id)).get("rootfs", {}).get("diff_ids", [])
+        return all(self.blobs.has(digest) for digest in diff_ids)
+
+    def _descriptor(self, media_type: str, digest: str) -> dict[str, Any]:
+        return {"mediaType": media_type, "digest": digest, "size": os.stat(self.blobs.path(digest)).st_size}
+
+    def _inspect(self) -> str:
+        """The ID of the image the reference names."""
+        with _engine(self.reference, pinned=False) as client:
+            return str(client.api.inspect_image(f"{self.reference.name}:{self.reference.tag}")["Id"])
+
+    def _export(self, image_id: str) -> None:
+        """Bring the whole image into the store."""
+        with _engine(self.reference, pinned=self.reference.digest is not None) as client:
+            diff_ids = client.api.inspect_image(image_id).get("RootFS", {}).get("Layers") or []
+            keep_archive(
+                client.api.get_image(image_id, chunk_size=CHUNK), self.blobs, {image_id, *diff_ids}, self.fetched
+            )
+        if not self.blobs.has(image_id):
+            raise DockerError(f"the Docker Engine exported {self.reference} without {image_id}")
+
+
+def keep_archive(
+    chunks: Iterable[bytes], blobs: Blobs, wanted: set[str], fetched: Callable[[int], None] = lambda _: None
+) -> None:
+    """Put the blobs of an image archive into the store: those of `wanted`, and all an OCI layout names.
+
+    Nothing is extracted by name, so no path in the archive matters. Raises IntegrityError for a blob that is
+    not what its name says, FetchError for an archive that breaks off.
+    """
+    import tarfile
+
+    try:
+        with tarfile.open(mode="r|", fileobj=io.BufferedReader(_Stream(chunks, fetched))) as archive:
+            for member in archive:
+                named = _NAMED.fullmatch(member.name)
+                file = archive.extractfile(member) if member.isreg() else None
+                if file is None or (named is None and not _LEGACY.fullmatch(member.name)):
+                    continue
+                if named is None:
+                    _keep(file, blobs, wanted)
+                elif not blobs.has(f"sha256:{named[1]}", member.size):
+                    blobs.put_stream(iter(lambda: file.read(CHUNK), b""), f"sha256:{named[1]}", member.size)  # noqa: B023
+    except (tarfile.TarError, EOFError) as error:
+        raise FetchError(f"the Docker Engine's image archive cannot be read: {error}") from error
+
+
+def _keep(file: IO[bytes], blobs: Blobs, wanted: set[str]) -> None:
+    """Put `file` into the store if its digest, known only at its end, is one of `wanted`."""
+    sha256 = hashlib.sha256()
+    aside = blobs.aside_path()
+    os.makedirs(blobs.aside, exist_ok=True)
+    try:
+        with open(aside, "wb") as out:
+            while chunk := file.read(CHUNK):
+                sha256.update(chunk)
+                out.write(chunk)
+        digest = "sha256:" + sha256.hexdigest()
+        if digest in wanted and not blobs.has(digest, os.stat(aside).st_size):
+            os.makedirs(os.path.dirname(blobs.path(digest)), exist_ok=True)
+            os.chmod(aside, 0o444)
+            os.replace(aside, blobs.path(digest))
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(aside)
+
+
+class _Stream(io.RawIOBase):
+    """An iterator of chunks as a file."""
+
+    def __init__(self, chunks: Iterable[bytes], fetched: Callable[[int], None]) -> None:
+        self._chunks = iter(chunks)
+        self._fetched = fetched
+        self._rest = b""
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` with what comes next; returns the number of bytes, 0 at the end."""
+        if not self._rest:
+            self._rest = next(self._chunks, b"")
+            self._fetched(len(self._rest))
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+@contextlib.contextmanager
+def _engine(reference: object, *, pinned: bool) -> Iterator[Any]:
+    """A client of the engine; its errors become ours."""
+    import docker
+    import docker.errors
+    import requests
+
+    client = None
+    try:
+        client = docker.from_env(timeout=_EXPORT_SECONDS)
+        yield client
+    except docker.errors.NotFound as error:
+        if pinned:
+            raise GoneError(
+                f"the Docker Engine no longer has {reference}",
+                hint="load the image into the engine again, or run 'buildrules lock'",
+            ) from error
+        raise DockerError(
+            f"the Docker Engine has no {reference}", hint="pull, load or build the image first"
+        ) from error
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise DockerError(
+            f"the Docker Engine cannot be asked for {reference}: {str(error)[:300]}",
+            hint="start it, or point DOCKER_HOST at one",
+        ) from error
+    finally:
+        if client is not None:
+            client.close()

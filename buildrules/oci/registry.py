@@ -1,0 +1,272 @@
+"""A client of the OCI distribution specification 1.1: manifests, blobs, uploads, mounts, tags.
+
+Section numbers below are those of its "Endpoints" table. Digests are `sha256:<hex>` throughout; whatever
+is read is checked against the digest it was asked by.
+"""
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin, urlsplit
+
+from buildrules.errors import IntegrityError, RegistryError
+from buildrules.oci import descriptor as media
+from buildrules.oci.auth import ANONYMOUS, Credentials
+from buildrules.oci.reference import DIGEST
+from buildrules.oci.transport import TRIES, AnswerError, Body, ConnectionFailedError, Transport
+from buildrules.store.blobs import CHUNK
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
+ACCEPT = ", ".join((media.MANIFEST, media.INDEX, media.DOCKER_MANIFEST, media.DOCKER_MANIFEST_LIST))
+_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest or index as the registry holds it: its exact bytes, their digest and media type."""
+
+    digest: str
+    media_type: str
+    data: bytes
+
+
+class Registry:
+    """One repository of one registry. Safe for concurrent threads."""
+
+    def __init__(
+        self,
+        host: str,
+        repository: str,
+        credentials: Credentials = ANONYMOUS,
+        *,
+        plain_http: bool | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`plain_http`: None means http on loopback and https elsewhere, True http, False https only."""
+        self.repository = repository
+        self.transport = Transport(host, credentials, plain_http=plain_http, sleep=sleep)
+        self._pull = (f"repository:{repository}:pull",)
+        self._push = (f"repository:{repository}:pull,push",)
+
+    def __str__(self) -> str:
+        return f"{self.transport.host}/{self.repository}"
+
+    def __enter__(self) -> "Registry":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.transport.close()
+
+    def ping(self) -> None:
+        """end-1: the registry is there, speaks the protocol and accepts the credentials. Raises RegistryError."""
+        self.transport.request("GET", "/v2/").release_conn()
+
+    def manifest(self, reference: str) -> Manifest:
+        """end-3: the manifest or index at a tag or digest.
+
+        Raises AnswerError (status 404 where there is none), RegistryError, and IntegrityError where the
+        bytes do not have the digest asked for or announced.
+        """
+        response = self.transport.request(
+            "GET", self._url("manifests", reference), scopes=self._pull, headers={"Accept": ACCEPT}
+        )
+        media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
+        announced = response.headers.get("Docker-Content-Digest", "")
+        data = self.transport.read(response)
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        expected = reference if DIGEST.fullmatch(reference) else announced
+        if expected.startswith("sha256:") and digest != expected:
+            raise IntegrityError(f"registry {self} answered {digest} where {expected} is due ({reference!r})")
+        return Manifest(digest, media_type, data)
+
+    def head_manifest(self, reference: str) -> tuple[str, int] | None:
+        """end-3 HEAD: digest ("" where the registry does not say) and size of a manifest, or None."""
+        url = self._url("manifests", reference)
+        answer = self._head(url, {"Accept": ACCEPT})
+        if answer is None:
+            return None
+        return answer.headers.get("Docker-Content-Digest", ""), int(answer.headers.get("Content-Length") or 0)
+
+    def blob_size(self, digest: str) -> int | None:
+        """end-2 HEAD: the size of a blob in bytes, or None where this repository does not have it."""
+        answer = self._head(self._url("blobs", digest), {})
+        return None if answer is None else int(answer.headers.get("Content-Length") or 0)
+
+    def blob(self, digest: str, size: int | None = None) -> Iterator[bytes]:
+        """end-2: the bytes of a blob, digest-checked at their end, resumed with Range where the connection breaks.
+
+        Raises IntegrityError on wrong bytes (as soon as there are more than `size`), RegistryError after
+        three failures in a row without progress.
+        """
+        from urllib3.exceptions import HTTPError
+
+        sha256 = hashlib.sha256()
+        done, failures = 0, 0
+        while True:
+            before = done
+            try:
+                for chunk in self._blob_from(digest, done):
+                    done += len(chunk)
+                    if size is not None and done > size:
+                        raise IntegrityError(f"blob {digest} of {self} has more than its {size} bytes")
+                    sha256.update(chunk)
+                    yield chunk
+                break
+            except HTTPError as error:
+                if done == size:
+                    break
+                failures = 1 if done > before else failures + 1
+                if failures == TRIES:
+                    raise RegistryError(
+                        f"connection to {self} broke {TRIES} times at byte {done} of blob {digest}"
+                    ) from error
+                self.transport.pause(failures - 1)
+        found = "sha256:" + sha256.hexdigest()
+        if found != digest or (size is not None and size != done):
+            raise IntegrityError(f"registry {self} answered {found} ({done} bytes) where blob {digest} is due")
+
+    def upload(self, digest: str, size: int, body: Body, *, mount_from: str | None = None) -> str:
+        """end-11, end-4b and end-6: bring a blob here; returns "mounted" or "uploaded".
+
+        `body` opens the blob's `size` bytes; it is opened again for every try. `mount_from` is another repository
+        of this registry that may have it. A broken upload starts over: registries cannot be trusted to resume.
+        Raises RegistryError, IntegrityError where `body` is longer or shorter than `size`.
+        """
+        for attempt in range(TRIES):
+            try:
+                location = self._start_upload(digest, None if attempt else mount_from)
+                if location is None:
+                    return "mounted"
+                url = location + ("&" if urlsplit(location).query else "?") + f"digest={quote(digest, safe='')}"
+                self.transport.request(
+                    "PUT",
+                    url,
+                    scopes=self._push,
+                    headers={"Content-Type": "application/octet-stream"},
+                    body=lambda: _measured(body(), digest, size),
+                    size=size,
+                    ok=(201, 202, 204),
+                    tries=1,
+                ).drain_conn()
+                return "uploaded"
+            except (AnswerError, ConnectionFailedError) as error:
+                lost = isinstance(error, AnswerError) and error.code in ("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID")
+                if not (error.transient or lost) or attempt + 1 == TRIES:
+                    raise
+                self.transport.pause(attempt, error.wait)
+        raise AssertionError("unreachable")
+
+    def put_manifest(self, data: bytes, media_type: str, reference: str) -> str:
+        """end-7: store a manifest or index under a tag or its digest; returns the digest. Raises RegistryError."""
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        response = self.transport.request(
+            "PUT",
+            self._url("manifests", reference),
+            scopes=self._push,
+            headers={"Content-Type": media_type},
+            body=lambda: [data],
+            size=len(data),
+            ok=(201,),
+        )
+        stored = response.headers.get("Docker-Content-Digest", digest)
+        response.drain_conn()
+        if stored.startswith("sha256:") and stored != digest:
+            raise RegistryError(f"registry {self} stored manifest {digest} as {stored}: it changed the bytes")
+        return digest
+
+    def tags(self) -> list[str]:
+        """end-8: all tags of the repository, in the registry's order. Raises RegistryError."""
+        return self._tags_from(f"/v2/{self.repository}/tags/list?n=1000")
+
+    def _tags_from(self, url: str) -> list[str]:
+        """The tags on the page `url` and all that follow it."""
+        found: list[str] = []
+        while url:
+            response = self.transport.request("GET", url, scopes=self._pull)
+            link = _NEXT.search(response.headers.get("Link", ""))
+            try:
+                page = json.loads(self.transport.read(response))["tags"] or []
+                new = [str(tag) for tag in page]
+            except (ValueError, KeyError, TypeError) as error:
+                raise RegistryError(f"registry {self} sent a list of tags that is none") from error
+            found += new
+            following = self._here(url, link.group(1)) if link and new else ""
+            url = following if following != url else ""
+        return found
+
+    def _head(self, url: str, headers: dict[str, str]) -> "BaseHTTPResponse | None":
+        response = self.transport.request("HEAD", url, scopes=self._pull, headers=headers, ok=(200, 404))
+        response.drain_conn()
+        return response if response.status == 200 else None
+
+    def _blob_from(self, digest: str, start: int) -> Iterator[bytes]:
+        """The bytes of a blob from `start` on; urllib3's errors pass through, for the caller to resume."""
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        response = self.transport.request(
+            "GET", self._url("blobs", digest), scopes=self._pull, headers=headers, ok=(200, 206, 416)
+        )
+        try:
+            skip = start
+            if response.status == 416:  # the break came after the last byte
+                return
+            if response.status == 206:
+                if not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+                    raise RegistryError(f"registry {self} resumes blob {digest} at another place than byte {start}")
+                skip = 0
+            for chunk in response.stream(CHUNK, decode_content=False):
+                if skip < len(chunk):
+                    yield chunk[skip:]
+                skip = max(0, skip - len(chunk))
+            response.release_conn()
+        finally:
+            response.close()
+
+    def _start_upload(self, digest: str, mount_from: str | None) -> str | None:
+        """end-4a, end-11: the URL to upload to, or None where the blob could be mounted."""
+        url = f"/v2/{self.repository}/blobs/uploads/"
+        scopes: tuple[str, ...] = self._push
+        if mount_from and mount_from != self.repository:
+            url += f"?mount={quote(digest, safe='')}&from={quote(mount_from, safe='')}"
+            scopes = (*self._push, f"repository:{mount_from}:pull")
+        try:
+            response = self.transport.request("POST", url, scopes=scopes, ok=(201, 202))
+        except AnswerError as error:
+            if scopes == self._push or error.status not in (401, 403, 404):
+                raise
+            return self._start_upload(digest, None)  # no right to read the other repository
+        location = response.headers.get("Location", "")
+        response.drain_conn()
+        if response.status == 201 and scopes != self._push:
+            return None
+        if not location:
+            raise RegistryError(f"registry {self} began an upload without saying where to")
+        return self.transport.allowed(urljoin(self.transport.base, location))
+
+    def _here(self, url: str, link: str) -> str:
+        """`link` relative to `url`, which must stay on this registry."""
+        base = self.transport.base
+        target = urljoin(urljoin(base, url), link)
+        if not target.startswith(f"{base}/"):
+            raise RegistryError(f"registry {self} continues its list of tags on another host")
+        return target.removeprefix(base)
+
+    def _url(self, kind: str, reference: str) -> str:
+        return f"/v2/{self.repository}/{kind}/{quote(reference, safe=':')}"
+
+
+def _measured(chunks: Iterable[bytes], digest: str, size: int) -> Iterator[bytes]:
+    """`chunks`, which must have `size` bytes: a shorter body would make both sides wait for the rest."""
+    done = 0
+    for chunk in chunks:
+        done += len(chunk)
+        if done > size:
+            break
+        yield chunk
+    if done != size:
+        raise IntegrityError(f"{digest} should have {size} bytes and has {'more' if done > size else done}")

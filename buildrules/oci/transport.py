@@ -1,0 +1,364 @@
+"""HTTP to one registry: retries, the authentication challenge, redirects, errors with the registry's words.
+
+Sources: OCI distribution specification 1.1 (error codes, end-points), the distribution project's token
+authentication pages (Bearer flow, OAuth2 refresh), RFC 9110 (challenges, Retry-After).
+"""
+
+import json
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from buildrules.errors import RegistryError
+from buildrules.oci.auth import ANONYMOUS, Credentials
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+TRIES = 3
+CONNECT_SECONDS = 3.0
+IDLE_SECONDS = 30.0  # between two reads, never for a whole transfer
+LONGEST_WAIT = 30.0  # a longer Retry-After is an error the user should see at once
+MAX_ANSWER = 4 << 20  # bytes of a manifest, token or tag list; the specification asks registries for 4 MiB
+_REDIRECTS = 5
+_REDIRECT = frozenset({301, 302, 303, 307, 308})
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+_SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)(?=\s|$)", re.IGNORECASE)
+_PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+
+Body = Callable[[], Iterable[bytes]]
+"""Opens the bytes of a request anew, so that it can be sent again."""
+
+
+class AnswerError(RegistryError):
+    """The registry answered with an error: its HTTP `status`, its `code` ("" where it gave none)."""
+
+    def __init__(self, message: str, *, status: int, code: str, wait: float | None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+        self.wait = wait  # seconds of a Retry-After header
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may do better later."""
+        return self.status in _TRANSIENT and (self.wait is None or self.wait <= LONGEST_WAIT)
+
+
+class ConnectionFailedError(RegistryError):
+    """No answer, or a connection that broke. `transient` is False where trying again cannot help."""
+
+    transient = True
+    wait: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: Body | None = None
+    size: int = 0
+
+
+class Transport:
+    """Requests to the registry at `host[:port]`. Safe for concurrent threads."""
+
+    def __init__(
+        self,
+        host: str,
+        credentials: Credentials = ANONYMOUS,
+        *,
+        plain_http: bool | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`plain_http` True allows http to any host, False forbids it; None means http on loopback only."""
+        self.host = host
+        self.credentials = credentials
+        self._plain_http = plain_http
+        plain = is_loopback(host) if plain_http is None else plain_http
+        self.base = f"{'http' if plain else 'https'}://{host}"
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._pools: dict[str, PoolManager] = {}
+        self._authorizations: dict[tuple[str, ...], str] = {}
+        self._basic: str | None = None
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        for pool in self._pools.values():
+            pool.clear()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        scopes: tuple[str, ...] = (),
+        headers: dict[str, str] | None = None,
+        body: Body | None = None,
+        size: int = 0,
+        ok: tuple[int, ...] = (200,),
+        tries: int = TRIES,
+    ) -> "BaseHTTPResponse":
+        """Send a request; returns the unread answer if its status is in `ok`. The caller reads and releases it.
+
+        `url` may be relative to the registry, `scopes` are what a token must allow, `size` is the length of
+        `body` in bytes. Raises AnswerError or ConnectionFailedError, both RegistryError.
+        """
+        target = urljoin(self.base, url)
+        for attempt in range(tries):
+            try:
+                response = self._authorized(_Request(method, target, headers or {}, body, size), scopes)
+                if response.status in ok:
+                    return response
+                raise self.error(response, f"{method} {urlsplit(target).path}")
+            except (AnswerError, ConnectionFailedError) as error:
+                if not error.transient or attempt + 1 == tries:
+                    raise
+                self.pause(attempt, error.wait)
+        raise AssertionError("unreachable")
+
+    def pause(self, attempt: int, asked: float | None = None) -> None:
+        """Wait before try number `attempt` + 2: what the registry asked for, or a random part of 0.25*2^n s."""
+        limit = min(4.0, 0.25 * 2**attempt)
+        self._sleep(random.uniform(0, limit) if asked is None else asked)  # noqa: S311 (jitter, not a secret)
+
+    def read(self, response: "BaseHTTPResponse") -> bytes:
+        """The whole of a small answer. Raises RegistryError where it is longer than MAX_ANSWER or breaks off."""
+        from urllib3.exceptions import HTTPError
+
+        try:
+            data = response.read(MAX_ANSWER + 1, decode_content=True)
+            if len(data) <= MAX_ANSWER:
+                response.release_conn()
+                return data
+        except HTTPError as error:
+            raise ConnectionFailedError(f"connection to registry {self.host} broke: {_reason(error)}") from None
+        response.close()
+        raise RegistryError(f"registry {self.host} sent more than {MAX_ANSWER} bytes where a small answer is due")
+
+    def error(self, response: "BaseHTTPResponse", what: str) -> AnswerError:
+        """The error an unexpected answer stands for, with the registry's own code and message."""
+        code, message = "", ""
+        try:
+            first = json.loads(self.read(response))["errors"][0]
+            code, message = str(first.get("code", "")), str(first.get("message", ""))
+        except (RegistryError, ValueError, LookupError, TypeError, AttributeError):
+            response.close()
+        said = self._redact(": ".join(part for part in (code, message[:300]) if part))
+        wait = _retry_after(response.headers.get("Retry-After"))
+        text = f"registry {self.host} answered {response.status} to {what}" + (f": {said}" if said else "")
+        hint = None
+        if response.status == 401:
+            hint = self.credentials.problem or f"run 'docker login {self.host}'"
+        elif response.status == 403:
+            hint = f"the account used for {self.host} may not do this; ask for access or use another one"
+        elif response.status == 429 and wait is not None and wait > LONGEST_WAIT:
+            hint = f"the registry limits requests; try again in {wait:.0f} seconds, or log in for a higher limit"
+        return AnswerError(text, status=response.status, code=code, wait=wait, hint=hint)
+
+    def allowed(self, url: str) -> str:
+        """`url`, if it may be asked: https, or http where that was allowed. Raises RegistryError."""
+        parts = urlsplit(url)
+        plain = self._plain_http is True or (self._plain_http is None and is_loopback(parts.netloc))
+        if parts.scheme == "https" or (parts.scheme == "http" and plain):
+            return url
+        raise RegistryError(
+            f"registry {self.host} sends us to {parts.scheme}://{parts.hostname}, which is not encrypted",
+            hint="only registries on this machine, or ones marked as plain http, may be reached without TLS",
+        )
+
+    def _authorized(self, request: "_Request", scopes: tuple[str, ...]) -> "BaseHTTPResponse":
+        """Send; on a challenge of the registry itself authenticate once and send again."""
+        for attempt in (0, 1):
+            with self._lock:
+                authorization = self._authorizations.get(scopes) or self._basic
+            response = self._followed(request, authorization)
+            if response.status != 401 or attempt or not self._own(response.url or request.url):
+                return response
+            granted = self._answer_challenge(response.headers.get("WWW-Authenticate", ""), scopes)
+            if granted is None:
+                return response
+            response.drain_conn()
+            with self._lock:
+                if granted.startswith("Basic"):
+                    self._basic = granted
+                else:
+                    self._authorizations[scopes] = granted
+        raise AssertionError("unreachable")
+
+    def _followed(self, request: "_Request", authorization: str | None) -> "BaseHTTPResponse":
+        """Send and follow redirects of GET and HEAD. Authorization goes to the registry's own origin only."""
+        for _ in range(_REDIRECTS + 1):
+            extra = {"Authorization": authorization} if authorization and self._own(request.url) else {}
+            response = self._send(replace(request, headers=request.headers | extra))
+            location = response.headers.get("Location")
+            if request.method not in ("GET", "HEAD") or response.status not in _REDIRECT or not location:
+                return response
+            response.drain_conn()
+            request = replace(request, url=self.allowed(urljoin(request.url, location)))
+        raise RegistryError(f"registry {self.host} redirects more than {_REDIRECTS} times")
+
+    def _send(self, request: "_Request") -> "BaseHTTPResponse":
+        from urllib3 import Timeout
+        from urllib3.exceptions import HTTPError, SSLError
+
+        # urllib3 sends a body under the connect timeout, and a registry may take long to file a large blob away.
+        connect = IDLE_SECONDS if request.body else CONNECT_SECONDS
+        timeout = Timeout(connect=connect, read=IDLE_SECONDS + request.size / 50e6)
+        sent = {"User-Agent": "buildrules", "Accept-Encoding": "identity", **request.headers}
+        if request.method in ("POST", "PUT"):
+            sent["Content-Length"] = str(request.size)
+        try:
+            return self._pool(request.url).request(
+                request.method,
+                request.url,
+                headers=sent,
+                body=request.body() if request.body else None,
+                timeout=timeout,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except HTTPError as error:
+            failure = ConnectionFailedError(
+                f"cannot reach {urlsplit(request.url).hostname} for registry {self.host}: {_reason(error)}"
+            )
+            failure.transient = not isinstance(error, SSLError)
+            raise failure from None  # the urllib3 error holds the request's headers
+
+    def _pool(self, url: str) -> "PoolManager":
+        """The connections to the host of `url`, through the proxy the environment names for it."""
+        from urllib.request import getproxies, proxy_bypass
+
+        import urllib3
+
+        parts = urlsplit(url)
+        direct = is_loopback(parts.netloc) or proxy_bypass(parts.hostname or "")
+        proxy = "" if direct else getproxies().get(parts.scheme, "")
+        with self._lock:
+            if proxy not in self._pools:
+                if not proxy:
+                    self._pools[proxy] = urllib3.PoolManager(maxsize=16)
+                else:
+                    userinfo = urlsplit(proxy).username is not None
+                    auth = urlsplit(proxy).netloc.rpartition("@")[0] if userinfo else None
+                    headers = urllib3.make_headers(proxy_basic_auth=auth) if auth else None
+                    self._pools[proxy] = urllib3.ProxyManager(proxy, maxsize=16, proxy_headers=headers)
+            return self._pools[proxy]
+
+    def _own(self, url: str) -> bool:
+        """Whether `url` has the registry's own scheme, host and port."""
+        return _origin(urljoin(self.base, url)) == _origin(self.base)
+
+    def _answer_challenge(self, header: str, scopes: tuple[str, ...]) -> str | None:
+        """The Authorization that answers a WWW-Authenticate header, or None where we have nothing to show."""
+        challenges = parse_challenges(header)
+        if "bearer" in challenges:
+            return self._token(challenges["bearer"], scopes)
+        return self.credentials.basic() if "basic" in challenges else None
+
+    def _token(self, challenge: dict[str, str], scopes: tuple[str, ...]) -> str | None:
+        """Ask the token server of `challenge` for a Bearer token. Raises RegistryError."""
+        realm = urljoin(self.base, challenge.get("realm", ""))
+        self.allowed(realm)
+        wanted = sorted({*scopes, *challenge.get("scope", "").split()})
+        query = [("service", challenge["service"])] if "service" in challenge else []
+        query += [("scope", scope) for scope in wanted]
+        if self.credentials.identity_token:
+            fields = [("grant_type", "refresh_token"), ("client_id", "buildrules"), ("scope", " ".join(wanted))]
+            fields += [("refresh_token", self.credentials.identity_token), *query[: "service" in challenge]]
+            form = urlencode(fields).encode()
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            request = _Request("POST", realm, headers, lambda: [form], len(form))
+        else:
+            basic = self.credentials.basic()
+            joined = realm + ("&" if urlsplit(realm).query else "?") + urlencode(query)
+            request = _Request("GET", joined, {"Authorization": basic} if basic else {})
+        for attempt in range(TRIES):
+            try:
+                response = self._send(request)
+                if response.status == 401 and self.credentials.anonymous:
+                    response.close()
+                    return None
+                if response.status != 200:
+                    raise self.error(response, f"a token request at {urlsplit(realm).hostname}")
+                return f"Bearer {self._token_of(self.read(response), realm)}"
+            except (AnswerError, ConnectionFailedError) as error:
+                if not error.transient or attempt + 1 == TRIES:
+                    raise
+                self.pause(attempt, error.wait)
+        raise AssertionError("unreachable")
+
+    def _token_of(self, data: bytes, realm: str) -> str:
+        try:
+            answer: dict[str, Any] = json.loads(data)
+            token = answer.get("token") or answer["access_token"]
+        except (ValueError, KeyError, AttributeError):
+            token = None
+        if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
+            raise RegistryError(f"token server {urlsplit(realm).hostname} of registry {self.host} sent no token")
+        return token
+
+    def _redact(self, text: str) -> str:
+        """`text` of the other side without anything secret it may have echoed, and on one line."""
+        with self._lock:
+            tokens = [value.partition(" ")[2] for value in self._authorizations.values()]
+        for secret in [*self.credentials.secrets(), *tokens]:
+            text = text.replace(secret, "***")
+        return " ".join(text.split())
+
+
+def parse_challenges(header: str) -> dict[str, dict[str, str]]:
+    """The Basic and Bearer challenges of a WWW-Authenticate header (RFC 9110 §11.6.1) by lower-case scheme."""
+    pieces = _SCHEME.split(header)
+    found: dict[str, dict[str, str]] = {}
+    for scheme, rest in zip(pieces[1::2], pieces[2::2], strict=True):
+        parameters = {
+            name.lower(): re.sub(r"\\(.)", r"\1", quoted) or bare for name, quoted, bare in _PARAMETER.findall(rest)
+        }
+        found.setdefault(scheme.lower(), parameters)
+    return found
+
+
+def is_loopback(netloc: str) -> bool:
+    """Whether `host[:port]` is this machine by its very name."""
+    import ipaddress
+
+    host = urlsplit(f"//{netloc}").hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _origin(url: str) -> tuple[str, str | None, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """The seconds of a Retry-After header (RFC 9110 §10.2.3): a number, or a date."""
+    if value is None:
+        return None
+    if value.strip().isdigit():
+        return float(value)
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _reason(error: Exception) -> str:
+    """Why a connection failed, in a few words and without urllib3's object names."""
+    cause = error.__cause__ or error.__context__ or error
+    return " ".join(str(cause).split())[:200] or type(cause).__name__
