@@ -17,6 +17,7 @@ class LayerResult:
     layer: Layer
     status: Status
     reasons: list[str]
+    hints: dict[str, Any]  # where its pieces can be fetched from again
 
 
 @dataclass(slots=True)
@@ -30,7 +31,6 @@ class GoalResult:
     layers: list[LayerResult] = field(default_factory=list)
     blobs: dict[str, str] = field(default_factory=dict)  # "manifest", "config" -> digest
     values: dict[str, Any] = field(default_factory=dict)
-    hints: dict[str, Any] = field(default_factory=dict)  # where foreign layers come from
 
 
 def goal_results(plan: Plan, build: Build) -> list[GoalResult]:
@@ -52,7 +52,6 @@ def _goal_result(plan: Plan, build: Build, goal: Goal) -> GoalResult | None:
         layers=layers,
         blobs=outcome.outputs.blobs,
         values=values,
-        hints=_hints(plan, goal),
     )
 
 
@@ -64,14 +63,7 @@ def _layers(plan: Plan, build: Build, goal: Goal) -> Iterator[LayerResult]:
         outcome: Outcome = build.outcomes[name]
         assert outcome.outputs is not None
         for layer in outcome.outputs.layers:
-            yield LayerResult(layer, outcome.status, outcome.reasons)
-
-
-def _hints(plan: Plan, goal: Goal) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
-    for name in plan.actions[goal.action].deps:
-        merged.update(plan.actions[name].hints)
-    return merged
+            yield LayerResult(layer, outcome.status, outcome.reasons, plan.actions[name].hints)
 
 
 def counts(build: Build) -> dict[str, int]:

@@ -1,0 +1,35 @@
+"""What `buildrules export` does once the package is built."""
+
+import os
+import sys
+
+from buildrules.cli.content import Content
+from buildrules.cli.invocation import Invocation
+from buildrules.cli.report import size_text
+from buildrules.cli.verbs import one_image
+from buildrules.oci.archive import write_archive
+from buildrules.oci.layout import write_layout
+
+
+def after(invocation: Invocation) -> int:
+    """Write the image and say how much was written; returns the exit code."""
+    content = Content(invocation, one_image(invocation))
+    form = str(invocation.request.option("form"))
+    output = os.path.abspath(str(invocation.request.option("output")))
+    names = [content.name()]
+    if form == "oci-layout":
+        report = write_layout(output, content.image, content.stream, names=names, progress=content.progress)
+        text = f"{report.blobs_written} blobs, {size_text(report.written)} written; {report.blobs_kept} were there"
+    else:
+        size = write_archive(
+            output,
+            content.image,
+            content.stream,
+            names=names,
+            docker=form == "docker-archive",
+            progress=content.progress,
+        )
+        text = f"{size_text(size)} written"
+    invocation.console.close()
+    sys.stdout.write(f"{form} {output}: {names[0]} {content.result.digest}\n{text}\n")
+    return 0

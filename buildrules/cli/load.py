@@ -1,0 +1,40 @@
+"""What `buildrules load` does once the package is built."""
+
+import sys
+
+from buildrules.cli.content import Content
+from buildrules.cli.invocation import Invocation
+from buildrules.cli.report import size_text
+from buildrules.cli.verbs import one_image
+from buildrules.oci.docker import LoadReport, connect, load
+from buildrules.oci.docker_http import Engine
+
+
+def load_image(invocation: Invocation) -> tuple[Engine, LoadReport]:
+    """Load the one built image into the engine. Raises UsageError, DockerError, IntegrityError."""
+    content = Content(invocation, one_image(invocation))
+    engine = connect()
+    name = content.name()
+    report = load(
+        engine, content.image, [name], content.stream, store=invocation.store.root, progress=content.progress
+    )
+    invocation.console.close()
+    return engine, report
+
+
+def describe(report: LoadReport) -> str:
+    """One line: the name and what had to be sent."""
+    if report.sent == 0:
+        return f"loaded {report.names[0]}: it was there already"
+    count = len(report.sent_layers)
+    line = f"loaded {report.names[0]}: sent {count} layer{'s' * (count != 1)}, {size_text(report.sent)}"
+    if report.skipped_layers:
+        line += f"; {len(report.skipped_layers)} layers, {size_text(report.skipped)}, were there already"
+    return line
+
+
+def after(invocation: Invocation) -> int:
+    """Load and say what was sent; returns the exit code."""
+    _, report = load_image(invocation)
+    sys.stdout.write(describe(report) + "\n")
+    return 0
