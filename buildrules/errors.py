@@ -83,7 +83,9 @@ class FetchError(BuildrulesError):
 
 
 class GoneError(FetchError):
-    """The server answers, and says that the locked file no longer exists."""
+    """The server answers, and says that the locked file no longer exists. Locking again helps."""
+
+    exit_code = 4
 
 
 class IntegrityError(BuildrulesError):

@@ -1,0 +1,59 @@
+# `make help` explains every target. Everything works from a fresh clone with Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test quick lint format types contract check bench docs clean
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "buildrules needs Python 3.11 or newer; choose one with: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+setup: $(STAMP) ## make .venv with buildrules and the tools for working on it
+
+demo: $(STAMP) ## build every example with the embedded defaults: no Docker, no registry, no server
+	@cd examples && status=0; ../$(BIN)/buildrules build //... || status=$$?; \
+	if [ $$status -eq 4 ]; then \
+	  echo "a locked package is no longer on the mirror; locking again"; \
+	  ../$(BIN)/buildrules lock //... && ../$(BIN)/buildrules build //...; \
+	else exit $$status; fi
+	@echo "next: cd examples && ../$(BIN)/buildrules run //models:regressor    (needs Docker)"
+
+test: $(STAMP) ## run all tests; those that need a Docker Engine or a registry are skipped where there is none
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+quick: $(STAMP) ## run the tests that need neither Docker nor the network
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not docker and not network and not slow'
+
+lint: $(STAMP) ## check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP) ## mend style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(STAMP) ## check types
+	$(BIN)/mypy
+
+contract: $(STAMP) ## check which package may import which
+	$(BIN)/lint-imports
+
+check: lint types contract ## lint, types and contract
+
+bench: $(STAMP) ## run the benchmarks (needs Docker for some)
+	$(BIN)/python -m benchmarks
+
+docs: $(STAMP) ## write the generated reference pages anew
+	$(BIN)/python docs/generate.py
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
