@@ -24,7 +24,7 @@ No host and no time of the run stand in it: the same archive gives the same byte
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -198,7 +198,7 @@ def package_dict(package: LockedPackage) -> dict[str, Any]:
 
 
 def package_from(data: Mapping[str, Any]) -> LockedPackage:
-    """The inverse of `package_dict`, for what others wrote. Raises KeyError, TypeError, ValueError or IntegrityError."""
+    """The inverse of `package_dict`. Raises KeyError, TypeError, ValueError or IntegrityError on anything else."""
     from buildrules.actions.debian.packages import check_path
 
     size = data["size"]
@@ -220,13 +220,33 @@ def package_from(data: Mapping[str, Any]) -> LockedPackage:
 
 def python_version(lock: Lock) -> tuple[str, str] | None:
     """("3.11", "3.11.2") of the interpreter in a lock; None without one."""
-    for package in lock.packages:
+    return python_of(lock.packages)
+
+
+def python_of(packages: Iterable[LockedPackage]) -> tuple[str, str] | None:
+    """As `python_version`, of any packages."""
+    for package in packages:
         if _INTERPRETER.fullmatch(package.name):
-            upstream = package.version.partition(":")[2] or package.version
+            upstream = package.version.rpartition(":")[2]
             short = package.name.removeprefix("python").removesuffix("-minimal")
             match = _PYTHON.match(upstream)
             return short, match[1] if match and match[1].startswith(short) else short
     return None
+
+
+def layer_params(lock: Lock, generated: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The `params` of the action `debian_layers` for a lock."""
+    return {
+        "packages": [package_dict(one) for one in lock.packages],
+        "suite": lock.suite,
+        "arch": lock.architecture,
+        "generated": dict(generated or {}),
+    }
+
+
+def layer_hints(settings: Mapping[str, Any], lock_name: str, label: str) -> dict[str, Any]:
+    """The `hints` of the action `debian_layers`: where packages may come from, and what errors are to name."""
+    return {"mirrors": dict(settings), "lock": lock_name, "label": label}
 
 
 def _text(value: object, pattern: "re.Pattern[str]") -> str:

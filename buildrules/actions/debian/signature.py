@@ -28,10 +28,10 @@ def verify(data: bytes, keys: tuple[str, ...], signers: tuple[str, ...], where: 
     os.makedirs(blobs.aside, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=blobs.aside) as folder:
         rings = _write_keys(keys, folder, where)
-        if gpgv := shutil.which("gpgv"):
-            return _gpgv(gpgv, data, rings, signers, where, folder)
-        if sqv := shutil.which("sqv"):
-            return _sqv(sqv, data, rings, signers, where, folder)
+        if shutil.which("gpgv"):
+            return _gpgv(data, rings, signers, where, folder)
+        if shutil.which("sqv"):
+            return _sqv(data, rings, signers, where, folder)
     raise UsageError(
         "nothing on this machine can check the signature of a Debian release",
         hint="install gpgv (apt install gpgv) or sqv",
@@ -79,13 +79,13 @@ def dearmour(data: bytes) -> bytes:
     return packets
 
 
-def _gpgv(gpgv: str, data: bytes, rings: list[str], signers: tuple[str, ...], where: str, folder: str) -> bytes:
+def _gpgv(data: bytes, rings: list[str], signers: tuple[str, ...], where: str, folder: str) -> bytes:
     import subprocess
 
     signed, text = os.path.join(folder, "InRelease"), os.path.join(folder, "text")
     with open(signed, "wb") as file:
         file.write(data)
-    command = [gpgv, "--homedir", folder, "--status-fd", "1", "--weak-digest", "SHA1", "--output", text]
+    command = ["gpgv", "--homedir", folder, "--status-fd", "1", "--weak-digest", "SHA1", "--output", text]
     command += [word for ring in rings for word in ("--keyring", ring)]
     environment = os.environ | {"LC_ALL": "C"}
     done = subprocess.run([*command, signed], capture_output=True, check=False, env=environment)
@@ -93,22 +93,22 @@ def _gpgv(gpgv: str, data: bytes, rings: list[str], signers: tuple[str, ...], wh
     good: list[str] = []
     for word, rest in _STATUS.findall(done.stdout.decode("utf-8", "replace")):
         if word in _BAD:
-            raise _bad(where, f"the signature of {where} {_BAD[word]}", log)
+            raise _bad(f"the signature of {where} {_BAD[word]}", log)
         if word == "VALIDSIG":
             # The first field is the fingerprint of the signing (sub)key, the last that of its primary key.
             fields = rest.split()
             good += [fields[0], fields[-1]]
     # gpgv also fails where one of several signatures is by an unknown key, which is usual while keys change.
     if not good or (signers and not set(signers) & set(good)):
-        raise _bad(where, f"{where} is not signed by a trusted key", log)
+        raise _bad(f"{where} is not signed by a trusted key", log)
     try:
         with open(text, "rb") as file:
             return file.read()
     except FileNotFoundError:
-        raise _bad(where, f"{where} is not a clear-signed file", log) from None
+        raise _bad(f"{where} is not a clear-signed file", log) from None
 
 
-def _sqv(sqv: str, data: bytes, rings: list[str], signers: tuple[str, ...], where: str, folder: str) -> bytes:
+def _sqv(data: bytes, rings: list[str], signers: tuple[str, ...], where: str, folder: str) -> bytes:
     import subprocess
 
     text, packets = split(data, where)
@@ -117,10 +117,10 @@ def _sqv(sqv: str, data: bytes, rings: list[str], signers: tuple[str, ...], wher
         with open(path, "wb") as file:
             file.write(content)
     keyrings = [word for ring in rings for word in ("--keyring", ring)]
-    done = subprocess.run([sqv, *keyrings, detached, message], capture_output=True, text=True, check=False)
+    done = subprocess.run(["sqv", *keyrings, detached, message], capture_output=True, text=True, check=False)
     good = done.stdout.split()
     if done.returncode or not good or (signers and not set(signers) & set(good)):
-        raise _bad(where, f"{where} is not signed by a trusted key", done.stderr.strip())
+        raise _bad(f"{where} is not signed by a trusted key", done.stderr.strip())
     return text
 
 
@@ -130,14 +130,14 @@ def split(data: bytes, where: str) -> tuple[bytes, bytes]:
     try:
         start, middle = lines.index(b""), lines.index(_SIGNATURE)
     except ValueError:
-        raise _bad(where, f"{where} is not a clear-signed file") from None
+        raise _bad(f"{where} is not a clear-signed file") from None
     if lines[0] != _BEGIN or lines[-1] != _END or start > middle or lines.count(_BEGIN) != 1:
-        raise _bad(where, f"{where} is not a clear-signed file")
+        raise _bad(f"{where} is not a clear-signed file")
     text = [line[2:] if line.startswith(b"- ") else line for line in lines[start + 1 : middle]]
     return b"\n".join(line.rstrip(b" \t") for line in text), b"\n".join(lines[middle:]) + b"\n"
 
 
-def _bad(where: str, message: str, log: str = "") -> BuildrulesError:
+def _bad(message: str, log: str = "") -> BuildrulesError:
     return IntegrityError(
         message,
         hint="the archive or the way to it cannot be trusted; check workspace.debian.mirror and keyring",

@@ -4,7 +4,6 @@ A source says which suite of which archive ("main" or "security") is served at w
 hold pool paths and archives only, so any mirror serves them. Format: sources.list(5), both styles.
 """
 
-import glob
 import os
 import re
 import shlex
@@ -21,6 +20,7 @@ ROLLING = ("sid", "unstable", "experimental", "rc-buggy")  # suites without upda
 ALIASES = ("stable", "oldstable", "testing")
 
 _KEYRINGS = ("debian-archive-keyring.gpg", "debian-archive-keyring.pgp")
+_TIME = re.compile(r"\d{8}T\d{6}Z")
 _OPTION = re.compile(r"\[(?P<options>[^\]]*)\]")
 
 
@@ -86,49 +86,55 @@ def find_sources(
 def mirror_uris(settings: Mapping[str, Any]) -> dict[str, str]:
     """Base URI of each archive as the settings name them; {} where they leave it to the machine.
 
-    `snapshot` wins over `mirror`, since it says which day's archive is meant. `{archive}` in it stands for `debian`
-    or `debian-security`; without it, a path segment `debian` is replaced for the security archive.
+    `snapshot` is the address of a dated archive, in which `{archive}` stands for `debian` or `debian-security`, or a
+    time like 20250131T000000Z below `mirror` and `security_mirror`. Where the settings say nothing of the
+    security archive of a snapshot, it is found by replacing a path segment `debian`. Raises UsageError where something
+    is missing.
     """
-    snapshot = settings.get("snapshot")
-    if snapshot:
-        snapshot = str(snapshot).rstrip("/")
-        if "{archive}" in snapshot:
-            return {
-                archive: snapshot.replace("{archive}", name)
-                for archive, name in (("main", "debian"), ("security", "debian-security"))
-            }
-        security = settings.get("security_mirror") or re.sub(r"/debian(?=/|$)", "/debian-security", snapshot)
-        found = {"main": snapshot}
-        return found | {"security": str(security).rstrip("/")} if security != snapshot else found
-    mirror, security = settings.get("mirror"), settings.get("security_mirror")
-    if not mirror:
-        if security:
-            raise UsageError(
-                "'security_mirror' of the Debian settings is set without 'mirror'",
-                hint="set workspace.debian.mirror as well",
-            )
+    mirror, security = (str(settings.get(name) or "").rstrip("/") for name in ("mirror", "security_mirror"))
+    snapshot = str(settings.get("snapshot") or "").rstrip("/")
+    if "{archive}" in snapshot:
+        names = (("main", "debian"), ("security", "debian-security"))
+        return {archive: snapshot.replace("{archive}", name) for archive, name in names}
+    if not snapshot and not mirror:
+        _refuse(bool(security), "security_mirror")
         return {}
-    found = {"main": str(mirror).rstrip("/")}
-    return found | {"security": str(security).rstrip("/")} if security else found
+    main = snapshot or mirror
+    if snapshot:
+        if _TIME.fullmatch(snapshot):
+            _refuse(not mirror, "snapshot")
+            main = f"{mirror}/{snapshot}"
+            security = security and f"{security}/{snapshot}"
+        security = security or re.sub(r"/debian(?=/|$)", "/debian-security", main)
+    return {"main": main} | ({"security": security} if security and security != main else {})
+
+
+def _refuse(wrong: bool, name: str) -> None:
+    if wrong:
+        raise UsageError(
+            f"workspace.debian.{name} is set without a mirror it belongs to",
+            hint="set workspace.debian.mirror to the address that holds dists/ and pool/, or the snapshots of it",
+        )
 
 
 def base_uris(suite: str, settings: Mapping[str, Any]) -> dict[str, list[tuple[str, bool]]]:
     """Where `.deb` files may be fetched: for each archive (base URI, by apt) in the order to be tried.
 
-    The mirror or the machine's configuration first, a snapshot last. Raises UsageError where there is neither.
+    The mirror or the machine's configuration first, the snapshot last. Raises UsageError where there is neither.
     """
     found: dict[str, list[tuple[str, bool]]] = {archive: [] for archive in ARCHIVES}
-    plain = {name: value for name, value in settings.items() if name != "snapshot"}
-    try:
-        configured = find_sources(suite, plain)
-    except UsageError:
-        if not settings.get("snapshot"):
-            raise
-        configured = []
-    for source in configured:
-        if (source.uri, source.by_apt) not in found[source.archive]:
-            found[source.archive].append((source.uri, source.by_apt))
-    if settings.get("snapshot"):
+    snapshot = settings.get("snapshot")
+    if not (snapshot and _TIME.fullmatch(str(snapshot))):
+        try:
+            configured = find_sources(suite, {**settings, "snapshot": None})
+        except UsageError:
+            if not snapshot:
+                raise
+            configured = []
+        for source in configured:
+            if (source.uri, source.by_apt) not in found[source.archive]:
+                found[source.archive].append((source.uri, source.by_apt))
+    if snapshot:
         for archive, uri in mirror_uris(settings).items():
             found[archive].append((uri, False))
     return found
@@ -141,7 +147,7 @@ def default_keys() -> tuple[str, ...]:
         if os.path.exists(path):
             return (path,)
     folder = apt_setting("Dir::Etc::trustedparts/d", "/etc/apt/trusted.gpg.d/")
-    return tuple(sorted(path for kind in ("gpg", "asc") for path in glob.glob(os.path.join(folder, f"debian*.{kind}"))))
+    return tuple(_listed(folder, "debian", (".gpg", ".asc")))
 
 
 def _from_machine(suite: str, components: tuple[str, ...], explicit: tuple[str, ...]) -> list[Source]:
@@ -197,6 +203,14 @@ def _signed_by(value: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return files, prints
 
 
+def _listed(folder: str, start: str, ends: tuple[str, ...]) -> list[str]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    return [os.path.join(folder, name) for name in names if name.startswith(start) and name.endswith(ends)]
+
+
 def apt_setting(name: str, default: str) -> str:
     """One setting as `apt-config shell` knows it (with its /f, /d or /b suffix); `default` without apt or value."""
     import subprocess
@@ -215,7 +229,7 @@ def read_machine() -> list[AptEntry]:
     parts = apt_setting("Dir::Etc::sourceparts/d", "/etc/apt/sources.list.d/")
     paths = [
         main,
-        *sorted(path for kind in ("list", "sources") for path in glob.glob(os.path.join(parts, f"*.{kind}"))),
+        *_listed(parts, "", (".list", ".sources")),
     ]
     found: list[AptEntry] = []
     for path in paths:
@@ -228,14 +242,14 @@ def read_machine() -> list[AptEntry]:
     return found
 
 
-def read_lines(text: str) -> Iterator[AptEntry]:
+def read_lines(lines: str) -> Iterator[AptEntry]:
     """The `deb` lines of a one-line-style file; what apt itself would refuse is left out."""
-    for line in text.splitlines():
-        line = line.partition("#")[0].strip()
-        if not line.startswith(("deb ", "deb\t")):
+    for line in lines.splitlines():
+        text = line.partition("#")[0].strip()
+        if not text.startswith(("deb ", "deb\t")):
             continue
         options: dict[str, str] = {}
-        rest = line[3:].strip()
+        rest = text[3:].strip()
         if match := _OPTION.match(rest):
             pairs = (pair.partition("=") for pair in match["options"].split())
             options = {name.rstrip("+-").lower(): value for name, _, value in pairs}

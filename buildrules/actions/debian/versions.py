@@ -12,7 +12,7 @@ _END = ((0,), 0)
 
 
 def _weight(character: str) -> int:
-    """Order of one character of a non-digit piece: `~` before the end, the end before letters, letters before the rest."""
+    """Order of a character in a non-digit piece: `~` before the end, the end before letters, letters before others."""
     if character == "~":
         return -1
     return ord(character) if character.isalpha() else ord(character) + 256
