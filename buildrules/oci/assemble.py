@@ -8,12 +8,13 @@ import hashlib
 from collections.abc import Callable, Iterator
 
 from buildrules.errors import IntegrityError
+from buildrules.oci import recipe as recipes
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, Layer
 from buildrules.oci.gzip import encode, inflate
 from buildrules.oci.hasher import Hasher
 from buildrules.oci.parts import Entry, FileRange, Sources, expander
 from buildrules.oci.reader import BUFFER, Reader, cut
-from buildrules.oci.recipe import Recipe, check
+from buildrules.oci.recipe import Part, Recipe, check
 from buildrules.oci.tar import Piece, pieces
 
 Done = Callable[[int], None]
@@ -102,6 +103,30 @@ def hash_file_layer(path: str, image_path: str, size: int, mode: int, progress: 
     return "sha256:" + sha256.hexdigest()
 
 
+def file_layer(part: Part, digest: str, origin: str = "") -> Layer:
+    """The uncompressed layer of one "file" part whose digest is known from `hash_file_layer`. Reads nothing."""
+    entry = Entry(part["path"], mode=part["mode"], size=part["size"], content=FileRange("", 0, part["size"]))
+    size = sum(len(piece) if isinstance(piece, bytes) else entry.size for piece in pieces([entry]))
+    return Layer(
+        digest=digest, size=size, diff_id=digest, media_type=LAYER_TAR, recipe=recipes.tar([part]), origin=origin
+    )
+
+
+def assemble_blob(recipe: Recipe, sources: Sources, origin: str = "") -> Layer:
+    """Make a small "gzip" layer and put its blob into the store; the layer's recipe says so. Raises like `assemble`."""
+    diff_id = hashlib.sha256()
+    with Reader() as reader:
+        data = b"".join(map(bytes, encode(_pieces(recipe, sources), recipe["level"], reader, diff_id.update)))
+    return Layer(
+        digest=sources.blobs.put(data),
+        size=len(data),
+        diff_id="sha256:" + diff_id.hexdigest(),
+        media_type=LAYER_GZIP,
+        recipe=recipes.blob(),
+        origin=origin,
+    )
+
+
 def _pieces(recipe: Recipe, sources: Sources) -> Iterator[Piece]:
     if check(recipe)["codec"] not in ("tar", "gzip"):
         raise IntegrityError(f"a layer of codec {recipe['codec']!r} is not assembled")
@@ -120,14 +145,14 @@ def _hash_tar(stream: Iterator[Piece], progress: Done | None) -> tuple[str, int]
 
 
 def _hash_gzip(stream: Iterator[Piece], level: int, progress: Done | None) -> tuple[str, int, str]:
-    blob = hashlib.sha256()
+    compressed = hashlib.sha256()
     size = 0
     hasher = Hasher()
     with Reader() as reader, hasher:
         for data in encode(stream, level, reader, hasher.write):
-            blob.update(data)
+            compressed.update(data)
             size += len(data)
             if progress:
                 progress(hasher.size)
         hasher.flush()
-    return "sha256:" + blob.hexdigest(), size, hasher.digest()
+    return "sha256:" + compressed.hexdigest(), size, hasher.digest()

@@ -1,0 +1,30 @@
+"""The kind "inline_layer": directories, links and short texts that stand in the action itself, as one layer."""
+
+from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.errors import ActionError
+from buildrules.oci import recipe as recipes
+from buildrules.oci.assemble import assemble_blob
+from buildrules.oci.parts import Sources
+
+ALLOWED = ("directory", "symlink", "inline")
+
+
+class InlineLayer:
+    """Params: `parts`, a list of recipe parts of the kinds "directory", "symlink" and "inline".
+
+    Outputs one layer, a gzip blob in the store. Raises ActionError for other parts, IntegrityError for malformed ones.
+    """
+
+    name = "inline_layer"
+    version = 1
+
+    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+        """Make the layer of the parts, in their order."""
+        parts = action.params["parts"]
+        for part in parts:
+            if part.get("kind") not in ALLOWED:
+                raise ActionError(
+                    f"{part.get('kind')!r} cannot be a part of an inline layer, only {', '.join(ALLOWED)}"
+                )
+        found = Sources(context.workspace, context.blobs)
+        return Outputs(layers=[assemble_blob(recipes.gzip(parts, 6), found, action.title)])
