@@ -1,29 +1,30 @@
 """Image names as people write them: checked, with their tag, in the short and in the full form.
 
 Grammar: the "reference" grammar of the distribution project, shared by Docker, containerd and podman.
+What comes before the first slash is a registry if it has a dot or a port, or is `localhost`.
 """
 
 import re
 
 from buildrules.errors import UsageError
 
-_NAME = re.compile(
-    r"(?P<repository>(?:(?P<domain>[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?)/)?"
-    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*)"
-    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
-)
-_DEFAULT_DOMAIN = "docker.io"  # what a name without a domain means to every engine
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_PATH = re.compile(rf"{_PART}(?:/{_PART})*")
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]{1,5})?")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DEFAULT_HOST = "docker.io"  # what a name without a registry means to every engine
 
 
 def tagged(name: str) -> str:
     """`name` with its tag, `:latest` where it has none. Raises UsageError for anything that is no name."""
-    match = _NAME.fullmatch(name)
-    if match is None or len(match["repository"]) > 255:
+    host, path, tag = _split(name)
+    known = _PATH.fullmatch(path) and _TAG.fullmatch(tag) and (not host or _HOST.fullmatch(host))
+    if not known or len(path) > 255:
         raise UsageError(
             f"not an image name: {name!r}",
             hint="write it as name:tag or registry/name:tag, lower case, for example acme/regressor:1.0",
         )
-    return name if match["tag"] else name + ":latest"
+    return f"{host}/{path}:{tag}" if host else f"{path}:{tag}"
 
 
 def tag_of(name: str) -> str:
@@ -32,12 +33,21 @@ def tag_of(name: str) -> str:
 
 
 def full(name: str) -> str:
-    """The name containerd keeps images under: with domain, and `library/` where Docker implies it.
+    """The name containerd keeps images under: with its registry, and `library/` where Docker implies it.
 
     Raises UsageError.
     """
-    name = tagged(name)
-    first, slash, rest = name.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
-        return name if first != "index." + _DEFAULT_DOMAIN else f"{_DEFAULT_DOMAIN}/{rest}"
-    return f"{_DEFAULT_DOMAIN}/{name}" if slash else f"{_DEFAULT_DOMAIN}/library/{name}"
+    host, path, tag = _split(tagged(name))
+    if host in ("", _DEFAULT_HOST, "index." + _DEFAULT_HOST):
+        host = _DEFAULT_HOST
+        path = path if "/" in path else "library/" + path
+    return f"{host}/{path}:{tag}"
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    """Registry ("" for none), path and tag of a name, none of them checked."""
+    host, slash, path = name.partition("/")
+    if not slash or not ("." in host or ":" in host or host == "localhost"):
+        host, path = "", name
+    path, _, tag = path.partition(":")
+    return host, path, tag or ("latest" if not name.endswith(":") else "")
