@@ -25,17 +25,20 @@ class Strict(BaseModel):
     )
 
 
-def validate(model: type[Model], node: Node, problems: Problems, what: str) -> Model | None:
+def validate(
+    model: type[Model], node: Node, problems: Problems, what: str, data: dict[str, Any] | None = None
+) -> Model | None:
     """Read a map node as `model`. Errors are noted in `problems` with their places; then None comes back.
 
-    `what` names the section in messages: "workspace", "rule".
+    `what` names the section in messages: "workspace", "rule". `data` stands in for the node's own value where it
+    was merged with something else.
     """
     if node.kind != "map":
         problems.add_error(node.error(f"{what} must be a map, not {node.describe()}"))
         return None
     before = len(problems)
     try:
-        found = model.model_validate(node.value(problems))
+        found = model.model_validate(node.value(problems) if data is None else data)
         return found if len(problems) == before else None
     except ValidationError as error:
         for detail in error.errors(include_url=False):

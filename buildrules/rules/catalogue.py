@@ -1,0 +1,151 @@
+"""The rules there are: the built-in ones, and those a workspace keeps in files of its own.
+
+A built-in is named by its name: `rule: model`. A workspace's rule is named by a label that names its file:
+`//rules:my_server` is `rules/my_server.yaml`. Files are read when a rule is first asked for.
+"""
+
+import os
+from dataclasses import dataclass, field
+
+from buildrules.errors import LoadError, Position
+from buildrules.rules.rule import Rule, build_rule
+from buildrules.workspace.labels import Label, parse_label
+from buildrules.workspace.nodes import parse
+from buildrules.workspace.problems import Problems
+from buildrules.workspace.suggest import did_you_mean, nearest
+
+__all__ = ["RULE_PACKAGE", "Catalogue", "builtin_directory"]
+
+RULE_PACKAGE = "@rules"
+"""Package of the labels that stand for rules used with their defaults; no directory can have that name."""
+
+
+def builtin_directory() -> str:
+    """Where the built-in rules lie: inside an installed package, or beside it in a checkout.
+
+    Raises LoadError if the installation is incomplete.
+    """
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    for directory in (os.path.join(package, "_rules"), os.path.join(os.path.dirname(package), "rules")):
+        if os.path.isfile(os.path.join(directory, "model_package.yaml")):
+            return directory
+    raise LoadError("the built-in rules are missing", hint="reinstall buildrules")
+
+
+@dataclass(slots=True)
+class Catalogue:
+    """Looks rules up. `root` is a workspace's root, or None for the built-ins alone.
+
+    `files` are the workspace-relative rule files that were looked for, found or not.
+    """
+
+    root: str | None = None
+    problems: Problems = field(default_factory=Problems)
+    files: list[str] = field(default_factory=list)
+    _directory: str = field(default_factory=builtin_directory)
+    _rules: dict[str, Rule | None] = field(default_factory=dict)
+
+    def builtin_names(self) -> list[str]:
+        """Names of all built-in rules, sorted."""
+        names = os.listdir(self._directory)
+        return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml") and name != "BUILD.yaml")
+
+    def workspace_references(self) -> list[str]:
+        """Labels of the rules in the workspace's own `rules/` directory, sorted."""
+        if self.root is None or os.path.realpath(os.path.join(self.root, "rules")) == os.path.realpath(self._directory):
+            return []
+        try:
+            names = os.listdir(os.path.join(self.root, "rules"))
+        except OSError:
+            return []
+        return sorted(
+            f"//rules:{name.removesuffix('.yaml')}" for name in names if name.endswith(".yaml") and name != "BUILD.yaml"
+        )
+
+    def all(self) -> list[Rule]:
+        """Every built-in rule, then those of the workspace's `rules/`. Errors are noted in `problems`."""
+        references = self.builtin_names() + self.workspace_references()
+        return [rule for rule in map(self.find, references) if rule is not None]
+
+    def find(self, reference: str, package: str = "", position: Position | None = None) -> Rule | None:
+        """The rule that `reference`, written in `package`, names.
+
+        If there is none, or it is wrong, an error is noted in `problems` (at `position`, or in the rule file), and None
+        comes back.
+        """
+        try:
+            return self._find(reference, package, (), position)
+        except LoadError as error:
+            self.problems.add_error(error, position)
+            return None
+
+    def has_file(self, label: Label) -> bool:
+        """Whether a rule file of this label exists in the workspace."""
+        return self.root is not None and os.path.isfile(os.path.join(self.root, _file(label)))
+
+    def _find(self, reference: str, package: str, chain: tuple[str, ...], position: Position | None) -> Rule | None:
+        label = parse_label(reference, package) if reference.startswith(("//", ":")) else None
+        key = str(label) if label else reference
+        if key in self._rules:
+            return self._rules[key]
+        if key in chain:
+            raise LoadError(f"rules extend each other: {' -> '.join([*chain, key])}", position=position)
+        if label is None:
+            path, shown = os.path.join(self._directory, f"{reference}.yaml"), f"<built-in>/{reference}.yaml"
+            if reference not in self.builtin_names():
+                raise self._unknown(reference)
+        else:
+            shown = _file(label)
+            path = os.path.join(self.root or "", shown)
+            if shown not in self.files:
+                self.files.append(shown)
+            if self.root is None or not os.path.isfile(path):
+                known = self.workspace_references()
+                hint = did_you_mean(key, known, limit=0) or f"a rule of this name would be in {shown}"
+                raise LoadError(f"there is no rule '{key}'", hint=hint)
+        rule = self._read(path, shown, key, label, (*chain, key))
+        self._rules[key] = rule
+        return rule
+
+    def _read(self, path: str, shown: str, key: str, label: Label | None, chain: tuple[str, ...]) -> Rule | None:
+        try:
+            with open(path, "rb") as file:
+                node = parse(shown, file.read(), self.problems)
+        except OSError as error:
+            raise LoadError(f"cannot read '{shown}': {error.strerror}") from error
+        if node is None:
+            return None
+        parent = None
+        if node.kind == "map" and "extends" in node.entries:
+            extends = node.entries["extends"]
+            try:
+                parent = self._find(extends.string(), label.package if label else "", chain, extends.position)
+            except LoadError as error:
+                self.problems.add_error(error, extends.position)
+            if parent is None:
+                return None
+        name = label.name if label else key
+        if node.kind == "map" and "rule" in node.entries and node.entries["rule"].text != name:
+            found = node.entries["rule"]
+            self.problems.add_error(
+                found.error(f"the rule in '{shown}' must have the name '{name}', not '{found.text}'")
+            )
+            return None
+        stands_for = Label(f"{RULE_PACKAGE}/{label.package}".rstrip("/"), name) if label else Label(RULE_PACKAGE, name)
+        return build_rule(
+            node, reference=key, label=stands_for, builtin=label is None, parent=parent, problems=self.problems
+        )
+
+    def _unknown(self, name: str) -> LoadError:
+        own = {reference.rpartition(":")[2]: reference for reference in self.workspace_references()}
+        if name in own:
+            return LoadError(f"unknown rule '{name}'", hint=f"a rule of the workspace is named by label: {own[name]}")
+        match = nearest(name, own)
+        hint = did_you_mean(name, self.builtin_names(), what="rules", limit=20)
+        if match and not (hint or "").startswith("did"):
+            hint = f"did you mean '{own[match]}'?"
+        return LoadError(f"unknown rule '{name}'", hint=hint)
+
+
+def _file(label: Label) -> str:
+    return f"{label.package}/{label.name}.yaml" if label.package else f"{label.name}.yaml"

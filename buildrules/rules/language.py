@@ -1,0 +1,250 @@
+"""The language of rule files: what may stand in `rules/NAME.yaml`.
+
+Imports pydantic; only imported when rules are read.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from buildrules.workspace.validation import Strict
+
+__all__ = [
+    "ATTRIBUTE_TYPES",
+    "PROVIDERS",
+    "Attribute",
+    "Image",
+    "Layer",
+    "Layout",
+    "PythonPart",
+    "Requires",
+    "Route",
+    "Routes",
+    "RuleFile",
+    "WithoutCode",
+]
+
+Provider = Literal["base", "env", "server", "model", "code", "package"]
+PROVIDERS: tuple[str, ...] = ("base", "env", "server", "model", "code", "package")
+
+AttributeType = Literal[
+    "string",
+    "integer",
+    "number",
+    "boolean",
+    "label",
+    "labels",
+    "path",
+    "paths",
+    "globs",
+    "string_list",
+    "string_map",
+    "path_map",
+    "requirements",
+    "ports",
+    "routes",
+    "map",
+]
+ATTRIBUTE_TYPES: tuple[str, ...] = AttributeType.__args__  # type: ignore[attr-defined]
+
+NUMBERS = ("integer", "number")
+LISTS = ("labels", "paths", "globs", "string_list", "requirements", "ports")
+MAPS = ("string_map", "path_map", "routes", "map")
+
+_RULE_NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+_UNLESS = re.compile(r"unless model is [a-z][a-z0-9_]*", re.ASCII)
+RESERVED = frozenset({"rule", "visibility", "description"})
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class Attribute(Strict):
+    """What a target may or must say."""
+
+    type: AttributeType
+    """Type of the value."""
+    doc: str = ""
+    """What it is for, in a sentence or two."""
+    default: Any = None
+    """Value if it is left out; may hold `{target.name}` and `{target.package}`."""
+    required: bool = False
+    """Whether it must be given."""
+    choices: list[str] | None = None
+    """The only values allowed; for texts."""
+    refused: dict[str, str] = Field(default_factory=dict)
+    """Values that are known and not possible, with the reason."""
+    minimum: int | float | None = None
+    """The smallest number allowed."""
+    maximum: int | float | None = None
+    """The largest number allowed."""
+    provider: Annotated[list[Provider] | None, BeforeValidator(_as_list)] = None
+    """What the named targets must provide; for labels."""
+    rule_name: bool = False
+    """Whether the name of a rule, used with its defaults, may stand for a label."""
+    example: Any = None
+    """A value for the documentation."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Attribute":
+        if self.provider and self.type not in ("label", "labels"):
+            raise ValueError(f"'provider' is for labels, not for the type '{self.type}'")
+        if self.rule_name and self.type != "label":
+            raise ValueError(f"'rule_name' is for a label, not for the type '{self.type}'")
+        if (self.minimum is not None or self.maximum is not None) and self.type not in NUMBERS:
+            raise ValueError(f"'minimum' and 'maximum' are for numbers, not for the type '{self.type}'")
+        if (self.choices or self.refused) and self.type != "string":
+            raise ValueError(f"'choices' and 'refused' are for strings, not for the type '{self.type}'")
+        if self.required and self.default is not None:
+            raise ValueError("a required attribute has no use for a default")
+        return self
+
+
+def _need(value: str) -> str:
+    if value not in ("always", "optional", "never") and not _UNLESS.fullmatch(value):
+        raise ValueError(f"'{value}' is not one of always, optional, never, unless model is FLAVOUR")
+    return value
+
+
+class Requires(Strict):
+    """What a package must have to use this server."""
+
+    code: str = "optional"
+    """`always`, `optional`, `never`, or `unless model is FLAVOUR`."""
+    model: str = "always"
+    """`always`, `optional` or `never`."""
+
+    @field_validator("code")
+    @classmethod
+    def _code(cls, value: str) -> str:
+        return _need(value)
+
+    @field_validator("model")
+    @classmethod
+    def _model(cls, value: str) -> str:
+        if value not in ("always", "optional", "never"):
+            raise ValueError(f"'{value}' is not one of always, optional, never")
+        return value
+
+
+class PythonPart(Strict):
+    """What goes into the Python environment."""
+
+    requirements: list[str] | str = Field(default_factory=list)
+    """Requirements (PEP 508), resolved on top of the environment's."""
+
+
+class Layout(Strict):
+    """Where things go in the image. Absolute paths."""
+
+    model: str | None = None
+    """Directory that holds the model's folder or file."""
+    keep_folder: bool | str = True
+    """Whether the model's folder keeps its name below `model`; otherwise its contents go there directly."""
+    code: str | None = None
+    """Directory of the code."""
+
+
+class Layer(Strict):
+    """One more layer, made by a kind of action."""
+
+    action: str
+    """Kind of action: a built-in one or one of `workspace.plugins`."""
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+    """Its parameters."""
+
+
+class Image(Strict):
+    """What goes into the image's configuration."""
+
+    environment: dict[str, str | int | bool] | str = Field(default_factory=dict)
+    """Environment variables. One whose template has no value is left out."""
+    entrypoint: list[str] | str = Field(default_factory=list)
+    cmd: list[str] | str = Field(default_factory=list)
+    ports: list[int | str] | str = Field(default_factory=list)
+    user: str | None = None
+    """User (and group) to run as: ids, or names the base knows."""
+    working_dir: str | None = None
+    labels: dict[str, str | int | bool] | str = Field(default_factory=dict)
+
+
+class Route(Strict):
+    """A port and a path on it."""
+
+    path: str
+    port: int | str
+
+
+class Routes(Strict):
+    """Where the server answers, as `PORT/path` or {path, port}."""
+
+    liveness: str | Route | None = None
+    """Answers once the process lives."""
+    readiness: str | Route | None = None
+    """Answers once requests can be served."""
+    scoring: str | Route | None = None
+    """Takes requests."""
+
+
+class WithoutCode(Strict):
+    """What stands in for the code of a package that has none."""
+
+    name: str
+    """Stands for `{code.name}`."""
+    entry_script: str | None = None
+    """Stands for `{code.entry_script}`."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """Texts by path below `{layout.code}`. Not templates."""
+    requirements: list[str] = Field(default_factory=list)
+    """What they need besides `python.requirements`."""
+
+
+class RuleFile(Strict):
+    """A rule: a kind of target."""
+
+    rule: str
+    """Its name, the same as the file's."""
+    provides: Provider
+    """What its targets are for others."""
+    summary: str = ""
+    """One line for lists."""
+    doc: str = ""
+    """What to know before using it, in Markdown."""
+    extends: str | None = None
+    """A rule to take everything over from that is not said here: a built-in's name or a label. Maps are merged."""
+    attributes: dict[str, Attribute] = Field(default_factory=dict)
+    """What a target may or must say."""
+    exactly_one: list[list[str]] = Field(default_factory=list)
+    """Groups of attributes of which exactly one is set."""
+    at_most_one: list[list[str]] = Field(default_factory=list)
+    """Groups of attributes of which at most one is set."""
+    requires: Requires | None = None
+    python: PythonPart | None = None
+    layout: Layout | None = None
+    layers: list[Layer] = Field(default_factory=list)
+    """Layers besides those that come with `provides`."""
+    image: Image | None = None
+    routes: Routes | str | None = None
+    without_code: WithoutCode | None = None
+
+    @field_validator("rule")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not _RULE_NAME.fullmatch(value):
+            raise ValueError(f"'{value}' is not a rule's name: use lower-case letters, digits and `_`")
+        return value
+
+    @model_validator(mode="after")
+    def _sound(self) -> "RuleFile":
+        for name in self.attributes:
+            if not _RULE_NAME.fullmatch(name):
+                raise ValueError(f"'{name}' is not an attribute's name: use lower-case letters, digits and `_`")
+            if name in RESERVED:
+                raise ValueError(f"every target has '{name}' already; a rule cannot define it")
+        groups = self.exactly_one + self.at_most_one
+        unknown = next((name for group in groups for name in group if name not in self.attributes), None)
+        if unknown is not None:
+            raise ValueError(f"'{unknown}' is not an attribute of rule '{self.rule}'")
+        return self

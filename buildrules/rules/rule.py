@@ -1,0 +1,196 @@
+"""A rule, read and checked: every template names something, every default has its attribute's type."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from buildrules.errors import LoadError
+from buildrules.rules import template, types
+from buildrules.rules.language import LISTS, MAPS, Attribute, RuleFile
+from buildrules.workspace.labels import Label
+from buildrules.workspace.nodes import Node
+from buildrules.workspace.problems import Problems
+from buildrules.workspace.suggest import did_you_mean
+from buildrules.workspace.validation import validate
+
+__all__ = ["Rule", "build_rule"]
+
+TARGET_NAMES = ("target.name", "target.package")
+SERVER_NAMES = (
+    "model.name",
+    "model.version",
+    "model.flavour",
+    "model.basename",
+    "code.name",
+    "code.entry_script",
+    "package.name",
+    "package.package",
+    "venv",
+)
+LAYOUT_NAMES = ("layout.model", "layout.model_path", "layout.code")
+
+
+@dataclass(slots=True)
+class Rule:
+    """A kind of target.
+
+    `reference` is what a BUILD.yaml writes for it: a built-in's name, or a label. `implementation` is the
+    built-in whose planning it uses: itself for a built-in, the end of the chain of `extends` for another, None if it
+    stands alone. `label` stands for the rule used with its defaults (`server: azureml_online`).
+    """
+
+    name: str
+    reference: str
+    file: RuleFile
+    label: Label
+    implementation: str | None
+    builtin: bool
+    path: str
+    data: dict[str, Any] = field(repr=False)  # the merged file, for rules that extend this one
+    default_nodes: dict[str, Node] = field(repr=False)
+
+    @property
+    def provides(self) -> str:
+        """base, env, server, model, code or package."""
+        return self.file.provides
+
+    @property
+    def attributes(self) -> dict[str, Attribute]:
+        """What a target may say, in the order of the file."""
+        return self.file.attributes
+
+    def default(self, name: str, label: Label) -> Any:
+        """The value of an attribute that the target `label` leaves out; None if there is no default."""
+        node = self.default_nodes.get(name)
+        if node is None:
+            return None
+        value = types.read(node, self.attributes[name], label.package, Problems())
+        scope = {"target.name": label.name, "target.package": label.package}
+        if isinstance(value, str):
+            return template.substitute(value, scope)
+        if isinstance(value, list):
+            return template.substitute_list(value, scope)
+        return template.substitute_map(value, scope) if self.attributes[name].type == "string_map" else value
+
+
+def build_rule(
+    node: Node, *, reference: str, label: Label, builtin: bool, parent: Rule | None, problems: Problems
+) -> Rule | None:
+    """Check the document of a rule file. Errors are noted in `problems`; then None comes back."""
+    before = len(problems)
+    data = node.value(problems) if node.kind == "map" else {}
+    if parent is not None and isinstance(data, dict):
+        data = _merge(parent.data, data)
+    file = validate(RuleFile, node, problems, "rule", data=data)
+    if file is None or len(problems) > before:
+        return None
+    default_nodes = dict(parent.default_nodes) if parent else {}
+    for name in file.attributes:
+        found = node.find(("attributes", name))
+        if found.kind == "map" and "default" in found.entries and name in node.find(("attributes",)).entries:
+            if not found.entries["default"].is_null:
+                default_nodes[name] = found.entries["default"]
+            else:
+                default_nodes.pop(name, None)
+    implementation = label.name if builtin else (parent.implementation if parent else None)
+    rule = Rule(file.rule, reference, file, label, implementation, builtin, node.source.path, data, default_nodes)
+    _check_defaults(rule, label.package, node, problems)
+    _check_templates(rule, node, problems)
+    if implementation is None and file.provides != "server" and not file.layers:
+        hint = "extend a built-in rule (`extends: python_env`), or contribute `layers`"
+        problems.add_error(node.error(f"rule '{file.rule}' provides '{file.provides}' and makes nothing", hint))
+    return rule if len(problems) == before else None
+
+
+def _merge(below: Any, above: Any) -> Any:
+    """`above` laid over `below`: maps are merged, everything else is replaced."""
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    merged = {key: _merge(value, above[key]) if key in above else value for key, value in below.items()}
+    merged.update({key: value for key, value in above.items() if key not in below})
+    return merged
+
+
+def _check_defaults(rule: Rule, package: str, node: Node, problems: Problems) -> None:
+    for name, attribute in rule.attributes.items():
+        default = rule.default_nodes.get(name)
+        if default is None or default.source is not node.source:
+            continue  # an inherited default was checked with its own rule
+        value = types.read(default, attribute, package, problems)
+        if value is not None and attribute.type in ("string", "string_list", "string_map"):
+            _check_names(value, default, TARGET_NAMES, {}, problems)
+
+
+def _check_templates(rule: Rule, node: Node, problems: Problems) -> None:
+    """Every name in a template must exist, and lists and maps must stand alone or in their place."""
+    file = rule.file
+    names = [*TARGET_NAMES, *rule.attributes]
+    if file.provides == "server":
+        names += SERVER_NAMES
+    full = [*names, *LAYOUT_NAMES] if file.provides == "server" else names
+    kinds = {name: attribute.type for name, attribute in rule.attributes.items()}
+    if file.layout is not None:
+        _check_names(file.layout.model_dump(), node.find(("layout",)), names, kinds, problems)
+    if file.python is not None:
+        place = node.find(("python", "requirements"))
+        _check_shape(file.python.requirements, place, LISTS, kinds, problems)
+        _check_names(file.python.requirements, place, full, kinds, problems, splice=True)
+    for index, layer in enumerate(file.layers):
+        _check_names(layer.with_, node.find(("layers", index, "with")), full, kinds, problems, splice=True)
+    if file.routes is not None:
+        place = node.find(("routes",))
+        routes = file.routes if isinstance(file.routes, str) else file.routes.model_dump()
+        _check_shape(routes, place, ("routes",), kinds, problems)
+        _check_names(routes, place, full, kinds, problems)
+    if file.image is not None:
+        for key, value in file.image.model_dump().items():
+            place = node.find(("image", key))
+            if key in ("environment", "labels"):
+                _check_shape(value, place, MAPS, kinds, problems)
+            elif key in ("entrypoint", "cmd", "ports"):
+                _check_shape(value, place, LISTS, kinds, problems)
+            _check_names(value, place, full, kinds, problems, splice=key in ("entrypoint", "cmd", "ports"))
+
+
+def _check_shape(value: Any, node: Node, wanted: tuple[str, ...], kinds: Mapping[str, str], problems: Problems) -> None:
+    """A text in the place of a list or map must be the template of one attribute of that type."""
+    if not isinstance(value, str):
+        return
+    name = value[1:-1] if value.startswith("{") and value.endswith("}") else ""
+    if name not in kinds or kinds[name] not in wanted:
+        what = "map" if wanted is MAPS else "map of routes" if "routes" in wanted else "list"
+        problems.add_error(node.error(f"expected a {what}, or {{name}} of an attribute that is one, not '{value}'"))
+
+
+def _check_names(
+    value: Any,
+    node: Node,
+    names: "list[str] | tuple[str, ...]",
+    kinds: Mapping[str, str],
+    problems: Problems,
+    *,
+    splice: bool = False,
+) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_names(item, node.find((key,)), names, kinds, problems, splice=splice)
+        return
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_names(item, node.find((index,)), names, kinds, problems, splice=splice)
+        return
+    if not isinstance(value, str):
+        return
+    try:
+        found = list(template.names_in(value))
+    except template.TemplateError as error:
+        problems.add_error(node.error(str(error), "write {{ and }} for braces"))
+        return
+    for name, alone in found:
+        if name not in names:
+            hint = did_you_mean(name, names, what="names that exist here", limit=20)
+            problems.add_error(node.error(f"unknown name '{{{name}}}'", hint))
+        elif kinds.get(name) in LISTS + MAPS and not alone:
+            problems.add_error(
+                LoadError(f"'{{{name}}}' is a {kinds[name]} and must stand alone", position=node.position)
+            )

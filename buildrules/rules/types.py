@@ -1,0 +1,274 @@
+"""Reading attribute values: from a node of a BUILD.yaml to a plain value of the attribute's type.
+
+| type | value |
+|---|---|
+| string, integer, number, boolean | str, int, float, bool |
+| label, labels | Label, list of Label |
+| path, paths | workspace-relative path ("" is the root), list of them |
+| globs | list of globs below the package's directory |
+| string_list, requirements | list of str |
+| string_map | dict of str to str |
+| path_map | dict of absolute path in the image to workspace-relative path |
+| ports | list of int |
+| routes | dict of liveness, readiness, scoring to {"port": int, "path": str} |
+| map | dict of JSON types |
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from buildrules.errors import LoadError
+from buildrules.rules.language import Attribute
+from buildrules.workspace.globs import check_pattern, is_glob
+from buildrules.workspace.labels import Label, parse_label
+from buildrules.workspace.nodes import Node
+from buildrules.workspace.problems import Problems
+from buildrules.workspace.suggest import did_you_mean
+
+__all__ = ["image_path", "parse_route", "read", "workspace_path"]
+
+
+@dataclass(slots=True)
+class _At:
+    """What a reader needs besides the node."""
+
+    attribute: Attribute
+    package: str
+    problems: Problems
+
+
+Reader = Callable[[Node, _At], Any]
+
+ROUTE_NAMES = ("liveness", "readiness", "scoring")
+
+
+def read(node: Node, attribute: Attribute, package: str, problems: Problems) -> Any:
+    """The value of `node`, or None if something is wrong with it, which is then noted in `problems`.
+
+    `package` is the workspace-relative directory that paths, globs and labels are relative to.
+    """
+    before = len(problems)
+    try:
+        if node.is_null:
+            raise node.error("there is no value here", "write one, or leave the attribute out")
+        value = _READERS[attribute.type](node, _At(attribute, package, problems))
+    except LoadError as error:
+        problems.add_error(error, node.position)
+        return None
+    return value if len(problems) == before else None
+
+
+def _string(node: Node, at: _At) -> str:
+    text = node.string()
+    if text in at.attribute.refused:
+        raise node.error(f"'{text}' is not possible here: {at.attribute.refused[text]}")
+    if at.attribute.choices is not None and text not in at.attribute.choices:
+        hint = did_you_mean(text, at.attribute.choices, what="choices")
+        raise node.error(f"'{text}' is not one of the choices", hint)
+    if "\0" in text:
+        raise node.error("the text holds a NUL character")
+    return text
+
+
+def _number(node: Node, at: _At) -> int | float:
+    value = node.integer() if at.attribute.type == "integer" else node.number()
+    if at.attribute.minimum is not None and value < at.attribute.minimum:
+        raise node.error(f"{value} is too small", f"the smallest value is {at.attribute.minimum}")
+    if at.attribute.maximum is not None and value > at.attribute.maximum:
+        raise node.error(f"{value} is too large", f"the largest value is {at.attribute.maximum}")
+    return value
+
+
+def _boolean(node: Node, _at: _At) -> bool:
+    return node.boolean()
+
+
+def _label(node: Node, at: _At) -> Label | str:
+    text = node.string("a label")
+    if at.attribute.rule_name and not text.startswith((":", "//")):
+        return text  # the name of a rule; `resolve` looks it up
+    return parse_label(text, at.package)
+
+
+def _path(node: Node, at: _At) -> str:
+    text = node.string("a path")
+    if is_glob(text):
+        raise node.error(f"'{text}' is a glob; here one path is expected")
+    return workspace_path(text, at.package)
+
+
+def _glob(node: Node, _at: _At) -> str:
+    text = node.string("a glob")
+    check_pattern(text)
+    return text
+
+
+def _requirement(node: Node, _at: _At) -> str:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    text = node.string("a requirement")
+    try:
+        url = Requirement(text).url or ""
+    except InvalidRequirement as error:
+        reason = str(error).splitlines()[0]
+        raise node.error(f"'{text}' is not a requirement: {reason[:1].lower()}{reason[1:]}") from error
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise node.error(
+            "the address of a requirement holds a user name or password", "use a connection with credentials"
+        )
+    return text
+
+
+def _port(node: Node, _at: _At) -> int:
+    port = node.integer()
+    if not 1 <= port <= 65535:
+        raise node.error(f"{port} is not a port", "ports are 1 to 65535")
+    return port
+
+
+def _text(node: Node, _at: _At) -> str:
+    text = node.string()
+    if "\0" in text:
+        raise node.error("the text holds a NUL character")
+    return text
+
+
+def _list_of(one: Reader, *, alone: bool = False) -> Reader:
+    """A reader of lists; with `alone` a single scalar stands for a list of it."""
+
+    def reader(node: Node, at: _At) -> list[Any]:
+        items = [node] if alone and node.kind == "scalar" else node.items
+        if node.kind == "map" or (node.kind == "scalar" and not alone):
+            hint = f"write [{node.text}]" if node.kind == "scalar" else None
+            raise node.error(f"expected a list, not {node.describe()}", hint)
+        values = []
+        for item in items:
+            try:
+                values.append(one(item, at))
+            except LoadError as error:
+                at.problems.add_error(error, item.position)
+        return values
+
+    return reader
+
+
+def _string_map(node: Node, at: _At) -> dict[str, str]:
+    values = {}
+    for key, item in _map_of(node).items():
+        try:
+            if not key or "\0" in key:
+                raise node.keys[key].error("a key cannot be empty or hold NUL")
+            values[key] = _text(item, at)
+        except LoadError as error:
+            at.problems.add_error(error, item.position)
+    return values
+
+
+def _path_map(node: Node, at: _At) -> dict[str, str]:
+    values = {}
+    for key, item in _map_of(node).items():
+        try:
+            try:
+                target = image_path(key)
+            except LoadError as error:
+                raise node.keys[key].error(error.message, error.hint) from error
+            values[target] = _path(item, at)
+        except LoadError as error:
+            at.problems.add_error(error, item.position)
+    return values
+
+
+def _routes(node: Node, at: _At) -> dict[str, dict[str, Any]]:
+    values = {}
+    for key, item in _map_of(node).items():
+        try:
+            if key not in ROUTE_NAMES:
+                hint = did_you_mean(key, ROUTE_NAMES, what="routes")
+                raise node.keys[key].error(f"unknown route '{key}'", hint)
+            values[key] = parse_route(item.value())
+        except LoadError as error:
+            at.problems.add_error(error, item.position)
+    return values
+
+
+def _map(node: Node, at: _At) -> dict[str, Any]:
+    _map_of(node)
+    value: dict[str, Any] = node.value(at.problems)
+    return value
+
+
+def _map_of(node: Node) -> dict[str, Node]:
+    if node.kind != "map":
+        raise node.error(f"expected a map, not {node.describe()}")
+    return node.entries
+
+
+def workspace_path(text: str, package: str) -> str:
+    """A path as written in `package`, workspace-relative. Raises LoadError if it leaves the package's directory."""
+    if text.startswith(("/", "~")):
+        raise LoadError(f"path '{text}' is absolute", hint="paths are relative to the directory of their BUILD.yaml")
+    if not text or "\0" in text or "\\" in text:
+        raise LoadError(f"'{text}' is not a path", hint="separate directories with `/`")
+    parts = [part for part in text.removesuffix("/").split("/") if part != "."]
+    if ".." in parts or "" in parts:
+        raise LoadError(
+            f"path '{text}' is not a plain path", hint="it cannot leave its package's directory: no `..`, no `//`"
+        )
+    return "/".join([package, *parts] if package else parts)
+
+
+def image_path(text: str) -> str:
+    """An absolute path in an image, without a slash at the end. Raises LoadError."""
+    if not text.startswith("/"):
+        raise LoadError(f"'{text}' is not an absolute path", hint="paths in the image begin with a slash")
+    parts = text.strip("/").split("/")
+    if any(part in ("", ".", "..") for part in parts) or "\0" in text:
+        raise LoadError(
+            f"'{text}' is not a plain path in the image", hint="no `.`, `..`, `//`, and not the root itself"
+        )
+    return "/" + "/".join(parts)
+
+
+def parse_route(value: Any) -> dict[str, Any]:
+    """Read `PORT/path` or {path, port}. Raises LoadError."""
+    if isinstance(value, dict):
+        port, path = value.get("port"), value.get("path")
+        if set(value) - {"port", "path"} or port is None or not isinstance(path, str):
+            raise LoadError("a route has a port and a path", hint="write {port: 8080, path: /health} or 8080/health")
+    elif isinstance(value, str):
+        port, slash, rest = value.partition("/")
+        path = slash + rest
+    else:
+        raise LoadError(f"'{value}' is not a route", hint="write PORT/path, such as 8080/health")
+    try:
+        number = int(port) if not isinstance(port, bool) else 0
+    except (TypeError, ValueError):
+        number = 0
+    if not 1 <= number <= 65535:
+        raise LoadError(f"'{port}' is not a port", hint="write PORT/path, such as 8080/health")
+    if not path.startswith("/"):
+        path = f"/{path}"
+    if any(char.isspace() or ord(char) < 32 for char in path):
+        raise LoadError(f"'{path}' is not the path of an address")
+    return {"port": number, "path": path}
+
+
+_READERS: dict[str, Reader] = {
+    "string": _string,
+    "integer": _number,
+    "number": _number,
+    "boolean": _boolean,
+    "label": _label,
+    "labels": _list_of(_label),
+    "path": _path,
+    "paths": _list_of(_path),
+    "globs": _list_of(_glob, alone=True),
+    "string_list": _list_of(_text),
+    "string_map": _string_map,
+    "path_map": _path_map,
+    "requirements": _list_of(_requirement),
+    "ports": _list_of(_port, alone=True),
+    "routes": _routes,
+    "map": _map,
+}
