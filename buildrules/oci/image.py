@@ -149,7 +149,8 @@ def build_image(layers: Sequence[Layer], config: ImageConfig, platform: str, *, 
         "config": config.with_labels(labels).to_oci(),
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
         "history": [
-            {"created": timestamp(created), "created_by": f"buildrules {layer.origin}".rstrip()} for layer in layers
+            {"created": timestamp(created), "created_by": f"buildrules {_history_of(layer)}".rstrip()}
+            for layer in layers
         ],
     }
     config_bytes = canonical_json(document)
@@ -160,6 +161,12 @@ def build_image(layers: Sequence[Layer], config: ImageConfig, platform: str, *, 
         "layers": [layer_descriptor(layer) for layer in layers],
     }
     return Image(canonical_json(manifest), config_bytes, layers)
+
+
+def _history_of(layer: Layer) -> str:
+    """What the history says about a layer. A base image's layers were named after the place they came
+    from, which differs between machines and is part of no key."""
+    return "base image" if layer.recipe.get("codec") == "foreign" else layer.origin
 
 
 def layer_descriptor(layer: Layer) -> dict[str, Any]:

@@ -1,0 +1,239 @@
+"""Real containers: started, asked, followed, and gone afterwards however it ends."""
+
+import contextlib
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from handmade import Shelf, image_of
+
+import buildrules
+from buildrules.errors import ServingError
+from buildrules.oci.docker import load
+from buildrules.oci.docker_http import Engine
+from buildrules.serving.container import Container
+from buildrules.serving.probe import Route, url_of, wait_ready
+from buildrules.serving.request import curl_line, score
+
+pytestmark = pytest.mark.docker
+
+SERVE = """
+trap 'echo bye; exit 0' TERM
+echo "greeting is $GREETING"
+echo complaint >&2
+busybox httpd -p 8080 -h /www
+while :; do busybox sleep 0.1; done
+"""
+ECHO = "#!/bin/busybox sh\necho 'Content-Type: application/json'\necho\ncat\n"
+
+
+@pytest.fixture
+def image(engine: Engine, shelf: Shelf, busybox: bytes, name: str) -> str:
+    tools = shelf.layer({"bin/busybox": busybox, "www/cgi-bin/score": ECHO.encode()}, "tools", mode=0o755, packed=True)
+    pages = shelf.layer({"www/ready": b"yes"}, "pages")
+    made = image_of(
+        [tools, pages],
+        entrypoint=["/bin/busybox", "sh", "-c", SERVE],
+        environment={"PATH": "/bin", "GREETING": "hello"},
+        labels={"test": name},
+    )
+    load(engine, made, [name + ":1"], shelf.stream)
+    return name + ":1"
+
+
+def left(engine: Engine, image: str) -> list[str]:
+    """The containers of an image there are, running or not."""
+    return [item["Id"] for item in engine.call("GET", "/containers/json", query={"all": 1}) if item["Image"] == image]
+
+
+@contextlib.contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def test_start_ask_follow_stop(engine: Engine, image: str) -> None:
+    with Container(engine, image, ports={8080: None}, environment={"GREETING": "a b=c"}) as container:
+        ready = wait_ready(container, Route.parse("8080/ready"), timeout=20)
+        assert ready.status == 200
+        assert container.address(8080)[0] == "127.0.0.1"
+        answer = score(container, Route.parse("8080/cgi-bin/score"), b'{"data": [1]}')
+        assert (answer.status, answer.body) == (200, b'{"data": [1]}')
+        assert answer.headers["content-type"] == "application/json"
+        assert container.state().running
+        assert sorted(container.log().splitlines()) == ["complaint", "greeting is a b=c"]
+        heard: list[tuple[str, str]] = []
+        listener = threading.Thread(target=lambda: heard.extend(container.follow()))
+        listener.start()
+    listener.join(10)
+    assert sorted(heard) == [("stderr", "complaint"), ("stdout", "bye"), ("stdout", "greeting is a b=c")]
+    assert left(engine, image) == []
+
+
+def test_the_curl_line_works(engine: Engine, image: str, tmp_path: Path) -> None:
+    sample = tmp_path / "my sample.json"
+    sample.write_text('{"data": [1]}')
+    with Container(engine, image, ports={8080: None}) as container:
+        wait_ready(container, Route.parse("8080/ready"), timeout=20)
+        line = curl_line(url_of(container, Route.parse("8080/cgi-bin/score")), str(sample))
+        said = subprocess.run(["sh", "-c", line + " --silent"], check=True, capture_output=True, text=True)
+    assert said.stdout == '{"data": [1]}'
+
+
+def test_a_given_port(engine: Engine, image: str) -> None:
+    with taken_port() as port:
+        pass
+    with Container(engine, image, ports={8080: port}) as container:
+        wait_ready(container, Route.parse("8080/ready"), timeout=20)
+        assert container.address(8080) == ("127.0.0.1", port)
+
+
+def test_a_port_in_use(engine: Engine, image: str) -> None:
+    with taken_port() as port, pytest.raises(ServingError, match=f"port {port} .* in use") as caught:
+        Container(engine, image, ports={8080: port}).start()
+    assert caught.value.hint
+    assert left(engine, image) == []
+
+
+def test_ready_by_connection_alone(engine: Engine, image: str) -> None:
+    with Container(engine, image, ports={8080: None}) as container:
+        assert wait_ready(container, port=8080, timeout=20).status is None
+
+
+def test_one_that_exits_at_once(engine: Engine, image: str) -> None:
+    command = ["sh", "-c", "echo cannot load the model >&2; exit 3"]
+    with (
+        pytest.raises(ServingError, match="exited with code 3 before it was ready") as caught,
+        Container(engine, image, ports={8080: None}, entrypoint=["/bin/busybox"], command=command) as container,
+    ):
+        wait_ready(container, Route.parse("8080/ready"), timeout=20)
+    assert caught.value.log == "cannot load the model\n"
+    assert left(engine, image) == []
+
+
+@pytest.mark.parametrize(
+    ("route", "port", "reason"), [("8080/nothing", None, "answered 404"), (None, 8081, "closed|refused|reset")]
+)
+def test_one_that_never_gets_ready(
+    engine: Engine, image: str, route: str | None, port: int | None, reason: str
+) -> None:
+    with Container(engine, image, ports={8080: None, 8081: None}) as container:
+        parsed = Route.parse(route) if route else None
+        with pytest.raises(ServingError, match=f"not ready after 1 s: .*({reason})") as caught:
+            wait_ready(container, parsed, port=port, timeout=1)
+    assert "greeting" in (caught.value.log or "")
+
+
+def test_a_port_nobody_published(engine: Engine, image: str) -> None:
+    with Container(engine, image) as container, pytest.raises(ServingError, match=r"8080 .* not published"):
+        wait_ready(container, Route.parse("8080/ready"), timeout=20)
+
+
+def test_one_that_ignores_sigterm_is_killed(engine: Engine, image: str) -> None:
+    command = ["sleep", "600"]  # as process 1 it ignores SIGTERM
+    with Container(engine, image, entrypoint=["/bin/busybox"], command=command, grace=1) as container:
+        assert container.state().running
+    assert left(engine, image) == []
+
+
+def test_what_cannot_start(engine: Engine, image: str) -> None:
+    with pytest.raises(ServingError, match="/bin/nothing") as caught:
+        Container(engine, image, entrypoint=["/bin/nothing"]).start()
+    assert caught.value.hint
+    with pytest.raises(ServingError, match="cannot start 'nothing:here'"):
+        Container(engine, "nothing:here").start()
+    assert left(engine, image) == []
+
+
+def test_a_taken_name_is_not_stolen(engine: Engine, image: str, name: str) -> None:
+    mine = name.replace("/", "-")
+    with Container(engine, image, name=mine):
+        with pytest.raises(ServingError, match="already in use"):
+            Container(engine, image, name=mine).start()
+        assert len(left(engine, image)) == 1
+
+
+def test_somebody_else_removes_it(engine: Engine, image: str) -> None:
+    with Container(engine, image, ports={8080: None}) as container:
+        engine.call("DELETE", f"/containers/{container.id}", query={"force": 1})
+        with pytest.raises(ServingError, match="gone"):
+            container.state()
+
+
+PROGRAM = """
+import sys, time
+from buildrules.errors import Interrupted
+from buildrules.oci.docker import connect
+from buildrules.serving.container import Container
+try:
+    with Container(connect(), sys.argv[1]) as container:
+        print("started", flush=True)
+        for stream, line in container.follow():
+            print(line, flush=True)
+except (Interrupted, KeyboardInterrupt) as error:
+    print(type(error).__name__, flush=True)
+"""
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, "Interrupted"), (signal.SIGINT, "KeyboardInterrupt")])
+def test_signals_stop_the_container(engine: Engine, image: str, number: signal.Signals, error: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(buildrules.__file__).parents[1])}
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, image], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        assert len(left(engine, image)) == 1
+        process.send_signal(number)
+        rest = process.communicate(timeout=30)[0]
+    assert process.returncode == 0
+    assert rest.endswith(error + "\n")
+    assert left(engine, image) == []
+
+
+def test_signal_handlers_are_put_back(engine: Engine, image: str) -> None:
+    with Container(engine, image, grace=0):
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    with pytest.raises(ServingError), Container(engine, "nothing:here"):
+        pass
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_output_without_a_line_break_and_not_utf8(engine: Engine, image: str) -> None:
+    command = ["printf", "caf\\351\\nlast"]
+    with Container(engine, image, entrypoint=["/bin/busybox"], command=command) as container:
+        assert container.wait() == 0
+        assert list(container.follow()) == [("stdout", "caf\ufffd"), ("stdout", "last")]
+        assert container.state().exit_code == 0
+
+
+def test_curl_lines() -> None:
+    url = "http://127.0.0.1:8080/score"
+    assert curl_line(url) == f"curl {url}"
+    assert curl_line(url, "sample.json") == f"curl {url} -H 'Content-Type: application/json' -d @sample.json"
+    assert shlex.split(curl_line(url, inline='{"it\'s": 1}'))[-1] == '{"it\'s": 1}'
+    assert "--data-binary @x.csv" in curl_line(url, "x.csv", content_type="text/csv")
+
+
+@pytest.mark.parametrize("text", ["", "score", "/score", "0/x", "70000/x", "80/a b", "80/a\nb", "-1/"])
+def test_what_is_no_route(text: str) -> None:
+    with pytest.raises(ServingError, match="not a route"):
+        Route.parse(text)
+
+
+def test_routes() -> None:
+    assert (Route.parse("5001/"), Route.parse("5001"), str(Route.parse("5001/score"))) == (
+        Route(5001, "/"),
+        Route(5001, "/"),
+        "5001/score",
+    )
