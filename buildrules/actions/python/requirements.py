@@ -132,7 +132,7 @@ class Collector:
             self.fail(
                 f"{_INDEX_OPTIONS[name]} does not belong to the requirements: it says where from, not what",
                 position,
-                "remove it; set UV_DEFAULT_INDEX, UV_INDEX or UV_FIND_LINKS, or give a uv.toml or a python_feed connection",
+                "remove it; set UV_DEFAULT_INDEX or UV_FIND_LINKS, or give a uv.toml or a python_feed connection",
             )
         elif name == "--pre":
             self.found.prerelease = True

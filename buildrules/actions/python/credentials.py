@@ -1,0 +1,174 @@
+"""The credentials uv would use for a file of a package index, at the moment it is fetched.
+
+In uv's order: userinfo of the index urls in UV_* variables and uv.toml, UV_INDEX_<NAME>_USERNAME and _PASSWORD, the
+`keyring` program where the user chose it, uv's own store ('uv auth login'). netrc is left to the fetch itself.
+"""
+
+import functools
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from buildrules.store.webclient import origin_of, split_userinfo, with_userinfo
+
+_URL_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One configured index: `url` without userinfo."""
+
+    name: str
+    url: str
+    user: str | None
+    password: str | None
+
+
+def authorize(url: str, root: str) -> str:
+    """`url` with userinfo put in where the user has configured credentials for its origin; otherwise as it is.
+
+    `root` is the folder whose uv.toml counts. The result is for a request, never to be kept or shown.
+    """
+    if not url.startswith(("http://", "https://")) or split_userinfo(url)[1]:
+        return url
+    found = _configured(url, root) or _stored(url)
+    return with_userinfo(url, *found) if found else url
+
+
+def _configured(url: str, root: str) -> tuple[str, str] | None:
+    origin, path = origin_of(url), urlsplit(url).path
+    matching = [index for index in indexes(root) if origin_of(index.url) == origin]
+    matching.sort(key=lambda index: -len(os.path.commonpath(["/" + urlsplit(index.url).path, "/" + path])))
+    for index in matching:
+        if index.password is not None:
+            return index.user or "", index.password
+    for index in matching:
+        if os.environ.get("UV_KEYRING_PROVIDER") == "subprocess" and index.user:
+            password = _keyring(index.url, index.user) or _keyring(origin[1], index.user)
+            if password:
+                return index.user, password
+    return None
+
+
+def indexes(root: str) -> list[Index]:
+    """The indexes of the environment and of the configuration files that hold for `root`."""
+    found = []
+    for variable in _URL_VARIABLES:
+        for word in re.split(r"[\s,]+" if variable == "UV_FIND_LINKS" else r"\s+", os.environ.get(variable, "")):
+            name, equals, url = word.partition("=")
+            if not equals or "://" in name:
+                name, url = "", word
+            if "://" in url:
+                found.append(_index(name, url))
+    for name, url in _files(os.path.abspath(root)):
+        found.append(_index(name, url))
+    return found
+
+
+def _index(name: str, url: str) -> Index:
+    clean, login = split_userinfo(url)
+    user, password = login or (None, None)
+    if login and not password:
+        password = None
+    variable = re.sub(r"[^A-Z0-9]", "_", name.upper())
+    if name:
+        user = os.environ.get(f"UV_INDEX_{variable}_USERNAME", user)
+        password = os.environ.get(f"UV_INDEX_{variable}_PASSWORD", password)
+    return Index(name, clean, user, password)
+
+
+def _files(root: str) -> Iterator[tuple[str, str]]:
+    """(name, url) of every index in the project's, the user's and the system's configuration."""
+    for path in _config_paths(root):
+        yield from _read_config(path, _stamp(path))
+
+
+def _config_paths(root: str) -> list[str]:
+    explicit = os.environ.get("UV_CONFIG_FILE")
+    if explicit:
+        return [explicit]
+    if os.environ.get("UV_NO_CONFIG"):
+        return []
+    paths = []
+    folder = root
+    while True:
+        found = [os.path.join(folder, name) for name in ("uv.toml", "pyproject.toml")]
+        present = [path for path in found if os.path.isfile(path)]
+        paths += present[:1]
+        if present or os.path.dirname(folder) == folder:
+            break
+        folder = os.path.dirname(folder)
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return [*paths, os.path.join(home, "uv", "uv.toml"), "/etc/uv/uv.toml"]
+
+
+def _stamp(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+@functools.lru_cache(maxsize=64)
+def _read_config(path: str, stamp: int) -> tuple[tuple[str, str], ...]:
+    import tomllib
+
+    if not stamp:
+        return ()
+    try:
+        with open(path, "rb") as file:
+            data = tomllib.load(file)
+    except (OSError, ValueError):
+        return ()  # uv itself says what is wrong with it
+    if os.path.basename(path) == "pyproject.toml":
+        data = data.get("tool", {}).get("uv", {})
+    found = [(str(entry.get("name", "")), str(entry.get("url", ""))) for entry in data.get("index", [])]
+    for table in (data, data.get("pip", {})):
+        for key in ("index-url", "extra-index-url", "find-links"):
+            value = table.get(key, [])
+            found.extend(("", str(url)) for url in ([value] if isinstance(value, str) else value))
+    return tuple((name, url) for name, url in found if "://" in url)
+
+
+@functools.lru_cache(maxsize=64)
+def _keyring(service: str, user: str) -> str | None:
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            ["keyring", "get", service, user], capture_output=True, check=False, stdin=subprocess.DEVNULL
+        )
+    except OSError:
+        return None
+    return done.stdout.decode(errors="replace").rstrip("\r\n") or None if done.returncode == 0 else None
+
+
+def _stored(url: str) -> tuple[str, str] | None:
+    return _from_uv("{}://{}:{}".format(*origin_of(url)))
+
+
+@functools.lru_cache(maxsize=64)
+def _from_uv(origin: str) -> tuple[str, str] | None:
+    """What 'uv auth login' keeps for an origin. Asked for only where uv has a store at all."""
+    import base64
+    import binascii
+    import subprocess
+
+    from buildrules.actions.python.uvtool import uv_binary
+
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    folder = os.environ.get("UV_CREDENTIALS_DIR") or os.path.join(data, "uv", "credentials")
+    if not os.path.isdir(folder):
+        return None
+    command = [uv_binary(), "auth", "helper", "--preview-features", "auth-helper", "--protocol", "bazel", "get"]
+    request = json.dumps({"uri": origin + "/"}).encode()
+    try:
+        done = subprocess.run(command, input=request, capture_output=True, check=False)
+        value = json.loads(done.stdout)["headers"]["Authorization"][0]
+        user, _, password = base64.b64decode(value.removeprefix("Basic ")).decode().partition(":")
+    except (OSError, ValueError, KeyError, IndexError, TypeError, binascii.Error):
+        return None
+    return user, password

@@ -1,0 +1,116 @@
+"""Runs uv with the user's own configuration, and tells its failures apart.
+
+uv sees uv.toml files, UV_* variables, netrc and keyrings, so it finds packages where the user finds them. It does not
+see the host's virtual environment; what is installed here has no say in what goes into an image.
+"""
+
+import functools
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from buildrules.actions.python.target import Target
+from buildrules.errors import ActionError, FetchError, ResolutionError
+from buildrules.store.webclient import scrub
+
+_HIDDEN = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT")
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_NETWORK = re.compile(
+    r"failed to fetch|request failed|error sending request|dns error|connection (refused|reset)|timed out", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What uv said; `errors` has no credentials in it."""
+
+    code: int
+    output: str
+    errors: str
+
+
+@functools.cache
+def uv_binary() -> str:
+    """The path of uv. Raises ActionError where it is not installed."""
+    import shutil
+
+    try:
+        import uv
+
+        return str(uv.find_uv_bin())
+    except (ImportError, FileNotFoundError):
+        found = shutil.which("uv")
+    if not found:
+        raise ActionError("uv is not installed", hint="install it beside buildrules: pip install uv")
+    return found
+
+
+def interpreter_for(version: str) -> str | None:
+    """A Python of this host for `version` ("3.11"), only used to run build back ends; None where there is none."""
+    if version == ".".join(map(str, sys.version_info[:2])):
+        return sys.executable
+    return _find(version)
+
+
+@functools.cache
+def _find(version: str) -> str | None:
+    answer = _run(("python", "find", "--no-python-downloads", "--no-project", version), os.path.expanduser("~"))
+    found = answer.output.strip()
+    return found if answer.code == 0 and found else None
+
+
+def run_uv(arguments: Sequence[str], root: str, extra: dict[str, str] | None = None) -> Answer:
+    """Run uv in the folder `root`, whose uv.toml or pyproject.toml it reads. Raises ActionError if it cannot start."""
+    return _run(arguments, root, extra)
+
+
+def _run(arguments: Sequence[str], root: str, extra: dict[str, str] | None = None) -> Answer:
+    import subprocess
+
+    environment = {name: value for name, value in os.environ.items() if name not in _HIDDEN}
+    environment.update(NO_COLOR="1", UV_NO_PROGRESS="1", UV_PYTHON_DOWNLOADS="never", **(extra or {}))
+    try:
+        done = subprocess.run(
+            [uv_binary(), *arguments],
+            cwd=root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+    except OSError as error:
+        raise ActionError(f"uv cannot be started: {error.strerror or error}") from None
+    errors = scrub(_ANSI.sub("", done.stderr.decode(errors="replace"))).strip()
+    return Answer(done.returncode, done.stdout.decode(errors="replace"), errors)
+
+
+def compile_arguments(folder: str, requirements: Sequence[str], target: Target) -> list[str]:
+    """Arguments of `uv pip compile` for a target; `folder` takes the requirements file."""
+    arguments = ["pip", "compile", write_lines(folder, "requirements.in", requirements), "--format", "pylock.toml"]
+    arguments += ["--no-header", "--quiet", "--python-platform", target.uv_platform, "--python-version", target.python]
+    interpreter = interpreter_for(target.python_minor)
+    return [*arguments, "--python", interpreter] if interpreter else arguments
+
+
+def write_lines(folder: str, name: str, lines: Iterable[str]) -> str:
+    """Write a file for uv; returns its path."""
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+    return path
+
+
+def failure(answer: Answer, what: str) -> ResolutionError | FetchError:
+    """The error for a uv that did not do `what` ("resolve the requirements of ...")."""
+    log = answer.errors
+    if "No solution found" not in log and _NETWORK.search(log):
+        return FetchError(f"uv could not {what}: a package index did not answer", log=log)
+    if "unauthorized" in log.lower() or "forbidden" in log.lower() or "authentication" in log.lower():
+        return ResolutionError(
+            f"uv could not {what}: a package index wants credentials",
+            hint="give them in ~/.netrc, by 'uv auth login', or as UV_INDEX_<NAME>_USERNAME and _PASSWORD",
+            log=log,
+        )
+    return ResolutionError(f"uv could not {what}", log=log)
