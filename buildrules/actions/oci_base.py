@@ -47,7 +47,7 @@ class OciBase:
             )
         python = given or (".".join(version.split(".")[:2]) if version else None)
         return Outputs(
-            layers=foreign_layers(image.manifest, image.config, origin),
+            layers=foreign_layers(image.manifest, image.config, origin, image.image_id),
             values={"config": config, "python": python, "python_version": version, "platform": platform},
             blobs={"manifest": context.blobs.put(image.manifest), "config": context.blobs.put(image.config)},
         )

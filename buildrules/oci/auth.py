@@ -59,11 +59,14 @@ def credentials_for(host: str, config: str | None = None) -> Credentials:
     `config` is the file's path; None is Docker's own rule (DOCKER_CONFIG, then the home directory). Never
     raises: a configuration or helper that does not work means anonymous access, with `problem` set.
     """
+    import warnings
+
     import docker.auth
     import docker.errors
 
     try:
-        found: dict[str, Any] | None = docker.auth.load_config(config_path=config).resolve_authconfig(host)
+        with warnings.catch_warnings(action="ignore"):  # the SDK warns of a missing helper, and then raises
+            found: dict[str, Any] | None = docker.auth.load_config(config_path=config).resolve_authconfig(host)
     except (docker.errors.DockerException, OSError, ValueError, TypeError, AttributeError) as error:
         # The SDK's message may quote what a helper printed; the class is enough to find the place.
         return Credentials(problem=f"docker's config.json gives no credentials for {host} ({type(error).__name__})")

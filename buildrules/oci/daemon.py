@@ -14,6 +14,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import IO, Any
 
 from buildrules.errors import DockerError, FetchError, GoneError
@@ -38,7 +39,7 @@ class DaemonSource(Source):
         document = json.loads(config)
         if "rootfs" not in document:  # the engine's containerd store: the ID is that of a manifest or index
             self.reference = self.reference.at(image_id)
-            return super().resolve(platform)
+            return replace(super().resolve(platform), image_id=image_id)
         check_platform(config, platform, str(self.reference))
         layers = [self._descriptor(media.LAYER_TAR, digest) for digest in document["rootfs"]["diff_ids"]]
         manifest = {
@@ -48,7 +49,7 @@ class DaemonSource(Source):
             "layers": layers,
         }
         data = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
-        return Resolved(image_id, media.MANIFEST, data, config)
+        return Resolved(image_id, media.MANIFEST, data, config, image_id)
 
     def read_manifest(self, name: str | None) -> tuple[str, bytes]:
         """A manifest of an image in the engine's containerd store. Raises GoneError."""

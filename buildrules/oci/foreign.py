@@ -1,7 +1,8 @@
 """Layers of somebody else's image: described by their manifest, fetched by digest when somebody lacks them.
 
-The recipe is `{"version": 1, "codec": "foreign", "source": {"digest": "sha256:…", "size": n}}`; where the
-bytes may come from is in the hints of the action that made the layer, and never hashed:
+The recipe is `{"version": 1, "codec": "foreign", "source": {"digest": "sha256:…", "size": n}}`, with the
+image ID as `image` in the source where a Docker Engine has it, which finds layers only by their image. Where
+the bytes may come from is in the hints of the action that made the layer, and never hashed:
 `reference` (any spelling of `oci.reference`), `layout` (an OCI layout directory, tried first),
 `default_registry`, and `plain_http` (true: the registry is asked without TLS).
 """
@@ -45,17 +46,18 @@ class _Watch(Protocol):
     def cancelled(self) -> bool: ...
 
 
-def foreign_layers(manifest: bytes, config: bytes, origin: str) -> list[Layer]:
+def foreign_layers(manifest: bytes, config: bytes, origin: str, image: str | None = None) -> list[Layer]:
     """The layers of an image, base first, as its manifest and config describe them; nothing is fetched.
 
-    Docker's media types become the OCI ones for the same bytes. `origin` goes into the layers. Raises
-    UsageError for layers that may not be distributed, are encrypted or of an unknown type, and where
-    manifest and config disagree.
+    Docker's media types become the OCI ones for the same bytes. `origin` goes into the layers, `image` is
+    the ID of an image in a Docker Engine. Raises UsageError for layers that may not be distributed, are
+    encrypted or of an unknown type, and where manifest and config disagree.
     """
     entries, diff_ids = _lists(manifest, config, origin)
     if len(entries) != len(diff_ids):
         raise UsageError(f"{origin} has {len(entries)} layers in its manifest and {len(diff_ids)} in its config")
     layers = []
+    extra = {"image": image} if image else {}
     for number, (entry, diff_id) in enumerate(zip(entries, diff_ids, strict=True), 1):
         digest, size, media_type = str(entry.get("digest")), entry.get("size"), entry.get("mediaType")
         if not DIGEST.fullmatch(digest) or not DIGEST.fullmatch(str(diff_id)):
@@ -71,7 +73,7 @@ def foreign_layers(manifest: bytes, config: bytes, origin: str) -> list[Layer]:
                 size=size,
                 diff_id=diff_id,
                 media_type=kind,
-                recipe={"version": 1, "codec": CODEC, "source": {"digest": digest, "size": size}},
+                recipe={"version": 1, "codec": CODEC, "source": {"digest": digest, "size": size, **extra}},
                 origin=f"{origin} [{number}]",
             )
         )
@@ -84,11 +86,12 @@ def foreign_stream(layer: Layer, blobs: Blobs, hints: dict[str, Any], context: _
     Checked against the digest at their end (IntegrityError); a corrupt blob is removed from the store.
     Raises FetchError, GoneError, RegistryError, DockerError where no source has the layer, and Interrupted.
     """
-    digest, size = str(layer.recipe["source"]["digest"]), int(layer.recipe["source"]["size"])
+    where = layer.recipe["source"]
+    digest, size = str(where["digest"]), int(where["size"])
     if blobs.has(digest, size):
         yield from _stored(blobs, digest)
         return
-    source = _source_with(digest, hints, blobs, context)
+    source = _source_with(digest, sources(hints, blobs, context.workspace, pin=where.get("image")))
     try:
         done = 0
         with blobs.writer(digest, size) as file:
@@ -123,9 +126,9 @@ def sources(
     return [open_source(reference, blobs, root=root, plain_http=plain, fetched=fetched) for reference in pinned]
 
 
-def _source_with(digest: str, hints: dict[str, Any], blobs: Blobs, context: _Watch) -> Source:
+def _source_with(digest: str, candidates: list[Source]) -> Source:
     """The first source that may have the blob: a layout that has it, otherwise the last one named."""
-    *layouts, last = sources(hints, blobs, context.workspace)
+    *layouts, last = candidates
     for source in layouts:
         directory = getattr(source, "directory", "")
         if os.path.exists(os.path.join(directory, "blobs", "sha256", hex_of(digest))):

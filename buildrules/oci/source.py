@@ -36,6 +36,7 @@ class Resolved:
     media_type: str
     manifest: bytes
     config: bytes
+    image_id: str | None = None  # set where a Docker Engine has the image
 
 
 class Source:

@@ -179,8 +179,8 @@ class Transport:
         for attempt in (0, 1):
             with self._lock:
                 authorization = self._authorizations.get(scopes) or self._basic
-            response = self._followed(request, authorization)
-            if response.status != 401 or attempt or not self._own(response.url or request.url):
+            url, response = self._followed(request, authorization)
+            if response.status != 401 or attempt or not self._own(url):
                 return response
             granted = self._answer_challenge(response.headers.get("WWW-Authenticate", ""), scopes)
             if granted is None:
@@ -193,14 +193,17 @@ class Transport:
                     self._authorizations[scopes] = granted
         raise AssertionError("unreachable")
 
-    def _followed(self, request: "_Request", authorization: str | None) -> "BaseHTTPResponse":
-        """Send and follow redirects of GET and HEAD. Authorization goes to the registry's own origin only."""
+    def _followed(self, request: "_Request", authorization: str | None) -> "tuple[str, BaseHTTPResponse]":
+        """Send and follow redirects of GET and HEAD; also gives the URL that answered.
+
+        Authorization goes to the registry's own origin only.
+        """
         for _ in range(_REDIRECTS + 1):
             extra = {"Authorization": authorization} if authorization and self._own(request.url) else {}
             response = self._send(replace(request, headers=request.headers | extra))
             location = response.headers.get("Location")
             if request.method not in ("GET", "HEAD") or response.status not in _REDIRECT or not location:
-                return response
+                return request.url, response
             response.drain_conn()
             request = replace(request, url=self.allowed(urljoin(request.url, location)))
         raise RegistryError(f"registry {self.host} redirects more than {_REDIRECTS} times")
