@@ -31,7 +31,9 @@ READ = 256 << 10
 class Fetching(Protocol):
     """What a fetch needs to know of its surroundings; `engine.action.Context` has it all."""
 
-    blobs: Blobs
+    @property
+    def blobs(self) -> Blobs:
+        """Where the content goes."""
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Bytes done so far, and in all where known."""

@@ -166,8 +166,8 @@ def _explained(answer: Answer, request: Request) -> Exception:
     pinned = []
     for package in request.base.packages if request.base else ():
         if package.name in named:
-            where = "" if package.name in asked else ", for something it depends on"
-            pinned.append(f"  {package.name}=={package.version}: locked for {request.base_asker}{where}")
+            because = "" if package.name in asked else ", because something in it depends on it"
+            pinned.append(f"  {package.name}=={package.version}: locked for {request.base_asker}{because}")
     lines = [answer.errors]
     if askers or pinned:
         lines += ["", "who asked:", *dict.fromkeys(askers), *pinned]

@@ -1,0 +1,89 @@
+"""Brings locked files into the store: from the store, from their urls, from wherever an index has them now."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from buildrules.engine.action import Context
+from buildrules.errors import GoneError, IntegrityError
+from buildrules.store.blobs import CHUNK, Blobs
+from buildrules.store.download import Download, fetch_all
+
+
+def fetch_files(files: Sequence[dict[str, Any]], hints: dict[str, Any], context: Context) -> None:
+    """Have every file (name, version, filename, sha256, size) in the store, with its digest checked.
+
+    `hints` is what `Lock.hints` gives. A file in the store that is corrupt is fetched again. Raises GoneError where
+    neither a url nor an index has a file, IntegrityError naming the file that is not what was locked, FetchError.
+    """
+    missing = [file for file in files if not intact(context.blobs, file)]
+    if not missing:
+        return
+    urls: dict[str, list[str]] = {name: _list(value) for name, value in (hints.get("urls") or {}).items()}
+    known = [file for file in missing if urls.get(file["filename"])]
+    lost = [file for file in missing if not urls.get(file["filename"])]
+    gone: GoneError | None = None
+    try:
+        _fetch(known, urls, context)
+    except GoneError as error:
+        gone = error
+        lost = [file for file in missing if not context.blobs.has(file["sha256"], file["size"])]
+    if not lost:
+        return
+    if not hints.get("index"):
+        raise gone or GoneError(f"nothing says where {lost[0]['filename']!r} could be fetched from")
+    from buildrules.actions.python.index import locate
+
+    located = locate(lost, hints["index"], context.workspace)
+    _fetch(lost, {name: [url] for name, url in located.items()}, context)
+
+
+def _list(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _fetch(files: Sequence[dict[str, Any]], urls: dict[str, list[str]], context: Context) -> None:
+    if not files:
+        return
+    from buildrules.actions.python.credentials import authorize
+
+    items = []
+    for file in files:
+        places = [authorize(url, context.workspace) for url in urls[file["filename"]]]
+        items.append(Download(places, file["sha256"], file["size"], file["filename"]))
+    fetch_all(items, context)
+
+
+def intact(blobs: Blobs, file: dict[str, Any]) -> bool:
+    """Whether the store has the file with its digest; a corrupt one is discarded."""
+    if not blobs.has(file["sha256"]):
+        return False
+    if hash_blob(blobs, file["sha256"]) == file["sha256"]:
+        return True
+    blobs.discard(file["sha256"])
+    return False
+
+
+def hash_blob(blobs: Blobs, digest: str) -> str:
+    """The sha256, as hex, of what lies in the store under `digest`; "" where nothing does."""
+    found = hashlib.sha256()
+    try:
+        with blobs.open(digest) as file:
+            while data := file.read(CHUNK):
+                found.update(data)
+    except FileNotFoundError:
+        return ""
+    return found.hexdigest()
+
+
+def require_intact(blobs: Blobs, digest: str, filename: str) -> None:
+    """Raise IntegrityError naming `filename` unless the store has the blob `digest` (bare hex or sha256:<hex>)."""
+    wanted = digest.removeprefix("sha256:")
+    found = hash_blob(blobs, digest)
+    if found != wanted:
+        if found:
+            blobs.discard(digest)
+        raise IntegrityError(
+            f"{filename!r} in the store is {'corrupt and has been removed' if found else 'missing'}",
+            hint="build again: it will be made or fetched anew",
+        )

@@ -1,0 +1,58 @@
+"""Action "wheel_layer": wheels become one layer, straight from the archives.
+
+    params  {"wheels": [{"name", "version", "filename", "sha256", "size"}, ...], "prefix": "opt/venv", "python": "3.11"}
+    deps    actions "build_wheel", each giving one wheel more
+    hints   what `Lock.hints` gives: {"urls": {filename: [url, ...]}, "index": {...}}
+
+The layer's bytes are not kept: its recipe makes them again from the wheels.
+"""
+
+from typing import Any
+
+from buildrules.actions.python.fetch import fetch_files, require_intact
+from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.errors import ActionError, GoneError, IntegrityError
+
+
+class WheelLayer:
+    """See the module's documentation."""
+
+    name = "wheel_layer"
+    version = 1
+
+    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+        """One layer. Raises IntegrityError naming the wheel that is corrupt, GoneError, FetchError, ActionError."""
+        from buildrules.oci import recipe
+        from buildrules.oci.assemble import assemble
+        from buildrules.oci.parts import Sources
+
+        wheels: list[dict[str, Any]] = action.params["wheels"]
+        prefix, python = action.params["prefix"], action.params["python"]
+        fetch_files(wheels, action.hints, context)
+        entries = [(wheel["filename"], "sha256:" + wheel["sha256"].removeprefix("sha256:")) for wheel in wheels]
+        for outputs in deps:
+            built = (str(outputs.values["filename"]), outputs.blobs["wheel"])
+            require_intact(context.blobs, built[1], built[0])
+            entries.append(built)
+        if not entries:
+            raise ActionError(f"{action.title!r} has no wheels")
+        entries.sort()
+        parts = [recipe.wheel(digest, filename, prefix, python) for filename, digest in entries]
+
+        def progress(done: int) -> None:
+            context.progress(action.title, done, None)
+            if context.cancelled:
+                from buildrules.errors import Interrupted
+
+                raise Interrupted("the build was stopped")
+
+        try:
+            layer = assemble(
+                recipe.gzip(parts, 0), Sources(context.workspace, context.blobs), progress, origin=action.title
+            )
+        except FileNotFoundError as error:
+            raise GoneError(f"a wheel of {action.title!r} vanished from the store", hint="build again") from error
+        except IntegrityError as error:
+            error.hint = error.hint or "the wheel is broken: choose another version, or tell its authors"
+            raise
+        return Outputs(layers=[layer])
