@@ -161,6 +161,8 @@ class Image(Strict):
 
     environment: dict[str, str | int | bool] | str = Field(default_factory=dict)
     """Environment variables. One whose template has no value is left out."""
+    path: list[str] | str = Field(default_factory=list)
+    """Directories to put in front of the base's PATH."""
     entrypoint: list[str] | str = Field(default_factory=list)
     cmd: list[str] | str = Field(default_factory=list)
     ports: list[int | str] | str = Field(default_factory=list)

@@ -25,7 +25,6 @@ SERVER_NAMES = (
     "code.entry_script",
     "package.name",
     "package.package",
-    "venv",
 )
 LAYOUT_NAMES = ("layout.model", "layout.model_path", "layout.code")
 
@@ -124,7 +123,7 @@ def _check_defaults(rule: Rule, package: str, node: Node, problems: Problems) ->
 def _check_templates(rule: Rule, node: Node, problems: Problems) -> None:
     """Every name in a template must exist, and lists and maps must stand alone or in their place."""
     file = rule.file
-    names = [*TARGET_NAMES, *rule.attributes]
+    names = [*TARGET_NAMES, "venv", *rule.attributes]
     if file.provides == "server":
         names += SERVER_NAMES
     full = [*names, *LAYOUT_NAMES] if file.provides == "server" else names
@@ -147,9 +146,9 @@ def _check_templates(rule: Rule, node: Node, problems: Problems) -> None:
             place = node.find(("image", key))
             if key in ("environment", "labels"):
                 _check_shape(value, place, MAPS, kinds, problems)
-            elif key in ("entrypoint", "cmd", "ports"):
+            elif key in ("entrypoint", "cmd", "ports", "path"):
                 _check_shape(value, place, LISTS, kinds, problems)
-            _check_names(value, place, full, kinds, problems, splice=key in ("entrypoint", "cmd", "ports"))
+            _check_names(value, place, full, kinds, problems, splice=key in ("entrypoint", "cmd", "ports", "path"))
 
 
 def _check_shape(value: Any, node: Node, wanted: tuple[str, ...], kinds: Mapping[str, str], problems: Problems) -> None:

@@ -1,0 +1,178 @@
+"""What a rule adds to an image, with every template filled in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from buildrules.errors import LoadError
+from buildrules.rules.language import Route
+from buildrules.rules.rule import Rule
+from buildrules.rules.template import MissingValueError, as_text, substitute, substitute_list, substitute_map
+from buildrules.rules.types import image_path, parse_route
+
+__all__ = ["VENV", "Contribution", "contribute"]
+
+VENV = "/opt/venv"
+"""Where the Python environment lies in every image."""
+
+
+@dataclass(slots=True)
+class Contribution:
+    """What one rule adds. Plain values; paths in the image are absolute.
+
+    `model_directory` receives the model: below its own name if `keep_folder`, else a folder's contents. `files` are
+    texts to be written, by path. `routes` maps liveness, readiness, scoring to {"port": int, "path": str}. `layers`
+    holds {"action": kind, "with": parameters}.
+    """
+
+    requirements: list[str] = field(default_factory=list)
+    model_directory: str | None = None
+    keep_folder: bool = True
+    code_directory: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+    path: list[str] = field(default_factory=list)
+    entrypoint: list[str] = field(default_factory=list)
+    cmd: list[str] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
+    user: str | None = None
+    working_dir: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    routes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    layers: list[dict[str, Any]] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def contribute(rule: Rule, scope: Mapping[str, Any], *, generated_code: bool = False) -> Contribution:
+    """Fill in a rule's templates.
+
+    `scope` holds the target's values by attribute name and, for a server, `model.name` and its like. With
+    `generated_code` the rule's `without_code` stands in for the package's code.
+    Raises LoadError (without a position) if a value is missing where there must be one, or makes no sense.
+    """
+    file = rule.file
+    names: dict[str, Any] = {**scope, "venv": VENV}
+    found = Contribution()
+    if generated_code and file.without_code is not None:
+        names["code.name"] = file.without_code.name
+        names["code.entry_script"] = file.without_code.entry_script
+    try:
+        _layout(rule, found, names)
+        if file.python is not None:
+            found.requirements = [str(item) for item in substitute_list(file.python.requirements, names)]
+        _image(rule, found, names)
+        found.layers = [{"action": layer.action, "with": _deep(layer.with_, names)} for layer in file.layers]
+    except MissingValueError as error:
+        raise _missing(rule, error.name) from error
+    if generated_code and file.without_code is not None:
+        found.requirements += file.without_code.requirements
+        if found.code_directory is None:
+            raise LoadError(f"rule '{rule.name}' has `without_code` and no `layout.code` to put it in")
+        for name, text in file.without_code.files.items():
+            found.files[image_path(f"{found.code_directory}/{name}")] = text
+    _check_requirements(rule, found.requirements)
+    return found
+
+
+def _layout(rule: Rule, found: Contribution, names: dict[str, Any]) -> None:
+    layout = rule.file.layout
+    if layout is None:
+        return
+    keep = substitute(layout.keep_folder, names)
+    if not isinstance(keep, bool):
+        raise LoadError(f"rule '{rule.name}': layout.keep_folder is '{keep}', neither true nor false")
+    found.keep_folder = keep
+    if layout.model is not None and names.get("model.name") is not None:
+        directory: str = image_path(substitute(layout.model, names))
+        found.model_directory = names["layout.model"] = names["layout.model_path"] = directory
+        basename = names.get("model.basename")
+        inside = basename is not None and (keep or names.get("model.is_file"))
+        names["layout.model_path"] = f"{directory}/{basename}" if inside else directory
+    if layout.code is not None and names.get("code.name") is not None:
+        found.code_directory = image_path(substitute(layout.code, names))
+        names["layout.code"] = found.code_directory
+
+
+def _image(rule: Rule, found: Contribution, names: dict[str, Any]) -> None:
+    image = rule.file.image
+    if image is not None:
+        found.environment = substitute_map(image.environment, names, as_text)
+        found.path = [image_path(as_text(item)) for item in substitute_list(image.path, names)]
+        found.labels = substitute_map(image.labels, names, as_text)
+        found.entrypoint = [as_text(item) for item in substitute_list(image.entrypoint, names)]
+        found.cmd = [as_text(item) for item in substitute_list(image.cmd, names)]
+        found.ports = sorted({_port(rule, item) for item in substitute_list(image.ports, names)})
+        found.user = _optional(image.user, names)
+        found.working_dir = _optional(image.working_dir, names)
+        if found.working_dir is not None and found.working_dir != "/":
+            found.working_dir = image_path(found.working_dir)
+    routes = rule.file.routes
+    if isinstance(routes, str):
+        value = names.get(routes[1:-1])
+        found.routes = dict(value) if value else {}
+    elif routes is not None:
+        for name in ("liveness", "readiness", "scoring"):
+            route = getattr(routes, name)
+            try:
+                if isinstance(route, Route):
+                    text = substitute(route.path, names)
+                    found.routes[name] = parse_route({"port": substitute(route.port, names), "path": text})
+                elif route is not None:
+                    found.routes[name] = parse_route(substitute(route, names))
+            except MissingValueError:
+                continue  # a route whose path is not set does not exist
+
+
+def _optional(value: str | None, names: Mapping[str, Any]) -> str | None:
+    try:
+        return None if value is None else as_text(substitute(value, names))
+    except MissingValueError:
+        return None
+
+
+def _port(rule: Rule, value: Any) -> int:
+    try:
+        port = int(value)
+    except (TypeError, ValueError):
+        port = 0
+    if not 1 <= port <= 65535:
+        raise LoadError(f"rule '{rule.name}': '{value}' is not a port")
+    return port
+
+
+def _deep(value: Any, names: Mapping[str, Any]) -> Any:
+    if isinstance(value, dict):
+        return {key: _deep(item, names) for key, item in value.items()}
+    if isinstance(value, list):
+        return (
+            [_deep(item, names) for item in value]
+            if any(isinstance(i, dict | list) for i in value)
+            else (substitute_list(value, names))
+        )
+    found = substitute(value, names)
+    return found if isinstance(found, int | float | str | bool | list | dict | None) else str(found)
+
+
+def _missing(rule: Rule, name: str) -> LoadError:
+    owner, dot, attribute = name.partition(".")
+    if not dot:
+        return LoadError(f"rule '{rule.name}' needs a value for '{name}'", hint=f"set `{name}:` in the target")
+    if owner in ("model", "code"):
+        if attribute == "name":
+            return LoadError(f"rule '{rule.name}' needs a {owner}", hint=f"add `{owner}:` to the package")
+        return LoadError(
+            f"rule '{rule.name}' needs '{attribute}' of the {owner}", hint=f"set `{attribute}:` in the {owner} target"
+        )
+    if owner == "layout":
+        kind = "code" if attribute == "code" else "model"
+        return LoadError(f"rule '{rule.name}' needs a {kind}", hint=f"add `{kind}:` to the package")
+    return LoadError(f"rule '{rule.name}': '{name}' has no value here")
+
+
+def _check_requirements(rule: Rule, requirements: list[str]) -> None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for text in requirements:
+        try:
+            Requirement(text)
+        except InvalidRequirement as error:
+            raise LoadError(f"rule '{rule.name}' asks for '{text}', which is not a requirement") from error

@@ -1,0 +1,191 @@
+"""A model package taken apart: its base, environment, server, model and code, and what they add to the image."""
+
+import os
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from buildrules.errors import LoadError
+from buildrules.rules.contribution import Contribution, contribute
+from buildrules.rules.flavour import detect_flavour
+from buildrules.rules.resolve import Resolution, ResolvedTarget
+from buildrules.workspace.labels import Label
+from buildrules.workspace.problems import Problems
+
+__all__ = ["DEFAULT_PATH", "PackageParts", "check_packages", "scope_of", "take_apart"]
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""PATH of an image that sets none, as container engines assume it."""
+
+
+@dataclass(slots=True)
+class PackageParts:
+    """The targets a package joins, and the filled-in contributions of base, environment and server.
+
+    `flavour` is the model's kind, None without a model or if it is not there to look at. `generated_code` says that the
+    server's `without_code` stands in for the code (`server_part.files`). `looked_at` are workspace-relative paths whose
+    existence decided something.
+    """
+
+    package: ResolvedTarget
+    base: ResolvedTarget
+    env: ResolvedTarget | None
+    server: ResolvedTarget
+    model: ResolvedTarget | None
+    code: ResolvedTarget | None
+    flavour: str | None
+    generated_code: bool
+    looked_at: list[str]
+    base_part: Contribution
+    env_part: Contribution | None
+    server_part: Contribution
+
+    def environment(self, inherited: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Environment variables of the image, sorted by name.
+
+        `inherited` are those of the base image, if it is one. Then base, environment, server and package, the later
+        winning. PATH is the base's, behind the directories that environment and server put in front.
+        """
+        parts = [part for part in (self.base_part, self.env_part, self.server_part) if part is not None]
+        merged = dict(inherited or {})
+        for part in parts:
+            merged.update(part.environment)
+        front = [directory for part in reversed(parts) for directory in part.path]
+        merged["PATH"] = ":".join(dict.fromkeys([*front, merged.get("PATH") or DEFAULT_PATH]))
+        merged.update(self.package.values.get("environment") or {})
+        return dict(sorted(merged.items()))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of the image that rules and package ask for, sorted by name."""
+        merged: dict[str, str] = {}
+        for part in (self.base_part, self.env_part, self.server_part):
+            merged.update(part.labels if part is not None else {})
+        merged.update(self.package.values.get("labels") or {})
+        return dict(sorted(merged.items()))
+
+    @property
+    def user(self) -> str | None:
+        """User of the image: the package's word, else the server's, the environment's, the base's."""
+        said = self.package.values.get("user")
+        parts = (self.server_part, self.env_part, self.base_part)
+        return said or next((part.user for part in parts if part is not None and part.user), None)
+
+    @property
+    def ports(self) -> list[int]:
+        """Ports of the image."""
+        return sorted(set(self.package.values.get("ports") or self.server_part.ports))
+
+
+def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
+    """The parts of the package `label`. `root` is the workspace's, to look at the model's kind.
+
+    Raises LoadError with the position where the parts do not go together; KeyError if a target is missing.
+    """
+    package = resolution.of(label)
+    foundation = _dep(resolution, package, "base_env")
+    server = _dep(resolution, package, "server")
+    assert foundation is not None and server is not None
+    env = foundation if foundation.provides == "env" else None
+    base = _dep(resolution, env, "base") if env is not None else foundation
+    assert base is not None
+    model = _dep(resolution, package, "model")
+    code = _dep(resolution, package, "code")
+    flavour, looked_at = detect_flavour(root, model.values) if model is not None else (None, [])
+    scope = _server_scope(package, server, model, code)
+    if model is not None:
+        path = model.values.get("path")
+        scope["model.flavour"] = flavour or "custom"
+        scope["model.is_file"] = path is not None and os.path.isfile(os.path.join(root, path))
+    generated = _check_requires(package, server, model, code, flavour)
+    try:
+        server_part = contribute(server.rule, scope, generated_code=generated)
+    except LoadError as error:
+        error.position = error.position or package.position_of("server")
+        raise
+    return PackageParts(
+        package=package,
+        base=base,
+        env=env,
+        server=server,
+        model=model,
+        code=code,
+        flavour=flavour,
+        generated_code=generated,
+        looked_at=looked_at,
+        base_part=contribute(base.rule, scope_of(base)),
+        env_part=contribute(env.rule, scope_of(env)) if env is not None else None,
+        server_part=server_part,
+    )
+
+
+def check_packages(resolution: Resolution, root: str, problems: Problems) -> dict[Label, PackageParts]:
+    """Take every package apart whose targets all exist; errors are noted in `problems`."""
+    found = {}
+    for label in resolution.labels("package"):
+        try:
+            found[label] = take_apart(resolution, label, root)
+        except KeyError:
+            continue  # a missing or wrong target is reported elsewhere
+        except LoadError as error:
+            problems.add_error(error, resolution.of(label).position_of("rule"))
+    return found
+
+
+def scope_of(target: ResolvedTarget) -> dict[str, Any]:
+    """The names a target's own templates may use."""
+    return {**target.values, "target.name": target.label.name, "target.package": target.label.package}
+
+
+def _dep(resolution: Resolution, target: ResolvedTarget, attribute: str) -> ResolvedTarget | None:
+    labels = target.deps.get(attribute)
+    return resolution.of(labels[0]) if labels else None
+
+
+def _server_scope(
+    package: ResolvedTarget,
+    server: ResolvedTarget,
+    model: ResolvedTarget | None,
+    code: ResolvedTarget | None,
+) -> dict[str, Any]:
+    scope = scope_of(server)
+    scope["package.name"] = package.label.name
+    scope["package.package"] = package.label.package
+    if model is not None:
+        path = model.values.get("path")
+        scope["model.name"] = model.values.get("name") or model.label.name
+        scope["model.version"] = model.values.get("version") or "1"
+        scope["model.basename"] = posixpath.basename(path) or None if path is not None else None
+    if code is not None:
+        scope["code.name"] = code.values.get("name") or code.label.name
+        scope["code.entry_script"] = code.values.get("entry_script")
+    return scope
+
+
+def _check_requires(
+    package: ResolvedTarget,
+    server: ResolvedTarget,
+    model: ResolvedTarget | None,
+    code: ResolvedTarget | None,
+    flavour: str | None,
+) -> bool:
+    """Whether the server's own code is used. Raises LoadError if something is missing or too much."""
+    requires = server.rule.file.requires
+    name = server.rule.reference
+    if requires is None:
+        return False
+    if requires.model == "always" and model is None:
+        raise LoadError(f"server '{name}' needs a model", hint="add `model:`", position=package.position_of("server"))
+    for part, need, given in (("model", requires.model, model), ("code", requires.code, code)):
+        if need == "never" and given is not None:
+            raise LoadError(f"server '{name}' has no use for {part}", position=package.position_of(part))
+    if code is not None or requires.code in ("optional", "never"):
+        return False
+    unless = requires.code.rpartition(" ")[2] if requires.code.startswith("unless") else None
+    if unless is not None and model is not None and flavour in (unless, None):
+        return server.rule.file.without_code is not None
+    hint = "add `code:` with the label of a scoring_code target"
+    if unless is not None:
+        hint += f"; only a model of the flavour '{unless}' needs none, and this one is '{flavour}'"
+    raise LoadError(f"server '{name}' needs code", hint=hint, position=package.position_of("server"))

@@ -1,0 +1,256 @@
+"""Targets checked against their rules: values read, defaults filled in, labels resolved, providers compared.
+
+Whether a named target exists, may be seen and makes no cycle is the graph's matter.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from buildrules.errors import LoadError, Position, UsageError
+from buildrules.rules import types
+from buildrules.rules.catalogue import Catalogue
+from buildrules.rules.language import RESERVED
+from buildrules.rules.rule import Rule
+from buildrules.workspace.labels import Label, Pattern, parse_pattern
+from buildrules.workspace.loader import Target, Workspace
+from buildrules.workspace.nodes import Node
+from buildrules.workspace.problems import Problems
+from buildrules.workspace.suggest import did_you_mean
+
+__all__ = ["Resolution", "ResolvedTarget", "resolve"]
+
+
+@dataclass(slots=True)
+class ResolvedTarget:
+    """A target that is as its rule wants it.
+
+    `values` has every attribute of the rule, None where nothing was said and there is no default; `rules.types` lists
+    the Python types. `deps` maps label attributes to the labels in them. `visibility` is None for everybody, else the
+    patterns of the packages that may use it besides its own. `implicit` targets stand for a rule used by its name
+    (`server: azureml_online`); no BUILD.yaml holds them.
+    """
+
+    label: Label
+    rule: Rule
+    values: dict[str, Any]
+    deps: dict[str, list[Label]]
+    visibility: list[Pattern] | None = None
+    description: str = ""
+    target: Target | None = field(default=None, repr=False)
+
+    @property
+    def implicit(self) -> bool:
+        """Whether it stands for a rule used by its name."""
+        return self.target is None
+
+    @property
+    def provides(self) -> str:
+        """base, env, server, model, code or package."""
+        return self.rule.provides
+
+    @property
+    def given(self) -> set[str]:
+        """The attributes the user wrote."""
+        return set(self.target.attributes) if self.target else set()
+
+    def position_of(self, attribute: str, index: int | None = None) -> Position | None:
+        """Where an attribute's value (or its item `index`) stands; the target if it was not given."""
+        if self.target is None:
+            return None
+        node = self.target.attributes.get(attribute)
+        if node is None:
+            return self.target.position
+        return (node.find((index,)) if index is not None else node).position
+
+
+@dataclass(slots=True)
+class Resolution:
+    """All targets of a workspace by label, the implicit ones among them."""
+
+    targets: dict[Label, ResolvedTarget] = field(default_factory=dict)
+
+    def of(self, label: Label) -> ResolvedTarget:
+        """One target. Raises KeyError if it does not exist."""
+        return self.targets[label]
+
+    def labels(self, provides: str | None = None) -> list[Label]:
+        """Labels of the targets in BUILD.yaml files, sorted; only those that provide this, if it is said."""
+        return sorted(
+            label
+            for label, target in self.targets.items()
+            if not target.implicit and (provides is None or target.provides == provides)
+        )
+
+
+def resolve(workspace: Workspace, catalogue: Catalogue, problems: Problems | None = None) -> Resolution:
+    """Check every target of a workspace.
+
+    With `problems`, errors are noted there and the sound targets come back; without, they are raised together
+    as one LoadError, with those of rule files.
+    """
+    noted = Problems() if problems is None else problems
+    if catalogue.problems is not noted:
+        for error in catalogue.problems.errors:
+            noted.add_error(error)
+        catalogue.problems = noted
+    resolver = _Resolver(workspace, catalogue, noted)
+    for target in workspace.targets.values():
+        rule = catalogue.find(target.rule, target.label.package, target.rule_node.position)
+        found = resolver.target(target, rule) if rule is not None else None
+        if found is not None:
+            resolver.resolution.targets[target.label] = found
+    _check_providers(resolver.resolution, noted)
+    if problems is None:
+        noted.raise_all()
+    return resolver.resolution
+
+
+class _Resolver:
+    """What reading a target needs."""
+
+    def __init__(self, workspace: Workspace, catalogue: Catalogue, problems: Problems) -> None:
+        self.workspace = workspace
+        self.catalogue = catalogue
+        self.problems = problems
+        self.resolution = Resolution()
+
+    def target(self, target: Target, rule: Rule) -> ResolvedTarget | None:
+        """Read one target. None if something is wrong with it."""
+        problems = self.problems
+        before = len(problems)
+        label = target.label
+        values: dict[str, Any] = {}
+        found = ResolvedTarget(label, rule, values, {}, target=target)
+        for name, node in target.attributes.items():
+            attribute = rule.attributes.get(name)
+            if attribute is not None:
+                values[name] = types.read(node, attribute, label.package, problems)
+            elif name == "visibility":
+                found.visibility = _visibility(node, label.package, problems)
+            elif name == "description":
+                found.description = _description(node, problems)
+            else:
+                known = [*rule.attributes, *RESERVED]
+                hint = did_you_mean(name, known, what=f"attributes of '{rule.reference}'", limit=16)
+                key = target.keys.get(name, node)
+                problems.add(f"rule '{rule.reference}' has no attribute '{name}'", hint=hint, position=key.position)
+        _complete(found, problems)
+        for name, attribute in rule.attributes.items():
+            if attribute.type not in ("label", "labels") or values.get(name) is None:
+                continue
+            if attribute.rule_name:
+                values[name] = self._server(values[name], found, name)
+            named = values[name] if isinstance(values[name], list) else [values[name]]
+            found.deps[name] = [item for item in named if isinstance(item, Label)]
+        return found if len(problems) == before else None
+
+    def _server(self, value: Label | str, found: ResolvedTarget, attribute: str) -> Label | None:
+        """A label, or the name or label of a rule to be used with its defaults: then an implicit target is made."""
+        position = found.position_of(attribute)
+        if isinstance(value, Label):
+            if value in self.workspace.targets or not self.catalogue.has_file(value):
+                return value  # the graph says so if it does not exist
+            reference = str(value)
+        else:
+            reference = value
+        rule = self.catalogue.find(reference, found.label.package, position)
+        if rule is None:
+            return None
+        wanted = found.rule.attributes[attribute].provider
+        if wanted and rule.provides not in wanted:
+            self.problems.add(
+                f"rule '{reference}' provides a {rule.provides}, not a {' or '.join(wanted)}", position=position
+            )
+            return None
+        if rule.label not in self.resolution.targets:
+            needed = [name for name, spec in rule.attributes.items() if spec.required]
+            if needed:
+                self.problems.add(
+                    f"rule '{reference}' cannot be used without {', '.join(needed)}",
+                    hint=f"define a target with `rule: {reference}` and name it here",
+                    position=position,
+                )
+                return None
+            implicit = ResolvedTarget(rule.label, rule, {}, {})
+            _complete(implicit, self.problems)
+            self.resolution.targets[rule.label] = implicit
+        return rule.label
+
+
+def _complete(found: ResolvedTarget, problems: Problems) -> None:
+    """Fill in defaults; note what is missing and what excludes each other."""
+    given = found.given
+    for name, attribute in found.rule.attributes.items():
+        if name in given:
+            continue
+        if attribute.required:
+            example = f", such as `{name}: {_example(attribute.example)}`" if attribute.example is not None else ""
+            hint = attribute.doc[:1].lower() + attribute.doc[1:].rstrip(".") + example if attribute.doc else None
+            where = found.target.position if found.target else None
+            problems.add(f"'{found.label}' needs '{name}'", hint=hint, position=where)
+        found.values[name] = found.rule.default(name, found.label)
+    groups = [(group, True) for group in found.rule.file.exactly_one]
+    groups += [(group, False) for group in found.rule.file.at_most_one]
+    for group, needed in groups:
+        chosen = [name for name in group if name in given]
+        listed = ", ".join(f"'{name}'" for name in group[:-1]) + f" and '{group[-1]}'"
+        if len(chosen) > 1:
+            problems.add(f"only one of {listed} can be given", position=found.position_of(chosen[1]))
+        elif needed and not chosen:
+            problems.add(f"'{found.label}' needs one of {listed}", position=found.position_of(group[0]))
+
+
+def _example(value: Any) -> str:
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _check_providers(resolution: Resolution, problems: Problems) -> None:
+    for target in resolution.targets.values():
+        for name, labels in target.deps.items():
+            wanted = target.rule.attributes[name].provider
+            for index, label in enumerate(labels):
+                other = resolution.targets.get(label)
+                if wanted and other is not None and other.provides not in wanted:
+                    several = isinstance(target.values[name], list)
+                    kinds = " or ".join(wanted)
+                    problems.add(
+                        f"'{name}' needs a target that provides {kinds}, but '{label}' provides {other.provides}",
+                        hint=_alternatives(resolution, target.label.package, wanted),
+                        position=target.position_of(name, index if several else None),
+                    )
+
+
+def _alternatives(resolution: Resolution, package: str, wanted: Sequence[str]) -> str | None:
+    """Targets that would do, the nearest package first."""
+    names = [label for label, other in resolution.targets.items() if other.provides in wanted and not other.implicit]
+    names.sort(key=lambda label: (label.package != package, label))
+    return f"targets that do: {', '.join(map(str, names[:4]))}" if names else None
+
+
+def _visibility(node: Node, package: str, problems: Problems) -> list[Pattern] | None:
+    if node.kind != "list":
+        problems.add_error(node.error(f"visibility is a list of patterns, not {node.describe()}", "write [//team/...]"))
+        return None
+    patterns = []
+    for item in node.items:
+        try:
+            pattern = parse_pattern(item.string("a pattern"), package)
+            if pattern.exclude:
+                raise item.error("visibility cannot leave packages out", "list the packages that may use the target")
+            patterns.append(pattern)
+        except UsageError as error:
+            problems.add(error.message, hint=error.hint, position=item.position)
+        except LoadError as error:
+            problems.add_error(error)
+    return patterns
+
+
+def _description(node: Node, problems: Problems) -> str:
+    try:
+        return node.string()
+    except LoadError as error:
+        problems.add_error(error)
+        return ""
