@@ -121,6 +121,9 @@ def test_names_in_an_archive_do_not_matter(blobs: Blobs, tmp_path: pathlib.Path)
             entry = tarfile.TarInfo(name)
             entry.size = 4
             archive.addfile(entry, io.BytesIO(b"data"))
+        other = tarfile.TarInfo("c/layer.tar")
+        other.size = 5
+        archive.addfile(other, io.BytesIO(b"other"))
         link = tarfile.TarInfo("b/layer.tar")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)

@@ -23,7 +23,7 @@ from buildrules.errors import (
 from buildrules.oci import descriptor as media
 from buildrules.oci.foreign import foreign_layers, foreign_stream
 from buildrules.oci.reference import parse_reference
-from buildrules.oci.source import choose_platform, open_source, read_document
+from buildrules.oci.source import Source, choose_platform, open_source, read_document
 from buildrules.store.blobs import Blobs
 from tests.oci.registry.conftest import PLATFORMS, Gallery, Run, skopeo
 from tests.oci.registry.servers import cutting_proxy, web
@@ -178,6 +178,16 @@ def test_a_lying_registry_is_found_out(gallery: Gallery, run: Run) -> None:
             list(foreign_stream(layer, run.blobs, hints, run))
     assert not run.blobs.has(layer.digest)
     assert not run.blobs.has(image.config_digest)
+
+
+def test_no_kind_of_source_can_replace_a_pinned_manifest(gallery: Gallery, blobs: Blobs) -> None:
+    class Liar(Source):
+        def read_manifest(self, name: str | None) -> tuple[str, bytes]:
+            return media.MANIFEST, gallery.image.manifest
+
+    with pytest.raises(IntegrityError, match="is due"):
+        Liar(parse_reference(f"h.example/base@{A}"), blobs).resolve("linux/amd64")
+    assert not blobs.has(gallery.image.digest)
 
 
 def test_what_is_gone_says_so(gallery: Gallery, published: str, run: Run, tmp_path: pathlib.Path) -> None:
