@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 VERSION = 1
 _HEADER = "# Written by 'buildrules lock'; edits are lost.\n"
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*")
+_ARCHIVE = re.compile("main|security")
+_ANY = re.compile(".*")
 _VERSION = re.compile(r"[0-9A-Za-z.+:~-]+")
 _INTERPRETER = re.compile(r"python3\.[0-9]+-minimal")
 _PYTHON = re.compile(r"(3\.[0-9]+(?:\.[0-9]+)?(?:(?:a|b|rc)[0-9]+)?)")
@@ -176,7 +178,7 @@ def read_lock(path: str) -> Lock:
             suite=_text(data["suite"], _NAME),
             architecture=_text(data["architecture"], _NAME),
             inputs=_text(data["inputs"], re.compile(r"sha256:[0-9a-f]{64}")),
-            releases=tuple(LockedRelease(**one) for one in data.get("releases", [])),
+            releases=tuple(_release_from(one) for one in data.get("releases", [])),
             packages=tuple(package_from(one) for one in data["packages"]),
         )
     except KeyError as error:
@@ -204,18 +206,20 @@ def package_from(data: Mapping[str, Any]) -> LockedPackage:
     size = data["size"]
     if type(size) is not int or size < 0:
         raise ValueError(f"size {size!r} is not a number of bytes")
-    if data["archive"] not in ("main", "security"):
-        raise ValueError(f"archive {data['archive']!r} is neither 'main' nor 'security'")
     name = _text(data["name"], _NAME)
     return LockedPackage(
         name=name,
         version=_text(data["version"], _VERSION),
-        archive=data["archive"],
-        path=check_path(_text(data["path"], re.compile(r".*")), name),
+        archive=_text(data["archive"], _ARCHIVE),
+        path=check_path(_text(data["path"], _ANY), name),
         sha256=_text(data["sha256"], re.compile(r"[0-9a-f]{64}")),
         size=size,
-        asked_for_by=tuple(_text(one, re.compile(r".*")) for one in data.get("asked_for_by", ())),
+        asked_for_by=tuple(_text(one, _ANY) for one in data.get("asked_for_by", ())),
     )
+
+
+def _release_from(data: Mapping[str, Any]) -> LockedRelease:
+    return LockedRelease(_text(data["archive"], _ARCHIVE), _text(data["suite"], _NAME), _text(data["date"], _ANY))
 
 
 def python_version(lock: Lock) -> tuple[str, str] | None:

@@ -8,8 +8,6 @@ _PIECES = re.compile(r"(\D*)(\d*)")
 Part = tuple[tuple[tuple[int, ...], int], ...]
 Key = tuple[int, Part, Part]
 
-_END = ((0,), 0)
-
 
 def _weight(character: str) -> int:
     """Order of a character in a non-digit piece: `~` before the end, the end before letters, letters before others."""
@@ -19,15 +17,14 @@ def _weight(character: str) -> int:
 
 
 def _part(text: str) -> Part:
-    """Alternating non-digit and digit pieces. 0 closes each non-digit piece and an empty piece the whole, so that
-    `~` sorts before the end; empty pieces before it do not count, so that a revision of 0 is no revision."""
-    pieces = [
+    """Alternating non-digit and digit pieces; the last is empty, since the expression also matches at the end.
+
+    0 closes each non-digit piece, so that `~` sorts before the end. No text is the same as 0.
+    """
+    return tuple(
         ((*(_weight(character) for character in letters), 0), int(digits or 0))
-        for letters, digits in _PIECES.findall(text)
-    ]
-    while pieces and pieces[-1] == _END:
-        pieces.pop()
-    return (*pieces, _END)
+        for letters, digits in _PIECES.findall(text or "0")
+    )
 
 
 @lru_cache(maxsize=65536)
