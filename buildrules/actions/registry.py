@@ -16,6 +16,7 @@ _BUILTIN = {
     "build_wheel": "buildrules.actions.python.sdist:BuildWheel",
     "debian_layers": "buildrules.actions.debian.layers:DebianLayers",
     "oci_base": "buildrules.actions.oci_base:OciBase",
+    "group": "buildrules.actions.group:Group",
     "image": "buildrules.actions.image:ImageKind",
     "index": "buildrules.actions.image:IndexKind",
 }

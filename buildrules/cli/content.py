@@ -69,7 +69,7 @@ class Content:
             if part["kind"] == "wheel" and not self.blobs.has(part["digest"])
         ]
         if missing:
-            from buildrules.actions.python.wheel_layer import fetch_wheels
+            from buildrules.actions.python.fetch import fetch_wheels
 
             fetch_wheels(missing, hints, self)
 

@@ -31,6 +31,7 @@ class Structure:
 
     files: list[Row]  # BUILD files, rules, locks, requirement files
     directories: list[Row]  # every directory searched for packages
+    absent: list[str]  # paths whose absence decided something
     packages: list[str]
     ignore: list[str]
     plugins: list[str]
@@ -43,6 +44,8 @@ class Structure:
                     return False
             except OSError:
                 return False
+        if any(os.path.lexists(path) for path in self.absent):
+            return False
         for path, *row in self.directories:
             try:
                 if list(stat_row(os.stat(path))) != row:
@@ -111,6 +114,7 @@ class Invocation:
         self.structure = Structure(
             files=[row_of(path, began) for path in sorted(planner.files)],
             directories=[row_of(os.path.join(self.root, path), began) for path in planner.directories],
+            absent=sorted(planner.absent),
             packages=planner.packages,
             ignore=planner.ignore,
             plugins=planner.plugins,

@@ -46,12 +46,12 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One step. Every field enters the key but `id`, `target`, `title`, `weight` and `hints`."""
+    """One step. Every field enters the key but `id`, `target`, `weight` and `hints`."""
 
     id: str  # unique in a plan
     target: str  # label of the target that asked for it
     kind: str  # name in actions.registry
-    title: str  # what a person reads: "wheel layer numpy 2.3.1"
+    title: str  # what a person reads, and the origin of the layers: "numpy 2.3.1"
     params: dict[str, Any] = field(default_factory=dict)  # plain JSON types
     sources: tuple[SourceSet, ...] = ()
     deps: tuple[str, ...] = ()  # ids of actions whose outputs are read, in order

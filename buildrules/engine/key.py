@@ -63,6 +63,7 @@ def walk(
     order. What a dependency made enters, not how it was made: that is the early cutoff.
     """
     writer.value("kind", f"{action.kind}/{version}")
+    writer.value("title", action.title)
     _walk_params("params", action.params, writer)
     for number, (source, files) in enumerate(zip(action.sources, sources, strict=True)):
         writer.value(f"sources[{number}]", canonical([source.directory, source.layer_prefix]).decode())

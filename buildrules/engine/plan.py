@@ -13,7 +13,7 @@ class Goal:
     label: str
     platform: str
     action: str
-    kind: str  # "image" where the action makes an image, else "layers"
+    kind: str  # "image", "group" of the layers of other actions, or "layers" of its own
     info: dict[str, Any] = field(default_factory=dict)  # routes, sample request, tag: what run and load need
 
 

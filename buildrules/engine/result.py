@@ -58,7 +58,7 @@ def _goal_result(plan: Plan, build: Build, goal: Goal) -> GoalResult | None:
 def _layers(plan: Plan, build: Build, goal: Goal) -> Iterator[LayerResult]:
     """An image's layers as the actions below it made them: their recipes are the current ones."""
     action = plan.actions[goal.action]
-    names = action.deps if goal.kind == "image" else (action.id,)
+    names = (action.id,) if goal.kind == "layers" else action.deps
     for name in names:
         outcome: Outcome = build.outcomes[name]
         assert outcome.outputs is not None

@@ -36,6 +36,7 @@ BASE = compute_key(ACTION, 1, FILES, DEPS)
 HASHED = {
     Action: {
         "kind": {"kind": "model_layers"},
+        "title": {"title": "other"},
         "params": {"params": {"prefix": "other", "nested": [{"x": 1}]}},
         "sources": {"sources": (SourceSet("b", ("**",)),)},
         "deps": {"deps": ("c",)},
@@ -55,7 +56,7 @@ HASHED = {
     },
 }
 NOT_HASHED = {
-    Action: {"id", "target", "title", "weight", "hints"},
+    Action: {"id", "target", "weight", "hints"},
     SourceSet: {"include", "exclude", "allow_empty"},  # their expansion is
     SourceFile: {"name"},  # the path and the directory are
     Outputs: set(),
@@ -88,7 +89,6 @@ def test_a_hashed_field_changes_the_key(cls, name):
     [
         (Action, {"id": "z"}),
         (Action, {"target": "//z:z"}),
-        (Action, {"title": "z"}),
         (Action, {"weight": 9.0}),
         (Action, {"hints": {"url": "https://example.invalid"}}),
         (SourceSet, {"include": ("x.py",)}),

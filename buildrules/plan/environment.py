@@ -1,0 +1,261 @@
+"""Plans Python environments, and the packages of a server on top of one."""
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from buildrules.engine.action import Action, SourceSet
+from buildrules.engine.plan import Plan
+from buildrules.errors import ResolutionError
+from buildrules.plan.base import Base, need_python
+from buildrules.plan.locks import LockKeeper
+from buildrules.rules.contribution import VENV
+from buildrules.rules.resolve import ResolvedTarget
+
+if TYPE_CHECKING:
+    from buildrules.actions.python.lock import Lock, LockedPackage
+    from buildrules.actions.python.request import Request
+    from buildrules.actions.python.requirements import Collector, Requirements
+    from buildrules.actions.python.target import Target
+
+_PREFIX = VENV.strip("/")
+_BYTES_PER_SECOND = 60e6  # for weights only
+
+
+@dataclass(slots=True)
+class Environment:
+    """A planned environment: the actions of its layers, in order, and its lock."""
+
+    actions: list[str]
+    lock: "Lock | None"
+    files: set[str] = field(default_factory=set)  # workspace-relative files that requirements stand in
+    locks: dict[str, str] = field(default_factory=dict)
+
+
+class EnvironmentPlanner:
+    """Plans the environments of one plan, each once per platform."""
+
+    def __init__(self, plan: Plan, keeper: LockKeeper, *, portable: bool) -> None:
+        self._plan = plan
+        self._keeper = keeper
+        self._portable = portable
+        self._done: dict[tuple[str, ...], Environment] = {}
+
+    def environment(self, target: ResolvedTarget, base: Base, platform: str) -> Environment:
+        """The environment `target` on `base`. Raises LoadError, ResolutionError and what locking raises."""
+        key = (str(target.label), platform)
+        if key not in self._done:
+            self._done[key] = self._environment(target, base, platform)
+        return self._done[key]
+
+    def _environment(self, target: ResolvedTarget, base: Base, platform: str) -> Environment:
+        from buildrules.actions.python.request import Request
+        from buildrules.actions.python.target import Target
+
+        python = need_python(base, target)
+        minor = ".".join(python.split(".")[:2])
+        found = self._collect(target)
+        self._check_python(target, base, minor, found)
+        request = Request(
+            name=target.label.name,
+            root=self._keeper.root,
+            folder=target.label.package,
+            target=Target(platform, python, base.glibc),
+            requirements=tuple(found.items),
+            constraints=tuple(found.constraints),
+            exclude=tuple(target.values["exclude"]),
+            prerelease=found.prerelease,
+        )
+        lock, path = self._lock(request, str(target.label))
+        venv = self._venv(target, base, platform, python)
+        wheels = self._wheels(lock, list(lock.packages), str(target.label), f"{target.label} {platform}")
+        return Environment([venv, *wheels], lock, set(found.files), {path: lock.inputs})
+
+    def _collect(self, target: ResolvedTarget) -> "Requirements":
+        from buildrules.actions.python.conda import read_conda
+        from buildrules.actions.python.pyproject import read_pyproject
+        from buildrules.actions.python.requirements import Collector
+
+        values = target.values
+        collector: Collector = Collector(self._keeper.root, f"the environment {target.label}", values["exclude"])
+        for number, text in enumerate(values["requirements"]):
+            collector.add(text, target.label.package, target.position_of("requirements", number))
+        for number, text in enumerate(values["constraints"]):
+            position = target.position_of("constraints", number)
+            assert position is not None
+            collector.line(text, target.label.package, position, constraint=True)
+        if values["requirements_file"]:
+            collector.requirements_file(values["requirements_file"], target.position_of("requirements_file"))
+        if values["pyproject"]:
+            position = target.position_of("pyproject")
+            read_pyproject(collector, values["pyproject"], values["extras"], values["groups"], position)
+        if values["conda_file"]:
+            read_conda(collector, values["conda_file"], target.position_of("conda_file"))
+        return collector.finish()
+
+    def _check_python(self, target: ResolvedTarget, base: Base, minor: str, found: "Requirements") -> None:
+        from packaging.specifiers import SpecifierSet
+
+        said = target.values["python"]
+        if said and ".".join(said.split(".")[:2]) != minor:
+            raise ResolutionError(
+                f"{target.label} wants Python {said}, and its base {base.target.label} has {base.python}",
+                hint="choose a base with that version, or change `python`",
+                position=target.position_of("python"),
+            )
+        if said is None and found.python and not SpecifierSet(found.python.specifier).contains(base.python or minor):
+            raise ResolutionError(
+                f"{target.label} asks for Python {found.python.specifier.removeprefix('==').removesuffix('.*')},"
+                f" and its base {base.target.label} has {base.python}",
+                hint=f'choose another base, or override the pin with `python: "{minor}"`',
+                position=found.python.position,
+            )
+
+    def server(
+        self, server: ResolvedTarget, requirements: list[str], base: Base, env: Environment, name: str, platform: str
+    ) -> Environment:
+        """What `server` needs on top of `env`, resolved with its pins as constraints. `name` is the environment's.
+
+        One lock per pair of environment and server, whichever package asks. Raises as `environment` does.
+        """
+        if not requirements:
+            return Environment([], None)
+        server_name = server.rule.name if server.implicit else server.label.name
+        key = (name, server_name, platform, *requirements)
+        if key not in self._done:
+            self._done[key] = self._server(server, requirements, base, env, f"{name}+{server_name}", platform)
+        return self._done[key]
+
+    def _server(
+        self, server: ResolvedTarget, requirements: list[str], base: Base, env: Environment, name: str, platform: str
+    ) -> Environment:
+        from buildrules.actions.python.request import Request
+        from buildrules.actions.python.requirements import Collector
+        from buildrules.actions.python.target import Target
+
+        python = need_python(base, server)
+        collector = Collector(self._keeper.root, f"the server {server.rule.reference}")
+        folder = env.lock.folder if env.lock else base.target.label.package
+        for text in requirements:
+            collector.add(text, folder, server.position_of("requirements"))
+        request = Request(
+            name=name,
+            root=self._keeper.root,
+            folder=folder,
+            target=Target(platform, python, base.glibc),
+            requirements=tuple(collector.finish().items),
+            base=env.lock,
+            base_asker=f"the environment {name.partition('+')[0]}",
+        )
+        lock, path = self._lock(request, f"the server {server.rule.reference} on {name.partition('+')[0]}")
+        below = {package.name for package in env.lock.packages} if env.lock else set()
+        added = [package for package in lock.packages if package.name not in below]
+        label = str(server.label)
+        actions = self._wheels(lock, added, label, f"{folder}:{name} {platform}")
+        if env.lock is None:
+            actions.insert(0, self._venv(server, base, platform, python))
+        return Environment(actions, lock, set(), {path: lock.inputs})
+
+    def _lock(self, request: "Request", what: str) -> "tuple[Lock, str]":
+        from buildrules.actions.python import resolve
+        from buildrules.actions.python.lock import lock_filename, read_lock, write_lock
+
+        path = os.path.join(request.folder, lock_filename(request.name, request.target.platform))
+        lock = self._keeper.obtain(
+            path,
+            what,
+            read=lambda: read_lock(self._keeper.root, path),
+            stale=lambda found: resolve.stale(found, request),
+            make=lambda old: resolve.make_lock(
+                request, existing=old, upgrade=self._keeper.upgrade, portable=self._portable
+            ),
+            write=lambda made: write_lock(made, self._keeper.root),
+        )
+        return lock, path
+
+    def _venv(self, target: ResolvedTarget, base: Base, platform: str, python: str) -> str:
+        """The frame of the virtual environment (PEP 405): pyvenv.cfg and the links to the base's interpreter."""
+        minor = ".".join(python.split(".")[:2])
+        config = f"home = {os.path.dirname(base.interpreter)}\ninclude-system-site-packages = false\nversion = {python}\n"
+        links = ("python", "python3", f"python{minor}")
+        parts: list[dict[str, Any]] = [
+            {"kind": "inline", "path": f"{_PREFIX}/pyvenv.cfg", "mode": 0o644, "text": config},
+            {"kind": "symlink", "path": f"{_PREFIX}/lib64", "target": "lib"},
+        ]
+        parts += [{"kind": "symlink", "path": f"{_PREFIX}/bin/{link}", "target": base.interpreter} for link in links]
+        return self._plan.add(
+            Action(
+                id=f"venv {base.interpreter} {python} {platform}",
+                target=str(target.label),
+                kind="inline_layer",
+                title="virtual environment",
+                params={"parts": parts},
+                weight=0.01,
+            )
+        )
+
+    def _wheels(self, lock: "Lock", packages: "list[LockedPackage]", label: str, name: str) -> list[str]:
+        from buildrules.actions.python.partition import partition
+
+        target = lock.target
+        hints = lock.hints(self._keeper.root)
+        fetched = [package.params() for package in packages if package.kind == "wheel"]
+        actions = [
+            self._plan.add(self._wheel_layer(title, [dict(wheel) for wheel in wheels], label, name, target, hints))
+            for title, wheels in partition(fetched)
+        ]
+        for package in packages:
+            if package.kind != "wheel":
+                actions.append(self._built_wheel(package, label, name, target, hints))
+        return actions
+
+    def _wheel_layer(
+        self,
+        title: str,
+        wheels: list[dict[str, Any]],
+        label: str,
+        name: str,
+        target: "Target",
+        hints: dict[str, Any],
+        *,
+        deps: tuple[str, ...] = (),
+    ) -> Action:
+        return Action(
+            id=f"{name} {title}",
+            target=label,
+            kind="wheel_layer",
+            title=title,
+            params={"wheels": wheels, "prefix": _PREFIX, "python": target.python_minor},
+            deps=deps,
+            hints={
+                "urls": {wheel["filename"]: hints["urls"].get(wheel["filename"], []) for wheel in wheels},
+                "index": hints["index"],
+            },
+            weight=0.02 + sum(wheel["size"] or 0 for wheel in wheels) / _BYTES_PER_SECOND,
+        )
+
+    def _built_wheel(
+        self, package: "LockedPackage", label: str, name: str, target: "Target", hints: dict[str, Any]
+    ) -> str:
+        """A wheel made of a source archive, or of a folder of the workspace, in a layer of its own."""
+        title = f"{package.name} {package.version}".strip()
+        params: dict[str, Any] = {"name": package.name, "version": package.version, "target": target.to_dict()}
+        sources: tuple[SourceSet, ...] = ()
+        if package.kind == "sdist":
+            params["sdist"] = package.params()
+        else:
+            params["directory"] = package.directory
+            sources = (SourceSet(package.directory or "", ("**",), (".venv/**", "dist/**", "build/**")),)
+        build = self._plan.add(
+            Action(
+                id=f"{name} {title} wheel",
+                target=label,
+                kind="build_wheel",
+                title=f"{title} from source",
+                params=params,
+                sources=sources,
+                hints={"urls": hints["urls"], "index": hints["index"]},
+                weight=20.0,
+            )
+        )
+        return self._plan.add(self._wheel_layer(title, [], label, name, target, hints, deps=(build,)))

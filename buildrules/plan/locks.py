@@ -1,0 +1,97 @@
+"""Locks as Cargo keeps them: a missing one is made and said, a stale one renewed, `--locked` refuses both."""
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from buildrules.engine.action import Context
+from buildrules.engine.events import Notice, Progress, Stream
+from buildrules.errors import LockError
+from buildrules.store.blobs import Blobs
+from buildrules.store.store import Store
+
+L = TypeVar("L")
+
+
+class LockContext:
+    """The context of resolving: what an action's context offers, outside of a build."""
+
+    cancelled = False
+
+    def __init__(self, workspace: str, store: Store, stream: Stream) -> None:
+        self.workspace = workspace
+        self.jobs = 8
+        self._store = store
+        self._stream = stream
+
+    @property
+    def blobs(self) -> Blobs:
+        """The store's blobs."""
+        return self._store.blobs
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Report long work."""
+        self._stream.emit(Progress(what, done, total))
+
+    def count(self, *, read: int = 0, fetched: int = 0) -> None:
+        """Resolving is not counted."""
+
+    def warn(self, message: str) -> None:
+        """Tell the user."""
+        self._stream.emit(Notice(message, warning=True))
+
+
+class LockKeeper:
+    """Reads locks, and makes those that are missing or stale unless the user said `--locked`.
+
+    Options: `locked`, `relock` (make every lock anew), `upgrade` (and give up the pins that are there),
+    `upgrade_packages` (only those). `files` are the absolute paths of the locks in use, `written` those made now.
+    """
+
+    def __init__(self, root: str, options: dict[str, Any], store: Store, stream: Stream) -> None:
+        self.root = root
+        self.files: set[str] = set()
+        self.written: list[str] = []
+        self.context: Context = LockContext(root, store, stream)
+        self._stream = stream
+        self._locked = bool(options.get("locked"))
+        self._relock = bool(options.get("relock"))
+        self.upgrade: bool | list[str] = bool(options.get("upgrade")) or list(options.get("upgrade_packages") or [])
+        self._made: set[str] = set()
+
+    def obtain(
+        self,
+        path: str,
+        what: str,
+        *,
+        read: Callable[[], L | None],
+        stale: Callable[[L], str | None],
+        make: Callable[[L | None], L],
+        write: Callable[[L], object],
+    ) -> L:
+        """The lock at the workspace-relative `path`, made where there is none that will do.
+
+        `what` names the target for people. `read` gives None where there is no file, `stale` says why a lock no
+        longer answers, `make` gets the old lock. Raises LockError with `--locked`, and what `make` raises.
+        """
+        absolute = os.path.join(self.root, path)
+        self.files.add(absolute)
+        exists = os.path.exists(absolute)
+        old = read() if exists else None
+        reason = "it is missing" if old is None else stale(old)
+        if reason is None and (not self._relock or path in self._made):
+            assert old is not None
+            return old
+        if self._locked:
+            raise LockError(
+                f"the lock {path!r} of {what} cannot be used: {reason}",
+                hint="run 'buildrules lock', and commit what it writes",
+            )
+        self._stream.emit(Notice(f"locking {what}: {reason or 'asked to'}"))
+        new = make(old)
+        write(new)
+        self._made.add(path)
+        if new != old:
+            self.written.append(path)
+            self._stream.emit(Notice(f"wrote {path}"))
+        return new

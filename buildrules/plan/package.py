@@ -1,0 +1,246 @@
+"""Plans the layers of models and code, and the image that joins everything."""
+
+import os
+import posixpath
+from typing import Any
+
+from buildrules.engine.action import Action, SourceSet
+from buildrules.engine.plan import Goal, Plan
+from buildrules.errors import LoadError
+from buildrules.plan.base import Base, BasePlanner
+from buildrules.plan.environment import Environment, EnvironmentPlanner
+from buildrules.rules.contribution import Contribution
+from buildrules.rules.package import PackageParts
+from buildrules.rules.resolve import ResolvedTarget
+from buildrules.rules.sources import source_root
+from buildrules.workspace.settings import Settings
+
+
+class PackagePlanner:
+    """Plans model packages. Everything two packages share is planned once."""
+
+    def __init__(
+        self, plan: Plan, root: str, settings: Settings, bases: BasePlanner, environments: EnvironmentPlanner
+    ) -> None:
+        self._plan = plan
+        self._root = root
+        self._settings = settings
+        self._bases = bases
+        self._environments = environments
+        self.files: set[str] = set()  # workspace-relative files the plan depends on besides BUILD files
+
+    def package(self, parts: PackageParts, platform: str) -> Goal:
+        """The image of a package. Raises what locking raises, LoadError for what cannot be placed."""
+        base = self._bases.base(parts.base, platform)
+        env = Environment([], None)
+        name = parts.base.label.name
+        if parts.env is not None:
+            env = self._environments.environment(parts.env, base, platform)
+            name = parts.env.label.name
+        server = self._environments.server(
+            parts.server, parts.server_part.requirements, base, env, name, platform
+        )
+        self.files |= env.files
+        deps = [*base.actions, *env.actions, *server.actions]
+        deps += self._extra_layers(parts.server, parts.server_part, platform)
+        if parts.server_part.files:
+            deps.append(self._generated(parts.server, parts.server_part.files))
+        deps += self._files(parts.package)
+        deps += self._model(parts)
+        deps += self._code(parts)
+        label = str(parts.package.label)
+        action = Action(
+            id=f"{label} {platform} image",
+            target=label,
+            kind="image",
+            title=f"image of {label}",
+            params=self._image(parts, base, env, server, platform),
+            deps=tuple(dict.fromkeys(deps)),
+            weight=0.01,
+        )
+        self._plan.add(action)
+        return Goal(label, platform, action.id, "image", self._info(parts))
+
+    def _extra_layers(self, target: ResolvedTarget, part: Contribution, platform: str) -> list[str]:
+        """The layers a rule contributes by naming kinds of actions."""
+        return [
+            self._plan.add(
+                Action(
+                    id=f"{target.label} {platform} {number} {layer['action']}",
+                    target=str(target.label),
+                    kind=layer["action"],
+                    title=f"{target.label.name}: {layer['action']}",
+                    params=layer["with"],
+                )
+            )
+            for number, layer in enumerate(part.layers)
+        ]
+
+    def _generated(self, server: ResolvedTarget, files: dict[str, str]) -> str:
+        parts = [
+            {"kind": "inline", "path": path.strip("/"), "mode": 0o644, "text": text}
+            for path, text in sorted(files.items())
+        ]
+        return self._plan.add(
+            Action(
+                id=f"{server.label} generated {' '.join(sorted(files))}",
+                target=str(server.label),
+                kind="inline_layer",
+                title=f"{server.rule.name} code",
+                params={"parts": parts},
+            )
+        )
+
+    def _files(self, package: ResolvedTarget) -> list[str]:
+        """Extra files, each place in the image a layer of its own."""
+        actions = []
+        for place, path in sorted((package.values["files"] or {}).items()):
+            source, prefix = self._path_source(path, place.strip("/"), keep=False)
+            actions.append(
+                self._plan.add(
+                    Action(
+                        id=f"{package.label} file {place}",
+                        target=str(package.label),
+                        kind="files_layer",
+                        title=f"files {place}",
+                        params={"prefix": prefix},
+                        sources=(source,),
+                    )
+                )
+            )
+        return actions
+
+    def _path_source(self, path: str, place: str, *, keep: bool) -> tuple[SourceSet, str]:
+        """A file or folder as a source set and the prefix its names go below; `keep` keeps its own name."""
+        directory, name = posixpath.split(path)
+        if os.path.isdir(os.path.join(self._root, path)):
+            return SourceSet(path, ("**",)), f"{place}/{name}" if keep and name else place
+        if keep:
+            return SourceSet(directory, (_literal(name),)), place
+        parent, wanted = posixpath.split(place)
+        if wanted != name:
+            raise LoadError(
+                f"the file '{path}' cannot be placed as '/{place}': it keeps its name",
+                hint=f"write '/{parent}/{name}', or rename the file",
+            )
+        return SourceSet(directory, (_literal(name),)), parent
+
+    def _model(self, parts: PackageParts) -> list[str]:
+        if parts.model is None or parts.server_part.model_directory is None:
+            return []
+        return [self.model(parts.model, parts.server_part.model_directory, keep=parts.server_part.keep_folder)]
+
+    def model(self, target: ResolvedTarget, directory: str, *, keep: bool) -> str:
+        """The action that lays a model at `directory` (absolute, in the image); returns its id."""
+        values = target.values
+        place = directory.strip("/")
+        if values["path"] is not None:
+            source, prefix = self._path_source(values["path"], place, keep=True)
+            if not keep and source.directory == values["path"]:
+                prefix = place
+        else:
+            folder, include, exclude = source_root(
+                target.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
+            )
+            source, prefix = SourceSet(folder, tuple(include), tuple(exclude)), place
+        if values["path"] is not None and values["exclude"]:
+            source = SourceSet(source.directory, source.include, tuple(values["exclude"]))
+        source = SourceSet(source.directory, source.include, source.exclude, layer_prefix=prefix)
+        return self._plan.add(
+            Action(
+                id=f"{target.label} model {prefix}",
+                target=str(target.label),
+                kind="model_layers",
+                title=f"model {values['name'] or target.label.name}",
+                params={"prefix": prefix, "name": values["name"] or target.label.name},
+                sources=(source,),
+                weight=5.0,
+            )
+        )
+
+    def _code(self, parts: PackageParts) -> list[str]:
+        if parts.code is None or parts.server_part.code_directory is None:
+            return []
+        values = parts.code.values
+        directory, include, exclude = source_root(
+            parts.code.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
+        )
+        prefix = parts.server_part.code_directory.strip("/")
+        return [
+            self._plan.add(
+                Action(
+                    id=f"{parts.code.label} code {prefix}",
+                    target=str(parts.code.label),
+                    kind="files_layer",
+                    title=f"code {values['name'] or parts.code.label.name}",
+                    params={"prefix": prefix},
+                    sources=(SourceSet(directory, tuple(include), tuple(exclude)),),
+                )
+            )
+        ]
+
+    def _image(
+        self, parts: PackageParts, base: Base, env: Environment, server: Environment, platform: str
+    ) -> dict[str, Any]:
+        part = parts.server_part
+        environment = parts.environment
+        if base.env_path and "PATH" in environment and "VIRTUAL_ENV" in environment:
+            environment["PATH"] = f"{environment['VIRTUAL_ENV']}/bin:{base.env_path}"
+        config: dict[str, Any] = {
+            "environment": environment,
+            "ports": parts.ports,
+            "labels": {**part.labels, **(parts.package.values["labels"] or {})},
+        }
+        if part.entrypoint:
+            config["entrypoint"] = part.entrypoint
+        if part.cmd:
+            config["cmd"] = part.cmd
+        if part.working_dir:
+            config["working_dir"] = part.working_dir
+        if parts.user:
+            config["user"] = parts.user
+        labels = {"buildrules.package": str(parts.package.label)}
+        labels |= {f"buildrules.tag.{name}": value for name, value in (parts.package.values["tags"] or {}).items()}
+        params: dict[str, Any] = {
+            "config": config,
+            "platform": platform,
+            "routes": self._routes(parts),
+            "labels": labels,
+            "locks": {**base.locks, **env.locks, **server.locks},
+        }
+        if parts.model is not None:
+            values = parts.model.values
+            params["model"] = f"{values['name'] or parts.model.label.name}:{values['version'] or '1'}"
+        epoch = os.environ.get("SOURCE_DATE_EPOCH")
+        if epoch:
+            params["created"] = _epoch(epoch)
+        return params
+
+    def _routes(self, parts: PackageParts) -> dict[str, str]:
+        return {name: f"{route['port']}{route['path']}" for name, route in parts.server_part.routes.items()}
+
+    def _info(self, parts: PackageParts) -> dict[str, Any]:
+        """What load and run need to know."""
+        label = parts.package.label
+        name = parts.package.values["repository"] or f"{self._settings.name}/{_image_name(label.package, label.name)}"
+        return {
+            "name": name.lower(),
+            "routes": self._routes(parts),
+            "ports": list(parts.ports),
+            "sample_request": parts.package.values["sample_request"],
+        }
+
+
+def _image_name(package: str, name: str) -> str:
+    return "/".join(part for part in (package, name) if part).strip("._-/")
+
+
+def _literal(name: str) -> str:
+    """A glob that matches this very name."""
+    return "".join(f"[{char}]" if char in "*?[" else char for char in name)
+
+
+def _epoch(text: str) -> int:
+    if not text.isdigit():
+        raise LoadError(f"SOURCE_DATE_EPOCH is not a number of seconds: {text!r}", hint="unset it, or set it to 0")
+    return int(text)

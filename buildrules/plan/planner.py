@@ -1,0 +1,166 @@
+"""From patterns to a plan: load, check, select, lock, and turn each target into actions."""
+
+import os
+from typing import Any
+
+from buildrules.engine.action import Action
+from buildrules.engine.events import Stream
+from buildrules.engine.plan import Goal, Plan
+from buildrules.errors import LoadError, UsageError
+from buildrules.graph.targets import TargetGraph
+from buildrules.plan.base import BasePlanner
+from buildrules.plan.environment import EnvironmentPlanner
+from buildrules.plan.locks import LockKeeper
+from buildrules.plan.package import PackagePlanner
+from buildrules.rules.catalogue import Catalogue
+from buildrules.rules.package import check_packages
+from buildrules.rules.resolve import Resolution, ResolvedTarget, resolve
+from buildrules.store.store import Store
+from buildrules.workspace.labels import Label, Patterns, parse_patterns
+from buildrules.workspace.loader import Workspace
+from buildrules.workspace.problems import Problems
+from buildrules.workspace.suggest import did_you_mean
+
+_PLATFORMS = ("linux/amd64", "linux/arm64")
+
+
+class Loaded:
+    """A workspace whose targets are sound: everything a query or a plan starts from."""
+
+    def __init__(self, root: str) -> None:
+        problems = Problems()
+        self.workspace = Workspace.load(root, problems)
+        self.catalogue = Catalogue(root, problems)
+        self.resolution: Resolution = resolve(self.workspace, self.catalogue, problems)
+        self.graph = TargetGraph.build(
+            self.resolution.targets.values(), problems, known=self.workspace.targets
+        )
+        problems.raise_all()
+        self.packages = check_packages(self.resolution, root, problems)
+        problems.raise_all()
+
+    def select(self, patterns: Patterns) -> list[Label]:
+        """The targets the patterns name, sorted. Raises UsageError for a pattern that names none."""
+        labels = self.resolution.labels()
+        for pattern in patterns.unmatched(labels):
+            known = [str(label) for label in labels]
+            raise UsageError(
+                f"no target matches '{pattern}'", hint=did_you_mean(str(pattern), known, what="targets", limit=6)
+            )
+        return patterns.select(labels)
+
+
+class Planner:
+    """Makes one plan. Afterwards the attributes say what the plan depends on."""
+
+    def __init__(self, root: str, directory: str, options: dict[str, Any], store: Store, stream: Stream) -> None:
+        self.root = root
+        self.directory = directory
+        self.files: set[str] = set()  # absolute paths
+        self.absent: set[str] = set()  # absolute paths that must go on not existing
+        self.directories: list[str] = []  # workspace-relative
+        self.packages: list[str] = []
+        self.ignore: list[str] = []
+        self.plugins: list[str] = []
+        self._options = options
+        self.keeper = LockKeeper(root, options, store, stream)
+
+    def plan(self, patterns: list[str]) -> Plan:
+        """The plan for `patterns`. Raises LoadError, UsageError, ResolutionError, LockError, FetchError."""
+        loaded = Loaded(self.root)
+        settings = loaded.workspace.settings
+        plan = Plan()
+        bases = BasePlanner(plan, self.keeper, settings)
+        environments = EnvironmentPlanner(plan, self.keeper, portable=settings.locks.portable)
+        packages = PackagePlanner(plan, self.root, settings, bases, environments)
+        selected = loaded.select(parse_patterns(patterns, self.directory))
+        named = {str(label) for label in _named(patterns, self.directory)}
+        for platform in self._platforms(list(settings.platforms)):
+            for label in selected:
+                target = loaded.resolution.of(label)
+                goal = self._goal(loaded, target, platform, plan, packages, bases, environments)
+                if goal is not None:
+                    plan.goals.append(goal)
+                elif str(label) in named:
+                    raise UsageError(
+                        f"'{label}' provides {target.provides}, which is only built as part of a package",
+                        hint=_user_of(loaded, label),
+                    )
+        self._remember(loaded, packages)
+        return plan
+
+    def _platforms(self, platforms: list[str]) -> list[str]:
+        chosen = self._options.get("platform")
+        if not chosen:
+            return platforms
+        if chosen not in _PLATFORMS:
+            raise UsageError(f"no platform '{chosen}'", hint=f"there are {' and '.join(_PLATFORMS)}")
+        return [chosen]
+
+    def _goal(
+        self,
+        loaded: Loaded,
+        target: ResolvedTarget,
+        platform: str,
+        plan: Plan,
+        packages: PackagePlanner,
+        bases: BasePlanner,
+        environments: EnvironmentPlanner,
+    ) -> Goal | None:
+        label = str(target.label)
+        if target.provides == "package":
+            return packages.package(loaded.packages[target.label], platform)
+        if target.provides == "base":
+            (action,) = bases.base(target, platform).actions
+            return Goal(label, platform, action, "layers")
+        if target.provides == "env":
+            base = bases.base(loaded.resolution.of(target.deps["base"][0]), platform)
+            env = environments.environment(target, base, platform)
+            packages.files |= env.files
+            group = Action(
+                id=f"{label} {platform} env",
+                target=label,
+                kind="group",
+                title=f"environment {target.label.name}",
+                deps=(*base.actions, *env.actions),
+                weight=0.01,
+            )
+            return Goal(label, platform, plan.add(group), "group")
+        return None
+
+    def _remember(self, loaded: Loaded, packages: PackagePlanner) -> None:
+        workspace = loaded.workspace
+        looked_at = {path for parts in loaded.packages.values() for path in parts.looked_at}
+        for path in {*workspace.files, *loaded.catalogue.files, *packages.files, *looked_at}:
+            absolute = os.path.join(self.root, path)
+            (self.files if os.path.isfile(absolute) else self.absent).add(absolute)
+        self.absent = {path for path in self.absent if not os.path.exists(path)}
+        self.files |= self.keeper.files
+        self.directories = workspace.directories
+        self.packages = workspace.packages
+        self.ignore = list(workspace.settings.ignore)
+        self.plugins = list(workspace.settings.plugins)
+
+
+def _named(patterns: list[str], directory: str) -> list[Label]:
+    """The labels among the patterns that name one target."""
+    found = parse_patterns(patterns, directory)
+    return [label for pattern in found.includes if (label := pattern.label) is not None]
+
+
+def _user_of(loaded: Loaded, label: Label) -> str:
+    users = [str(user) for user in loaded.graph.dependents([label]) if user in loaded.packages]
+    if users:
+        return f"build {users[0]} instead" + (f" (or one of {len(users) - 1} others)" if len(users) > 1 else "")
+    return "no package uses it yet; join it with an environment and a server in a model_package"
+
+
+def check_label(loaded: Loaded, label: Label) -> ResolvedTarget:
+    """The target of a label. Raises LoadError with a suggestion where there is none."""
+    try:
+        return loaded.resolution.of(label)
+    except KeyError:
+        known = [str(item) for item in loaded.resolution.labels()]
+        raise LoadError(
+            f"there is no target '{label}'", hint=did_you_mean(str(label), known, what="targets", limit=6)
+        ) from None
