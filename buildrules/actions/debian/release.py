@@ -1,6 +1,6 @@
 """Signed releases: `InRelease` fetched, its signature and age checked, the indexes it signs read.
 
-Format: https://wiki.debian.org/DebianRepository/Format, "Release files". Only the text that gpgv or
+Format: the Debian wiki, "DebianRepository/Format", "Release files". Only the text that gpgv or
 sqv says was signed is ever looked at.
 """
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from buildrules.actions.debian.packages import Universe
 
 SCHEMA = 1
+"""Part of every request's digest. Raise it when the tables below change, so that locks made before are stale."""
 
 BASE = ("base-files", "ca-certificates", "libc6", "netbase", "tzdata")
 """In every base that asks for more than the packages it names."""
