@@ -155,4 +155,6 @@ def _hash_gzip(stream: Iterator[Piece], level: int, progress: Done | None) -> tu
             if progress:
                 progress(hasher.size)
         hasher.flush()
+        if progress:
+            progress(hasher.size)
     return "sha256:" + compressed.hexdigest(), size, hasher.digest()

@@ -18,12 +18,12 @@ Wheel = Mapping[str, Any]
 
 
 def partition(wheels: Sequence[Wheel], budget: int = BUDGET) -> list[tuple[str, list[Wheel]]]:
-    """Groups of wheels, each one layer: (title, wheels by name). Neither empty nor more than `budget` groups.
+    """Groups of wheels, each one layer, as (title, wheels by name). No group is empty; there are at most `budget`.
 
-    A wheel is a mapping with at least `name`, `version` and `size` (bytes). A wheel of 1 MiB or more stands alone; where
+    A wheel is a mapping with at least `name`, `version` and `size` (bytes). One of 1 MiB or more stands alone; where
     that makes too many layers, the limit doubles until they fit. The rest go to 4 buckets by the sha256 of their
-    normalised names (the limit is never a matter of order). First the heavy wheels by name, then the
-    buckets. `budget` is held between 1 and 99; below 5 there are as many buckets as it allows.
+    normalised names. Heavy wheels come first, by name, then the buckets. `budget` is held between 1 and 99; below 4
+    there are as many buckets as it allows.
     """
     budget = max(1, min(budget, MOST))
     buckets = min(BUCKETS, budget)

@@ -63,6 +63,7 @@ def members(path: str, label: str) -> list[Member]:
             with zipfile.ZipFile(file) as archive:
                 infos = archive.infolist()
             found = [_member(info, file.fileno(), path, label) for info in infos if not info.filename.endswith("/")]
+            size = os.fstat(file.fileno()).st_size
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error) as error:
         raise IntegrityError(f"{label!r} is no readable zip archive: {str(error).lower()}") from None
     names: set[str] = set()
@@ -75,6 +76,8 @@ def members(path: str, label: str) -> list[Member]:
         if member.content.offset < end:
             raise IntegrityError(f"members of {label!r} overlap at {member.name!r}")
         end = member.content.offset + member.content.length
+    if end > size:
+        raise IntegrityError(f"{label!r} ends before its last member does")
     return found
 
 

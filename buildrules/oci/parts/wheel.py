@@ -9,7 +9,6 @@ import base64
 import csv
 import hashlib
 import io
-import posixpath
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -81,7 +80,7 @@ class _Install:
                     )
                 place, is_script = self._place(name)
                 if is_script:
-                    if posixpath.basename(place) in scripts:
+                    if place.removeprefix("bin/") in scripts:
                         continue  # a wrapper some old build made; the entry point replaces it
                     if member.starts_with(b"#!python", reader):
                         self._add_bytes(place, self._with_shebang(member.read(reader)), 0o755)
@@ -172,7 +171,7 @@ class _Install:
             if scheme == "scripts":
                 return f"bin/{rest}", True
             if scheme == "headers":
-                return f"{self.headers}/{self.info.split('-')[0]}/{rest}", False
+                return f"{self.headers}/{self.project}/{rest}", False
             if scheme == "data":
                 return rest, False
         raise IntegrityError(f"{name!r} in {self.label!r} belongs to no known installation scheme")
@@ -201,8 +200,10 @@ class _Install:
         self._add(Entry(place, mode=mode, size=len(content), content=content), f"sha256={digest}")
 
     def _add_record(self, place: str) -> None:
-        rows = {posixpath.relpath(name, self.library): row for name, row in self.rows.items()}
-        rows[posixpath.relpath(place, self.library)] = ("", "")
+        here = f"{self.library}/"
+        up = "../" * here.count("/")
+        rows = {name.removeprefix(here) if name.startswith(here) else up + name: row for name, row in self.rows.items()}
+        rows[place.removeprefix(here)] = ("", "")
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerows((name, *rows[name]) for name in sorted(rows))
