@@ -99,13 +99,9 @@ def test_the_record_finds_layers_under_another_name(
 ) -> None:
     load(engine, package.image("one"), [package.name + ":a"], shelf.stream, store=str(tmp_path))
     with proxy_at("unix") as proxy:
-        report = load(
-            connect({"DOCKER_HOST": proxy.host}),
-            package.image("two"),
-            [package.name + ":b"],
-            shelf.stream,
-            store=str(tmp_path),
-        )
+        mine = connect({"DOCKER_HOST": proxy.host})
+        mine.host = engine.host  # the same engine as far as the record goes
+        report = load(mine, package.image("two"), [package.name + ":b"], shelf.stream, store=str(tmp_path))
     assert origins(report.sent_layers) == ["code"]
     assert not [request for request in proxy.requests if request == "GET /images/json"], "no search was needed"
 
@@ -168,8 +164,14 @@ def test_an_engine_that_promised_too_much_gets_everything(engine: Engine, packag
     assert run(package.name) == "one"
 
 
-def test_the_containerd_store_gets_everything(engine: Engine, package: Package, shelf: Shelf) -> None:
+@pytest.mark.parametrize("driver", [None, {"Name": "overlayfs"}])
+def test_the_containerd_store_gets_everything(
+    engine: Engine, package: Package, shelf: Shelf, driver: dict[str, str] | None
+) -> None:
     load(engine, package.image("one"), [package.name], shelf.stream)
+
+    def other_driver(answer: bytes) -> bytes:
+        return json.dumps({**json.loads(answer), "GraphDriver": driver}).encode()
 
     def containerd(answer: bytes) -> bytes:
         return json.dumps(
@@ -178,6 +180,7 @@ def test_the_containerd_store_gets_everything(engine: Engine, package: Package, 
 
     with proxy_at("unix") as proxy:
         proxy.changes["GET /info"] = containerd
+        proxy.changes["GET /images/.*/json"] = other_driver
         report = load(connect({"DOCKER_HOST": proxy.host}), package.image("two"), [package.name], shelf.stream)
     assert origins(report.sent_layers) == ["base", "model", "code"]
 
