@@ -24,7 +24,7 @@ class Base:
     interpreter: str  # absolute path in the image
     glibc: str
     locks: dict[str, str] = field(default_factory=dict)  # workspace-relative path -> digest of its inputs
-    env_path: str | None = None
+    variables: dict[str, str] = field(default_factory=dict)  # of the image it is, if it is one
 
 
 class BasePlanner:
@@ -130,22 +130,22 @@ class BasePlanner:
             hints={"reference": reference, "default_registry": registry},
             weight=1.0,
         )
-        python, path_variable = self._look_inside(action, values["python"])
+        python, variables = self._look_inside(action, values["python"])
         interpreter = values["interpreter"] or (f"/usr/local/bin/python{'.'.join(python.split('.')[:2])}" if python else "")
-        return Base(target, [self._plan.add(action)], python, interpreter, _GLIBC_OF_OTHERS, used, path_variable)
+        return Base(target, [self._plan.add(action)], python, interpreter, _GLIBC_OF_OTHERS, used, variables)
 
     def _reference(self, values: dict[str, Any]) -> str:
         if values["layout"] is not None:
             return f"oci-layout:{values['layout']}"
         return f"docker-daemon:{values['docker']}" if values["docker"] else str(values["image"])
 
-    def _look_inside(self, action: Action, python: str | None) -> tuple[str | None, str | None]:
-        """The image's Python, from its own config where the target does not say, and its PATH."""
+    def _look_inside(self, action: Action, python: str | None) -> tuple[str | None, dict[str, str]]:
+        """The image's Python, from its own config where the target does not say, and its variables."""
         from buildrules.actions.oci_base import OciBase
 
         values = OciBase().run(action, [], [], self._keeper.context).values
         variables = dict(str(item).split("=", 1) for item in values["config"].get("Env") or () if "=" in str(item))
-        return python or values["python_version"] or values["python"], variables.get("PATH")
+        return python or values["python_version"] or values["python"], variables
 
 
 def _numbers(version: str) -> str:

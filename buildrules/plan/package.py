@@ -183,13 +183,10 @@ class PackagePlanner:
         self, parts: PackageParts, base: Base, env: Environment, server: Environment, platform: str
     ) -> dict[str, Any]:
         part = parts.server_part
-        environment = parts.environment
-        if base.env_path and "PATH" in environment and "VIRTUAL_ENV" in environment:
-            environment["PATH"] = f"{environment['VIRTUAL_ENV']}/bin:{base.env_path}"
         config: dict[str, Any] = {
-            "environment": environment,
+            "environment": parts.environment(base.variables),
             "ports": parts.ports,
-            "labels": {**part.labels, **(parts.package.values["labels"] or {})},
+            "labels": parts.labels,
         }
         if part.entrypoint:
             config["entrypoint"] = part.entrypoint
