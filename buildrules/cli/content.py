@@ -64,20 +64,20 @@ class Content:
 
     def _fetch_missing(self, layer: Layer, hints: dict[str, Any]) -> None:
         missing = [
-            part
+            _wheel_file(part)
             for part in layer.recipe.get("parts", [])
             if part["kind"] == "wheel" and not self.blobs.has(part["digest"])
         ]
         if missing:
-            from buildrules.actions.python.fetch import fetch_wheels
+            from buildrules.actions.python.fetch import fetch_files
 
-            fetch_wheels(missing, hints, self)
+            fetch_files(missing, hints, self)
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Report long work."""
         self._invocation.stream.emit(Progress(what, done, total))
 
-    def count(self, *, read: int = 0, fetched: int = 0) -> None:  # noqa: ARG002 - what is read here is not a build's
+    def count(self, *, read: int = 0, fetched: int = 0) -> None:
         """Count what had to be fetched."""
         self.fetched += fetched
 
@@ -86,3 +86,11 @@ class Content:
         from buildrules.engine.events import Notice
 
         self._invocation.stream.emit(Notice(message, warning=True))
+
+
+def _wheel_file(part: dict[str, Any]) -> dict[str, Any]:
+    """A wheel part as the file it is fetched as; name and version stand in the file name (PEP 427)."""
+    filename = part["filename"]
+    name, version = filename.split("-")[:2]
+    digest = part["digest"].removeprefix("sha256:")
+    return {"name": name, "version": version, "filename": filename, "sha256": digest, "size": None}

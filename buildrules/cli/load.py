@@ -15,9 +15,7 @@ def load_image(invocation: Invocation) -> tuple[Engine, LoadReport]:
     content = Content(invocation, one_image(invocation))
     engine = connect()
     name = content.name()
-    report = load(
-        engine, content.image, [name], content.stream, store=invocation.store.root, progress=content.progress
-    )
+    report = load(engine, content.image, [name], content.stream, store=invocation.store.root, progress=content.progress)
     invocation.console.close()
     return engine, report
 

@@ -85,6 +85,8 @@ def _environment(items: list[str]) -> dict[str, str]:
         if not equals:
             value = os.environ.get(name, "")
         if not name:
-            raise UsageError(f"not a variable: {item!r}", hint="write NAME=VALUE, or NAME to pass this shell's value on")
+            raise UsageError(
+                f"not a variable: {item!r}", hint="write NAME=VALUE, or NAME to pass this shell's value on"
+            )
         pairs[name] = value
     return pairs

@@ -131,7 +131,9 @@ class BasePlanner:
             weight=1.0,
         )
         python, variables = self._look_inside(action, values["python"])
-        interpreter = values["interpreter"] or (f"/usr/local/bin/python{'.'.join(python.split('.')[:2])}" if python else "")
+        interpreter = values["interpreter"] or (
+            f"/usr/local/bin/python{'.'.join(python.split('.')[:2])}" if python else ""
+        )
         return Base(target, [self._plan.add(action)], python, interpreter, _GLIBC_OF_OTHERS, used, variables)
 
     def _reference(self, values: dict[str, Any]) -> str:
@@ -158,7 +160,7 @@ def need_python(base: Base, env: ResolvedTarget) -> str:
     if base.python is None:
         error: BuildrulesError = ResolutionError(
             f"the base {base.target.label} of {env.label} has no Python",
-            hint="set `python: true` on a debian_base, or `python: \"3.12\"` on an oci_base",
+            hint='set `python: true` on a debian_base, or `python: "3.12"` on an oci_base',
             position=env.position_of("base"),
         )
         raise error

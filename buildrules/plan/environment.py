@@ -15,7 +15,7 @@ from buildrules.rules.resolve import ResolvedTarget
 if TYPE_CHECKING:
     from buildrules.actions.python.lock import Lock, LockedPackage
     from buildrules.actions.python.request import Request
-    from buildrules.actions.python.requirements import Collector, Requirements
+    from buildrules.actions.python.requirements import Requirements
     from buildrules.actions.python.target import Target
 
 _PREFIX = VENV.strip("/")
@@ -176,7 +176,9 @@ class EnvironmentPlanner:
     def _venv(self, target: ResolvedTarget, base: Base, platform: str, python: str) -> str:
         """The frame of the virtual environment (PEP 405): pyvenv.cfg and the links to the base's interpreter."""
         minor = ".".join(python.split(".")[:2])
-        config = f"home = {os.path.dirname(base.interpreter)}\ninclude-system-site-packages = false\nversion = {python}\n"
+        config = (
+            f"home = {os.path.dirname(base.interpreter)}\ninclude-system-site-packages = false\nversion = {python}\n"
+        )
         links = ("python", "python3", f"python{minor}")
         parts: list[dict[str, Any]] = [
             {"kind": "inline", "path": f"{_PREFIX}/pyvenv.cfg", "mode": 0o644, "text": config},

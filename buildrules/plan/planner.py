@@ -32,9 +32,7 @@ class Loaded:
         self.workspace = Workspace.load(root, problems)
         self.catalogue = Catalogue(root, problems)
         self.resolution: Resolution = resolve(self.workspace, self.catalogue, problems)
-        self.graph = TargetGraph.build(
-            self.resolution.targets.values(), problems, known=self.workspace.targets
-        )
+        self.graph = TargetGraph.build(self.resolution.targets.values(), problems, known=self.workspace.targets)
         problems.raise_all()
         self.packages = check_packages(self.resolution, root, problems)
         problems.raise_all()

@@ -1,0 +1,50 @@
+"""`buildrules lock`."""
+
+import os
+import time
+from typing import Any
+
+import click
+
+from buildrules.cli.request import Request
+
+
+@click.command(short_help="resolve environments and bases, and write their locks")
+@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+@click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
+@click.option("--upgrade", is_flag=True, help="Take the newest versions the requirements allow.")
+@click.option("--upgrade-package", "upgrade_packages", multiple=True, metavar="NAME", help="Only of this package.")
+@click.option("--check", is_flag=True, help="Write nothing; fail where a lock is missing or stale.")
+def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
+    """Resolve the environments and bases of the targets (all by default), and write their locks.
+
+    Python versions that still fit are kept, unless --upgrade; Debian packages become what the archive has now, for it
+    keeps no older ones.
+    """
+    from buildrules.cli.console import Console
+    from buildrules.engine.events import Stream
+    from buildrules.plan.planner import Planner
+    from buildrules.store.store import Store
+    from buildrules.workspace.root import find_root, package_of
+
+    began = time.perf_counter()
+    here = os.getcwd()
+    root = find_root(here)
+    options["upgrade_packages"] = list(options["upgrade_packages"])
+    request = Request("lock", list(patterns or ("//...",)), {**options, "locked": check, "relock": not check})
+    store = Store()
+    console = Console()
+    try:
+        store.lock()
+        planner = Planner(root, package_of(root, here), request.options, store, Stream(console))
+        planner.plan(request.patterns)
+    finally:
+        console.close()
+        store.close()
+    locks = planner.keeper
+    if check:
+        click.echo(f"{len(locks.files)} locks are up to date")
+    else:
+        seconds = time.perf_counter() - began
+        click.echo(f"{len(locks.written)} of {len(locks.files)} locks written in {seconds:.1f} s")
+    return 0

@@ -1,0 +1,44 @@
+"""`buildrules query`."""
+
+import json
+import os
+
+import click
+
+
+@click.command(short_help="list targets, what they need, or what needs them")
+@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+@click.option("--deps", "way", flag_value="deps", help="What the targets need, themselves included.")
+@click.option("--rdeps", "way", flag_value="rdeps", help="What needs the targets, themselves included.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list with rule, place and dependencies.")
+def command(patterns: tuple[str, ...], way: str | None, as_json: bool) -> None:
+    """List the targets that the patterns name (all by default), what they need, or what needs them."""
+    from buildrules.plan.planner import Loaded
+    from buildrules.workspace.labels import parse_patterns
+    from buildrules.workspace.root import find_root, package_of
+
+    here = os.getcwd()
+    root = find_root(here)
+    loaded = Loaded(root)
+    labels = loaded.select(parse_patterns(list(patterns) or ["//..."], package_of(root, here)))
+    if way == "deps":
+        labels = loaded.graph.dependencies(labels)
+    elif way == "rdeps":
+        labels = loaded.graph.dependents(labels)
+    targets = [loaded.resolution.of(label) for label in labels]
+    if as_json:
+        rows = [
+            {
+                "label": str(target.label),
+                "rule": target.rule.reference,
+                "provides": target.provides,
+                "position": str(target.target.position) if target.target else None,
+                "deps": [str(label) for label in loaded.graph.direct_dependencies(target.label)],
+            }
+            for target in targets
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for target in targets:
+        if not target.implicit:
+            click.echo(f"{target.label}  {target.rule.reference}")

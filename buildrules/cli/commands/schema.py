@@ -1,0 +1,29 @@
+"""`buildrules schema`."""
+
+import json
+import os
+
+import click
+
+
+@click.command(short_help="print the JSON schema of BUILD.yaml")
+@click.option("--rule-file", is_flag=True, help="The schema of rule files instead.")
+def command(rule_file: bool) -> None:
+    """Print the JSON schema of BUILD.yaml, this workspace's own rules included.
+
+    \b
+    Editors with the YAML language server use it:  # yaml-language-server: $schema=build.schema.json
+    """
+    from buildrules.errors import UsageError
+    from buildrules.rules.catalogue import Catalogue
+    from buildrules.rules.schema import build_schema, rule_schema
+    from buildrules.workspace.root import find_root
+
+    try:
+        root: str | None = find_root(os.getcwd())
+    except UsageError:
+        root = None
+    catalogue = Catalogue(root)
+    schema = rule_schema() if rule_file else build_schema(catalogue)
+    catalogue.problems.raise_all()
+    click.echo(json.dumps(schema, indent=2))
