@@ -29,7 +29,7 @@ class ImageKind:
     def run(
         self,
         action: Action,
-        sources: list[list[SourceFile]],  # noqa: ARG002 - an image is made of other actions' outputs only
+        sources: list[list[SourceFile]],
         deps: list[Outputs],
         context: Context,
     ) -> Outputs:
@@ -93,7 +93,7 @@ class IndexKind:
     def run(
         self,
         action: Action,
-        sources: list[list[SourceFile]],  # noqa: ARG002 - made of images only
+        sources: list[list[SourceFile]],
         deps: list[Outputs],
         context: Context,
     ) -> Outputs:
