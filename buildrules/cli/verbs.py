@@ -3,6 +3,7 @@
 import importlib
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from buildrules.cli.invocation import Invocation, executed, failures
 from buildrules.cli.report import error_text, json_report, text_report, unchanged_json, unchanged_text
@@ -10,6 +11,9 @@ from buildrules.cli.request import Request
 from buildrules.engine.result import GoalResult
 from buildrules.errors import BuildrulesError, UsageError
 from buildrules.snapshot.file import Snapshot, identity, read, snapshot_path
+
+if TYPE_CHECKING:
+    from buildrules.cli.trace import Trace
 
 _AFTER = {
     "load": "buildrules.cli.load",
@@ -44,8 +48,12 @@ def perform(root: str, directory: str, argv: list[str], request: Request, snapsh
 
 def _perform(invocation: Invocation, snapshot: Snapshot | None, began: float) -> int:
     request = invocation.request
+    path = request.option("trace")
+    trace = _traced(invocation) if path else None
     invocation.prepare(snapshot)
     build = invocation.build()
+    if trace is not None:
+        _write_trace(trace, str(path))
     seconds = time.perf_counter() - began
     results = invocation.results
     if request.option("json"):
@@ -68,6 +76,21 @@ def _perform(invocation: Invocation, snapshot: Snapshot | None, began: float) ->
     sys.stdout.flush()
     code: int = importlib.import_module(module).after(invocation)
     return code
+
+
+def _traced(invocation: Invocation) -> "Trace":
+    from buildrules.cli.trace import Trace
+
+    trace = Trace()
+    invocation.stream.add(trace)
+    return trace
+
+
+def _write_trace(trace: "Trace", path: str) -> None:
+    try:
+        trace.write(path)
+    except OSError as error:
+        raise UsageError(f"cannot write the trace {path!r}: {error.strerror}") from error
 
 
 def one_image(invocation: Invocation) -> GoalResult:

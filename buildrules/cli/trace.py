@@ -1,0 +1,41 @@
+"""`--trace`: a listener that writes the Trace Event Format, which chrome://tracing and Perfetto read.
+
+Format: "Trace Event Format" of the Chromium project, complete events ("ph": "X"), times in microseconds.
+"""
+
+import json
+from typing import Any
+
+from buildrules.engine.events import ActionFinished, Event, Status
+
+
+class Trace:
+    """Gathers one bar per action that did something; `write` puts them into a file."""
+
+    def __init__(self) -> None:
+        self._events: list[dict[str, Any]] = []
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        if isinstance(event, ActionFinished) and event.status is not Status.SKIPPED:
+            self._events.append(
+                {
+                    "name": event.action.title,
+                    "cat": event.action.kind,
+                    "ph": "X",
+                    "pid": 1,
+                    "tid": event.worker,
+                    "ts": round(event.began * 1e6),
+                    "dur": round(event.seconds * 1e6),
+                    "args": {
+                        "target": event.action.target,
+                        "status": event.status.value,
+                        "reasons": event.reasons[:20],
+                    },
+                }
+            )
+
+    def write(self, path: str) -> None:
+        """Write the trace to `path`. Raises OSError."""
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"traceEvents": self._events, "displayTimeUnit": "ms"}, file)
