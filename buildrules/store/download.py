@@ -11,13 +11,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted, StoreError
 from buildrules.store.blobs import CHUNK, Blobs
 from buildrules.store.partial import PartialBlob
-from buildrules.store.webclient import get, redact
+from buildrules.store.webclient import get, reason, redact, retry_after
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
@@ -57,7 +57,7 @@ class Download:
     headers: Mapping[str, str] | None = None
 
 
-class _RetryLater(Exception):  # noqa: N818 - a signal, not an error
+class _RetryLater(Exception):
     """This try failed in a way that another may not; `wait` is what the server asked for, in seconds."""
 
     def __init__(self, cause: str, wait: float | None = None) -> None:
@@ -65,7 +65,7 @@ class _RetryLater(Exception):  # noqa: N818 - a signal, not an error
         self.wait = wait
 
 
-class _GivenUp(Exception):  # noqa: N818
+class _GivenUp(Exception):
     """This url will not do; `gone` says that the server knows the content no more."""
 
     def __init__(self, cause: str, *, gone: bool = False, corrupt: bool = False, hint: str | None = None) -> None:
@@ -209,14 +209,14 @@ class _Transfer:
             try:
                 response = get(self.url, self.item.headers, extra)
             except (HTTPError, UnicodeError) as error:
-                raise _RetryLater(_reason(error)) from None
+                raise _RetryLater(reason(error)) from None
             except FetchError as error:
                 raise _GivenUp(error.message) from None
             try:
                 self._judge(response)
                 self._append(response)
             except HTTPError as error:
-                raise _RetryLater(_reason(error)) from None
+                raise _RetryLater(reason(error)) from None
             finally:
                 response.close()
         problem = partial.problem(size)
@@ -260,7 +260,7 @@ class _Transfer:
             host = urlsplit(redact(self.url)).hostname
             raise _GivenUp(cause, hint=f"give credentials for {host!r}, in ~/.netrc for example")
         elif status in (408, 425, 429) or status >= 500:
-            wait = _retry_after(response.headers.get("Retry-After"))
+            wait = retry_after(response.headers.get("Retry-After"))
             if wait is not None and wait > LONGEST_WAIT:
                 raise _GivenUp(f"{cause}, and asks to come back in {wait:.0f} s")
             raise _RetryLater(cause, wait)
@@ -294,43 +294,6 @@ class _Transfer:
 def _length(response: "BaseHTTPResponse", offset: int) -> int | None:
     value = response.headers.get("Content-Length", "")
     return offset + int(value) if value.isdecimal() else None
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110, 10.2.3: seconds or a date), None where there is none."""
-    if not value:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None
-
-
-def _reason(error: Any) -> str:
-    """What went wrong in a few words; urllib3's own text may quote the url's query, so it is not used."""
-    from urllib3 import exceptions
-
-    seen: BaseException | None = error
-    for _ in range(6):
-        if seen is None:
-            break
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror.lower()
-        inner = getattr(seen, "reason", None) or next((a for a in seen.args if isinstance(a, BaseException)), None)
-        seen = inner if isinstance(inner, BaseException) else seen.__cause__ or seen.__context__
-    if isinstance(error, exceptions.ConnectTimeoutError):
-        return "no connection in time"
-    if isinstance(error, exceptions.ReadTimeoutError):
-        return "the server went silent"
-    if isinstance(error, exceptions.NameResolutionError):
-        return "host name not found"
-    if isinstance(error, (exceptions.IncompleteRead, exceptions.ProtocolError)):
-        return "the connection broke off"
-    return type(error).__name__
 
 
 def _check(context: Fetching, stop: Event) -> None:

@@ -124,6 +124,44 @@ def netrc_login(host: str) -> tuple[str, str] | None:
     return (found[0] or "", found[2] or "") if found else None
 
 
+def retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After header (RFC 9110, 10.2.3: seconds or a date), None where there is none."""
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    import time
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
+
+
+def reason(error: Exception) -> str:
+    """What went wrong in a few words; urllib3's own text may quote the url's query, so it is not used."""
+    from urllib3 import exceptions
+
+    seen: BaseException | None = error
+    for _ in range(6):
+        if seen is None:
+            break
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror.lower()
+        inner = getattr(seen, "reason", None) or next((a for a in seen.args if isinstance(a, BaseException)), None)
+        seen = inner if isinstance(inner, BaseException) else seen.__cause__ or seen.__context__
+    if isinstance(error, exceptions.ConnectTimeoutError):
+        return "no connection in time"
+    if isinstance(error, exceptions.ReadTimeoutError):
+        return "the server went silent"
+    if isinstance(error, exceptions.NameResolutionError):
+        return "host name not found"
+    if isinstance(error, (exceptions.IncompleteRead, exceptions.ProtocolError)):
+        return "the connection broke off"
+    return type(error).__name__
+
+
 def _pool(url: str) -> "PoolManager":
     """The connection pool for `url`, shared by all threads of this process."""
     proxy = _proxy_of(url)

@@ -68,6 +68,7 @@ class Server:
 
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
         self.http.daemon_threads = True
+        self.http.handle_error = lambda *_: None  # type: ignore[method-assign] # clients that go away are expected
         threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
         self.port = self.http.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"

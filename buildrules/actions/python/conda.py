@@ -79,7 +79,7 @@ def _clause(text: str, exact: bool) -> str:
         return ""
     stem = version.removesuffix("*").removesuffix(".")
     try:
-        Version(stem)
+        released = Version(stem)
     except InvalidVersion:
         raise ValueError(f"has the version {version!r}, which no wheel can have") from None
     if operator == "!=":
@@ -88,8 +88,9 @@ def _clause(text: str, exact: bool) -> str:
         return f"{operator}{stem}"
     if version.endswith("*"):
         return f"=={stem}.*"
-    # A bare "numpy 1.2" and "numpy==1.2" are exact, "numpy=1.2" is fuzzy.
-    return f"=={stem}.*" if operator == "=" and not exact and "+" not in stem else f"=={stem}"
+    # A bare "numpy 1.2" and "numpy==1.2" are exact, "numpy=1.2" is fuzzy; "1.0rc1" and its like have no successors.
+    fuzzy = operator == "=" and not exact and released.public == released.base_version and not released.local
+    return f"=={stem}.*" if fuzzy else f"=={stem}"
 
 
 def read_conda(collector: "Collector", path: str, position: Position | None) -> None:

@@ -16,7 +16,6 @@ from buildrules.store.webclient import scrub
 _INDEX_OPTIONS = {
     "-i": "--index-url",
     "--index-url": "--index-url",
-    "--pypi-url": "--index-url",
     "--extra-index-url": "--extra-index-url",
     "-f": "--find-links",
     "--find-links": "--find-links",

@@ -11,18 +11,7 @@ The back end runs on this host, so native code can only be built where host and 
 The wheel is written anew (`normalise`), so that two builds of one source give the same bytes.
 """
 
-import os
-import shutil
-import tempfile
-from typing import Any
-
-from buildrules.actions.python.fetch import fetch_files, require_intact
-from buildrules.actions.python.target import Target
-from buildrules.actions.python.uvtool import interpreter_for, run_uv, write_lines
 from buildrules.engine.action import Action, Context, Outputs, SourceFile
-from buildrules.errors import ActionError, FetchError
-
-EPOCH = "315532800"  # 1980-01-01, the first moment a zip archive can name
 
 
 class BuildWheel:
@@ -33,12 +22,17 @@ class BuildWheel:
 
     def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
         """One wheel in the store. Raises ActionError with the back end's log, FetchError, GoneError, IntegrityError."""
+        import os
+        import tempfile
+
+        from buildrules.actions.python.building import build, check_fits, prepare
         from buildrules.actions.python.normalise import normalise
+        from buildrules.actions.python.target import Target
 
         target = Target.from_dict(action.params["target"])
         with tempfile.TemporaryDirectory(prefix="buildrules-") as folder:
-            source = _source(action, sources, context, folder)
-            built = _build(action, source, target, context, folder)
+            source = prepare(action, sources, context, folder)
+            built = build(action, source, target, context, folder)
             filename = os.path.basename(built)
             check_fits(built, action.params["name"], target)
             data = normalise(built)
@@ -50,91 +44,3 @@ class BuildWheel:
             "size": len(data),
         }
         return Outputs(values=values, blobs={"wheel": digest})
-
-
-def _source(action: Action, sources: list[list[SourceFile]], context: Context, folder: str) -> str:
-    """A private copy of what is to be built: back ends write into their source."""
-    sdist: dict[str, Any] | None = action.params.get("sdist")
-    if sdist:
-        fetch_files([sdist], action.hints, context)
-        require_intact(context.blobs, sdist["sha256"], sdist["filename"])
-        name = os.path.basename(sdist["filename"])
-        place = os.path.join(folder, name)
-        shutil.copyfile(context.blobs.path(sdist["sha256"]), place)
-        return place
-    place = os.path.join(folder, "source")
-    os.mkdir(place)
-    for file in (file for group in sources for file in group):
-        copy = os.path.join(place, file.name)
-        os.makedirs(os.path.dirname(copy), exist_ok=True)
-        shutil.copyfile(os.path.join(context.workspace, file.path), copy)
-        os.chmod(copy, file.mode)
-    return place
-
-
-def _build(action: Action, source: str, target: Target, context: Context, folder: str) -> str:
-    out = os.path.join(folder, "out")
-    arguments = ["build", "--wheel", "--no-create-gitignore", "--no-progress", "--out-dir", out]
-    interpreter = interpreter_for(target.python_minor)
-    if interpreter:
-        arguments += ["--python", interpreter]
-    constraints = action.params.get("constraints")
-    if constraints:
-        arguments += ["--build-constraints", write_lines(folder, "build-constraints.txt", constraints)]
-    # The workspace's own uv.toml says where build back ends come from; its working folder would be a project.
-    extra = {"SOURCE_DATE_EPOCH": EPOCH, "PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C.UTF-8", "UV_NO_SOURCES": "1"}
-    answer = run_uv([*arguments, source], context.workspace, extra)
-    log = answer.errors.replace(folder, "<build>")
-    if answer.code:
-        lowered = log.lower()
-        if "failed to fetch" in lowered or "error sending request" in lowered:
-            raise FetchError(f"the build back end of {action.params['name']!r} could not be fetched", log=log)
-        raise ActionError(
-            f"{action.params['name']!r} could not be built from source",
-            hint="choose a version that has a wheel for this platform, or build the wheel elsewhere and give its path",
-            log=log,
-        )
-    wheels = [name for name in os.listdir(out) if name.endswith(".whl")]
-    if len(wheels) != 1:
-        raise ActionError(f"building {action.params['name']!r} made {len(wheels)} wheels, not one", log=log)
-    return os.path.join(out, wheels[0])
-
-
-def check_fits(path: str, name: str, target: Target) -> None:
-    """Raise ActionError unless the wheel at `path` is of `name`, and runs on `target`."""
-    import platform
-    import re
-    import zipfile
-
-    from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-
-    filename = os.path.basename(path)
-    try:
-        found, _, _, tags = parse_wheel_filename(filename)
-    except InvalidWheelFilename:
-        raise ActionError(f"the build back end of {name!r} made {filename!r}, which is no wheel") from None
-    if found != canonicalize_name(name):
-        raise ActionError(f"the source of {name!r} makes a wheel of {found!r}")
-    if tags.isdisjoint(target.tags()):
-        raise ActionError(
-            f"{name!r} has native code, and this host builds it as {filename!r},"
-            f" not for {target.platform} with Python {target.python_minor} and glibc {target.glibc}",
-            hint=f"build the wheel on {target.platform} with Python {target.python_minor} and give its path,"
-            " or choose a version that has a wheel",
-        )
-    if all(tag.platform == "any" for tag in tags):
-        return
-    if platform.machine() != target.machine:
-        raise ActionError(f"{name!r} has native code of {platform.machine()}, the image is {target.platform}")
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.namelist():
-            if not re.search(r"\.so(\.[0-9.]+)?$", member):
-                continue
-            versions = {tuple(map(int, m)) for m in re.findall(rb"GLIBC_(\d+)\.(\d+)\b", archive.read(member))}
-            newest = max(versions, default=(0, 0))
-            if newest > target.glibc_version:
-                raise ActionError(
-                    f"{member!r} of {name!r}, built on this host, needs glibc {newest[0]}.{newest[1]},"
-                    f" and the image has {target.glibc}",
-                    hint="build the wheel on an older system and give its path, or use a newer base",
-                )

@@ -9,7 +9,6 @@ The layer's bytes are not kept: its recipe makes them again from the wheels.
 
 from typing import Any
 
-from buildrules.actions.python.fetch import fetch_files, require_intact
 from buildrules.engine.action import Action, Context, Outputs, SourceFile
 from buildrules.errors import ActionError, GoneError, IntegrityError
 
@@ -22,6 +21,7 @@ class WheelLayer:
 
     def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
         """One layer. Raises IntegrityError naming the wheel that is corrupt, GoneError, FetchError, ActionError."""
+        from buildrules.actions.python.fetch import fetch_files, require_intact
         from buildrules.oci import recipe
         from buildrules.oci.assemble import assemble
         from buildrules.oci.parts import Sources
