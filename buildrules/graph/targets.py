@@ -188,22 +188,19 @@ def _check_cycles(graph: "networkx.DiGraph[Label]", nodes: Mapping[Label, Node],
     """Note one shortest cycle of each knot, and cut it open so that the graph can be used."""
     import networkx
 
-    while True:
-        knots = [knot for knot in networkx.strongly_connected_components(graph) if len(knot) > 1]
-        knots += [{label} for label in networkx.nodes_with_selfloops(graph)]
-        if not knots:
-            return
-        for knot in knots:
-            cycle = _shortest_cycle(graph.subgraph(knot))
-            first, second = cycle[0], cycle[1]
-            attribute = graph.edges[first, second]["attribute"]
-            chain = " -> ".join(map(str, cycle))
-            problems.add(
-                f"dependency cycle: {chain}",
-                hint="a target cannot need itself; remove one of these attributes",
-                position=nodes[first].position_of(attribute),
-            )
-            graph.remove_edges_from([(a, b) for a, b in graph.edges(knot) if a in knot and b in knot])
+    cycles = [[label, label] for label in sorted(networkx.nodes_with_selfloops(graph))]
+    knots = [knot for knot in networkx.strongly_connected_components(graph) if len(knot) > 1]
+    cycles += [_shortest_cycle(graph.subgraph(knot)) for knot in knots]
+    for cycle in cycles:
+        first, second = cycle[0], cycle[1]
+        chain = " -> ".join(map(str, cycle))
+        problems.add(
+            f"dependency cycle: {chain}",
+            hint="a target cannot need itself; remove one of these attributes",
+            position=nodes[first].position_of(graph.edges[first, second]["attribute"]),
+        )
+    inside = [(a, b) for knot in knots for a, b in graph.edges(knot) if b in knot]
+    graph.remove_edges_from([*inside, *networkx.selfloop_edges(graph)])
 
 
 def _shortest_cycle(graph: "networkx.DiGraph[Label]") -> list[Label]:
@@ -213,8 +210,8 @@ def _shortest_cycle(graph: "networkx.DiGraph[Label]") -> list[Label]:
     best: list[Label] = []
     for start in sorted(graph):
         for after in sorted(graph.successors(start)):
-            if best and len(best) <= 2:
-                return best
+            if after == start:
+                continue  # told on its own
             cycle = [start, *networkx.shortest_path(graph, after, start)]
             if not best or len(cycle) < len(best):
                 best = cycle

@@ -66,9 +66,18 @@ class ResolvedTarget:
 
 @dataclass(slots=True)
 class Resolution:
-    """All targets of a workspace by label, the implicit ones among them."""
+    """All targets of a workspace by label, the implicit ones among them.
+
+    `broken` are targets with errors, kept so that errors in what they name are found in the same run.
+    """
 
     targets: dict[Label, ResolvedTarget] = field(default_factory=dict)
+    broken: dict[Label, ResolvedTarget] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> list[ResolvedTarget]:
+        """Sound and broken targets, for the graph."""
+        return [*self.targets.values(), *self.broken.values()]
 
     def of(self, label: Label) -> ResolvedTarget:
         """One target. Raises KeyError if it does not exist."""
@@ -97,9 +106,8 @@ def resolve(workspace: Workspace, catalogue: Catalogue, problems: Problems | Non
     resolver = _Resolver(workspace, catalogue, noted)
     for target in workspace.targets.values():
         rule = catalogue.find(target.rule, target.label.package, target.rule_node.position)
-        found = resolver.target(target, rule) if rule is not None else None
-        if found is not None:
-            resolver.resolution.targets[target.label] = found
+        if rule is not None:
+            resolver.target(target, rule)
     _check_providers(resolver.resolution, noted)
     if problems is None:
         noted.raise_all()
@@ -115,8 +123,8 @@ class _Resolver:
         self.problems = problems
         self.resolution = Resolution()
 
-    def target(self, target: Target, rule: Rule) -> ResolvedTarget | None:
-        """Read one target. None if something is wrong with it."""
+    def target(self, target: Target, rule: Rule) -> None:
+        """Read one target."""
         problems = self.problems
         before = len(problems)
         label = target.label
@@ -143,7 +151,8 @@ class _Resolver:
                 values[name] = self._server(values[name], found, name)
             named = values[name] if isinstance(values[name], list) else [values[name]]
             found.deps[name] = [item for item in named if isinstance(item, Label)]
-        return found if len(problems) == before else None
+        sound = self.resolution.targets if len(problems) == before else self.resolution.broken
+        sound[label] = found
 
     def _server(self, value: Label | str, found: ResolvedTarget, attribute: str) -> Label | None:
         """A label, or the name or label of a rule to be used with its defaults: then an implicit target is made."""
@@ -208,11 +217,11 @@ def _example(value: Any) -> str:
 
 
 def _check_providers(resolution: Resolution, problems: Problems) -> None:
-    for target in resolution.targets.values():
+    for target in resolution.nodes:
         for name, labels in target.deps.items():
             wanted = target.rule.attributes[name].provider
             for index, label in enumerate(labels):
-                other = resolution.targets.get(label)
+                other = resolution.targets.get(label) or resolution.broken.get(label)
                 if wanted and other is not None and other.provides not in wanted:
                     several = isinstance(target.values[name], list)
                     kinds = " or ".join(wanted)

@@ -254,6 +254,8 @@ def _syntax_error(source: Source, error: Any) -> LoadError:
         hint = "a quote is not closed"
     elif "did not find expected" in problem and error.context:
         problem = f"{context}: {problem}"
+        if mark and source.text[mark.index : mark.index + 1] == ":":
+            hint = 'a label that starts with a colon needs quotes inside braces or brackets: ":name"'
     return LoadError(problem, hint=hint, position=position)
 
 

@@ -43,7 +43,11 @@ TREE = ("a.py", "b.txt", ".hidden", "src/x.py", "src/deep/y.py", "src/deep/z.md"
         (["missing.py", "no/such/**"], [], []),
         (["**"], ["src"], [".hidden", "a.py", "b.txt", "other/x.py"]),
         (["**"], ["src/**", "**/*.txt"], [".hidden", "a.py", "other/x.py"]),
-        (["**"], ["**/deep/*.md", "*.py"], [".hidden", "b.txt", "other/x.py", "src/[odd].txt", "src/deep/y.py", "src/x.py"]),
+        (
+            ["**"],
+            ["**/deep/*.md", "*.py"],
+            [".hidden", "b.txt", "other/x.py", "src/[odd].txt", "src/deep/y.py", "src/x.py"],
+        ),
         (["src/x.py"], ["**/x.py"], []),
     ],
 )
@@ -91,7 +95,23 @@ def test_a_new_file_always_shows_in_a_listed_directory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    ["", "/etc/*", "../x", "a/../b", "a//b", "./a", "a/", "a**", "**b/c", "a\\b", "a\0", "[abc", "[z-a]", "*.{py,txt}", "[!]"],
+    [
+        "",
+        "/etc/*",
+        "../x",
+        "a/../b",
+        "a//b",
+        "./a",
+        "a/",
+        "a**",
+        "**b/c",
+        "a\\b",
+        "a\0",
+        "[abc",
+        "[z-a]",
+        "*.{py,txt}",
+        "[!]",
+    ],
 )
 def test_bad_patterns(pattern: str) -> None:
     with pytest.raises(LoadError):

@@ -33,8 +33,11 @@ def test_label(text: str, package: str | None, expected: tuple[str, str]) -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ["", "a", "a:b", "/a:b", "//", "//a:", "//a/:b", "///a", "//a//b:c", "//../a:b", "//a/./b", "//a:b:c", "//a:b/c"]
-    + ["//a:..", "//a:.b", "//a:-b", "//a b:c", "//a:b\n", "//a:é", "//a:all", "//a/...", "//...", "//a:...", "//a\0:b"],
+    [
+        *["", "a", "a:b", "/a:b", "//", "//a:", "//a/:b", "///a", "//a//b:c", "//../a:b", "//a/./b", "//a:b:c"],
+        *["//a:b/c", "//a:..", "//a:.b", "//a:-b", "//a b:c", "//a:b\n", "//a:é", "//a:all", "//a/...", "//..."],
+        *["//a:...", "//a\0:b"],
+    ],
 )
 def test_what_is_no_label(text: str) -> None:
     with pytest.raises(LoadError):
@@ -93,7 +96,9 @@ def test_pattern(text: str, package: str, expected: str) -> None:
     assert str(parse_pattern(text, package)) == expected
 
 
-@pytest.mark.parametrize("text", ["", "-", "//", "/a", "///a", "../a", "a/../b", "//a:b/c", "//a:", "//a/...:b", "a b", "//a//b"])
+@pytest.mark.parametrize(
+    "text", ["", "-", "//", "/a", "///a", "../a", "a/../b", "//a:b/c", "//a:", "//a/...:b", "a b", "//a//b"]
+)
 def test_what_is_no_pattern(text: str) -> None:
     with pytest.raises(UsageError):
         parse_pattern(text, "pkg")

@@ -37,7 +37,8 @@ def test_a_workspace(tmp_path: Path) -> None:
                   cache: {remote: "https://cache.example/acme", upload: ci, connection: cache}
                   connections:
                     feed: {type: python_feed, target: "https://feed.example/simple", credentials: {pat: {env: FEED}}}
-                    cache: {type: http, target: "https://cache.example", credentials: {username: me, password: {file: ~/pw}}}
+                    cache:
+                      {type: http, target: "https://cache.example", credentials: {username: me, password: {file: pw}}}
                 """.replace("\n                ", "\n"),
             "models/BUILD.yaml": "targets:\n  m: {rule: model, path: x}\n  n:\n    rule: //rules:mine\n",
             "empty/BUILD.yaml": "",
@@ -72,9 +73,19 @@ def test_defaults(tmp_path: Path) -> None:
         ("{}", "1:12", "'name' is missing in workspace", None),
         ("{name: a b}", "1:19", "'a b' is not a name: use letters, digits and `_ . -`", None),
         ("{name: x, platform: []}", "1:22", "unknown key 'platform'", "did you mean 'platforms'?"),
-        ("{name: x, platforms: [linux/amd46]}", "1:34", "'platforms': 'linux/amd46' is not one of the choices", "did you mean 'linux/amd64'?"),
+        (
+            "{name: x, platforms: [linux/amd46]}",
+            "1:34",
+            "'platforms': 'linux/amd46' is not one of the choices",
+            "did you mean 'linux/amd64'?",
+        ),
         ("{name: x, debian: {suite: 12}}", "1:38", "'suite': expected a text, not '12'", 'quote it: "12"'),
-        ("{name: x, locks: {portable: 'yes'}}", "1:40", "'portable': expected true or false, not 'yes'", "write true or false"),
+        (
+            "{name: x, locks: {portable: 'yes'}}",
+            "1:40",
+            "'portable': expected true or false, not 'yes'",
+            "write true or false",
+        ),
         ("{name: x, cache: {conection: y}}", "1:30", "unknown key 'conection'", "did you mean 'connection'?"),
         ("{name: x, ignore: [../y]}", "1:31", "'../y' is not a path inside the workspace", None),
         ("{name: x, plugins: [a-b]}", "1:32", "'a-b' is not the name of a Python module", None),
@@ -104,8 +115,12 @@ def test_a_written_out_secret_is_refused_and_not_shown(tmp_path: Path, connectio
 
 
 def test_a_credential_names_one_place(tmp_path: Path) -> None:
-    text = "workspace:\n  name: x\n  connections:\n    c: {type: http, target: t, credentials: {pat: {env: A, file: b}}}\n"
-    assert [message for _, message, _ in found(tmp_path, text)] == ["a credential names exactly one of env, file and keyring"]
+    text = (
+        "workspace:\n  name: x\n  connections:\n    c: {type: http, target: t, credentials: {pat: {env: A, file: b}}}\n"
+    )
+    assert [message for _, message, _ in found(tmp_path, text)] == [
+        "a credential names exactly one of env, file and keyring"
+    ]
 
 
 def test_all_files_are_read_before_an_error_is_raised(tmp_path: Path) -> None:
@@ -131,7 +146,8 @@ def test_all_files_are_read_before_an_error_is_raised(tmp_path: Path) -> None:
         "BUILD.yaml:2:1: unknown section 'target'",
         "a/BUILD.yaml:2:3: target 'x' has no 'rule'",
         "a/BUILD.yaml:3:3: 'all' is a reserved name: `:all` means every target of a package",
-        "a/BUILD.yaml:4:3: 'y z' is not a target name: use letters, digits and `_ . + -`, not starting with `.`, `+` or `-`",
+        "a/BUILD.yaml:4:3: 'y z' is not a target name: "
+        "use letters, digits and `_ . + -`, not starting with `.`, `+` or `-`",
         "b/BUILD.yaml:1:10: targets must be a map from names to targets, not a list",
         "c/BUILD.yaml:1:1: unknown section 'x'",
         "d/BUILD.yaml:1:1: a BUILD.yaml holds a map, not a list",

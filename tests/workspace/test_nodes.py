@@ -54,6 +54,14 @@ def test_everything_wrong_is_found_at_once() -> None:
     assert [place for place, _ in found] == ["2:1", "3:4", "5:4", "6:4"]
 
 
+def test_a_relative_label_inside_braces_gets_a_hint() -> None:
+    problems = Problems()
+    parse("BUILD.yaml", b"a: {b: :c}\n", problems)
+    assert [error.hint for error in problems.errors] == [
+        'a label that starts with a colon needs quotes inside braces or brackets: ":name"'
+    ]
+
+
 def test_not_utf8() -> None:
     problems = Problems()
     assert parse("BUILD.yaml", b"a: 1\nb: \xff\n", problems) is None
@@ -158,7 +166,12 @@ def test_the_caret_after_wide_and_long_text() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["feed: {pat: hunter2hunter2}", "password: hunter2hunter2", "url: https://me:hunter2hunter2@host/x", "API_TOKEN: hunter2hunter2"],
+    [
+        "feed: {pat: hunter2hunter2}",
+        "password: hunter2hunter2",
+        "url: https://me:hunter2hunter2@host/x",
+        "API_TOKEN: hunter2hunter2",
+    ],
 )
 def test_excerpts_hide_credentials(line: str) -> None:
     assert "hunter2" not in load(f"{line}\n").position.excerpt

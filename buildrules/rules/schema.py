@@ -1,0 +1,157 @@
+"""A JSON schema for BUILD.yaml, from the settings model and the rules there are, for completion in editors.
+
+Draft 2020-12. It knows a little less than the loader: labels are not looked up, and a text that YAML readers disagree
+about is only refused by the loader.
+"""
+
+from typing import Any
+
+from buildrules.rules.catalogue import Catalogue
+from buildrules.rules.language import Attribute, RuleFile
+from buildrules.rules.rule import Rule
+
+__all__ = ["build_schema", "rule_schema"]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$"
+_LABEL = r"^(//|:)"
+_TEXT: dict[str, Any] = {"type": ["string", "integer"]}
+_PATH: dict[str, Any] = {"type": "string", "pattern": r"^(?!/|~)"}
+_PORT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 65535}
+_ROUTE: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^[0-9]+(/|$)"},
+        {
+            "type": "object",
+            "properties": {"port": _PORT, "path": {"type": "string"}},
+            "required": ["port", "path"],
+            "additionalProperties": False,
+        },
+    ]
+}
+_TYPES: dict[str, dict[str, Any]] = {
+    "string": _TEXT,
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "label": {"type": "string", "pattern": _LABEL},
+    "labels": {"type": "array", "items": {"type": "string", "pattern": _LABEL}},
+    "path": _PATH,
+    "paths": {"type": "array", "items": _PATH},
+    "globs": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+    "string_list": {"type": "array", "items": _TEXT},
+    "requirements": {"type": "array", "items": {"type": "string"}},
+    "string_map": {"type": "object", "additionalProperties": _TEXT},
+    "path_map": {"type": "object", "propertyNames": {"pattern": "^/"}, "additionalProperties": _PATH},
+    "ports": {"anyOf": [_PORT, {"type": "array", "items": _PORT}]},
+    "routes": {
+        "type": "object",
+        "properties": {"liveness": _ROUTE, "readiness": _ROUTE, "scoring": _ROUTE},
+        "additionalProperties": False,
+    },
+    "map": {"type": "object"},
+}
+
+
+def build_schema(catalogue: Catalogue) -> dict[str, Any]:
+    """The schema of a BUILD.yaml, the rules of the workspace's `rules/` included. Plain JSON types."""
+    from buildrules.workspace.settings import Settings
+
+    settings = Settings.model_json_schema(ref_template="#/$defs/{model}")
+    definitions: dict[str, Any] = settings.pop("$defs", {})
+    definitions["workspace"] = settings
+    choices = []
+    for rule in catalogue.all():
+        key = "rule_" + rule.reference.strip("/").replace("/", "_").replace(":", "_")
+        definitions[key] = _target(rule)
+        same = {"properties": {"rule": {"const": rule.reference}}, "required": ["rule"]}
+        choices.append((rule, {"if": same, "then": {"$ref": f"#/$defs/{key}"}}))
+    definitions["target"] = {
+        "type": "object",
+        "description": "A target: its rule, and what that asks for.",
+        "required": ["rule"],
+        "properties": {
+            "rule": {
+                "description": "The kind of target.",
+                "anyOf": [{"const": rule.reference, "description": rule.file.summary} for rule, _ in choices]
+                + [{"type": "string", "pattern": _LABEL, "description": "A rule file of this workspace, by label."}],
+            }
+        },
+        "allOf": [choice for _, choice in choices],
+    }
+    return {
+        "$schema": DIALECT,
+        "title": "BUILD.yaml",
+        "type": "object",
+        "properties": {
+            "workspace": {"$ref": "#/$defs/workspace"},
+            "targets": {
+                "type": "object",
+                "description": "The targets of this package, by name.",
+                "propertyNames": {"pattern": _NAME, "not": {"const": "all"}},
+                "additionalProperties": {"$ref": "#/$defs/target"},
+            },
+        },
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
+
+
+def rule_schema() -> dict[str, Any]:
+    """The schema of a rule file."""
+    schema = RuleFile.model_json_schema(by_alias=True)
+    # provides may be left out by a rule that extends another
+    schema["required"] = ["rule"]
+    schema["anyOf"] = [{"required": ["provides"]}, {"required": ["extends"]}]
+    attribute = schema["$defs"]["Attribute"]
+    attribute["required"] = []
+    attribute["properties"]["provider"] = {
+        "anyOf": [attribute["properties"]["provider"], {"type": "string"}],
+        "description": attribute["properties"]["provider"].get("description", ""),
+    }
+    return {"$schema": DIALECT, **schema}
+
+
+def _target(rule: Rule) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "rule": {"const": rule.reference},
+        "description": {"type": "string", "description": "What this target is, for people."},
+        "visibility": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Packages that may use this target, as patterns. Everybody if left out.",
+        },
+    }
+    for name, attribute in rule.attributes.items():
+        properties[name] = _attribute(attribute)
+    schema: dict[str, Any] = {
+        "type": "object",
+        "description": rule.file.summary,
+        "properties": properties,
+        "required": ["rule", *(name for name, attribute in rule.attributes.items() if attribute.required)],
+        "additionalProperties": False,
+    }
+    groups = [{"oneOf": [{"required": [name]} for name in group]} for group in rule.file.exactly_one]
+    if groups:
+        schema["allOf"] = groups
+    return schema
+
+
+def _attribute(attribute: Attribute) -> dict[str, Any]:
+    schema = dict(_TYPES[attribute.type])
+    if attribute.rule_name:
+        schema.pop("pattern", None)
+    if attribute.choices is not None:
+        schema = {"enum": attribute.choices}
+    if attribute.minimum is not None:
+        schema["minimum"] = attribute.minimum
+    if attribute.maximum is not None:
+        schema["maximum"] = attribute.maximum
+    if attribute.doc:
+        schema["description"] = attribute.doc
+    if attribute.default is not None:
+        schema["default"] = attribute.default
+    if attribute.example is not None:
+        schema["examples"] = [attribute.example]
+    return schema
