@@ -1,6 +1,8 @@
-"""The kinds of actions by name. A kind's module is imported when its first action is looked at.
+"""The kinds of actions by name. A kind's module is imported when its first action runs.
 
-A plugin, a module named in `workspace.plugins`, adds its own with `register`.
+The versions of the built-in kinds stand here as well, because a key needs the version and not the code: an edit of
+one script must not import the code for Debian packages. A plugin, a module named in `workspace.plugins`, adds its
+own kind with `register`.
 """
 
 import importlib
@@ -9,17 +11,18 @@ from buildrules.engine.action import Kind
 from buildrules.errors import UsageError
 
 _BUILTIN = {
-    "files_layer": "buildrules.actions.files:FilesLayer",
-    "inline_layer": "buildrules.actions.inline:InlineLayer",
-    "model_layers": "buildrules.actions.model:ModelLayers",
-    "wheel_layer": "buildrules.actions.python.wheel_layer:WheelLayer",
-    "build_wheel": "buildrules.actions.python.sdist:BuildWheel",
-    "debian_layers": "buildrules.actions.debian.layers:DebianLayers",
-    "oci_base": "buildrules.actions.oci_base:OciBase",
-    "group": "buildrules.actions.group:Group",
-    "image": "buildrules.actions.image:ImageKind",
-    "index": "buildrules.actions.image:IndexKind",
+    "files_layer": ("buildrules.actions.files:FilesLayer", 1),
+    "inline_layer": ("buildrules.actions.inline:InlineLayer", 1),
+    "model_layers": ("buildrules.actions.model:ModelLayers", 1),
+    "wheel_layer": ("buildrules.actions.python.wheel_layer:WheelLayer", 1),
+    "build_wheel": ("buildrules.actions.python.sdist:BuildWheel", 1),
+    "debian_layers": ("buildrules.actions.debian.layers:DebianLayers", 1),
+    "oci_base": ("buildrules.actions.oci_base:OciBase", 1),
+    "group": ("buildrules.actions.group:Group", 1),
+    "image": ("buildrules.actions.image:ImageKind", 1),
+    "index": ("buildrules.actions.image:IndexKind", 1),
 }
+"""name -> (module:class, version). The class's own `version` is the same; a test holds them together."""
 
 _kinds: dict[str, Kind] = {}
 
@@ -36,7 +39,7 @@ def kind_named(name: str) -> Kind:
     """The kind of that name. Raises UsageError where there is none."""
     kind = _kinds.get(name)
     if kind is None:
-        place = _BUILTIN.get(name)
+        place, _ = _BUILTIN.get(name, (None, 0))
         if place is None:
             raise UsageError(
                 f"no kind of action is named {name!r}", hint="list the module that registers it in workspace.plugins"
@@ -45,6 +48,13 @@ def kind_named(name: str) -> Kind:
         kind = _kinds[name] = getattr(importlib.import_module(module), attribute)()
     assert kind is not None
     return kind
+
+
+def kind_version(name: str) -> int:
+    """The version of the kind of that name, without importing a built-in one. Raises UsageError where there is none."""
+    if name in _BUILTIN:
+        return _BUILTIN[name][1]
+    return kind_named(name).version
 
 
 def kind_names() -> list[str]:

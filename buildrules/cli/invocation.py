@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from buildrules.actions.registry import kind_named
+from buildrules.actions.registry import kind_named, kind_version
 from buildrules.cli.console import Console
 from buildrules.cli.request import Request
 from buildrules.engine.build import Build, Previous
@@ -134,6 +134,7 @@ class Invocation:
             self.store,
             self.root,
             kinds=kind_named,
+            versions=kind_version,
             expand=expand,
             stream=self.stream,
             jobs=self.request.option("jobs"),

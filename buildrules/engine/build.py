@@ -46,6 +46,7 @@ class Build:
         root: str,
         *,
         kinds: Callable[[str], Kind],
+        versions: Callable[[str], int],
         expand: Expand,
         stream: Stream,
         jobs: int | None = None,
@@ -61,6 +62,7 @@ class Build:
         self.bytes_fetched = 0
         self.seconds = 0.0
         self._kinds = kinds
+        self._versions = versions
         self._stream = stream
         self._keep_going = keep_going
         self._previous = previous or {}
@@ -184,14 +186,14 @@ class Build:
         return self._execute(step, worker, missing)
 
     def _step(self, action: Action) -> "_Step":
-        kind = self._kinds(action.kind)
+        version = self._versions(action.kind)
         sources = [self.sources.read(source) for source in action.sources]
         deps = [self._outputs(dep) for dep in action.deps]
-        return _Step(action, kind, sources, deps, compute_key(action, kind.version, sources, deps))
+        return _Step(action, version, sources, deps, compute_key(action, version, sources, deps))
 
     def _execute(self, step: "_Step", worker: int, missing: str | None) -> Outcome:
         self._stream.emit(ActionStarted(step.action, time.perf_counter() - self._began, worker))
-        outputs = step.kind.run(step.action, step.sources, step.deps, self)
+        outputs = self._kinds(step.action.kind).run(step.action, step.sources, step.deps, self)
         changed = self.sources.changed(step.sources)
         if changed:
             names = ", ".join(repr(path) for path in changed[:3])
@@ -220,7 +222,7 @@ class Build:
         before = self.store.explanations.get(name)
         if before is not None and before.get("key") == step.key:
             return [missing] if missing else list(before.get("reasons", []))
-        now = explain(step.action, step.kind.version, step.sources, step.deps)
+        now = explain(step.action, step.version, step.sources, step.deps)
         reasons = [FIRST] if before is None else differences(before["values"], now)
         if missing:
             reasons = [missing]
@@ -233,7 +235,7 @@ class _Step:
     """An action with everything its key saw."""
 
     action: Action
-    kind: Kind
+    version: int
     sources: list[list[SourceFile]]
     deps: list[Outputs]
     key: str

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from buildrules.engine.action import Kind, Outputs
+from buildrules.engine.action import Outputs
 from buildrules.engine.build import FIRST, explanation_name
 from buildrules.engine.key import compute_key, differences, explain
 from buildrules.engine.plan import Plan
@@ -33,7 +33,7 @@ class Finding:
 
 
 def inspect(
-    plan: Plan, store: Store, root: str, sources: SourceReader, kinds: Callable[[str], Kind]
+    plan: Plan, store: Store, root: str, sources: SourceReader, versions: Callable[[str], int]
 ) -> dict[str, Finding]:
     """A finding for every action the goals need, dependencies first. Raises what reading sources raises."""
     findings: dict[str, Finding] = {}
@@ -47,11 +47,11 @@ def inspect(
             reasons = [f"needs {plan.actions[dep].title}" for dep in waiting]
             findings[name] = Finding(Need.WAIT, reasons, last)
             continue
-        kind = kinds(action.kind)
+        version = versions(action.kind)
         files = [sources.read(source) for source in action.sources]
         deps = [outputs[dep] for dep in action.deps]
-        sees = explain(action, kind.version, files, deps)
-        key = compute_key(action, kind.version, files, deps)
+        sees = explain(action, version, files, deps)
+        key = compute_key(action, version, files, deps)
         record = store.records.get(key)
         if record is None:
             reasons = [FIRST] if before is None else differences(before["values"], sees)

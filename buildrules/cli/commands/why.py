@@ -18,7 +18,7 @@ def command(label: str, **options: Any) -> int:
 
     The answer is what the step's key really sees: files with their digests, parameters, the layers below.
     """
-    from buildrules.actions.registry import kind_named
+    from buildrules.actions.registry import kind_version
     from buildrules.cli.invocation import Invocation
     from buildrules.engine.inspection import inspect
     from buildrules.engine.sources import SourceReader
@@ -40,7 +40,7 @@ def command(label: str, **options: Any) -> int:
             progress=lambda *_: None,
         )
         plan = invocation.plan
-        findings = inspect(plan, invocation.store, root, reader, kind_named)
+        findings = inspect(plan, invocation.store, root, reader, kind_version)
     finally:
         invocation.store.close()
     for goal in plan.goals:
