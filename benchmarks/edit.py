@@ -1,0 +1,106 @@
+"""One line of score.py edited: to the new image digest, and until the new container can start (`load`).
+
+The peer is `docker build` (BuildKit) of the equivalent Dockerfile on top of the same environment, in its best layer
+order (code last) and with the model copied after the code. The model weighs 1 GB; Docker holds everything else.
+Needs a Docker Engine (DOCKER_HOST).
+"""
+
+import shutil
+from pathlib import Path
+
+from benchmarks.common import DOCKER, Place, docker_build, medians, milliseconds, place, run, table, verdict
+from benchmarks.model import write_model
+
+RUNS = 9
+LABEL = "//models:iris"
+ENVIRONMENT = "buildrules-benchmark/environment"
+TAG = "buildrules-benchmark/edit"
+ORDERS = {
+    "docker build, code last": f"FROM {ENVIRONMENT}\nCOPY model /srv/model\nCOPY src /srv/code\n",
+    "docker build, model last": f"FROM {ENVIRONMENT}\nCOPY src /srv/code\nCOPY model /srv/model\n",
+}
+
+
+def contexts(where: Place, folder: Path) -> dict[str, Path]:
+    """A build context for each order: the same files, the model linked."""
+    found = {}
+    for name, dockerfile in ORDERS.items():
+        context = folder / name.replace(" ", "-").replace(",", "")
+        shutil.copytree(where.workspace / "models" / "iris", context, copy_function=_link)
+        shutil.copytree(where.workspace / "models" / "iris" / "src", context / "src", dirs_exist_ok=True)
+        (context / "Dockerfile").write_text(dockerfile)
+        found[name] = context
+    return found
+
+
+def _link(source: str, target: str) -> None:
+    Path(target).hardlink_to(source)
+
+
+def edit(script: Path, number: int) -> None:
+    """Append a line, into a new file as editors do."""
+    text = script.read_text() + f"# edit {number}\n"
+    aside = script.with_suffix(".new")
+    aside.write_text(text)
+    aside.replace(script)
+
+
+def measure(where: Place) -> dict[str, float]:
+    """Median seconds."""
+    where.buildrules("load", LABEL, "--tag", ENVIRONMENT)  # the environment, before there is a large model
+    write_model(where.workspace / "models" / "iris" / "model" / "weights.bin")
+    where.settle("load", LABEL)
+    where.settle("build", LABEL)
+    folders = contexts(where, where.folder)
+    scripts = {"build": where.workspace / "models" / "iris" / "src" / "score.py"}
+    scripts["load"] = scripts["build"]
+    for name, context in folders.items():
+        scripts[name] = context / "src" / "score.py"
+        docker_build(context, TAG)
+    counter = iter(range(10_000))
+    return medians(
+        {
+            "build": lambda: where.buildrules("build", LABEL),
+            "load": lambda: where.buildrules("load", LABEL),
+            **{name: _builder(context) for name, context in folders.items()},
+        },
+        runs=RUNS,
+        before=lambda name, _: edit(scripts[name], next(counter)),
+    )
+
+
+def _builder(context: Path):  # type: ignore[no-untyped-def]
+    return lambda: docker_build(context, TAG)
+
+
+def main() -> None:
+    """Measure and print."""
+    with place() as where:
+        try:
+            found = measure(where)
+        finally:
+            run([DOCKER, "image", "prune", "--all", "--force", "--filter", "label=buildrules.image"])
+    best, worst = (found[name] for name in ORDERS)
+    build, load = found["build"], found["load"]
+    table(
+        "Code edit, 1 GB model",
+        [
+            ("edit to the new image digest", milliseconds(build), f"100 ms: {verdict(build <= 0.1)}"),
+            ("`docker build`, code last", f"{milliseconds(best)}: {best / build:.1f} x", "ratio printed"),
+            ("`docker build`, model copied after the code", f"{milliseconds(worst)}: {worst / build:.1f} x", ""),
+            (
+                "edit until the container can start (`load`)",
+                f"{milliseconds(load)}; docker build takes {best / load:.2f} x (code last), {worst / load:.1f} x",
+                f"ahead of docker build: {verdict(load < best)}",
+            ),
+            (
+                "`load` after a code edit, whatever the model weighs",
+                milliseconds(load),
+                f"0.3 s: {verdict(load <= 0.3)}",
+            ),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
