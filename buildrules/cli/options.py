@@ -7,6 +7,26 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_LEFT_OUT = "\0"  # stands for the minus of a pattern while click looks for options
+
+
+class PatternCommand(click.Command):
+    """A command whose patterns may begin with a minus, as in `-//models:old`, without `--` before them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Hide the minus of patterns from click."""
+        return super().parse_args(ctx, [_LEFT_OUT + arg[1:] if arg.startswith(("-//", "-:")) else arg for arg in args])
+
+
+def pattern_argument(*, required: bool) -> Callable[[F], F]:
+    """The argument `patterns` of a `PatternCommand`."""
+
+    def restore(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple("-" + value[1:] if value.startswith(_LEFT_OUT) else value for value in values)
+
+    metavar = "PATTERN..." if required else "[PATTERN]..."
+    return click.argument("patterns", nargs=-1, required=required, metavar=metavar, callback=restore)
+
 
 def building(function: F) -> F:
     """The options of every command that builds."""

@@ -5,11 +5,11 @@ from typing import Any
 import click
 
 from buildrules.cli.main import perform_request
-from buildrules.cli.options import building
+from buildrules.cli.options import PatternCommand, building, pattern_argument
 
 
-@click.command(short_help="build targets")
-@click.argument("patterns", nargs=-1, required=True, metavar="PATTERN...")
+@click.command(cls=PatternCommand, short_help="build targets")
+@pattern_argument(required=True)
 @building
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--trace", type=click.Path(dir_okay=False), help="Write a trace for chrome://tracing or Perfetto.")

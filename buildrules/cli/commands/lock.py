@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from buildrules.cli.options import PatternCommand, pattern_argument
 from buildrules.cli.request import Request
 
 
-@click.command(short_help="resolve environments and bases, and write their locks")
-@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+@click.command(cls=PatternCommand, short_help="resolve environments and bases, and write their locks")
+@pattern_argument(required=False)
 @click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
 @click.option("--upgrade", is_flag=True, help="Take the newest versions the requirements allow.")
 @click.option("--upgrade-package", "upgrade_packages", multiple=True, metavar="NAME", help="Only of this package.")

@@ -5,9 +5,11 @@ import os
 
 import click
 
+from buildrules.cli.options import PatternCommand, pattern_argument
 
-@click.command(short_help="list targets, what they need, or what needs them")
-@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+
+@click.command(cls=PatternCommand, short_help="list targets, what they need, or what needs them")
+@pattern_argument(required=False)
 @click.option("--deps", "way", flag_value="deps", help="What the targets need, themselves included.")
 @click.option("--rdeps", "way", flag_value="rdeps", help="What needs the targets, themselves included.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list with rule, place and dependencies.")
