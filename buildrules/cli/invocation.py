@@ -112,7 +112,7 @@ class Invocation:
         self.plan = planner.plan(self.request.patterns)
         self._import_plugins(planner.plugins)
         self.structure = Structure(
-            files=[row_of(path, began) for path in sorted(planner.files)],
+            files=[row_of(path, began) for path in sorted({*planner.files, *self._plugin_files(planner.plugins)})],
             directories=[row_of(os.path.join(self.root, path), began) for path in planner.directories],
             absent=sorted(planner.absent),
             packages=planner.packages,
@@ -125,6 +125,11 @@ class Invocation:
             sys.path.insert(0, self.root)
         for name in plugins:
             importlib.import_module(name)
+
+    def _plugin_files(self, plugins: list[str]) -> list[str]:
+        """The modules themselves: an edited one may do something else."""
+        files = (getattr(sys.modules.get(name), "__file__", None) for name in plugins)
+        return [os.path.abspath(path) for path in files if path]
 
     def build(self) -> Build:
         """Run the plan. `results` holds the goals that succeeded."""
