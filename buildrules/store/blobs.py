@@ -96,6 +96,11 @@ class Blobs:
                     f"no space left in the store {os.path.dirname(os.path.dirname(self.root))}",
                     hint="free some space, run 'buildrules cache gc', or move the store with BUILDRULES_CACHE_DIR",
                 ) from error
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise StoreError(
+                    f"cannot write to the store {os.path.dirname(os.path.dirname(self.root))}: {error.strerror}",
+                    hint="make it writable, or choose another store with BUILDRULES_CACHE_DIR",
+                ) from error
             raise
         finally:
             with contextlib.suppress(FileNotFoundError):

@@ -21,6 +21,7 @@ from buildrules.store.statindex import StatIndex
 from buildrules.store.table import Table
 
 LAYOUT = 1
+_UNWRITABLE = "make it writable, or choose another store with BUILDRULES_CACHE_DIR"
 _WAY_OUT = "upgrade buildrules, or choose another store with BUILDRULES_CACHE_DIR"
 
 
@@ -45,7 +46,7 @@ class Store:
         except FileNotFoundError:
             text = ""
         except OSError as error:
-            raise StoreError(f"cannot read the store {self.root}: {error.strerror}", hint=_WAY_OUT) from error
+            raise StoreError(f"cannot read the store {self.root}: {error.strerror}", hint=_UNWRITABLE) from error
         if not text:
             self._create(version)
         elif not text.isdigit() or int(text) > LAYOUT:
@@ -64,12 +65,21 @@ class Store:
             os.replace(aside, version)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StoreError(f"no space left for the store {self.root}", hint=_WAY_OUT) from error
-            raise StoreError(f"cannot create the store {self.root}: {error.strerror}", hint=_WAY_OUT) from error
+                raise StoreError(
+                    f"no space left for the store {self.root}",
+                    hint="free some space, or choose another store with BUILDRULES_CACHE_DIR",
+                ) from error
+            raise StoreError(f"cannot create the store {self.root}: {error.strerror}", hint=_UNWRITABLE) from error
 
     def lock(self, *, exclusive: bool = False, wait: bool = True) -> bool:
-        """Hold the store's lock until `close`. False where `wait` is off and somebody else holds it."""
-        handle = os.open(os.path.join(self.root, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        """Hold the store's lock until `close`. False where `wait` is off and somebody else holds it.
+
+        Raises StoreError where the store is not the user's to write.
+        """
+        try:
+            handle = os.open(os.path.join(self.root, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StoreError(f"cannot lock the store {self.root}: {error.strerror}", hint=_UNWRITABLE) from error
         flags = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
         try:
             fcntl.flock(handle, flags | (0 if wait else fcntl.LOCK_NB))
