@@ -47,10 +47,10 @@ def make_lock(
         excludes = [*request.exclude]
         arguments += ["--excludes", write_lines(folder, "excludes.txt", excludes)] if excludes else []
         arguments += ["--prerelease", "allow"] if request.prerelease else []
-        if upgrade is True:
-            arguments += ["--refresh"]
-        for name in sorted(named):
-            arguments += ["--refresh-package", name]
+        if not os.environ.get("UV_OFFLINE"):  # uv refuses to refresh what it may not fetch
+            arguments += ["--refresh"] if upgrade is True else []
+            for name in sorted(named):
+                arguments += ["--refresh-package", name]
         answer = run_uv(arguments, request.root)
         if answer.code:
             raise _explained(answer, request)
