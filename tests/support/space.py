@@ -201,14 +201,14 @@ class Space:
             "HOME": str(folder / "home"),
             "BUILDRULES_CACHE_DIR": str(self.store),
             "UV_FIND_LINKS": str(wheels),
-            "UV_NO_INDEX": "1",
-            "UV_OFFLINE": "1",
+            "UV_CONFIG_FILE": str(folder / "uv.toml"),
             "UV_CACHE_DIR": str(folder / "uv"),
         }
         for name in ("DOCKER_HOST", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_START"):
             if name in os.environ:
                 self.env[name] = os.environ[name]
         (folder / "home").mkdir(parents=True, exist_ok=True)
+        (folder / "uv.toml").write_text("no-index = true\n")
 
     def populate(self, files: Mapping[str, str] = FILES, *, base: bool = True) -> "Space":
         """Write the usual workspace."""

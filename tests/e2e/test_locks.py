@@ -1,0 +1,131 @@
+"""Locks on the command line: made where missing, renewed where stale, refused with --locked."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.space import APP, Space, make_base, make_wheels, wheel
+
+LOCKS = {"oci.base-linux-amd64.lock", "pylock.env-linux-amd64.toml", "pylock.env+server-linux-amd64.toml"}
+
+
+@pytest.fixture
+def unlocked(new_space: Callable[..., Space]) -> Space:
+    return new_space(locked=False)
+
+
+def test_a_build_makes_missing_locks_and_says_so(unlocked: Space) -> None:
+    result = unlocked.run("build", APP)
+    for lock in LOCKS:
+        result.said(f"wrote {lock}")
+        assert unlocked.path(lock).exists()
+    before = unlocked.tree()
+    assert unlocked.run("build", APP).err == ""
+    assert unlocked.tree() == before
+
+
+def test_a_locked_build_refuses_a_missing_lock(unlocked: Space) -> None:
+    before = unlocked.tree()
+    unlocked.run("build", APP, "--locked", code=1).said("lock", "missing", "hint: run 'buildrules lock'")
+    assert unlocked.tree() == before
+
+
+def test_a_locked_build_works_with_fresh_locks(workspace: Space) -> None:
+    workspace.run("build", APP, "--locked")
+
+
+def test_a_locked_build_refuses_a_stale_lock(workspace: Space) -> None:
+    workspace.edit("BUILD.yaml", "numlib==1.0", "numlib==2.0")
+    before = workspace.tree()
+    workspace.run("build", APP, "--locked", code=1).said("pylock.env-linux-amd64.toml", "the requirements have changed")
+    assert workspace.tree() == before
+
+
+def test_a_locked_build_after_an_unlocked_one_is_not_answered_from_its_snapshot(workspace: Space) -> None:
+    workspace.run("build", APP)
+    workspace.remove("pylock.env-linux-amd64.toml")
+    workspace.run("build", APP, "--locked", code=1).said("missing")
+
+
+def test_lock_check_reads_and_never_writes(workspace: Space) -> None:
+    workspace.run("lock", "--check").said("3 locks are up to date")
+    workspace.edit("BUILD.yaml", "numlib==1.0", "numlib==2.0")
+    before = workspace.tree()
+    workspace.run("lock", "--check", code=1).said("the requirements have changed", "hint:")
+    assert workspace.tree() == before
+    workspace.run("lock")
+    workspace.run("lock", "--check")
+
+
+def test_locking_again_changes_nothing(workspace: Space) -> None:
+    before = workspace.tree()
+    workspace.run("lock").said("0 of 3 locks written")
+    assert workspace.tree() == before
+
+
+def test_versions_stay_until_an_upgrade_is_asked_for(workspace: Space, tmp_path: Path) -> None:
+    workspace.edit("BUILD.yaml", "numlib==1.0", "numlib")
+    workspace.run("lock")
+    lock = workspace.path("pylock.env-linux-amd64.toml")
+    assert 'version = "1.0"' in lock.read_text()
+    workspace.run("lock")
+    assert 'version = "1.0"' in lock.read_text()
+    workspace.run("lock", "--upgrade-package", "numlib")
+    assert 'version = "2.0"' in lock.read_text()
+    more = make_wheels(tmp_path / "more")
+    filename, data = wheel("numlib", "3.0")
+    (more / filename).write_bytes(data)
+    workspace.env["UV_FIND_LINKS"] = str(more)
+    workspace.run("lock")
+    assert 'version = "2.0"' in lock.read_text()
+    workspace.run("lock", "--upgrade")
+    assert 'version = "3.0"' in lock.read_text()
+
+
+def test_an_upgrade_works_without_a_network_too(workspace: Space) -> None:
+    workspace.edit("BUILD.yaml", "numlib==1.0", "numlib")
+    workspace.run("lock", "--upgrade", env={"UV_OFFLINE": "1"})
+    assert 'version = "2.0"' in workspace.path("pylock.env-linux-amd64.toml").read_text()
+
+
+def test_what_is_locked_is_built_whatever_is_newer(workspace: Space, tmp_path: Path) -> None:
+    digest = workspace.build().digest
+    more = make_wheels(tmp_path / "more")
+    for name in ("tinyserver", "extra"):
+        filename, data = wheel(name, "1.9")
+        (more / filename).write_bytes(data)
+    workspace.env["UV_FIND_LINKS"] = str(more)
+    assert workspace.clean_build().digest == digest
+
+
+def test_a_base_image_that_moved_stays_where_it_is_locked(workspace: Space) -> None:
+    first = workspace.build().digest
+    make_base(workspace.path("base"), files={"etc/os-release": b"ID=newer\n"})
+    assert workspace.build().digest == first
+    workspace.run("lock").said("wrote oci.base-linux-amd64.lock")
+    report = workspace.build()
+    assert report.digest != first
+    assert report.executed == 2  # the base and the image: every other layer is what it was
+
+
+def test_a_server_that_contradicts_the_environment_is_refused(workspace: Space) -> None:
+    workspace.edit("rules/tiny.yaml", "tinyserver~=1.0", "needy==1.0")
+    before = workspace.tree()
+    result = workspace.run("build", APP, code=1)
+    result.said("numlib", "needy")
+    assert workspace.tree() == before
+
+
+@pytest.mark.parametrize(
+    "text", ["", "garbage [", 'lock-version = "9.0"\n', "lock-version = 1\n[[packages]]\nname = 3\n"]
+)
+def test_a_damaged_lock_is_an_error_or_made_again(workspace: Space, text: str) -> None:
+    lock = workspace.path("pylock.env-linux-amd64.toml")
+    good = lock.read_text()
+    lock.write_text(text)
+    workspace.run("build", APP, "--locked", code=1).said("pylock.env-linux-amd64.toml", "hint:")
+    assert lock.read_text() == text
+    workspace.run("lock", code=None)
+    if lock.read_text() != text:
+        assert lock.read_text() == good
