@@ -1,0 +1,143 @@
+"""What each way through the program may import, and that every module can be imported alone."""
+
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import buildrules
+from tests.support.space import APP, Space
+
+REPOSITORY = Path(buildrules.__file__).parents[1]
+
+HEAVY = {"pydantic", "networkx", "docker", "rich", "yaml", "urllib3", "requests", "packaging", "uv"}
+ANSWER = {
+    *HEAVY,
+    "click",
+    "diskcache",
+    "sqlite3",
+    "subprocess",
+    "json",
+    "typing",
+    "dataclasses",
+    "hashlib",
+    "threading",
+}
+"""An unchanged build compares stats and prints; it needs none of these."""
+EDIT = {*HEAVY, "click", "subprocess", "tomllib", "zipfile", "tarfile", "argparse", "asyncio"}
+"""An edit runs actions from the kept plan; it need not parse, validate or resolve."""
+
+
+DRIVER = """
+import os, sys
+before = set(sys.modules)
+from buildrules.__main__ import main
+code = main()
+with open(os.environ["MODULES"], "w") as file:
+    file.writelines(name + "\\n" for name in sorted(set(sys.modules) - before))
+sys.exit(code)
+"""
+
+
+def imported(space: Space, *args: str) -> set[str]:
+    """The names of all modules that a command loads, beyond those the interpreter starts with."""
+    listed = space.folder / "modules.txt"
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, *args],
+        cwd=space.root,
+        env={**space.env, "PYTHONPATH": str(REPOSITORY), "MODULES": str(listed)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = set(listed.read_text().split())
+    assert "buildrules.__main__" in names
+    return names
+
+
+def _of(names: set[str], forbidden: set[str]) -> set[str]:
+    return {name for name in names if name.partition(".")[0] in forbidden}
+
+
+def test_an_unchanged_build_imports_next_to_nothing(built: Space) -> None:
+    built.settle()
+    names = imported(built, "build", APP)
+    assert not _of(names, ANSWER)
+    assert {name for name in names if name.startswith("buildrules.")} <= {
+        "buildrules.__main__",
+        "buildrules.errors",
+        "buildrules.snapshot",
+        "buildrules.snapshot.file",
+        "buildrules.snapshot.location",
+        "buildrules.workspace",
+        "buildrules.workspace.root",
+    }
+
+
+def test_a_code_edit_imports_nothing_heavy(built: Space) -> None:
+    built.settle()
+    built.append("src/score.py", "# edited\n")
+    names = imported(built, "build", APP)
+    assert "buildrules.engine.build" in names, "the edit was not built"
+    assert not _of(names, EDIT)
+    assert not {name for name in names if name.startswith(("buildrules.rules", "buildrules.graph", "buildrules.plan"))}
+
+
+def test_a_model_edit_imports_nothing_heavy(built: Space) -> None:
+    built.settle()
+    built.append("weights/labels.txt", "bird\n")
+    names = imported(built, "build", APP)
+    assert "buildrules.actions.model" in names
+    assert not _of(names, EDIT)
+
+
+def test_help_is_shown_without_the_heavy_modules(workspace: Space) -> None:
+    assert not _of(imported(workspace, "--help"), HEAVY)
+
+
+def modules() -> Iterator[str]:
+    for info in pkgutil.walk_packages(buildrules.__path__, "buildrules."):
+        if not info.name.endswith("__main__"):
+            yield info.name
+
+
+ALONE = """
+import os, sys
+failed = []
+for name in sys.argv[1:]:
+    child = os.fork()
+    if not child:
+        try:
+            __import__(name)
+        except BaseException as error:
+            print(name, type(error).__name__, error, flush=True)
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        failed.append(name)
+sys.exit(bool(failed))
+"""
+
+
+def test_every_module_can_be_imported_alone() -> None:
+    """In a fresh process each: a cycle shows only where the module is the first one imported."""
+    names = list(modules())
+    assert len(names) > 80
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, *names],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["click", "diskcache", "yaml", "networkx", "pydantic", "rich", "docker", "packaging"])
+def test_the_budget_knows_the_names(name: str) -> None:
+    """A library that was renamed would pass the tests above unnoticed."""
+    __import__(name)
