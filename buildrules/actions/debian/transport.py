@@ -177,10 +177,13 @@ class _Helper:
 
     @staticmethod
     def _failure(what: str, url: str, output: str) -> Exception:
+        from urllib.parse import unquote
+
         from buildrules.store.webclient import redact, scrub
 
-        causes = {redact(where): cause.strip() for where, cause in _FAILED.findall(output)}
-        cause = causes.get(redact(url), "")
+        # apt writes the address in its own way: "~" as "%7e", escapes in lower case.
+        causes = {unquote(redact(where)): cause.strip() for where, cause in _FAILED.findall(output)}
+        cause = causes.get(unquote(redact(url)), "")
         shown = redact(url) if what == url else f"{what} from {redact(url)}"
         if "mismatch" in cause or "unexpected size" in cause:
             return IntegrityError(f"{shown}: the archive has other content than was signed ({scrub(cause)})")
