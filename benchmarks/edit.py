@@ -26,8 +26,8 @@ def contexts(where: Place, folder: Path) -> dict[str, Path]:
     found = {}
     for name, dockerfile in ORDERS.items():
         context = folder / name.replace(" ", "-").replace(",", "")
-        shutil.copytree(where.workspace / "models" / "iris", context, copy_function=_link)
-        shutil.copytree(where.workspace / "models" / "iris" / "src", context / "src", dirs_exist_ok=True)
+        shutil.copytree(where.workspace / "models" / "iris" / "model", context / "model", copy_function=_link)
+        shutil.copytree(where.workspace / "models" / "iris" / "src", context / "src")
         (context / "Dockerfile").write_text(dockerfile)
         found[name] = context
     return found

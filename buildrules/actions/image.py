@@ -1,5 +1,6 @@
 """Kinds `image` and `index`: layers become an image, images of several platforms become an index."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from buildrules.engine.action import Action, Context, Outputs, SourceFile
@@ -61,7 +62,7 @@ class ImageKind:
             },
         )
 
-    def _config(self, params: dict[str, Any], deps: list[Outputs]) -> ImageConfig:
+    def _config(self, params: Mapping[str, Any], deps: list[Outputs]) -> ImageConfig:
         config = ImageConfig()
         for dep in deps:
             if dep.values.get("config"):

@@ -9,6 +9,7 @@ object of the image's config), `python` ("3.11" or None), `python_version` ("3.1
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from buildrules.engine.action import Action, Context, Outputs, SourceFile
@@ -53,7 +54,7 @@ class OciBase:
         )
 
 
-def _resolve(hints: dict[str, Any], digest: str, platform: str, context: Context) -> Resolved:
+def _resolve(hints: Mapping[str, Any], digest: str, platform: str, context: Context) -> Resolved:
     """The image from the first source that has it. Raises the last source's error."""
     failure: BuildrulesError | None = None
     for source in sources(hints, context.blobs, context.workspace, lambda n: context.count(fetched=n), pin=digest):

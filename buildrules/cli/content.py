@@ -1,6 +1,6 @@
 """A built image as the sinks want it: the image, the stream of a layer, its name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from buildrules.cli.invocation import Invocation
@@ -62,7 +62,7 @@ class Content:
                 f"layer {layer.digest[:19]} ({layer.origin}) is no longer in the store", hint="build again"
             ) from error
 
-    def _fetch_missing(self, layer: Layer, hints: dict[str, Any]) -> None:
+    def _fetch_missing(self, layer: Layer, hints: Mapping[str, Any]) -> None:
         missing = [
             _wheel_file(part)
             for part in layer.recipe.get("parts", [])

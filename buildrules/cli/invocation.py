@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from buildrules.actions.registry import kind_named, kind_version
@@ -25,16 +24,31 @@ from buildrules.workspace.globs import expand
 from buildrules.workspace.root import find_packages
 
 
-@dataclass(slots=True)
 class Structure:
-    """What the plan was made from. While none of it changes the plan holds."""
+    """What the plan was made from. While none of it changes the plan holds.
 
-    files: list[Row]  # BUILD files, rules, locks, requirement files
-    directories: list[Row]  # every directory searched for packages
-    absent: list[str]  # paths whose absence decided something
-    packages: list[str]
-    ignore: list[str]
-    plugins: list[str]
+    `files` are BUILD files, rules, locks and requirement files; `directories` all that were searched for
+    packages; `absent` are paths whose absence decided something.
+    """
+
+    __slots__ = ("absent", "directories", "files", "ignore", "packages", "plugins")
+
+    def __init__(
+        self,
+        *,
+        files: list[Row],
+        directories: list[Row],
+        absent: list[str],
+        packages: list[str],
+        ignore: list[str],
+        plugins: list[str],
+    ) -> None:
+        self.files = files
+        self.directories = directories
+        self.absent = absent
+        self.packages = packages
+        self.ignore = ignore
+        self.plugins = plugins
 
     def holds(self, root: str) -> bool:
         """Whether the plan made from this is still the right one. Refreshes the rows of directories."""

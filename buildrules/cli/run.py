@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
 
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.load import describe, load_image
@@ -35,7 +36,7 @@ def after(invocation: Invocation) -> int:
     return _serve(invocation, container, routes, info)
 
 
-def _serve(invocation: Invocation, container: Container, routes: dict[str, Route], info: dict[str, object]) -> int:
+def _serve(invocation: Invocation, container: Container, routes: dict[str, Route], info: Mapping[str, object]) -> int:
     request = invocation.request
     label = invocation.request.patterns[0]
     detach = bool(request.option("detach"))
@@ -69,7 +70,7 @@ def _serve(invocation: Invocation, container: Container, routes: dict[str, Route
         return 0
 
 
-def _curl(invocation: Invocation, container: Container, route: Route, info: dict[str, object]) -> str:
+def _curl(invocation: Invocation, container: Container, route: Route, info: Mapping[str, object]) -> str:
     url = url_of(container, route)
     sample = info.get("sample_request")
     if isinstance(sample, str):

@@ -3,9 +3,8 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from buildrules.engine.action import Action, Kind, Outputs, SourceFile
 from buildrules.engine.events import ActionFinished, ActionStarted, Notice, Progress, Status, Stream
@@ -18,17 +17,19 @@ from buildrules.store.blobs import Blobs
 from buildrules.store.store import Store
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How one action ended."""
 
     status: Status
     key: str = ""
     outputs: Outputs | None = None
-    reasons: list[str] = field(default_factory=list)
+    reasons: Sequence[str] = ()
     error: BuildrulesError | None = None
     unstable: bool = False  # its inputs changed while it ran: used now, recorded nowhere
 
+
+SHORT = 0.05
+"""Actions of at most this weight, in seconds, are not worth another thread."""
 
 FIRST = "not built in this workspace before"
 
@@ -68,6 +69,7 @@ class Build:
         self._previous = previous or {}
         self._began = time.perf_counter()
         self._lock = threading.Lock()
+        self._scheduler: Scheduler
         self._cancelled = False
         self.sources = SourceReader(
             root,
@@ -76,7 +78,11 @@ class Build:
             jobs=os.cpu_count() or 1,
             count_read=lambda size: self.count(read=size),
             progress=self.progress,
+            busy=self._busy,
         )
+
+    def _busy(self) -> None:
+        self._scheduler.more()
 
     @property
     def blobs(self) -> Blobs:
@@ -118,7 +124,7 @@ class Build:
         """Build every goal. Failures stand in `outcomes`; only Interrupted is raised, with all finished work kept."""
         order = self.plan.needed()
         actions = self.plan.actions
-        scheduler = Scheduler(
+        self._scheduler = scheduler = Scheduler(
             order,
             {name: actions[name].deps for name in order},
             {name: actions[name].weight for name in order},
@@ -193,6 +199,8 @@ class Build:
 
     def _execute(self, step: "_Step", worker: int, missing: str | None) -> Outcome:
         self._stream.emit(ActionStarted(step.action, time.perf_counter() - self._began, worker))
+        if step.action.weight > SHORT:
+            self._scheduler.more()
         outputs = self._kinds(step.action.kind).run(step.action, step.sources, step.deps, self)
         changed = self.sources.changed(step.sources)
         if changed:
@@ -230,8 +238,7 @@ class Build:
         return reasons
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(NamedTuple):
     """An action with everything its key saw."""
 
     action: Action

@@ -1,9 +1,9 @@
 """The one event stream of a build. Progress bars, plain lines, JSON and traces are its listeners."""
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from enum import Enum
+from typing import NamedTuple
 
 from buildrules.engine.action import Action, Outputs
 from buildrules.errors import BuildrulesError
@@ -19,8 +19,7 @@ class Status(Enum):
     SKIPPED = "skipped"  # something it needs failed
 
 
-@dataclass(slots=True)
-class ActionStarted:
+class ActionStarted(NamedTuple):
     """An action's key has no record: it runs now."""
 
     action: Action
@@ -28,13 +27,12 @@ class ActionStarted:
     worker: int
 
 
-@dataclass(slots=True)
-class ActionFinished:
+class ActionFinished(NamedTuple):
     """An action ended. `reasons` says why it ran; `outputs` is None where it failed."""
 
     action: Action
     status: Status
-    reasons: list[str]
+    reasons: Sequence[str]
     began: float  # seconds since the build began
     seconds: float
     worker: int
@@ -42,8 +40,7 @@ class ActionFinished:
     error: BuildrulesError | None = None
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(NamedTuple):
     """Long work goes on: bytes done and in all."""
 
     what: str
@@ -51,8 +48,7 @@ class Progress:
     total: int | None
 
 
-@dataclass(slots=True)
-class Notice:
+class Notice(NamedTuple):
     """Something the user should know: a lock was made, a warning."""
 
     message: str

@@ -1,28 +1,27 @@
 """A plan: actions and what was asked for. Plain data, so that marshal can keep it between runs."""
 
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from buildrules.engine.action import Action, SourceSet
+from buildrules.engine.action import NOTHING, Action, SourceSet
 
 
-@dataclass(frozen=True, slots=True)
-class Goal:
+class Goal(NamedTuple):
     """One thing asked for: a target on a platform and the action that makes it."""
 
     label: str
     platform: str
     action: str
     kind: str  # "image", "group" of the layers of other actions, or "layers" of its own
-    info: dict[str, Any] = field(default_factory=dict)  # routes, sample request, tag: what run and load need
+    info: Mapping[str, Any] = NOTHING  # routes, sample request, tag: what run and load need
 
 
-@dataclass(slots=True)
 class Plan:
     """Actions by id, and goals. Dependencies are always in the plan."""
 
-    actions: dict[str, Action] = field(default_factory=dict)
-    goals: list[Goal] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.actions: dict[str, Action] = {}
+        self.goals: list[Goal] = []
 
     def add(self, action: Action) -> str:
         """Add an action unless an equal one is there; returns its id."""
@@ -47,8 +46,8 @@ class Plan:
     def to_data(self) -> dict[str, Any]:
         """Tuples, dicts and plain values only."""
         return {
-            "actions": [_flat(action) for action in self.actions.values()],
-            "goals": [_flat(goal) for goal in self.goals],
+            "actions": [_plain(action) for action in self.actions.values()],
+            "goals": [_plain(goal) for goal in self.goals],
         }
 
     @classmethod
@@ -56,14 +55,15 @@ class Plan:
         """Read what `to_data` wrote."""
         plan = cls()
         for row in data["actions"]:
-            action = Action(**{**row, "sources": tuple(SourceSet(**item) for item in row["sources"])})
+            action = Action(*row)
+            action = action._replace(sources=tuple(SourceSet(*item) for item in action.sources))
             plan.actions[action.id] = action
-        plan.goals = [Goal(**row) for row in data["goals"]]
+        plan.goals = [Goal(*row) for row in data["goals"]]
         return plan
 
 
-def _flat(value: Any) -> dict[str, Any]:
-    row = {item.name: getattr(value, item.name) for item in fields(value)}
-    if isinstance(value, Action):
-        row["sources"] = [_flat(source) for source in value.sources]
-    return row
+def _plain(value: Any) -> Any:
+    """Named tuples as tuples and mappings as dicts, all the way down: what marshal takes."""
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in value)
+    return dict(value) if isinstance(value, Mapping) else value

@@ -1,8 +1,7 @@
 """What a build made, per goal: what reports, exports and loads are written from."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import Status
@@ -10,27 +9,25 @@ from buildrules.engine.plan import Goal, Plan
 from buildrules.oci.descriptor import Layer
 
 
-@dataclass(slots=True)
-class LayerResult:
+class LayerResult(NamedTuple):
     """A layer and how the action that made it ended."""
 
     layer: Layer
     status: Status
-    reasons: list[str]
-    hints: dict[str, Any]  # where its pieces can be fetched from again
+    reasons: Sequence[str]
+    hints: Mapping[str, Any]  # where its pieces can be fetched from again
 
 
-@dataclass(slots=True)
-class GoalResult:
+class GoalResult(NamedTuple):
     """One goal. `digest` is the manifest's for an image, empty for a target that is only layers."""
 
     goal: Goal
     digest: str
     size: int  # bytes of manifest, config and layers
     status: Status
-    layers: list[LayerResult] = field(default_factory=list)
-    blobs: dict[str, str] = field(default_factory=dict)  # "manifest", "config" -> digest
-    values: dict[str, Any] = field(default_factory=dict)
+    layers: list[LayerResult]
+    blobs: dict[str, str]  # "manifest", "config" -> digest
+    values: dict[str, Any]
 
 
 def goal_results(plan: Plan, build: Build) -> list[GoalResult]:

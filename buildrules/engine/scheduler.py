@@ -9,8 +9,9 @@ class Scheduler:
     """`work(node, worker)` is called once per node, after all it depends on returned True.
 
     It returns False where the node failed: everything above it is then handed to `skip` instead,
-    and without `keep_going` no further node is begun. The calling thread is worker 0; more workers are
-    started only while there is more than one node to run.
+    and without `keep_going` no further node is begun. The calling thread is worker 0. `work` calls `more` when
+    what it does takes a while: only then is another worker started, for threads that share one interpreter
+    slow short work down.
     """
 
     def __init__(
@@ -83,8 +84,6 @@ class Scheduler:
                     return
                 node = heapq.heappop(self._ready)[2]
                 self._running += 1
-                if self._ready and len(self._threads) + 1 < self._jobs:
-                    self._start_thread()
             done = False
             try:
                 done = self._work(node, number)
@@ -93,6 +92,12 @@ class Scheduler:
                     self._running -= 1
                     self._finish(node, done)
                     self._condition.notify_all()
+
+    def more(self) -> None:
+        """Start one more worker if there is a node for it. Called by `work`, in its thread."""
+        with self._condition:
+            if self._ready and not self._stopped and len(self._threads) + 1 < self._jobs:
+                self._start_thread()
 
     def _start_thread(self) -> None:
         number = len(self._threads) + 1

@@ -24,7 +24,15 @@ class SourceReader:
     """Reads the sources of one build. Remembers every file and directory it looked at, for the snapshot."""
 
     def __init__(
-        self, root: str, index: StatIndex, expand: Expand, *, jobs: int, count_read: Count, progress: Report
+        self,
+        root: str,
+        index: StatIndex,
+        expand: Expand,
+        *,
+        jobs: int,
+        count_read: Count,
+        progress: Report,
+        busy: Callable[[], None] = lambda: None,
     ) -> None:
         self._root = root
         self._index = index
@@ -32,6 +40,7 @@ class SourceReader:
         self._jobs = jobs
         self._count_read = count_read
         self._progress = progress
+        self._busy = busy
         self.files: dict[str, Stat] = {}
         self.directories: set[str] = set()
 
@@ -101,6 +110,8 @@ class SourceReader:
         return SourceFile(path, name, stat.st_size, mode, digest)
 
     def _content_digest(self, path: str, size: int) -> str:
+        if size > _BUFFER:
+            self._busy()
         sha256 = hashlib.sha256()
         done = 0
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -118,6 +129,7 @@ class SourceReader:
     def _layer_digest(self, path: str, image_path: str, size: int, mode: int) -> str:
         from buildrules.oci.assemble import hash_file_layer
 
+        self._busy()
         digest = hash_file_layer(
             path, image_path, size, mode, lambda done: self._progress(os.path.basename(path), done, size)
         )

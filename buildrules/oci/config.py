@@ -5,27 +5,28 @@ Format: OCI image specification 1.1, config.md, the object `config` ("Properties
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 PREFIX = "buildrules."
 """Labels that describe one package. They are not inherited from a base image."""
 
 _FIELDS = ("environment", "entrypoint", "cmd", "working_dir", "user", "ports", "volumes", "labels", "stop_signal")
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
+
+class ImageConfig(NamedTuple):
     """What a container starts with. None means "as the image below says"."""
 
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = _NONE
     entrypoint: tuple[str, ...] | None = None
     cmd: tuple[str, ...] | None = None
     working_dir: str | None = None
     user: str | None = None
     ports: tuple[str, ...] = ()  # "8080/tcp"
     volumes: tuple[str, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = _NONE
     stop_signal: str | None = None
 
     @classmethod
@@ -93,7 +94,7 @@ class ImageConfig:
 
     def with_labels(self, labels: Mapping[str, str]) -> "ImageConfig":
         """The same settings with these labels instead."""
-        return replace(self, labels=labels)
+        return self._replace(labels=labels)
 
     def to_oci(self) -> dict[str, Any]:
         """The `config` object; fields without a value are left out, lists of a set are sorted."""

@@ -10,7 +10,7 @@ the bytes may come from is in the hints of the action that made the layer, and n
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from buildrules.errors import FetchError, IntegrityError, Interrupted, UsageError
@@ -80,7 +80,7 @@ def foreign_layers(manifest: bytes, config: bytes, origin: str, image: str | Non
     return layers
 
 
-def foreign_stream(layer: Layer, blobs: Blobs, hints: dict[str, Any], context: _Watch) -> Iterator[bytes]:
+def foreign_stream(layer: Layer, blobs: Blobs, hints: Mapping[str, Any], context: _Watch) -> Iterator[bytes]:
     """The bytes of a foreign layer: from the store, else from its source and kept in the store while they pass.
 
     Checked against the digest at their end (IntegrityError); a corrupt blob is removed from the store.
@@ -108,7 +108,11 @@ def foreign_stream(layer: Layer, blobs: Blobs, hints: dict[str, Any], context: _
 
 
 def sources(
-    hints: dict[str, Any], blobs: Blobs, root: str, fetched: Callable[[int], None] | None = None, pin: str | None = None
+    hints: Mapping[str, Any],
+    blobs: Blobs,
+    root: str,
+    fetched: Callable[[int], None] | None = None,
+    pin: str | None = None,
 ) -> list[Source]:
     """The sources the hints of an action name, in the order they should be tried. `pin` is a digest.
 

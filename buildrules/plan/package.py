@@ -171,6 +171,7 @@ class PackagePlanner:
                     target=str(parts.code.label),
                     kind="files_layer",
                     title=f"code {values['name'] or parts.code.label.name}",
+                    weight=0.02,
                     params={"prefix": prefix},
                     sources=(SourceSet(directory, tuple(include), tuple(exclude)),),
                 )

@@ -19,15 +19,20 @@ def run(deps, *, fail=(), jobs=3, keep_going=False, weights=None, work=None):
             done.append(node)
         return node not in fail
 
-    Scheduler(
+    def working(node, worker):
+        scheduler.more()
+        return (work or default)(node, worker)
+
+    scheduler = Scheduler(
         nodes,
         deps,
         weights or dict.fromkeys(nodes, 1.0),
-        work=work or default,
+        work=working,
         skip=skipped.append,
         jobs=jobs,
         keep_going=keep_going,
-    ).run()
+    )
+    scheduler.run()
     return done, skipped
 
 

@@ -10,6 +10,7 @@ The blobs are kept in the store: unlike those of other layers they cannot be mad
 """
 
 import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -83,7 +84,7 @@ def split(packages: list[LockedPackage]) -> dict[str, list[LockedPackage]]:
     return {name: held for name, held in found.items() if held or name == "system"}
 
 
-def fetch_packages(packages: list[LockedPackage], suite: str, hints: dict[str, Any], context: Context) -> None:
+def fetch_packages(packages: list[LockedPackage], suite: str, hints: Mapping[str, Any], context: Context) -> None:
     """Bring the packages into the store, in parallel. No network and no configuration is touched if all are there."""
     missing = [one for one in packages if not context.blobs.has(one.sha256, one.size)]
     if not missing:

@@ -1,7 +1,7 @@
 """Brings locked files into the store: from the store, from their urls, from wherever an index has them now."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from buildrules.engine.action import Context
@@ -10,7 +10,7 @@ from buildrules.store.blobs import CHUNK, Blobs
 from buildrules.store.download import Download, fetch_all
 
 
-def fetch_files(files: Sequence[dict[str, Any]], hints: dict[str, Any], context: Context) -> None:
+def fetch_files(files: Sequence[dict[str, Any]], hints: Mapping[str, Any], context: Context) -> None:
     """Have every file (name, version, filename, sha256, size) in the store, with its digest checked.
 
     `hints` is what `Lock.hints` gives. A file in the store that is corrupt is fetched again. Raises GoneError where

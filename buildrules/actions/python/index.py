@@ -69,7 +69,7 @@ def _ask_one_by_one(items: Sequence[dict[str, Any]], target: Target, root: str) 
 
 
 def _ask(pins: Sequence[tuple[str, str]], target: Target, root: str) -> None:
-    """Ask uv and keep what it says: nothing where there are no such versions. Raises FetchError without an answer."""
+    """Ask uv and keep what it says: nothing where there are no such versions. Raises FetchError where uv cannot tell."""
     import tomllib
 
     with tempfile.TemporaryDirectory(prefix="buildrules-") as folder:
@@ -78,11 +78,11 @@ def _ask(pins: Sequence[tuple[str, str]], target: Target, root: str) -> None:
         answer = run_uv(arguments, root)
     if answer.code:
         error = failure(answer, "look for locked files")
+        if "No solution found" in answer.errors:
+            return
         if isinstance(error, FetchError):
             raise error
-        if "credentials" in error.message:
-            raise FetchError(error.message, hint=error.hint, log=error.log)
-        return
+        raise FetchError(error.message, hint=error.hint, log=error.log)
     remember(files_of(tomllib.loads(answer.output)))
 
 
