@@ -64,7 +64,7 @@ def walk(
     """
     writer.value("kind", f"{action.kind}/{version}")
     writer.value("title", action.title)
-    _walk_params("params", action.params, writer)
+    _walk_params("params", dict(action.params), writer)
     for number, (source, files) in enumerate(zip(action.sources, sources, strict=True)):
         writer.value(f"sources[{number}]", canonical([source.directory, source.layer_prefix]).decode())
         for file in files:
