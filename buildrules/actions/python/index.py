@@ -69,7 +69,7 @@ def _ask_one_by_one(items: Sequence[dict[str, Any]], target: Target, root: str) 
 
 
 def _ask(pins: Sequence[tuple[str, str]], target: Target, root: str) -> None:
-    """Ask uv and keep what it says: nothing where there are no such versions. Raises FetchError where uv cannot tell."""
+    """Ask uv and keep what it says: nothing where there are no such versions. Raises FetchError if uv cannot tell."""
     import tomllib
 
     with tempfile.TemporaryDirectory(prefix="buildrules-") as folder:
