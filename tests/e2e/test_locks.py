@@ -129,3 +129,9 @@ def test_a_damaged_lock_is_an_error_or_made_again(workspace: Space, text: str) -
     workspace.run("lock", code=None)
     if lock.read_text() != text:
         assert lock.read_text() == good
+
+
+def test_uv_that_cannot_start_is_not_taken_for_a_file_that_is_gone(workspace: Space) -> None:
+    workspace.path("uv.toml").write_text("no-index = [")
+    result = workspace.run("build", APP, env={"UV_CONFIG_FILE": str(workspace.path("uv.toml"))}, code=1)
+    result.said("uv could not look for locked files", "uv.toml")
