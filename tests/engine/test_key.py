@@ -160,3 +160,8 @@ def test_the_explanation_names_what_changed():
     assert differences(before, {**before, "params.new": "1"}) == ["params.new is new"]
     assert differences({**before, "params.old": "1"}, before) == ["params.old is gone"]
     assert differences(before, before) == []
+
+
+def test_an_action_without_parameters_has_a_key():
+    bare = Action(id="a", target="//a:a", kind="group", title="all")
+    assert compute_key(bare, 1, [], []) != compute_key(bare, 2, [], [])
