@@ -38,7 +38,7 @@ class Console:
             self._finished(event)
 
     def _finished(self, event: ActionFinished) -> None:
-        slow = event.seconds > 1.0 or time.monotonic() - self._began > 2.0
+        slow = event.seconds > 1.0
         if event.status is Status.FAILED:
             self._line(f"FAILED  {event.action.title}  ({event.action.target})")
         elif event.status is Status.EXECUTED and (self._verbose or slow):

@@ -29,18 +29,28 @@ def _layer_line(item: LayerResult) -> str:
     return f"  {_WORDS[item.status]:<7}{layer.digest[7:19]}  {size_text(layer.size):>9}  {layer.origin}{why}"
 
 
-def target_lines(result: GoalResult, *, verbose: bool = False) -> list[str]:
-    """What was built and reused of one goal, and why; the layers with sizes; the digest."""
+def _together(what: str, items: list[LayerResult], why: str) -> list[str]:
+    if not items:
+        return []
+    size = sum(item.layer.size for item in items)
+    return [f"  {what:<7}{len(items)} layer{'s' * (len(items) != 1)}, {size_text(size)}, {why}"]
+
+
+def target_lines(result: GoalResult, shown_before: set[str], *, verbose: bool = False) -> list[str]:
+    """What was built and reused of one goal, and why; the layers with sizes; the digest.
+
+    Layers whose digest is in `shown_before` were listed with a target above; those listed here are added to it.
+    """
     layers = result.layers
-    fresh = [item for item in layers if item.status is Status.EXECUTED]
     lines = [f"{result.goal.label}  {result.goal.platform}"]
-    shown = layers if verbose or len(fresh) > len(layers) / 2 else fresh
-    reused = len(layers) - len(shown)
-    if reused:
-        size = sum(item.layer.size for item in layers) - sum(item.layer.size for item in shown)
-        noun = "layer" if reused == 1 else "layers"
-        lines.append(f"  reused {reused} {noun}, {size_text(size)}, unchanged")
-    lines += [_layer_line(item) for item in shown]
+    shared = [] if verbose else [item for item in layers if item.layer.digest in shown_before]
+    own = layers if verbose else [item for item in layers if item.layer.digest not in shown_before]
+    fresh = [item for item in own if item.status is Status.EXECUTED]
+    listed = own if verbose or len(fresh) > len(own) / 2 else fresh
+    lines += _together("shared", shared, "with targets above")
+    lines += _together("reused", [item for item in own if item not in listed], "unchanged")
+    lines += [_layer_line(item) for item in listed]
+    shown_before.update(item.layer.digest for item in listed)
     total = f"{len(layers)} layers, {size_text(result.size)}"
     lines.append(f"  image {result.digest}  ({total})" if result.digest else f"  {total}")
     return lines
@@ -68,12 +78,13 @@ def summary(build: Build, seconds: float) -> str:
 def text_report(results: list[GoalResult], build: Build, seconds: float, *, verbose: bool) -> str:
     """The whole report for a person."""
     lines: list[str] = []
+    shown: set[str] = set()
     for result in results:
         quiet = not verbose and all(item.status is not Status.EXECUTED for item in result.layers)
         if quiet and result.status is not Status.EXECUTED:
             lines.append(unchanged_line(result))
         else:
-            lines += target_lines(result, verbose=verbose)
+            lines += target_lines(result, shown, verbose=verbose)
     lines.append(summary(build, seconds))
     return "\n".join(lines) + "\n"
 

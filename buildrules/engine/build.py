@@ -31,7 +31,7 @@ class Outcome(NamedTuple):
 SHORT = 0.05
 """Actions of at most this weight, in seconds, are not worth another thread."""
 
-FIRST = "not built in this workspace before"
+FIRST = "first build here"
 
 Previous = Mapping[str, tuple[str, dict[str, Any]]]
 """Action id -> (key, outputs as plain data) of the last build, from the snapshot."""
