@@ -132,17 +132,20 @@ class Build:
             skip=self._skip,
             jobs=self.jobs,
             keep_going=self._keep_going,
+            interrupted=self._cancel,
         )
         try:
             scheduler.run()
         except KeyboardInterrupt:
-            self._cancelled = True
             raise Interrupted(
                 "interrupted", hint="what was finished is kept; the same command goes on from there"
             ) from None
         finally:
             self.store.index.flush()
             self.seconds = time.perf_counter() - self._began
+
+    def _cancel(self) -> None:
+        self._cancelled = True
 
     def _skip(self, name: str) -> None:
         self.outcomes[name] = Outcome(Status.SKIPPED)

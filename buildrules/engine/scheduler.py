@@ -11,7 +11,7 @@ class Scheduler:
     It returns False where the node failed: everything above it is then handed to `skip` instead,
     and without `keep_going` no further node is begun. The calling thread is worker 0. `work` calls `more` when
     what it does takes a while: only then is another worker started, for threads that share one interpreter
-    slow short work down.
+    slow short work down. `interrupted` is called when the calling thread is (Ctrl-C), before the rest is waited for.
     """
 
     def __init__(
@@ -24,8 +24,10 @@ class Scheduler:
         skip: Callable[[str], None],
         jobs: int,
         keep_going: bool = False,
+        interrupted: Callable[[], None] = lambda: None,
     ) -> None:
         self._work = work
+        self._interrupted = interrupted
         self._skip = skip
         self._jobs = max(1, jobs)
         self._keep_going = keep_going
@@ -58,6 +60,7 @@ class Scheduler:
             self._worker(0)
         except BaseException:
             self.stop()
+            self._interrupted()  # what runs elsewhere can look at it and end early
             raise
         finally:
             for thread in self._threads:
