@@ -3,7 +3,7 @@
 Imported before anything is known to have changed: nothing but os, marshal and zlib, which start-up has
 loaded or which are built in.
 
-    magic | length of the head | head | body
+    magic | length of the head, of both, CRC-32 of the head, of the body (8 bytes each) | head | body
     head = marshal((identity, rows, checks, text, json))     read always
     body = marshal(dict)                                     read only where something changed
 
@@ -24,7 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_MAGIC = b"buildrules snapshot 1\n"
+_MAGIC = b"buildrules snapshot 2\n"
+_PREFIX = len(_MAGIC) + 32
 Row = tuple[str, int, int, int, int, int]
 
 UNTRUSTED = (0, 0, 0, 0, 0)
@@ -83,37 +84,41 @@ class Snapshot:
 
 
 def read(path: str, wanted: tuple[object, ...]) -> Snapshot | None:
-    """The snapshot at `path` if it is one, complete, and of `wanted` identity; else None."""
+    """The snapshot at `path` if it is one, complete, undamaged and of `wanted` identity; else None."""
+    parts = _parts(path)
+    if parts is None:
+        return None
+    try:
+        found, *head = marshal.loads(parts[0])  # noqa: S302
+        return Snapshot(head, parts[1]) if found == wanted else None
+    except (ValueError, EOFError, TypeError):
+        return None
+
+
+def _parts(path: str) -> tuple[bytes, bytes] | None:
+    """Head and body, if they are what was written: a damaged snapshot must not name another digest."""
     try:
         with open(path, "rb", buffering=0) as file:
             data = file.read()
     except OSError:
         return None
-    start = len(_MAGIC) + 16
-    if not data.startswith(_MAGIC):
+    if not data.startswith(_MAGIC) or len(data) < _PREFIX:
         return None
-    size = int.from_bytes(data[len(_MAGIC) : len(_MAGIC) + 8], "little")
-    total = int.from_bytes(data[len(_MAGIC) + 8 : start], "little")
-    if start + total != len(data):
+    size, total, head_sum, body_sum = (
+        int.from_bytes(data[start : start + 8], "little") for start in range(len(_MAGIC), _PREFIX, 8)
+    )
+    head, body = data[_PREFIX : _PREFIX + size], data[_PREFIX + size :]
+    if len(head) + len(body) != total or zlib.crc32(head) != head_sum or zlib.crc32(body) != body_sum:
         return None
-    try:
-        found, *head = marshal.loads(data[start : start + size])  # noqa: S302
-        if found != wanted:
-            return None
-        return Snapshot(head, data[start + size :])
-    except (ValueError, EOFError, TypeError):
-        return None
+    return head, body
 
 
 def body_of(path: str) -> "dict[str, Any]":
-    """The body of any snapshot file, whatever it belongs to. Raises OSError, ValueError, EOFError or TypeError."""
-    with open(path, "rb") as file:
-        data = file.read()
-    start = len(_MAGIC) + 16
-    if not data.startswith(_MAGIC):
+    """The body of any snapshot file, whatever it belongs to. Raises ValueError where it is none."""
+    parts = _parts(path)
+    if parts is None:
         raise ValueError(f"not a snapshot: {path!r}")
-    size = int.from_bytes(data[len(_MAGIC) : len(_MAGIC) + 8], "little")
-    value: dict[str, Any] = marshal.loads(data[start + size :])  # noqa: S302
+    value: dict[str, Any] = marshal.loads(parts[1])  # noqa: S302
     return value
 
 
@@ -135,8 +140,8 @@ def write(
     try:
         with open(aside, "wb") as file:
             file.write(_MAGIC)
-            file.write(len(head).to_bytes(8, "little"))
-            file.write((len(head) + len(tail)).to_bytes(8, "little"))
+            for number in (len(head), len(head) + len(tail), zlib.crc32(head), zlib.crc32(tail)):
+                file.write(number.to_bytes(8, "little"))
             file.write(head)
             file.write(tail)
         os.replace(aside, path)

@@ -2,12 +2,14 @@
 
 diskcache pickles by default and evicts silently (CVE-2025-69872); `_SafeDisk` refuses both, so a
 hostile or damaged table can only lose entries. Every database error is a miss. A table that cannot
-be opened is moved aside and begun anew.
+be opened is moved aside and begun anew. Each value carries a checksum, for SQLite has none: a damaged
+row is a miss and never another value.
 """
 
 import contextlib
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -41,13 +43,24 @@ class _SafeDisk(diskcache.Disk):  # type: ignore[misc]
         return value
 
 
+def _sealed(key: str, value: bytes) -> bytes:
+    """The value behind the CRC-32 of key and value."""
+    return zlib.crc32(value, zlib.crc32(key.encode("utf-8", "surrogateescape"))).to_bytes(4, "big") + value
+
+
+def _opened(key: str, row: bytes) -> bytes | None:
+    """The value of a row that `_sealed` wrote for this key, else None."""
+    value = row[4:]
+    return value if _sealed(key, value) == row else None
+
+
 _MISS = (sqlite3.Error, diskcache.Timeout, ValueError, TypeError, OSError)
 
 
 class Table:
     """Opened at first use. Safe for several processes and threads on a local file system."""
 
-    largest = _LARGEST
+    largest = _LARGEST - 4
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
@@ -87,7 +100,7 @@ class Table:
             value = self._open().get(key, default=None)
         except _MISS:
             return None
-        return value if isinstance(value, bytes) else None
+        return _opened(key, value) if isinstance(value, bytes) else None
 
     def set_many(self, items: Iterable[tuple[str, bytes]]) -> bool:
         """Write all in one transaction. False where the database refused; nothing is raised."""
@@ -95,7 +108,7 @@ class Table:
             cache = self._open()
             with cache.transact():
                 for key, value in items:
-                    cache.set(key, value)
+                    cache.set(key, _sealed(key, value))
         except _MISS:
             return False
         return True
@@ -103,7 +116,7 @@ class Table:
     def set(self, key: str, value: bytes) -> bool:
         """Write one. False where the database refused; nothing is raised."""
         try:
-            return bool(self._open().set(key, value))
+            return bool(self._open().set(key, _sealed(key, value)))
         except _MISS:
             return False
 
