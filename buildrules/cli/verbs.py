@@ -1,6 +1,7 @@
 """The verbs that build first: build, load, export, run. Each is handed the built results."""
 
 import importlib
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -93,11 +94,17 @@ def _write_trace(trace: "Trace", path: str) -> None:
         raise UsageError(f"cannot write the trace {path!r}: {error.strerror}") from error
 
 
+def host_platform() -> str:
+    """The platform of this machine, as images name it: which of several is meant where only one can be."""
+    machine = os.uname().machine
+    return "linux/" + {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+
+
 def one_image(invocation: Invocation) -> GoalResult:
-    """The single image the patterns named. Raises UsageError where they named another number."""
+    """The image the patterns named: of several platforms this machine's. Raises UsageError where they named others."""
     images = [result for result in invocation.results if result.goal.kind == "image"]
-    if len(images) == 1:
-        return images[0]
+    if len({image.goal.label for image in images}) == 1:
+        return next((image for image in images if image.goal.platform == host_platform()), images[0])
     names = " ".join(invocation.request.patterns)
     if not images:
         raise UsageError(f"'{names}' is not an image", hint="name a model_package target")

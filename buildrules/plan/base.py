@@ -23,7 +23,7 @@ class Base:
     python: str | None  # "3.11.2", or "3.11" where no more is known
     interpreter: str  # absolute path in the image
     glibc: str
-    locks: dict[str, str] = field(default_factory=dict)  # workspace-relative path -> digest of its inputs
+    locks: dict[str, str] = field(default_factory=dict)  # workspace-relative path -> digest of the file
     variables: dict[str, str] = field(default_factory=dict)  # of the image it is, if it is one
 
 
@@ -88,7 +88,7 @@ class BasePlanner:
             python=python[1] if python else None,
             interpreter=f"/usr/bin/python{python[0]}" if python else "",
             glibc=_numbers(libc),
-            locks={path: lock.inputs},
+            locks={path: self._keeper.digest(path)},
         )
 
     def _image(self, target: ResolvedTarget, platform: str) -> Base:
@@ -120,7 +120,7 @@ class BasePlanner:
                 ),
                 write=lambda made: locks.write_lock(absolute, made),
             )
-            used[path] = lock.inputs
+            used[path] = self._keeper.digest(path)
         action = Action(
             id=f"{target.label} {platform} base",
             target=str(target.label),

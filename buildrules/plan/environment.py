@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
-from buildrules.errors import ResolutionError
+from buildrules.errors import BuildrulesError
 from buildrules.plan.base import Base, need_python
 from buildrules.plan.locks import LockKeeper
 from buildrules.rules.contribution import VENV
@@ -53,9 +53,8 @@ class EnvironmentPlanner:
         from buildrules.actions.python.target import Target
 
         python = need_python(base, target)
-        minor = ".".join(python.split(".")[:2])
         found = self._collect(target)
-        self._check_python(target, base, minor, found)
+        self._check_python(target, python, found)
         request = Request(
             name=target.label.name,
             root=self._keeper.root,
@@ -69,47 +68,29 @@ class EnvironmentPlanner:
         lock, path = self._lock(request, str(target.label))
         venv = self._venv(target, base, platform, python)
         wheels = self._wheels(lock, list(lock.packages), str(target.label), f"{target.label} {platform}")
-        return Environment([venv, *wheels], lock, set(found.files), {path: lock.inputs})
+        return Environment([venv, *wheels], lock, set(found.files), {path: self._keeper.digest(path)})
 
     def _collect(self, target: ResolvedTarget) -> "Requirements":
-        from buildrules.actions.python.conda import read_conda
-        from buildrules.actions.python.pyproject import read_pyproject
-        from buildrules.actions.python.requirements import Collector
+        from buildrules.actions.python.requirements import collect
 
-        values = target.values
-        collector: Collector = Collector(self._keeper.root, f"the environment {target.label}", values["exclude"])
-        for number, text in enumerate(values["requirements"]):
-            collector.add(text, target.label.package, target.position_of("requirements", number))
-        for number, text in enumerate(values["constraints"]):
-            position = target.position_of("constraints", number)
-            assert position is not None
-            collector.line(text, target.label.package, position, constraint=True)
-        if values["requirements_file"]:
-            collector.requirements_file(values["requirements_file"], target.position_of("requirements_file"))
-        if values["pyproject"]:
-            position = target.position_of("pyproject")
-            read_pyproject(collector, values["pyproject"], values["extras"], values["groups"], position)
-        if values["conda_file"]:
-            read_conda(collector, values["conda_file"], target.position_of("conda_file"))
-        return collector.finish()
+        names = ("requirements", "constraints", "requirements_file", "pyproject", "extras", "groups", "conda_file")
+        return collect(
+            self._keeper.root,
+            target.label.package,
+            **{name: target.values[name] for name in names},
+            exclude=target.values["exclude"],
+            asker=f"the environment {target.label}",
+            place=target.position_of,
+        )
 
-    def _check_python(self, target: ResolvedTarget, base: Base, minor: str, found: "Requirements") -> None:
-        from packaging.specifiers import SpecifierSet
+    def _check_python(self, target: ResolvedTarget, python: str, found: "Requirements") -> None:
+        from buildrules.actions.python.conda import check_python
 
-        said = target.values["python"]
-        if said and ".".join(said.split(".")[:2]) != minor:
-            raise ResolutionError(
-                f"{target.label} wants Python {said}, and its base {base.target.label} has {base.python}",
-                hint="choose a base with that version, or change `python`",
-                position=target.position_of("python"),
-            )
-        if said is None and found.python and not SpecifierSet(found.python.specifier).contains(base.python or minor):
-            raise ResolutionError(
-                f"{target.label} asks for Python {found.python.specifier.removeprefix('==').removesuffix('.*')},"
-                f" and its base {base.target.label} has {base.python}",
-                hint=f'choose another base, or override the pin with `python: "{minor}"`',
-                position=found.python.position,
-            )
+        try:
+            check_python(found.python, python, target.values["python"])
+        except BuildrulesError as error:
+            error.position = error.position or target.position_of("python")
+            raise
 
     def server(
         self, server: ResolvedTarget, requirements: list[str], base: Base, env: Environment, name: str, platform: str
@@ -130,20 +111,25 @@ class EnvironmentPlanner:
         self, server: ResolvedTarget, requirements: list[str], base: Base, env: Environment, name: str, platform: str
     ) -> Environment:
         from buildrules.actions.python.request import Request
-        from buildrules.actions.python.requirements import Collector
+        from buildrules.actions.python.requirements import collect
         from buildrules.actions.python.target import Target
 
         python = need_python(base, server)
-        collector = Collector(self._keeper.root, f"the server {server.rule.reference}")
         folder = env.lock.folder if env.lock else base.target.label.package
-        for text in requirements:
-            collector.add(text, folder, server.position_of("requirements"))
+        asker = f"the server {server.rule.reference}"
+        found = collect(
+            self._keeper.root,
+            folder,
+            requirements=requirements,
+            asker=asker,
+            place=lambda attribute, _=None: server.position_of(attribute),
+        )
         request = Request(
             name=name,
             root=self._keeper.root,
             folder=folder,
             target=Target(platform, python, base.glibc),
-            requirements=tuple(collector.finish().items),
+            requirements=tuple(found.items),
             base=env.lock,
             base_asker=f"the environment {name.partition('+')[0]}",
         )
@@ -154,7 +140,7 @@ class EnvironmentPlanner:
         actions = self._wheels(lock, added, label, f"{folder}:{name} {platform}")
         if env.lock is None:
             actions.insert(0, self._venv(server, base, platform, python))
-        return Environment(actions, lock, set(), {path: lock.inputs})
+        return Environment(actions, lock, set(), {path: self._keeper.digest(path)})
 
     def _lock(self, request: "Request", what: str) -> "tuple[Lock, str]":
         from buildrules.actions.python import resolve

@@ -1,5 +1,6 @@
 """Locks as Cargo keeps them: a missing one is made and said, a stale one renewed, `--locked` refuses both."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -51,6 +52,7 @@ class LockKeeper:
     def __init__(self, root: str, options: dict[str, Any], store: Store, stream: Stream) -> None:
         self.root = root
         self.files: set[str] = set()
+        self._digests: dict[str, str] = {}
         self.written: list[str] = []
         self.context: Context = LockContext(root, store, stream)
         self._stream = stream
@@ -95,3 +97,10 @@ class LockKeeper:
             self.written.append(path)
             self._stream.emit(Notice(f"wrote {path}"))
         return new
+
+    def digest(self, path: str) -> str:
+        """`sha256:<hex>` of the lock file at the workspace-relative `path`."""
+        if path not in self._digests:
+            with open(os.path.join(self.root, path), "rb") as file:
+                self._digests[path] = "sha256:" + hashlib.sha256(file.read()).hexdigest()
+        return self._digests[path]

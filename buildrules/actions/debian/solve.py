@@ -20,7 +20,7 @@ class Chosen:
     asked_by: set[str]
 
 
-class _Ban(Exception):  # noqa: N818 - a signal, not an error
+class _Ban(Exception):
     """Start again without one version, since a later relation does not accept it."""
 
     def __init__(self, package: Package, reason: ResolutionError) -> None:

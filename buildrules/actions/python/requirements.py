@@ -190,6 +190,7 @@ def collect(
     folder: str,
     *,
     requirements: Sequence[str] = (),
+    constraints: Sequence[str] = (),
     requirements_file: str | None = None,
     pyproject: str | None = None,
     extras: Sequence[str] = (),
@@ -197,26 +198,28 @@ def collect(
     conda_file: str | None = None,
     exclude: Sequence[str] = (),
     asker: str = "",
-    position: Position | None = None,
-    place: Callable[[int], Position | None] | None = None,
+    place: Callable[..., Position | None] = lambda *_: None,
 ) -> Requirements:
     """Collect the requirements of a target in the workspace folder `folder` below the absolute `root`.
 
-    Files are workspace-relative. `position` is the target's place, `place(n)` that of the n-th inline
-    requirement. `exclude` lets conda packages that are no Python packages pass: they are left out.
+    Files are workspace-relative. `place(attribute)` and `place(attribute, n)` are where an attribute, or the n-th
+    item of one, is written. `exclude` lets conda packages that are no Python packages pass: they are left out.
     Raises LoadError with everything that is wrong.
     """
     collector = Collector(root, asker, exclude)
     for number, text in enumerate(requirements):
-        collector.add(text, folder, place(number) if place else position)
+        collector.add(text, folder, place("requirements", number))
+    for number, text in enumerate(constraints):
+        position = place("constraints", number) or Position(folder or ".", 1)
+        collector.line(text, folder, position, constraint=True)
     if requirements_file:
-        collector.requirements_file(requirements_file, position)
+        collector.requirements_file(requirements_file, place("requirements_file"))
     if pyproject:
         from buildrules.actions.python.pyproject import read_pyproject
 
-        read_pyproject(collector, pyproject, extras, groups, position)
+        read_pyproject(collector, pyproject, extras, groups, place("pyproject"))
     if conda_file:
         from buildrules.actions.python.conda import read_conda
 
-        read_conda(collector, conda_file, position)
+        read_conda(collector, conda_file, place("conda_file"))
     return collector.finish()

@@ -25,7 +25,8 @@ def test_inline_list(root: Path) -> None:
 
 
 def test_inline_errors_come_all_at_once_with_their_places(root: Path) -> None:
-    def place(number: int) -> Position:
+    def place(attribute: str, number: int) -> Position:
+        assert attribute == "requirements"
         return Position("BUILD.yaml", 10 + number, 5)
 
     with pytest.raises(LoadError) as caught:
