@@ -1,0 +1,130 @@
+"""Writes the reference pages that come from the code: `make docs`.
+
+`pages()` gives them without writing, so that a test can tell when they are out of date.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import click
+
+HERE = Path(__file__).resolve().parent
+
+_CLI_HEAD = """# Commands
+
+Generated from the command line's own help.
+
+```text
+buildrules [-C DIRECTORY] COMMAND ...
+```
+
+`-C DIRECTORY` works as if started in that directory. Every command has `--help`. A pattern names targets; the
+grammar is in [BUILD.yaml](build-yaml.md#labels-and-patterns).
+
+"""
+
+_CLI_TAIL = """## Exit codes
+
+| code | meaning |
+|---|---|
+| 0 | done; for `lock --check`: all locks are up to date |
+| 1 | something failed: a step, a fetch, a lock under `--locked`, a corrupt blob in `cache verify` |
+| 2 | the command line, a `BUILD.yaml`, a rule or a setting is wrong; nothing was built |
+| 4 | a locked file is gone from the server it came from; locking again helps |
+| 130 | interrupted; what was finished is kept |
+
+Where several steps fail, the first failure decides.
+
+## Environment variables
+
+| variable | meaning |
+|---|---|
+| `BUILDRULES_CACHE_DIR` | the store; else `$XDG_CACHE_HOME/buildrules`, else `~/.cache/buildrules` |
+| `SOURCE_DATE_EPOCH` | seconds since 1970 for the image's `created`; 0 if not set |
+| `DOCKER_HOST`, `DOCKER_CONTEXT`, `DOCKER_CONFIG` | which Docker is used, as for Docker's own client |
+| `UV_*` | configuration of uv, for resolving and fetching Python packages |
+| `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` | proxies |
+"""
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page, by its path."""
+    from buildrules.rules.catalogue import Catalogue
+    from buildrules.rules.describe import reference
+    from buildrules.rules.schema import build_schema, rule_schema
+
+    catalogue = Catalogue(None)
+    folder = HERE / "reference"
+    return {
+        folder / "cli.md": cli_page(),
+        folder / "rules.md": reference(catalogue),
+        folder / "schema.json": json.dumps(build_schema(catalogue), indent=2) + "\n",
+        folder / "rule-schema.json": json.dumps(rule_schema(), indent=2) + "\n",
+    }
+
+
+def cli_page() -> str:
+    """The page of all commands."""
+    from buildrules.cli.main import cli
+
+    context = click.Context(cli, info_name="buildrules")
+    out = [_CLI_HEAD]
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        out += _command(command, name, context, 2)
+    return "".join(out) + _CLI_TAIL
+
+
+def _command(command: click.Command, name: str, parent: click.Context, level: int) -> list[str]:
+    context = click.Context(command, info_name=name, parent=parent)
+    pieces = " ".join(command.collect_usage_pieces(context))
+    out = [f"{'#' * level} {context.command_path.removeprefix('buildrules ')}\n\n"]
+    out += [f"```text\n{context.command_path} {pieces}\n```\n\n", _prose(command.help or ""), "\n"]
+    rows = [_row(option) for option in command.params if isinstance(option, click.Option) and not option.hidden]
+    if rows:
+        out += ["| option | meaning |\n|---|---|\n", *rows, "\n"]
+    if isinstance(command, click.Group):
+        for child in command.list_commands(context):
+            found = command.get_command(context, child)
+            assert found is not None
+            out += _command(found, child, context, level + 1)
+    return out
+
+
+def _row(option: click.Option) -> str:
+    names = ", ".join(f"`{name}`" for name in option.opts)
+    if not option.is_flag:
+        value = option.make_metavar(click.Context(click.Command("none"))).replace("|", "\\|")
+        names += f" `{value.replace('INTEGER RANGE', 'NUMBER').replace('FLOAT', 'SECONDS')}`"
+    text = (option.help or "").replace("|", "\\|")
+    if option.show_default and option.default is not None:
+        text = f"{text} Default: `{option.default}`.".strip()
+    return f"| {names} | {text} |\n"
+
+
+def _prose(text: str) -> str:
+    """Help text as Markdown: paragraphs as they are, those after click's \\b as code."""
+    out = []
+    for part in re.split(r"\n\s*\n", text.strip()):
+        lines = [line.rstrip() for line in part.splitlines()]
+        if lines and lines[0].strip() == "\b":
+            out.append("```text\n" + "\n".join(lines[1:]) + "\n```\n")
+        else:
+            out.append(" ".join(line.strip() for line in lines) + "\n")
+    return "\n".join(out)
+
+
+def main() -> None:
+    """Write what differs, and say so."""
+    for path, text in pages().items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"wrote {path.relative_to(HERE.parent)}\n")
+
+
+if __name__ == "__main__":
+    main()
