@@ -16,8 +16,9 @@ from typing import Any, Protocol
 from buildrules.errors import FetchError, IntegrityError, Interrupted, UsageError
 from buildrules.oci import descriptor as media
 from buildrules.oci.descriptor import Layer
+from buildrules.oci.origin import open_source
 from buildrules.oci.reference import DIGEST, LAYOUT, Reference, parse_reference
-from buildrules.oci.source import Source, open_source
+from buildrules.oci.source import Source
 from buildrules.store.blobs import CHUNK, Blobs, hex_of
 
 CODEC = "foreign"

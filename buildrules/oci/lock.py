@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from buildrules.errors import LockError
 from buildrules.oci.foreign import foreign_layers
+from buildrules.oci.origin import open_source
 from buildrules.oci.reference import DIGEST, Reference, hide_userinfo, parse_reference
-from buildrules.oci.source import Resolved, open_source
+from buildrules.oci.source import Resolved
 from buildrules.store.blobs import Blobs
 
 VERSION = 1

@@ -17,7 +17,7 @@ from buildrules.errors import GoneError, IntegrityError, RegistryError, UsageErr
 from buildrules.oci import descriptor as media
 from buildrules.oci.auth import credentials_for, endpoint
 from buildrules.oci.layout import IMAGE_NAME, REF_NAME, read_entries
-from buildrules.oci.reference import DIGEST, LAYOUT, REGISTRY, Reference
+from buildrules.oci.reference import DIGEST, Reference
 from buildrules.oci.registry import Registry
 from buildrules.oci.transport import MAX_ANSWER, AnswerError
 from buildrules.store.blobs import CHUNK, Blobs, hex_of
@@ -207,24 +207,6 @@ class LayoutSource(Source):
         found = "sha256:" + sha256.hexdigest()
         if found != digest or (size is not None and size != done):
             raise IntegrityError(f"layout {self.reference.name!r} has {found} ({done} bytes) where {digest} is due")
-
-
-def open_source(
-    reference: Reference,
-    blobs: Blobs,
-    *,
-    root: str = "",
-    plain_http: bool | None = None,
-    fetched: Callable[[int], None] | None = None,
-) -> Source:
-    """The source of `reference`. `root` is where relative layout paths start, usually the workspace."""
-    if reference.transport == REGISTRY:
-        return RegistrySource(reference, blobs, fetched, plain_http=plain_http)
-    if reference.transport == LAYOUT:
-        return LayoutSource(reference, blobs, fetched, root=root)
-    from buildrules.oci.daemon import DaemonSource
-
-    return DaemonSource(reference, blobs, fetched)
 
 
 def read_document(data: bytes, media_type: str, what: str) -> dict[str, Any]:

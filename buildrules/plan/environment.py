@@ -13,7 +13,8 @@ from buildrules.rules.contribution import VENV
 from buildrules.rules.resolve import ResolvedTarget
 
 if TYPE_CHECKING:
-    from buildrules.actions.python.lock import Lock, LockedPackage
+    from buildrules.actions.python.lock import Lock
+    from buildrules.actions.python.locked import LockedPackage
     from buildrules.actions.python.request import Request
     from buildrules.actions.python.requirements import Requirements
     from buildrules.actions.python.target import Target

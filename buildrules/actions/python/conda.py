@@ -11,12 +11,12 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from buildrules.actions.python.requirements import PythonPin
+from buildrules.actions.python.collector import PythonPin
 from buildrules.errors import LoadError, Position, ResolutionError
 from buildrules.store.webclient import scrub
 
 if TYPE_CHECKING:
-    from buildrules.actions.python.requirements import Collector
+    from buildrules.actions.python.collector import Collector
 
 _SPEC = re.compile(
     r"(?:(?P<channel>[^\s:\[]+)::)?(?P<name>[A-Za-z0-9_.-]+)\s*(?P<rest>[^\[]*)(?:\[(?P<brackets>.*)\])?$"

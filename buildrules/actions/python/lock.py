@@ -12,49 +12,12 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from buildrules.actions.python.locked import DIRECTORY, SDIST, LockedPackage
+from buildrules.actions.python.select import select
 from buildrules.actions.python.target import Target
 from buildrules.errors import LockError
-from buildrules.store.blobs import hex_of
 
-WHEEL, SDIST, DIRECTORY = "wheel", "sdist", "directory"
 VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class LockedFile:
-    """A wheel or source archive. `path` is workspace-relative; with neither `url` nor `path` an index has it."""
-
-    filename: str
-    sha256: str  # 64 hex digits
-    size: int | None = None  # bytes, where the index says
-    url: str | None = None
-    path: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LockedPackage:
-    """`kind` is "wheel", "sdist" or "directory" (of the workspace: `directory`, then without `file`).
-
-    `direct` says that the file was asked for by url or path, and not found in an index.
-    """
-
-    name: str
-    version: str
-    kind: str
-    file: LockedFile | None = None
-    directory: str | None = None
-    direct: bool = False
-
-    def params(self) -> dict[str, Any]:
-        """What an action needs to know of the file: name, version, filename, sha256, size."""
-        assert self.file
-        return {
-            "name": self.name,
-            "version": self.version,
-            "filename": self.file.filename,
-            "sha256": self.file.sha256,
-            "size": self.file.size,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +164,6 @@ def read_lock(root: str, path: str) -> Lock:
         name, inputs, portable = str(own["name"]), str(own["inputs"]), bool(own.get("portable", False))
     except KeyError as error:
         raise _broken(path, f"[tool.buildrules] has no {error.args[0]!r}") from None
-    from buildrules.actions.python.select import select
-
     folder = os.path.dirname(path)
     packages = select(data, target, root, os.path.join(root, folder), what=f"lock {path!r}")
     return Lock(name, folder, target, inputs, packages, portable)
@@ -210,16 +171,3 @@ def read_lock(root: str, path: str) -> Lock:
 
 def _broken(path: str, reason: str) -> LockError:
     return LockError(f"cannot read the lock {path!r}: {reason}", hint="restore it, or run 'buildrules lock'")
-
-
-def check_sha256(value: object, what: str) -> str:
-    """The 64 hex digits. Raises LockError on anything else."""
-    from buildrules.errors import IntegrityError
-
-    try:
-        return hex_of(str(value).lower())
-    except IntegrityError:
-        raise LockError(
-            f"{what} has no sha256",
-            hint="the package index does not say what it serves; use one that gives sha256 digests",
-        ) from None

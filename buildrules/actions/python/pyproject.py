@@ -8,7 +8,7 @@ from buildrules.errors import Position
 from buildrules.store.webclient import scrub
 
 if TYPE_CHECKING:
-    from buildrules.actions.python.requirements import Collector
+    from buildrules.actions.python.collector import Collector
 
 
 def read_pyproject(

@@ -9,7 +9,8 @@ from typing import Any
 
 from buildrules.actions.python.document import digest_of, files_of
 from buildrules.actions.python.index import remember, remote_size
-from buildrules.actions.python.lock import Lock, LockedPackage, lock_text
+from buildrules.actions.python.lock import Lock, lock_text
+from buildrules.actions.python.locked import LockedPackage
 from buildrules.actions.python.request import Request
 from buildrules.actions.python.requirement import Requirement
 from buildrules.actions.python.select import select

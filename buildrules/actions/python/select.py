@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from buildrules.actions.python.lock import DIRECTORY, SDIST, WHEEL, LockedFile, LockedPackage, check_sha256
+from buildrules.actions.python.locked import DIRECTORY, SDIST, WHEEL, LockedFile, LockedPackage, check_sha256
 from buildrules.actions.python.target import Target
 from buildrules.errors import LockError
 from buildrules.store.webclient import redact

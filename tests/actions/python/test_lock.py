@@ -10,13 +10,12 @@ from packaging.pylock import Pylock, is_valid_pylock_path
 
 from buildrules.actions.python.lock import (
     Lock,
-    LockedFile,
-    LockedPackage,
     lock_filename,
     lock_text,
     read_lock,
     write_lock,
 )
+from buildrules.actions.python.locked import LockedFile, LockedPackage
 from buildrules.errors import LockError
 
 from .conftest import AMD64, ARM64, TOKEN

@@ -17,8 +17,8 @@ from buildrules.oci import descriptor as media
 from buildrules.oci.daemon import keep_archive
 from buildrules.oci.foreign import foreign_stream
 from buildrules.oci.lock import make_lock
+from buildrules.oci.origin import open_source
 from buildrules.oci.reference import parse_reference
-from buildrules.oci.source import open_source
 from buildrules.store.blobs import Blobs
 from tests.oci.registry.conftest import Gallery, Run
 from tests.oci.registry.test_source import base, resolve

@@ -22,8 +22,9 @@ from buildrules.errors import (
 )
 from buildrules.oci import descriptor as media
 from buildrules.oci.foreign import foreign_layers, foreign_stream
+from buildrules.oci.origin import open_source
 from buildrules.oci.reference import parse_reference
-from buildrules.oci.source import Source, choose_platform, open_source, read_document
+from buildrules.oci.source import Source, choose_platform, read_document
 from buildrules.store.blobs import Blobs
 from tests.oci.registry.conftest import PLATFORMS, Gallery, Run, skopeo
 from tests.oci.registry.servers import cutting_proxy, web
