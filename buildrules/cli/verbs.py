@@ -10,7 +10,7 @@ from buildrules.cli.invocation import Invocation, executed, failures
 from buildrules.cli.report import error_text, json_report, text_report, unchanged_json, unchanged_text
 from buildrules.cli.request import Request
 from buildrules.engine.result import GoalResult
-from buildrules.errors import BuildrulesError, UsageError
+from buildrules.errors import BuildrulesError, Interrupted, UsageError
 from buildrules.snapshot.file import Snapshot, identity, read, snapshot_path
 
 if TYPE_CHECKING:
@@ -41,10 +41,21 @@ def perform(root: str, directory: str, argv: list[str], request: Request, snapsh
             invocation.store.close()
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted\n  hint: what was finished is kept; the same command goes on from there\n")
-        return 130
+        return _leave(130)
     except BuildrulesError as error:
         sys.stderr.write(error_text(error) + "\n")
-        return error.exit_code
+        return _leave(130) if isinstance(error, Interrupted) else error.exit_code
+
+
+def _leave(code: int) -> int:
+    """End now if a thread hangs in a transfer: the interpreter would wait for the pools of threads at its exit."""
+    import threading
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        os._exit(code)
+    return code
 
 
 def _perform(invocation: Invocation, snapshot: Snapshot | None, began: float) -> int:

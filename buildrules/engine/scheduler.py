@@ -2,7 +2,10 @@
 
 import heapq
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+
+GRACE = 2.0  # seconds that work in other threads has to end after an interruption
 
 
 class Scheduler:
@@ -50,7 +53,8 @@ class Scheduler:
     def run(self) -> None:
         """Run until everything is done, or until a failure without `keep_going`.
 
-        Raises what `work` raised, after the workers have come to rest; KeyboardInterrupt too.
+        Raises what `work` raised, after the workers have come to rest. KeyboardInterrupt does not wait longer than
+        `GRACE` for them: one may hang in a transfer, and the threads do not keep the process alive.
         """
         with self._condition:
             for node, count in self._waiting.items():
@@ -61,10 +65,12 @@ class Scheduler:
         except BaseException:
             self.stop()
             self._interrupted()  # what runs elsewhere can look at it and end early
-            raise
-        finally:
+            deadline = time.monotonic() + GRACE
             for thread in self._threads:
-                thread.join()
+                thread.join(max(0.0, deadline - time.monotonic()))
+            raise
+        for thread in self._threads:
+            thread.join()
         if self._failure is not None:
             raise self._failure
 
