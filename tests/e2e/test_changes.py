@@ -12,9 +12,7 @@ SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 def test_a_first_build_says_what_it_built_and_why(workspace: Space) -> None:
     result = workspace.run("build", APP)
-    result.said(
-        "//:app  linux/amd64", "built", "first build here", "image sha256:", "7 built, 0 reused"
-    )
+    result.said("//:app  linux/amd64", "built", "first build here", "image sha256:", "7 built, 0 reused")
     assert re.search(r"code code", result.out)
     assert result.err == ""
 
