@@ -73,7 +73,7 @@ def medians(
     contenders: dict[str, Callable[[], object]],
     *,
     runs: int = 5,
-    before: Callable[[str, int], object] = lambda name, number: None,
+    before: Callable[[str, int], object] = lambda *_: None,
 ) -> dict[str, float]:
     """Median seconds of each contender; they take turns, so that a busy moment hits all."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
