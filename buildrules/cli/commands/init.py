@@ -5,9 +5,11 @@ import re
 
 import click
 
-from buildrules.errors import UsageError
+from buildrules.errors import LoadError, UsageError
+from buildrules.workspace.labels import parse_label
 from buildrules.workspace.root import BUILD_FILE, find_root, package_of
 
+_RENAME = "rename the directory, or put its files into one with a plainer name"
 _MODELS = (
     ".pkl",
     ".joblib",
@@ -40,11 +42,15 @@ def command(folder: str, name: str | None) -> None:
     found = _Found(folder)
     name = _clean(name or os.path.basename(folder))
     try:
-        root = find_root(folder)
-        package_of(root, folder)
+        package = package_of(find_root(folder), folder)
         head = ""
     except UsageError:
+        package = ""
         head = f"workspace:\n  name: {name}\n  platforms: [linux/amd64]\n\n"
+    try:
+        parse_label(f"//{package}:{name}")
+    except LoadError as error:
+        raise UsageError(f"'{package}' cannot be a package: {error.message}", hint=_RENAME) from None
     text = head + found.targets(name)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
