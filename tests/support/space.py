@@ -310,6 +310,14 @@ class Space:
         time.sleep(max(0.0, newest + 2.05 - time.time()))
         self.run(*(args or ("build", APP)))
 
+    def clean_run(self, *args: str) -> Result:
+        """Run a command with an empty store."""
+        store = self.folder / f"fresh-{os.urandom(4).hex()}"
+        try:
+            return self.run(*args, env={"BUILDRULES_CACHE_DIR": str(store)})
+        finally:
+            shutil.rmtree(store, ignore_errors=True)
+
     def clean_build(self, *patterns: str, **more: Any) -> Report:
         """The same workspace built with an empty store."""
         store = self.folder / f"fresh-{os.urandom(4).hex()}"

@@ -1,0 +1,117 @@
+"""Collection keeps what the last builds need, takes the rest, and never harms a build."""
+
+import pytest
+
+from buildrules.store.collect import collect, sizes, verify
+from buildrules.store.store import Store
+from tests.support.space import APP, CODE, Space
+
+
+def collected(space: Space, keep: float = 0.0) -> tuple[int, int]:
+    store = Store(str(space.store))
+    try:
+        done = collect(store, keep_seconds=keep)
+        return done.blobs, done.records
+    finally:
+        store.close()
+
+
+def test_what_the_last_build_needs_is_kept(built: Space) -> None:
+    before = set(built.blobs())
+    collected(built, keep=-10)
+    assert set(built.blobs()) == before
+    assert built.build().executed == 0
+
+
+def test_what_an_older_build_made_goes(built: Space) -> None:
+    old = built.build().layer(CODE)["digest"]
+    built.append("src/score.py", "# edited\n")
+    new = built.build().layer(CODE)["digest"]
+    blobs, records = collected(built, keep=-10)
+    assert blobs >= 3  # the layer, the config, the manifest
+    assert records >= 2
+    assert old not in built.blobs()
+    assert new in built.blobs()
+    built.edit("src/score.py", "# edited\n", "")
+    report = built.build()
+    assert report.built == {CODE}
+    assert report.layer(CODE)["digest"] == old
+
+
+def test_what_is_young_is_kept(built: Space) -> None:
+    built.append("src/score.py", "# edited\n")
+    built.build()
+    before = set(built.blobs())
+    assert collected(built, keep=3600) == (0, 0)
+    assert set(built.blobs()) == before
+
+
+def test_what_only_a_forgotten_build_needed_goes(built: Space) -> None:
+    built.append("src/score.py", "# edited\n")
+    built.run("build", "//...")
+    built.run("clean")
+    built.build()  # from here on the only one that is remembered
+    collected(built, keep=-10)
+    assert built.build().executed == 0
+    built.edit("src/score.py", "# edited\n", "")
+    assert built.build().built == {CODE}
+
+
+def test_after_collecting_everything_a_build_is_right(built: Space) -> None:
+    expected = built.build().digest
+    built.run("clean")
+    collected(built, keep=-10)
+    assert built.build().digest == expected
+    built.sound()
+
+
+def test_unfinished_files_go_when_they_are_old(built: Space) -> None:
+    aside = built.store / "tmp" / "1234-abcd"
+    aside.write_bytes(b"half")
+    collected(built, keep=3600)
+    assert aside.exists()
+    collected(built, keep=-10)
+    assert not aside.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", b"buildrules snapshot 2\n" + b"\0" * 40])
+def test_damaged_snapshots_do_not_stop_a_collection(built: Space, damage: bytes) -> None:
+    expected = built.build().digest
+    for path in built.snapshots():
+        path.write_bytes(damage)
+    collected(built, keep=-10)
+    assert built.build().digest == expected
+
+
+def test_sizes_add_up(built: Space) -> None:
+    store = Store(str(built.store))
+    found = sizes(store)
+    store.close()
+    assert found.blobs == len(built.blobs())
+    assert found.blob_bytes == sum(path.stat().st_size for path in built.blobs().values())
+    assert found.records >= 7
+    assert found.snapshots == 1
+    assert found.aside == 0
+
+
+def test_verify_names_what_is_corrupt_and_removes_it(built: Space) -> None:
+    digest, path = sorted(built.blobs().items())[0]
+    path.chmod(0o644)
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    store = Store(str(built.store))
+    try:
+        assert verify(store) == [digest]
+        assert verify(store) == []
+    finally:
+        store.close()
+    assert not path.exists()
+    assert built.build().digest == built.clean_build().digest
+
+
+def test_an_export_after_collecting_fetches_what_it_needs(built: Space) -> None:
+    """Wheels are kept as long as a layer made of them is; losing one costs a transfer."""
+    wheels = [path for path in built.blobs().values() if path.read_bytes()[:2] == b"PK"]
+    assert len(wheels) == 3
+    for path in wheels:
+        path.unlink()
+    built.run("export", APP, "-o", str(built.folder / "out")).said("oci-layout")
