@@ -112,7 +112,8 @@ def main() -> None:
         [
             (
                 f"cold build of {LABEL}, to the image digest",
-                f"{found['buildrules']:.2f} s; docker build with a pip cache mount {found['docker']:.2f} s: {ratio:.1f} x",
+                f"{found['buildrules']:.2f} s; `docker build` with a pip cache mount "
+                f"{found['docker']:.2f} s: {ratio:.1f} x",
                 f"5 x: {verdict(ratio >= 5)}",
             )
         ],

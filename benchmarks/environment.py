@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 from benchmarks.common import Place, medians, place, table, verdict
+from buildrules.store.store import Store
 
 RUNS = 5
 LABEL = "//models:sklearn_env"
@@ -32,6 +33,17 @@ def wheel_files(where: Place) -> list[Path]:
     return found
 
 
+def forget_wheel_layers(where: Place) -> None:
+    """Drop the records of the environment's layers and the snapshots; the base below it is no part of uv's work."""
+    shutil.rmtree(where.store / "workspaces", ignore_errors=True)
+    store = Store(str(where.store))
+    for key in list(store.records.keys()):
+        record = store.records.get(key) or {}
+        if any(part["kind"] == "wheel" for layer in record["layers"] for part in layer["recipe"].get("parts", [])):
+            store.records.delete(key)
+    store.close()
+
+
 def measure(where: Place) -> tuple[dict[str, float], int]:
     """Median seconds of each contender, and bytes of the wheels."""
     where.buildrules("build", LABEL)
@@ -47,8 +59,7 @@ def measure(where: Place) -> tuple[dict[str, float], int]:
     def before(name: str, _number: int) -> None:
         shutil.rmtree(target, ignore_errors=True)
         if name == "buildrules":
-            for part in ("table", "workspaces"):
-                shutil.rmtree(where.store / part, ignore_errors=True)
+            forget_wheel_layers(where)
         elif name == "uv, empty cache":
             shutil.rmtree(cache, ignore_errors=True)
 
