@@ -58,7 +58,7 @@ def base_image(where: Place) -> None:
     (build / "BUILD.yaml").write_text(
         "targets:\n"
         "  nothing: {rule: custom_server, entrypoint: [/usr/bin/python3], ports: [8000], routes: {}}\n"
-        "  base: {rule: model_package, base_env: //bases:python311, server: ":nothing"}\n"
+        "  base: {rule: model_package, base_env: //bases:python311, server: '//benchmark:nothing'}\n"
     )
     where.buildrules("load", "//benchmark:base", "--tag", BASE)
 
