@@ -21,31 +21,31 @@ from buildrules.snapshot.file import UNTRUSTED, Row, Snapshot
 from buildrules.store.statindex import RACY_NS, stat_row
 from buildrules.store.store import Store
 from buildrules.workspace.globs import expand
-from buildrules.workspace.root import find_packages
+from buildrules.workspace.root import find_packages, shape_of
 
 
 class Structure:
     """What the plan was made from. While none of it changes the plan holds.
 
     `files` are BUILD files, rules, locks and requirement files; `directories` all that were searched for
-    packages; `absent` are paths whose absence decided something.
+    packages; `shapes` are paths of which only mattered whether they are a file, a directory, or not there.
     """
 
-    __slots__ = ("absent", "directories", "files", "ignore", "packages", "plugins")
+    __slots__ = ("directories", "files", "ignore", "packages", "plugins", "shapes")
 
     def __init__(
         self,
         *,
         files: list[Row],
         directories: list[Row],
-        absent: list[str],
+        shapes: dict[str, str],
         packages: list[str],
         ignore: list[str],
         plugins: list[str],
     ) -> None:
         self.files = files
         self.directories = directories
-        self.absent = absent
+        self.shapes = shapes
         self.packages = packages
         self.ignore = ignore
         self.plugins = plugins
@@ -58,7 +58,7 @@ class Structure:
                     return False
             except OSError:
                 return False
-        if any(os.path.lexists(path) for path in self.absent):
+        if any(shape_of(path) != shape for path, shape in self.shapes.items()):
             return False
         for path, *row in self.directories:
             try:
@@ -70,7 +70,7 @@ class Structure:
             return True
         began = time.time_ns()
         found = find_packages(root, self.ignore)
-        if found.packages != self.packages:
+        if found.packages != self.packages or found.misspelt:
             return False
         self.directories = [row_of(os.path.join(root, path), began) for path in found.directories]
         return True
@@ -128,7 +128,7 @@ class Invocation:
         self.structure = Structure(
             files=[row_of(path, began) for path in sorted({*planner.files, *self._plugin_files(planner.plugins)})],
             directories=[row_of(os.path.join(self.root, path), began) for path in planner.directories],
-            absent=sorted(planner.absent),
+            shapes=planner.shapes,
             packages=planner.packages,
             ignore=planner.ignore,
             plugins=planner.plugins,

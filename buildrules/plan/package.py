@@ -28,6 +28,7 @@ class PackagePlanner:
         self._bases = bases
         self._environments = environments
         self.files: set[str] = set()  # workspace-relative files the plan depends on besides BUILD files
+        self.looked_at: set[str] = set()  # workspace-relative paths of which mattered whether they are directories
 
     def package(self, parts: PackageParts, platform: str) -> Goal:
         """The image of a package. Raises what locking raises, LoadError for what cannot be placed."""
@@ -110,6 +111,7 @@ class PackagePlanner:
 
     def _path_source(self, path: str, place: str, *, keep: bool) -> tuple[SourceSet, str]:
         """A file or folder as a source set and the prefix its names go below; `keep` keeps its own name."""
+        self.looked_at.add(path)
         directory, name = posixpath.split(path)
         if os.path.isdir(os.path.join(self._root, path)):
             return SourceSet(path, ("**",)), f"{place}/{name}" if keep and name else place

@@ -19,6 +19,7 @@ from buildrules.store.store import Store
 from buildrules.workspace.labels import Label, Patterns, parse_patterns
 from buildrules.workspace.loader import Workspace
 from buildrules.workspace.problems import Problems
+from buildrules.workspace.root import shape_of
 from buildrules.workspace.suggest import did_you_mean
 
 _PLATFORMS = ("linux/amd64", "linux/arm64")
@@ -55,7 +56,7 @@ class Planner:
         self.root = root
         self.directory = directory
         self.files: set[str] = set()  # absolute paths
-        self.absent: set[str] = set()  # absolute paths that must go on not existing
+        self.shapes: dict[str, str] = {}  # absolute path -> what it must go on being, whatever is in it
         self.directories: list[str] = []  # workspace-relative
         self.packages: list[str] = []
         self.ignore: list[str] = []
@@ -128,11 +129,14 @@ class Planner:
 
     def _remember(self, loaded: Loaded, packages: PackagePlanner) -> None:
         workspace = loaded.workspace
-        looked_at = {path for parts in loaded.packages.values() for path in parts.looked_at}
-        for path in {*workspace.files, *loaded.catalogue.files, *packages.files, *looked_at}:
+        looked_at = packages.looked_at.union(*(parts.looked_at for parts in loaded.packages.values()))
+        for path in {*workspace.files, *loaded.catalogue.files, *packages.files}:
             absolute = os.path.join(self.root, path)
-            (self.files if os.path.isfile(absolute) else self.absent).add(absolute)
-        self.absent = {path for path in self.absent if not os.path.exists(path)}
+            if os.path.isfile(absolute):
+                self.files.add(absolute)
+            else:
+                looked_at.add(path)
+        self.shapes = {path: shape_of(path) for path in sorted(os.path.join(self.root, item) for item in looked_at)}
         self.files |= self.keeper.files
         self.directories = workspace.directories
         self.packages = workspace.packages

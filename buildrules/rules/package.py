@@ -97,6 +97,7 @@ def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
     if model is not None:
         path = model.values.get("path")
         scope["model.flavour"] = flavour or "custom"
+        looked_at = [*looked_at, path] if path is not None else looked_at
         scope["model.is_file"] = path is not None and os.path.isfile(os.path.join(root, path))
     generated = _check_requires(package, server, model, code, flavour)
     try:

@@ -11,7 +11,7 @@ import os
 
 from buildrules.errors import LoadError, UsageError
 
-__all__ = ["BUILD_FILE", "Packages", "find_packages", "find_root", "is_workspace_file", "package_of"]
+__all__ = ["BUILD_FILE", "Packages", "find_packages", "find_root", "is_workspace_file", "package_of", "shape_of"]
 
 BUILD_FILE = "BUILD.yaml"
 
@@ -58,6 +58,13 @@ def _has_workspace_key(data: bytes) -> bool:
                 return True
         at = data.find(b"workspace", at + 1)
     return False
+
+
+def shape_of(path: str) -> str:
+    """What is at a path: "file", "directory" or "nothing" (links are followed; all else is a file)."""
+    if os.path.isdir(path):
+        return "directory"
+    return "file" if os.path.lexists(path) else "nothing"
 
 
 def find_root(start: str = ".") -> str:
