@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.space import Space, make_wheels
+from tests.support.space import APP, Space, make_wheels
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +48,41 @@ def built(workspace: Space) -> Space:
     """The usual workspace after a first build."""
     workspace.build()
     return workspace
+
+
+class Settled:
+    """Workspaces built long enough ago for their snapshots to be trusted; made a few at a time, so that all wait once."""
+
+    def __init__(self, folder: Path, wheels: Path, template: Path) -> None:
+        self._folder, self._wheels, self._template = folder, wheels, template
+        self._ready: list[Space] = []
+        self._made = 0
+
+    def take(self) -> Space:
+        if not self._ready:
+            for _ in range(4):
+                space = Space(self._folder / str(self._made), self._wheels)
+                self._made += 1
+                shutil.copytree(self._template, space.root)
+                space.write("lib/BUILD.yaml", "targets: {}\n")
+                space.path("sub").mkdir()
+                space.build()
+                self._ready.append(space)
+            for space in self._ready:
+                space.settle()
+                space.settle("build", APP, "--json")
+        return self._ready.pop()
+
+
+@pytest.fixture(scope="session")
+def settled_pool(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path, template: Path) -> Settled:
+    return Settled(tmp_path_factory.mktemp("settled"), wheelhouse, template)
+
+
+@pytest.fixture
+def settled(settled_pool: Settled) -> Space:
+    """The usual workspace (and an empty package `lib`, an empty folder `sub`), whose next build changes nothing."""
+    return settled_pool.take()
 
 
 @pytest.fixture

@@ -63,9 +63,8 @@ def _of(names: set[str], forbidden: set[str]) -> set[str]:
     return {name for name in names if name.partition(".")[0] in forbidden}
 
 
-def test_an_unchanged_build_imports_next_to_nothing(built: Space) -> None:
-    built.settle()
-    names = imported(built, "build", APP)
+def test_an_unchanged_build_imports_next_to_nothing(settled: Space) -> None:
+    names = imported(settled, "build", APP)
     assert not _of(names, ANSWER)
     assert {name for name in names if name.startswith("buildrules.")} <= {
         "buildrules.__main__",
@@ -78,21 +77,26 @@ def test_an_unchanged_build_imports_next_to_nothing(built: Space) -> None:
     }
 
 
-def test_a_code_edit_imports_nothing_heavy(built: Space) -> None:
-    built.settle()
-    built.append("src/score.py", "# edited\n")
-    names = imported(built, "build", APP)
-    assert "buildrules.engine.build" in names, "the edit was not built"
+def test_a_code_edit_imports_nothing_heavy(settled: Space) -> None:
+    settled.append("src/score.py", "# edited\n")
+    names = imported(settled, "build", APP)
+    assert "buildrules.engine.build" in names, "the edit was not settled"
     assert not _of(names, EDIT)
     assert not {name for name in names if name.startswith(("buildrules.rules", "buildrules.graph", "buildrules.plan"))}
 
 
-def test_a_model_edit_imports_nothing_heavy(built: Space) -> None:
-    built.settle()
-    built.append("weights/labels.txt", "bird\n")
-    names = imported(built, "build", APP)
+def test_a_model_edit_imports_nothing_heavy(settled: Space) -> None:
+    settled.append("weights/labels.txt", "bird\n")
+    names = imported(settled, "build", APP)
     assert "buildrules.actions.model" in names
     assert not _of(names, EDIT)
+
+
+def test_a_new_model_in_one_file_imports_nothing_heavy(workspace: Space) -> None:
+    workspace.edit("BUILD.yaml", "path: weights", "path: weights/model.txt")
+    workspace.settle()
+    workspace.append("weights/model.txt", "4 5 6\n")
+    assert not _of(imported(workspace, "build", APP), EDIT)
 
 
 def test_help_is_shown_without_the_heavy_modules(workspace: Space) -> None:

@@ -39,10 +39,9 @@ def test_json_has_the_agreed_schema(workspace: Space) -> None:
     assert isinstance(data["seconds"], float)
 
 
-def test_json_of_an_unchanged_build_has_the_same_schema(workspace: Space) -> None:
-    first = workspace.build()
-    workspace.settle("build", APP, "--json")
-    again = workspace.build()
+def test_json_of_an_unchanged_build_has_the_same_schema(settled: Space) -> None:
+    first = settled.build(env={"BUILDRULES_CACHE_DIR": str(settled.folder / "fresh")})
+    again = settled.build()
     assert again.data["actions"] == {"executed": 0, "cached": 7, "failed": 0}
     assert again.data["bytes"] == {"read": 0, "written": 0, "fetched": 0}
     assert set(again.data) == set(first.data)
@@ -51,12 +50,11 @@ def test_json_of_an_unchanged_build_has_the_same_schema(workspace: Space) -> Non
     assert again.digest == first.digest
 
 
-def test_an_unchanged_build_is_answered_from_the_snapshot(built: Space) -> None:
-    built.settle()
-    before = {path: path.stat().st_mtime_ns for path in built.store.rglob("*")}
-    result = built.run("build", APP)
+def test_an_unchanged_build_is_answered_from_the_snapshot(settled: Space) -> None:
+    before = {path: path.stat().st_mtime_ns for path in settled.store.rglob("*")}
+    result = settled.run("build", APP)
     result.said("unchanged", "0 built, 7 reused, 0 B read, 0 B written")
-    after = {path: path.stat().st_mtime_ns for path in built.store.rglob("*")}
+    after = {path: path.stat().st_mtime_ns for path in settled.store.rglob("*")}
     assert after == before, "an unchanged build wrote to the store"
 
 

@@ -114,6 +114,12 @@ def test_a_disk_that_fills_up_on_the_way(workspace: Space, small_disk: Path, lef
 # -- damage -----------------------------------------------------------------------------------------------------------
 
 
+def snapshot_of_json(space: Space) -> Path:
+    """The snapshot of `build //:app --json`: of two, the one with JSON in it."""
+    (path,) = [path for path in space.snapshots() if b'"media_type": ' in path.read_bytes()]
+    return path
+
+
 def _flip(data: bytes, seed: int) -> bytes:
     """Change some bytes in the second half, where the rows are."""
     changed = bytearray(data)
@@ -147,31 +153,29 @@ def test_a_damaged_table_costs_time_only(built: Space, damage: Callable[[bytes],
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_snapshot_costs_time_only(built: Space, damage: Callable[[bytes], bytes | None]) -> None:
-    built.settle("build", APP, "--json")
-    expected = built.build().digest
-    for path in built.snapshots():
+def test_a_damaged_snapshot_costs_time_only(settled: Space, damage: Callable[[bytes], bytes | None]) -> None:
+    expected = settled.build().digest
+    for path in settled.snapshots():
         _damage(path, damage)
-    assert built.build().digest == expected
-    built.append("src/score.py", "# edited\n")
-    for path in built.snapshots():
+    assert settled.build().digest == expected
+    settled.append("src/score.py", "# edited\n")
+    for path in settled.snapshots():
         _damage(path, damage)
-    report = built.build()
+    report = settled.build()
     assert report.built == {CODE}
-    assert report.digest == built.clean_build().digest
+    assert report.digest == settled.clean_build().digest
 
 
 @pytest.mark.parametrize("part", range(8))
-def test_no_single_damaged_byte_of_a_snapshot_changes_an_answer(built: Space, part: int) -> None:
-    built.settle("build", APP, "--json")
-    expected = built.build().digest
-    (path,) = built.snapshots()
+def test_no_single_damaged_byte_of_a_snapshot_changes_an_answer(settled: Space, part: int) -> None:
+    expected = settled.build().digest
+    path = snapshot_of_json(settled)
     data = path.read_bytes()
     chooser = random.Random(part)
     for _ in range(12):
         place = chooser.randrange(len(data) * part // 8, len(data) * (part + 1) // 8)
         path.write_bytes(data[:place] + bytes([data[place] ^ (1 << chooser.randrange(8))]) + data[place + 1 :])
-        assert built.build().digest == expected
+        assert settled.build().digest == expected
 
 
 def _damage(path: Path, damage: Callable[[bytes], bytes | None]) -> None:
@@ -195,11 +199,10 @@ def test_every_blob_can_be_lost(built: Space) -> None:
     assert expected in (exported / "index.json").read_text()
 
 
-def test_lost_blobs_are_noticed_by_an_unchanged_build(built: Space) -> None:
-    built.settle("build", APP, "--json")
-    manifest = built.blobs()[built.build().digest]
+def test_lost_blobs_are_noticed_by_an_unchanged_build(settled: Space) -> None:
+    manifest = settled.blobs()[settled.build().digest]
     manifest.unlink()
-    report = built.build()
+    report = settled.build()
     assert report.executed == 1
     assert manifest.exists()
 
@@ -242,18 +245,17 @@ def test_an_export_refuses_wrong_bytes(built: Space, form: str) -> None:
         path.write_bytes(data)
 
 
-def test_a_snapshot_of_another_version_is_ignored(built: Space) -> None:
-    built.settle("build", APP, "--json")
-    (path,) = built.snapshots()
+def test_a_snapshot_of_another_version_is_ignored(settled: Space) -> None:
+    path = snapshot_of_json(settled)
     data = path.read_bytes()
     from buildrules import __version__
 
     assert __version__.encode() in data
     old = bytes(reversed(__version__.encode()))
     path.write_bytes(data.replace(__version__.encode(), old))
-    report = built.build()
+    report = settled.build()
     assert report.data["bytes"]["read"] == 0 or report.executed == 0
-    assert report.digest == built.clean_build().digest
+    assert report.digest == settled.clean_build().digest
 
 
 # -- changes under a build --------------------------------------------------------------------------------------------
@@ -273,12 +275,11 @@ def test_an_edit_that_keeps_size_and_time_is_noticed(built: Space) -> None:
         assert report.digest == built.clean_build().digest
 
 
-def test_a_file_swapped_for_one_of_the_same_size_and_time(built: Space) -> None:
-    built.settle("build", APP, "--json")
-    before = built.path("src/helper.py").stat()
-    built.rename_over("src/helper.py", "answer = 43\n")
-    os.utime(built.path("src/helper.py"), ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert built.build().digest == built.clean_build().digest
+def test_a_file_swapped_for_one_of_the_same_size_and_time(settled: Space) -> None:
+    before = settled.path("src/helper.py").stat()
+    settled.rename_over("src/helper.py", "answer = 43\n")
+    os.utime(settled.path("src/helper.py"), ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert settled.build().digest == settled.clean_build().digest
 
 
 def test_a_file_edited_while_it_is_packed_is_not_recorded(workspace: Space) -> None:
@@ -393,7 +394,7 @@ class Stall:
             process.kill()
             pytest.fail(f"the build never fetched: {process.communicate()}")
         deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and not _has_code_layer(space):
+        while time.monotonic() < deadline and not (_has_code_layer(space) and _half_fetched(space)):
             time.sleep(0.02)
         return process
 
@@ -404,6 +405,10 @@ class Stall:
         self.released.set()
         self.http.shutdown()
         self.http.server_close()
+
+
+def _half_fetched(space: Space) -> bool:
+    return any(path.stat().st_size >= 1 << 20 for path in (space.store / "tmp" / "partial").glob("*"))
 
 
 def _has_code_layer(space: Space) -> bool:
