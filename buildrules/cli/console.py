@@ -38,6 +38,7 @@ class Console:
             self._finished(event)
 
     def _finished(self, event: ActionFinished) -> None:
+        self._remove_bar(event.action.title)
         slow = event.seconds > 1.0
         if event.status is Status.FAILED:
             self._line(f"FAILED  {event.action.title}  ({event.action.target})")
@@ -78,10 +79,14 @@ class Console:
                 return
             task = self._tasks[event.what] = self._bars.add_task(event.what, total=event.total)
         if done:
-            self._bars.remove_task(task)
-            del self._tasks[event.what]
+            self._remove_bar(event.what)
         else:
             self._bars.update(task, completed=event.done, total=event.total)
+
+    def _remove_bar(self, what: str) -> None:
+        task = self._tasks.pop(what, None)
+        if task is not None:
+            self._bars.remove_task(task)
 
     def close(self) -> None:
         """Take the bars away."""

@@ -15,6 +15,7 @@ from buildrules.rules.resolve import ResolvedTarget
 if TYPE_CHECKING:
     from buildrules.actions.python.lock import Lock
     from buildrules.actions.python.locked import LockedPackage
+    from buildrules.actions.python.partition import Wheel
     from buildrules.actions.python.request import Request
     from buildrules.actions.python.requirements import Requirements
     from buildrules.actions.python.target import Target
@@ -138,7 +139,7 @@ class EnvironmentPlanner:
         below = {package.name for package in env.lock.packages} if env.lock else set()
         added = [package for package in lock.packages if package.name not in below]
         label = str(server.label)
-        actions = self._wheels(lock, added, label, f"{folder}:{name} {platform}")
+        actions = self._wheels(lock, added, label, f"{folder}:{name} {platform}", f"{server.rule.name}: ")
         if env.lock is None:
             actions.insert(0, self._venv(server, base, platform, python))
         return Environment(actions, lock, set(), {path: self._keeper.digest(path)})
@@ -183,7 +184,10 @@ class EnvironmentPlanner:
             )
         )
 
-    def _wheels(self, lock: "Lock", packages: "list[LockedPackage]", label: str, name: str) -> list[str]:
+    def _wheels(
+        self, lock: "Lock", packages: "list[LockedPackage]", label: str, name: str, prefix: str = ""
+    ) -> list[str]:
+        """The layers of a lock's packages. `prefix` tells layers shared by small wheels apart."""
         from buildrules.actions.python.partition import partition
 
         target = lock.target
@@ -191,7 +195,7 @@ class EnvironmentPlanner:
         fetched = [package.params() for package in packages if package.kind == "wheel"]
         actions = [
             self._plan.add(self._wheel_layer(title, [dict(wheel) for wheel in wheels], label, name, target, hints))
-            for title, wheels in partition(fetched)
+            for title, wheels in (_titled(group, prefix) for group in partition(fetched))
         ]
         for package in packages:
             if package.kind != "wheel":
@@ -248,3 +252,8 @@ class EnvironmentPlanner:
             )
         )
         return self._plan.add(self._wheel_layer(title, [], label, name, target, hints, deps=(build,)))
+
+
+def _titled(group: "tuple[str, list[Wheel]]", prefix: str) -> "tuple[str, list[Wheel]]":
+    title, wheels = group
+    return (f"{prefix}{title}" if title.startswith("small") else title), wheels
