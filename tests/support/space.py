@@ -123,10 +123,12 @@ def make_wheels(folder: Path) -> Path:
     return folder
 
 
-def make_base(folder: Path, python: str = "3.11.2", *, files: Mapping[str, bytes] | None = None) -> None:
+def make_base(
+    folder: Path, python: str = "3.11.2", *, files: Mapping[str, bytes] | None = None, mode: int = 0o644
+) -> None:
     """Write a layout with one image, that says it has Python inside."""
     shelf = Shelf()
-    small = shelf.layer(dict(files or {"etc/os-release": b"ID=tiny\n"}), "small", packed=True)
+    small = shelf.layer(dict(files or {"etc/os-release": b"ID=tiny\n"}), "small", packed=True, mode=mode)
     environment = {"PATH": "/usr/local/bin:/bin", **({"PYTHON_VERSION": python} if python else {})}
     image = build_image([small], ImageConfig(environment=environment, cmd=("python3",)), "linux/amd64")
     write_layout(str(folder), image, shelf.stream, names=["base:latest"])
@@ -192,6 +194,7 @@ class Space:
     """One workspace (`root`), one store, and the environment that commands are run in."""
 
     def __init__(self, folder: Path, wheels: Path) -> None:
+        self.name = "acme"
         self.folder = folder
         self.root = folder / "ws"
         self.store = folder / "store"

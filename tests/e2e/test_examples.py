@@ -1,0 +1,148 @@
+"""The real examples: built from the package registries, loaded into Docker, run, and asked."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tarfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildrules.oci.docker_http import Engine
+from tests.support.dockerlab import running_engine, tidy
+
+REPOSITORY = Path(__file__).parents[2]
+pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("examples")]
+
+
+class Examples:
+    """A copy of the examples with a store of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "examples"
+        self.name = f"buildrules-test-{os.urandom(4).hex()}"
+        shutil.copytree(REPOSITORY / "examples", self.root, ignore=shutil.ignore_patterns("__pycache__"))
+        build = self.root / "BUILD.yaml"
+        build.write_text(build.read_text().replace("name: examples", f"name: {self.name}"))
+        self.env = {**os.environ, "PYTHONPATH": str(REPOSITORY), "BUILDRULES_CACHE_DIR": str(folder / "store")}
+
+    def command(self, *args: str) -> list[str]:
+        return [sys.executable, "-m", "buildrules", *args]
+
+    def run(self, *args: str) -> str:
+        done = subprocess.run(
+            self.command(*args), cwd=self.root, env=self.env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def ask(self, package: str) -> Any:
+        """Run a package, send its sample request to its scoring route, stop it; returns the answer."""
+        process = subprocess.Popen(
+            self.command("run", f"//models:{package}"),
+            cwd=self.root,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        url = None
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                found = re.search(r"scoring +(http://\S+)", line)
+                url = found[1] if found else url
+                if "following its log" in line:
+                    break
+            if url is None:
+                pytest.fail(f"{package} did not start: {process.communicate()}")
+            sample = (self.root / "models" / package / "sample-request.json").read_bytes()
+            request = urllib.request.Request(url, sample, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.loads(answer.read())
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Examples:
+    made = Examples(tmp_path_factory.mktemp("real"))
+    made.run("build", "//...", "--locked")
+    return made
+
+
+@pytest.fixture(scope="module")
+def engine(examples: Examples) -> Iterator[Engine]:
+    found = running_engine()
+    with tidy(found, examples.name):
+        yield found
+
+
+def test_the_packages_share_what_they_can(examples: Examples) -> None:
+    report = json.loads(examples.run("build", "//...", "--json"))
+    layers = {
+        target["label"]: [layer["digest"] for layer in target["layers"]]
+        for target in report["targets"]
+        if target["digest"]
+    }
+    assert set(layers) == {f"//models:{name}" for name in ("regressor", "iris", "wine", "digits")}
+    shared = set.intersection(*map(set, layers.values()))
+    assert len(shared) == 10  # the base, the virtual environment, the environment
+    both = set(layers["//models:regressor"]) & set(layers["//models:iris"])
+    assert len(both) == len(layers["//models:iris"]) - 2  # all but model and code
+    assert report["bytes"]["fetched"] == 0
+
+
+@pytest.mark.docker
+def test_the_regressor_answers_as_in_the_issue(examples: Examples, engine: Engine) -> None:
+    assert examples.ask("regressor") == [11055.977245525679, 4503.079536107787]
+
+
+@pytest.mark.docker
+def test_the_other_examples_answer(examples: Examples, engine: Engine) -> None:
+    assert examples.ask("iris") == ["setosa", "virginica"]
+    assert examples.ask("wine") == {"cultivars": [0, 1, 2]}
+    assert examples.ask("digits") == {"digits": [3, 7]}
+
+
+@pytest.mark.docker
+def test_a_code_edit_loads_one_layer(examples: Examples, engine: Engine) -> None:
+    examples.run("load", "//models:regressor")
+    score = examples.root / "models/regressor/src/score.py"
+    score.write_text(score.read_text() + f"# {os.urandom(4).hex()}\n")
+    out = examples.run("load", "//models:regressor")
+    assert ": sent 1 layer, " in out
+    assert "17 layers, " in out
+
+
+def test_the_regressor_for_another_processor(examples: Examples) -> None:
+    """Built here for arm64: no program of the target is run, so only the structure tells."""
+    layout = examples.root.parent / "arm64"
+    examples.run("export", "//models:regressor", "--platform", "linux/arm64", "-o", str(layout))
+    blobs = layout / "blobs" / "sha256"
+    (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
+    manifest = json.loads((blobs / entry["digest"][7:]).read_text())
+    assert json.loads((blobs / manifest["config"]["digest"][7:]).read_text())["architecture"] == "arm64"
+    machines = set()
+    seen = 0
+    for layer in manifest["layers"]:
+        with tarfile.open(blobs / layer["digest"][7:]) as archive:
+            for member in archive:
+                if member.isfile() and (".so" in member.name or "/bin/" in member.name):
+                    file = archive.extractfile(member)
+                    assert file is not None
+                    head = file.read(20)
+                    if head[:4] == b"\x7fELF":
+                        machines.add(struct.unpack_from("<H", head, 18)[0])
+                        seen += 1
+    assert machines == {183}  # EM_AARCH64, ELF specification, e_machine
+    assert seen > 300
