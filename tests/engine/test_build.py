@@ -1,0 +1,323 @@
+"""The build loop with kinds of its own: records, early cutoff, failures, unstable inputs, damage."""
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildrules.engine.action import Action, Context, Outputs, SourceFile, SourceSet
+from buildrules.engine.build import FIRST, Build
+from buildrules.engine.events import ActionFinished, Event, Notice, Status, Stream
+from buildrules.engine.plan import Goal, Plan
+from buildrules.errors import ActionError, Interrupted
+from buildrules.store.store import Store
+from buildrules.workspace.globs import expand
+
+Work = Callable[[Action, list[list[SourceFile]], list[Outputs], Context], Outputs]
+
+
+class Kinds:
+    """Kinds by name, made of functions; `ran` lists the actions in the order they began."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.works: dict[str, Work] = {"text": text_of}
+        self.version = 1
+
+    def named(self, name: str) -> Any:
+        kinds = self
+
+        class Kind:
+            version = 1
+
+            def run(self, action: Action, sources: Any, deps: Any, context: Context) -> Outputs:
+                kinds.ran.append(action.id)
+                return kinds.works[name](action, sources, deps, context)
+
+        Kind.name = name  # type: ignore[attr-defined]
+        return Kind()
+
+
+def text_of(action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+    """A blob of the sizes of all files and of what the dependencies made."""
+    text = action.params.get("text", "") + "".join(f"{file.name} {file.size}\n" for files in sources for file in files)
+    text += "".join(dep.blobs["text"] for dep in deps)
+    return Outputs(blobs={"text": context.blobs.put(text.encode())})
+
+
+class Bench:
+    """A workspace, a store and a plan."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "ws"
+        self.root.mkdir()
+        self.store_root = folder / "store"
+        self.kinds = Kinds()
+        self.plan = Plan()
+        self.events: list[Event] = []
+        self.previous: dict[str, tuple[str, dict[str, Any]]] = {}
+
+    def add(self, name: str, *deps: str, kind: str = "text", glob: str = "", goal: bool = False, **params: Any) -> None:
+        sources = (SourceSet("", (glob,)),) if glob else ()
+        self.plan.add(Action(name, "//:t", kind, name, params=params, sources=sources, deps=deps))
+        if goal:
+            self.plan.goals.append(Goal(name, "linux/amd64", name, "layers"))
+
+    def build(self, **more: Any) -> Build:
+        self.kinds.ran.clear()
+        self.events.clear()
+        store = Store(str(self.store_root))
+        build = Build(
+            self.plan,
+            store,
+            str(self.root),
+            kinds=self.kinds.named,
+            versions=lambda _: self.kinds.version,
+            expand=expand,
+            stream=Stream(self.events.append),
+            previous=self.previous,
+            **more,
+        )
+        try:
+            build.run()
+        finally:
+            store.close()
+        return build
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def statuses(build: Build) -> dict[str, Status]:
+    return {name: outcome.status for name, outcome in build.outcomes.items()}
+
+
+def test_dependencies_come_first_and_each_action_once(bench: Bench) -> None:
+    for name, deps in {"d": ("b", "c"), "b": ("a",), "c": ("a",), "a": ()}.items():
+        bench.add(name, *deps, goal=name == "d")
+    bench.add("unneeded")
+    build = bench.build()
+    assert build.ok
+    assert sorted(bench.kinds.ran) == ["a", "b", "c", "d"]
+    assert bench.kinds.ran[0] == "a" and bench.kinds.ran[-1] == "d"
+
+
+def test_the_second_time_everything_is_taken_from_records(bench: Bench) -> None:
+    bench.add("a", glob="*.txt", goal=True)
+    (bench.root / "x.txt").write_text("x")
+    first = bench.build()
+    assert first.outcomes["a"].reasons == [FIRST]
+    again = bench.build()
+    assert bench.kinds.ran == []
+    assert statuses(again) == {"a": Status.CACHED}
+    assert again.outcomes["a"].outputs == first.outcomes["a"].outputs
+
+
+def test_an_action_that_makes_the_same_ends_the_rebuild(bench: Bench) -> None:
+    """Early cutoff: `a` runs again, because a file changed; its output did not, so `b` does not run."""
+    bench.add("a", glob="*.txt")
+    bench.add("b", "a", goal=True)
+    (bench.root / "x.txt").write_text("x")
+    bench.build()
+    (bench.root / "x.txt").write_text("y")  # the same size: the same output
+    build = bench.build()
+    assert statuses(build) == {"a": Status.EXECUTED, "b": Status.CACHED}
+    (bench.root / "x.txt").write_text("longer")
+    assert set(statuses(bench.build()).values()) == {Status.EXECUTED}
+
+
+def test_a_kind_of_another_version_runs_again(bench: Bench) -> None:
+    bench.add("a", goal=True)
+    bench.build()
+    bench.kinds.version = 2
+    build = bench.build()
+    assert statuses(build) == {"a": Status.EXECUTED}
+    assert "kind changed" in build.outcomes["a"].reasons[0]
+
+
+def test_a_lost_blob_makes_its_action_run_and_says_so(bench: Bench) -> None:
+    bench.add("a", text="hello", goal=True)
+    first = bench.build()
+    blob = first.outcomes["a"].outputs.blobs["text"]  # type: ignore[union-attr]
+    os.unlink(first.blobs.path(blob))
+    build = bench.build()
+    assert statuses(build) == {"a": Status.EXECUTED}
+    assert build.outcomes["a"].reasons == [f"text {blob[:19]} is missing from the store"]
+
+
+def test_what_the_last_build_knew_is_checked_before_it_counts(bench: Bench) -> None:
+    bench.add("a", text="hello", goal=True)
+    first = bench.build()
+    outputs = first.outcomes["a"].outputs
+    assert outputs is not None
+    bench.previous = {"a": (first.outcomes["a"].key, outputs.to_dict())}
+    assert statuses(bench.build()) == {"a": Status.UNCHANGED}
+    bench.previous = {"a": ("another key", outputs.to_dict())}
+    assert statuses(bench.build()) == {"a": Status.CACHED}
+    bench.previous = {"a": (first.outcomes["a"].key, outputs.to_dict())}
+    os.unlink(first.blobs.path(outputs.blobs["text"]))
+    assert statuses(bench.build()) == {"a": Status.EXECUTED}
+
+
+def fails(*_: Any) -> Outputs:
+    raise ActionError("it does not work", hint="try again")
+
+
+def test_a_failure_skips_what_needs_it(bench: Bench) -> None:
+    bench.kinds.works["bad"] = fails
+    bench.add("a", kind="bad")
+    bench.add("b", "a", goal=True)
+    build = bench.build()
+    assert not build.ok
+    assert statuses(build) == {"a": Status.FAILED, "b": Status.SKIPPED}
+    assert [error.message for error in build.errors] == ["it does not work"]
+    finished = {event.action.id: event.status for event in bench.events if isinstance(event, ActionFinished)}
+    assert finished == statuses(build)
+
+
+@pytest.mark.parametrize("keep_going", [True, False])
+def test_keep_going_decides_about_the_rest(bench: Bench, keep_going: bool) -> None:
+    bench.kinds.works["bad"] = fails
+    bench.add("a", kind="bad", goal=True)
+    bench.plan.actions["a"] = bench.plan.actions["a"]._replace(weight=100.0)  # so that it is the first
+    bench.add("b", goal=True)
+    build = bench.build(jobs=1, keep_going=keep_going)
+    assert ("b" in bench.kinds.ran) == keep_going
+    assert not build.ok
+
+
+def test_a_failure_is_not_recorded(bench: Bench) -> None:
+    bench.kinds.works["moody"] = fails
+    bench.add("a", kind="moody", goal=True)
+    assert not bench.build().ok
+    bench.kinds.works["moody"] = text_of
+    assert statuses(bench.build()) == {"a": Status.EXECUTED}
+
+
+def test_an_os_error_becomes_an_error_for_people(bench: Bench) -> None:
+    def broken(*_: Any) -> Outputs:
+        raise FileNotFoundError(2, "No such file or directory", "weights.bin")
+
+    bench.kinds.works["broken"] = broken
+    bench.add("a", kind="broken", goal=True)
+    (error,) = bench.build().errors
+    assert error.message == "a failed: No such file or directory 'weights.bin'"
+
+
+def test_a_bug_in_an_action_is_raised(bench: Bench) -> None:
+    def buggy(*_: Any) -> Outputs:
+        raise KeyError("bug")
+
+    bench.kinds.works["buggy"] = buggy
+    bench.add("a", kind="buggy", goal=True)
+    with pytest.raises(KeyError):
+        bench.build()
+
+
+def test_an_input_that_changes_while_it_is_used_is_used_and_not_recorded(bench: Bench) -> None:
+    def meddle(action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+        outputs = text_of(action, sources, deps, context)
+        (bench.root / "x.txt").write_text("changed by somebody else")
+        return outputs
+
+    bench.kinds.works["meddle"] = meddle
+    (bench.root / "x.txt").write_text("x")
+    bench.add("a", kind="meddle", glob="*.txt", goal=True)
+    build = bench.build()
+    assert build.ok
+    assert build.outcomes["a"].unstable
+    (notice,) = [event for event in bench.events if isinstance(event, Notice)]
+    assert "'x.txt' changed during a" in notice.message
+    (bench.root / "x.txt").write_text("x")
+    bench.kinds.works["meddle"] = text_of
+    assert statuses(bench.build()) == {"a": Status.EXECUTED}
+
+
+def test_a_file_that_vanishes_while_it_is_used_is_noticed(bench: Bench) -> None:
+    def remove(action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+        (bench.root / "x.txt").unlink()
+        return text_of(action, sources, deps, context)
+
+    bench.kinds.works["remove"] = remove
+    (bench.root / "x.txt").write_text("x")
+    (bench.root / "y.txt").write_text("y")
+    bench.add("a", kind="remove", glob="*.txt", goal=True)
+    assert bench.build().outcomes["a"].unstable
+
+
+def test_no_file_is_an_error_that_names_the_glob(bench: Bench) -> None:
+    bench.add("a", glob="*.bin", goal=True)
+    (error,) = bench.build().errors
+    assert error.message == "no file matches '*.bin' in '//'"
+
+
+def test_ctrl_c_in_the_first_thread_reaches_the_others(bench: Bench) -> None:
+    waiting, ended = threading.Event(), threading.Event()
+
+    def patient(action: Action, sources: Any, deps: Any, context: Context) -> Outputs:
+        if threading.current_thread() is threading.main_thread():
+            waiting.wait(30)
+            raise KeyboardInterrupt
+        waiting.set()
+        for _ in range(3000):
+            if context.cancelled:
+                ended.set()
+                raise Interrupted("interrupted")
+            threading.Event().wait(0.01)
+        raise AssertionError("nobody said that the build was interrupted")
+
+    bench.kinds.works["patient"] = patient
+    # the first thread only gets help when what it does reports that it takes a while
+    bench.kinds.works["long"] = lambda action, sources, deps, context: (
+        context.progress("long", 0, None),
+        patient(action, sources, deps, context),
+    )[1]
+    for name in "abcd":
+        bench.add(name, kind="long" if name == "a" else "patient", goal=True)
+    with pytest.raises(Interrupted):
+        bench.build(jobs=4)
+    assert ended.is_set()
+
+
+def test_what_was_finished_before_an_interruption_is_kept(bench: Bench) -> None:
+    def interrupt(*_: Any) -> Outputs:
+        raise KeyboardInterrupt
+
+    bench.kinds.works["interrupt"] = interrupt
+    bench.add("a")
+    bench.add("b", "a", kind="interrupt", goal=True)
+    with pytest.raises(Interrupted) as caught:
+        bench.build()
+    assert caught.value.exit_code == 130
+    bench.kinds.works["interrupt"] = text_of
+    assert statuses(bench.build()) == {"a": Status.CACHED, "b": Status.EXECUTED}
+
+
+def test_reasons_are_what_the_key_saw(bench: Bench) -> None:
+    bench.add("a", glob="*.txt", text="one", goal=True)
+    (bench.root / "x.txt").write_text("x")
+    bench.build()
+    (bench.root / "x.txt").write_text("xy")
+    (bench.root / "new.txt").write_text("")
+    bench.plan = Plan()
+    bench.add("a", glob="*.txt", text="two", goal=True)
+    reasons = bench.build().outcomes["a"].reasons
+    assert 'params.text changed: "one" -> "two"' in reasons
+    assert "file new.txt is new" in reasons
+    assert any(reason.startswith("file x.txt changed: sha256:") for reason in reasons)
+    assert len(reasons) == 3
+
+
+def test_a_record_that_cannot_be_read_is_a_miss(bench: Bench) -> None:
+    bench.add("a", text="hello", goal=True)
+    key = bench.build().outcomes["a"].key
+    store = Store(str(bench.store_root))
+    store.records.put(key, {"layers": "nonsense"})
+    store.close()
+    assert statuses(bench.build()) == {"a": Status.EXECUTED}
+    assert statuses(bench.build()) == {"a": Status.CACHED}
