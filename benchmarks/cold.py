@@ -5,6 +5,7 @@ the wheels, and the base image is there. Needs a Docker Engine (DOCKER_HOST) and
 """
 
 import shutil
+import time
 import tomllib
 from pathlib import Path
 
@@ -70,11 +71,11 @@ def measure(where: Place) -> dict[str, float]:
     folder = context(where)
     docker_build(folder, TAG, "--network", "host")
 
-    def before(name: str, number: int) -> None:
+    def before(name: str, _number: int) -> None:
         if name == "buildrules":
             keep_downloads(where)
         else:
-            (folder / "requirements.txt").write_text(f"# {number}\n{requirements(where)}")
+            (folder / "requirements.txt").write_text(f"# {time.time_ns()}\n{requirements(where)}")
 
     return medians(
         {
