@@ -68,9 +68,9 @@ def walk(
     for number, (source, files) in enumerate(zip(action.sources, sources, strict=True)):
         writer.value(f"sources[{number}]", canonical([source.directory, source.layer_prefix]).decode())
         for file in files:
-            mode = "x" if file.mode & 0o100 else "-"
             form = "layer " if file.as_layer else ""
-            writer.value(f"file {file.path}", f"{form}{file.digest} {file.size} {mode}")
+            executable = " executable" if file.mode & 0o100 else ""
+            writer.value(f"file {file.path}", f"{form}{file.digest} {file.size} bytes{executable}")
     for number, (dep, outputs) in enumerate(zip(action.deps, deps, strict=True)):
         _walk_outputs(f"input[{number}] {dep}", outputs, writer)
 
