@@ -15,7 +15,7 @@ from buildrules.engine.build import Build, Previous
 from buildrules.engine.events import Status, Stream
 from buildrules.engine.plan import Plan
 from buildrules.engine.result import GoalResult, goal_results
-from buildrules.errors import BuildrulesError
+from buildrules.errors import BuildrulesError, LoadError
 from buildrules.snapshot import file as snapshot_file
 from buildrules.snapshot.file import UNTRUSTED, Row, Snapshot
 from buildrules.store.statindex import RACY_NS, stat_row
@@ -74,6 +74,16 @@ class Structure:
             return False
         self.directories = [row_of(os.path.join(root, path), began) for path in found.directories]
         return True
+
+
+def _broken_plugin(name: str, error: Exception) -> LoadError:
+    import traceback
+
+    return LoadError(
+        f"the plugin {name!r} cannot be imported",
+        hint="plugins are modules, as seen from the root of the workspace; see `plugins` in its workspace section",
+        log="".join(traceback.format_exception_only(error)),
+    )
 
 
 def row_of(path: str, began: int) -> Row:
@@ -138,7 +148,12 @@ class Invocation:
         if plugins and self.root not in sys.path:
             sys.path.insert(0, self.root)
         for name in plugins:
-            importlib.import_module(name)
+            try:
+                importlib.import_module(name)
+            except BuildrulesError:
+                raise
+            except Exception as error:  # a plugin is the user's code and may raise anything
+                raise _broken_plugin(name, error) from error
 
     def _plugin_files(self, plugins: list[str]) -> list[str]:
         """The modules themselves: an edited one may do something else."""
