@@ -127,6 +127,7 @@ sys.exit(bool(failed))
 """
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported_alone() -> None:
     """In a fresh process each: a cycle shows only where the module is the first one imported."""
     names = list(modules())

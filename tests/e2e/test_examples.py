@@ -103,7 +103,7 @@ def test_the_packages_share_what_they_can(examples: Examples) -> None:
 
 
 @pytest.mark.docker
-def test_the_regressor_answers_as_in_the_issue(examples: Examples, engine: Engine) -> None:
+def test_the_regressor_answers_to_the_last_digit(examples: Examples, engine: Engine) -> None:
     assert examples.ask("regressor") == [11055.977245525679, 4503.079536107787]
 
 
