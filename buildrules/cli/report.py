@@ -137,6 +137,19 @@ def json_report(results: list[GoalResult], build: Build, seconds: float) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
+def json_failure(error: BuildrulesError, seconds: float) -> str:
+    """`--json` of a build that failed before its first action: loading, planning, locking."""
+    errors = error.errors if isinstance(error, LoadError) else [error]
+    value = {
+        "targets": [],
+        "actions": {"executed": 0, "cached": 0, "failed": 0},
+        "bytes": {"read": 0, "written": 0, "fetched": 0},
+        "errors": [error_json(item) for item in errors],
+        "seconds": round(seconds, 4),
+    }
+    return json.dumps(value, indent=2) + "\n"
+
+
 def unchanged_json(results: list[GoalResult], actions: int) -> str:
     """`--json` of an unchanged build, up to the value of `seconds`."""
     targets = targets_json(results)

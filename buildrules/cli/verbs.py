@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from buildrules.cli.invocation import Invocation, executed, failures
-from buildrules.cli.report import error_text, json_report, text_report, unchanged_json, unchanged_text
+from buildrules.cli.report import error_text, json_failure, json_report, text_report, unchanged_json, unchanged_text
 from buildrules.cli.request import Request
 from buildrules.engine.result import GoalResult
 from buildrules.errors import BuildrulesError, Interrupted, UsageError
@@ -44,6 +44,8 @@ def perform(root: str, directory: str, argv: list[str], request: Request, snapsh
         return _leave(130)
     except BuildrulesError as error:
         sys.stderr.write(error_text(error) + "\n")
+        if request.option("json"):
+            sys.stdout.write(json_failure(error, time.perf_counter() - began))
         return _leave(130) if isinstance(error, Interrupted) else error.exit_code
 
 

@@ -89,8 +89,9 @@ def _walk_params(name: str, value: Any, writer: Writer) -> None:
 
 def _walk_outputs(name: str, outputs: Outputs, writer: Writer) -> None:
     for number, layer in enumerate(outputs.layers):
-        fields = [layer.digest, layer.diff_id, layer.size, layer.media_type, layer.origin]
-        writer.value(f"{name}: layer {number}", canonical(fields).decode())
+        origin = canonical(layer.origin).decode()
+        value = f"{origin} {layer.digest} {layer.size} bytes, {layer.media_type}, diff_id {layer.diff_id}"
+        writer.value(f"{name}: layer {number}", value)
     _walk_params(f"{name}: values", outputs.values, writer)
     for blob in sorted(outputs.blobs):
         writer.value(f"{name}: blob {blob}", outputs.blobs[blob])

@@ -318,3 +318,13 @@ def test_nothing_hints_at_secrets(workspace: Space) -> None:
     for path in workspace.folder.rglob("*"):
         if path.is_file() and "uv" not in path.relative_to(workspace.folder).parts:
             assert secret.encode() not in path.read_bytes(), path
+
+
+def test_json_of_a_failed_load_is_an_object_with_all_errors(workspace: Space) -> None:
+    workspace.edit("BUILD.yaml", "requirements: [numlib==1.0]", "requirement: [numlib==1.0]\n    bass: 1")
+    result = workspace.run("build", APP, "--json", code=2)
+    found = json.loads(result.out)
+    assert found["targets"] == []
+    assert found["actions"] == {"executed": 0, "cached": 0, "failed": 0}
+    assert len(found["errors"]) >= 2
+    assert all(error["position"].startswith("BUILD.yaml:") for error in found["errors"])
