@@ -9,6 +9,7 @@ row is a miss and never another value.
 import contextlib
 import os
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -54,6 +55,25 @@ def _opened(key: str, row: bytes) -> bytes | None:
     return value if _sealed(key, value) == row else None
 
 
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_ERROR})
+_PATIENCE = 10.0  # seconds to wait for a database that others hold
+
+
+def _code(error: Exception) -> int:
+    """SQLite's primary result code, 0 where there is none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _is_busy(error: Exception) -> bool:
+    return isinstance(error, diskcache.Timeout) or _code(error) in _BUSY
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the file itself is at fault. One that is locked, read-only or on a full disk is not."""
+    return _code(error) in _DAMAGE
+
+
 _MISS = (sqlite3.Error, diskcache.Timeout, ValueError, TypeError, OSError)
 
 
@@ -68,11 +88,18 @@ class Table:
 
     def _open(self) -> Any:
         if self._cache is None:
-            try:
-                self._cache = self._connect()
-            except (sqlite3.DatabaseError, diskcache.Timeout):
-                self._set_aside()
-                self._cache = self._connect()
+            deadline = time.monotonic() + _PATIENCE
+            while self._cache is None:
+                try:
+                    self._cache = self._connect()
+                except (sqlite3.DatabaseError, diskcache.Timeout) as error:
+                    if _is_damage(error):
+                        self._set_aside()
+                        self._cache = self._connect()
+                    elif _is_busy(error) and time.monotonic() < deadline:
+                        time.sleep(0.02)  # another process is making the table
+                    else:
+                        raise
         return self._cache
 
     def _connect(self) -> Any:
