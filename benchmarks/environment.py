@@ -39,7 +39,9 @@ def forget_wheel_layers(where: Place) -> None:
     store = Store(str(where.store))
     for key in list(store.records.keys()):
         record = store.records.get(key) or {}
-        if any(part["kind"] == "wheel" for layer in record.get("layers", []) for part in layer["recipe"].get("parts", [])):
+        if any(
+            part["kind"] == "wheel" for layer in record.get("layers", []) for part in layer["recipe"].get("parts", [])
+        ):
             store.records.delete(key)
     store.close()
 

@@ -51,7 +51,7 @@ def built(workspace: Space) -> Space:
 
 
 class Settled:
-    """Workspaces built long enough ago for their snapshots to be trusted; made four at a time, so that all wait once."""
+    """Workspaces built long enough ago for their snapshots to be trusted; made four at a time to wait once."""
 
     def __init__(self, folder: Path, wheels: Path, template: Path) -> None:
         self._folder, self._wheels, self._template = folder, wheels, template
