@@ -78,9 +78,9 @@ class LockKeeper:
         """
         absolute = os.path.join(self.root, path)
         self.files.add(absolute)
-        exists = os.path.exists(absolute)
-        old = read() if exists else None
-        reason = "it is missing" if old is None else stale(old)
+        old, reason = self._read(absolute, read)
+        if old is not None:
+            reason = stale(old)
         if reason is None and (not self._relock or path in self._made):
             assert old is not None
             return old
@@ -97,6 +97,18 @@ class LockKeeper:
             self.written.append(path)
             self._stream.emit(Notice(f"wrote {path}"))
         return new
+
+    def _read(self, absolute: str, read: Callable[[], L | None]) -> tuple[L | None, str | None]:
+        """The lock, or why there is none. One that cannot be read is an error, unless it is to be made anew."""
+        if not os.path.exists(absolute):
+            return None, "it is missing"
+        try:
+            old = read()
+        except LockError:
+            if not self._relock:
+                raise
+            return None, "it cannot be read"
+        return old, "it is missing"
 
     def digest(self, path: str) -> str:
         """`sha256:<hex>` of the lock file at the workspace-relative `path`."""

@@ -9,6 +9,7 @@ from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import LoadError, UsageError
 from buildrules.graph.targets import TargetGraph
 from buildrules.plan.base import BasePlanner
+from buildrules.plan.checks import PathChecks
 from buildrules.plan.environment import EnvironmentPlanner
 from buildrules.plan.locks import LockKeeper
 from buildrules.plan.package import PackagePlanner
@@ -74,6 +75,7 @@ class Planner:
         packages = PackagePlanner(plan, self.root, settings, bases, environments)
         selected = loaded.select(parse_patterns(patterns, self.directory))
         named = {str(label) for label in _named(patterns, self.directory)}
+        packages.looked_at |= self._check_paths(loaded, selected)
         for platform in self._platforms(list(settings.platforms)):
             for label in selected:
                 target = loaded.resolution.of(label)
@@ -87,6 +89,15 @@ class Planner:
                     )
         self._remember(loaded, packages)
         return plan
+
+    def _check_paths(self, loaded: Loaded, selected: list[Label]) -> set[str]:
+        problems = Problems()
+        checks = PathChecks(self.root, problems)
+        for label in selected:
+            if label in loaded.packages:
+                checks.package(loaded.packages[label])
+        problems.raise_all()
+        return checks.looked_at
 
     def _platforms(self, platforms: list[str]) -> list[str]:
         chosen = self._options.get("platform")

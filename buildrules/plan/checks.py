@@ -1,0 +1,114 @@
+"""Looks whether the files a package names are there, before anything is resolved or built.
+
+The positions and suggestions a person needs are at hand here; an action that finds nothing knows only globs.
+"""
+
+import os
+
+from buildrules.errors import BuildrulesError, LoadError
+from buildrules.rules.package import PackageParts
+from buildrules.rules.resolve import ResolvedTarget
+from buildrules.rules.sources import source_root
+from buildrules.workspace.globs import expand
+from buildrules.workspace.problems import Problems
+from buildrules.workspace.suggest import did_you_mean
+
+
+class PathChecks:
+    """Notes what is missing in `problems`; `looked_at` are the workspace-relative paths that decided something."""
+
+    def __init__(self, root: str, problems: Problems) -> None:
+        self._root = root
+        self._problems = problems
+        self._done: set[str] = set()
+        self.looked_at: set[str] = set()
+
+    def package(self, parts: PackageParts) -> None:
+        """Check the model, the code, the sample request and the extra files of a package."""
+        for attribute in ("sample_request", "expected_response"):
+            self._exists(parts.package, attribute, parts.package.values[attribute])
+        for path in (parts.package.values["files"] or {}).values():
+            self._exists(parts.package, "files", path)
+        if parts.model is not None:
+            self._model(parts.model)
+        if parts.code is not None:
+            self._code(parts.code, parts.server)
+
+    def _exists(self, target: ResolvedTarget, attribute: str, path: str | None) -> bool:
+        if path is None:
+            return True
+        self.looked_at.add(path)
+        if os.path.lexists(os.path.join(self._root, path)):
+            return True
+        directory, name = os.path.split(path)
+        try:
+            there = sorted(os.listdir(os.path.join(self._root, directory)))
+        except OSError:
+            there = []
+        shown = f"'{directory}/'" if directory else "the workspace's root"
+        if there:
+            hint = did_you_mean(name, there, what=f"what is in {shown}", limit=8)
+        else:
+            hint = f"there is no directory {shown}"
+        self._problems.add(f"there is no '{path}'", hint=hint, position=target.position_of(attribute))
+        return False
+
+    def _model(self, target: ResolvedTarget) -> None:
+        if str(target.label) in self._done:
+            return
+        self._done.add(str(target.label))
+        path = target.values["path"]
+        if path is None or not self._exists(target, "path", path):
+            return
+        absolute = os.path.join(self._root, path)
+        if os.path.isdir(absolute) and not os.listdir(absolute):
+            self._problems.add(
+                f"the folder '{path}' is empty",
+                hint="put the model there, or name where it is",
+                position=target.position_of("path"),
+            )
+
+    def _code(self, target: ResolvedTarget, server: ResolvedTarget) -> None:
+        values = target.values
+        try:
+            directory, include, exclude = source_root(
+                target.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
+            )
+            files, _ = expand(self._root, directory, include, exclude)
+        except LoadError as error:
+            self._problems.add_error(error, target.position_of("srcs"))
+            return
+        except BuildrulesError:
+            return  # the action that packs the files says it better
+        names = [name for _, name, _ in files]
+        script = values["entry_script"]
+        if not names:
+            self._problems.add(
+                f"no file matches the srcs of {target.label}",
+                hint=f"globs are relative to '{target.label.package or '.'}/', where the BUILD.yaml is",
+                position=target.position_of("srcs"),
+            )
+        elif script is not None and script not in names:
+            self._look(directory, script)
+            hint = did_you_mean(script, names, what="the code's files", limit=8)
+            self._problems.add(f"the code has no '{script}'", hint=hint, position=target.position_of("entry_script"))
+        if script is not None:
+            self._look(directory, script)
+        if names and server.rule.implementation == "fastapi":
+            self._application(server, directory, names)
+
+    def _application(self, server: ResolvedTarget, directory: str, names: list[str]) -> None:
+        module = str(server.values["app"]).partition(":")[0].replace(".", "/")
+        choices = (f"{module}.py", f"{module}/__init__.py")
+        for name in choices:
+            self._look(directory, name)
+        if not any(name in names for name in choices):
+            modules = [name.removesuffix(".py").replace("/", ".") for name in names if name.endswith(".py")]
+            self._problems.add(
+                f"the code has no module '{module.replace('/', '.')}' for app: {server.values['app']}",
+                hint=did_you_mean(module.replace("/", "."), modules, what="the code's modules", limit=8),
+                position=server.position_of("app"),
+            )
+
+    def _look(self, directory: str, name: str) -> None:
+        self.looked_at.add(f"{directory}/{name}" if directory else name)
