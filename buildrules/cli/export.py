@@ -1,6 +1,7 @@
 """What `buildrules export` does once the package is built."""
 
 import os
+import shlex
 import sys
 
 from buildrules.cli.content import Content
@@ -8,7 +9,9 @@ from buildrules.cli.invocation import Invocation
 from buildrules.cli.report import size_text
 from buildrules.cli.verbs import one_image
 from buildrules.oci.archive import write_archive
-from buildrules.oci.layout import write_layout
+from buildrules.oci.layout import ref_name, write_layout
+
+_TRANSPORTS = {"oci-layout": "oci", "oci-archive": "oci-archive", "docker-archive": "docker-archive"}
 
 
 def after(invocation: Invocation) -> int:
@@ -32,4 +35,15 @@ def after(invocation: Invocation) -> int:
         text = f"{size_text(size)} written"
     invocation.console.close()
     sys.stdout.write(f"{form} {output}: {names[0]} {content.result.digest}\n{text}\n")
+    sys.stdout.write(f"copy it on with: {copy_line(form, output, names[0])}\n")
     return 0
+
+
+def copy_line(form: str, output: str, name: str) -> str:
+    """The command that takes the image from there to a registry, whose name is left to fill in."""
+    source = f"{_TRANSPORTS[form]}:{output}"
+    if form == "oci-layout":
+        source += f":{ref_name(name)}"
+    first, _, rest = name.partition("/")
+    named = rest and ("." in first or ":" in first or first == "localhost")
+    return f"skopeo copy {shlex.quote(source)} docker://{name if named else 'HOST/' + name}"

@@ -7,6 +7,7 @@ with the right size stays as it is, so exporting after a code edit writes one sm
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from buildrules.errors import UsageError
 from buildrules.oci.descriptor import INDEX, Layer
 from buildrules.oci.image import Image, Index, LayerStream, canonical_json, verified
-from buildrules.oci.names import full, tag_of
+from buildrules.oci.names import full, tagged
 from buildrules.store.blobs import hex_of
 
 Progress = Callable[[str, int, int | None], None]
@@ -57,7 +58,16 @@ def index_entries(content: Image | Index, names: Sequence[str]) -> list[dict[str
     descriptor = content.descriptor()
     if not names:
         return [descriptor]
-    return [{**descriptor, "annotations": {REF_NAME: tag_of(name), IMAGE_NAME: full(name)}} for name in names]
+    return [{**descriptor, "annotations": {REF_NAME: ref_name(name), IMAGE_NAME: full(name)}} for name in names]
+
+
+def ref_name(name: str) -> str:
+    """What `name` is called in index.json: name and tag, so that several images in one layout stay apart.
+
+    The grammar (image specification 1.1, annotations.md, org.opencontainers.image.ref.name) knows fewer runs of
+    signs than image names do; other runs become "--". Raises UsageError for a malformed name.
+    """
+    return re.sub(r"[-._]{2,}", "--", tagged(name)).rstrip("-._")
 
 
 def index_json(entries: list[dict[str, Any]]) -> bytes:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -39,9 +40,20 @@ def test_export_writes_a_layout(built: Space) -> None:
     assert len(manifest["layers"]) == 6
     assert config["architecture"] == "amd64"
     names = json.loads((out / "index.json").read_text())["manifests"][0]["annotations"]
-    assert names["org.opencontainers.image.ref.name"] == "7"
+    assert names["org.opencontainers.image.ref.name"] == "registry.example/team/app:7"
     labels = config["config"]["Labels"]
     assert any("8080/score" in value for value in labels.values())
+
+
+@pytest.mark.parametrize(("form", "tag"), [("oci-layout", "team/my__app:7"), ("oci-archive", "x.example/app:7")])
+def test_export_says_how_to_copy_it_on(built: Space, form: str, tag: str) -> None:
+    out = built.folder / "an out"
+    result = built.run("export", APP, "-o", str(out), "--format", form, "--tag", tag)
+    (line,) = re.findall("^copy it on with: (skopeo copy .*)$", result.out, re.M)
+    *command, target = shlex.split(line)
+    assert target == ("docker://HOST/team/my__app:7" if form == "oci-layout" else "docker://x.example/app:7")
+    subprocess.run([*command, f"dir:{built.folder}/copy"], check=True, capture_output=True)
+    assert (built.folder / "copy" / "manifest.json").exists()
 
 
 def test_a_second_export_writes_what_changed(built: Space) -> None:
@@ -84,13 +96,15 @@ def test_other_tools_read_what_export_writes(built: Space, form: str, transport:
     out = built.folder / "out"
     digest = built.build().digest
     built.run("export", APP, "--format", form, "-o", str(out))
-    shown = json.loads(tool("skopeo", "inspect", f"{transport}:{out}" + (":latest" if form == "oci-layout" else "")))
+    shown = json.loads(
+        tool("skopeo", "inspect", f"{transport}:{out}" + (":acme/app:latest" if form == "oci-layout" else ""))
+    )
     assert len(shown["Layers"]) == 6
     assert shown["Architecture"] == "amd64"
     if form != "docker-archive":
         assert shown["Digest"] == digest
     copy = built.folder / "copy"
-    tool("skopeo", "copy", f"{transport}:{out}" + (":latest" if form == "oci-layout" else ""), f"oci:{copy}:c")
+    tool("skopeo", "copy", f"{transport}:{out}" + (":acme/app:latest" if form == "oci-layout" else ""), f"oci:{copy}:c")
     tool("umoci", "unpack", "--rootless", "--image", f"{copy}:c", str(built.folder / "bundle"))
     root = built.folder / "bundle" / "rootfs"
     assert (root / "srv/app/score.py").read_text() == FILES["src/score.py"]

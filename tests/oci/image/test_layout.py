@@ -9,7 +9,7 @@ from handmade import Shelf, image_of
 
 from buildrules.errors import IntegrityError, UsageError
 from buildrules.oci.image import Image, build_index
-from buildrules.oci.layout import write_layout
+from buildrules.oci.layout import ref_name, write_layout
 
 GOLDEN_FILES = [
     "blobs/sha256/1ca3728db2cab4e89888d85fd975d3e8c9ebde7f4ff1f7f07ff1f4634f93a303",
@@ -19,7 +19,7 @@ GOLDEN_FILES = [
 ]
 GOLDEN_INDEX = (
     '{"manifests":[{"annotations":{"io.containerd.image.name":"docker.io/acme/empty:1","org.opencontainer'
-    's.image.ref.name":"1"},"digest":"sha256:1ca3728db2cab4e89888d85fd975d3e8c9ebde7f4ff1f7f07ff1f4634f93'
+    's.image.ref.name":"acme/empty:1"},"digest":"sha256:1ca3728db2cab4e89888d85fd975d3e8c9ebde7f4ff1f7f07ff1f4634f93'
     'a303","mediaType":"application/vnd.oci.image.manifest.v1+json","platform":{"architecture":"amd64","o'
     's":"linux"},"size":248}],"mediaType":"application/vnd.oci.image.index.v1+json","schemaVersion":2}'
 )
@@ -57,13 +57,13 @@ def test_golden_layout(tmp_path: Path) -> None:
 def test_skopeo_and_umoci_read_it(tmp_path: Path, shelf: Shelf) -> None:
     image = package(shelf)
     write_layout(str(tmp_path / "layout"), image, shelf.stream, names=["acme/regressor:1.0"])
-    inspected = json.loads(skopeo("inspect", f"oci:{tmp_path}/layout:1.0"))
+    inspected = json.loads(skopeo("inspect", f"oci:{tmp_path}/layout:acme/regressor:1.0"))
     assert inspected["Digest"] == image.digest
     assert inspected["Layers"] == [layer.digest for layer in image.layers]
-    skopeo("copy", f"oci:{tmp_path}/layout:1.0", f"dir:{tmp_path}/copy")
+    skopeo("copy", f"oci:{tmp_path}/layout:acme/regressor:1.0", f"dir:{tmp_path}/copy")
     assert (tmp_path / "copy" / "manifest.json").read_bytes() == image.manifest
     subprocess.run(
-        ["umoci", "unpack", "--rootless", "--image", f"{tmp_path}/layout:1.0", tmp_path / "bundle"],
+        ["umoci", "unpack", "--rootless", "--image", f"{tmp_path}/layout:acme/regressor:1.0", tmp_path / "bundle"],
         check=True,
         capture_output=True,
     )
@@ -123,6 +123,20 @@ def test_several_images_share_a_layout(tmp_path: Path, shelf: Shelf) -> None:
     }
 
 
+def test_images_with_the_same_tag_stay_apart(tmp_path: Path, shelf: Shelf) -> None:
+    names = ["churn/first:latest", "churn/second:latest", "registry.example:5000/a/b:latest", "odd/a__b---c:1-"]
+    images = {name: package(shelf, name) for name in names}
+    for name, image in images.items():
+        write_layout(str(tmp_path / "l"), image, shelf.stream, names=[name])
+    for name, image in images.items():
+        copy = tmp_path / image.digest[7:20]
+        skopeo("copy", f"oci:{tmp_path}/l:{ref_name(name)}", f"dir:{copy}")
+        assert (copy / "manifest.json").read_bytes() == image.manifest
+    assert ref_name("churn/second") == "churn/second:latest"
+    with pytest.raises(subprocess.CalledProcessError):
+        skopeo("inspect", f"oci:{tmp_path}/l:latest")
+
+
 def test_an_index_of_platforms(tmp_path: Path, shelf: Shelf) -> None:
     layers = [shelf.layer({"x": b"1"})]
     images = [image_of(layers, platform) for platform in ("linux/amd64", "linux/arm64")]
@@ -132,7 +146,7 @@ def test_an_index_of_platforms(tmp_path: Path, shelf: Shelf) -> None:
     write_layout(str(tmp_path / "layout"), index, shelf.stream, names=["a:b"])
     for image, architecture in zip(images, ("amd64", "arm64"), strict=True):
         copy = tmp_path / architecture
-        skopeo("--override-arch", architecture, "copy", f"oci:{tmp_path}/layout:b", f"dir:{copy}")
+        skopeo("--override-arch", architecture, "copy", f"oci:{tmp_path}/layout:a:b", f"dir:{copy}")
         assert (copy / "manifest.json").read_bytes() == image.manifest
 
 
