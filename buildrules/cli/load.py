@@ -10,10 +10,10 @@ from buildrules.oci.docker import LoadReport, connect, load
 from buildrules.oci.docker_http import Engine
 
 
-def load_image(invocation: Invocation) -> tuple[Engine, LoadReport]:
-    """Load the one built image into the engine. Raises UsageError, DockerError, IntegrityError."""
+def load_image(invocation: Invocation, engine: Engine | None = None) -> tuple[Engine, LoadReport]:
+    """Load the one built image into `engine`, or the usual one. Raises UsageError, DockerError, IntegrityError."""
     content = Content(invocation, one_image(invocation))
-    engine = connect()
+    engine = engine or connect()
     name = content.name()
     report = load(engine, content.image, [name], content.stream, store=invocation.store.root, progress=content.progress)
     invocation.console.close()
@@ -26,6 +26,9 @@ def describe(report: LoadReport) -> str:
         return f"loaded {report.names[0]}: it was there already"
     count = len(report.sent_layers)
     line = f"loaded {report.names[0]}: sent {count} layer{'s' * (count != 1)}, {size_text(report.sent)}"
+    if again := len(report.resent_layers):
+        which = "all" if again == count else str(again)
+        line += f" ({which} of them only because a layer below changed)" if count > 1 else ""
     if report.skipped_layers:
         line += f"; {len(report.skipped_layers)} layers, {size_text(report.skipped)}, were there already"
     return line

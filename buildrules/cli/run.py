@@ -1,24 +1,38 @@
 """What `buildrules run` does once the package is built: load it, start it, say how to call it, follow it."""
 
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.load import describe, load_image
 from buildrules.cli.verbs import one_image
 from buildrules.errors import Interrupted, UsageError
+from buildrules.oci.docker import connect
+from buildrules.oci.docker_http import Engine
 from buildrules.serving.container import Container
 from buildrules.serving.probe import Route, url_of, wait_ready
 from buildrules.serving.request import curl_line
+
+_GRACE = 10.0
+_UNREADY_GRACE = 2.0  # it serves nobody yet, so there is nothing to finish
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+_QEMU = {"amd64": "x86_64", "arm64": "aarch64"}
+_EMULATOR = "/proc/sys/fs/binfmt_misc/qemu-"  # where Linux lists the emulators it was told of
+_EMULATING = ("Docker Desktop", "OrbStack")
 
 
 def after(invocation: Invocation) -> int:
     """Run the package until it exits or Ctrl-C; returns the exit code."""
     request = invocation.request
-    info = one_image(invocation).goal.info
-    engine, report = load_image(invocation)
+    environment = _environment(request.option("env", []))
+    goal = one_image(invocation).goal
+    info = goal.info
+    engine = connect()
+    _check_platform(engine, request.patterns[0], goal.platform)
+    _, report = load_image(invocation, engine)
     sys.stderr.write(describe(report) + "\n")
     routes = {name: Route.parse(text) for name, text in info["routes"].items()}
     ports = {int(str(port).partition("/")[0]): None for port in info["ports"]}
@@ -31,7 +45,8 @@ def after(invocation: Invocation) -> int:
         engine,
         report.image_id,
         ports=published,
-        environment=_environment(request.option("env", [])),
+        environment=environment,
+        title=request.patterns[0],
     )
     return _serve(invocation, container, routes, info)
 
@@ -40,14 +55,19 @@ def _serve(invocation: Invocation, container: Container, routes: dict[str, Route
     request = invocation.request
     label = invocation.request.patterns[0]
     detach = bool(request.option("detach"))
+    waiting = True
     try:
-        with container:
+        with container, _stopping(container, label):
+            container.grace = _UNREADY_GRACE
             ready = wait_ready(
                 container,
                 routes.get("readiness") or routes.get("liveness"),
                 port=next(iter(container.ports), None),
                 timeout=float(request.option("timeout", 60.0)),
+                progress=None if request.option("quiet") else _Waiting(label),
             )
+            waiting = False
+            container.grace = _GRACE
             sys.stdout.write(f"{label} is ready after {ready.seconds:.1f} s\n")
             for name, route in routes.items():
                 sys.stdout.write(f"  {name:<10} {url_of(container, route)}\n")
@@ -66,8 +86,49 @@ def _serve(invocation: Invocation, container: Container, routes: dict[str, Route
             sys.stderr.write(f"{label} exited with code {code}\n")
             return 1 if code else 0
     except (KeyboardInterrupt, Interrupted):
-        sys.stderr.write(f"\n{label} stopped\n")
-        return 0
+        sys.stderr.write(f"{label} stopped{' before it was ready' if waiting else ''}\n")
+        return Interrupted.exit_code if waiting else 0
+
+
+@contextlib.contextmanager
+def _stopping(container: Container, label: str) -> Iterator[None]:
+    """Say that the container is being stopped, which may take its grace period."""
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted):
+        sys.stderr.write(f"\nstopping {label} (up to {container.grace:g} s)\n")
+        sys.stderr.flush()
+        raise
+
+
+class _Waiting:
+    """Says now and then that a package is not ready yet."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._due = 2.0
+
+    def __call__(self, seconds: float, reason: str) -> None:
+        """Called after each vain attempt."""
+        if seconds >= self._due:
+            self._due = seconds + 10.0
+            sys.stderr.write(f"waiting for {self._label} to be ready: {seconds:.0f} s so far ({reason})\n")
+            sys.stderr.flush()
+
+
+def _check_platform(engine: Engine, label: str, platform: str) -> None:
+    """Raise UsageError where the engine cannot run the image. Engines with an emulator can."""
+    system = str(engine.info.get("OperatingSystem"))
+    machine = str(engine.info.get("Architecture"))
+    mine = f"{engine.info.get('OSType')}/{_MACHINES.get(machine, machine)}"
+    wanted = platform.partition("/")[2].partition("/")[0]
+    emulated = engine.host.startswith("unix:") and os.path.exists(_EMULATOR + _QEMU.get(wanted, wanted))
+    if mine == platform or emulated or any(name in system for name in _EMULATING):
+        return
+    raise UsageError(
+        f"{label!r} is built for {platform}, and the docker engine at {engine.host!r} runs {mine}",
+        hint=f"build it with --platform {mine}, or name an engine on {platform} in DOCKER_HOST",
+    )
 
 
 def _curl(invocation: Invocation, container: Container, route: Route, info: Mapping[str, object]) -> str:
@@ -83,8 +144,12 @@ def _environment(items: list[str]) -> dict[str, str]:
     pairs = {}
     for item in items:
         name, equals, value = item.partition("=")
-        if not equals:
-            value = os.environ.get(name, "")
+        if name and not equals:
+            if name not in os.environ:
+                raise UsageError(
+                    f"the variable {name!r} is not set in this shell", hint=f"set it, or write {name}=VALUE"
+                )
+            value = os.environ[name]
         if not name:
             raise UsageError(
                 f"not a variable: {item!r}", hint="write NAME=VALUE, or NAME to pass this shell's value on"

@@ -43,6 +43,7 @@ class LoadReport:
     skipped_layers: tuple[Layer, ...]
     previous: str | None  # ID of the image that had the first name before, where it is another one
     retried: bool  # the engine refused the partial archive, so a whole one followed
+    resent_layers: tuple[Layer, ...] = ()  # of those sent, the ones it has, on top of another layer than here
 
     @property
     def skipped(self) -> int:
@@ -99,7 +100,8 @@ def load(
         _tag(engine, image_id, names, there.get("RepoTags") or [])
         record.add(image_id, image.diff_ids)
         return LoadReport(image_id, tuple(names), 0, (), tuple(image.layers), previous, False)
-    present = 0 if whole else _present(engine, image, before, record)
+    seen: set[str] = set()
+    present = 0 if whole else _present(engine, image, before, record, seen)
     skipped, sent_layers = _split(image, present)
     sent = 0
     retried = False
@@ -113,7 +115,8 @@ def load(
         sent = _send(engine, image, names, layer_stream, absent=set(), progress=progress)
         retried = True
     record.add(image_id, image.diff_ids)
-    return LoadReport(image_id, tuple(names), sent, tuple(sent_layers), tuple(skipped), previous, retried)
+    again = () if retried else tuple(layer for layer in sent_layers if layer.diff_id in seen)
+    return LoadReport(image_id, tuple(names), sent, tuple(sent_layers), tuple(skipped), previous, retried, again)
 
 
 class RefusedError(DockerError):
@@ -177,25 +180,32 @@ def _containerd_store(engine: "Engine", before: dict[str, Any] | None) -> bool:
     return any("containerd.snapshotter" in str(item) for row in engine.info.get("DriverStatus") or () for item in row)
 
 
-def _present(engine: "Engine", image: Image, before: dict[str, Any] | None, record: "_Record") -> int:
-    """How many of the image's layers, from the base up, the engine has."""
+def _present(engine: "Engine", image: Image, before: dict[str, Any] | None, record: "_Record", seen: set[str]) -> int:
+    """How many of the image's layers, from the base up, the engine has.
+
+    `seen` gets the diff_ids of all layers met on the way.
+    """
     wanted = image.diff_ids
+    seen.update(_diff_ids(before))
     best = _prefix(wanted, _diff_ids(before))
-    for image_id, diff_ids in sorted(record.images.items(), key=lambda item: -_prefix(wanted, item[1])):
+    for image_id, diff_ids in sorted([*record.images.items()][::-1], key=lambda item: -_prefix(wanted, item[1])):
         if _prefix(wanted, diff_ids) <= best:
             break
-        found = engine.inspect_image(image_id)
-        if found is None:
+        known = engine.inspect_image(image_id)
+        if known is None:
             record.forget(image_id)
         else:
-            best = max(best, _prefix(wanted, _diff_ids(found)))
+            seen.update(_diff_ids(known))
+            best = max(best, _prefix(wanted, _diff_ids(known)))
     if sum(layer.size for layer in image.layers[best:]) < WORTH_A_SEARCH:
         return best
     others = engine.call("GET", "/images/json") or []
     others.sort(key=lambda entry: MARK not in (entry.get("Labels") or {}))
     for entry in others[:_SEARCHED]:
         if entry["Id"] not in record.images:
-            best = max(best, _prefix(wanted, _diff_ids(engine.inspect_image(entry["Id"]))))
+            found = _diff_ids(engine.inspect_image(entry["Id"]))
+            seen.update(found)
+            best = max(best, _prefix(wanted, found))
         if best == len(wanted):
             break
     return best

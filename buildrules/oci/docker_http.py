@@ -33,7 +33,7 @@ class Reply:
         try:
             data: bytes = self._body.read() if size < 0 else self._body.read(size)
         except _failures() as error:
-            raise DockerError(f"the docker engine at {self._where!r} broke off its answer: {error}") from error
+            raise DockerError(f"the docker engine at {self._where!r} broke off its answer: {_reason(error)}") from error
         return data
 
     def lines(self) -> Iterator[bytes]:
@@ -52,7 +52,7 @@ class Reply:
         try:
             data: bytes = reader(1 << 16)
         except _failures() as error:
-            raise DockerError(f"the docker engine at {self._where!r} broke off its answer: {error}") from error
+            raise DockerError(f"the docker engine at {self._where!r} broke off its answer: {_reason(error)}") from error
         return data
 
     def close(self) -> None:
@@ -216,7 +216,7 @@ class UnixTransport:
                     connection.putheader("Transfer-Encoding", "chunked")
                 connection.endheaders()
         except OSError as error:
-            raise DockerError(f"the docker engine at {self._where!r} hung up: {error}") from error
+            raise DockerError(f"the docker engine at {self._where!r} hung up: {_reason(error)}") from error
         if body is not None and not isinstance(body, bytes):
             broken = _send_chunked(connection, body)
         try:
@@ -225,7 +225,7 @@ class UnixTransport:
             reason = broken or error
             raise DockerError(
                 f"the docker engine at {self._where!r} hung up during {method} {path.partition('?')[0]}: "
-                f"{reason or type(reason).__name__}",
+                f"{_reason(reason)}",
                 hint="see whether it still runs (docker info) and has space left on its disk, then try again",
             ) from error
         return response.status, response
@@ -292,9 +292,17 @@ def unreachable(where: str, error: Exception) -> DockerError:
     if isinstance(error, PermissionError):
         hint = "join the group that may use it (often 'docker'), or name another engine in DOCKER_HOST"
     else:
-        hint = "start Docker, or name a running engine in DOCKER_HOST; building, exporting and pushing work without one"
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return DockerError(f"cannot reach the docker engine at {where!r}: {reason}", hint=hint)
+        hint = "start Docker, or name a running engine in DOCKER_HOST; 'build' and 'export' work without one"
+    return DockerError(f"cannot reach the docker engine at {where!r}: {_reason(error)}", hint=hint)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong in a few words: the system's, not the names of objects of the libraries in between."""
+    if type(error).__module__.partition(".")[0] in ("requests", "urllib3"):
+        from buildrules.store.webclient import reason
+
+        return reason(error)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -1,6 +1,7 @@
 """One container of a loaded image: start, look at, follow, stop. Nothing is printed here."""
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,9 +33,10 @@ class Container:
     """A container of `image` (a name or ID), as a context manager: started on entry, removed on exit.
 
     `ports` maps container ports to ports of 127.0.0.1, None meaning any free one. `environment` is
-    laid over the image's. `command` replaces the image's arguments, `entrypoint` its program. On exit the
-    container gets SIGTERM, `grace` seconds, then SIGKILL. Inside, SIGTERM to this process raises
-    Interrupted (main thread only). Methods raise ServingError, and DockerError where the engine fails.
+    laid over the image's. `command` replaces the image's arguments, `entrypoint` its program. `title` is
+    what errors call it, the image by default. On exit the container gets SIGTERM, `grace` seconds, then
+    SIGKILL. Inside, SIGTERM to this process raises Interrupted (main thread only). Methods raise
+    ServingError, and DockerError where the engine fails.
     """
 
     def __init__(
@@ -47,10 +49,12 @@ class Container:
         command: Sequence[str] | None = None,
         entrypoint: Sequence[str] | None = None,
         name: str | None = None,
+        title: str | None = None,
         grace: float = 10.0,
     ) -> None:
         self.engine = engine
         self.image = image
+        self.title = title or image
         self.id: str | None = None
         self.grace = grace
         self.ports = dict(ports or {})
@@ -102,10 +106,10 @@ class Container:
     def address(self, port: int) -> tuple[str, int]:
         """Host and port at which a container port is reached. Raises ServingError where there is none."""
         if port not in self.ports:
-            raise ServingError(f"port {port} of {self.image!r} is not published")
+            raise ServingError(f"port {port} of {self.title!r} is not published")
         found = self.published(port)
         if found is None:
-            raise ServingError(f"port {port} of {self.image!r} cannot be reached: the container does not run")
+            raise ServingError(f"port {port} of {self.title!r} cannot be reached: the container does not run")
         return found
 
     def published(self, port: int) -> tuple[str, int] | None:
@@ -157,7 +161,7 @@ class Container:
             "Image": self.image,
             "Env": [f"{name}={value}" for name, value in self._environment.items()],
             "ExposedPorts": {port: {} for port in ports},
-            "Labels": {LABEL: "1"},
+            "Labels": {LABEL: self.title},
             "HostConfig": {"PortBindings": ports},
         }
         if self._command is not None:
@@ -177,13 +181,13 @@ class Container:
     def _inspect(self) -> dict[str, Any]:
         found = self.engine.call("GET", f"/containers/{self._known()}/json", missing_ok=True)
         if found is None:
-            raise ServingError(f"the container of {self.image!r} is gone: somebody else removed it")
+            raise ServingError(f"the container of {self.title!r} is gone: somebody else removed it")
         inspected: dict[str, Any] = found
         return inspected
 
     def _known(self) -> str:
         if self.id is None:
-            raise ServingError(f"the container of {self.image!r} was not started")
+            raise ServingError(f"the container of {self.title!r} was not started")
         return self.id
 
     def _remove(self) -> None:
@@ -199,18 +203,29 @@ class Container:
         text = error.message
         hint = error.hint
         if "already allocated" in text or "address already in use" in text:
-            taken = ", ".join(str(port) for port in self.ports.values() if port)
-            return ServingError(
-                f"cannot start {self.image!r}: port {taken} of {ADDRESS} is in use",
-                hint="choose another port, or none to get a free one",
-            )
+            return self._taken([port for port in self.ports.values() if port])
         if "No such image" in text:
             hint = "load the image first"
         elif "is already in use by container" in text:
             hint = "stop the other container, or choose another name"
         elif "no such file or directory" in text or "executable file not found" in text:
             hint = "the image's entry point does not exist in it; look at the server's rule and the base image"
-        return ServingError(f"cannot start {self.image!r}: {text}", hint=hint)
+        return ServingError(f"cannot start {self.title!r}: {text}", hint=hint)
+
+    def _taken(self, ports: list[int]) -> ServingError:
+        """The error for a port in use, with the container of ours that has it, where it is one."""
+        text = f"cannot start {self.title!r}: port {', '.join(map(str, ports))} of {ADDRESS} is in use"
+        hint = "choose another port, or none to get a free one"
+        others = None
+        with contextlib.suppress(DockerError):
+            others = self.engine.call("GET", "/containers/json", query={"filters": json.dumps({"label": [LABEL]})})
+        for other in others or ():
+            if any(item.get("PublicPort") in ports for item in other.get("Ports") or ()):
+                name = next(iter(other.get("Names") or ()), other["Id"][:12]).lstrip("/")
+                text += f" by container {name} of {other['Labels'][LABEL]!r}, which buildrules started"
+                hint = f"stop that one with: docker rm -f {name}; or {hint}"
+                break
+        return ServingError(text, hint=hint)
 
 
 def _lines(reply: Reply) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 import http.client
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from buildrules.errors import ServingError
@@ -48,15 +49,17 @@ def wait_ready(
     *,
     port: int | None = None,
     timeout: float = READY_SECONDS,
+    progress: Callable[[float, str], None] | None = None,
 ) -> Ready:
     """Wait until GET on the readiness `route` answers 200 to 399, or, without one, until `port` keeps a connection.
 
+    `progress` is called after each vain attempt, with the seconds since the beginning and what happened.
     Raises ServingError, with the container's last log lines, when the container exits or `timeout`
     seconds have passed.
     """
     wanted = route.port if route is not None else port
     if wanted is not None and wanted not in container.ports:
-        raise ServingError(f"port {wanted} of {container.image!r} is not published", hint="publish it to probe it")
+        raise ServingError(f"port {wanted} of {container.title!r} is not published", hint="publish it to probe it")
     begin = time.monotonic()
     deadline = begin + timeout
     pause = _FIRST_PAUSE
@@ -77,17 +80,19 @@ def wait_ready(
         if not state.running:
             reason = "ran out of memory" if state.out_of_memory else f"exited with code {state.exit_code}"
             raise ServingError(
-                f"{container.image!r} {reason} before it was ready{': ' + state.error if state.error else ''}",
+                f"{container.title!r} {reason} before it was ready{': ' + state.error if state.error else ''}",
                 hint="the end of its log says why",
                 log=container.log(_LOG_LINES),
             )
         if time.monotonic() + pause > deadline:
             probe = f"GET {route.path} at port {route.port}" if route is not None else f"port {port}"
             raise ServingError(
-                f"{container.image!r} was not ready after {timeout:g} s: {probe}: {last}",
+                f"{container.title!r} was not ready after {timeout:g} s: {probe}: {last}",
                 hint="see its log, or allow more time",
                 log=container.log(_LOG_LINES),
             )
+        if progress is not None:
+            progress(time.monotonic() - begin, last)
         time.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 

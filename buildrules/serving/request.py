@@ -51,7 +51,7 @@ def score(
         data = response.read()
     except (OSError, http.client.HTTPException) as error:
         raise ServingError(
-            f"{container.image!r} gave no answer to POST {url_of(container, route)}: {error or type(error).__name__}",
+            f"{container.title!r} gave no answer to POST {url_of(container, route)}: {error or type(error).__name__}",
             log=container.log(),
         ) from error
     finally:

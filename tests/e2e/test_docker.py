@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.cli.run import _check_platform
+from buildrules.errors import UsageError
 from buildrules.oci.docker_http import Engine
 from tests.support.dockerlab import running_engine, static_busybox, tidy
 from tests.support.space import APP, Space, make_base
@@ -53,7 +55,9 @@ def test_load_sends_only_what_changed(named: Space, engine: Engine) -> None:
     named.run("load", APP).said("sent 1 layer, ", "5 layers, ", "were there already")
     named.write("weights/model.txt", os.urandom(8).hex())
     # the engine names a layer by all that lies below it, so the code on top of a new model is sent again
-    named.run("load", APP, "--tag", f"{named.name}/other:7").said(f"loaded {named.name}/other:7: sent 2 layers, ")
+    named.run("load", APP, "--tag", f"{named.name}/other:7").said(f"loaded {named.name}/other:7: sent 2 layers, ").said(
+        " (1 of them only because a layer below changed)"
+    )
     image = engine.call("GET", f"/images/{named.name}/other:7/json")
     assert image["Config"]["Entrypoint"] == ["tinyserver", "--threads=2"]
     assert image["Architecture"] == "amd64"
@@ -93,6 +97,40 @@ def test_run_starts_serves_follows_and_stops(named: Space, engine: Engine, tmp_p
 
 
 @pytest.mark.network
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_run_can_be_stopped_while_it_waits(
+    named: Space, engine: Engine, tmp_path: Path, number: signal.Signals
+) -> None:
+    make_base(named.path("busybox"), files={"bin/busybox": static_busybox(tmp_path)}, mode=0o755)
+    named.write("rules/httpd.yaml", HTTPD.replace('httpd, -f, -p, "8080", -h, /srv', 'sleep, "600"'))
+    named.edit("BUILD.yaml", "layout: base", "layout: busybox")
+    named.edit("BUILD.yaml", "//rules:tiny", "//rules:httpd")
+    process = named.start("run", APP)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if f"waiting for {APP} to be ready" in line:
+            break
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert f"stopping {APP}" in err
+    assert f"{APP} stopped before it was ready" in err
+    assert not [one for one in engine.call("GET", "/containers/json", query={"all": 1}) if named.name in one["Image"]]
+
+
+def test_run_refuses_another_platform(engine: Engine) -> None:
+    with pytest.raises(UsageError, match=r"'//:app' is built for linux/riscv64, .* runs linux"):
+        _check_platform(engine, "//:app", "linux/riscv64")
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}[engine.info["Architecture"]]
+    _check_platform(engine, "//:app", f"linux/{machine}")
+
+
+def test_run_passes_variables_of_the_shell_on(named: Space) -> None:
+    named.run("run", APP, "-e", "SURELY_NOT_SET", code=2).said("variable 'SURELY_NOT_SET' is not set in this shell")
+    named.run("run", APP, "-e", "=x", code=2).said("not a variable")
+
+
+@pytest.mark.network
 def test_run_says_why_a_package_does_not_start(named: Space, engine: Engine, tmp_path: Path) -> None:
     make_base(named.path("busybox"), files={"bin/busybox": static_busybox(tmp_path)}, mode=0o755)
     broken = HTTPD.replace('httpd, -f, -p, "8080", -h, /srv', 'sh, -c, "echo the model is broken; exit 3"')
@@ -100,7 +138,8 @@ def test_run_says_why_a_package_does_not_start(named: Space, engine: Engine, tmp
     named.edit("BUILD.yaml", "layout: base", "layout: busybox")
     named.edit("BUILD.yaml", "//rules:tiny", "//rules:httpd")
     result = named.process("run", APP, code=1)
-    result.said("error: ", "the model is broken", "3")
+    result.said(f"error: '{APP}' exited with code 3", "the model is broken")
+    assert "'sha256:" not in result.err
     assert not [one for one in engine.call("GET", "/containers/json", query={"all": 1}) if named.name in one["Image"]]
 
 

@@ -104,6 +104,26 @@ def test_a_port_in_use(engine: Engine, image: str) -> None:
     assert left(engine, image) == []
 
 
+def test_a_port_of_another_container_of_ours(engine: Engine, image: str) -> None:
+    with Container(engine, image, ports={8080: None}, title="//:first") as first:
+        port = first.address(8080)[1]
+        with pytest.raises(ServingError, match=f"cannot start '//:second': port {port} .*'//:first'") as caught:
+            Container(engine, image, ports={8080: port}, title="//:second").start()
+        assert f"docker rm -f {first.id};" in (caught.value.hint or "")
+    assert left(engine, image) == []
+
+
+def test_waiting_tells_how_long(engine: Engine, image: str) -> None:
+    heard: list[tuple[float, str]] = []
+    with (
+        Container(engine, image, ports={8080: None}, title="//:app") as container,
+        pytest.raises(ServingError, match="'//:app' was not ready"),
+    ):
+        wait_ready(container, Route.parse("8080/no"), timeout=0.7, progress=lambda *items: heard.append(items))
+    assert heard == sorted(heard)
+    assert heard[-1][1] == "answered 404"
+
+
 def test_ready_by_connection_alone(engine: Engine, image: str) -> None:
     with Container(engine, image, ports={8080: None}) as container:
         assert wait_ready(container, port=8080, timeout=20).status is None

@@ -58,6 +58,9 @@ def test_no_engine(host: str) -> None:
         connect({"DOCKER_HOST": host})
     assert caught.value.hint
     assert "DOCKER_HOST" in caught.value.hint
+    assert "push" not in caught.value.hint
+    assert "Pool" not in caught.value.message
+    assert "Connection(" not in caught.value.message
 
 
 def test_a_context_that_is_not_there(tmp_path: Path) -> None:
