@@ -188,7 +188,8 @@ def _present(engine: "Engine", image: Image, before: dict[str, Any] | None, reco
     wanted = image.diff_ids
     seen.update(_diff_ids(before))
     best = _prefix(wanted, _diff_ids(before))
-    for image_id, diff_ids in sorted([*record.images.items()][::-1], key=lambda item: -_prefix(wanted, item[1])):
+    newest = list(reversed(record.images.items()))
+    for image_id, diff_ids in sorted(newest, key=lambda item: -_prefix(wanted, item[1])):
         if _prefix(wanted, diff_ids) <= best:
             break
         known = engine.inspect_image(image_id)
