@@ -298,6 +298,96 @@ def test_init_in_an_empty_folder_says_what_is_missing(workspace: Space) -> None:
     workspace.run("init", "empty").said("no model found", "no init() and run() found")
 
 
+SCRIPT = "def init():\n    pass\n\ndef run(data):\n    return data\n"
+ASGI = "from fastapi import FastAPI\n\napp = FastAPI()\n"
+PROJECT = '[project]\nname = "x"\nversion = "1"\ndependencies = ["numlib==1.0"]\n'
+FOLDERS: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
+    "helpers": (
+        {"score.py": SCRIPT, "helper/__init__.py": "", "helper/data/x.csv": "1", "other.py": SCRIPT, "w.pkl": ""},
+        ['srcs: ["*.py", "helper/**"]', "entry_script: score.py", "path: w.pkl"],
+        ["scoring script: several found (score.py, other.py), took score.py"],
+    ),
+    "package": (
+        {"src/svc/__init__.py": "", "src/svc/main.py": ASGI, "pyproject.toml": PROJECT},
+        ['srcs: ["src/svc/**"], strip_prefix: src', 'app: "svc.main:app"', "pyproject: pyproject.toml"],
+        ["ASGI application: src/svc/main.py:app"],
+    ),
+    "top_package": (
+        {"svc/__init__.py": "", "svc/main.py": ASGI, "requirements.txt": "numlib"},
+        ['srcs: ["svc/**"]', 'app: "svc.main:app"', "requirements_file: requirements.txt"],
+        [],
+    ),
+    "mlflow": (
+        {
+            "mod/MLmodel": "",
+            "mod/model.pkl": "",
+            "mod/conda.yaml": "dependencies: [pip: [numlib]]",
+            "requirements.txt": "",
+        },
+        ["path: mod}", "conda_file: mod/conda.yaml", "server: azureml_online"],
+        ["must bring mlflow"],
+    ),
+    "mlflow_itself": ({"MLmodel": "", "model.pkl": ""}, ['path: "."'], ["must bring mlflow"]),
+    "two_models": ({"one/a.onnx": "", "two/b.onnx": ""}, ["path: one}"], ["model: several found (one, two), took one"]),
+    "odd_names": ({"# 1, x/a.onnx": "", "a: b/score.py": SCRIPT}, ['path: "# 1, x"', 'srcs: ["a: b/**"]'], []),
+    "newer": ({"pyproject.toml": PROJECT + 'requires-python = ">=3.12"\n'}, ["suite: trixie"], []),
+    "newest": (
+        {"pyproject.toml": PROJECT + 'requires-python = ">=3.14"\n'},
+        ["suite: bookworm", 'python: "3.11"    # pyproject.toml asks for another'],
+        ["pyproject.toml asks for Python >=3.14, which no Debian base has: took 3.11"],
+    ),
+    "conda_fits": ({"conda.yaml": "dependencies:\n- python=3.13\n"}, ["suite: trixie"], []),
+    "conda_pin": ({"conda.yml": "dependencies:\n  - python=3.12.4\n"}, ['python: "3.11"'], ["==3.12.4"]),
+    "conda_range": ({"conda.yml": "dependencies:\n  - python>=3.9,<3.12\n"}, ["suite: bookworm"], []),
+}
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
+def test_init_for_many_kinds_of_folder(workspace: Space, kind: str) -> None:
+    files, written, said = FOLDERS[kind]
+    workspace.root = workspace.folder / kind
+    for path, content in files.items():
+        workspace.write(path, content)
+    workspace.run("init").said(*said)
+    text = workspace.path("BUILD.yaml").read_text()
+    for part in written:
+        assert part in text
+    assert ("_model:" in text) == (kind not in ("package", "top_package"))
+    assert ("_code:" in text) == (not kind.startswith("mlflow"))
+    assert ('python: "3.11"' in text) == (kind in ("newest", "conda_pin"))
+    workspace.run("query").said(f"//:{kind}  model_package")
+
+
+@pytest.mark.parametrize(
+    ("kind", "placed"),
+    [
+        ("helpers", ["score.py", "other.py", "helper/__init__.py", "helper/data/x.csv"]),
+        ("package", ["svc/__init__.py", "svc/main.py"]),
+        ("top_package", ["svc/__init__.py", "svc/main.py"]),
+    ],
+)
+def test_init_keeps_packages_whole(workspace: Space, kind: str, placed: list[str]) -> None:
+    workspace.root = workspace.folder / kind
+    for path, content in FOLDERS[kind][0].items():
+        workspace.write(path, content)
+    workspace.run("init")
+    make_base(workspace.path("base"))
+    workspace.edit("BUILD.yaml", "{rule: debian_base, suite: bookworm}", "{rule: oci_base, layout: base}")
+    text = workspace.path("BUILD.yaml").read_text()
+    server = "custom_server, entrypoint: [python3], ports: [8080], routes: {readiness: 8080/, scoring: 8080/}}"
+    text = re.sub("fastapi, app: .*", server, text)
+    workspace.write("BUILD.yaml", text)
+    out = workspace.folder / "out"
+    workspace.run("export", f":{kind}", "-o", str(out))
+    names: set[str] = set()
+    for layer in layout_image(out)[0]["layers"]:
+        with tarfile.open(out / "blobs" / "sha256" / layer["digest"][7:]) as archive:
+            names.update(archive.getnames())
+    (main,) = [name for name in names if name.endswith("/" + placed[0])]
+    root = main.removesuffix(placed[0])
+    assert {name for name in names if name.startswith(root) and "." in name[len(root) :]} == {root + p for p in placed}
+
+
 @pytest.mark.parametrize("name", ["models.v1", "My Model!", "1st", "con\u00fc", "-x", "CamelCase"])
 def test_init_makes_a_name_of_any_folder_or_refuses(workspace: Space, name: str) -> None:
     shutil.copytree(workspace.path("src"), workspace.root / name)

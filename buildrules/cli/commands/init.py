@@ -1,29 +1,17 @@
 """`buildrules init`."""
 
+import json
 import os
 import re
 
 import click
 
+from buildrules.cli.commands.found import Found
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.labels import parse_label
 from buildrules.workspace.root import BUILD_FILE, find_root, package_of
 
 _RENAME = "rename the directory, or put its files into one with a plainer name"
-_MODELS = (
-    ".pkl",
-    ".joblib",
-    ".onnx",
-    ".pt",
-    ".pth",
-    ".safetensors",
-    ".json",
-    ".bin",
-    ".h5",
-    ".keras",
-    ".skops",
-    ".txt",
-)
 
 
 @click.command(short_help="write a first BUILD.yaml for a folder with a model")
@@ -39,7 +27,7 @@ def command(folder: str, name: str | None) -> None:
     path = os.path.join(folder, BUILD_FILE)
     if os.path.exists(path):
         raise UsageError(f"there is a {os.path.relpath(path)} already", hint="add targets to it; see the tutorial")
-    found = _Found(folder)
+    found = Found(folder)
     name = _clean(name or os.path.basename(folder))
     try:
         package = package_of(find_root(folder), folder)
@@ -51,7 +39,7 @@ def command(folder: str, name: str | None) -> None:
         parse_label(f"//{package}:{name}")
     except LoadError as error:
         raise UsageError(f"'{package}' cannot be a package: {error.message}", hint=_RENAME) from None
-    text = head + found.targets(name)
+    text = head + targets(found, name)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
     click.echo(f"wrote {os.path.relpath(path)}")
@@ -63,99 +51,89 @@ def command(folder: str, name: str | None) -> None:
     )
 
 
-class _Found:
-    """What lies in the folder. Paths are relative to it, with slashes."""
-
-    def __init__(self, folder: str) -> None:
-        self.notes: list[str] = []
-        self.script: str | None = None
-        self.app: str | None = None
-        self.model: str | None = None
-        self.environment: str | None = None
-        self.sample: str | None = None
-        self._folder = folder
-        files = sorted(self._walk(), key=lambda path: (path.count("/"), path))
-        for path in files:
-            name = os.path.basename(path)
-            if name.endswith(".py"):
-                self._code(path)
-            elif name in ("conda.yaml", "conda.yml", "requirements.txt") and self.environment is None:
-                self.environment = path
-            elif name.startswith("sample") and name.endswith(".json") and self.sample is None:
-                self.sample = path
-        candidates = [path for path in files if self._is_model(path)]
-        if candidates:
-            top = candidates[0]
-            directory = os.path.dirname(top)
-            self.model = directory or top
-        for what, value in (("model", self.model), ("scoring script", self.script), ("ASGI application", self.app)):
-            if value:
-                self.notes.append(f"{what}: {value}")
-        self.notes.append(f"environment: {self.environment or 'none found; fill in the requirements'}")
-
-    def _walk(self) -> list[str]:
-        found = []
-        for directory, below, names in os.walk(self._folder):
-            below[:] = [
-                name for name in below if name[0] != "." and name not in ("__pycache__", "node_modules", "venv")
-            ]
-            inside = os.path.relpath(directory, self._folder).replace(os.sep, "/")
-            found += [name if inside == "." else f"{inside}/{name}" for name in names]
-        return found
-
-    def _is_model(self, path: str) -> bool:
-        if path in (self.sample, self.environment) or not path.endswith(_MODELS):
-            return False
-        if path.endswith((".json", ".txt")):
-            return "model" in os.path.dirname(path).split("/")
-        return True
-
-    def _code(self, path: str) -> None:
-        with open(os.path.join(self._folder, path), encoding="utf-8", errors="replace") as file:
-            text = file.read()
-        if self.script is None and re.search(r"^def init\(", text, re.M) and re.search(r"^def run\(", text, re.M):
-            self.script = path
-        match = re.search(r"^(\w+)\s*=\s*(FastAPI|Starlette)\(", text, re.M)
-        if self.app is None and match:
-            self.app = f"{path}:{match[1]}"
-
-    def targets(self, name: str) -> str:
-        """The text of the `targets:` section."""
-        lines = ["targets:", "  base: {rule: debian_base, suite: bookworm}    # Debian 12, Python 3.11"]
-        if self.environment and self.environment.endswith(".txt"):
-            source = f"requirements_file: {self.environment}"
-        elif self.environment:
-            source = f"conda_file: {self.environment}"
-        else:
-            source = "requirements: []    # fill in, such as [scikit-learn==1.7.0]"
-        lines += ["  env:", "    rule: python_env", "    base: :base", f"    {source}"]
-        model = self.model or "model"
-        if not self.model:
-            self.notes.append("no model found: set the path of the model target")
-        lines.append(f"  {name}_model: {{rule: model, path: {model}}}")
-        code = self.script or (self.app.partition(":")[0] if self.app else "score.py")
-        directory, script = os.path.split(code)
-        srcs = f"{directory}/**" if directory else "*.py"
-        if not (self.script or self.app):
-            self.notes.append("no init() and run() found: write score.py with both, or see 'buildrules rules'")
-        lines.append(f'  {name}_code: {{rule: scoring_code, srcs: ["{srcs}"], entry_script: {script}}}')
-        server = "azureml_online"
-        if self.app and not self.script:
-            module = script.removesuffix(".py")
-            lines.append(f'  {name}_server: {{rule: fastapi, app: "{module}:{self.app.partition(":")[2]}"}}')
-            server = f":{name}_server"
-        lines += [
-            f"  {name}:",
-            "    rule: model_package",
-            f"    model: :{name}_model",
-            "    base_env: :env",
-            f"    server: {server}",
-            f"    code: :{name}_code",
-        ]
-        if self.sample:
-            lines.append(f"    sample_request: {self.sample}")
-        return "\n".join(lines) + "\n"
-
-
 def _clean(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_").lower() or "model"
+
+
+def targets(found: Found, name: str) -> str:
+    """The text of the `targets:` section. Adds notes on what is missing to those of `found`."""
+    version = "Debian 12, Python 3.11" if found.suite == "bookworm" else "Debian 13, Python 3.13"
+    lines = ["targets:", f"  base: {{rule: debian_base, suite: {found.suite}}}    # {version}"]
+    lines += ["  env:", "    rule: python_env", "    base: :base", f"    {_requirements(found)}"]
+    if found.python:
+        lines.append(f'    python: "{found.python}"    # {_path(found.environment or "")} asks for another')
+    package = ["    rule: model_package"]
+    if found.model or not found.app:
+        if not found.model:
+            found.note("no model found: set the path of the model target")
+        exclude = ', exclude: [BUILD.yaml, "*.lock", "pylock.*"]' if found.model == "." else ""
+        lines.append(f"  {name}_model: {{rule: model, path: {_path(found.model or 'model')}{exclude}}}")
+        package.append(f"    model: :{name}_model")
+    package.append("    base_env: :env")
+    if found.app and not found.script:
+        path, variable = found.app
+        code, module = _app_code(found, path)
+        lines.append(f"  {name}_code: {{rule: scoring_code, {code}}}")
+        lines.append(f'  {name}_server: {{rule: fastapi, app: "{module}:{variable}"}}')
+        package += [f"    server: :{name}_server", f"    code: :{name}_code"]
+    elif found.mlflow and not found.script:
+        found.note("an MLflow model needs no code; its environment must bring mlflow (or mlflow-skinny with pandas)")
+        package.append("    server: azureml_online    # loads an MLflow model without code")
+    else:
+        if not found.script:
+            found.note("no init() and run() found: write score.py with both, or see 'buildrules rules'")
+        code = _script_code(found, found.script or "score.py")
+        lines.append(f"  {name}_code: {{rule: scoring_code, {code}}}")
+        package += ["    server: azureml_online", f"    code: :{name}_code"]
+    lines += [f"  {name}:", *package]
+    if found.sample:
+        lines.append(f"    sample_request: {_path(found.sample)}")
+    return "\n".join(lines) + "\n"
+
+
+def _requirements(found: Found) -> str:
+    path = found.environment
+    if path is None:
+        return "requirements: []    # fill in, such as [scikit-learn==1.7.0]"
+    if path.endswith(".toml"):
+        return f"pyproject: {_path(path)}"
+    return f"{'requirements_file' if path.endswith('.txt') else 'conda_file'}: {_path(path)}"
+
+
+def _script_code(found: Found, script: str) -> str:
+    """Attributes of the code around a script: its folder, or, in the folder itself, the Python in it."""
+    directory, name = os.path.split(script)
+    if directory:
+        return f"srcs: [{_quoted(directory + '/**')}], entry_script: {_path(name)}"
+    return f"{_top_sources(found)}, entry_script: {_path(name)}"
+
+
+def _app_code(found: Found, path: str) -> tuple[str, str]:
+    """Attributes of the code around an application, and its module. A package stays one."""
+    directory, name = os.path.split(path)
+    top = directory
+    while os.path.dirname(top) in found.packages and os.path.dirname(top):
+        top = os.path.dirname(top)
+    module = name.removesuffix(".py")
+    if directory not in found.packages or not directory:
+        code = f"srcs: [{_quoted(directory + '/**')}]" if directory else _top_sources(found)
+        return f"{code}, entry_script: {_path(name)}", module
+    above = os.path.dirname(top)
+    module = os.path.relpath(f"{directory}/{module}", above or ".").replace("/", ".").removesuffix(".__init__")
+    strip = above or "."
+    return f"srcs: [{_quoted(top + '/**')}], strip_prefix: {_path(strip)}", module
+
+
+def _top_sources(found: Found) -> str:
+    tops = sorted({path.partition("/")[0] for path in found.packages if path and not found.within_model(path + "/")})
+    globs = ["*.py", *(f"{top}/**" for top in tops if top in found.packages)]
+    return f"srcs: [{', '.join(map(_quoted, globs))}]" + (', strip_prefix: "."' if len(globs) > 1 else "")
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _path(text: str) -> str:
+    """A path as YAML, in quotes where it needs them."""
+    return text if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_./-]*", text) else _quoted(text)

@@ -1,0 +1,177 @@
+"""What lies in a folder that `buildrules init` writes a BUILD.yaml for."""
+
+import os
+import re
+
+_MODELS = (
+    ".pkl",
+    ".joblib",
+    ".onnx",
+    ".pt",
+    ".pth",
+    ".safetensors",
+    ".json",
+    ".bin",
+    ".h5",
+    ".keras",
+    ".skops",
+    ".txt",
+)
+_IGNORED = ("__pycache__", "node_modules", "venv", "build", "dist", "tests", "test")
+_CONDA = ("conda.yaml", "conda.yml", "environment.yaml", "environment.yml")
+_SUITES = {"3.11.2": "bookworm", "3.13.5": "trixie"}  # Debian's releases by their Python, the usual one first
+_USUAL = "3.11"
+
+
+class Found:
+    """The pieces of a package. Paths are relative to the folder, with slashes; "." is the folder itself.
+
+    `notes` tell the user what was found, missing or chosen.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.notes: list[str] = []
+        self.script: str | None = None  # with init() and run()
+        self.app: tuple[str, str] | None = None  # file and variable of an ASGI application
+        self.model: str | None = None
+        self.mlflow = False
+        self.environment: str | None = None
+        self.sample: str | None = None
+        self.suite = "bookworm"
+        self.python: str | None = None  # to be written although the files ask for another
+        self._folder = folder
+        self.files = sorted(self._walk(), key=lambda path: (path.count("/"), path))
+        self.packages = {os.path.dirname(path) for path in self.files if os.path.basename(path) == "__init__.py"}
+        self._find_model()
+        self._find_code()
+        self._find_environment()
+        self._find_python()
+
+    def note(self, text: str) -> None:
+        """Something to tell the user."""
+        self.notes.append(text)
+
+    def read(self, path: str) -> str:
+        """The text of a file; empty where it cannot be read."""
+        try:
+            with open(os.path.join(self._folder, path), encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    def _walk(self) -> list[str]:
+        found = []
+        for directory, below, names in os.walk(self._folder):
+            below[:] = [name for name in below if name[0] != "." and name not in _IGNORED]
+            inside = os.path.relpath(directory, self._folder).replace(os.sep, "/")
+            found += [name if inside == "." else f"{inside}/{name}" for name in names]
+        return found
+
+    def _one(self, what: str, found: list[str]) -> str | None:
+        """The first of what was found, which is the least deep, and a note about it."""
+        if not found:
+            return None
+        self.note(f"{what}: {found[0]}")
+        if len(found) > 1:
+            self.note(
+                f"{what}: several found ({', '.join(found[:4])}{', ...' if len(found) > 4 else ''}), took {found[0]}"
+            )
+        return found[0]
+
+    def _find_model(self) -> None:
+        samples = [path for path in self.files if re.fullmatch(r"sample[^/]*\.json", os.path.basename(path))]
+        self.sample = samples[0] if samples else None
+        mlflow = [os.path.dirname(path) or "." for path in self.files if os.path.basename(path) == "MLmodel"]
+        self.mlflow = bool(mlflow)
+        code = {os.path.dirname(path) for path in self.files if path.endswith(".py")}
+        models = [path for path in self.files if self._is_model(path)]
+        # A folder is taken whole, unless it is one of code that has a model's file in it.
+        found = mlflow or [path if os.path.dirname(path) in {"", *code} else os.path.dirname(path) for path in models]
+        outer: list[str] = []
+        for path in dict.fromkeys(found):
+            if not any(path.startswith(other + "/") or other == "." for other in outer):
+                outer.append(path)
+        self.model = self._one("model", outer)
+
+    def _is_model(self, path: str) -> bool:
+        if path == self.sample or not path.endswith(_MODELS):
+            return False
+        return not path.endswith((".json", ".txt")) or "model" in os.path.dirname(path).split("/")
+
+    def _find_code(self) -> None:
+        scripts, apps = [], []
+        for path in self.files:
+            if not path.endswith(".py") or (self.mlflow and self.within_model(path)):
+                continue
+            text = self.read(path)
+            if re.search(r"^def init\(", text, re.M) and re.search(r"^def run\(", text, re.M):
+                scripts.append(path)
+            if match := re.search(r"^(\w+)(?:\s*:[^=\n]+)?\s*=\s*(?:\w+\.)?(FastAPI|Starlette)\(", text, re.M):
+                apps.append(f"{path}:{match[1]}")
+        scripts.sort(key=lambda path: (path.count("/"), os.path.basename(path) != "score.py"))
+        self.script = self._one("scoring script", scripts)
+        if app := self._one("ASGI application", apps):
+            path, _, variable = app.partition(":")
+            self.app = (path, variable)
+
+    def within_model(self, path: str) -> bool:
+        """Whether a path lies in the model's folder."""
+        return self.model == "." or (self.model is not None and path.startswith(self.model + "/"))
+
+    def _find_environment(self) -> None:
+        wanted = (*_CONDA, "requirements.txt")
+        files = [path for path in self.files if os.path.basename(path) in wanted]
+        if self.mlflow:  # conda.yaml and requirements.txt of a model say the same
+            below = "" if self.model == "." else f"{self.model}/"
+            files = [path for path in (below + "conda.yaml", below + "requirements.txt") if path in files][:1] or files
+        else:
+            projects = [path for path in self.files if os.path.basename(path) == "pyproject.toml"]
+            files += [path for path in projects if _table(self.read(path)).get("dependencies")]
+            files.sort(key=lambda path: path.count("/"))
+        self.environment = self._one("environment", files)
+        if self.environment is None:
+            self.note("environment: none found; fill in the requirements")
+
+    def _find_python(self) -> None:
+        """Which Debian has the Python that is asked for; else the usual one, against the file's wish."""
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+        wanted = self._wanted_python()
+        try:
+            fitting = [version for version in _SUITES if wanted is None or version in SpecifierSet(wanted)]
+        except InvalidSpecifier:
+            fitting = []
+        if fitting:
+            self.suite = _SUITES[fitting[0]]
+            return
+        self.python = _USUAL
+        self.note(f"{self.environment} asks for Python {wanted}, which no Debian base has: took {_USUAL}")
+
+    def _wanted_python(self) -> str | None:
+        """A specifier, as `requires-python` has it."""
+        if self.environment is None:
+            return None
+        text = self.read(self.environment)
+        if self.environment.endswith(".toml"):
+            wanted = _table(text).get("requires-python")
+            return wanted if isinstance(wanted, str) else None
+        if self.environment.endswith(".txt"):
+            return None
+        match = re.search(r"""^\s*-\s*["']?(?:conda-forge::)?python\s*([=<>!~][^"'#\s]*)""", text, re.M)
+        if match is None:
+            return None
+        version = re.fullmatch(r"={1,2}(3(?:\.\d+)+)(?:\.\*|\*)?(?:=.*)?", match[1])
+        if version is None:
+            return match[1]
+        return f"=={version[1]}.*" if version[1].count(".") == 1 else f"=={version[1]}"
+
+
+def _table(text: str) -> dict[str, object]:
+    """The `project` table of a pyproject.toml; empty where there is none."""
+    import tomllib
+
+    try:
+        project = tomllib.loads(text).get("project")
+    except tomllib.TOMLDecodeError:
+        return {}
+    return project if isinstance(project, dict) else {}
