@@ -15,6 +15,7 @@ def main() -> int:
         code = _from_snapshot(argv)
         if code is not None:
             return code
+    _end_on_sigterm()
     from buildrules.cli.main import run
 
     return run(argv)
@@ -37,14 +38,26 @@ def _from_snapshot(argv: list[str]) -> int | None:
     snapshot = read(snapshot_path(root, argv, directory), identity(root, argv, directory))
     if snapshot is None:
         return None
-    if argv[0] == "build" and snapshot.unchanged():
+    if argv[0] == "build" and "--trace" not in argv and snapshot.unchanged():
         seconds = time.perf_counter() - began
         answer = f"{snapshot.json}{seconds:.4f}\n}}\n" if snapshot.json else f"{snapshot.text}{seconds:.2f} s\n"
         sys.stdout.write(answer)
         return 0
+    _end_on_sigterm()
     from buildrules.cli.resume import resume
 
     return resume(root, directory, argv, snapshot)
+
+
+def _end_on_sigterm() -> None:
+    """Let SIGTERM, by which CI cancels, do what Ctrl-C does: finished work is kept, temporary files go."""
+    import signal
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        try:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        except ValueError:  # not the main thread: whoever runs us there decides
+            return
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """A built image as the sinks want it: the image, the stream of a layer, its name."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from buildrules.cli.invocation import Invocation
 from buildrules.engine.events import Progress
 from buildrules.engine.result import GoalResult
-from buildrules.errors import FetchError
+from buildrules.errors import FetchError, IntegrityError
 from buildrules.oci.assemble import stream_layer
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.image import Image, read_image
@@ -56,11 +57,27 @@ class Content:
             return
         self._fetch_missing(layer, hints)
         try:
-            yield from stream_layer(layer, self._sources)
+            if codec == "blob":
+                yield from self._checked(layer)
+            else:
+                yield from stream_layer(layer, self._sources)
         except FileNotFoundError as error:
             raise FetchError(
                 f"layer {layer.digest[:19]} ({layer.origin}) is no longer in the store", hint="build again"
             ) from error
+
+    def _checked(self, layer: Layer) -> Iterator[bytes]:
+        """The blob of a layer; one that is corrupt is removed, so that the next build makes it again."""
+        sha256 = hashlib.sha256()
+        for chunk in stream_layer(layer, self._sources):
+            sha256.update(chunk)
+            yield chunk
+        if "sha256:" + sha256.hexdigest() != layer.digest:
+            self.blobs.discard(layer.digest)
+            raise IntegrityError(
+                f"layer {layer.digest[:19]} ({layer.origin}) was corrupt in the store and has been removed",
+                hint="run the command again: the layer is made anew",
+            )
 
     def _fetch_missing(self, layer: Layer, hints: Mapping[str, Any]) -> None:
         missing = [

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from buildrules.oci.descriptor import Layer
 from buildrules.store.blobs import Blobs
+from buildrules.store.statindex import Stat
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -44,6 +45,7 @@ class SourceFile(NamedTuple):
     mode: int  # 0o644 or 0o755
     digest: str
     as_layer: bool = False
+    stat: Stat | None = None  # what it was hashed with, to see after the action whether it still is that
 
 
 class Action(NamedTuple):

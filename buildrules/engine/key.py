@@ -52,7 +52,7 @@ class ExplainWriter:
 
 def walk(
     action: Action,
-    version: int,
+    version: int | str,
     sources: Sequence[Sequence[SourceFile]],
     deps: Sequence[Outputs],
     writer: Writer,
@@ -78,13 +78,18 @@ def walk(
 def _walk_params(name: str, value: Any, writer: Writer) -> None:
     if isinstance(value, dict) and value:
         for key in sorted(value):
-            _walk_params(f"{name}.{key}", value[key], writer)
+            _walk_params(f"{name}.{_quoted(key)}", value[key], writer)
     elif isinstance(value, (list, tuple)) and value and isinstance(value[0], dict):
         writer.value(f"{name}.length", str(len(value)))
         for number, item in enumerate(value):
             _walk_params(f"{name}[{number}]", item, writer)
     else:
         writer.value(name, canonical(value).decode())
+
+
+def _quoted(key: str) -> str:
+    """A key as part of a name: quoted where it holds what names are made of, so that no two walks agree by accident."""
+    return key if key.replace("_", "a").replace("-", "a").isalnum() else canonical(key).decode()
 
 
 def _walk_outputs(name: str, outputs: Outputs, writer: Writer) -> None:
@@ -97,7 +102,9 @@ def _walk_outputs(name: str, outputs: Outputs, writer: Writer) -> None:
         writer.value(f"{name}: blob {blob}", outputs.blobs[blob])
 
 
-def compute_key(action: Action, version: int, sources: Sequence[Sequence[SourceFile]], deps: Sequence[Outputs]) -> str:
+def compute_key(
+    action: Action, version: int | str, sources: Sequence[Sequence[SourceFile]], deps: Sequence[Outputs]
+) -> str:
     """The key of an action: 64 hex digits."""
     writer = HashWriter()
     walk(action, version, sources, deps, writer)
@@ -105,7 +112,7 @@ def compute_key(action: Action, version: int, sources: Sequence[Sequence[SourceF
 
 
 def explain(
-    action: Action, version: int, sources: Sequence[Sequence[SourceFile]], deps: Sequence[Outputs]
+    action: Action, version: int | str, sources: Sequence[Sequence[SourceFile]], deps: Sequence[Outputs]
 ) -> dict[str, str]:
     """What the key saw, by name."""
     writer = ExplainWriter()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from buildrules.engine.action import SourceFile, SourceSet
 from buildrules.errors import ActionError
-from buildrules.oci.recipe import LARGE_FILE
+from buildrules.oci.recipe import LARGE_FILE, WHITEOUT
 from buildrules.store.statindex import Stat, StatIndex, stat_row
 
 Expanded = tuple[list[tuple[str, str, os.stat_result]], Iterable[str]]
@@ -42,6 +42,7 @@ class SourceReader:
         self._progress = progress
         self._busy = busy
         self.files: dict[str, Stat] = {}
+        self.unsettled: set[str] = set()  # files that changed between two looks at them
         self.directories: set[str] = set()
 
     def read(self, source: SourceSet) -> list[SourceFile]:
@@ -57,7 +58,9 @@ class SourceReader:
         rows: list[SourceFile | None] = [None] * len(found)
         large: list[int] = []
         for number, (path, name, stat) in enumerate(found):
-            self.files[path] = stat_row(stat)
+            row = stat_row(stat)
+            if self.files.setdefault(path, row) != row:
+                self.unsettled.add(path)
             if stat.st_size >= LARGE_FILE:
                 large.append(number)
             else:
@@ -99,17 +102,48 @@ class SourceReader:
         mode = 0o755 if stat.st_mode & 0o100 else 0o644
         if source.layer_prefix is not None and stat.st_size >= LARGE_FILE:
             image_path = f"{source.layer_prefix}/{name}" if source.layer_prefix else name
+            if WHITEOUT in f"/{image_path}":
+                raise ActionError(
+                    f"{path!r} is a whiteout, which would delete what lies below in the image", hint="exclude it"
+                )
             digest = self._index.digest(
                 absolute,
                 stat,
-                lambda: self._layer_digest(absolute, image_path, stat.st_size, mode),
+                lambda: self._read_as(
+                    absolute, path, stat, lambda opened: self._layer_digest(opened, image_path, stat, mode)
+                ),
                 variant=f"layer {mode:o} {image_path}",
             )
-            return SourceFile(path, name, stat.st_size, mode, digest, as_layer=True)
-        digest = self._index.digest(absolute, stat, lambda: self._content_digest(absolute, stat.st_size))
-        return SourceFile(path, name, stat.st_size, mode, digest)
+            return SourceFile(path, name, stat.st_size, mode, digest, as_layer=True, stat=stat_row(stat))
+        digest = self._index.digest(
+            absolute,
+            stat,
+            lambda: self._read_as(
+                absolute, path, stat, lambda opened: self._content_digest(opened, os.path.basename(name), stat)
+            ),
+        )
+        return SourceFile(path, name, stat.st_size, mode, digest, stat=stat_row(stat))
 
-    def _content_digest(self, path: str, size: int) -> str:
+    def _read_as(self, absolute: str, path: str, stat: os.stat_result, read: Callable[[str], str]) -> str:
+        """What `read` makes of the very file that `stat` is of: a digest is kept for that stat.
+
+        The file is held open and reached through its descriptor, so that a link or a directory that is swapped
+        meanwhile cannot put another file's content below this one's stat. Raises ActionError where it changed.
+        """
+        handle = os.open(absolute, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            before = stat_row(os.fstat(handle))
+            digest = read(f"/proc/self/fd/{handle}") if before == stat_row(stat) else ""
+            if before != stat_row(stat) or stat_row(os.fstat(handle)) != before:
+                raise ActionError(
+                    f"'{path}' changed while it was being read", hint="build again when nothing writes to it"
+                )
+            return digest
+        finally:
+            os.close(handle)
+
+    def _content_digest(self, path: str, title: str, stat: os.stat_result) -> str:
+        size = stat.st_size
         if size > _BUFFER:
             self._busy()
         sha256 = hashlib.sha256()
@@ -120,19 +154,19 @@ class SourceReader:
                 sha256.update(data)
                 done += len(data)
                 if size > LARGE_FILE:
-                    self._progress(os.path.basename(path), done, size)
+                    self._progress(title, done, size)
         finally:
             os.close(handle)
         self._count_read(done)
         return "sha256:" + sha256.hexdigest()
 
-    def _layer_digest(self, path: str, image_path: str, size: int, mode: int) -> str:
+    def _layer_digest(self, path: str, image_path: str, stat: os.stat_result, mode: int) -> str:
         from buildrules.oci.assemble import hash_file_layer
 
         self._busy()
-        digest = hash_file_layer(
-            path, image_path, size, mode, lambda done: self._progress(os.path.basename(path), done, size)
-        )
+        size = stat.st_size
+        title = os.path.basename(image_path)
+        digest = hash_file_layer(path, image_path, size, mode, lambda done: self._progress(title, done, size))
         self._count_read(size)
         return digest
 
@@ -145,6 +179,6 @@ class SourceReader:
                     now = stat_row(os.stat(os.path.join(self._root, file.path)))
                 except OSError:
                     now = None
-                if now != self.files[file.path]:
+                if now != file.stat:
                     paths.append(file.path)
         return paths

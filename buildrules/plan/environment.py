@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
-from buildrules.errors import BuildrulesError
+from buildrules.errors import BuildrulesError, LoadError
 from buildrules.plan.base import Base, need_python
-from buildrules.plan.locks import LockKeeper
+from buildrules.plan.locks import LockKeeper, moves
 from buildrules.rules.contribution import VENV
 from buildrules.rules.resolve import ResolvedTarget
 
@@ -42,6 +42,7 @@ class EnvironmentPlanner:
         self._keeper = keeper
         self._portable = portable
         self._done: dict[tuple[str, ...], Environment] = {}
+        self._servers: dict[tuple[str, str, str], str] = {}  # who has a name on an environment
 
     def environment(self, target: ResolvedTarget, base: Base, platform: str) -> Environment:
         """The environment `target` on `base`. Raises LoadError, ResolutionError and what locking raises."""
@@ -103,11 +104,24 @@ class EnvironmentPlanner:
         """
         if not requirements:
             return Environment([], None)
-        server_name = server.rule.name if server.implicit else server.label.name
-        key = (name, server_name, platform, *requirements)
+        folder = env.lock.folder if env.lock else base.target.label.package
+        server_name = self._server_name(server, folder, name)
+        key = (folder, name, server_name, platform)
         if key not in self._done:
             self._done[key] = self._server(server, requirements, base, env, f"{name}+{server_name}", platform)
         return self._done[key]
+
+    def _server_name(self, server: ResolvedTarget, folder: str, name: str) -> str:
+        """The server's part of the lock's name: its own name, as long as no other server has it on this environment."""
+        label = str(server.label)
+        short = server.rule.name if server.implicit else server.label.name
+        if self._servers.setdefault((folder, name, short), label) == label:
+            return short
+        raise LoadError(
+            f"two servers named '{short}' stand on one environment: {self._servers[folder, name, short]} and {label}",
+            hint="rename one of the targets: the lock of the pair has its name",
+            position=server.position_of("rule"),
+        )
 
     def _server(
         self, server: ResolvedTarget, requirements: list[str], base: Base, env: Environment, name: str, platform: str
@@ -142,7 +156,7 @@ class EnvironmentPlanner:
         actions = self._wheels(lock, added, label, f"{folder}:{name} {platform}", f"{server.rule.name}: ")
         if env.lock is None:
             actions.insert(0, self._venv(server, base, platform, python))
-        return Environment(actions, lock, set(), {path: self._keeper.digest(path)})
+        return Environment(actions, lock, set(found.files), {path: self._keeper.digest(path)})
 
     def _lock(self, request: "Request", what: str) -> "tuple[Lock, str]":
         from buildrules.actions.python import resolve
@@ -158,6 +172,7 @@ class EnvironmentPlanner:
                 request, existing=old, upgrade=self._keeper.upgrade, portable=self._portable
             ),
             write=lambda made: write_lock(made, self._keeper.root),
+            describe=lambda old, new: moves(old.versions(), new.versions()),
         )
         return lock, path
 
@@ -247,7 +262,7 @@ class EnvironmentPlanner:
                 title=f"{title} from source",
                 params=params,
                 sources=sources,
-                hints={"urls": hints["urls"], "index": hints["index"]},
+                hints={"urls": hints["urls"], "index": hints["index"], "asked": package.direct},
                 weight=20.0,
             )
         )

@@ -32,13 +32,9 @@ UNTRUSTED = (0, 0, 0, 0, 0)
 """The stat kept for a file that was modified too shortly before it was hashed: it never compares equal."""
 
 
-def environment() -> tuple[str, ...]:
-    """The variables that can change what a command does, as they are now."""
-    return tuple(
-        f"{name}={value}"
-        for name, value in sorted(os.environ.items())
-        if name == "SOURCE_DATE_EPOCH" or name.startswith("BUILDRULES_")
-    )
+def environment() -> tuple[str | None, ...]:
+    """The variables that can change an image, as they are now. By name, since others may hold secrets."""
+    return (os.environ.get("SOURCE_DATE_EPOCH"),)
 
 
 def identity(root: str, argv: list[str], directory: str) -> tuple[object, ...]:
@@ -138,7 +134,7 @@ def write(
     os.makedirs(os.path.dirname(path), exist_ok=True)
     aside = f"{path}.{os.getpid()}"
     try:
-        with open(aside, "wb") as file:
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(_MAGIC)
             for number in (len(head), len(head) + len(tail), zlib.crc32(head), zlib.crc32(tail)):
                 file.write(number.to_bytes(8, "little"))

@@ -21,6 +21,8 @@ from buildrules.store.statindex import StatIndex
 from buildrules.store.table import Table
 
 LAYOUT = 1
+PARTS = ("blobs", "docker", "table", "tmp", "workspaces", "lock", "version")
+"""Everything that may stand in a store."""
 _UNWRITABLE = "make it writable, or choose another store with BUILDRULES_CACHE_DIR"
 _WAY_OUT = "upgrade buildrules, or choose another store with BUILDRULES_CACHE_DIR"
 
@@ -57,6 +59,12 @@ class Store:
 
     def _create(self, version: str) -> None:
         try:
+            foreign = sorted({*os.listdir(self.root)} - {*PARTS}) if os.path.isdir(self.root) else []
+            if foreign:
+                raise StoreError(
+                    f"{self.root} is no store and holds other things, such as {foreign[0]!r}",
+                    hint="name an empty or a new directory with BUILDRULES_CACHE_DIR",
+                )
             os.makedirs(self.blobs.root, exist_ok=True)
             os.makedirs(self.blobs.aside, exist_ok=True)
             aside = self.blobs.aside_path()

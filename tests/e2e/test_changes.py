@@ -1,10 +1,14 @@
 """The main path: what a build makes, and that each kind of change costs exactly what it touches."""
 
+import hashlib
+import json
 import os
 import re
 
 import pytest
 
+from buildrules.cli.invocation import Invocation
+from buildrules.cli.request import Request
 from tests.support.space import APP, CODE, SMALL_MODEL, Space
 
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
@@ -233,3 +237,86 @@ def test_patterns_are_relative_to_the_directory(workspace: Space) -> None:
     report = workspace.run("build", ":app", cwd="sub")
     report.said("//sub:app", digest)
     workspace.run("build", "//:app", cwd="sub").said("//:app")
+
+
+def test_a_nested_workspace_that_is_none_any_more_is_noticed(workspace: Space) -> None:
+    nested = "workspace: {name: inner}\ntargets: {more: {rule: model, path: x}}\n"
+    workspace.write("inner/BUILD.yaml", nested)
+    workspace.write("inner/x", "1")
+    workspace.settle("build", "//...")
+    before = workspace.run("build", "//...").said("unchanged").out
+    assert "inner" not in before
+    workspace.edit("inner/BUILD.yaml", "workspace: {name: inner}\n", "")
+    assert "unchanged" not in workspace.run("build", "//...").out
+
+
+def test_a_workspace_nested_later_is_watched_too(workspace: Space) -> None:
+    workspace.settle("build", "//...")
+    workspace.write("inner/BUILD.yaml", "workspace: {name: inner}\ntargets: {more: {rule: nonsense}}\n")
+    workspace.settle("build", "//...")
+    workspace.run("build", "//...").said("unchanged")
+    workspace.edit("inner/BUILD.yaml", "workspace: {name: inner}\n", "")
+    workspace.run("build", "//...", code=1).said("nonsense")
+
+
+def test_the_image_says_which_locks_it_was_built_from(workspace: Space) -> None:
+    labels = workspace.config(workspace.build().digest)["Labels"]
+    (told,) = [json.loads(value) for name, value in labels.items() if name.endswith("locks")]
+    found = {*workspace.root.glob("*.lock"), *workspace.root.glob("pylock.*.toml")}
+    assert told == {path.name: "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    assert len(told) == 3
+
+
+@pytest.mark.parametrize("unstable", [True, False])
+def test_a_build_whose_inputs_changed_meanwhile_is_not_kept(workspace: Space, unstable: bool) -> None:
+    with workspace._inside(".", {}):
+        invocation = Invocation(str(workspace.root), "", ["build", APP], Request("build", [APP], {}))
+        invocation.prepare(None)
+        build = invocation.build()
+        next(iter(build.outcomes.values())).unstable = unstable
+        invocation.save(build, "text", "{}")
+    assert bool(workspace.snapshots()) is not unstable
+
+
+def test_a_package_is_the_same_alone_and_beside_others_of_the_same_names(workspace: Space) -> None:
+    for package, version in (("one", "1.0"), ("two", "2.0")):
+        workspace.write(
+            f"{package}/BUILD.yaml",
+            "targets:\n"
+            f"  env: {{rule: python_env, base: //:base, requirements: [numlib=={version}]}}\n"
+            "  app: {rule: model_package, base_env: ':env', server: //:server, code: //:code}\n",
+        )
+    together = workspace.build("//one:app", "//two:app").digests
+    assert together["//one:app"] != together["//two:app"]
+    for label, digest in together.items():
+        assert workspace.clean_build(label).digests[label] == digest
+    assert workspace.path("two/pylock.env+server-linux-amd64.toml").exists()
+
+
+def test_two_servers_of_one_name_on_one_environment_are_an_error(workspace: Space) -> None:
+    for package in ("one", "two"):
+        workspace.write(
+            f"{package}/BUILD.yaml",
+            "targets:\n"
+            "  server: {rule: //rules:tiny}\n"
+            "  app: {rule: model_package, base_env: //:env, server: ':server', code: //:code}\n",
+        )
+    workspace.run("build", "//one:app", "//two:app", code=2).said("two servers named 'server'", "rename one")
+
+
+def test_files_a_package_names_are_looked_for_before_anything_is_locked(workspace: Space) -> None:
+    for lock in workspace.root.glob("pylock.*"):
+        lock.unlink()
+    workspace.edit("BUILD.yaml", "path: weights}", "path: weigths}")
+    workspace.edit("BUILD.yaml", "entry_script: score.py", "entry_script: scor.py")
+    workspace.append("BUILD.yaml", "    sample_request: none.json\n")
+    result = workspace.run("build", APP, code=2)
+    result.said("there is no 'weigths'", "did you mean 'weights'?")
+    result.said("the code has no 'scor.py'", "did you mean 'score.py'?")
+    result.said("there is no 'none.json'")
+    assert not list(workspace.root.glob("pylock.*"))
+
+
+def test_a_renamed_entry_script_is_noticed_from_the_kept_plan(settled: Space) -> None:
+    settled.path("src/score.py").rename(settled.path("src/other.py"))
+    settled.run("build", APP, code=2).said("the code has no 'score.py'")

@@ -13,7 +13,7 @@ from tests.support.space import APP, Space
 
 SECOND = "//:second"
 MORE = """\
-  code2: {rule: scoring_code, srcs: ["other/**/*.py"], exclude: ["other/skip*"], entry_script: score.py}
+  code2: {rule: scoring_code, srcs: ["other/**/*.py"], exclude: ["other/skip*"], entry_script: anchor.py}
   second: {rule: model_package, model: ":m", base_env: ":env", server: ":server", code: ":code2"}
 """
 
@@ -132,6 +132,7 @@ def follow(template: Path, wheelhouse: Path, sequence: list[list[Edit]]) -> None
         space = Space(Path(folder), wheelhouse)
         shutil.copytree(template, space.root)
         space.edit("BUILD.yaml", "    code: :code\n", "    code: :code\n    # tag 0\n")
+        space.edit("BUILD.yaml", "entry_script: score.py", "entry_script: anchor.py")
         space.append("BUILD.yaml", MORE)
         for path in ("src/anchor.py", "other/anchor.py", "weights/anchor"):
             space.write(path, "always here")

@@ -67,7 +67,7 @@ HASHED = {
 NOT_HASHED = {
     Action: {"id", "target", "weight", "hints"},
     SourceSet: {"include", "exclude", "allow_empty"},  # their expansion is
-    SourceFile: {"name"},  # the path and the directory are
+    SourceFile: {"name", "stat"},  # the path and the directory are
     Outputs: set(),
 }
 
@@ -165,3 +165,16 @@ def test_the_explanation_names_what_changed():
 def test_an_action_without_parameters_has_a_key():
     bare = Action(id="a", target="//a:a", kind="group", title="all")
     assert compute_key(bare, 1, [], []) != compute_key(bare, 2, [], [])
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({"a.b": "1"}, {"a": {"b": "1"}}),
+        ({"x": [{"a": 1}]}, {"x.length": 1, "x[0]": {"a": 1}}),
+        ({"a: b": 1}, {"a": {": b": 1}}),
+    ],
+)
+def test_a_key_that_looks_like_a_path_is_not_one(one, two):
+    keys = {compute_key(replace(ACTION, params=params), 1, FILES, DEPS) for params in (one, two)}
+    assert len(keys) == 2

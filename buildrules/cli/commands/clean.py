@@ -1,19 +1,20 @@
 """`buildrules clean`."""
 
+import contextlib
 import os
 import shutil
 
 import click
 
 from buildrules.snapshot.file import snapshot_path
-from buildrules.store.store import Store
+from buildrules.store.store import PARTS, Store
 from buildrules.workspace.root import find_root
 
 
 @click.command(short_help="forget what this workspace's builds remembered")
 @click.option("--expunge", is_flag=True, help="Remove the whole store, for all workspaces.")
 def command(expunge: bool) -> None:
-    """Forget the snapshots and explanations of this workspace; the next build looks at everything anew.
+    """Forget the snapshots, digests and explanations of this workspace; the next build reads every file anew.
 
     Layers, wheels and packages stay in the store, so that build is still fast.
     """
@@ -21,14 +22,27 @@ def command(expunge: bool) -> None:
     try:
         store.lock(exclusive=True)
         if expunge:
-            shutil.rmtree(store.root)
-            click.echo(f"removed {store.root}")
+            for name in PARTS:
+                _remove(os.path.join(store.root, name))
+            with contextlib.suppress(OSError):  # what is not ours stays
+                os.rmdir(store.root)
+            click.echo(f"removed the store {store.root}")
             return
         root = find_root(os.getcwd())
         shutil.rmtree(os.path.dirname(snapshot_path(root, [], "")), ignore_errors=True)
         for name in list(store.explanations.keys()):
             if name.startswith(f"{root}\0"):
                 store.explanations.delete(name)
+        for name in list(store.table.keys(f"s:{root}/")):
+            store.table.delete(name)
         click.echo(f"forgot the builds of {root}")
     finally:
         store.close()
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
