@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from buildrules.engine.action import Context
@@ -12,6 +12,22 @@ from buildrules.store.blobs import Blobs
 from buildrules.store.store import Store
 
 L = TypeVar("L")
+
+_MOVES = 12  # lines about what moved
+
+
+def moves(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """What became of the versions, one line each by name: "numpy 2.3.0 -> 2.3.1", "+ joblib 1.5.0", "- six 1.16.0"."""
+    lines = []
+    for name in sorted({*old, *new}):
+        before, after = old.get(name), new.get(name)
+        if before is None:
+            lines.append(f"+ {name} {after}".rstrip())
+        elif after is None:
+            lines.append(f"- {name} {before}".rstrip())
+        elif before != after:
+            lines.append(f"{name} {before} -> {after}")
+    return lines
 
 
 class LockContext:
@@ -57,6 +73,7 @@ class LockKeeper:
         self.context: Context = LockContext(root, store, stream)
         self._stream = stream
         self._locked = bool(options.get("locked"))
+        self._preview = bool(options.get("preview"))
         self._relock = bool(options.get("relock"))
         self.upgrade: bool | list[str] = bool(options.get("upgrade")) or list(options.get("upgrade_packages") or [])
         self._made: set[str] = set()
@@ -70,11 +87,14 @@ class LockKeeper:
         stale: Callable[[L], str | None],
         make: Callable[[L | None], L],
         write: Callable[[L], object],
+        describe: Callable[[L, L], list[str]] | None = None,
     ) -> L:
         """The lock at the workspace-relative `path`, made where there is none that will do.
 
         `what` names the target for people. `read` gives None where there is no file, `stale` says why a lock no
-        longer answers, `make` gets the old lock. Raises LockError with `--locked`, and what `make` raises.
+        longer answers, `make` gets the old lock, `describe` says what is new in a new one. Raises LockError with
+        `--locked`, and what `make` raises. With the option "preview" nothing is made: it is
+        said, and an old lock is used as it is.
         """
         absolute = os.path.join(self.root, path)
         self.files.add(absolute)
@@ -84,18 +104,28 @@ class LockKeeper:
         if reason is None and (not self._relock or path in self._made):
             assert old is not None
             return old
+        if self._preview:
+            self._stream.emit(Notice(f"would lock {what}{' again' if old is not None else ''}: {reason}"))
+            if old is not None:
+                return old
         if self._locked:
             raise LockError(
                 f"the lock {path!r} of {what} cannot be used: {reason}",
                 hint="run 'buildrules lock', and commit what it writes",
             )
         self._stream.emit(Notice(f"locking {what}: {reason or 'asked to'}"))
-        new = make(old)
+        try:
+            self._stream.emit(Progress(f"locking {what}", 0, None))
+            new = make(old)
+        finally:
+            self._stream.emit(Progress(f"locking {what}", 1, 1))
         write(new)
         self._made.add(path)
         if new != old:
             self.written.append(path)
             self._stream.emit(Notice(f"wrote {path}"))
+            for line in _few(describe(old, new)) if describe and old is not None else ():
+                self._stream.emit(Notice(f"  {line}"))
         return new
 
     def _read(self, absolute: str, read: Callable[[], L | None]) -> tuple[L | None, str | None]:
@@ -116,3 +146,7 @@ class LockKeeper:
             with open(os.path.join(self.root, path), "rb") as file:
                 self._digests[path] = "sha256:" + hashlib.sha256(file.read()).hexdigest()
         return self._digests[path]
+
+
+def _few(lines: list[str]) -> list[str]:
+    return lines if len(lines) <= _MOVES else [*lines[: _MOVES - 1], f"and {len(lines) - _MOVES + 1} more"]

@@ -45,7 +45,7 @@ def build(action: Action, source: str, target: Target, context: Context, folder:
         arguments += ["--build-constraints", write_lines(folder, "build-constraints.txt", constraints)]
     # The workspace's own uv.toml says where build back ends come from; its working folder would be a project.
     extra = {"SOURCE_DATE_EPOCH": EPOCH, "PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C.UTF-8", "UV_NO_SOURCES": "1"}
-    answer = run_uv([*arguments, source], context.workspace, extra)
+    answer = run_uv([*arguments, source], context.workspace, extra, building=True, cancelled=lambda: context.cancelled)
     log = answer.errors.replace(folder, "<build>")
     if answer.code:
         lowered = log.lower()

@@ -39,6 +39,10 @@ class Lock:
         """The package of that normalised name."""
         return next((package for package in self.packages if package.name == name), None)
 
+    def versions(self) -> dict[str, str]:
+        """The version of every package by name."""
+        return {package.name: package.version for package in self.packages}
+
     def hints(self, root: str) -> dict[str, Any]:
         """Where files may be fetched from, for the actions' `hints`: {"urls": {filename: [url, ...]}, "index": ...}."""
         urls: dict[str, list[str]] = {}

@@ -4,7 +4,7 @@
              "sdist": {"name", "version", "filename", "sha256", "size"} or "directory": "rel/path",
              optionally "constraints": [requirement, ...] for the build back end and its dependencies}
     sources for a folder: one SourceSet of it
-    hints   as for "wheel_layer"
+    hints   as for "wheel_layer"; "asked": the source archive itself was asked for, by url or path
     outputs blobs {"wheel": digest}, values {"filename", "name", "version", "size"}
 
 The back end runs on this host, so native code can only be built where host and image agree; that is checked, not hoped.
@@ -30,6 +30,11 @@ class BuildWheel:
         from buildrules.actions.python.target import Target
 
         target = Target.from_dict(action.params["target"])
+        if action.params.get("sdist") and not action.hints.get("asked"):
+            context.warn(
+                f"{action.params['name']} {action.params['version']} has no wheel for Python {target.python_minor}"
+                f" on {target.platform}; building it from source"
+            )
         with tempfile.TemporaryDirectory(prefix="buildrules-") as folder:
             source = prepare(action, sources, context, folder)
             built = build(action, source, target, context, folder)

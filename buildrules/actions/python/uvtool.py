@@ -8,14 +8,26 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from buildrules.actions.python.target import Target
-from buildrules.errors import ActionError, FetchError, ResolutionError
+from buildrules.errors import ActionError, FetchError, Interrupted, ResolutionError
 from buildrules.store.webclient import scrub
 
+if TYPE_CHECKING:
+    from subprocess import Popen
+
 _HIDDEN = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT")
+_BUILD_SEES = frozenset(
+    (
+        *("PATH", "HOME", "TMPDIR", "NETRC", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+        *("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    )
+)
+"""What of the host's environment a build back end sees, besides UV_*: what uv itself needs to find packages."""
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _NETWORK = re.compile(
     r"failed to fetch|request failed|error sending request|dns error|connection (refused|reset)|timed out", re.I
@@ -61,29 +73,89 @@ def _find(version: str) -> str | None:
     return found if answer.code == 0 and found else None
 
 
-def run_uv(arguments: Sequence[str], root: str, extra: dict[str, str] | None = None) -> Answer:
-    """Run uv in the folder `root`, whose uv.toml or pyproject.toml it reads. Raises ActionError if it cannot start."""
-    return _run(arguments, root, extra)
+def _never() -> bool:
+    return False
 
 
-def _run(arguments: Sequence[str], root: str, extra: dict[str, str] | None = None) -> Answer:
+def run_uv(
+    arguments: Sequence[str],
+    root: str,
+    extra: dict[str, str] | None = None,
+    *,
+    building: bool = False,
+    cancelled: Callable[[], bool] = _never,
+) -> Answer:
+    """Run uv in the folder `root`, whose uv.toml or pyproject.toml it reads. Raises ActionError if it cannot start.
+
+    With `building`, what the host's environment holds by chance does not reach the back end, and so not its wheel.
+    Once `cancelled` says so, uv and what it started are ended and Interrupted is raised.
+    """
+    return _run(arguments, root, extra, building=building, cancelled=cancelled)
+
+
+def _run(
+    arguments: Sequence[str],
+    root: str,
+    extra: dict[str, str] | None = None,
+    *,
+    building: bool = False,
+    cancelled: Callable[[], bool] = _never,
+) -> Answer:
     import subprocess
 
     environment = {name: value for name, value in os.environ.items() if name not in _HIDDEN}
+    if building:
+        environment = {name: value for name, value in environment.items() if _reaches_builds(name)}
+        environment["LANG"] = "C.UTF-8"
     environment.update(NO_COLOR="1", UV_NO_PROGRESS="1", UV_PYTHON_DOWNLOADS="never", **(extra or {}))
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [uv_binary(), *arguments],
             cwd=root,
             env=environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # so that it can be ended with the compilers it may have started
         )
     except OSError as error:
         raise ActionError(f"uv cannot be started: {error.strerror or error}") from None
-    errors = scrub(_ANSI.sub("", done.stderr.decode(errors="replace"))).strip()
-    return Answer(done.returncode, done.stdout.decode(errors="replace"), errors)
+    try:
+        output, said = _communicate(process, cancelled)
+    except BaseException:
+        _end(process)
+        raise
+    errors = scrub(_ANSI.sub("", said.decode(errors="replace"))).strip()
+    return Answer(process.returncode, output.decode(errors="replace"), errors)
+
+
+def _communicate(process: "Popen[bytes]", cancelled: Callable[[], bool]) -> tuple[bytes, bytes]:
+    from subprocess import TimeoutExpired
+
+    while True:
+        try:
+            return process.communicate(timeout=0.2)
+        except TimeoutExpired:
+            if cancelled():
+                raise Interrupted("interrupted") from None
+
+
+def _end(process: "Popen[bytes]") -> None:
+    """End a process and all it started."""
+    import contextlib
+    import signal
+    from subprocess import TimeoutExpired
+
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(TimeoutExpired):
+            process.wait(0.5)
+        os.killpg(process.pid, signal.SIGKILL)  # what did not listen
+    process.wait()
+
+
+def _reaches_builds(name: str) -> bool:
+    return name.startswith("UV_") or name in _BUILD_SEES or (name.endswith("_proxy") and name.upper() in _BUILD_SEES)
 
 
 def compile_arguments(folder: str, requirements: Sequence[str], target: Target) -> list[str]:
