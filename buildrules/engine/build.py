@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildrules.engine.action import Action, Kind, Outputs, SourceFile
-from buildrules.engine.events import ActionFinished, ActionStarted, Notice, Progress, Status, Stream
+from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Notice, Progress, Status, Stream
 from buildrules.engine.key import compute_key, differences, explain
 from buildrules.engine.plan import Plan
 from buildrules.engine.scheduler import Scheduler
@@ -47,7 +47,7 @@ class Build:
         root: str,
         *,
         kinds: Callable[[str], Kind],
-        versions: Callable[[str], int],
+        versions: Callable[[str], int | str],
         expand: Expand,
         stream: Stream,
         jobs: int | None = None,
@@ -134,6 +134,7 @@ class Build:
             keep_going=self._keep_going,
             interrupted=self._cancel,
         )
+        self._stream.emit(BuildStarted(len(order)))
         try:
             scheduler.run()
         except KeyboardInterrupt:
@@ -245,7 +246,7 @@ class _Step(NamedTuple):
     """An action with everything its key saw."""
 
     action: Action
-    version: int
+    version: int | str
     sources: list[list[SourceFile]]
     deps: list[Outputs]
     key: str

@@ -19,6 +19,12 @@ class Status(Enum):
     SKIPPED = "skipped"  # something it needs failed
 
 
+class BuildStarted(NamedTuple):
+    """A build begins; this many actions will be looked at."""
+
+    total: int
+
+
 class ActionStarted(NamedTuple):
     """An action's key has no record: it runs now."""
 
@@ -41,7 +47,7 @@ class ActionFinished(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Long work goes on: bytes done and in all."""
+    """Long work goes on: bytes done and in all; (0, None) where nothing is counted. It ends with done == total."""
 
     what: str
     done: int
@@ -55,7 +61,7 @@ class Notice(NamedTuple):
     warning: bool = False
 
 
-Event = ActionStarted | ActionFinished | Progress | Notice
+Event = BuildStarted | ActionStarted | ActionFinished | Progress | Notice
 Listener = Callable[[Event], None]
 
 
