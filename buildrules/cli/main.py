@@ -20,7 +20,7 @@ _COMMANDS = {
     "why": "say why a target was, or would be, rebuilt",
     "lock": "resolve environments and bases, and write their locks",
     "query": "list targets, what they need, or what needs them",
-    "rules": "list the rules, or show one",
+    "rules": "list the rules",
     "help-rule": "show one rule: attributes, layers, image",
     "schema": "print the JSON schema of BUILD.yaml",
     "init": "write a first BUILD.yaml for a folder with a model",

@@ -8,7 +8,15 @@ from buildrules.cli.main import perform_request
 from buildrules.cli.options import PatternCommand, building, pattern_argument
 
 
-@click.command(cls=PatternCommand, short_help="build targets")
+class _Build(PatternCommand):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            raise click.UsageError("no targets given; 'buildrules build //...' builds them all", ctx) from error
+
+
+@click.command(cls=_Build, short_help="build targets")
 @pattern_argument(required=True)
 @building
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")

@@ -1,8 +1,13 @@
 """`buildrules help-rule`."""
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from buildrules.rules.rule import Rule
 
 
 @click.command(short_help="show one rule")
@@ -34,3 +39,25 @@ def command(name: str) -> None:
         click.echo(f"  {item.name:<18} {item.type:<13} {default}")
         if item.doc:
             click.echo(f"  {'':<18} {item.doc}")
+    for line in _image(rule):
+        click.echo(line)
+
+
+def _image(rule: "Rule") -> Iterator[str]:
+    """What the rule adds to an image, templates as they are written."""
+    file = rule.file
+    for title, part in (("layout", file.layout), ("image", file.image), ("routes", file.routes)):
+        if part is None:
+            continue
+        yield f"\n{title}"
+        if isinstance(part, str):
+            yield f"  {part}"
+            continue
+        for name, value in part.model_dump(exclude_defaults=True).items():
+            if isinstance(value, dict) and title == "routes":
+                yield f"  {name:<18} {value['port']}{value['path']}"
+            elif isinstance(value, dict):
+                yield f"  {name}"
+                yield from (f"    {key}={item}" for key, item in value.items())
+            else:
+                yield f"  {name:<18} {' '.join(map(str, value)) if isinstance(value, list) else value}"

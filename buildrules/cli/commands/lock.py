@@ -1,5 +1,6 @@
 """`buildrules lock`."""
 
+import contextlib
 import os
 import time
 from typing import Any
@@ -37,6 +38,7 @@ def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
     console = Console()
     try:
         store.lock()
+        _check_names(root, options["upgrade_packages"])
         planner = Planner(root, package_of(root, here), request.options, store, Stream(console))
         planner.plan(request.patterns)
     finally:
@@ -49,3 +51,32 @@ def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
         seconds = time.perf_counter() - began
         click.echo(f"{len(locks.written)} of {len(locks.files)} locks written in {seconds:.1f} s")
     return 0
+
+
+def _check_names(root: str, names: list[str]) -> None:
+    """Raise UsageError for a name to upgrade that no lock of the workspace has. Where there is no lock, any will do."""
+    from packaging.utils import canonicalize_name
+
+    from buildrules.errors import UsageError
+    from buildrules.workspace.suggest import did_you_mean
+
+    locked = _locked_names(root) if names else set()
+    for name in names:
+        if locked and canonicalize_name(name) not in locked:
+            raise UsageError(
+                f"no lock has a package '{name}'", hint=did_you_mean(name, locked) or "a new one is locked without this"
+            )
+
+
+def _locked_names(root: str) -> set[str]:
+    import tomllib
+
+    from buildrules.workspace.root import find_packages
+
+    names: set[str] = set()
+    for package in find_packages(root, []).packages:
+        for entry in os.scandir(os.path.join(root, package)):
+            if entry.name.startswith("pylock.") and entry.name.endswith(".toml"):
+                with contextlib.suppress(OSError, ValueError, KeyError, TypeError), open(entry.path, "rb") as file:
+                    names |= {str(table["name"]) for table in tomllib.load(file)["packages"]}
+    return names

@@ -10,22 +10,25 @@ from buildrules.cli.options import PatternCommand, pattern_argument
 
 @click.command(cls=PatternCommand, short_help="list targets, what they need, or what needs them")
 @pattern_argument(required=False)
-@click.option("--deps", "way", flag_value="deps", help="What the targets need, themselves included.")
-@click.option("--rdeps", "way", flag_value="rdeps", help="What needs the targets, themselves included.")
+@click.option("--deps", is_flag=True, help="What the targets need, themselves included.")
+@click.option("--rdeps", is_flag=True, help="What needs the targets, themselves included.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list with rule, place and dependencies.")
-def command(patterns: tuple[str, ...], way: str | None, as_json: bool) -> None:
+def command(patterns: tuple[str, ...], deps: bool, rdeps: bool, as_json: bool) -> None:
     """List the targets that the patterns name (all by default), what they need, or what needs them."""
+    from buildrules.errors import UsageError
     from buildrules.plan.planner import Loaded
     from buildrules.workspace.labels import parse_patterns
     from buildrules.workspace.root import find_root, package_of
 
+    if deps and rdeps:
+        raise UsageError("--deps and --rdeps exclude each other", hint="ask twice")
     here = os.getcwd()
     root = find_root(here)
     loaded = Loaded(root)
     labels = loaded.select(parse_patterns(list(patterns) or ["//..."], package_of(root, here)))
-    if way == "deps":
+    if deps:
         labels = loaded.graph.dependencies(labels)
-    elif way == "rdeps":
+    elif rdeps:
         labels = loaded.graph.dependents(labels)
     targets = [loaded.resolution.of(label) for label in labels]
     if as_json:

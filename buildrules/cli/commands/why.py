@@ -1,12 +1,16 @@
 """`buildrules why`."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from buildrules.cli.request import Request
+from buildrules.engine.build import FIRST
 from buildrules.engine.inspection import Finding, Need
+
+if TYPE_CHECKING:
+    from buildrules.engine.plan import Plan
 
 
 @click.command(short_help="say why a target was, or would be, rebuilt")
@@ -20,14 +24,23 @@ def command(label: str, **options: Any) -> int:
     """
     from buildrules.actions.registry import kind_version
     from buildrules.cli.invocation import Invocation
+    from buildrules.engine.events import Event, Notice, Stream
     from buildrules.engine.inspection import inspect
     from buildrules.engine.sources import SourceReader
+    from buildrules.errors import LockError
     from buildrules.workspace.globs import expand
     from buildrules.workspace.root import find_root, package_of
 
     root = find_root(os.getcwd())
-    request = Request("why", [label], {**options, "locked": True})
+    request = Request("why", [label], {**options, "locked": True, "preview": True})
     invocation = Invocation(root, package_of(root, os.getcwd()), [], request)
+    locking: list[str] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Notice) and not event.warning:
+            locking.append(event.message)
+
+    invocation.stream = Stream(hear)
     try:
         invocation.store.lock()
         invocation.make_plan()
@@ -41,21 +54,44 @@ def command(label: str, **options: Any) -> int:
         )
         plan = invocation.plan
         findings = inspect(plan, invocation.store, root, reader, kind_version)
+    except LockError:
+        if not locking:
+            raise
+        click.echo("\n".join([*locking, "what follows from that is known once there is a lock"]))
+        return 0
     finally:
         invocation.store.close()
+    for line in locking:
+        click.echo(line)
     for goal in plan.goals:
         click.echo(f"{goal.label}  {goal.platform}")
-    for name, finding in findings.items():
-        for line in _lines(plan.actions[name].title, finding, verbose=bool(options["verbose"])):
-            click.echo(line)
+    for line in _report(plan, findings, verbose=bool(options["verbose"])):
+        click.echo(line)
     return 0
+
+
+def _report(plan: "Plan", findings: dict[str, Finding], *, verbose: bool) -> list[str]:
+    """What would be done; where nothing would, what did not come with the first build."""
+    lines: list[str] = []
+    settled = all(finding.need is Need.NONE for finding in findings.values())
+    collapsed = 0
+    for name, finding in findings.items():
+        quiet = finding.need is Need.NONE and (not settled or finding.last in ([], [FIRST]))
+        if quiet and not verbose:
+            collapsed += 1
+        else:
+            lines += _lines(plan.actions[name].title, finding, verbose=verbose)
+    if collapsed:
+        steps = "1 step is" if collapsed == 1 else f"{collapsed} steps are"
+        lines.append(f"  {steps} up to date; --verbose shows {'it' if collapsed == 1 else 'them'}")
+    return lines
 
 
 def _lines(title: str, finding: Finding, *, verbose: bool) -> list[str]:
     lines = [f"  {title}: {finding.need.value}"]
     reasons = finding.reasons if finding.need is not Need.NONE else finding.last
     prefix = "last built because: " if finding.need is Need.NONE else ""
-    shown = reasons if verbose else reasons[:5]
+    shown = reasons if verbose else sorted(reasons, key=_obscurity)[:5]
     lines += [f"      {prefix}{reason}" for reason in shown]
     if len(reasons) > len(shown):
         lines.append(f"      and {len(reasons) - len(shown)} more (--verbose shows all)")
@@ -63,3 +99,11 @@ def _lines(title: str, finding: Finding, *, verbose: bool) -> list[str]:
         lines.append(f"      key {finding.key}")
         lines += [f"      sees {name} = {value}" for name, value in finding.sees.items()]
     return lines
+
+
+def _obscurity(reason: str) -> int:
+    """How little a reason tells people: files first, counts and digests last."""
+    name = reason.partition(" changed: ")[0]
+    if reason.startswith("file "):
+        return 0
+    return 2 if name.endswith((".length", "sha256", ".size", ".digest")) or name.startswith("sources[") else 1

@@ -1,0 +1,60 @@
+"""What `why`, `lock`, `query`, `build` and `help-rule` answer."""
+
+from buildrules.plan.locks import moves
+from tests.support.space import APP, Space
+
+
+def test_why_says_that_a_stale_lock_would_be_made_again(built: Space) -> None:
+    before = built.tree()
+    built.edit("BUILD.yaml", "numlib==1.0", "numlib>=1")
+    result = built.run("why", APP)
+    result.said("would lock //:env again: the requirements have changed", "up to date")
+    built.edit("BUILD.yaml", "numlib>=1", "numlib==1.0")
+    assert built.tree() == before
+
+
+def test_why_says_that_a_missing_lock_would_be_made(built: Space) -> None:
+    for path in built.root.glob("pylock.env-*.toml"):
+        path.unlink()
+    result = built.run("why", APP)
+    result.said("would lock //:env: it is missing")
+    assert not list(built.root.glob("pylock.env-*.toml"))
+
+
+def test_why_shows_what_would_run_and_counts_the_rest(built: Space) -> None:
+    built.append("src/score.py", "# edited\n")
+    result = built.run("why", APP)
+    result.said("code code: would run", "file src/score.py changed", "steps are up to date; --verbose shows them")
+    assert ": up to date" not in result.out
+    assert ": up to date" in built.run("why", APP, "--verbose").out
+
+
+def test_locking_again_says_what_moved(built: Space) -> None:
+    built.edit("BUILD.yaml", "requirements: [numlib==1.0]", "requirements: [numlib==2.0, extra]")
+    built.run("build", APP).said("  + extra 1.0", "  numlib 1.0 -> 2.0")
+
+
+def test_what_moved_is_told_by_name() -> None:
+    assert moves({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "3"}) == ["b 1 -> 2", "- c 1", "+ d 3"]
+
+
+def test_only_what_is_locked_can_be_upgraded(workspace: Space) -> None:
+    before = workspace.tree()
+    workspace.run("lock", "--upgrade-package", "numlibb", code=2).said(
+        "no lock has a package 'numlibb'", "did you mean 'numlib'?"
+    )
+    assert workspace.tree() == before
+    workspace.run("lock", "--upgrade-package", "NumLib")
+
+
+def test_a_build_of_nothing_names_the_pattern_for_everything(workspace: Space) -> None:
+    workspace.run("build", code=2).said("buildrules build //...")
+
+
+def test_a_query_goes_one_way(workspace: Space) -> None:
+    workspace.run("query", APP, "--deps", "--rdeps", code=2).said("--deps and --rdeps")
+
+
+def test_help_rule_shows_what_comes_into_the_image(workspace: Space) -> None:
+    result = workspace.run("help-rule", "//rules:tiny")
+    result.said("/srv/model", "MODEL_DIR={layout.model}", "ports", "8080", "8080/score")
