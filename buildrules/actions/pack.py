@@ -16,9 +16,15 @@ SMALL_LEVEL = 6
 
 
 def layer_path(prefix: str, name: str) -> str:
-    """The path in a layer of the file `name` below `prefix`, where "" and slashes around the prefix are allowed."""
+    """The path in a layer of the file `name` below `prefix`, where "" and slashes around the prefix are allowed.
+
+    Raises ActionError for a whiteout.
+    """
     prefix = prefix.strip("/")
-    return f"{prefix}/{name}" if prefix else name
+    path = f"{prefix}/{name}" if prefix else name
+    if recipes.WHITEOUT in f"/{path}":
+        raise ActionError(f"{name!r} is a whiteout, which would delete what lies below in the image", hint="exclude it")
+    return path
 
 
 def file_parts(files: Sequence[SourceFile], prefix: str) -> list[recipes.Part]:

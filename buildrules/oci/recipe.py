@@ -32,6 +32,9 @@ VERSION = 1
 LARGE_FILE = 16 << 20
 """A model file of this many bytes or more is a layer of its own."""
 
+WHITEOUT = "/.wh."
+"""With a slash before the path: a name that deletes from the layers below (image specification 1.1, layer.md)."""
+
 CODECS = ("tar", "gzip", "foreign", "blob")
 
 Part = dict[str, Any]
@@ -49,6 +52,8 @@ def bad_path(path: str) -> str | None:
         return "climbs with '..'"
     if "//" in framed or "/./" in framed:
         return "is not normalised"
+    if WHITEOUT in framed:
+        return "is a whiteout, which would delete what lies below"
     return None if path.isascii() else _bad_text(path)
 
 

@@ -156,3 +156,11 @@ def test_the_kinds_are_registered_by_name() -> None:
     for name, kind in (("files_layer", FilesLayer), ("inline_layer", InlineLayer)):
         assert type(kind_named(name)) is kind
         assert kind.name == name
+
+
+@pytest.mark.parametrize("name", [".wh..wh..opq", "lib/.wh.libc.so.6", ".wh.dir/file"])
+def test_a_file_that_would_delete_from_the_layers_below_is_refused(bench: Bench, name: str) -> None:
+    file = bench.file(name, b"")
+    with pytest.raises(ActionError, match="whiteout") as caught:
+        FilesLayer().run(action("files_layer", prefix="app"), [[file]], [], bench)
+    assert caught.value.hint == "exclude it"

@@ -321,3 +321,15 @@ def test_a_record_that_cannot_be_read_is_a_miss(bench: Bench) -> None:
     store.close()
     assert statuses(bench.build()) == {"a": Status.EXECUTED}
     assert statuses(bench.build()) == {"a": Status.CACHED}
+
+
+def test_a_large_file_that_would_delete_from_the_layers_below_is_refused(bench: Bench) -> None:
+    (bench.root / "m").mkdir()
+    with open(bench.root / "m/.wh.x", "wb") as file:
+        file.truncate(16 << 20)
+    sources = (SourceSet("m", (".wh.*",), layer_prefix="opt"),)
+    bench.plan.add(Action("a", "//:t", "text", "a", sources=sources))
+    bench.plan.goals.append(Goal("a", "linux/amd64", "a", "layers"))
+    (error,) = bench.build().errors
+    assert "'m/.wh.x' is a whiteout" in error.message
+    assert error.hint == "exclude it"

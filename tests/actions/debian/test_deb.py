@@ -37,6 +37,7 @@ def entries(path: Path, drop: list[str] | None = None) -> dict[str, Entry]:
         (("./usr/../../x", b""), "climbs"),
         (("/etc/passwd", b""), "is absolute"),
         (("usr//bin/x", b""), "is not normalised"),
+        (("./usr/lib/.wh..wh..opq", b""), "is a whiteout"),
         (info("x", tarfile.CHRTYPE), "is a character device"),
         (info("x", tarfile.BLKTYPE), "is a block device"),
         (info("x", tarfile.FIFOTYPE), "is a named pipe"),

@@ -18,7 +18,7 @@ GOOD = [
     recipes.wheel(DIGEST, WHEEL, "opt/venv", "3.11"),
     {"kind": "deb", "digest": DIGEST, "drop": ["usr/share/doc/*"]},
 ]
-BAD_PATHS = ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/", "./a", ".", "a/.", "..", "a\0b", "\ud800"]
+BAD_PATHS = ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/", "./a", ".", "a/.", "..", "a\0b", "\ud800", "a/.wh.b"]
 
 
 @pytest.mark.parametrize("part", GOOD, ids=lambda part: str(part["kind"]))

@@ -295,3 +295,8 @@ def test_another_project_or_a_missing_wheel_is_refused(tmp_path: Path, sources: 
     part = recipes.wheel("sha256:" + "0" * 64, "demo-1.0-py3-none-any.whl", "opt", "3.11")
     with pytest.raises(FileNotFoundError):
         assemble(recipes.gzip([part]), sources)
+
+
+def test_a_whiteout_is_refused(tmp_path: Path, sources: Sources) -> None:
+    with pytest.raises(IntegrityError, match="is a whiteout, which would delete what lies below"):
+        installed(wheel(tmp_path / "w.whl", {"demo-1.0.data/data/.wh..wh..opq": b""}), sources)
