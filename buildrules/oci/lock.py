@@ -102,7 +102,7 @@ def read_lock(path: str) -> ImageLock | None:
             data = tomllib.load(file)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise LockError(
             f"lock {path!r} cannot be read: {error}", hint="run 'buildrules lock' to write it anew"
         ) from error

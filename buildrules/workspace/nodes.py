@@ -16,6 +16,7 @@ import re
 from typing import Any
 
 from buildrules.errors import LoadError, Position
+from buildrules.workspace.depth import MAX_DEPTH, too_deep
 from buildrules.workspace.problems import Problems
 from buildrules.workspace.source import Source
 
@@ -35,7 +36,6 @@ _ODD_NUMBER = re.compile(
     r"|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?|\+[0-9]+|0[0-9]+"
 )
 _STR = "tag:yaml.org,2002:str"
-_MAX_DEPTH = 40
 
 
 class Node:
@@ -212,6 +212,10 @@ def _compose(path: str, data: bytes) -> tuple[Any, Source]:
         raise LoadError(f"'{path}' is not UTF-8", position=Position(path, line)) from error
     source = Source(path, text)
     try:
+        deep = too_deep(text, _loader())
+        if deep is not None:
+            position = source.position(deep.line + 1, deep.column + 1)
+            raise LoadError("this is nested too deeply", position=position)
         loader = _loader()(text)
         try:
             document = loader.get_single_node()
@@ -291,7 +295,7 @@ class _Reader:
             self._aliases()
             return node
         self._seen.add(id(raw))
-        if depth > _MAX_DEPTH:
+        if depth > MAX_DEPTH:
             self.problems.add_error(node.error("this is nested too deeply"))
             return node
         if raw.tag not in (_STR, "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map") or (

@@ -166,7 +166,7 @@ def read_lock(path: str) -> Lock:
             data = tomllib.load(file)
     except FileNotFoundError:
         raise LockError(f"there is no lock {os.path.basename(path)!r}", hint="run 'buildrules lock'") from None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, str(error)) from None
     if data.get("version") != VERSION:
         raise LockError(

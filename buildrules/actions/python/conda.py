@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from buildrules.actions.python.collector import PythonPin
 from buildrules.errors import LoadError, Position, ResolutionError
 from buildrules.store.webclient import scrub
+from buildrules.workspace.depth import too_deep
 
 if TYPE_CHECKING:
     from buildrules.actions.python.collector import Collector
@@ -102,11 +103,15 @@ def read_conda(collector: "Collector", path: str, position: Position | None) -> 
         return
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        root = yaml.compose(text, Loader=loader)
+        deep = too_deep(text, loader)
+        root = yaml.compose(text, Loader=loader) if deep is None else None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = _at(path, mark, text) if mark else position
         collector.fail(f"{path!r} is not YAML: {getattr(error, 'problem', None) or 'unreadable'}", place)
+        return
+    if deep is not None:
+        collector.fail(f"{path!r} is nested too deeply", _at(path, deep, ""))
         return
     _Reader(collector, path, text).document(root)
 

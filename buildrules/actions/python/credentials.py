@@ -121,7 +121,7 @@ def _read_config(path: str, stamp: int) -> tuple[tuple[str, str], ...]:
     try:
         with open(path, "rb") as file:
             data = tomllib.load(file)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return ()  # uv itself says what is wrong with it
     if os.path.basename(path) == "pyproject.toml":
         data = data.get("tool", {}).get("uv", {})

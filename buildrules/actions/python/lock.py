@@ -153,7 +153,7 @@ def read_lock(root: str, path: str) -> Lock:
             data = tomllib.load(file)
     except FileNotFoundError:
         raise LockError(f"there is no lock {path!r}", hint="run 'buildrules lock'") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _broken(path, str(error)) from None
     own = data.get("tool", {}).get("buildrules") if isinstance(data.get("tool", {}), dict) else None
     if not isinstance(own, dict):

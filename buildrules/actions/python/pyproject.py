@@ -22,7 +22,7 @@ def read_pyproject(
         return
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         collector.fail(f"cannot read {path!r}: {error}", position)
         return
     project = data.get("project", {})

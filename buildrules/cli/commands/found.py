@@ -172,6 +172,6 @@ def _table(text: str) -> dict[str, object]:
 
     try:
         project = tomllib.loads(text).get("project")
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return {}
     return project if isinstance(project, dict) else {}
