@@ -11,7 +11,7 @@ from buildrules.errors import LoadError, Position
 from buildrules.workspace.labels import Label, check_name
 from buildrules.workspace.nodes import Node, parse
 from buildrules.workspace.problems import Problems
-from buildrules.workspace.root import BUILD_FILE, find_packages
+from buildrules.workspace.root import BUILD_FILE, find_packages, read_file
 from buildrules.workspace.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def _load(root: str, problems: Problems) -> Workspace:
     found = find_packages(root, settings.ignore if settings else ())
     workspace = Workspace(root, settings or Settings(name="workspace"), packages=found.packages)
     workspace.directories = found.directories
+    workspace.files += found.nested  # without its `workspace:` key such a file is one of this workspace's packages
     for path in found.misspelt:
         problems.add(f"'{path}' is not read", hint=f"rename it to {BUILD_FILE}", position=Position(path, 1))
     for package in found.packages:
@@ -110,8 +111,7 @@ def _load(root: str, problems: Problems) -> Workspace:
 def _read(root: str, package: str, problems: Problems) -> Node | None:
     path = f"{package}/{BUILD_FILE}" if package else BUILD_FILE
     try:
-        with open(os.path.join(root, path), "rb") as file:
-            data = file.read()
+        data = read_file(os.path.join(root, path))
     except OSError as error:
         problems.add(f"cannot read '{path}': {error.strerror}", position=Position(path, 1))
         return None

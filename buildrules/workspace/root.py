@@ -11,11 +11,12 @@ import os
 
 from buildrules.errors import LoadError, UsageError
 
-__all__ = ["BUILD_FILE", "Packages", "find_packages", "find_root", "is_workspace_file", "package_of", "shape_of"]
+__all__ = ["BUILD_FILE", "Packages", "find_packages", "find_root", "is_workspace_file", "package_of", "read_file", "shape_of"]
 
 BUILD_FILE = "BUILD.yaml"
 
 _MISSPELT = frozenset({"BUILD.yml", "build.yaml", "build.yml", "Build.yaml"})
+_LARGEST = 16 << 20
 _SKIPPED = frozenset({"node_modules", "__pycache__"})
 
 
@@ -23,26 +24,44 @@ class Packages:
     """What a walk found. All paths are workspace-relative with `/`; "" is the root.
 
     `packages` are the directories with a BUILD.yaml, `directories` all that were listed (both sorted), `misspelt`
-    files such as BUILD.yml that were surely meant to be one.
+    files such as BUILD.yml that were surely meant to be one, `nested` the BUILD.yaml files of nested workspaces.
     """
 
-    __slots__ = ("directories", "misspelt", "packages")
+    __slots__ = ("directories", "misspelt", "nested", "packages")
 
-    def __init__(self, packages: list[str], directories: list[str], misspelt: list[str]) -> None:
+    def __init__(self, packages: list[str], directories: list[str], misspelt: list[str], nested: list[str]) -> None:
         self.packages = packages
         self.directories = directories
         self.misspelt = misspelt
+        self.nested = nested
 
 
 def is_workspace_file(path: str) -> bool:
     """Whether this BUILD.yaml exists and opens a workspace."""
     try:
-        with open(path, "rb") as file:
-            return _has_workspace_key(file.read())
+        return _has_workspace_key(read_file(path))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
     except OSError as error:
         raise LoadError(f"cannot read '{path}': {error.strerror}") from error
+
+
+def read_file(path: str) -> bytes:
+    """The content of a file people write. Raises OSError, also for what is no regular file or above 16 MiB."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its other end
+    try:
+        mode = os.fstat(handle).st_mode & 0o170000  # S_IFMT
+        if mode == 0o040000:
+            raise IsADirectoryError(0, "it is a directory", path)
+        if mode != 0o100000:
+            raise OSError(0, "it is no regular file", path)
+        with open(handle, "rb", closefd=False) as file:
+            data = file.read(_LARGEST + 1)
+    finally:
+        os.close(handle)
+    if len(data) > _LARGEST:
+        raise OSError(0, "it has more than 16 MiB", path)
+    return data
 
 
 def _has_workspace_key(data: bytes) -> bool:
@@ -101,6 +120,7 @@ def find_packages(root: str, ignore: "list[str] | tuple[str, ...]" = ()) -> Pack
     packages: list[str] = []
     directories: list[str] = []
     misspelt: list[str] = []
+    nested: list[str] = []
     ignored = frozenset(ignore)
     stack = [""]
     while stack:
@@ -124,17 +144,22 @@ def find_packages(root: str, ignore: "list[str] | tuple[str, ...]" = ()) -> Pack
                             below.append(path)
         except (PermissionError, FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as error:  # such as a name that is too long for the system
+            shown = directory if len(directory) < 200 else f"{directory[:200]}..."
+            hint = "list the directory, or one above it, under `ignore:` in the workspace section"
+            raise LoadError(f"cannot list the directory '{shown}': {error.strerror}", hint=hint) from error
         directories.append(directory)
         if directory and venv:
             continue
         if found:
             if directory and is_workspace_file(os.path.join(root, directory, BUILD_FILE)):
+                nested.append(f"{directory}/{BUILD_FILE}")
                 continue
             packages.append(directory)
         elif wrong:
             misspelt.append(f"{directory}/{wrong}" if directory else wrong)
         stack.extend(below)
-    return Packages(sorted(packages), sorted(directories), sorted(misspelt))
+    return Packages(sorted(packages), sorted(directories), sorted(misspelt), sorted(nested))
 
 
 def package_of(root: str, directory: str) -> str:

@@ -1,10 +1,11 @@
 """Where a workspace begins and which directories are packages."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from buildrules.errors import UsageError
+from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.root import find_packages, find_root, is_workspace_file, package_of
 
 
@@ -94,3 +95,44 @@ def test_package_of(tmp_path: Path) -> None:
     assert package_of(root, str(tmp_path / "a/b")) == "a/b"
     with pytest.raises(UsageError):
         package_of(str(tmp_path / "a"), root)
+
+
+def test_files_of_nested_workspaces_are_told(tmp_path: Path) -> None:
+    write(tmp_path, {"BUILD.yaml": "workspace: {name: x}\n", "in/BUILD.yaml": "workspace: {name: y}\n"})
+    found = find_packages(str(tmp_path))
+    assert (found.packages, found.nested) == ([""], ["in/BUILD.yaml"])
+
+
+def test_a_pipe_or_a_device_is_not_read(tmp_path: Path) -> None:
+    write(tmp_path, {"BUILD.yaml": "workspace: {name: x}\n"})
+    (tmp_path / "in").mkdir()
+    os.mkfifo(tmp_path / "in/BUILD.yaml")
+    with pytest.raises(LoadError, match="no regular file"):
+        find_packages(str(tmp_path))
+    (tmp_path / "in/BUILD.yaml").unlink()
+    (tmp_path / "in/BUILD.yaml").symlink_to("/dev/zero")
+    with pytest.raises(LoadError, match="no regular file"):
+        find_packages(str(tmp_path))
+
+
+def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:
+    with open(tmp_path / "BUILD.yaml", "wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(LoadError, match="more than 16 MiB"):
+        is_workspace_file(str(tmp_path / "BUILD.yaml"))
+
+
+def test_directories_too_deep_for_the_system_are_told(tmp_path: Path) -> None:
+    write(tmp_path, {"BUILD.yaml": "workspace: {name: x}\n"})
+    name, levels = "d" * 250, 20
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    with pytest.raises(LoadError, match="cannot list the directory") as caught:
+        find_packages(str(tmp_path))
+    assert "ignore" in (caught.value.hint or "")
+    assert find_packages(str(tmp_path), [name]).packages == [""]
