@@ -24,7 +24,7 @@ class OciBase:
     """See the module."""
 
     name = "oci_base"
-    version = 1
+    version = 2
 
     def run(
         self,
@@ -36,19 +36,19 @@ class OciBase:
         """Read manifest and config. Raises what `oci.source` raises, ActionError where the Python differs."""
         digest, platform = str(action.params["digest"]), str(action.params["platform"])
         image = _resolve(action.hints, digest, platform, context)
-        origin = str(action.hints.get("reference") or digest)
         document = json.loads(image.config)
         config: dict[str, Any] = document.get("config") or {}
         given = action.params.get("python")
         version = _python_of(config)
         if given and version and not version.startswith(f"{given}.") and version != given:
             raise ActionError(
-                f"{origin} has Python {version}, and the target says {given}",
+                f"{action.hints.get('reference') or digest} has Python {version}, and the target says {given}",
                 hint=f"write python: {'.'.join(version.split('.')[:2])!r}, or take another base image",
             )
         python = given or (".".join(version.split(".")[:2]) if version else None)
         return Outputs(
-            layers=foreign_layers(image.manifest, image.config, origin, image.image_id),
+            # A hint such as the reference is not in the key, and so must not be in the outputs.
+            layers=foreign_layers(image.manifest, image.config, "base image", image.image_id),
             values={"config": config, "python": python, "python_version": version, "platform": platform},
             blobs={"manifest": context.blobs.put(image.manifest), "config": context.blobs.put(image.config)},
         )

@@ -17,7 +17,7 @@ _BUILTIN = {
     "wheel_layer": ("buildrules.actions.python.wheel_layer:WheelLayer", 1),
     "build_wheel": ("buildrules.actions.python.sdist:BuildWheel", 1),
     "debian_layers": ("buildrules.actions.debian.layers:DebianLayers", 1),
-    "oci_base": ("buildrules.actions.oci_base:OciBase", 1),
+    "oci_base": ("buildrules.actions.oci_base:OciBase", 2),
     "group": ("buildrules.actions.group:Group", 1),
     "image": ("buildrules.actions.image:ImageKind", 1),
     "index": ("buildrules.actions.image:IndexKind", 1),
@@ -25,6 +25,7 @@ _BUILTIN = {
 """name -> (module:class, version). The class's own `version` is the same; a test holds them together."""
 
 _kinds: dict[str, Kind] = {}
+_plugins = {"digest": ""}  # of the code of all plugins
 
 
 def register(kind: Kind) -> None:
@@ -50,11 +51,20 @@ def kind_named(name: str) -> Kind:
     return kind
 
 
-def kind_version(name: str) -> int:
-    """The version of the kind of that name, without importing a built-in one. Raises UsageError where there is none."""
+def plugins_are(digest: str) -> None:
+    """Say what code the plugins are made of: a digest in hex, "" for none. It becomes part of their kinds' versions."""
+    _plugins["digest"] = digest
+
+
+def kind_version(name: str) -> int | str:
+    """The version of the kind of that name, without importing a built-in one. Raises UsageError where there is none.
+
+    A plugin's is followed by the first 16 digits of the plugins' digest: "2+0123456789abcdef".
+    """
     if name in _BUILTIN:
         return _BUILTIN[name][1]
-    return kind_named(name).version
+    version = kind_named(name).version
+    return f"{version}+{_plugins['digest'][:16]}" if _plugins["digest"] else version
 
 
 def kind_names() -> list[str]:

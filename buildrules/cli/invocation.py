@@ -1,21 +1,20 @@
 """One command from request to result: the kept plan where it still holds, a new one otherwise; then the build."""
 
 import contextlib
-import importlib
 import os
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from buildrules.actions.registry import kind_named, kind_version
 from buildrules.cli.console import Console
+from buildrules.cli.plugins import import_plugins, plugin_files
 from buildrules.cli.request import Request
 from buildrules.engine.build import Build, Previous
 from buildrules.engine.events import Status, Stream
 from buildrules.engine.plan import Plan
 from buildrules.engine.result import GoalResult, goal_results
-from buildrules.errors import BuildrulesError, LoadError
+from buildrules.errors import BuildrulesError
 from buildrules.snapshot import file as snapshot_file
 from buildrules.snapshot.file import UNTRUSTED, Row, Snapshot
 from buildrules.store.statindex import RACY_NS, stat_row
@@ -70,20 +69,12 @@ class Structure:
             return True
         began = time.time_ns()
         found = find_packages(root, self.ignore)
-        if found.packages != self.packages or found.misspelt:
+        watched = {row[0] for row in self.files}
+        unwatched = any(os.path.join(root, path) not in watched for path in found.nested)
+        if found.packages != self.packages or found.misspelt or unwatched:
             return False
         self.directories = [row_of(os.path.join(root, path), began) for path in found.directories]
         return True
-
-
-def _broken_plugin(name: str, error: Exception) -> LoadError:
-    import traceback
-
-    return LoadError(
-        f"the plugin {name!r} cannot be imported",
-        hint="plugins are modules, as seen from the root of the workspace; see `plugins` in its workspace section",
-        log="".join(traceback.format_exception_only(error)),
-    )
 
 
 def row_of(path: str, began: int) -> Row:
@@ -120,7 +111,7 @@ class Invocation:
         structure = Structure(**body["structure"])
         if not structure.holds(self.root):
             return False
-        self._import_plugins(structure.plugins)
+        import_plugins(self.root, structure.plugins)
         self.structure = structure
         self.plan = Plan.from_data(body["plan"])
         self._previous = body["outputs"]
@@ -134,31 +125,16 @@ class Invocation:
         began = time.time_ns()
         planner = Planner(self.root, self.directory, self.request.options, self.store, self.stream)
         self.plan = planner.plan(self.request.patterns)
-        self._import_plugins(planner.plugins)
+        import_plugins(self.root, planner.plugins)
+        modules = plugin_files(self.root) if planner.plugins else []
         self.structure = Structure(
-            files=[row_of(path, began) for path in sorted({*planner.files, *self._plugin_files(planner.plugins)})],
+            files=[row_of(path, began) for path in sorted({*planner.files, *modules})],
             directories=[row_of(os.path.join(self.root, path), began) for path in planner.directories],
             shapes=planner.shapes,
             packages=planner.packages,
             ignore=planner.ignore,
             plugins=planner.plugins,
         )
-
-    def _import_plugins(self, plugins: list[str]) -> None:
-        if plugins and self.root not in sys.path:
-            sys.path.insert(0, self.root)
-        for name in plugins:
-            try:
-                importlib.import_module(name)
-            except BuildrulesError:
-                raise
-            except Exception as error:  # a plugin is the user's code and may raise anything
-                raise _broken_plugin(name, error) from error
-
-    def _plugin_files(self, plugins: list[str]) -> list[str]:
-        """The modules themselves: an edited one may do something else."""
-        files = (getattr(sys.modules.get(name), "__file__", None) for name in plugins)
-        return [os.path.abspath(path) for path in files if path]
 
     def build(self) -> Build:
         """Run the plan. `results` holds the goals that succeeded."""
@@ -185,8 +161,9 @@ class Invocation:
 
     def save(self, build: Build, text: str, json: str) -> None:
         """Keep the snapshot of a green build. Failing to only costs time."""
-        if self.structure is None or any(outcome.unstable for outcome in build.outcomes.values()):
-            return
+        unstable = build.sources.unsettled or any(outcome.unstable for outcome in build.outcomes.values())
+        if self.structure is None or unstable or self.request.option("env"):
+            return  # variables given on the command line may be secrets, and a snapshot keeps the command line
         racy = self.store.index.racy
         rows: list[Row] = [*self.structure.files, *self.structure.directories]
         for path, row in build.sources.files.items():

@@ -33,7 +33,7 @@ class Finding:
 
 
 def inspect(
-    plan: Plan, store: Store, root: str, sources: SourceReader, versions: Callable[[str], int]
+    plan: Plan, store: Store, root: str, sources: SourceReader, versions: Callable[[str], int | str]
 ) -> dict[str, Finding]:
     """A finding for every action the goals need, dependencies first. Raises what reading sources raises."""
     findings: dict[str, Finding] = {}
