@@ -315,3 +315,12 @@ def test_hints_never_carry_credentials_into_an_error(run: Run) -> None:
     with pytest.raises(BuildrulesError) as caught:
         OciBase().run(base(A, {"reference": "ali:hunter2@registry.example/base"}), [], [], run)
     assert "hunter2" not in f"{caught.value.message}{caught.value.hint}"
+
+
+def test_where_an_image_comes_from_is_not_in_the_outputs(gallery: Gallery, run: Run) -> None:
+    first, second = (
+        OciBase().run(base(gallery.image.digest, {"reference": f"oci-layout:{gallery.layout}{end}"}), [], [], run)
+        for end in ("", "/.")
+    )
+    assert first.to_dict() == second.to_dict()
+    assert first.layers[0].origin == "base image [1]"
