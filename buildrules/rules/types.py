@@ -108,6 +108,8 @@ def _requirement(node: Node, _at: _At) -> str:
     from packaging.requirements import InvalidRequirement, Requirement
 
     text = node.string("a requirement")
+    if text.startswith(("./", "../")):
+        return text  # a project folder, wheel or source archive of the workspace; looked for when locking
     try:
         url = Requirement(text).url or ""
     except InvalidRequirement as error:
@@ -115,7 +117,7 @@ def _requirement(node: Node, _at: _At) -> str:
         raise node.error(f"'{text}' is not a requirement: {reason[:1].lower()}{reason[1:]}") from error
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise node.error(
-            "the address of a requirement holds a user name or password", "use a connection with credentials"
+            "the address of a requirement holds a user name or password", "take them out, and put them in ~/.netrc"
         )
     return text
 

@@ -49,7 +49,9 @@ def _reference(value: Any) -> Any:
 def _no_userinfo(value: str) -> str:
     if _USERINFO.match(value):
         raise PydanticCustomError(
-            "literal_secret", "the address holds a user name or password", {"hint": "use a connection with credentials"}
+            "literal_secret",
+            "the address holds a user name or password",
+            {"hint": "take them out, and put them in ~/.netrc"},
         )
     return value
 

@@ -25,7 +25,10 @@ _HASH = re.compile(r"\s--hash[=\s]\s*(\S+)")
 
 @dataclass(slots=True)
 class Requirements:
-    """What was collected. `files` are the workspace-relative files it stands in, for change detection."""
+    """What was collected. `files` are the workspace-relative files it stands in, for change detection.
+
+    With local projects these are also the files that may name their dependencies, whether they exist or not.
+    """
 
     items: list[Requirement] = field(default_factory=list)
     constraints: list[Requirement] = field(default_factory=list)
@@ -98,6 +101,9 @@ class Collector:
             self.errors.append(error)
         else:
             into.append(item)
+            for path in item.describing_files(self.root):
+                if path not in self.found.files:
+                    self.found.files.append(path)
 
     def line(self, text: str, folder: str, position: Position, *, constraint: bool = False) -> None:
         """One logical line of a requirements file or of a conda file's pip list."""
@@ -127,7 +133,7 @@ class Collector:
             self.fail(
                 f"{_INDEX_OPTIONS[name]} does not belong to the requirements: it says where from, not what",
                 position,
-                "remove it; set UV_DEFAULT_INDEX or UV_FIND_LINKS, or give a uv.toml or a python_feed connection",
+                "remove it; set UV_DEFAULT_INDEX or UV_FIND_LINKS, or give a uv.toml",
             )
         elif name == "--pre":
             self.found.prerelease = True

@@ -1,5 +1,7 @@
 """What a lock is asked for: everything that decides its content, and its digest."""
 
+import contextlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,7 +41,9 @@ class Request:
         base = []
         if self.base:
             base = [[p.name, p.version, p.file.sha256 if p.file else p.directory] for p in self.base.packages]
+        local = self._local()
         return {
+            **({"local": local} if local else {}),
             "version": VERSION,
             "target": self.target.to_dict(),
             "requirements": _texts(self.requirements),
@@ -48,6 +52,17 @@ class Request:
             "prerelease": self.prerelease,
             "base": sorted(base, key=str),
         }
+
+    def _local(self) -> dict[str, str]:
+        """What the files and folders of the workspace say they need, by the digests of the files it stands in."""
+        import hashlib
+
+        found = {}
+        for item in (*self.requirements, *self.constraints):
+            for path in item.describing_files(self.root):
+                with contextlib.suppress(OSError), open(os.path.join(self.root, path), "rb") as file:
+                    found[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        return found
 
     def digest(self) -> str:
         """`sha256:<hex>` of the inputs: a lock with another one is stale."""

@@ -8,6 +8,7 @@ from buildrules.errors import LoadError, Position
 from buildrules.store.webclient import scrub
 
 _LOCAL_ENDINGS = (".whl", ".tar.gz", ".zip")
+_PROJECT_FILES = ("pyproject.toml", "setup.cfg", "setup.py")
 _FORBIDDEN = re.compile(r"[\0\r\n]")
 
 
@@ -31,6 +32,14 @@ class Requirement:
     def line(self, root: str) -> str:
         """As a line of a requirements file for uv; `root` is the absolute workspace root."""
         return os.path.join(root, self.text) if self.local else self.text
+
+    def describing_files(self, root: str) -> list[str]:
+        """Workspace-relative files that name its dependencies; those of a folder may be missing. None if not local."""
+        if not self.local:
+            return []
+        if os.path.isdir(os.path.join(root, self.text)):
+            return [os.path.normpath(os.path.join(self.text, name)) for name in _PROJECT_FILES]
+        return [self.text]
 
     def where(self) -> str:
         """Who asks and where, for an error: "the environment //a:b (a/conda.yaml:7:5)"."""

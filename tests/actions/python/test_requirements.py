@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from buildrules.actions.python.requirement import Written, parse
 from buildrules.actions.python.requirements import collect
 from buildrules.errors import LoadError, Position
 
-from .conftest import TOKEN, make_wheel
+from .conftest import TOKEN, Asking, make_wheel
 
 
 def texts(found: object) -> list[str]:
@@ -184,3 +185,32 @@ def test_any_text_is_a_requirement_or_a_load_error(tmp_path_factory: pytest.Temp
     else:
         assert item.name or item.local
         assert "\n" not in item.text
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "setup.cfg", "setup.py"])
+def test_what_a_local_project_needs_is_part_of_what_is_asked_for(root: Path, asking: Asking, name: str) -> None:
+    (root / "lib").mkdir()
+    (root / "lib" / "pyproject.toml").write_text("[project]\nname = 'lib'\n")
+    (root / "lib" / "module.py").write_text("")
+    before = asking("./lib").digest()
+    (root / "lib" / "module.py").write_text("changed = True")
+    assert asking("./lib").digest() == before
+    (root / "lib" / name).write_text("# dependencies: numpy")
+    assert asking("./lib").digest() != before
+
+
+def test_a_local_wheel_is_part_of_what_is_asked_for(root: Path, asking: Asking) -> None:
+    def digest(**more: Sequence[str]) -> str:
+        filename, data = make_wheel("aa", "1.0", **more)  # type: ignore[arg-type]
+        (root / filename).write_bytes(data)
+        return asking(f"./{filename}").digest()
+
+    assert digest() == digest()
+    assert digest() != digest(requires=["numpy"])
+
+
+def test_the_files_of_a_local_project_are_watched(root: Path) -> None:
+    (root / "a" / "lib").mkdir(parents=True)
+    (root / "a" / "lib" / "pyproject.toml").write_text("")
+    found = collect(str(root), "a", requirements=["./lib"])
+    assert found.files == ["a/lib/pyproject.toml", "a/lib/setup.cfg", "a/lib/setup.py"]
