@@ -15,7 +15,13 @@ _STATUS = re.compile(r"^\[GNUPG:\] (\w+) ?(.*)$", re.MULTILINE)
 _BEGIN = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _SIGNATURE = b"-----BEGIN PGP SIGNATURE-----"
 _END = b"-----END PGP SIGNATURE-----"
-_BAD = {"BADSIG": "is bad", "EXPKEYSIG": "is by an expired key", "REVKEYSIG": "is by a revoked key"}
+_BAD = {
+    "BADSIG": "is bad",
+    "EXPSIG": "has expired",
+    "EXPKEYSIG": "is by an expired key",
+    "REVKEYSIG": "is by a revoked key",
+}
+_UNKNOWN_ALGORITHM = "4"  # field 6 of ERRSIG; 9 is an unknown key (GnuPG, doc/DETAILS)
 
 
 def verify(data: bytes, keys: tuple[str, ...], signers: tuple[str, ...], where: str, blobs: "Blobs") -> bytes:
@@ -94,6 +100,8 @@ def _gpgv(data: bytes, rings: list[str], signers: tuple[str, ...], where: str, f
     for word, rest in _STATUS.findall(done.stdout.decode("utf-8", "replace")):
         if word in _BAD:
             raise _bad(f"the signature of {where} {_BAD[word]}", log)
+        if word == "ERRSIG" and rest.split()[5:6] == [_UNKNOWN_ALGORITHM]:
+            raise _bad(f"the signature of {where} is by an algorithm that gpgv does not know", log)
         if word == "VALIDSIG":
             # The first field is the fingerprint of the signing (sub)key, the last that of its primary key.
             fields = rest.split()
