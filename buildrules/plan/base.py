@@ -59,6 +59,7 @@ class BasePlanner:
             architecture=platform.partition("/")[2],
             packages=tuple(values["packages"]),
             python=values["python"],
+            snapshot=settings.snapshot,
         )
         mirrors = settings.model_dump(include={"mirror", "security_mirror", "keyring", "snapshot"})
         path = os.path.join(target.label.package, locks.lock_name(target.label.name, platform))
@@ -98,9 +99,10 @@ class BasePlanner:
         values = target.values
         reference = self._reference(values)
         registry = self._settings.default_registry
-        if values["digest"]:
-            reference = str(parse_reference(reference, registry).at(values["digest"]))
         parsed = parse_reference(reference, registry)
+        if values["digest"]:
+            parsed = parsed.at(values["digest"])
+        reference = str(parsed)  # with the host that default_registry gives it: another one is another image
         lock = locks.pinned(parsed, platform)
         used: dict[str, str] = {}
         if lock is None:

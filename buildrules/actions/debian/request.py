@@ -55,7 +55,8 @@ class Request:
     """What to resolve. `python` is False, True for the suite's own version, or "3.11".
 
     `without` are packages assumed unnecessary besides `UNNEEDED`. With `exact`, precisely `packages` are taken
-    (plus the interpreter's own where `python` asks for them) and dependencies are not followed.
+    (plus the interpreter's own where `python` asks for them) and dependencies are not followed. `snapshot` is the
+    time of the archive, 20250131T000000Z; which mirror has it does not matter, and is no part of the request.
     """
 
     name: str
@@ -66,10 +67,12 @@ class Request:
     without: tuple[str, ...] = ()
     exact: bool = False
     components: tuple[str, ...] = ("main",)
+    snapshot: str | None = None
 
     def inputs(self) -> dict[str, Any]:
         """Everything that can change the lock, as plain JSON types; the name of the lock is not among them."""
         return {
+            **({"snapshot": self.snapshot} if self.snapshot else {}),
             "schema": SCHEMA,
             "suite": self.suite,
             "architecture": self.architecture,

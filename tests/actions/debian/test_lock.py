@@ -1,9 +1,12 @@
 """Locking against a signed archive: what is trusted, what is refused, what the lock holds."""
 
+import base64
 import contextlib
 import hashlib
 import os
 import shutil
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -274,3 +277,37 @@ def test_the_machines_own_configuration(lab: Any, tmp_path: Path, monkeypatch: p
     gone.unlink()
     with pytest.raises(GoneError, match=r"netbase 1\.0-1 .*404"):
         lab.build(other)
+
+
+def test_a_signature_that_has_expired(lab: Any, signer: Any) -> None:
+    lab.base()
+    lab.publish()
+    path = lab.mirror.root / "debian/dists/bookworm/InRelease"
+    text = path.read_bytes().partition(b"\n\n")[2].partition(b"-----BEGIN PGP SIGNATURE")[0]
+    command = ["gpg", "--homedir", signer.home, "--batch", "--pinentry-mode", "loopback"]
+    command += ["--default-sig-expire", "seconds=1", "--clearsign"]
+    path.write_bytes(subprocess.run(command, input=text, capture_output=True, check=True).stdout)
+    time.sleep(2.1)  # gpg counts whole seconds
+    with pytest.raises(IntegrityError, match="has expired"):
+        lab.lock()
+
+
+def test_a_signature_by_an_unknown_algorithm(lab: Any, signer: Any) -> None:
+    lab.base()
+    lab.publish()
+    path = lab.mirror.root / "debian/dists/bookworm/InRelease"
+    head, mark, armour = path.read_bytes().partition(b"-----BEGIN PGP SIGNATURE-----")
+    packet = bytearray(signature.dearmour(mark + armour))
+    start = packet.index(b"\x04\x01\x16")  # version 4, over a text, EdDSA (RFC 9580, section 5.2.3)
+    packet[start + 2] = 99
+    body = base64.encodebytes(bytes(packet))
+    path.write_bytes(head + mark + b"\n\n" + body + b"-----END PGP SIGNATURE-----\n")
+    with pytest.raises(IntegrityError, match="algorithm"):
+        lab.lock()
+
+
+def test_the_time_of_the_archive_is_asked_for_and_its_mirror_is_not() -> None:
+    plain = Request("base", "bookworm")
+    older, newer = (Request("base", "bookworm", snapshot=f"2025{month}01T000000Z") for month in ("01", "02"))
+    assert len({plain.digest(), older.digest(), newer.digest()}) == 3
+    assert "snapshot" not in plain.inputs()  # locks made without one stay valid
