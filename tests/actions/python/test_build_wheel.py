@@ -21,7 +21,7 @@ from buildrules.actions.python.wheel_layer import WheelLayer
 from buildrules.engine.action import Action, Outputs, SourceFile
 from buildrules.errors import ActionError, GoneError, IntegrityError
 
-from .conftest import AMD64, ARM64, Asking, Context, Index, make_sdist, make_wheel, project_files, sha256
+from .conftest import AMD64, ARM64, BACKEND, Asking, Context, Index, make_sdist, make_wheel, project_files, sha256
 
 
 def put(context: Context, built: tuple[str, bytes], target: Target = AMD64, **more: Any) -> Action:
@@ -155,3 +155,22 @@ def test_a_normalised_wheel_is_installable(isolated: None, context: Context) -> 
     bad = Outputs(values=outputs.values, blobs={"wheel": context.blobs.put(b"not a wheel")})
     with pytest.raises(IntegrityError, match=r"aa-1\.0"):
         WheelLayer().run(action, [], [bad], context)
+
+
+NOSY = BACKEND.replace("    files[f", "    files[f'{{NAME}}_env.txt'] = '\\n'.join(sorted(os.environ))\n    files[f", 1)
+
+
+def test_the_hosts_environment_does_not_reach_the_wheel(
+    isolated: None, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = make_sdist("aa", "1.0", backend=NOSY)
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    first = run(put(context, built), context)
+    monkeypatch.setenv("SECRET", "1")
+    monkeypatch.setenv("PIP_INDEX_URL", "x")
+    monkeypatch.setenv("CFLAGS", "-O0")
+    other = Context(tmp_path, tmp_path / "other")
+    assert run(put(other, built), other).to_dict() == first.to_dict()
+    with zipfile.ZipFile(io.BytesIO(context.blobs.read(first.blobs["wheel"]))) as archive:
+        seen = archive.read("aa_env.txt").decode().split("\n")
+    assert {"PATH", "LANG", "https_proxy", "UV_CACHE_DIR"} <= set(seen)
