@@ -90,6 +90,8 @@ def _member(info: zipfile.ZipInfo, fd: int, path: str, label: str) -> Member:
         raise IntegrityError(f"{name!r} in {label!r} is encrypted")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise IntegrityError(f"{name!r} in {label!r} is compressed by unknown method {info.compress_type}")
+    if info.header_offset < 0:
+        raise IntegrityError(f"the directory of {label!r} places {name!r} before the archive")
     raw = name.encode("utf-8" if info.flag_bits & 0x800 else "cp437")
     head = os.pread(fd, _LOCAL.size + len(raw), info.header_offset)
     if len(head) != _LOCAL.size + len(raw):

@@ -297,6 +297,16 @@ def test_another_project_or_a_missing_wheel_is_refused(tmp_path: Path, sources: 
         assemble(recipes.gzip([part]), sources)
 
 
+def test_a_member_before_the_archive_is_refused(tmp_path: Path, sources: Sources) -> None:
+    path = wheel(tmp_path / "w.whl")
+    data = bytearray(path.read_bytes())
+    end = data.rindex(b"PK\5\6")  # offset of the directory, at byte 16 (APPNOTE 4.3.16): everything moves by it
+    data[end + 16 : end + 20] = (int.from_bytes(data[end + 16 : end + 20], "little") + 1).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(IntegrityError, match=r"demo-1\.0.* places '.*' before the archive"):
+        installed(path, sources)
+
+
 def test_a_whiteout_is_refused(tmp_path: Path, sources: Sources) -> None:
     with pytest.raises(IntegrityError, match="is a whiteout, which would delete what lies below"):
         installed(wheel(tmp_path / "w.whl", {"demo-1.0.data/data/.wh..wh..opq": b""}), sources)
