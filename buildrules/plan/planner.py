@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from buildrules.engine.action import Action
-from buildrules.engine.events import Stream
+from buildrules.engine.events import Notice, Stream
 from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import LoadError, UsageError
 from buildrules.graph.targets import TargetGraph
@@ -63,6 +63,7 @@ class Planner:
         self.ignore: list[str] = []
         self.plugins: list[str] = []
         self._options = options
+        self._stream = stream
         self.keeper = LockKeeper(root, options, store, stream)
 
     def plan(self, patterns: list[str]) -> Plan:
@@ -76,6 +77,7 @@ class Planner:
         selected = loaded.select(parse_patterns(patterns, self.directory))
         named = {str(label) for label in _named(patterns, self.directory)}
         packages.looked_at |= self._check_paths(loaded, selected)
+        self._warn_of_idle(loaded, selected)
         for platform in self._platforms(list(settings.platforms)):
             for label in selected:
                 target = loaded.resolution.of(label)
@@ -98,6 +100,19 @@ class Planner:
                 checks.package(loaded.packages[label])
         problems.raise_all()
         return checks.looked_at
+
+    def _warn_of_idle(self, loaded: Loaded, selected: list[Label]) -> None:
+        """Say what is accepted and does nothing, so that nobody relies on it."""
+        settings = loaded.workspace.settings
+        idle = [f"workspace.{name}" for name in ("cache", "connections") if name in settings.model_fields_set]
+        idle += [
+            f"expected_response of {label}"
+            for label in selected
+            if label in loaded.packages and loaded.packages[label].package.values["expected_response"]
+        ]
+        for what in idle:
+            verb = "have" if what.endswith("connections") else "has"
+            self._stream.emit(Notice(f"{what} {verb} no effect yet", warning=True))
 
     def _platforms(self, platforms: list[str]) -> list[str]:
         chosen = self._options.get("platform")

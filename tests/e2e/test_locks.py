@@ -1,12 +1,17 @@
 """Locks on the command line: made where missing, renewed where stale, refused with --locked."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from buildrules.actions.debian import lock as debian
+from buildrules.actions.debian.request import Request
+from buildrules.oci.lock import ImageLock, inputs_digest, write_lock
 from tests.support.space import APP, Space, make_base, make_wheels, wheel
 
+A = "sha256:" + "a" * 64
 LOCKS = {"oci.base-linux-amd64.lock", "pylock.env-linux-amd64.toml", "pylock.env+server-linux-amd64.toml"}
 
 
@@ -135,3 +140,60 @@ def test_uv_that_cannot_start_is_not_taken_for_a_file_that_is_gone(workspace: Sp
     workspace.path("uv.toml").write_text("no-index = [")
     result = workspace.run("build", APP, env={"UV_CONFIG_FILE": str(workspace.path("uv.toml"))}, code=1)
     result.said("uv could not look for locked files", "uv.toml")
+
+
+PROJECT = """\
+[project]
+name = "lib"
+version = "1.0"
+dependencies = []
+[build-system]
+requires = []
+build-backend = "back"
+backend-path = ["."]
+"""
+
+
+def test_a_new_dependency_of_a_local_project_makes_the_lock_stale(workspace: Space) -> None:
+    workspace.write("lib/pyproject.toml", PROJECT)
+    workspace.edit("BUILD.yaml", "[numlib==1.0]", "[numlib==1.0, ./lib]")
+    workspace.run("lock")
+    workspace.run("lock", "--check")
+    assert "extra" not in workspace.path("pylock.env-linux-amd64.toml").read_text()
+    workspace.edit("lib/pyproject.toml", "dependencies = []", "dependencies = ['extra']")
+    workspace.run("lock", "--check", code=1).said("the requirements have changed")
+    workspace.run("lock")
+    assert "extra" in workspace.path("pylock.env-linux-amd64.toml").read_text()
+
+
+def test_another_default_registry_makes_the_lock_of_a_base_stale(unlocked: Space) -> None:
+    unlocked.edit("BUILD.yaml", "layout: base", "image: team/base")
+    unlocked.edit("BUILD.yaml", "name: acme", "name: acme\n  default_registry: 127.0.0.1:1")
+    lock = ImageLock("127.0.0.1:1/team/base:latest", "linux/amd64", A, "", "")
+    lock = replace(lock, inputs=inputs_digest(lock.reference, lock.platform))
+    write_lock(str(unlocked.path("oci.base-linux-amd64.lock")), lock)
+    first = unlocked.run("build", "//:base", "--locked", code=None)
+    assert "cannot be used" not in first.err  # nothing answers at that address, and that is all
+    unlocked.edit("BUILD.yaml", "127.0.0.1:1", "127.0.0.1:2")
+    unlocked.run("build", "//:base", "--locked", code=1).said("it is for another image")
+
+
+def test_another_time_of_the_debian_archive_makes_its_lock_stale(unlocked: Space) -> None:
+    unlocked.edit("BUILD.yaml", "oci_base, layout: base", "debian_base, suite: bookworm")
+    unlocked.edit("BUILD.yaml", "name: acme", "name: acme\n  debian: {snapshot: 20250101T000000Z}")
+    request = Request("base", "bookworm", snapshot="20250101T000000Z")
+    lock = debian.Lock("bookworm", "amd64", request.digest(), (), ())
+    debian.write_lock(lock, str(unlocked.path("debian.base-linux-amd64.lock")))
+    unlocked.run("lock", "--check", "//:base")
+    unlocked.edit("BUILD.yaml", "20250101", "20250201")
+    unlocked.run("lock", "--check", "//:base", code=1).said("has changed")
+
+
+def test_settings_without_effect_are_told_once(workspace: Space) -> None:
+    workspace.write("answer.json", "{}")
+    workspace.edit("BUILD.yaml", "code: :code", "code: :code\n    expected_response: answer.json")
+    settings = "  cache: {upload: never}\n  connections: {c: {type: http, target: 'https://c.example'}}\n"
+    workspace.edit("BUILD.yaml", "  platforms", settings + "  platforms")
+    said = workspace.run("build", APP).err
+    for what in ("workspace.cache has", "workspace.connections have", "expected_response of //:app has"):
+        assert said.count(f"warning: {what} no effect yet") == 1
