@@ -8,6 +8,7 @@ so does this one where there is such a file; where there is none, it asks the us
 for the file with this digest.
 """
 
+import contextlib
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,9 @@ def write_lock(lock: Lock, root: str) -> str:
         os.replace(aside, place)
     except OSError as error:
         raise LockError(f"cannot write the lock {path!r}: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
     return path
 
 

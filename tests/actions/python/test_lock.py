@@ -1,4 +1,6 @@
 import os
+import resource
+import signal
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -198,3 +200,17 @@ def test_what_is_no_lock_of_ours(root: Path) -> None:
 def test_names() -> None:
     assert lock_filename("env", "linux/amd64") == "pylock.env-linux-amd64.toml"
     assert is_valid_pylock_path(Path(lock_filename("my.env", "linux/arm64")))
+
+
+def test_nothing_is_left_where_a_lock_cannot_be_written(root: Path) -> None:
+    lock = lock_of()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))  # as on a full disk, a write fails in the middle
+    try:
+        with pytest.raises(LockError, match="cannot write the lock 'm/pylock"):
+            write_lock(lock, str(root))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [path.name for path in root.rglob("*pylock*")] == []
