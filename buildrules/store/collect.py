@@ -44,12 +44,17 @@ class Collected:
 
 
 def blob_files(store: Store) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """(digest, entry) of every blob."""
+    """(digest, entry) of every blob. What somebody else put there is passed over."""
     with contextlib.suppress(FileNotFoundError), os.scandir(store.blobs.root) as folders:
         for folder in sorted(folders, key=lambda item: item.name):
+            if not folder.is_dir(follow_symlinks=False):
+                continue
             with os.scandir(folder.path) as entries:
                 for entry in entries:
-                    yield f"sha256:{entry.name}", entry
+                    name = entry.name
+                    named = len(name) == 64 and name[:2] == folder.name and not name.strip("0123456789abcdef")
+                    if named and entry.is_file(follow_symlinks=False):
+                        yield f"sha256:{name}", entry
 
 
 def _files_below(path: str) -> Iterator[tuple[str, os.stat_result]]:

@@ -1,5 +1,7 @@
 """Collection keeps what the last builds need, takes the rest, and never harms a build."""
 
+from pathlib import Path
+
 import pytest
 
 from buildrules.store.collect import collect, sizes, verify
@@ -115,3 +117,17 @@ def test_an_export_after_collecting_fetches_what_it_needs(built: Space) -> None:
     for path in wheels:
         path.unlink()
     built.run("export", APP, "-o", str(built.folder / "out")).said("oci-layout")
+
+
+def test_what_is_no_blob_is_left_alone(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    digest = store.blobs.put(b"blob")
+    folder = Path(store.blobs.path(digest)).parent
+    foreign = [folder / "README", folder.parent / ".DS_Store", folder / ("z" * 64)]
+    for path in foreign:
+        path.write_text("not a blob")
+    assert sizes(store).blobs == 1
+    assert verify(store) == []
+    assert collect(store, keep_seconds=-10).blobs == 1
+    assert all(path.exists() for path in foreign)
+    store.close()
