@@ -11,7 +11,16 @@ import os
 
 from buildrules.errors import LoadError, UsageError
 
-__all__ = ["BUILD_FILE", "Packages", "find_packages", "find_root", "is_workspace_file", "package_of", "read_file", "shape_of"]
+__all__ = [
+    "BUILD_FILE",
+    "Packages",
+    "find_packages",
+    "find_root",
+    "is_workspace_file",
+    "package_of",
+    "read_file",
+    "shape_of",
+]
 
 BUILD_FILE = "BUILD.yaml"
 
@@ -139,9 +148,7 @@ def find_packages(root: str, ignore: "list[str] | tuple[str, ...]" = ()) -> Pack
                     elif name == "pyvenv.cfg":
                         venv = True
                     elif name[0] != "." and name not in _SKIPPED and entry.is_dir(follow_symlinks=False):
-                        path = f"{directory}/{name}" if directory else name
-                        if path not in ignored:
-                            below.append(path)
+                        below.append(f"{directory}/{name}" if directory else name)
         except (PermissionError, FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:  # such as a name that is too long for the system
@@ -158,7 +165,7 @@ def find_packages(root: str, ignore: "list[str] | tuple[str, ...]" = ()) -> Pack
             packages.append(directory)
         elif wrong:
             misspelt.append(f"{directory}/{wrong}" if directory else wrong)
-        stack.extend(below)
+        stack.extend(path for path in below if path not in ignored)
     return Packages(sorted(packages), sorted(directories), sorted(misspelt), sorted(nested))
 
 
