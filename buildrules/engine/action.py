@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-from buildrules.oci.descriptor import Layer
+from buildrules.oci.descriptor import Layer, is_digest
 from buildrules.store.blobs import Blobs
 from buildrules.store.statindex import Stat
 
@@ -91,9 +91,15 @@ class Outputs:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Outputs":
-        """Read what `to_dict` wrote. Raises KeyError or TypeError on anything else."""
+        """Read what `to_dict` wrote. Raises KeyError, TypeError or ValueError on anything else."""
         layers = [Layer.from_dict(item) for item in data["layers"]]
-        return cls(layers=layers, values=data["values"], blobs=data["blobs"])
+        values, blobs = data["values"], data["blobs"]
+        if not isinstance(values, dict) or not isinstance(blobs, dict):
+            raise TypeError("values and blobs of outputs are objects")
+        for digest in blobs.values():
+            if not is_digest(digest):
+                raise ValueError(f"a blob of outputs is no digest: {digest!r}")
+        return cls(layers=layers, values=values, blobs=blobs)
 
 
 Progress = Callable[[str, int, int | None], None]

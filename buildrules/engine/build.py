@@ -1,5 +1,6 @@
 """Builds a plan: computes keys, finds records, runs what has none."""
 
+import contextlib
 import os
 import threading
 import time
@@ -179,15 +180,16 @@ class Build:
         step = self._step(action)
         known = self._previous.get(action.id)
         if known is not None and known[0] == step.key:
-            outputs = Outputs.from_dict(known[1])
-            if self._missing(outputs) is None:
-                return Outcome(Status.UNCHANGED, step.key, outputs)
+            with contextlib.suppress(KeyError, TypeError, ValueError):  # then the record may be better
+                outputs = Outputs.from_dict(known[1])
+                if self._missing(outputs) is None:
+                    return Outcome(Status.UNCHANGED, step.key, outputs)
         missing = None
         record = self.store.records.get(step.key)
         if record is not None:
             try:
                 outputs = Outputs.from_dict(record)
-            except (KeyError, TypeError):
+            except (KeyError, TypeError, ValueError):
                 missing = "its record could not be read"
             else:
                 missing = self._missing(outputs)

@@ -15,6 +15,16 @@ DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
+def is_digest(value: object) -> bool:
+    """Whether it is `sha256:` and 64 lower-case hex digits."""
+    return (
+        isinstance(value, str)
+        and len(value) == 71
+        and value[:7] == "sha256:"
+        and not value[7:].strip("0123456789abcdef")
+    )
+
+
 class Layer:
     """One layer of an image: a descriptor, its diff_id, and the recipe its bytes can be made from.
 
@@ -51,7 +61,16 @@ class Layer:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "Layer":
-        """Read what `to_dict` wrote. Raises KeyError where a field is missing."""
+        """Read what `to_dict` wrote. Raises KeyError, TypeError or ValueError on anything else."""
+        for name in ("digest", "diff_id"):
+            if not is_digest(data[name]):
+                raise ValueError(f"{name} of a layer is no digest: {data[name]!r}")
+        if type(data["size"]) is not int or data["size"] < 0:
+            raise ValueError(f"size of a layer is no number of bytes: {data['size']!r}")
+        if not isinstance(data["recipe"], dict):
+            raise TypeError("recipe of a layer is no object")
+        if not isinstance(data["media_type"], str) or not isinstance(data["origin"], str):
+            raise TypeError("media_type and origin of a layer are texts")
         return cls(**{name: data[name] for name in Layer.__slots__})
 
     def __eq__(self, other: object) -> bool:

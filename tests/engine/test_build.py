@@ -333,3 +333,38 @@ def test_a_large_file_that_would_delete_from_the_layers_below_is_refused(bench: 
     (error,) = bench.build().errors
     assert "'m/.wh.x' is a whiteout" in error.message
     assert error.hint == "exclude it"
+
+
+GOOD_LAYER: dict[str, Any] = {
+    "digest": "sha256:" + "0" * 64,
+    "diff_id": "sha256:" + "0" * 64,
+    "size": 1,
+    "media_type": "m",
+    "origin": "o",
+    "recipe": {"version": 1, "codec": "foreign", "source": {}},
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"values": []},
+        {"blobs": {"text": "../.."}},
+        {"blobs": ["text"]},
+        {"layers": [GOOD_LAYER | {"recipe": "text"}]},
+        {"layers": [GOOD_LAYER | {"size": "1"}]},
+        {"layers": [GOOD_LAYER | {"digest": "sha256:../../x"}]},
+        {"layers": [GOOD_LAYER | {"diff_id": None}]},
+        {"layers": ["text"]},
+        {"layers": 3},
+    ],
+)
+def test_a_record_of_wrong_types_is_a_miss(bench: Bench, change: dict[str, Any]) -> None:
+    good: dict[str, Any] = {"layers": [GOOD_LAYER], "values": {}, "blobs": {}}
+    assert Outputs.from_dict(good).to_dict() == good
+    bench.add("a", text="hello", goal=True)
+    key = bench.build().outcomes["a"].key
+    store = Store(str(bench.store_root))
+    store.records.put(key, good | change)
+    store.close()
+    assert statuses(bench.build()) == {"a": Status.EXECUTED}
