@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from buildrules.engine.action import Context
 
 VERSION = 1
+_LARGEST = 1 << 40  # bytes; a size from there on is nonsense
 _HEADER = "# Written by 'buildrules lock'; edits are lost.\n"
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*")
 _ARCHIVE = re.compile("main|security")
@@ -204,7 +205,7 @@ def package_from(data: Mapping[str, Any]) -> LockedPackage:
     from buildrules.actions.debian.packages import check_path
 
     size = data["size"]
-    if type(size) is not int or size < 0:
+    if type(size) is not int or not 0 <= size < _LARGEST:
         raise ValueError(f"size {size!r} is not a number of bytes")
     name = _text(data["name"], _NAME)
     return LockedPackage(

@@ -9,6 +9,9 @@ from buildrules.actions.python.target import Target
 from buildrules.errors import LockError
 from buildrules.store.webclient import redact
 
+LARGEST = 1 << 46
+"""Bytes; a size of a file from there on is nonsense."""
+
 if TYPE_CHECKING:
     from packaging.pylock import PackageArchive, PackageSdist, PackageWheel
 
@@ -83,6 +86,8 @@ def _file(
     scheme = urlsplit(url).scheme if url else ""
     if scheme and scheme not in ("http", "https", "file"):
         raise LockError(f"{label} has a url that is neither http nor https: {redact(url or '')!r}")
+    if source.size is not None and not 0 <= source.size < LARGEST:
+        raise LockError(f"{label} has the size {source.size}, which no file has", hint="run 'buildrules lock'")
     # A file: url is a place of this machine (uv's find-links): the file is looked for again where it is needed.
     keep = redact(url) if url and scheme != "file" else None
     kept_path = _inside(path, root, folder, label) if path and not in_index else None

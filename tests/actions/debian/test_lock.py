@@ -228,6 +228,7 @@ def test_a_clear_signed_file_is_split_as_gpgv_reads_it(lab: Any, signer: Any) ->
         (('archive = "main"', 'archive = "http://evil.test"'), "evil.test' is not what it should be"),
         (("pool/main/b", "../../etc"), "not a path inside the archive"),
         (("size = ", "size = -"), "is not a number of bytes"),
+        (("size = ", "size = 9999999999999"), "is not a number of bytes"),
         (('sha256 = "', 'sha256 = "zz'), "is not what it should be"),
         (("[[packages]]", "[[packages"), "cannot be read"),
         (('name = "base-files"\n', ""), "'name' is missing"),

@@ -170,6 +170,8 @@ NAME = "a-1-py3-none-any.whl"
         ('vcs = {type = "git", url = "https://x.example/a", commit-id = "aa"}', "version control"),
         ('directory = {path = "../.."}', "outside the workspace"),
         ("wheels = 3", "cannot be used"),
+        (f'wheels = [{{url = "{AT}/{NAME}", size = -1, {GOOD}}}]', "size"),
+        (f'wheels = [{{url = "{AT}/{NAME}", size = 9999999999999999, {GOOD}}}]', "which no file has"),
     ],
 )
 def test_hostile_and_broken_locks(root: Path, entry: str, message: str) -> None:
