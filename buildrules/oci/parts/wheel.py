@@ -23,7 +23,10 @@ from buildrules.oci.recipe import bad_path
 INSTALLER = b"buildrules\n"
 
 _STRONG = {"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512", "blake2b", "blake2s"}
+_RESERVED = {"pyvenv.cfg", "bin", "lib", "lib64", "include"}
+_PYTHON = re.compile(r"bin/python[0-9.]*")
 _ENTRY_POINT = re.compile(r"(?P<module>\w+(\.\w+)*)\s*:\s*(?P<attr>\w+(\.\w+)*)\s*(\[.*\])?")
+_BAD_SCRIPT = re.compile(r"[\s/\\]")
 _SCRIPT = """\
 #!{python}
 # -*- coding: utf-8 -*-
@@ -152,7 +155,7 @@ class _Install:
         for section in ("console_scripts", "gui_scripts"):
             for name, value in parser.items(section) if parser.has_section(section) else ():
                 match = _ENTRY_POINT.fullmatch(value.strip())
-                if not match or "/" in name or "\\" in name or bad_path(name):
+                if not match or _BAD_SCRIPT.search(name) or not name.isprintable() or bad_path(name):
                     raise IntegrityError(f"entry point {name!r} = {value!r} of {self.label!r} is no script")
                 scripts[name] = _SCRIPT.format(
                     python=self.python, module=match["module"], root=match["attr"].split(".")[0], attr=match["attr"]
@@ -189,6 +192,8 @@ class _Install:
 
     def _add(self, entry: Entry, digest: str) -> None:
         place = entry.path
+        if place in _RESERVED or _PYTHON.fullmatch(place):
+            raise IntegrityError(f"{self.label!r} would replace {place!r} of the environment")
         if place in self.found:
             raise IntegrityError(f"two files of {self.label!r} would be installed as {place!r}")
         self.rows[place] = (digest, entry.size)

@@ -310,3 +310,23 @@ def test_a_member_before_the_archive_is_refused(tmp_path: Path, sources: Sources
 def test_a_whiteout_is_refused(tmp_path: Path, sources: Sources) -> None:
     with pytest.raises(IntegrityError, match="is a whiteout, which would delete what lies below"):
         installed(wheel(tmp_path / "w.whl", {"demo-1.0.data/data/.wh..wh..opq": b""}), sources)
+
+
+@pytest.mark.parametrize("place", ["pyvenv.cfg", "bin", "lib", "lib64", "include", "bin/python", "bin/python3.11"])
+def test_the_environment_itself_is_not_replaced(tmp_path: Path, sources: Sources, place: str) -> None:
+    with pytest.raises(IntegrityError, match=rf"'demo-1\.0.*' would replace '{place}'"):
+        installed(wheel(tmp_path / "w.whl", {f"demo-1.0.data/data/{place}": b"evil"}), sources)
+
+
+@pytest.mark.parametrize("name", ["a b", "a\x1b[2J", "a\tb", "python", "python3", "a\u202eb"])
+def test_a_script_has_a_plain_name(tmp_path: Path, sources: Sources, name: str) -> None:
+    points = f"[console_scripts]\n{name} = demo:main\n".encode()
+    with pytest.raises(IntegrityError):
+        installed(wheel(tmp_path / "w.whl", {"demo-1.0.dist-info/entry_points.txt": points}), sources)
+
+
+@pytest.mark.parametrize("name", ["python-argcomplete", "ipython3", "f2py", "pythonic"])
+def test_other_names_are_good(tmp_path: Path, sources: Sources, name: str) -> None:
+    points = f"[console_scripts]\n{name} = demo:main\n".encode()
+    path = wheel(tmp_path / "w.whl", {"demo-1.0.dist-info/entry_points.txt": points})
+    assert f"opt/venv/bin/{name}" in installed(path, sources) or f"bin/{name}" in installed(path, sources)
