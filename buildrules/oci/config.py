@@ -44,7 +44,7 @@ class ImageConfig(NamedTuple):
             user=_text(data, "user"),
             ports=tuple(parse_port(port) for port in data.get("ports") or ()),
             volumes=tuple(data.get("volumes") or ()),
-            labels={str(name): str(value) for name, value in (data.get("labels") or {}).items()},
+            labels={_line("label", str(name)): str(value) for name, value in (data.get("labels") or {}).items()},
             stop_signal=_text(data, "stop_signal"),
         )
 
@@ -151,7 +151,7 @@ def parse_port(port: int | str) -> str:
 
 def _environment(variables: Mapping[str, Any]) -> dict[str, str]:
     for name, value in variables.items():
-        if not name or "=" in name or "\0" in name or "\0" in str(value):
+        if not name or "=" in name or not name.isprintable() or "\0" in str(value):
             raise ValueError(f"not an environment variable: {name!r}")
     return {name: _plain(value) for name, value in variables.items()}
 
@@ -177,4 +177,11 @@ def _text(data: Mapping[str, Any], name: str) -> str | None:
     value = data.get(name)
     if value is not None and not isinstance(value, str):
         raise ValueError(f"{name!r} is a string, not {value!r}")
-    return value or None
+    return _line(name, value) if value else None
+
+
+def _line(what: str, text: str) -> str:
+    """The text itself. Raises ValueError where it holds a control character, such as the end of a line."""
+    if any(char < " " or "\x7f" <= char < "\xa0" for char in text):
+        raise ValueError(f"{what} {text!r} holds a control character")
+    return text

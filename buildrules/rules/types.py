@@ -222,6 +222,8 @@ def workspace_path(text: str, package: str) -> str:
 
 def image_path(text: str) -> str:
     """An absolute path in an image, without a slash at the end. Raises LoadError."""
+    if any(char < " " or "\x7f" <= char < "\xa0" for char in text) or "/.wh." in text:
+        raise LoadError(f"{text!r} is not a path in an image", hint="no control characters, and no name with '.wh.'")
     if not text.startswith("/"):
         raise LoadError(f"'{text}' is not an absolute path", hint="paths in the image begin with a slash")
     parts = text.strip("/").split("/")

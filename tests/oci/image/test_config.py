@@ -69,6 +69,11 @@ def test_a_whole_config_document_is_read_too() -> None:
         ({"ports": [0]}, "0"),
         ({"ports": ["8080/ftp"]}, "8080/ftp"),
         ({"user": 7}, "7"),
+        ({"user": "root\nUSER x"}, "control character"),
+        ({"working_dir": "/a\0b"}, "control character"),
+        ({"labels": {"a\nb": "c"}}, "control character"),
+        ({"environment": {"A\nB": "c"}}, "environment variable"),
+        ({"environment": {"A": "c\0"}}, "environment variable"),
     ],
 )
 def test_wrong_settings_are_named(data: dict[str, object], culprit: str) -> None:
