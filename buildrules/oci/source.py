@@ -174,11 +174,7 @@ class LayoutSource(Source):
             return "", b"".join(self.open_blob(name, limit=MAX_ANSWER))
         entries = read_entries(self.directory)
         labels = [entry.get("annotations") or {} for entry in entries]
-        found = [
-            entry
-            for entry, label in zip(entries, labels, strict=True)
-            if name is None or name in (label.get(REF_NAME), label.get(IMAGE_NAME))
-        ]
+        found = [entry for entry, label in zip(entries, labels, strict=True) if name is None or _named(name, label)]
         if not found:
             known = sorted({str(label.get(REF_NAME)) for label in labels})
             raise UsageError(
@@ -207,6 +203,12 @@ class LayoutSource(Source):
         found = "sha256:" + sha256.hexdigest()
         if found != digest or (size is not None and size != done):
             raise IntegrityError(f"layout {self.reference.name!r} has {found} ({done} bytes) where {digest} is due")
+
+
+def _named(name: str, annotations: dict[str, Any]) -> bool:
+    """Whether an entry of index.json is called `name`: its reference name, its full name, or the tag of the first."""
+    reference = str(annotations.get(REF_NAME) or "")
+    return name in (reference, annotations.get(IMAGE_NAME)) or reference.rpartition(":")[2] == name
 
 
 def read_document(data: bytes, media_type: str, what: str) -> dict[str, Any]:

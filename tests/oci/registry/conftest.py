@@ -124,7 +124,7 @@ def published(hub: str, gallery: Gallery) -> str:
     """The gallery in the open registry, put there by skopeo; `host/repository` with tags `both` and `amd64`."""
     for tag, extra in (("both", ["--all"]), ("amd64", [])):
         arguments = [*extra, "--preserve-digests", "--dest-tls-verify=false"]
-        skopeo("copy", *arguments, f"oci:{gallery.layout}:{tag}", f"docker://{hub}/base:{tag}")
+        skopeo("copy", *arguments, f"oci:{gallery.layout}:base:{tag}", f"docker://{hub}/base:{tag}")
     return f"{hub}/base"
 
 

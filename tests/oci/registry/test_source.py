@@ -200,7 +200,7 @@ def test_what_is_gone_says_so(gallery: Gallery, published: str, run: Run, tmp_pa
         resolve(f"{published}:no-such-tag", "linux/amd64", run.blobs)
     with pytest.raises(UsageError, match="no image named 'v9'") as missing:
         resolve(f"oci-layout:{gallery.layout}:v9", "linux/amd64", run.blobs)
-    assert missing.value.hint == "it has amd64, both"
+    assert missing.value.hint == "it has base:amd64, base:both"
     with pytest.raises(UsageError, match=r"does not exist|has no image"):
         resolve("oci-layout:nowhere", "linux/amd64", run.blobs, str(tmp_path))
     layer = foreign_layers(gallery.image.manifest, gallery.image.config, "base")[0]
@@ -210,7 +210,7 @@ def test_what_is_gone_says_so(gallery: Gallery, published: str, run: Run, tmp_pa
 
 def test_dockers_media_types_become_oci_ones(hub: str, gallery: Gallery, run: Run) -> None:
     arguments = ["--format", "v2s2", "--dest-tls-verify=false"]
-    skopeo("copy", *arguments, f"oci:{gallery.layout}:amd64", f"docker://{hub}/docker-types:1")
+    skopeo("copy", *arguments, f"oci:{gallery.layout}:base:amd64", f"docker://{hub}/docker-types:1")
     found = resolve(f"{hub}/docker-types:1", "linux/amd64", run.blobs)
     assert found.media_type == media.DOCKER_MANIFEST
     assert media.DOCKER_LAYER_GZIP in found.manifest.decode()
