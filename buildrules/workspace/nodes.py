@@ -15,8 +15,8 @@ Stricter than YAML on purpose:
 import re
 from typing import Any
 
+from buildrules.depth import MAX_DEPTH, too_deep
 from buildrules.errors import LoadError, Position
-from buildrules.workspace.depth import MAX_DEPTH, too_deep
 from buildrules.workspace.problems import Problems
 from buildrules.workspace.source import Source
 

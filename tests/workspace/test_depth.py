@@ -9,9 +9,9 @@ import yaml
 from buildrules.actions.debian.lock import read_lock as read_debian_lock
 from buildrules.actions.python.lock import read_lock as read_python_lock
 from buildrules.actions.python.requirements import collect
+from buildrules.depth import MAX_DEPTH, too_deep
 from buildrules.errors import LoadError, LockError
 from buildrules.oci.lock import read_lock as read_image_lock
-from buildrules.workspace.depth import MAX_DEPTH, too_deep
 from buildrules.workspace.nodes import parse
 from buildrules.workspace.problems import Problems
 

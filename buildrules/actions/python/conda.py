@@ -12,9 +12,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from buildrules.actions.python.collector import PythonPin
+from buildrules.depth import too_deep
 from buildrules.errors import LoadError, Position, ResolutionError
 from buildrules.store.webclient import scrub
-from buildrules.workspace.depth import too_deep
 
 if TYPE_CHECKING:
     from buildrules.actions.python.collector import Collector
