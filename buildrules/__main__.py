@@ -5,6 +5,10 @@ import sys
 
 from buildrules.errors import BuildrulesError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _BUILDING = frozenset({"build", "load", "export", "run"})
 
 
@@ -15,10 +19,9 @@ def main() -> int:
         code = _from_snapshot(argv)
         if code is not None:
             return code
-    _end_on_sigterm()
     from buildrules.cli.main import run
 
-    return run(argv)
+    return _terminable(lambda: run(argv))
 
 
 def _from_snapshot(argv: list[str]) -> int | None:
@@ -43,21 +46,24 @@ def _from_snapshot(argv: list[str]) -> int | None:
         answer = f"{snapshot.json}{seconds:.4f}\n}}\n" if snapshot.json else f"{snapshot.text}{seconds:.2f} s\n"
         sys.stdout.write(answer)
         return 0
-    _end_on_sigterm()
     from buildrules.cli.resume import resume
 
-    return resume(root, directory, argv, snapshot)
+    return _terminable(lambda: resume(root, directory, argv, snapshot))
 
 
-def _end_on_sigterm() -> None:
-    """Let SIGTERM, by which CI cancels, do what Ctrl-C does: finished work is kept, temporary files go."""
+def _terminable(command: "Callable[[], int]") -> int:
+    """Run `command` while SIGTERM, by which CI cancels, does what Ctrl-C does: finished work is kept."""
     import signal
+    import threading
 
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        try:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-        except ValueError:  # not the main thread: whoever runs us there decides
-            return
+    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if mine:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return command()
+    finally:
+        if mine:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 if __name__ == "__main__":
