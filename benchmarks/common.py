@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
-PYTHON = os.path.realpath(sys.executable)
+PYTHON = sys.executable  # the interpreter the command itself runs in
 SCRIPT = Path(sys.prefix) / "bin" / "buildrules"
 RACY = 2.1  # seconds until a file that was just written is trusted again
 DOCKER = "/usr/bin/docker" if os.access("/usr/bin/docker", os.X_OK) else "docker"
