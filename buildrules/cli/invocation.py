@@ -4,7 +4,6 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from buildrules.actions.registry import kind_named, kind_version
 from buildrules.cli.console import Console
@@ -107,7 +106,9 @@ class Invocation:
 
     def resume(self, snapshot: Snapshot) -> bool:
         """Take the plan kept in `snapshot` if it still holds."""
-        body: dict[str, Any] = snapshot.body()
+        body = snapshot.body()
+        if body is None:
+            return False
         structure = Structure(**body["structure"])
         if not structure.holds(self.root):
             return False

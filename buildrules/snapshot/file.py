@@ -22,6 +22,7 @@ from buildrules.snapshot.location import store_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _MAGIC = b"buildrules snapshot 2\n"
@@ -54,7 +55,7 @@ class Snapshot:
 
     __slots__ = ("_body", "_checks", "_rows", "json", "text")
 
-    def __init__(self, head: "list[Any]", body: bytes) -> None:
+    def __init__(self, head: "list[Any]", body: "Callable[[], bytes | None]") -> None:
         self._rows, self._checks, self.text, self.json = head
         self._body = body
 
@@ -73,9 +74,12 @@ class Snapshot:
             return False
         return True
 
-    def body(self) -> dict[str, object]:
-        """The rest: the plan, and what is needed to go on from it."""
-        value: dict[str, object] = marshal.loads(self._body)  # noqa: S302 - our own file, in the user's own store
+    def body(self) -> "dict[str, Any] | None":
+        """The rest: the plan, and what is needed to go on from it. None where it is damaged."""
+        data = self._body()
+        if data is None:
+            return None
+        value: dict[str, Any] = marshal.loads(data)  # noqa: S302 - our own file, in the user's own store
         return value
 
 
@@ -91,21 +95,30 @@ def read(path: str, wanted: tuple[object, ...]) -> Snapshot | None:
         return None
 
 
-def _parts(path: str) -> tuple[bytes, bytes] | None:
-    """Head and body, if they are what was written: a damaged snapshot must not name another digest."""
+def _parts(path: str) -> "tuple[bytes, Callable[[], bytes | None]] | None":
+    """The head, and how to read the body, if they are what was written: damage must not name another digest.
+
+    The body is large and an unchanged build does without it. It is read from the file that the head was read from,
+    even if another has taken its name since.
+    """
     try:
-        with open(path, "rb", buffering=0) as file:
-            data = file.read()
+        file = open(path, "rb", buffering=0)  # noqa: SIM115 - open as long as the body may be asked for
+        prefix = file.read(_PREFIX)
+        size, total, head_sum, body_sum = (
+            int.from_bytes(prefix[start : start + 8], "little") for start in range(len(_MAGIC), _PREFIX, 8)
+        )
+        complete = prefix.startswith(_MAGIC) and os.fstat(file.fileno()).st_size == _PREFIX + total and size <= total
+        head = file.read(size) if complete else b""
     except OSError:
         return None
-    if not data.startswith(_MAGIC) or len(data) < _PREFIX:
+    if not complete or zlib.crc32(head) != head_sum:
         return None
-    size, total, head_sum, body_sum = (
-        int.from_bytes(data[start : start + 8], "little") for start in range(len(_MAGIC), _PREFIX, 8)
-    )
-    head, body = data[_PREFIX : _PREFIX + size], data[_PREFIX + size :]
-    if len(head) + len(body) != total or zlib.crc32(head) != head_sum or zlib.crc32(body) != body_sum:
-        return None
+
+    def body() -> bytes | None:
+        file.seek(_PREFIX + size)
+        data = file.read()
+        return data if len(data) == total - size and zlib.crc32(data) == body_sum else None
+
     return head, body
 
 
@@ -114,7 +127,10 @@ def body_of(path: str) -> "dict[str, Any]":
     parts = _parts(path)
     if parts is None:
         raise ValueError(f"not a snapshot: {path!r}")
-    value: dict[str, Any] = marshal.loads(parts[1])  # noqa: S302
+    data = parts[1]()
+    if data is None:
+        raise ValueError(f"a damaged snapshot: {path!r}")
+    value: dict[str, Any] = marshal.loads(data)  # noqa: S302
     return value
 
 
