@@ -6,7 +6,7 @@ from typing import Any
 from buildrules.engine.action import Action
 from buildrules.engine.events import Notice, Stream
 from buildrules.engine.plan import Goal, Plan
-from buildrules.errors import LoadError, UsageError
+from buildrules.errors import UsageError
 from buildrules.graph.targets import TargetGraph
 from buildrules.plan.base import BasePlanner
 from buildrules.plan.checks import PathChecks
@@ -181,14 +181,3 @@ def _user_of(loaded: Loaded, label: Label) -> str:
     if users:
         return f"build {users[0]} instead" + (f" (or one of {len(users) - 1} others)" if len(users) > 1 else "")
     return "no package uses it yet; join it with an environment and a server in a model_package"
-
-
-def check_label(loaded: Loaded, label: Label) -> ResolvedTarget:
-    """The target of a label. Raises LoadError with a suggestion where there is none."""
-    try:
-        return loaded.resolution.of(label)
-    except KeyError:
-        known = [str(item) for item in loaded.resolution.labels()]
-        raise LoadError(
-            f"there is no target '{label}'", hint=did_you_mean(str(label), known, what="targets", limit=6)
-        ) from None

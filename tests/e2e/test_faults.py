@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.engine import sources
 from tests.support.space import APP, CODE, Report, Space, wheel
 
 MakeSpace = Callable[..., Space]
@@ -463,58 +462,3 @@ def stalling(workspace: Space) -> Iterator[Stall]:
     server.released.clear()
     yield server
     server.close()
-
-
-def test_a_link_that_is_swapped_while_a_file_is_read_poisons_nothing(workspace: Space, monkeypatch) -> None:
-    """The content of one release must never be kept below the stat of another, not even after the link is back."""
-    for release, text in (("1", "ONE\n"), ("2", "TWO\n")):
-        workspace.write(f"rel/{release}/score.py", text)
-    workspace.path("cur").symlink_to("rel/1")
-    workspace.edit("BUILD.yaml", 'srcs: ["src/**"]', 'srcs: ["cur/**"]')
-    flips = iter([True])
-    read = sources.SourceReader._content_digest
-
-    def flipping(self, path, *rest):
-        if next(flips, False):
-            workspace.path("cur").unlink()
-            workspace.path("cur").symlink_to("rel/2")
-        return read(self, path, *rest)
-
-    monkeypatch.setattr(sources.SourceReader, "_content_digest", flipping)
-    workspace.run("build", APP, code=None)
-    monkeypatch.undo()
-    workspace.path("cur").unlink()
-    workspace.path("cur").symlink_to("rel/1")
-    assert workspace.build().digests == workspace.clean_build().digests
-    workspace.run("export", APP, "--format", "oci-archive", "-o", str(workspace.folder / "x.tar"))
-
-
-def test_a_corrupt_small_layer_is_found_at_export_and_made_again(built: Space) -> None:
-    report = built.build()
-    (digest,) = [layer["digest"] for layer in report.data["targets"][0]["layers"] if layer["origin"] == CODE]
-    name = digest.removeprefix("sha256:")
-    blob = built.store / "blobs" / "sha256" / name[:2] / name
-    data = bytearray(blob.read_bytes())
-    data[10] ^= 1
-    blob.chmod(0o644)
-    blob.write_bytes(data)
-    out = str(built.folder / "out")
-    built.run("export", APP, "-o", out, code=1).said("was corrupt in the store", "run the command again")
-    built.run("export", APP, "-o", out)
-
-
-def test_expunge_removes_the_store_and_nothing_else(built: Space) -> None:
-    (built.store / "thesis.txt").write_text("years of work")
-    built.run("clean", "--expunge")
-    assert [path.name for path in built.store.iterdir()] == ["thesis.txt"]
-    built.run("build", APP, code=1).said("is no store and holds other things", "thesis.txt")
-
-
-def test_secrets_of_the_command_line_and_the_environment_are_in_no_snapshot(built: Space) -> None:
-    built.env["BUILDRULES_FEED_TOKEN"] = "t0k3n-of-the-feed"
-    built.run("run", APP, "-e", "API_KEY=hunter2-secret", code=None)
-    built.run("build", APP)
-    for path in built.store.rglob("*"):
-        if path.is_file():
-            assert b"hunter2-secret" not in path.read_bytes(), path
-            assert b"t0k3n-of-the-feed" not in path.read_bytes(), path

@@ -132,6 +132,7 @@ def test_source_date_epoch_is_the_only_time_in_an_image(workspace: Space, expect
 def nobody(workspace: Space) -> Sequence[str]:
     """What to put before a command so that another user runs it; the workspace is opened for everyone."""
     if os.getuid():
+        assert not os.environ.get("CI"), "CI runs as root"
         pytest.skip("only root can become somebody else")
     for path in [workspace.folder, *workspace.folder.rglob("*")]:
         os.chown(path, 65534, 65534)
