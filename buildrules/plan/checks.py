@@ -29,8 +29,8 @@ class PathChecks:
             self._exists(parts.package, attribute, parts.package.values[attribute])
         for path in (parts.package.values["files"] or {}).values():
             self._exists(parts.package, "files", path)
-        if parts.model is not None:
-            self._model(parts.model)
+        for target in (*parts.models, *parts.inputs):
+            self._model(target)
         if parts.code is not None:
             self._code(parts.code, parts.server)
 

@@ -1,7 +1,6 @@
-"""Plans the layers of models and code, and the image that joins everything."""
+"""Plans the layers of code and files, and the image that joins everything."""
 
 import os
-import posixpath
 from typing import Any
 
 from buildrules.engine.action import Action, SourceSet
@@ -9,6 +8,7 @@ from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import LoadError
 from buildrules.plan.base import Base, BasePlanner
 from buildrules.plan.environment import Environment, EnvironmentPlanner
+from buildrules.plan.model import ModelPlanner
 from buildrules.rules.contribution import Contribution
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
@@ -20,15 +20,19 @@ class PackagePlanner:
     """Plans model packages. Everything two packages share is planned once."""
 
     def __init__(
-        self, plan: Plan, root: str, settings: Settings, bases: BasePlanner, environments: EnvironmentPlanner
+        self,
+        plan: Plan,
+        settings: Settings,
+        bases: BasePlanner,
+        environments: EnvironmentPlanner,
+        models: ModelPlanner,
     ) -> None:
         self._plan = plan
-        self._root = root
         self._settings = settings
         self._bases = bases
         self._environments = environments
+        self._models = models
         self.files: set[str] = set()  # workspace-relative files the plan depends on besides BUILD files
-        self.looked_at: set[str] = set()  # workspace-relative paths of which mattered whether they are directories
 
     def package(self, parts: PackageParts, platform: str) -> Goal:
         """The image of a package. Raises what locking raises, LoadError for what cannot be placed."""
@@ -45,7 +49,7 @@ class PackagePlanner:
         if parts.server_part.files:
             deps.append(self._generated(parts.server, parts.server_part.files))
         deps += self._files(parts.package)
-        deps += self._model(parts)
+        deps += [self._models.layers(placed) for placed in parts.placed]
         deps += self._code(parts)
         label = str(parts.package.label)
         action = Action(
@@ -94,7 +98,7 @@ class PackagePlanner:
         """Extra files, each place in the image a layer of its own."""
         actions = []
         for place, path in sorted((package.values["files"] or {}).items()):
-            source, prefix = self._path_source(path, place.strip("/"), keep=False)
+            source, prefix = self._models.path_source(path, place.strip("/"), keep=False)
             actions.append(
                 self._plan.add(
                     Action(
@@ -108,55 +112,6 @@ class PackagePlanner:
                 )
             )
         return actions
-
-    def _path_source(self, path: str, place: str, *, keep: bool) -> tuple[SourceSet, str]:
-        """A file or folder as a source set and the prefix its names go below; `keep` keeps its own name."""
-        self.looked_at.add(path)
-        directory, name = posixpath.split(path)
-        if os.path.isdir(os.path.join(self._root, path)):
-            return SourceSet(path, ("**",)), f"{place}/{name}" if keep and name else place
-        if keep:
-            return SourceSet(directory, (_literal(name),)), place
-        parent, wanted = posixpath.split(place)
-        if wanted != name:
-            raise LoadError(
-                f"the file '{path}' cannot be placed as '/{place}': it keeps its name",
-                hint=f"write '/{parent}/{name}', or rename the file",
-            )
-        return SourceSet(directory, (_literal(name),)), parent
-
-    def _model(self, parts: PackageParts) -> list[str]:
-        if parts.model is None or parts.server_part.model_directory is None:
-            return []
-        return [self.model(parts.model, parts.server_part.model_directory, keep=parts.server_part.keep_folder)]
-
-    def model(self, target: ResolvedTarget, directory: str, *, keep: bool) -> str:
-        """The action that lays a model at `directory` (absolute, in the image); returns its id."""
-        values = target.values
-        place = directory.strip("/")
-        if values["path"] is not None:
-            source, prefix = self._path_source(values["path"], place, keep=True)
-            if not keep and source.directory == values["path"]:
-                prefix = place
-        else:
-            folder, include, exclude = source_root(
-                target.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
-            )
-            source, prefix = SourceSet(folder, tuple(include), tuple(exclude)), place
-        if values["path"] is not None and values["exclude"]:
-            source = SourceSet(source.directory, source.include, tuple(values["exclude"]))
-        source = SourceSet(source.directory, source.include, source.exclude, layer_prefix=prefix)
-        return self._plan.add(
-            Action(
-                id=f"{target.label} model {prefix}",
-                target=str(target.label),
-                kind="model_layers",
-                title=f"model {values['name'] or target.label.name}",
-                params={"prefix": prefix, "name": values["name"] or target.label.name},
-                sources=(source,),
-                weight=5.0,
-            )
-        )
 
     def _code(self, parts: PackageParts) -> list[str]:
         if parts.code is None or parts.server_part.code_directory is None:
@@ -206,9 +161,10 @@ class PackagePlanner:
             "labels": labels,
             "locks": {**base.locks, **env.locks, **server.locks},
         }
-        if parts.model is not None:
-            values = parts.model.values
-            params["model"] = f"{values['name'] or parts.model.label.name}:{values['version'] or '1'}"
+        if parts.models:
+            params["model"] = ",".join(
+                f"{model.values['name'] or model.label.name}:{model.values['version'] or '1'}" for model in parts.models
+            )
         epoch = os.environ.get("SOURCE_DATE_EPOCH")
         if epoch:
             params["created"] = _epoch(epoch)
@@ -231,11 +187,6 @@ class PackagePlanner:
 
 def _image_name(package: str, name: str) -> str:
     return "/".join(part for part in (package, name) if part).strip("._-/")
-
-
-def _literal(name: str) -> str:
-    """A glob that matches this very name."""
-    return "".join(f"[{char}]" if char in "*?[" else char for char in name)
 
 
 def _epoch(text: str) -> int:

@@ -12,6 +12,7 @@ from buildrules.plan.base import BasePlanner
 from buildrules.plan.checks import PathChecks
 from buildrules.plan.environment import EnvironmentPlanner
 from buildrules.plan.locks import LockKeeper
+from buildrules.plan.model import ModelPlanner
 from buildrules.plan.package import PackagePlanner
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.package import check_packages
@@ -73,10 +74,11 @@ class Planner:
         plan = Plan()
         bases = BasePlanner(plan, self.keeper, settings)
         environments = EnvironmentPlanner(plan, self.keeper, portable=settings.locks.portable)
-        packages = PackagePlanner(plan, self.root, settings, bases, environments)
+        models = ModelPlanner(plan, self.root)
+        packages = PackagePlanner(plan, settings, bases, environments, models)
         selected = loaded.select(parse_patterns(patterns, self.directory))
         named = {str(label) for label in _named(patterns, self.directory)}
-        packages.looked_at |= self._check_paths(loaded, selected)
+        models.looked_at |= self._check_paths(loaded, selected)
         self._warn_of_idle(loaded, selected)
         for platform in self._platforms(list(settings.platforms)):
             for label in selected:
@@ -89,7 +91,7 @@ class Planner:
                         f"'{label}' provides {target.provides}, which is only built as part of a package",
                         hint=_user_of(loaded, label),
                     )
-        self._remember(loaded, packages)
+        self._remember(loaded, packages.files, models.looked_at)
         return plan
 
     def _check_paths(self, loaded: Loaded, selected: list[Label]) -> set[str]:
@@ -153,10 +155,10 @@ class Planner:
             return Goal(label, platform, plan.add(group), "group")
         return None
 
-    def _remember(self, loaded: Loaded, packages: PackagePlanner) -> None:
+    def _remember(self, loaded: Loaded, files: set[str], paths: set[str]) -> None:
         workspace = loaded.workspace
-        looked_at = packages.looked_at.union(*(parts.looked_at for parts in loaded.packages.values()))
-        for path in {*workspace.files, *loaded.catalogue.files, *packages.files}:
+        looked_at = paths.union(*(parts.looked_at for parts in loaded.packages.values()))
+        for path in {*workspace.files, *loaded.catalogue.files, *files}:
             absolute = os.path.join(self.root, path)
             if os.path.isfile(absolute):
                 self.files.add(absolute)

@@ -10,7 +10,7 @@ from buildrules.rules.rule import Rule
 from buildrules.rules.template import MissingValueError, as_text, substitute, substitute_list, substitute_map
 from buildrules.rules.types import image_path, parse_route
 
-__all__ = ["VENV", "Contribution", "contribute"]
+__all__ = ["VENV", "Contribution", "contribute", "mount_directory"]
 
 VENV = "/opt/venv"
 """Where the Python environment lies in every image."""
@@ -42,11 +42,14 @@ class Contribution:
     files: dict[str, str] = field(default_factory=dict)
 
 
-def contribute(rule: Rule, scope: Mapping[str, Any], *, generated_code: bool = False) -> Contribution:
+def contribute(
+    rule: Rule, scope: Mapping[str, Any], *, generated_code: bool = False, mount_path: str | None = None
+) -> Contribution:
     """Fill in a rule's templates.
 
     `scope` holds the target's values by attribute name and, for a server, `model.name` and its like. With
-    `generated_code` the rule's `without_code` stands in for the package's code.
+    `generated_code` the rule's `without_code` stands in for the package's code. `mount_path` is where the package wants
+    the model, instead of the rule's `layout.model`.
     Raises LoadError (without a position) if a value is missing where there must be one, or makes no sense.
     """
     file = rule.file
@@ -56,7 +59,7 @@ def contribute(rule: Rule, scope: Mapping[str, Any], *, generated_code: bool = F
         names["code.name"] = file.without_code.name
         names["code.entry_script"] = file.without_code.entry_script
     try:
-        _layout(rule, found, names)
+        _layout(rule, found, names, mount_path)
         if file.python is not None:
             found.requirements = [str(item) for item in substitute_list(file.python.requirements, names)]
         _image(rule, found, names)
@@ -73,7 +76,16 @@ def contribute(rule: Rule, scope: Mapping[str, Any], *, generated_code: bool = F
     return found
 
 
-def _layout(rule: Rule, found: Contribution, names: dict[str, Any]) -> None:
+def mount_directory(path: str, working_dir: str | None) -> str:
+    """A mount path as an absolute directory in the image: a relative one is below `working_dir`. Raises LoadError."""
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if not path.startswith("/"):
+        parts = [*(working_dir or "/").strip("/").split("/"), *parts]
+    directory: str = image_path("/" + "/".join(part for part in parts if part))
+    return directory
+
+
+def _layout(rule: Rule, found: Contribution, names: dict[str, Any], mount_path: str | None) -> None:
     layout = rule.file.layout
     if layout is None:
         return
@@ -81,15 +93,23 @@ def _layout(rule: Rule, found: Contribution, names: dict[str, Any]) -> None:
     if not isinstance(keep, bool):
         raise LoadError(f"rule '{rule.name}': layout.keep_folder is '{keep}', neither true nor false")
     found.keep_folder = keep
+    if layout.code is not None and names.get("code.name") is not None:
+        found.code_directory = image_path(substitute(layout.code, names))
+        names["layout.code"] = found.code_directory
     if layout.model is not None and names.get("model.name") is not None:
-        directory: str = image_path(substitute(layout.model, names))
+        directory: str = (
+            image_path(substitute(layout.model, names))
+            if mount_path is None
+            else mount_directory(mount_path, _working_dir(rule, names))
+        )
         found.model_directory = names["layout.model"] = names["layout.model_path"] = directory
         basename = names.get("model.basename")
         inside = basename is not None and (keep or names.get("model.is_file"))
         names["layout.model_path"] = f"{directory}/{basename}" if inside else directory
-    if layout.code is not None and names.get("code.name") is not None:
-        found.code_directory = image_path(substitute(layout.code, names))
-        names["layout.code"] = found.code_directory
+
+
+def _working_dir(rule: Rule, names: dict[str, Any]) -> str | None:
+    return _optional(rule.file.image.working_dir, names) if rule.file.image is not None else None
 
 
 def _image(rule: Rule, found: Contribution, names: dict[str, Any]) -> None:

@@ -25,8 +25,8 @@ __all__ = [
     "WithoutCode",
 ]
 
-Provider = Literal["base", "env", "server", "model", "code", "package"]
-PROVIDERS: tuple[str, ...] = ("base", "env", "server", "model", "code", "package")
+Provider = Literal["base", "env", "server", "model", "input", "code", "package", "test"]
+PROVIDERS: tuple[str, ...] = Provider.__args__  # type: ignore[attr-defined]
 
 AttributeType = Literal[
     "string",

@@ -7,21 +7,38 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import LoadError
-from buildrules.rules.contribution import Contribution, contribute
+from buildrules.rules.contribution import Contribution, contribute, mount_directory
 from buildrules.rules.flavour import detect_flavour
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.workspace.labels import Label
 from buildrules.workspace.problems import Problems
 
-__all__ = ["DEFAULT_PATH", "PackageParts", "check_packages", "scope_of", "take_apart"]
+__all__ = ["DEFAULT_PATH", "PackageParts", "Placed", "check_packages", "scope_of", "take_apart"]
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH of an image that sets none, as container engines assume it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A model or an input, and where it goes: `directory`, absolute in the image.
+
+    It gets there in `mode` copy (layers) or download (fetched at start). With `keep_folder` a folder keeps its name
+    below `directory`, otherwise its contents go there directly.
+    """
+
+    target: ResolvedTarget
+    directory: str
+    keep_folder: bool
+    mode: str
+
+
 @dataclass(slots=True)
 class PackageParts:
     """The targets a package joins, and the filled-in contributions of base, environment and server.
+
+    `models` are the package's one model (`model`) or several (then `model` is the first); `placed` says where models
+    and inputs go.
 
     `flavour` is the model's kind, None without a model or if it is not there to look at. `generated_code` says that the
     server's `without_code` stands in for the code (`server_part.files`). `looked_at` are workspace-relative paths whose
@@ -32,7 +49,9 @@ class PackageParts:
     base: ResolvedTarget
     env: ResolvedTarget | None
     server: ResolvedTarget
-    model: ResolvedTarget | None
+    models: list[ResolvedTarget]
+    inputs: list[ResolvedTarget]
+    placed: list[Placed]
     code: ResolvedTarget | None
     flavour: str | None
     generated_code: bool
@@ -40,6 +59,11 @@ class PackageParts:
     base_part: Contribution
     env_part: Contribution | None
     server_part: Contribution
+
+    @property
+    def model(self) -> ResolvedTarget | None:
+        """The model, the first of several."""
+        return self.models[0] if self.models else None
 
     def environment(self, inherited: Mapping[str, str] | None = None) -> dict[str, str]:
         """Environment variables of the image, sorted by name.
@@ -90,7 +114,9 @@ def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
     env = foundation if foundation.provides == "env" else None
     base = _dep(resolution, env, "base") if env is not None else foundation
     assert base is not None
-    model = _dep(resolution, package, "model")
+    models = [*_deps(resolution, package, "model"), *_deps(resolution, package, "models")]
+    model = models[0] if models else None
+    inputs = _deps(resolution, package, "inputs")
     code = _dep(resolution, package, "code")
     flavour, looked_at = detect_flavour(root, model.values) if model is not None else (None, [])
     scope = _server_scope(package, server, model, code)
@@ -101,7 +127,9 @@ def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
         scope["model.is_file"] = path is not None and os.path.isfile(os.path.join(root, path))
     generated = _check_requires(package, server, model, code, flavour)
     try:
-        server_part = contribute(server.rule, scope, generated_code=generated)
+        server_part = contribute(
+            server.rule, scope, generated_code=generated, mount_path=package.values.get("mount_path")
+        )
     except LoadError as error:
         error.position = error.position or package.position_of("server")
         raise
@@ -110,7 +138,12 @@ def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
         base=base,
         env=env,
         server=server,
-        model=model,
+        models=models,
+        inputs=inputs,
+        placed=[
+            *_placed_models(package, server, models, code, server_part),
+            *_placed_inputs(package, inputs, server_part),
+        ],
         code=code,
         flavour=flavour,
         generated_code=generated,
@@ -142,6 +175,49 @@ def scope_of(target: ResolvedTarget) -> dict[str, Any]:
 def _dep(resolution: Resolution, target: ResolvedTarget, attribute: str) -> ResolvedTarget | None:
     labels = target.deps.get(attribute)
     return resolution.of(labels[0]) if labels else None
+
+
+def _deps(resolution: Resolution, target: ResolvedTarget, attribute: str) -> list[ResolvedTarget]:
+    return [resolution.of(label) for label in target.deps.get(attribute) or ()]
+
+
+def _placed_models(
+    package: ResolvedTarget,
+    server: ResolvedTarget,
+    models: list[ResolvedTarget],
+    code: ResolvedTarget | None,
+    part: Contribution,
+) -> list[Placed]:
+    """Where each model goes: the server's place for it, with the model's own name and version."""
+    mode = package.values.get("mode") or "copy"
+    if part.model_directory is None:
+        return []
+    placed: list[Placed] = []
+    for model in models:
+        directory = part.model_directory
+        if placed:
+            other = contribute(
+                server.rule,
+                _server_scope(package, server, model, code),
+                mount_path=package.values.get("mount_path"),
+            )
+            directory = other.model_directory or directory
+        placed.append(Placed(model, directory, part.keep_folder, mode))
+    return placed
+
+
+def _placed_inputs(package: ResolvedTarget, inputs: list[ResolvedTarget], part: Contribution) -> list[Placed]:
+    """Where each input goes: its mount path, a relative one below the working directory."""
+    placed = []
+    for target in inputs:
+        try:
+            directory = mount_directory(target.values["mount_path"], part.working_dir)
+        except LoadError as error:
+            error.position = error.position or target.position_of("mount_path")
+            raise
+        mode = target.values.get("mode") or package.values.get("mode") or "copy"
+        placed.append(Placed(target, directory, False, mode))
+    return placed
 
 
 def _server_scope(

@@ -192,8 +192,9 @@ def test_the_model_path_of_a_single_file(load: Callable[..., Any]) -> None:
 
 def test_defaults_name_the_target(load: Callable[..., Any]) -> None:
     resolution = load().resolution
-    assert resolution.of(Label("", "m")).values == {
-        **{"path": "model", "srcs": None, "strip_prefix": None, "exclude": []},
+    values = resolution.of(Label("", "m")).values
+    assert {name: value for name, value in values.items() if value is not None} == {
+        **{"path": "model", "exclude": [], "unpack": False},
         **{"name": "m", "version": "1", "flavour": "auto"},
     }
 
