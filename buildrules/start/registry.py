@@ -1,0 +1,116 @@
+"""Blobs of OCI registries: `{"kind": "oci", "registry": "host[:port]", "repository": ..., "digest": ...}`.
+
+A file is the blob of its sha256. Sources: OCI distribution specification 1.1 (end-2), the distribution project's token
+authentication pages, RFC 9110 (challenges).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import time
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from .failure import UNUSABLE, Failure
+from .http import basic
+from .sources import credential, is_loopback
+from .web import ask, failure_of, request
+
+_SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)(?=\s|$)", re.IGNORECASE)
+_PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_TOKEN_SECONDS = 60.0  # what a token without `expires_in` lasts, as the token pages say
+
+_known: dict[tuple[str, str, str, str], tuple[float, dict[str, str]]] = {}
+_lock = threading.Lock()
+
+
+def locate(
+    source: Mapping[str, Any], file: Mapping[str, Any], environ: Mapping[str, str]
+) -> tuple[str, dict[str, str]]:
+    """The blob's url, and the header the registry wants."""
+    return f"{base(source)}/v2/{source['repository']}/blobs/sha256:{file['sha256']}", headers(source, environ)
+
+
+def base(source: Mapping[str, Any]) -> str:
+    """The registry's address: plain http on this machine, https elsewhere."""
+    host = source["registry"]
+    return f"{'http' if is_loopback(urlsplit('//' + host).hostname or '') else 'https'}://{host}"
+
+
+def headers(source: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """The header with which the repository may be read now; a token is used until shortly before it expires."""
+    user, password = _login(source, environ)
+    key = (source["registry"], source["repository"], user or "", password or "")
+    with _lock:
+        until, known = _known.get(key, (0.0, {}))
+        if until <= time.monotonic():
+            seconds, known = _authorize(source, user, password)
+            _known[key] = (time.monotonic() + seconds * 0.9, known)
+        return known
+
+
+def forget() -> None:
+    """Ask for tokens anew from now on."""
+    with _lock:
+        _known.clear()
+
+
+def _authorize(source: Mapping[str, Any], user: str | None, password: str | None) -> tuple[float, dict[str, str]]:
+    """(seconds it lasts, header), by what the registry answers to a request without one."""
+    url = f"{base(source)}/v2/"
+    answer = request(url, {})
+    challenge = answer.headers.get("WWW-Authenticate") or ""
+    answer.close()
+    if answer.status in (200, 404):
+        return 3600.0, {}
+    if answer.status != 401:
+        raise failure_of(answer, url)
+    schemes = [match.group(1).lower() for match in _SCHEME.finditer(challenge)]
+    if "bearer" in schemes:
+        return _token(source, url, challenge, user, password)
+    if "basic" in schemes and password is not None:
+        return 3600.0, {"Authorization": basic(user or "", password)}
+    raise failure_of(answer, url)
+
+
+def _token(
+    source: Mapping[str, Any], url: str, challenge: str, user: str | None, password: str | None
+) -> tuple[float, dict[str, str]]:
+    found = {match[0].lower(): match[1] or match[2] for match in _PARAMETER.findall(challenge)}
+    realm = urljoin(url, found.get("realm", ""))
+    if urlsplit(realm).scheme != "https" and urlsplit(url).scheme == "https":
+        raise Failure(UNUSABLE, f"{source['registry']} wants its token fetched without encryption")
+    query = {"scope": f"repository:{source['repository']}:pull"}
+    if found.get("service"):
+        query["service"] = found["service"]
+    login = {"Authorization": basic(user or "", password)} if password is not None else {}
+    _, _, data = ask(realm + ("&" if "?" in realm else "?") + urlencode(query), login)
+    try:
+        answer = json.loads(data)
+        token = answer.get("token") or answer["access_token"]
+        seconds = float(answer.get("expires_in") or _TOKEN_SECONDS)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Failure(UNUSABLE, f"{source['registry']} gives a token that is none") from None
+    return max(seconds, 1.0), {"Authorization": f"Bearer {token}"}
+
+
+def _login(source: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """User and password: of the source's variables, else of Docker's config.json, which clusters mount."""
+    password = credential(source, "password", environ) or credential(source, "token", environ)
+    if password is not None:
+        return credential(source, "username", environ), password
+    folder = environ.get("DOCKER_CONFIG") or os.path.join(environ.get("HOME") or "/", ".docker")
+    try:
+        with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+            entry = json.load(file)["auths"][source["registry"]]
+        if entry.get("auth"):
+            user, _, password = b64decode(entry["auth"]).decode().partition(":")
+            return user, password
+        return entry.get("username"), entry.get("password")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, None  # whatever is wrong with the file, its text may hold the secret

@@ -1,0 +1,92 @@
+"""The kinds of sources by name.
+
+A kind's module has one function:
+
+    locate(source, file, environ) -> (url, headers)
+
+`source` is the source's JSON object: `kind`, the kind's own fields, and where it needs credentials `credentials`, which
+maps a role (`username`, `password`, `token`, `sas_token`, `access_key_id`, `secret_access_key`, `session_token`) to the
+name of a variable. `file` has `path`, `size` and `sha256` (hex), and `key` where the source calls the file something
+else than its path. `environ` maps variables to values: use `credential`, never os.environ, for what is secret.
+
+The url and headers are for one GET now: `locate` is asked again for every try, so tokens and signatures may be
+short-lived, and it may be asked from several threads. The headers go to the url's own origin and to no other. It raises
+Failure; no failure, url or source may hold a credential, except a url's query, which is never shown.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from .failure import UNUSABLE, Failure
+
+KINDS = {"http": "http", "oci": "registry", "s3": "s3", "mlflow": "mlflow"}
+"""kind -> module of this package."""
+
+
+def locate(
+    source: Mapping[str, Any], file: Mapping[str, Any], environ: Mapping[str, str]
+) -> tuple[str, dict[str, str]]:
+    """Where `file` of `source` is to be fetched now: a url and the headers to send. Raises Failure."""
+    kind = source.get("kind")
+    if kind not in KINDS:
+        raise Failure(UNUSABLE, f"no kind of source is named {kind!r}", hint=f"there are {', '.join(sorted(KINDS))}")
+    found: tuple[str, dict[str, str]] = importlib.import_module(f".{KINDS[kind]}", __package__).locate(
+        source, file, environ
+    )
+    return found
+
+
+def credential(source: Mapping[str, Any], role: str, environ: Mapping[str, str], *defaults: str) -> str | None:
+    """The credential of a role: of the variable the source names, else of the first of `defaults` that is set.
+
+    A variable `NAME` may be given as `NAME_FILE`, the path of a file that holds it, as mounted secrets are. Raises
+    Failure where that file cannot be read.
+    """
+    named = (source.get("credentials") or {}).get(role)
+    for name in [named] if named else defaults:
+        if environ.get(name):
+            return environ[name]
+        path = environ.get(f"{name}_FILE")
+        if path:
+            try:
+                with open(path, encoding="utf-8") as file:
+                    return file.read().strip()
+            except (OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or "not text"
+                raise Failure(UNUSABLE, f"the file named by ${name}_FILE cannot be read: {why}") from None
+    return None
+
+
+def advice(source: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """What to do where a source refuses: names the variables that are missing, or those whose values are refused."""
+    names = sorted(set((source.get("credentials") or {}).values()))
+    missing = [name for name in names if not environ.get(name) and not environ.get(f"{name}_FILE")]
+    if missing:
+        variables = " and ".join(missing)
+        return f"set {variables} for the container, or mount a file and name it in {missing[0]}_FILE"
+    if names:
+        return f"what {' and '.join(names)} holds is refused: it has expired, or may not read this; set a new one"
+    return "it asks for credentials: name a connection for this source, or give them in ~/.netrc"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    name = host.strip("[]").lower()
+    return name == "localhost" or name.endswith(".localhost") or name == "::1" or name.startswith("127.")
+
+
+def safe_path(path: str) -> bool:
+    """Whether a file's path stays below the directory it is to be laid in."""
+    parts = path.split("/")
+    return bool(path) and "\0" not in path and "\\" not in path and not {"", ".", ".."}.intersection(parts)
+
+
+def join(directory: str, path: str) -> str:
+    """`path` below `directory`. Raises Failure for one that leads out of it."""
+    if not safe_path(path):
+        raise Failure(UNUSABLE, f"the path {path!r} leads out of the model's directory")
+    return os.path.join(directory, *path.split("/"))

@@ -1,0 +1,320 @@
+"""A file from its source to its place: resumed, retried, checked, renamed.
+
+What has arrived is kept in a partial file under a lock, so that a restart goes on where it stopped and two processes
+that want one file fetch it once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import http.client
+import os
+import random
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .failure import MISSING, NO_SPACE, STOPPED, UNREACHABLE, UNWRITABLE, WRONG, Failure
+from .web import broken, failure_of, request, shown
+
+TRIES = 5  # in a row without a mebibyte of progress among them
+BACKOFF = 0.5  # seconds before the second try; doubles, with jitter
+LONGEST_PAUSE = 30.0
+READ = 256 << 10
+CHUNK = 1 << 20
+
+Locate = Callable[[], "tuple[str, dict[str, str]]"]
+"""Gives url and headers, anew for every try."""
+Moved = Callable[[int], None]
+"""Called with the bytes by which what has arrived grew, or shrank where a transfer starts over."""
+
+
+def fetch(
+    locate: Locate,
+    partial: str,
+    size: int | None = None,
+    sha256: str | None = None,
+    *,
+    moved: Moved | None = None,
+    stop: threading.Event | None = None,
+    tries: int = TRIES,
+) -> tuple[int, str]:
+    """Bring a file of `size` bytes with the digest `sha256` (hex; None: whatever comes) to the path `partial`.
+
+    Gives its size and digest. What is there of an earlier transfer is used where the digest is known. The caller
+    renames. Raises Failure; then what has arrived stays, unless it is wrong.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(_Partial(partial, keep=sha256 is not None, stop=stop or threading.Event()))
+            return _Transfer(locate, file, size, sha256, moved or _nobody, tries).run()
+        except OSError as error:
+            raise disk_failure(error, os.path.dirname(partial)) from None
+
+
+def fetch_to(
+    locate: Locate,
+    path: str,
+    size: int,
+    sha256: str,
+    *,
+    moved: Moved | None = None,
+    stop: threading.Event | None = None,
+    tries: int = TRIES,
+) -> None:
+    """Bring a file to `path`, whole or not at all. Raises Failure."""
+    folder = os.path.dirname(path)
+    partial = os.path.join(folder, f".{sha256}.part")
+    try:
+        os.makedirs(folder, exist_ok=True)
+        fetch(locate, partial, size, sha256, moved=moved, stop=stop, tries=tries)
+        put(partial, path)
+    except OSError as error:
+        if is_right(path, size, sha256):  # somebody else put it there meanwhile
+            return
+        raise disk_failure(error, folder) from None
+
+
+def put(partial: str, path: str) -> None:
+    """Rename a finished file to its place, readable for everybody. Raises OSError."""
+    os.chmod(partial, 0o644)
+    os.replace(partial, path)
+
+
+def is_right(path: str, size: int, sha256: str, stop: threading.Event | None = None) -> bool:
+    """Whether the file is there with this size and digest. Raises Failure where it is told to stop."""
+    try:
+        if os.stat(path).st_size != size:
+            return False
+        digest = hashlib.sha256()
+        with open(path, "rb") as file:
+            while True:
+                data = file.read(CHUNK)
+                if not data:
+                    return digest.hexdigest() == sha256
+                check(stop)
+                digest.update(data)
+    except OSError:
+        return False
+
+
+def check(stop: threading.Event | None) -> None:
+    """Raise Failure where it is time to stop."""
+    if stop is not None and stop.is_set():
+        raise Failure(STOPPED, "fetching was stopped")
+
+
+def disk_failure(error: OSError, folder: str) -> Failure:
+    """The failure an error of the disk is."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Failure(
+            NO_SPACE, f"no space left in {folder!r}", hint="give it more space, or mount a larger volume there"
+        )
+    why = (error.strerror or type(error).__name__).lower()
+    return Failure(
+        UNWRITABLE, f"{folder!r} cannot be written: {why}", hint="mount a volume the image's user may write to"
+    )
+
+
+def _nobody(_: int) -> None:
+    """Nobody wants to know."""
+
+
+class _Partial:
+    """The file that grows, hashed as it does, under a lock."""
+
+    def __init__(self, path: str, *, keep: bool, stop: threading.Event) -> None:
+        self._path = path
+        self._keep = keep
+        self.stop = stop
+        self._fd = -1
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+
+    def __enter__(self) -> _Partial:
+        while not self._open():
+            check(self.stop)
+        if not self._keep:
+            self.restart()
+        while True:
+            data = os.read(self._fd, CHUNK)
+            if not data:
+                return self
+            self._add(data)
+
+    def _open(self) -> bool:
+        """Open and lock it; False where the holder before us renamed it away."""
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if self.stop.wait(0.1):
+                    os.close(self._fd)
+                    check(self.stop)
+            except OSError:
+                break  # a file system without locks: the digest still decides
+        with contextlib.suppress(FileNotFoundError):
+            found, ours = os.stat(self._path), os.fstat(self._fd)
+            if (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino):
+                return True
+        os.close(self._fd)
+        return False
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+    def _add(self, data: bytes) -> None:
+        self._sha256.update(data)
+        self.size += len(data)
+
+    def write(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        self._add(data)
+
+    def restart(self) -> None:
+        os.ftruncate(self._fd, 0)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+
+class _Transfer:
+    def __init__(
+        self, locate: Locate, file: _Partial, size: int | None, sha256: str | None, moved: Moved, tries: int
+    ) -> None:
+        self._locate = locate
+        self._file = file
+        self._size = size
+        self._expected = sha256
+        self._moved = moved
+        self._tries = tries
+        self._tag: str | None = None  # of what has arrived, where the digest is not known
+        moved(file.size)
+
+    def run(self) -> tuple[int, str]:
+        failures, reached, tries = 0, self._file.size, 0
+        while True:
+            tries += 1
+            check(self._file.stop)
+            try:
+                self._receive()
+                return self._file.size, self._file.sha256
+            except Failure as failure:
+                if not failure.retry:
+                    raise
+                failures += 1
+                if self._file.size >= reached + CHUNK:
+                    failures, reached = 1, self._file.size
+                if failures >= self._tries:
+                    raise Failure(
+                        failure.reason, f"{failure.text} (after {tries} tries)", hint=failure.hint or _patience(failure)
+                    ) from None
+                pause = min(BACKOFF * 2 ** (failures - 1), LONGEST_PAUSE) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
+                if self._file.stop.wait(pause if failure.wait is None else failure.wait):
+                    check(self._file.stop)
+
+    def _receive(self) -> None:
+        """One try: ask for what is missing, append it, check the whole."""
+        file, size = self._file, self._size
+        if size is not None and file.size > size:
+            self._restart()
+        resumed = file.size
+        url = ""
+        if not resumed or resumed != size:
+            url, headers = self._locate()
+            extra = {"Range": f"bytes={resumed}-"} if resumed else {}
+            if resumed and self._expected is None:
+                extra["If-Range"] = self._tag or ""
+            answer = request(url, headers, extra)
+            try:
+                self._judge(answer, url)
+                self._append(answer, url)
+            finally:
+                answer.close()
+        if self._expected is None or (file.sha256 == self._expected and size in (None, file.size)):
+            return
+        found = f"sha256:{file.sha256}, {file.size} bytes"
+        self._restart()
+        if resumed:  # what was left of an earlier transfer may be to blame
+            raise Failure(WRONG, f"what {shown(url)} answers has {found}", retry=True)
+        raise self._wrong(url, found)
+
+    def _wrong(self, url: str, found: str) -> Failure:
+        due = f"sha256:{self._expected}" + ("" if self._size is None else f", {self._size} bytes")
+        return Failure(
+            WRONG,
+            f"{shown(url)} has other content than it must: {found}, expected {due}",
+            hint="the file was changed after it was locked: put it back, or lock and build again",
+        )
+
+    def _judge(self, answer: Any, url: str) -> None:
+        """Go on, or raise Failure; puts the partial file where the answer starts."""
+        file = self._file
+        if answer.status == 200:
+            self._restart()
+            length = _length(answer.headers)
+            if self._size is not None and length is not None and length != self._size:
+                raise self._wrong(url, f"{length} bytes")
+        elif answer.status == 206:
+            start = (answer.headers.get("Content-Range") or "").replace("bytes", "", 1).strip().partition("-")[0]
+            if start != str(file.size):
+                self._restart()
+                raise Failure(UNREACHABLE, f"{shown(url)} answers another range than was asked for", retry=True)
+        elif answer.status == 416:
+            self._restart()
+            raise Failure(UNREACHABLE, f"{shown(url)} answers 416", retry=True)
+        else:
+            raise failure_of(answer, url)
+        tag = answer.headers.get("ETag") or ""
+        self._tag = tag if tag.startswith('"') else None
+
+    def _append(self, answer: Any, url: str) -> None:
+        file, size = self._file, self._size
+        length = _length(answer.headers)
+        end = None if length is None else file.size + length
+        try:
+            while True:
+                try:
+                    data = answer.read(READ)
+                except (OSError, http.client.HTTPException, ValueError) as error:
+                    raise broken(error, url) from None
+                if not data:
+                    break
+                check(file.stop)
+                file.write(data)
+                self._moved(len(data))
+                if size is not None and file.size > size:
+                    return
+            if end is not None and file.size < end:
+                raise Failure(UNREACHABLE, f"{shown(url)} broke off at byte {file.size} of {end}", retry=True)
+        except Failure:
+            if self._expected is None and self._tag is None:  # nothing says that the rest would be of the same file
+                self._restart()
+            raise
+
+    def _restart(self) -> None:
+        if self._file.size:
+            self._moved(-self._file.size)
+            self._file.restart()
+
+
+def _length(headers: Mapping[str, str]) -> int | None:
+    value = headers.get("Content-Length") or ""
+    return int(value) if value.isdecimal() else None
+
+
+def _patience(failure: Failure) -> str | None:
+    if failure.reason in (UNREACHABLE, MISSING):
+        return "see that the address is right and can be reached from here"
+    return None

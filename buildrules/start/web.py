@@ -1,0 +1,186 @@
+"""One HTTP request: proxies and certificates of the environment, redirects without credentials for strangers."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit, urlunsplit
+
+from .failure import MISSING, REFUSED, UNREACHABLE, UNUSABLE, Failure
+
+IDLE_SECONDS = 30.0  # without a byte, not in all
+LONGEST_WAIT = 120.0  # a server that asks to wait longer is not waited for
+LIMIT = 16 << 20  # bytes of an answer that is read as a whole
+_REDIRECTS = 10
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
+_CERTIFI = "python3.*/site-packages/certifi/cacert.pem"
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def shown(url: str) -> str:
+    """`url` as it may be shown: without userinfo, query and fragment."""
+    try:
+        parts = urlsplit(url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        return "<unreadable url>"
+
+
+def request(
+    url: str,
+    headers: Mapping[str, str],
+    extra: Mapping[str, str] | None = None,
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
+) -> Any:
+    """Send a request and follow redirects; gives an answer with `status`, `headers`, `read` and `close`.
+
+    `headers` go to the url's own origin, `extra` to every hop. Raises Failure only where there is no answer.
+    """
+    home = _origin(url)
+    for _ in range(_REDIRECTS):
+        sent = {"Accept-Encoding": "identity", "User-Agent": "buildrules", **(extra or {})}
+        if _origin(url) == home:
+            sent.update(headers)
+        answer = _send(url, sent, method, body)
+        location = answer.headers.get("Location")
+        if answer.status not in (301, 302, 303, 307, 308) or not location:
+            return answer
+        answer.close()
+        url = urljoin(url, location)
+        parts = urlsplit(url)
+        # Userinfo in a Location comes from the server, not from the user: it is not used.
+        url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
+        if parts.scheme not in ("http", "https"):
+            raise Failure(UNUSABLE, f"a redirect leads to {shown(url)}, which is neither http nor https")
+    raise Failure(UNUSABLE, f"more than {_REDIRECTS} redirects, the last to {shown(url)}")
+
+
+def ask(
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
+    ok: tuple[int, ...] = (200,),
+) -> tuple[int, Mapping[str, str], bytes]:
+    """(status, headers, body) of a small answer: one try. Raises Failure, with `retry` where another try may help."""
+    answer = request(url, headers, method=method, body=body)
+    try:
+        if answer.status not in ok:
+            raise failure_of(answer, url)
+        data = answer.read(LIMIT + 1)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise broken(error, url) from None
+    finally:
+        answer.close()
+    if len(data) > LIMIT:
+        raise Failure(UNUSABLE, f"{shown(url)} answers more than {LIMIT >> 20} MiB")
+    return answer.status, answer.headers, data
+
+
+def failure_of(answer: Any, url: str) -> Failure:
+    """The failure an answer with an error status is."""
+    status = answer.status
+    text = f"{shown(url)} answers {status} {answer.reason or ''}".rstrip()
+    if status in (401, 403, 407):
+        return Failure(REFUSED, text)
+    if status in (404, 410):
+        return Failure(MISSING, text)
+    if status in (408, 425, 429) or status >= 500:
+        wait = _wait(answer.headers.get("Retry-After"))
+        if wait is not None and wait > LONGEST_WAIT:
+            return Failure(UNREACHABLE, f"{text}, and asks to come back in {wait:.0f} s")
+        return Failure(UNREACHABLE, text, retry=True, wait=wait)
+    return Failure(UNUSABLE, text)
+
+
+def broken(error: BaseException, url: str) -> Failure:
+    """The failure a connection that broke or never came about is."""
+    inner = error.reason if isinstance(error, urllib.error.URLError) else error
+    host = urlsplit(shown(url)).netloc
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return Failure(
+            UNREACHABLE,
+            f"the certificate of {host} is not trusted: {inner.verify_message}",
+            hint="name a file with the certificates to trust in SSL_CERT_FILE",
+        )
+    if isinstance(inner, TimeoutError):
+        why = "it went silent"
+    elif isinstance(inner, http.client.IncompleteRead):
+        why = "the connection broke off"
+    elif isinstance(inner, OSError) and inner.strerror:
+        why = inner.strerror.lower()
+    else:
+        why = type(inner).__name__ if not isinstance(inner, str) else inner
+    return Failure(UNREACHABLE, f"{host} cannot be reached: {why}", retry=True)
+
+
+def _send(url: str, headers: Mapping[str, str], method: str, body: bytes | None) -> Any:
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise Failure(UNUSABLE, f"{shown(url)!r} is not an http or https url")
+    try:
+        asked = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310 - checked above
+        return _opener().open(asked, timeout=IDLE_SECONDS)
+    except urllib.error.HTTPError as answer:
+        return answer
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise broken(error, url) from None
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(_Stay, urllib.request.HTTPSHandler(context=_context()))
+
+
+def _context() -> ssl.SSLContext:
+    """Trusts the bundle the usual variables name, else the system's, else the one of certifi in the image."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        path = os.environ.get(name)
+        if path and os.path.isfile(path):
+            return ssl.create_default_context(cafile=path)
+    context = ssl.create_default_context()
+    if not context.get_ca_certs() and not os.environ.get("SSL_CERT_DIR"):
+        for path in (*_BUNDLES, *map(str, Path("/opt/venv/lib").glob(_CERTIFI))):
+            if os.path.isfile(path):
+                context.load_verify_locations(path)
+                break
+    return context
+
+
+def _origin(url: str) -> tuple[str, str, int]:
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        raise Failure(UNUSABLE, f"{shown(url)!r} has no valid port") from None
+    scheme = parts.scheme.lower()
+    return scheme, (parts.hostname or "").lower(), port or (443 if scheme == "https" else 80)
+
+
+def _wait(value: str | None) -> float | None:
+    """Seconds of a Retry-After header (RFC 9110, 10.2.3: seconds or a date)."""
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
