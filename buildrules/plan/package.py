@@ -1,5 +1,6 @@
 """Plans the layers of code and files, and the image that joins everything."""
 
+import hashlib
 import os
 from typing import Any
 
@@ -86,10 +87,10 @@ class PackagePlanner:
         ]
         return self._plan.add(
             Action(
-                id=f"{server.label} generated {' '.join(sorted(files))}",
+                id=f"{server.label} generated {' '.join(sorted(files))} {_digest(files)}",
                 target=str(server.label),
                 kind="inline_layer",
-                title=f"{server.rule.name} code",
+                title=f"{server.rule.name} files",
                 params={"parts": parts},
             )
         )
@@ -187,6 +188,11 @@ class PackagePlanner:
 
 def _image_name(package: str, name: str) -> str:
     return "/".join(part for part in (package, name) if part).strip("._-/")
+
+
+def _digest(files: dict[str, str]) -> str:
+    """Tells apart what one server writes for different packages."""
+    return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:12]
 
 
 def _epoch(text: str) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.errors import LoadError
+from buildrules.rules.generated import generated_files
 from buildrules.rules.language import Route
 from buildrules.rules.rule import Rule
 from buildrules.rules.template import MissingValueError, as_text, substitute, substitute_list, substitute_map
@@ -63,6 +64,7 @@ def contribute(
         if file.python is not None:
             found.requirements = [str(item) for item in substitute_list(file.python.requirements, names)]
         _image(rule, found, names)
+        found.files = generated_files(rule, names, [{}] if names.get("model.name") is not None else [])
         found.layers = [{"action": layer.action, "with": _deep(layer.with_, names)} for layer in file.layers]
     except MissingValueError as error:
         raise _missing(rule, error.name) from error

@@ -14,6 +14,7 @@ __all__ = [
     "ATTRIBUTE_TYPES",
     "PROVIDERS",
     "Attribute",
+    "GeneratedFile",
     "Image",
     "Layer",
     "Layout",
@@ -190,6 +191,40 @@ class Routes(Strict):
     """Takes requests."""
 
 
+def _as_text_file(value: Any) -> Any:
+    return {"text": value} if isinstance(value, str) else value
+
+
+class GeneratedFile(Strict):
+    """A file whose content the rule gives: a text is the content itself; a map says what it is made of."""
+
+    text: str | None = None
+    """The content, a template. Braces are written `{{` and `}}`."""
+    json_: Any = Field(default=None, alias="json")
+    """The content as data, written as JSON. Texts in it are templates; one that stands alone keeps its type."""
+    each_model: str | None = None
+    """A template that is filled in for each model of the package, one behind the other."""
+    before: str = ""
+    """What stands in front of `each_model`."""
+    after: str = ""
+    """What follows `each_model`."""
+
+    @field_validator("json_")
+    @classmethod
+    def _data(cls, value: Any) -> Any:
+        if not isinstance(value, dict | list):
+            raise ValueError(f"'json' is a map or a list, not '{value}'")  # noqa: TRY004  pydantic wants a ValueError
+        return value
+
+    @model_validator(mode="after")
+    def _one_content(self) -> "GeneratedFile":
+        if sum(content is not None for content in (self.text, self.json_, self.each_model)) != 1:
+            raise ValueError("a file is one of a text, `json` and `each_model`")
+        if self.each_model is None and (self.before or self.after):
+            raise ValueError("'before' and 'after' belong to 'each_model'")
+        return self
+
+
 class WithoutCode(Strict):
     """What stands in for the code of a package that has none."""
 
@@ -229,6 +264,10 @@ class RuleFile(Strict):
     """Layers besides those that come with `provides`."""
     image: Image | None = None
     routes: Routes | str | None = None
+    files: dict[str, Annotated[GeneratedFile, BeforeValidator(_as_text_file)]] = Field(default_factory=dict)
+    """Files to write into the image, by absolute path. Files of the model and the code win over them."""
+    model_files: dict[str, Annotated[GeneratedFile, BeforeValidator(_as_text_file)]] = Field(default_factory=dict)
+    """The same once for each model of the package, with its name, version and place."""
     without_code: WithoutCode | None = None
 
     @field_validator("rule")

@@ -141,6 +141,13 @@ def _check_templates(rule: Rule, node: Node, problems: Problems) -> None:
         routes = file.routes if isinstance(file.routes, str) else file.routes.model_dump()
         _check_shape(routes, place, ("routes",), kinds, problems)
         _check_names(routes, place, full, kinds, problems)
+    for key in ("files", "model_files"):
+        for path, content in getattr(file, key).items():
+            place = node.find((key,))
+            _check_text(path, place.keys.get(path, place), full, kinds, problems)
+            for part, value in content.model_dump(by_alias=True, exclude_defaults=True).items():
+                check = _check_data if part == "json" else _check_text
+                check(value, place.find((path, part)), full, kinds, problems)
     if file.image is not None:
         for key, value in file.image.model_dump().items():
             place = node.find(("image", key))
@@ -159,6 +166,29 @@ def _check_shape(value: Any, node: Node, wanted: tuple[str, ...], kinds: Mapping
     if name not in kinds or kinds[name] not in wanted:
         what = "map" if wanted is MAPS else "map of routes" if "routes" in wanted else "list"
         problems.add_error(node.error(f"expected a {what}, or {{name}} of an attribute that is one, not '{value}'"))
+
+
+def _check_text(value: str, node: Node, names: list[str], kinds: Mapping[str, str], problems: Problems) -> None:
+    """A template of a text, which a list or map cannot be part of."""
+    before = len(problems)
+    _check_names(value, node, names, kinds, problems)
+    for name, _ in template.names_in(value) if len(problems) == before else ():
+        if kinds.get(name) in LISTS + MAPS:
+            problems.add_error(node.error(f"'{{{name}}}' is a {kinds[name]}, which cannot stand in a text"))
+            return
+
+
+def _check_data(value: Any, node: Node, names: list[str], kinds: Mapping[str, str], problems: Problems) -> None:
+    """Data with templates in its keys and values."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_text(key, node.keys.get(key, node) if node.kind == "map" else node, names, kinds, problems)
+            _check_data(item, node.find((key,)), names, kinds, problems)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_data(item, node.find((index,)), names, kinds, problems)
+    else:
+        _check_names(value, node, names, kinds, problems)
 
 
 def _check_names(
