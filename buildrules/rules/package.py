@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import LoadError
-from buildrules.rules.contribution import Contribution, contribute, mount_directory
+from buildrules.rules.contribution import VENV, Contribution, contribute, mount_directory
 from buildrules.rules.flavour import detect_flavour
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.workspace.labels import Label
@@ -149,9 +149,16 @@ def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
         generated_code=generated,
         looked_at=looked_at,
         base_part=contribute(base.rule, scope_of(base)),
-        env_part=contribute(env.rule, scope_of(env)) if env is not None else None,
+        env_part=contribute(env.rule, scope_of(env)) if env is not None else _own_venv(server_part),
         server_part=server_part,
     )
+
+
+def _own_venv(server_part: Contribution) -> Contribution | None:
+    """What a server's packages need around them where they stand on a base alone: as an environment contributes."""
+    if not server_part.requirements:
+        return None
+    return Contribution(path=[f"{VENV}/bin"], environment={"PYTHONUNBUFFERED": "1", "VIRTUAL_ENV": VENV})
 
 
 def check_packages(resolution: Resolution, root: str, problems: Problems) -> dict[Label, PackageParts]:

@@ -42,7 +42,7 @@ def test_azureml(load: Callable[..., Any]) -> None:
     assert server.keep_folder is True  # so that $AZUREML_MODEL_DIR/model/x.pkl is the model
     assert server.entrypoint == [
         *["azmlinfsrv", "--entry_script", "/var/azureml-app/c/score.py"],
-        *["--model_dir", "/var/azureml-app/azureml-models/m/1", "--port", "5001"],
+        *["--model_dir", "/var/azureml-app/azureml-models/m/1", "--port", "5001", "--health_port", "5000"],
     ]
     assert server.ports == [5001]
     assert server.routes == {
@@ -67,6 +67,13 @@ def test_the_environment_is_first_on_the_path_of_the_base(load: Callable[..., An
     parts = package(load(image + target), "q")
     assert parts.environment({"PATH": "/cuda/bin:/bin", "X": "1"})["PATH"] == "/opt/venv/bin:/cuda/bin:/bin"
     assert parts.environment({"X": "1"})["X"] == "1"
+
+
+def test_a_server_on_a_base_alone_has_an_environment_of_its_own(load: Callable[..., Any]) -> None:
+    parts = package(load(PACKAGE.replace("SERVER", "azureml_online").replace(":env", ":os"), {"model/x.pkl": "x"}))
+    environment = parts.environment()
+    assert environment["PATH"].split(":")[:2] == ["/opt/venv/bin", "/usr/local/sbin"]
+    assert environment["VIRTUAL_ENV"] == "/opt/venv"
 
 
 def test_a_server_target_sets_attributes(load: Callable[..., Any]) -> None:
