@@ -112,6 +112,26 @@ class ServingError(BuildrulesError):
     """A started package did not get ready, died, or could not be stopped."""
 
 
+class ExitedError(ServingError):
+    """A started package ended by itself."""
+
+
+class NotReadyError(ServingError):
+    """A started package did not get ready in time."""
+
+
+class PackageTestError(BuildrulesError):
+    """A package does not do what its test wants.
+
+    `failures` says what went wrong: {"kind", "message"}, where there is one with the name of the `request`, and with
+    `detail` (a diff, or what was answered) and `log` (the package's last lines).
+    """
+
+    def __init__(self, message: str, failures: "list[dict[str, str]]", *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.failures = failures
+
+
 class Interrupted(BuildrulesError):
     """Ctrl-C. Everything finished so far is kept."""
 

@@ -13,8 +13,9 @@ from buildrules.errors import Interrupted, UsageError
 from buildrules.oci.docker import connect
 from buildrules.oci.docker_http import Engine
 from buildrules.serving.container import Container
-from buildrules.serving.probe import Route, url_of, wait_ready
+from buildrules.serving.probe import url_of, wait_ready
 from buildrules.serving.request import curl_line
+from buildrules.serving.route import Route
 
 _GRACE = 10.0
 _UNREADY_GRACE = 2.0  # it serves nobody yet, so there is nothing to finish

@@ -7,6 +7,7 @@ An action names its inputs; what it does is decided by its `kind`, a class regis
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -130,6 +131,16 @@ class Context(Protocol):
         """True after Ctrl-C; long loops look at it now and then."""
 
 
+class BuildContext(Context, Protocol):
+    """What an action that starts programs, or moves layers, may use as well."""
+
+    def hints_of(self, digest: str) -> Mapping[str, Any]:
+        """The hints of the action that made the layer `digest`: where what it is made of can be fetched from."""
+
+    def at_cancel(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
+        """While inside, Ctrl-C calls `stop`, from another thread: it ends what the action has started and waits for."""
+
+
 class Kind(Protocol):
     """What a kind of action does. Stateless. `version` enters the key: raise it when outputs change."""
 
@@ -141,6 +152,6 @@ class Kind(Protocol):
         action: Action,
         sources: list[list[SourceFile]],
         deps: list[Outputs],
-        context: Context,
+        context: BuildContext,
     ) -> Outputs:
         """Do the step: `sources` and `deps` are in the action's order. Raises BuildrulesError."""

@@ -4,10 +4,10 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from buildrules.engine.action import Action, Kind, Outputs, SourceFile
+from buildrules.engine.action import NOTHING, Action, Kind, Outputs, SourceFile
 from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Notice, Progress, Status, Stream
 from buildrules.engine.key import compute_key, differences, explain
 from buildrules.engine.plan import Plan
@@ -72,6 +72,8 @@ class Build:
         self._lock = threading.Lock()
         self._scheduler: Scheduler
         self._cancelled = False
+        self._stops: list[Callable[[], None]] = []  # what is to be called at Ctrl-C
+        self._hints: dict[str, Mapping[str, Any]] = {}  # by digest of a layer
         self.sources = SourceReader(
             root,
             store.index,
@@ -147,7 +149,34 @@ class Build:
             self.seconds = time.perf_counter() - self._began
 
     def _cancel(self) -> None:
-        self._cancelled = True
+        with self._lock:
+            self._cancelled = True
+            stops = list(self._stops)
+        for stop in stops:
+            stop()
+
+    @contextlib.contextmanager
+    def at_cancel(self, stop: Callable[[], None]) -> Iterator[None]:
+        """While inside, Ctrl-C calls `stop`; at once where it was pressed already."""
+        with self._lock:
+            self._stops.append(stop)
+            late = self._cancelled
+        try:
+            if late:
+                stop()
+            yield
+        finally:
+            with self._lock:
+                self._stops.remove(stop)
+
+    def hints_of(self, digest: str) -> Mapping[str, Any]:
+        """The hints of the action that made the layer `digest`; empty where it needs none."""
+        if digest not in self._hints:
+            for name, outcome in list(self.outcomes.items()):
+                hints = self.plan.actions[name].hints
+                if hints and outcome.outputs is not None:
+                    self._hints.update({layer.digest: hints for layer in outcome.outputs.layers})
+        return self._hints.get(digest, NOTHING)
 
     def _skip(self, name: str) -> None:
         self.outcomes[name] = Outcome(Status.SKIPPED)

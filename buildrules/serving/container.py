@@ -3,13 +3,16 @@
 import contextlib
 import json
 import os
+import signal
+import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from buildrules.errors import BuildrulesError, DockerError, ServingError
 from buildrules.oci.docker_http import Engine, Reply
+from buildrules.serving.runner import State, Stopped
 from buildrules.serving.signals import terminable
 
 LABEL = "buildrules.run"
@@ -17,16 +20,6 @@ LABEL = "buildrules.run"
 
 ADDRESS = "127.0.0.1"  # a package under test is nobody else's business
 _STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """Where a container stands. `exit_code` is None while it runs."""
-
-    running: bool
-    exit_code: int | None
-    out_of_memory: bool
-    error: str
 
 
 class Container:
@@ -83,17 +76,28 @@ class Container:
             self._remove_quietly()
             raise
 
-    def stop(self) -> None:
-        """SIGTERM, the grace period, SIGKILL; then remove it. A second Ctrl-C skips the grace period."""
+    def stop(self) -> Stopped | None:
+        """Its stop signal, the grace period, SIGKILL; then remove it. A second Ctrl-C skips the grace period."""
         if self.id is None:
-            return
+            return None
         try:
             seconds = max(0, round(self.grace))
+            began = time.monotonic()
             self.engine.call(
                 "POST", f"/containers/{self.id}/stop", query={"t": seconds}, missing_ok=True, timeout=seconds + 60
             )
+            took = time.monotonic() - began
+            found = self.engine.call("GET", f"/containers/{self.id}/json", missing_ok=True)
+            if found is None:
+                return None
+            code = int(found["State"]["ExitCode"])
+            return Stopped(code, took, killed=code == 128 + signal.SIGKILL and took >= seconds)
         finally:
             self._remove()
+
+    def kill(self) -> None:
+        """End and remove it now, from whichever thread. Never raises."""
+        self._remove_quietly()
 
     def state(self) -> State:
         """What the engine says about it now. Raises ServingError where it is gone."""
@@ -118,6 +122,13 @@ class Container:
             self._addresses = self._published()
         host_port = self._addresses.get(port)
         return None if host_port is None else (ADDRESS, host_port)
+
+    def connect(self, port: int, timeout: float) -> socket.socket:
+        """A connection to a container port. Raises OSError where nobody listens, or nothing is published."""
+        address = self.published(port)
+        if address is None:
+            raise ConnectionRefusedError("no published port")
+        return socket.create_connection(address, timeout=timeout)
 
     def wait(self) -> int:
         """Wait, without limit, until it exits; returns the exit code."""

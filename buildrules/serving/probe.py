@@ -1,38 +1,21 @@
 """Waiting for a started package to be ready."""
 
 import http.client
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from buildrules.errors import ServingError
+from buildrules.errors import ExitedError, NotReadyError, ServingError
 from buildrules.serving.container import Container
+from buildrules.serving.request import Connection
+from buildrules.serving.route import Route
+from buildrules.serving.runner import Running
 
 READY_SECONDS = 60.0
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.25
 _ANSWER_SECONDS = 5.0  # a probe that takes longer counts as "not ready", as with an orchestrator
 _LOG_LINES = 40
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A port of the container and a path on it, written "5001/score" in rules and labels."""
-
-    port: int
-    path: str  # with its leading slash
-
-    @classmethod
-    def parse(cls, text: str) -> "Route":
-        """Read "<port>/<path>". Raises ServingError."""
-        port, _, path = text.partition("/")
-        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536) or any(ord(sign) < 33 for sign in path):
-            raise ServingError(f"not a route: {text!r}", hint='write it as "<port>/<path>", for example "5001/score"')
-        return cls(int(port), "/" + path)
-
-    def __str__(self) -> str:
-        return f"{self.port}{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +27,7 @@ class Ready:
 
 
 def wait_ready(
-    container: Container,
+    container: Running,
     route: Route | None = None,
     *,
     port: int | None = None,
@@ -54,8 +37,7 @@ def wait_ready(
     """Wait until GET on the readiness `route` answers 200 to 399, or, without one, until `port` keeps a connection.
 
     `progress` is called after each vain attempt, with the seconds since the beginning and what happened.
-    Raises ServingError, with the container's last log lines, when the container exits or `timeout`
-    seconds have passed.
+    Raises, with its last log lines, ExitedError when it exits and NotReadyError when `timeout` seconds have passed.
     """
     wanted = route.port if route is not None else port
     if wanted is not None and wanted not in container.ports:
@@ -79,14 +61,14 @@ def wait_ready(
         state = container.state()
         if not state.running:
             reason = "ran out of memory" if state.out_of_memory else f"exited with code {state.exit_code}"
-            raise ServingError(
+            raise ExitedError(
                 f"{container.title!r} {reason} before it was ready{': ' + state.error if state.error else ''}",
                 hint="the end of its log says why",
                 log=container.log(_LOG_LINES),
             )
         if time.monotonic() + pause > deadline:
             probe = f"GET {route.path} at port {route.port}" if route is not None else f"port {port}"
-            raise ServingError(
+            raise NotReadyError(
                 f"{container.title!r} was not ready after {timeout:g} s: {probe}: {last}",
                 hint="see its log, or allow more time",
                 log=container.log(_LOG_LINES),
@@ -103,11 +85,8 @@ def url_of(container: Container, route: Route) -> str:
     return f"http://{host}:{port}{route.path}"
 
 
-def _get(container: Container, route: Route, timeout: float) -> tuple[int | None, str]:
-    address = container.published(route.port)
-    if address is None:
-        return None, "no published port"
-    connection = http.client.HTTPConnection(*address, timeout=timeout)
+def _get(container: Running, route: Route, timeout: float) -> tuple[int | None, str]:
+    connection = Connection(container, route.port, timeout)
     try:
         connection.request("GET", route.path, headers={"Connection": "close"})
         status = connection.getresponse().status
@@ -118,13 +97,10 @@ def _get(container: Container, route: Route, timeout: float) -> tuple[int | None
     return status, f"answered {status}"
 
 
-def _keeps(container: Container, port: int, timeout: float) -> tuple[bool, str]:
+def _keeps(container: Running, port: int, timeout: float) -> tuple[bool, str]:
     """Docker's proxy accepts connections nobody listens for, and closes them at once: so wait a moment."""
-    address = container.published(port)
-    if address is None:
-        return False, "no published port"
     try:
-        with socket.create_connection(address, timeout=timeout) as connection:
+        with container.connect(port, timeout) as connection:
             connection.settimeout(0.2)
             try:
                 return connection.recv(1) != b"", "closed at once"

@@ -3,13 +3,16 @@
 import http.client
 import shlex
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from buildrules.errors import ServingError
-from buildrules.serving.container import Container
-from buildrules.serving.probe import Route, url_of
+from buildrules.serving.route import Route
+from buildrules.serving.runner import Running
 
 JSON = "application/json"
+LARGEST = 256 << 20
+"""Bytes of an answer that are read; a longer one is an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +41,53 @@ def curl_line(url: str, sample: str | None = None, *, content_type: str = JSON, 
     return shlex.join(words)
 
 
-def score(
-    container: Container, route: Route, body: bytes, *, content_type: str = JSON, timeout: float = 60.0
+class Connection(http.client.HTTPConnection):
+    """HTTP over a connection to a port of a started package, however that is reached."""
+
+    def __init__(self, running: Running, port: int, timeout: float) -> None:
+        super().__init__("localhost", port, timeout=timeout)
+        self._running = running
+        self._seconds = timeout
+
+    def connect(self) -> None:
+        """Connect through the runner."""
+        self.sock = self._running.connect(self.port, self._seconds)
+
+
+def ask(
+    running: Running,
+    route: Route,
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout: float = 60.0,
 ) -> Answer:
-    """POST `body` to the scoring route. Raises ServingError where there is no answer; any status is an answer."""
-    host, port = container.address(route.port)
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    """Send one request; any status is an answer.
+
+    `timeout` is in seconds, for each wait. Raises ServingError, with the last log lines, where there is no answer.
+    """
+    connection = Connection(running, route.port, timeout)
     begin = time.monotonic()
     try:
-        connection.request("POST", route.path, body, {"Content-Type": content_type, "Connection": "close"})
+        connection.request(method, route.path, body, {"Connection": "close", **(headers or {})})
         response = connection.getresponse()
-        data = response.read()
-    except (OSError, http.client.HTTPException) as error:
+        data = response.read(LARGEST + 1)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        what = f"no answer within {timeout:g} s" if isinstance(error, TimeoutError) else str(error)
         raise ServingError(
-            f"{container.title!r} gave no answer to POST {url_of(container, route)}: {error or type(error).__name__}",
-            log=container.log(),
+            f"{running.title!r} gave no answer to {method} {route.path} at port {route.port}: "
+            f"{what or type(error).__name__}",
+            log=running.log(),
         ) from error
     finally:
         connection.close()
-    headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, headers, data, time.monotonic() - begin)
+    if len(data) > LARGEST:
+        raise ServingError(f"the answer of {running.title!r} to {method} {route.path} is longer than {LARGEST} bytes")
+    found = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, found, data, time.monotonic() - begin)
+
+
+def score(container: Running, route: Route, body: bytes, *, content_type: str = JSON, timeout: float = 60.0) -> Answer:
+    """POST `body` to the scoring route. Raises as `ask`."""
+    return ask(container, route, method="POST", body=body, headers={"Content-Type": content_type}, timeout=timeout)

@@ -19,8 +19,9 @@ from buildrules.errors import ServingError
 from buildrules.oci.docker import load
 from buildrules.oci.docker_http import Engine
 from buildrules.serving.container import Container
-from buildrules.serving.probe import Route, url_of, wait_ready
+from buildrules.serving.probe import url_of, wait_ready
 from buildrules.serving.request import curl_line, score
+from buildrules.serving.route import Route
 
 pytestmark = pytest.mark.docker
 

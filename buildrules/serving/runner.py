@@ -1,0 +1,85 @@
+"""What tests need of whatever runs a package: a Docker container, a Podman container, or a folder with namespaces."""
+
+import socket
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from buildrules.oci.image import Image, LayerStream
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a started package stands. `exit_code` is None while it runs; 128 + n where signal n ended it."""
+
+    running: bool
+    exit_code: int | None
+    out_of_memory: bool
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """How it ended when it was asked to: `seconds` after the signal; `killed` where it had to be killed."""
+
+    exit_code: int | None
+    seconds: float
+    killed: bool
+
+
+class Running(Protocol):
+    """A started package. Methods raise ServingError, and what the tool behind them raises."""
+
+    title: str  # what errors call it
+    grace: float  # seconds it gets to stop by itself
+
+    @property
+    def ports(self) -> Mapping[int, int | None]:
+        """Those that can be reached."""
+
+    def connect(self, port: int, timeout: float) -> socket.socket:
+        """A connection to one of its ports. Raises OSError where nobody listens."""
+
+    def state(self) -> State:
+        """Where it stands now."""
+
+    def log(self, lines: int = 50) -> str:
+        """The last lines of what it wrote."""
+
+    def stop(self) -> Stopped | None:
+        """Its stop signal, `grace` seconds, SIGKILL; then nothing of it is left. None where it did not run."""
+
+    def kill(self) -> None:
+        """End it at once, from any thread; the others' calls then fail. Never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What is to be run.
+
+    `name` is the repository name engines keep the image under, `platform` os/architecture. `ports` are reached from
+    here. `environment` is laid over the image's. With `network` the package may reach others than itself.
+    """
+
+    title: str
+    name: str
+    image: Image
+    stream: LayerStream
+    platform: str
+    ports: tuple[int, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    network: bool = False
+
+
+class Runner(Protocol):
+    """A way to run packages."""
+
+    name: str  # "docker", "podman" or "rootfs"
+
+    def start(self, package: Package) -> AbstractContextManager[Running]:
+        """The package, started on entry and gone after exit, however that comes about.
+
+        Raises ServingError where it cannot be started, UsageError where its platform is not this runner's,
+        IntegrityError and FetchError where its layers cannot be had.
+        """
