@@ -1,17 +1,18 @@
 """What a rule adds to an image, with every template filled in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.errors import LoadError
 from buildrules.rules.generated import generated_files
 from buildrules.rules.language import Route
-from buildrules.rules.rule import Rule
+from buildrules.rules.places import ModelPlace, place_models
+from buildrules.rules.rule import MODEL_NAMES, Rule
 from buildrules.rules.template import MissingValueError, as_text, substitute, substitute_list, substitute_map
 from buildrules.rules.types import image_path, parse_route
 
-__all__ = ["VENV", "Contribution", "contribute", "mount_directory"]
+__all__ = ["VENV", "Contribution", "contribute"]
 
 VENV = "/opt/venv"
 """Where the Python environment lies in every image."""
@@ -21,13 +22,14 @@ VENV = "/opt/venv"
 class Contribution:
     """What one rule adds. Plain values; paths in the image are absolute.
 
-    `model_directory` receives the model: below its own name if `keep_folder`, else a folder's contents. `files` are
-    texts to be written, by path. `routes` maps liveness, readiness, scoring to {"port": int, "path": str}. `layers`
-    holds {"action": kind, "with": parameters}.
+    `model_places` says where each model of the package goes: below its own name if `keep_folder`, else a folder's
+    contents; it is empty if the server has no place for models. `files` are texts to be written, by path. `routes`
+    maps liveness, readiness, scoring to {"port": int, "path": str}. `layers` holds {"action": kind, "with":
+    parameters}.
     """
 
     requirements: list[str] = field(default_factory=list)
-    model_directory: str | None = None
+    model_places: list[ModelPlace] = field(default_factory=list)
     keep_folder: bool = True
     code_directory: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
@@ -44,30 +46,39 @@ class Contribution:
 
 
 def contribute(
-    rule: Rule, scope: Mapping[str, Any], *, generated_code: bool = False, mount_path: str | None = None
+    rule: Rule,
+    scope: Mapping[str, Any],
+    *,
+    models: Sequence[Mapping[str, Any]] = (),
+    generated_code: bool = False,
+    mount_path: str | None = None,
 ) -> Contribution:
     """Fill in a rule's templates.
 
-    `scope` holds the target's values by attribute name and, for a server, `model.name` and its like. With
-    `generated_code` the rule's `without_code` stands in for the package's code. `mount_path` is where the package wants
-    the model, instead of the rule's `layout.model`.
+    `scope` holds the target's values by attribute name and, for a server, `code.name` and its like; `models` holds
+    `model.name` and its like for each model of the package. With `generated_code` the rule's `without_code` stands in
+    for the package's code. `mount_path` is where the package wants its models, instead of the rule's place for them.
     Raises LoadError (without a position) if a value is missing where there must be one, or makes no sense.
     """
     file = rule.file
     names: dict[str, Any] = {**scope, "venv": VENV}
+    if len(models) == 1:
+        names.update(models[0])
+    if models:
+        names["models.names"] = [model["model.name"] for model in models]
     found = Contribution()
     if generated_code and file.without_code is not None:
         names["code.name"] = file.without_code.name
         names["code.entry_script"] = file.without_code.entry_script
     try:
-        _layout(rule, found, names, mount_path)
+        scopes = _layout(rule, found, names, models, mount_path)
         if file.python is not None:
             found.requirements = [str(item) for item in substitute_list(file.python.requirements, names)]
         _image(rule, found, names)
-        found.files = generated_files(rule, names, [{}] if names.get("model.name") is not None else [])
+        found.files = generated_files(rule, names, scopes)
         found.layers = [{"action": layer.action, "with": _deep(layer.with_, names)} for layer in file.layers]
     except MissingValueError as error:
-        raise _missing(rule, error.name) from error
+        raise _missing(rule, error.name, len(models)) from error
     if generated_code and file.without_code is not None:
         found.requirements += file.without_code.requirements
         if found.code_directory is None:
@@ -78,19 +89,17 @@ def contribute(
     return found
 
 
-def mount_directory(path: str, working_dir: str | None) -> str:
-    """A mount path as an absolute directory in the image: a relative one is below `working_dir`. Raises LoadError."""
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if not path.startswith("/"):
-        parts = [*(working_dir or "/").strip("/").split("/"), *parts]
-    directory: str = image_path("/" + "/".join(part for part in parts if part))
-    return directory
-
-
-def _layout(rule: Rule, found: Contribution, names: dict[str, Any], mount_path: str | None) -> None:
+def _layout(
+    rule: Rule,
+    found: Contribution,
+    names: dict[str, Any],
+    models: Sequence[Mapping[str, Any]],
+    mount_path: str | None,
+) -> list[Mapping[str, Any]]:
+    """Places of models and code; they become `names`. Returns the names of each model, its place among them."""
     layout = rule.file.layout
     if layout is None:
-        return
+        return list(models)
     keep = substitute(layout.keep_folder, names)
     if not isinstance(keep, bool):
         raise LoadError(f"rule '{rule.name}': layout.keep_folder is '{keep}', neither true nor false")
@@ -98,16 +107,20 @@ def _layout(rule: Rule, found: Contribution, names: dict[str, Any], mount_path: 
     if layout.code is not None and names.get("code.name") is not None:
         found.code_directory = image_path(substitute(layout.code, names))
         names["layout.code"] = found.code_directory
-    if layout.model is not None and names.get("model.name") is not None:
-        directory: str = (
-            image_path(substitute(layout.model, names))
-            if mount_path is None
-            else mount_directory(mount_path, _working_dir(rule, names))
-        )
-        found.model_directory = names["layout.model"] = names["layout.model_path"] = directory
-        basename = names.get("model.basename")
-        inside = basename is not None and (keep or names.get("model.is_file"))
-        names["layout.model_path"] = f"{directory}/{basename}" if inside else directory
+    if layout.model is None or not models:
+        return list(models)
+    root, found.model_places = place_models(
+        layout, names, models, keep_folder=keep, mount_path=mount_path, working_dir=_working_dir(rule, names)
+    )
+    scopes: list[Mapping[str, Any]] = [
+        {**model, "layout.model": place.directory, "layout.model_path": place.path}
+        for model, place in zip(models, found.model_places, strict=True)
+    ]
+    names["layout.model_root"] = names["layout.model_dir"] = root
+    if len(models) == 1:
+        names.update(scopes[0])
+        names["layout.model_dir"] = names["layout.model"]
+    return scopes
 
 
 def _working_dir(rule: Rule, names: dict[str, Any]) -> str | None:
@@ -174,8 +187,11 @@ def _deep(value: Any, names: Mapping[str, Any]) -> Any:
     return found if isinstance(found, int | float | str | bool | list | dict | None) else str(found)
 
 
-def _missing(rule: Rule, name: str) -> LoadError:
+def _missing(rule: Rule, name: str, models: int) -> LoadError:
     owner, dot, attribute = name.partition(".")
+    if models > 1 and name in (*MODEL_NAMES, "layout.model", "layout.model_path"):
+        hint = "make a package for each, or name in the rule what several models have in common"
+        return LoadError(f"rule '{rule.name}' asks for '{{{name}}}' of one model, and there are {models}", hint=hint)
     if not dot:
         return LoadError(f"rule '{rule.name}' needs a value for '{name}'", hint=f"set `{name}:` in the target")
     if owner in ("model", "code"):

@@ -122,7 +122,8 @@ def _notes(rule: Rule) -> list[str]:
     notes += [f"At most one of {_listed(group)} is given." for group in rule.file.at_most_one]
     requires = rule.file.requires
     if rule.provides == "server" and requires is not None:
-        notes.append(f"Model: {requires.model}. Code: {requires.code}.")
+        several = ", one or several" if requires.models == "several" else ""
+        notes.append(f"Model: {requires.model}{several}. Code: {requires.code}.")
     return notes
 
 

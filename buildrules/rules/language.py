@@ -116,6 +116,8 @@ class Requires(Strict):
     """`always`, `optional`, `never`, or `unless model is FLAVOUR`."""
     model: str = "always"
     """`always`, `optional` or `never`."""
+    models: Literal["one", "several"] = "one"
+    """Whether a package may have several models."""
 
     @field_validator("code")
     @classmethod
@@ -142,6 +144,8 @@ class Layout(Strict):
 
     model: str | None = None
     """Directory that holds the model's folder or file."""
+    mount_path: Literal["model", "root"] = "model"
+    """What the `mount_path` of a package with one model stands for: `model`, or the part of it that models share."""
     keep_folder: bool | str = True
     """Whether the model's folder keeps its name below `model`; otherwise its contents go there directly."""
     code: str | None = None

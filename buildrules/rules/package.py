@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import LoadError
-from buildrules.rules.contribution import VENV, Contribution, contribute, mount_directory
+from buildrules.rules.contribution import VENV, Contribution, contribute
 from buildrules.rules.flavour import detect_flavour
+from buildrules.rules.places import mount_directory
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.workspace.labels import Label
 from buildrules.workspace.problems import Problems
@@ -115,20 +116,22 @@ def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
     base = _dep(resolution, env, "base") if env is not None else foundation
     assert base is not None
     models = [*_deps(resolution, package, "model"), *_deps(resolution, package, "models")]
-    model = models[0] if models else None
     inputs = _deps(resolution, package, "inputs")
     code = _dep(resolution, package, "code")
-    flavour, looked_at = detect_flavour(root, model.values) if model is not None else (None, [])
-    scope = _server_scope(package, server, model, code)
-    if model is not None:
-        path = model.values.get("path")
-        scope["model.flavour"] = flavour or "custom"
-        looked_at = [*looked_at, path] if path is not None else looked_at
-        scope["model.is_file"] = path is not None and os.path.isfile(os.path.join(root, path))
-    generated = _check_requires(package, server, model, code, flavour)
+    scopes, looked_at = [], []
+    for one in models:
+        names, paths = _model_scope(root, one)
+        scopes.append(names)
+        looked_at += paths
+    flavour = scopes[0]["model.flavour"] if scopes else None
+    generated = _check_requires(package, server, models, code, flavour)
     try:
         server_part = contribute(
-            server.rule, scope, generated_code=generated, mount_path=package.values.get("mount_path")
+            server.rule,
+            _server_scope(package, server, code),
+            models=[{**names, "model.flavour": names["model.flavour"] or "custom"} for names in scopes],
+            generated_code=generated,
+            mount_path=package.values.get("mount_path"),
         )
     except LoadError as error:
         error.position = error.position or package.position_of("server")
@@ -140,10 +143,7 @@ def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
         server=server,
         models=models,
         inputs=inputs,
-        placed=[
-            *_placed_models(package, server, models, code, server_part),
-            *_placed_inputs(package, inputs, server_part),
-        ],
+        placed=[*_placed_models(package, models, server_part), *_placed_inputs(package, inputs, server_part)],
         code=code,
         flavour=flavour,
         generated_code=generated,
@@ -188,29 +188,13 @@ def _deps(resolution: Resolution, target: ResolvedTarget, attribute: str) -> lis
     return [resolution.of(label) for label in target.deps.get(attribute) or ()]
 
 
-def _placed_models(
-    package: ResolvedTarget,
-    server: ResolvedTarget,
-    models: list[ResolvedTarget],
-    code: ResolvedTarget | None,
-    part: Contribution,
-) -> list[Placed]:
+def _placed_models(package: ResolvedTarget, models: list[ResolvedTarget], part: Contribution) -> list[Placed]:
     """Where each model goes: the server's place for it, with the model's own name and version."""
     mode = package.values.get("mode") or "copy"
-    if part.model_directory is None:
-        return []
-    placed: list[Placed] = []
-    for model in models:
-        directory = part.model_directory
-        if placed:
-            other = contribute(
-                server.rule,
-                _server_scope(package, server, model, code),
-                mount_path=package.values.get("mount_path"),
-            )
-            directory = other.model_directory or directory
-        placed.append(Placed(model, directory, part.keep_folder, mode))
-    return placed
+    return [
+        Placed(model, place.directory, part.keep_folder, mode)
+        for model, place in zip(models, part.model_places, strict=False)  # a server may have no place for models
+    ]
 
 
 def _placed_inputs(package: ResolvedTarget, inputs: list[ResolvedTarget], part: Contribution) -> list[Placed]:
@@ -227,49 +211,66 @@ def _placed_inputs(package: ResolvedTarget, inputs: list[ResolvedTarget], part: 
     return placed
 
 
-def _server_scope(
-    package: ResolvedTarget,
-    server: ResolvedTarget,
-    model: ResolvedTarget | None,
-    code: ResolvedTarget | None,
-) -> dict[str, Any]:
+def _server_scope(package: ResolvedTarget, server: ResolvedTarget, code: ResolvedTarget | None) -> dict[str, Any]:
     scope = scope_of(server)
     scope["package.name"] = package.label.name
     scope["package.package"] = package.label.package
-    if model is not None:
-        path = model.values.get("path")
-        scope["model.name"] = model.values.get("name") or model.label.name
-        scope["model.version"] = model.values.get("version") or "1"
-        scope["model.basename"] = posixpath.basename(path) or None if path is not None else None
     if code is not None:
         scope["code.name"] = code.values.get("name") or code.label.name
         scope["code.entry_script"] = code.values.get("entry_script")
     return scope
 
 
+def _model_scope(root: str, model: ResolvedTarget) -> tuple[dict[str, Any], list[str]]:
+    """The names that belong to one model, and the paths that were looked at for them.
+
+    `model.flavour` is None if the model is not there to look at.
+    """
+    path = model.values.get("path")
+    flavour, looked_at = detect_flavour(root, model.values)
+    scope = {
+        "model.name": model.values.get("name") or model.label.name,
+        "model.version": model.values.get("version") or "1",
+        "model.basename": posixpath.basename(path) or None if path is not None else None,
+        "model.flavour": flavour,
+        "model.is_file": path is not None and os.path.isfile(os.path.join(root, path)),
+    }
+    return scope, [*looked_at, path] if path is not None else looked_at
+
+
 def _check_requires(
     package: ResolvedTarget,
     server: ResolvedTarget,
-    model: ResolvedTarget | None,
+    models: list[ResolvedTarget],
     code: ResolvedTarget | None,
     flavour: str | None,
 ) -> bool:
     """Whether the server's own code is used. Raises LoadError if something is missing or too much."""
+    model = models[0] if models else None
     requires = server.rule.file.requires
     name = server.rule.reference
+    if len(models) > 1 and (requires is None or requires.models == "one"):
+        raise LoadError(
+            f"server '{name}' takes one model, and the package has {len(models)}",
+            hint="make a package for each, or use a server that takes several (`buildrules rules`)",
+            position=package.position_of("models", 1),
+        )
     if requires is None:
         return False
     if requires.model == "always" and model is None:
         raise LoadError(f"server '{name}' needs a model", hint="add `model:`", position=package.position_of("server"))
     for part, need, given in (("model", requires.model, model), ("code", requires.code, code)):
         if need == "never" and given is not None:
-            raise LoadError(f"server '{name}' has no use for {part}", position=package.position_of(part))
+            attribute = part if package.deps.get(part) else f"{part}s"
+            raise LoadError(f"server '{name}' has no use for {part}", position=package.position_of(attribute))
     if code is not None or requires.code in ("optional", "never"):
         return False
     unless = requires.code.rpartition(" ")[2] if requires.code.startswith("unless") else None
-    if unless is not None and model is not None and flavour in (unless, None):
+    if unless is not None and len(models) == 1 and flavour in (unless, None):
         return server.rule.file.without_code is not None
     hint = "add `code:` with the label of a scoring_code target"
     if unless is not None:
-        hint += f"; only a model of the flavour '{unless}' needs none, and this one is '{flavour}'"
+        hint += f"; only a model of the flavour '{unless}' needs none, " + (
+            "and there are several" if len(models) > 1 else f"and this one is '{flavour}'"
+        )
     raise LoadError(f"server '{name}' needs code", hint=hint, position=package.position_of("server"))

@@ -13,20 +13,13 @@ from buildrules.workspace.problems import Problems
 from buildrules.workspace.suggest import did_you_mean
 from buildrules.workspace.validation import validate
 
-__all__ = ["Rule", "build_rule"]
+__all__ = ["MODEL_NAMES", "Rule", "build_rule"]
 
 TARGET_NAMES = ("target.name", "target.package")
-SERVER_NAMES = (
-    "model.name",
-    "model.version",
-    "model.flavour",
-    "model.basename",
-    "code.name",
-    "code.entry_script",
-    "package.name",
-    "package.package",
-)
-LAYOUT_NAMES = ("layout.model", "layout.model_path", "layout.code")
+MODEL_NAMES = ("model.name", "model.version", "model.flavour", "model.basename")
+SERVER_NAMES = (*MODEL_NAMES, "code.name", "code.entry_script", "package.name", "package.package")
+LAYOUT_NAMES = ("layout.model", "layout.model_path", "layout.model_root", "layout.model_dir", "layout.code")
+LIST_NAMES = {"models.names": "string_list"}
 
 
 @dataclass(slots=True)
@@ -126,8 +119,8 @@ def _check_templates(rule: Rule, node: Node, problems: Problems) -> None:
     names = [*TARGET_NAMES, "venv", *rule.attributes]
     if file.provides == "server":
         names += SERVER_NAMES
-    full = [*names, *LAYOUT_NAMES] if file.provides == "server" else names
-    kinds = {name: attribute.type for name, attribute in rule.attributes.items()}
+    full = [*names, *LAYOUT_NAMES, *LIST_NAMES] if file.provides == "server" else names
+    kinds = LIST_NAMES | {name: attribute.type for name, attribute in rule.attributes.items()}
     if file.layout is not None:
         _check_names(file.layout.model_dump(), node.find(("layout",)), names, kinds, problems)
     if file.python is not None:

@@ -38,7 +38,8 @@ def test_azureml(load: Callable[..., Any]) -> None:
     parts = package(load(PACKAGE.replace("SERVER", "azureml_online"), {"model/x.pkl": "x"}))
     server = parts.server_part
     assert server.requirements == ["azureml-inference-server-http~=1.5"]
-    assert server.model_directory == "/var/azureml-app/azureml-models/m/1"
+    (place,) = server.model_places
+    assert place.directory == "/var/azureml-app/azureml-models/m/1"
     assert server.keep_folder is True  # so that $AZUREML_MODEL_DIR/model/x.pkl is the model
     assert server.entrypoint == [
         *["azmlinfsrv", "--entry_script", "/var/azureml-app/c/score.py"],
