@@ -78,6 +78,10 @@ class LockError(BuildrulesError):
     """A lock is missing, stale or unreadable, and may not be written now."""
 
 
+class CredentialsError(BuildrulesError):
+    """A secret that is needed cannot be read where it is kept, or was refused. Never holds the secret."""
+
+
 class FetchError(BuildrulesError):
     """Content could not be downloaded, after the retries."""
 

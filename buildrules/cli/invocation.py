@@ -9,6 +9,7 @@ from buildrules.actions.registry import kind_named, kind_version
 from buildrules.cli.console import Console
 from buildrules.cli.plugins import import_plugins, plugin_files
 from buildrules.cli.request import Request
+from buildrules.credentials import connections
 from buildrules.engine.build import Build, Previous
 from buildrules.engine.events import Status, Stream
 from buildrules.engine.plan import Plan
@@ -115,6 +116,7 @@ class Invocation:
         import_plugins(self.root, structure.plugins)
         self.structure = structure
         self.plan = Plan.from_data(body["plan"])
+        connections.use(self.plan.connections, self.root)
         self._previous = body["outputs"]
         self.store.index.warm(body["index"])
         return True

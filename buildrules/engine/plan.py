@@ -22,6 +22,7 @@ class Plan:
     def __init__(self) -> None:
         self.actions: dict[str, Action] = {}
         self.goals: list[Goal] = []
+        self.connections: list[dict[str, Any]] = []  # rows for `credentials.connections.use`: references, no secrets
 
     def add(self, action: Action) -> str:
         """Add an action unless an equal one is there; returns its id."""
@@ -48,6 +49,7 @@ class Plan:
         return {
             "actions": [_plain(action) for action in self.actions.values()],
             "goals": [_plain(goal) for goal in self.goals],
+            "connections": self.connections,
         }
 
     @classmethod
@@ -59,6 +61,7 @@ class Plan:
             action = action._replace(sources=tuple(SourceSet(*item) for item in action.sources))
             plan.actions[action.id] = action
         plan.goals = [Goal(*row) for row in data["goals"]]
+        plan.connections = data["connections"]
         return plan
 
 

@@ -1,4 +1,4 @@
-"""Credentials for registries, from Docker's own configuration: auths, credHelpers, credsStore.
+"""Credentials for registries, from the workspace's connections, else Docker's own: auths, credHelpers, credsStore.
 
 They are read at the moment of a fetch or push and live only in the objects made here, which print
 without them. Needs the docker SDK, so everything is imported late.
@@ -10,7 +10,8 @@ from typing import Any
 class Credentials:
     """What to show a registry: user name and password, or an identity token; both None is anonymous.
 
-    `problem` says why Docker's configuration could not be read, for the hint of a refused request.
+    `problem` is the hint where they are refused: why Docker's configuration could not be read, or which
+    connection they are of.
     """
 
     __slots__ = ("identity_token", "password", "problem", "username")
@@ -53,13 +54,21 @@ class Credentials:
 ANONYMOUS = Credentials()
 
 
-def credentials_for(host: str, config: str | None = None) -> Credentials:
-    """The credentials Docker's config.json has for the registry `host[:port]`.
+def credentials_for(host: str, config: str | None = None, *, repository: str = "") -> Credentials:
+    """The credentials for the registry `host[:port]`: of the connection for `repository`, else of Docker's config.json.
 
-    `config` is the file's path; None is Docker's own rule (DOCKER_CONFIG, then the home directory). Never
-    raises: a configuration or helper that does not work means anonymous access, with `problem` set.
+    `config` is the file's path; None is Docker's own rule (DOCKER_CONFIG, then the home directory). A
+    configuration or helper that does not work means anonymous access, with `problem` set. Raises CredentialsError
+    where a connection's secret cannot be read.
     """
     import warnings
+
+    from buildrules.credentials.connections import serving_registry
+
+    connection = serving_registry(host, repository)
+    login = connection.login() if connection else None
+    if connection and login:
+        return Credentials(login.name, login.secret, problem=connection.refused("401 Unauthorized")[1])
 
     import docker.auth
     import docker.errors

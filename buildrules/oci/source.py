@@ -127,7 +127,8 @@ class RegistrySource(Source):
     ) -> None:
         super().__init__(reference, blobs, fetched)
         host, repository = endpoint(reference.host, reference.name)
-        self.registry = Registry(host, repository, credentials_for(reference.host), plain_http=plain_http)
+        credentials = credentials_for(reference.host, repository=reference.name)
+        self.registry = Registry(host, repository, credentials, plain_http=plain_http)
 
     def read_manifest(self, name: str | None) -> tuple[str, bytes]:
         """The manifest at a tag or digest. GoneError where a digest is no longer there, RegistryError otherwise."""

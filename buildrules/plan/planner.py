@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from buildrules.credentials import connections
 from buildrules.engine.action import Action
 from buildrules.engine.events import Notice, Stream
 from buildrules.engine.plan import Goal, Plan
@@ -72,6 +73,8 @@ class Planner:
         loaded = Loaded(self.root)
         settings = loaded.workspace.settings
         plan = Plan()
+        plan.connections = [connection.row(name) for name, connection in settings.connections.items()]
+        connections.use(plan.connections, self.root)
         bases = BasePlanner(plan, self.keeper, settings)
         environments = EnvironmentPlanner(plan, self.keeper, portable=settings.locks.portable)
         models = ModelPlanner(plan, self.root)
@@ -106,15 +109,14 @@ class Planner:
     def _warn_of_idle(self, loaded: Loaded, selected: list[Label]) -> None:
         """Say what is accepted and does nothing, so that nobody relies on it."""
         settings = loaded.workspace.settings
-        idle = [f"workspace.{name}" for name in ("cache", "connections") if name in settings.model_fields_set]
+        idle = ["workspace.cache"] if "cache" in settings.model_fields_set else []
         idle += [
             f"expected_response of {label}"
             for label in selected
             if label in loaded.packages and loaded.packages[label].package.values["expected_response"]
         ]
         for what in idle:
-            verb = "have" if what.endswith("connections") else "has"
-            self._stream.emit(Notice(f"{what} {verb} no effect yet", warning=True))
+            self._stream.emit(Notice(f"{what} has no effect yet", warning=True))
 
     def _platforms(self, platforms: list[str]) -> list[str]:
         chosen = self._options.get("platform")

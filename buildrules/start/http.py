@@ -26,8 +26,11 @@ def locate(
 
 
 def authorization(source: Mapping[str, Any], url: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """The `Authorization` header for `url`, if there are credentials."""
+    """The `Authorization` header for `url`, or the `header` of the source's own, if there are credentials."""
     token = credential(source, "token", environ)
+    own = credential(source, "header", environ)
+    if token and own:
+        return {own: token}
     if token:
         return {"Authorization": f"Bearer {token}"}
     login = (credential(source, "username", environ), credential(source, "password", environ))

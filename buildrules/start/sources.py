@@ -5,9 +5,10 @@ A kind's module has one function:
     locate(source, file, environ) -> (url, headers)
 
 `source` is the source's JSON object: `kind`, the kind's own fields, and where it needs credentials `credentials`, which
-maps a role (`username`, `password`, `token`, `sas_token`, `access_key_id`, `secret_access_key`, `session_token`) to the
-name of a variable. `file` has `path`, `size` and `sha256` (hex), and `key` where the source calls the file something
-else than its path. `environ` maps variables to values: use `credential`, never os.environ, for what is secret.
+maps a role (`username`, `password`, `token`, `header`, `sas_token`, `access_key_id`, `secret_access_key`,
+`session_token`) to the name of a variable, or to what is no secret itself after a `=`. `file` has `path`, `size` and
+`sha256` (hex), and `key` where the source calls the file something else than its path. `environ` maps variables to
+values: use `credential`, never os.environ, for what is secret.
 
 The url and headers are for one GET now: `locate` is asked again for every try, so tokens and signatures may be
 short-lived, and it may be asked from several threads. The headers go to the url's own origin and to no other. It raises
@@ -47,6 +48,8 @@ def credential(source: Mapping[str, Any], role: str, environ: Mapping[str, str],
     Failure where that file cannot be read.
     """
     named = (source.get("credentials") or {}).get(role)
+    if named and named.startswith("="):
+        return str(named[1:])
     for name in [named] if named else defaults:
         if environ.get(name):
             return environ[name]
@@ -63,7 +66,7 @@ def credential(source: Mapping[str, Any], role: str, environ: Mapping[str, str],
 
 def advice(source: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     """What to do where a source refuses: names the variables that are missing, or those whose values are refused."""
-    names = sorted(set((source.get("credentials") or {}).values()))
+    names = sorted({name for name in (source.get("credentials") or {}).values() if not name.startswith("=")})
     missing = [name for name in names if not environ.get(name) and not environ.get(f"{name}_FILE")]
     if missing:
         variables = " and ".join(missing)

@@ -14,6 +14,8 @@ from threading import Event
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
+from buildrules.credentials import connections
+from buildrules.credentials.secret import hide
 from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted, StoreError
 from buildrules.store.blobs import CHUNK, Blobs
 from buildrules.store.partial import PartialBlob
@@ -211,7 +213,7 @@ class _Transfer:
             except (HTTPError, UnicodeError) as error:
                 raise _RetryLater(reason(error)) from None
             except FetchError as error:
-                raise _GivenUp(error.message) from None
+                raise _GivenUp(error.message, hint=error.hint) from None
             try:
                 self._judge(response)
                 self._append(response)
@@ -240,7 +242,7 @@ class _Transfer:
     def _judge(self, response: "BaseHTTPResponse") -> None:
         """Turn the status into 'go on', _RetryLater or _GivenUp; put `partial` where the answer starts."""
         status, partial, size = response.status, self.partial, self.item.size
-        cause = f"status {status}" + (f" {response.reason}" if response.reason else "")
+        cause = f"status {status}" + (f" {hide(response.reason)}" if response.reason else "")
         if status == 200:
             partial.restart()
             length = _length(response, 0)
@@ -257,8 +259,7 @@ class _Transfer:
         elif status in (404, 410):
             raise _GivenUp(cause, gone=True)
         elif status in (401, 403, 407):
-            host = urlsplit(redact(self.url)).hostname
-            raise _GivenUp(cause, hint=f"give credentials for {host!r}, in ~/.netrc for example")
+            raise _refused(self.url, cause)
         elif status in (408, 425, 429) or status >= 500:
             wait = retry_after(response.headers.get("Retry-After"))
             if wait is not None and wait > LONGEST_WAIT:
@@ -289,6 +290,16 @@ class _Transfer:
         if problem:
             partial.restart()
             raise _GivenUp(problem, corrupt=True)
+
+
+def _refused(url: str, cause: str) -> _GivenUp:
+    """What a server that wants other credentials is taken for."""
+    served = connections.serving(url)
+    if served is not None:
+        message, hint = served.refused(cause)
+        return _GivenUp(message, hint=hint)
+    host = urlsplit(redact(url)).hostname
+    return _GivenUp(cause, hint=f"give credentials for {host!r}, in ~/.netrc for example")
 
 
 def _length(response: "BaseHTTPResponse", offset: int) -> int | None:

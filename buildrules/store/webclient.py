@@ -1,7 +1,7 @@
 """One HTTP GET with the user's own network settings: proxies, certificates, credentials.
 
-Credentials come from the url's userinfo or from netrc at the moment of the request, and go to the
-origin they were meant for and to no other: redirects are followed here, not by the library.
+Credentials come from the url's userinfo, from the workspace's connections or from netrc at the moment of the request,
+and go where they were meant for and nowhere else: redirects are followed here, not by the library.
 """
 
 import os
@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
+from buildrules.credentials import connections
+from buildrules.credentials.address import origin_of
+from buildrules.credentials.secret import hide
 from buildrules.errors import FetchError
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ def redact(url: str) -> str:
 
 def scrub(text: str) -> str:
     """`text` of another program with the userinfo and query of every url in it taken out."""
-    return _QUERY.sub(r"\1", _USERINFO.sub("", text))
+    return hide(_QUERY.sub(r"\1", _USERINFO.sub("", text)))
 
 
 def split_userinfo(url: str) -> tuple[str, tuple[str, str] | None]:
@@ -60,13 +63,6 @@ def with_userinfo(url: str, user: str, password: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{host}"))
 
 
-def origin_of(url: str) -> tuple[str, str, int]:
-    """(scheme, host, port) in lower case, with the scheme's own port filled in."""
-    parts = urlsplit(url)
-    scheme = parts.scheme.lower()
-    return scheme, (parts.hostname or "").lower(), _port(parts)
-
-
 def _port(parts: SplitResult) -> int:
     return parts.port or (443 if parts.scheme.lower() == "https" else 80)
 
@@ -77,7 +73,9 @@ def get(
     """GET `url` and follow redirects; the answer's body is not read yet and must be released.
 
     `headers` (tokens, say) go to the url's own origin only; `extra` (Range, Accept) to every hop.
-    Raises urllib3's HTTPError family on connection trouble, FetchError on a redirect that leads nowhere.
+    A connection's login goes with the first origin's requests, as long as they stay below the connection's address.
+    Raises urllib3's HTTPError family on connection trouble, FetchError on a redirect that leads nowhere,
+    CredentialsError where a login that is needed cannot be read.
     """
     first = origin_of(url)
     clean, given = split_userinfo(url)
@@ -87,11 +85,19 @@ def get(
         if origin == first:
             sent.update(headers or {})
             login = given
-        login = login or netrc_login(origin[1])
+        asked = clean
+        served = (
+            None if origin != first or login or "authorization" in map(str.lower, sent) else connections.login(clean)
+        )
+        if served:
+            sent.update(served.headers())
+            asked = served.onto(clean)
+        else:
+            login = login or netrc_login(origin[1])
         if login and not any(name.lower() == "authorization" for name in sent):
             sent["Authorization"] = basic(*login)
         response = _pool(clean).request(
-            "GET", clean, headers=sent, preload_content=False, redirect=False, retries=False, decode_content=False
+            "GET", asked, headers=sent, preload_content=False, redirect=False, retries=False, decode_content=False
         )
         location = response.headers.get("Location")
         if response.status not in (301, 302, 303, 307, 308) or not location:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from buildrules.credentials.address import is_open
+from buildrules.credentials.connections import variable_name
 from buildrules.workspace.validation import Strict
 
 __all__ = ["Cache", "Connection", "Credentials", "Debian", "Locks", "Platform", "SecretReference", "Settings"]
@@ -109,8 +111,76 @@ class Credentials(Strict):
     resource_id: str | None = None
     access_key_id: str | None = None
     secret_access_key: Secret | None = None
+    session_token: Secret | None = None
     key: Secret | None = None
+    header: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$")] | None = None
+    """Header that a `pat` or `key` is sent in, where the server wants one of its own."""
     account_key: Secret | None = None
+
+    @property
+    def kind(self) -> str:
+        """`type`, or the kind the other keys show."""
+        if self.type is not None:
+            return self.type
+        given = self.model_fields_set
+        return next((kind for kind, fields in _FIELDS.items() if fields and fields <= given), "none")
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Credentials":
+        kind = self.kind
+        if kind in _UNSERVED:
+            raise PydanticCustomError(
+                "unserved_credentials",
+                "credentials of type '{kind}' cannot be used: they come from a cloud's own sign-in",
+                {"kind": kind, "hint": _UNSERVED[kind]},
+            )
+        given = self.model_fields_set - {"type"}
+        if kind == "none" and given:
+            raise ValueError(f"credentials are incomplete: {', '.join(sorted(given))} alone say nothing")
+        missing = _FIELDS[kind] - given
+        if missing:
+            raise ValueError(f"credentials of type '{kind}' need {', '.join(sorted(missing))}")
+        stray = given - _FIELDS[kind] - _OPTIONAL.get(kind, frozenset())
+        if stray:
+            raise ValueError(f"credentials of type '{kind}' have no {', '.join(sorted(stray))}")
+        return self
+
+
+_FIELDS: dict[str, frozenset[str]] = {
+    "pat": frozenset({"pat"}),
+    "sas": frozenset({"sas_token"}),
+    "username_password": frozenset({"username", "password"}),
+    "access_key": frozenset({"access_key_id", "secret_access_key"}),
+    "api_key": frozenset({"key"}),
+    "service_principal": frozenset({"client_id", "client_secret", "tenant_id"}),
+    "account_key": frozenset({"account_key"}),
+    "managed_identity": frozenset({"client_id"}),
+    "aad": frozenset(),
+    "none": frozenset(),
+}
+_OPTIONAL = {
+    "pat": frozenset({"username", "header"}),
+    "api_key": frozenset({"username", "header"}),
+    "access_key": frozenset({"session_token"}),
+}
+_UNSERVED = {
+    "managed_identity": "use a pat, a sas or username_password; buildrules has no identity of its own to show",
+    "service_principal": "use a pat, a sas, or username_password: registries take client_id and client_secret so",
+    "aad": "use a pat, a sas or username_password",
+    "account_key": "use a sas: one can be made from the account key, for one container and read only",
+}
+_USABLE: dict[str, tuple[str, ...]] = {
+    "git": ("pat", "username_password", "none"),
+    "container_registry": ("username_password", "pat", "api_key", "none"),
+    "oci": ("username_password", "pat", "api_key", "none"),
+    "python_feed": ("pat", "username_password", "api_key", "none"),
+    "debian_mirror": ("username_password", "pat", "api_key", "none"),
+    "s3": ("access_key", "none"),
+    "mlflow": ("pat", "username_password", "api_key", "none"),
+    "azure_blob": ("sas", "none"),
+    "azure_data_lake_gen2": ("sas", "none"),
+}
+"""Kinds of credentials by type of connection; a type that is not here takes all."""
 
 
 class Connection(Strict):
@@ -123,6 +193,8 @@ class Connection(Strict):
         "debian_mirror",
         "http",
         "s3",
+        "mlflow",
+        "oci",
         "azure_blob",
         "azure_data_lake_gen2",
         "custom",
@@ -132,6 +204,30 @@ class Connection(Strict):
     """Its address. The credentials go to this address and what lies below, nowhere else."""
     credentials: Credentials | None = None
     """How to sign in; nothing for anonymous access."""
+    plain_http: bool = False
+    """Send the credentials unencrypted, to an http address that is not this machine."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Connection":
+        kind = self.credentials.kind if self.credentials else "none"
+        usable = _USABLE.get(self.type, (kind,))
+        if kind not in usable:
+            raise ValueError(f"a connection of type '{self.type}' takes {', '.join(usable)}, not '{kind}'")
+        if kind != "none" and not self.plain_http and is_open(self.target):
+            raise PydanticCustomError(
+                "open_credentials",
+                "the credentials would go to '{target}' unencrypted",
+                {"target": self.target, "hint": "use https, or say plain_http: true"},
+            )
+        return self
+
+    def row(self, name: str) -> dict[str, Any]:
+        """What a plan keeps of it, see `credentials.connections.use`: references, and no secret."""
+        row: dict[str, Any] = {"name": name, "type": self.type, "target": self.target, "plain_http": self.plain_http}
+        if self.credentials is not None:
+            row["kind"] = self.credentials.kind
+            row["parts"] = self.credentials.model_dump(exclude_none=True, exclude={"type"})
+        return row
 
 
 class Cache(Strict):
@@ -193,11 +289,22 @@ class Settings(Strict):
     debian: Debian = Debian()
     locks: Locks = Locks()
     cache: Cache = Cache()
-    connections: dict[str, Connection] = Field(default_factory=dict)
+    connections: dict[Name, Connection] = Field(default_factory=dict)
     """Connections by name."""
 
     @model_validator(mode="after")
     def _connection_exists(self) -> "Settings":
         if self.cache.connection is not None and self.cache.connection not in self.connections:
             raise ValueError(f"cache.connection: there is no connection '{self.cache.connection}'")
+        return self
+
+    @model_validator(mode="after")
+    def _connections_differ(self) -> "Settings":
+        seen: dict[str, str] = {}
+        for name in self.connections:
+            other = seen.setdefault(variable_name(name), name)
+            if other != name:
+                raise ValueError(
+                    f"connections '{other}' and '{name}' are one name in environment variables: rename one"
+                )
         return self

@@ -1,7 +1,8 @@
 """The credentials uv would use for a file of a package index, at the moment it is fetched.
 
-In uv's order: userinfo of the index urls in UV_* variables and uv.toml, UV_INDEX_<NAME>_USERNAME and _PASSWORD, the
-`keyring` program where the user chose it, uv's own store ('uv auth login'). netrc is left to the fetch itself.
+A connection of the workspace comes first; then, in uv's order: userinfo of index urls in UV_* variables and uv.toml,
+UV_INDEX_<NAME>_USERNAME and _PASSWORD, the `keyring` program where the user chose it, uv's own store ('uv auth login').
+netrc is left to the fetch itself.
 """
 
 import functools
@@ -12,7 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from buildrules.store.webclient import origin_of, split_userinfo, with_userinfo
+from buildrules.credentials import connections
+from buildrules.credentials.address import origin_of
+from buildrules.store.webclient import split_userinfo, with_userinfo
 
 _URL_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 
@@ -34,6 +37,9 @@ def authorize(url: str, root: str) -> str:
     """
     if not url.startswith(("http://", "https://")) or split_userinfo(url)[1]:
         return url
+    served = connections.serving(url)
+    if served is not None and served.kind != "none":
+        return url  # the request itself reads the connection's credentials
     found = _configured(url, root) or _stored(url)
     return with_userinfo(url, *found) if found else url
 

@@ -1,0 +1,262 @@
+"""The connections of the workspace in use: which one serves an address, and the login it gives.
+
+Process-wide, since a process works on one workspace: `use` is called with what the plan keeps, which holds references
+to secrets and never a secret. A credential goes to its connection's address and what lies below it. A Python feed's
+files lie beside its index as a rule, so its credential goes to the whole top folder of the feed's path on the same
+server, such as an organisation's.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from buildrules.credentials.address import below, is_open, segments
+from buildrules.credentials.login import Login
+from buildrules.credentials.secret import conceal, forget, place, read
+from buildrules.errors import CredentialsError, UsageError
+
+REGISTRIES = frozenset({"container_registry", "oci"})
+ANY_USER = "__token__"
+"""The user name that goes with a token where the server looks at the token only."""
+
+SECRETS = {
+    "pat": "pat",
+    "username_password": "password",
+    "api_key": "key",
+    "sas": "sas_token",
+    "access_key": "secret_access_key",
+}
+"""The field of each kind of credential that holds the secret."""
+
+_rows: list[dict[str, Any]] = []
+_roots = ["."]
+
+
+def use(rows: Iterable[Mapping[str, Any]], root: str) -> None:
+    """From now on these are the connections; `root` is where relative paths of secrets start.
+
+    A row is plain data: name, type, target, plain_http, and for those with credentials kind and parts, the fields
+    of its `credentials`. Order is the workspace file's.
+    """
+    _rows[:] = [dict(row) for row in rows]
+    _roots[:] = [root]
+    forget()
+
+
+class Connection:
+    """One connection; prints without its credentials."""
+
+    __slots__ = ("kind", "name", "parts", "target", "type")
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self.name: str = row["name"]
+        self.type: str = row["type"]
+        self.target: str = row["target"]
+        self.kind: str = row.get("kind", "none")
+        self.parts: Mapping[str, Any] = row.get("parts", {})
+
+    def __repr__(self) -> str:
+        return f"Connection({self.name!r}, {self.type!r})"
+
+    def __str__(self) -> str:
+        return f"connection {self.name!r}"
+
+    @property
+    def is_feed(self) -> bool:
+        """Whether it is a Python package index; Azure describes its feeds as `git` with a PAT."""
+        return self.type == "python_feed" or (
+            self.type == "git" and self.target.rstrip("/").rpartition("/")[2] in ("simple", "+simple")
+        )
+
+    def login(self) -> Login | None:
+        """What lets us in, read now; None for anonymous access. Raises CredentialsError."""
+        if self.kind == "none":
+            return None
+        kind, name = self._way()
+        owner = f"connection {self.name!r}"
+        secret = read(self.parts[SECRETS[self.kind]], _roots[0], owner)
+        token = self.parts.get("session_token")
+        login = Login(kind, name, secret, read(token, _roots[0], owner) if token else None)
+        conceal(login.secrets())
+        return login
+
+    def roles(self) -> dict[str, str]:
+        """The same login as the `credentials` of a source of `buildrules.start`: roles and names of variables.
+
+        A reference {env: NAME} gives NAME; others give BUILDRULES_<CONNECTION>_<FIELD>, to be set for the container.
+        What is no secret stands there itself, after a `=`. Empty for anonymous access. Raises CredentialsError.
+        """
+        if self.kind == "none":
+            return {}
+        kind, name = self._way()
+        secret = self.variable(SECRETS[self.kind])
+        if kind == "basic":
+            return {"username": f"={name}", "password": secret}
+        if kind in ("bearer", "header"):
+            return {"token": secret, **({"header": f"={name}"} if name else {})}
+        if kind == "query":
+            return {"sas_token": secret}
+        session = {"session_token": self.variable("session_token")} if self.parts.get("session_token") else {}
+        return {"access_key_id": f"={name}", "secret_access_key": secret, **session}
+
+    def environ(self) -> dict[str, str]:
+        """The variables that `roles` names with their values, read now. Raises CredentialsError."""
+        login = self.login()
+        if login is None:
+            return {}
+        found = {self.variable(SECRETS[self.kind]): login.secret}
+        if login.session:
+            found[self.variable("session_token")] = login.session
+        return found
+
+    def variable(self, field: str) -> str:
+        """The container's variable for one field of the credentials."""
+        return str(self.parts[field].get("env") or f"BUILDRULES_{variable_name(self.name)}_{field.upper()}")
+
+    def where(self) -> str:
+        """Where its secret is kept, in words."""
+        return place(self.parts[SECRETS[self.kind]])
+
+    def refused(self, status: str) -> tuple[str, str]:
+        """(message, hint) where a server answered `status`, such as "401 Unauthorized", to this connection's login."""
+        message = f"connection {self.name!r} was refused by {self.target}: {status}"
+        if self.kind == "none":
+            return message, f"give it credentials: workspace.connections.{self.name}.credentials"
+        return message, (
+            f"what {self.where()} holds may have expired, be wrong, or not give read access: renew it and try again"
+        )
+
+    def _way(self) -> tuple[str, str]:
+        """(kind of login, its name)."""
+        user = self.parts.get("username")
+        if self.kind == "username_password":
+            return "basic", user or ""
+        if self.kind == "sas":
+            return "query", ""
+        if self.kind == "access_key":
+            return "keys", self.parts["access_key_id"]
+        if self.kind in ("pat", "api_key"):
+            if self.parts.get("header"):
+                return "header", self.parts["header"]
+            speaks_basic = self.kind == "pat" or self.is_feed or self.type in ("git", *REGISTRIES)
+            if self.type != "mlflow" and speaks_basic:
+                return "basic", user or ANY_USER
+            return "bearer", ""
+        raise CredentialsError(
+            f"connection {self.name!r}: credentials of type {self.kind!r} cannot be used",
+            hint="use one of: " + ", ".join(SECRETS),
+        )
+
+
+def connections() -> list[Connection]:
+    """All of them, in the workspace file's order."""
+    return [Connection(row) for row in _rows]
+
+
+def named(name: str) -> Connection:
+    """The connection of that name. Raises UsageError."""
+    for row in _rows:
+        if row["name"] == name:
+            return Connection(row)
+    known = ", ".join(row["name"] for row in _rows)
+    raise UsageError(
+        f"there is no connection {name!r}",
+        hint=f"there are: {known}" if known else "declare it under workspace.connections",
+    )
+
+
+def serving(url: str, types: Collection[str] | None = None) -> Connection | None:
+    """The connection for a url: the one whose target leads furthest towards it. None where no target does.
+
+    `types` limits the choice; registries are never among it, see `serving_registry`.
+    """
+    best: tuple[int, Connection] | None = None
+    for connection in connections():
+        if connection.type in REGISTRIES or (types is not None and connection.type not in types):
+            continue
+        depth = below(url, connection.target)
+        if depth is not None and (best is None or depth > best[0]):
+            best = (depth, connection)
+    if best is None and (types is None or "python_feed" in types):
+        return _feed_beside(url)
+    return best[1] if best else None
+
+
+def login(url: str, types: Collection[str] | None = None) -> Login | None:
+    """The login for a url, read now; None where no connection serves it, or anonymously. Raises CredentialsError."""
+    if not _rows:
+        return None
+    found = serving(url, types)
+    if found is None or found.kind == "none":
+        return None
+    if is_open(url) and not _allows_http(found):
+        raise CredentialsError(
+            f"connection {found.name!r} would send its credentials unencrypted, to {found.target}",
+            hint=f"use https, or say plain_http: true in workspace.connections.{found.name}",
+        )
+    return found.login()
+
+
+def headers_for(url: str) -> dict[str, str]:
+    """The headers of the login for a url; empty where there is none. Raises CredentialsError."""
+    found = login(url)
+    return found.headers() if found else {}
+
+
+def feeds(names: Iterable[str] | None = None) -> list[Connection]:
+    """The Python feeds, in the workspace file's order, or those named, in the order of the names.
+
+    Raises UsageError for a name that is none.
+    """
+    if names is None:
+        return [connection for connection in connections() if connection.is_feed]
+    found = [named(name) for name in names]
+    for connection in found:
+        if not connection.is_feed:
+            raise UsageError(
+                f"connection {connection.name!r} is no Python feed but {connection.type!r}",
+                hint="give it type: python_feed",
+            )
+    return found
+
+
+def serving_registry(host: str, repository: str = "") -> Connection | None:
+    """The connection for a repository of the registry `host[:port]`."""
+    best: tuple[int, Connection] | None = None
+    url = f"https://{host}/{repository}"
+    for connection in connections():
+        if connection.type in REGISTRIES:
+            depth = below(url, "https://" + connection.target.rpartition("://")[2])
+            if depth is not None and (best is None or depth > best[0]):
+                best = (depth, connection)
+    return best[1] if best else None
+
+
+def variable_name(name: str) -> str:
+    """A connection's name as it stands in names of environment variables."""
+    return "".join(character if character.isascii() and character.isalnum() else "_" for character in name.upper())
+
+
+def _allows_http(connection: Connection) -> bool:
+    return any(row["name"] == connection.name and row.get("plain_http") for row in _rows)
+
+
+def _feed_beside(url: str) -> Connection | None:
+    """The feed whose files may lie at `url`: same origin and same top folder, nearest first."""
+    best: tuple[int, Connection] | None = None
+    for connection in connections():
+        if not connection.is_feed:
+            continue
+        parts = segments(connection.target) or []
+        top = parts[0] if len(parts) > 1 else ""
+        scheme, _, rest = connection.target.partition("://")
+        origin = f"{scheme}://{rest.partition('/')[0]}"
+        if below(url, f"{origin}/{top}") is None:
+            continue
+        shared = 0
+        for ours, theirs in zip(parts, segments(url) or [], strict=False):
+            if ours != theirs:
+                break
+            shared += 1
+        if best is None or shared > best[0]:
+            best = (shared, connection)
+    return best[1] if best else None
