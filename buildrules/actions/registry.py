@@ -11,6 +11,7 @@ from buildrules.engine.action import Kind
 from buildrules.errors import UsageError
 
 _BUILTIN = {
+    "entry_script": ("buildrules.actions.entry_script:EntryScript", 1),
     "files_layer": ("buildrules.actions.files:FilesLayer", 1),
     "inline_layer": ("buildrules.actions.inline:InlineLayer", 1),
     "model_layers": ("buildrules.actions.model:ModelLayers", 1),

@@ -56,16 +56,16 @@ class ModelPlanner:
         if os.path.isdir(os.path.join(self._root, path)):
             return SourceSet(path, ("**",)), f"{place}/{name}" if keep and name else place
         if keep:
-            return SourceSet(directory, (_literal(name),)), place
+            return SourceSet(directory, (literal(name),)), place
         parent, wanted = posixpath.split(place)
         if wanted != name:
             raise LoadError(
                 f"the file '{path}' cannot be placed as '/{place}': it keeps its name",
                 hint=f"write '/{parent}/{name}', or rename the file",
             )
-        return SourceSet(directory, (_literal(name),)), parent
+        return SourceSet(directory, (literal(name),)), parent
 
 
-def _literal(name: str) -> str:
+def literal(name: str) -> str:
     """A glob that matches this very name."""
     return "".join(f"[{char}]" if char in "*?[" else char for char in name)

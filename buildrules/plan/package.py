@@ -9,7 +9,7 @@ from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import LoadError
 from buildrules.plan.base import Base, BasePlanner
 from buildrules.plan.environment import Environment, EnvironmentPlanner
-from buildrules.plan.model import ModelPlanner
+from buildrules.plan.model import ModelPlanner, literal
 from buildrules.rules.contribution import Contribution
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
@@ -51,7 +51,7 @@ class PackagePlanner:
             deps.append(self._generated(parts.server, parts.server_part.files))
         deps += self._files(parts.package)
         deps += [self._models.layers(placed) for placed in parts.placed]
-        deps += self._code(parts)
+        deps += [*self._code(parts), *self._script(parts)]
         label = str(parts.package.label)
         action = Action(
             id=f"{label} {platform} image",
@@ -132,6 +132,31 @@ class PackagePlanner:
                     weight=0.02,
                     params={"prefix": prefix},
                     sources=(SourceSet(directory, tuple(include), tuple(exclude)),),
+                )
+            )
+        ]
+
+    def _script(self, parts: PackageParts) -> list[str]:
+        """A look into the entry script, if the server calls functions of it. It adds nothing to the image."""
+        requires = parts.server.rule.file.requires
+        script = parts.code.values["entry_script"] if parts.code is not None else None
+        if parts.code is None or script is None or requires is None or not requires.functions:
+            return []
+        values = parts.code.values
+        directory, _, _ = source_root(
+            parts.code.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
+        )
+        server = parts.server.rule.name
+        return [
+            self._plan.add(
+                Action(
+                    id=f"{parts.code.label} {script} for {server}",
+                    target=str(parts.code.label),
+                    kind="entry_script",
+                    title=f"{script} for {server}",
+                    weight=0.01,
+                    params={"functions": requires.functions, "server": server},
+                    sources=(SourceSet(directory, (literal(script),)),),
                 )
             )
         ]

@@ -118,6 +118,8 @@ class Requires(Strict):
     """`always`, `optional` or `never`."""
     models: Literal["one", "several"] = "one"
     """Whether a package may have several models."""
+    functions: list[str] = Field(default_factory=list)
+    """Functions the entry script must define, because the server calls them."""
 
     @field_validator("code")
     @classmethod

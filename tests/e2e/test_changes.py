@@ -217,6 +217,7 @@ def test_a_server_of_the_workspace_is_one_yaml_file(workspace: Space) -> None:
 
 def test_the_built_in_server_works_like_a_users_own(workspace: Space) -> None:
     workspace.edit("BUILD.yaml", "server: :server", "server: azureml_online")
+    workspace.append("src/score.py", "def init():\n    pass\n")
     config = workspace.config(workspace.build().digest)
     assert config["Entrypoint"][0] == "azmlinfsrv"
     assert workspace.path("pylock.env+azureml_online-linux-amd64.toml").exists()

@@ -1,0 +1,96 @@
+"""The kind "entry_script": does a scoring script define the functions its server calls?"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.errors import ActionError, Position
+
+if TYPE_CHECKING:
+    import ast
+
+_LARGEST = 4 << 20  # bytes; what is larger is data
+_DYNAMIC = frozenset({"exec", "eval", "globals", "locals", "vars", "setattr"})
+
+
+class EntryScript:
+    """Params: `functions`, names the script must bind at its top level, and `server`, whom to name as their caller.
+
+    The one source is the script. Outputs nothing. Raises ActionError, with a position in the script, for a function
+    that is nowhere defined, imported or assigned. A script that may bind names in ways that cannot be seen
+    (`from x import *`, `globals()`, `exec` and their like), or that this Python cannot parse, passes.
+    """
+
+    name = "entry_script"
+    version = 1
+
+    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+        """Read the script and look."""
+        import os
+
+        for file in sources[0]:
+            with open(os.path.join(context.workspace, file.path), "rb") as stream:
+                text = stream.read(_LARGEST + 1)
+            context.count(read=len(text))
+            found = names_of(text) if len(text) <= _LARGEST else None
+            if found is not None:
+                for wanted in action.params["functions"]:
+                    if wanted not in found:
+                        raise _missing(wanted, found, file.path, text, str(action.params["server"]))
+        return Outputs()
+
+
+def _missing(wanted: str, found: dict[str, int], path: str, text: bytes, server: str) -> ActionError:
+    close = next((name for name in found if name.lower().replace("_", "") == wanted), None)
+    line = found[close] if close is not None else 1
+    hint = f"the server '{server}' calls it; "
+    hint += f"rename '{close}'" if close is not None else "define it, or name another entry_script"
+    lines = text.decode(errors="replace").splitlines() or [""]
+    return ActionError(
+        f"the script has no function '{wanted}'", hint=hint, position=Position(path, line, 1, lines[line - 1])
+    )
+
+
+def names_of(text: bytes) -> dict[str, int] | None:
+    """The names a module binds at its top level, and the lines; None if that cannot be told."""
+    import ast
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    found: dict[str, int] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+            return None
+        if isinstance(node, ast.Name) and node.id in _DYNAMIC:
+            return None
+        if isinstance(node, ast.Attribute) and (node.attr == "__dict__" or ast.unparse(node) == "sys.modules"):
+            return None
+        if isinstance(node, ast.Global):
+            found.update(dict.fromkeys(node.names, node.lineno))
+    for node in _top_level(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found[node.name] = node.lineno
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found.update({alias.asname or alias.name.partition(".")[0]: node.lineno for alias in node.names})
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found[node.id] = node.lineno
+        elif isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
+            found[node.name] = node.lineno
+    return None if "__getattr__" in found else found
+
+
+def _top_level(tree: "ast.Module") -> "Iterator[ast.AST]":
+    """Every node that runs in the module's own scope."""
+    import ast
+
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            waiting.extend(ast.iter_child_nodes(node))
