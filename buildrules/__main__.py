@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_BUILDING = frozenset({"build", "load", "export", "run"})
+_BUILDING = frozenset({"build", "load", "export", "run", "show"})
 
 
 def main() -> int:

@@ -5,12 +5,12 @@ from buildrules.cli.invocation import Invocation
 from buildrules.engine.action import NOTHING
 from buildrules.engine.events import Progress
 from buildrules.engine.result import GoalResult
-from buildrules.oci.image import Image, read_image
+from buildrules.oci.image import Image, Index, read_image, read_index
 from buildrules.store.blobs import Blobs
 
 
 class Content:
-    """The bytes of a goal's image; `stream` gives those of a layer. Also the context that fetching reports to."""
+    """The bytes of a goal's image or index: `stream` gives those of a layer. Fetching reports here."""
 
     cancelled = False
 
@@ -33,6 +33,13 @@ class Content:
         """The image with its layers' recipes."""
         layers = [item.layer for item in self.result.layers]
         return read_image(self.blobs, self.result.digest, layers)
+
+    @property
+    def whole(self) -> Image | Index:
+        """The image, or the index with its images."""
+        if self.result.goal.kind != "index":
+            return self.image
+        return read_index(self.blobs, self.result.digest, [item.layer for item in self.result.layers])
 
     def name(self) -> str:
         """The image's name: `--tag`, else the one the plan gave it, with its tag."""

@@ -16,17 +16,21 @@ _TRANSPORTS = {"oci-layout": "oci", "oci-archive": "oci-archive", "docker-archiv
 
 def after(invocation: Invocation) -> int:
     """Write the image and say how much was written; returns the exit code."""
-    content = Content(invocation, one_image(invocation))
     form = str(invocation.request.option("form"))
+    result = one_image(invocation)
+    indexes = [found for found in invocation.results if found.goal.kind == "index"]
+    if form != "docker-archive" and indexes:  # a docker archive holds one platform's image: this machine's
+        (result,) = indexes
+    content = Content(invocation, result)
     output = os.path.abspath(str(invocation.request.option("output")))
     names = [content.name()]
     if form == "oci-layout":
-        report = write_layout(output, content.image, content.stream, names=names, progress=content.progress)
+        report = write_layout(output, content.whole, content.stream, names=names, progress=content.progress)
         text = f"{report.blobs_written} blobs, {size_text(report.written)} written; {report.blobs_kept} were there"
     else:
         size = write_archive(
             output,
-            content.image,
+            content.whole,
             content.stream,
             names=names,
             docker=form == "docker-archive",
@@ -35,15 +39,16 @@ def after(invocation: Invocation) -> int:
         text = f"{size_text(size)} written"
     invocation.console.close()
     sys.stdout.write(f"{form} {output}: {names[0]} {content.result.digest}\n{text}\n")
-    sys.stdout.write(f"copy it on with: {copy_line(form, output, names[0])}\n")
+    sys.stdout.write(f"copy it on with: {copy_line(form, output, names[0], several=bool(indexes))}\n")
     return 0
 
 
-def copy_line(form: str, output: str, name: str) -> str:
-    """The command that takes the image from there to a registry, whose name is left to fill in."""
+def copy_line(form: str, output: str, name: str, *, several: bool = False) -> str:
+    """The command that takes the image, or those of `several` platforms, from there to a registry to be filled in."""
     source = f"{_TRANSPORTS[form]}:{output}"
     if form == "oci-layout":
         source += f":{ref_name(name)}"
     first, _, rest = name.partition("/")
     named = rest and ("." in first or ":" in first or first == "localhost")
-    return f"skopeo copy {shlex.quote(source)} docker://{name if named else 'HOST/' + name}"
+    copy = "skopeo copy --all" if several and form != "docker-archive" else "skopeo copy"
+    return f"{copy} {shlex.quote(source)} docker://{name if named else 'HOST/' + name}"

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator
 
 from buildrules.actions.registry import kind_named, kind_version
+from buildrules.cli.buildlog import BuildLog
 from buildrules.cli.console import Console
 from buildrules.cli.plugins import import_plugins, plugin_files
 from buildrules.cli.request import Request
 from buildrules.credentials import connections
-from buildrules.engine.build import Build, Previous
+from buildrules.engine.build import Build, Outcome, Previous
 from buildrules.engine.events import Status, Stream
 from buildrules.engine.plan import Plan
 from buildrules.engine.result import GoalResult, goal_results
@@ -99,10 +100,12 @@ class Invocation:
         self.console = Console(
             quiet=bool(request.option("quiet") or request.option("json")), verbose=bool(request.option("verbose"))
         )
-        self.stream = Stream(self.console)
+        self.log = BuildLog(self.store.root)
+        self.stream = Stream(self.console, self.log)
         self.plan = Plan()
         self.structure: Structure | None = None
         self.results: list[GoalResult] = []
+        self.outcomes: dict[str, Outcome] = {}
         self._previous: Previous = {}
 
     def resume(self, snapshot: Snapshot) -> bool:
@@ -159,6 +162,7 @@ class Invocation:
         finally:
             self.console.close()
         self.results = goal_results(self.plan, build)
+        self.outcomes = build.outcomes
         self._began = began
         return build
 

@@ -17,6 +17,7 @@ _COMMANDS = {
     "load": "build one package and load it into Docker, sending only the layers it lacks",
     "run": "build and load one package, start it, and print how to call it",
     "export": "write one package as an OCI layout or an archive",
+    "show": "show what a package's image is: routes, variables, layers, locks, models",
     "why": "say why a target was, or would be, rebuilt",
     "lock": "resolve environments and bases, and write their locks",
     "query": "list targets, what they need, or what needs them",

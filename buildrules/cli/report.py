@@ -37,11 +37,14 @@ def _together(what: str, items: list[LayerResult], why: str) -> list[str]:
 
 
 def target_lines(result: GoalResult, shown_before: set[str], *, verbose: bool = False) -> list[str]:
-    """What was built and reused of one goal, and why; the layers with sizes; the digest.
+    """What was built and reused of one goal, and why; the layers with sizes; the digest. Of an index only the last.
 
     Layers whose digest is in `shown_before` were listed with a target above; those listed here are added to it.
     """
     layers = result.layers
+    if result.goal.kind == "index":
+        total = f"{len(result.values['platforms'])} platforms, {size_text(result.size)}"
+        return [f"{result.goal.label}  {result.goal.platform}", f"  index {result.digest}  ({total})"]
     lines = [f"{result.goal.label}  {result.goal.platform}"]
     shared = [] if verbose else [item for item in layers if item.layer.digest in shown_before]
     own = layers if verbose else [item for item in layers if item.layer.digest not in shown_before]
@@ -53,6 +56,9 @@ def target_lines(result: GoalResult, shown_before: set[str], *, verbose: bool = 
     shown_before.update(item.layer.digest for item in listed)
     total = f"{len(layers)} layers, {size_text(result.size)}"
     lines.append(f"  image {result.digest}  ({total})" if result.digest else f"  {total}")
+    if result.goal.info.get("target_environment", {}).get("asked"):
+        environment = environment_of(result)
+        lines.append(f"  environment {environment['name']}:{environment['version']}")
     return lines
 
 
@@ -103,6 +109,7 @@ def targets_json(results: list[GoalResult]) -> list[dict[str, Any]]:
             "label": result.goal.label,
             "platform": result.goal.platform,
             "digest": result.digest,
+            **_produced(result),
             "size": result.size,
             "layers": [
                 {
@@ -120,9 +127,26 @@ def targets_json(results: list[GoalResult]) -> list[dict[str, Any]]:
     ]
 
 
-def json_report(results: list[GoalResult], build: Build, seconds: float) -> str:
-    """The one object of `--json`; with `errors` where something failed."""
+def _produced(result: GoalResult) -> dict[str, Any]:
+    """What only some goals have: an image's environment (name and version), an index's platforms."""
+    found: dict[str, Any] = {}
+    if "target_environment" in result.goal.info:
+        found["target_environment"] = environment_of(result)
+    if result.goal.kind == "index":
+        found["platforms"] = result.values["platforms"]
+    return found
+
+
+def environment_of(result: GoalResult) -> dict[str, str]:
+    """Name and version of the environment a package makes: the version it asks for, else the digest's first digits."""
+    said = dict(result.goal.info["target_environment"])
+    return {"name": said["name"], "version": said.get("version") or result.digest[7:19]}
+
+
+def json_report(results: list[GoalResult], build: Build, seconds: float, log: dict[str, str]) -> str:
+    """The one object of `--json`; with `errors` where something failed. `log` is the build's id, state and log file."""
     value: dict[str, Any] = {
+        "build": log,
         "targets": targets_json(results),
         "actions": counts(build),
         "bytes": {
@@ -137,10 +161,11 @@ def json_report(results: list[GoalResult], build: Build, seconds: float) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
-def json_failure(error: BuildrulesError, seconds: float) -> str:
+def json_failure(error: BuildrulesError, seconds: float, log: dict[str, str]) -> str:
     """`--json` of a build that failed before its first action: loading, planning, locking."""
     errors = error.errors if isinstance(error, LoadError) else [error]
     value = {
+        "build": log,
         "targets": [],
         "actions": {"executed": 0, "cached": 0, "failed": 0},
         "bytes": {"read": 0, "written": 0, "fetched": 0},
@@ -150,13 +175,14 @@ def json_failure(error: BuildrulesError, seconds: float) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
-def unchanged_json(results: list[GoalResult], actions: int) -> str:
+def unchanged_json(results: list[GoalResult], actions: int, log: dict[str, str]) -> str:
     """`--json` of an unchanged build, up to the value of `seconds`."""
     targets = targets_json(results)
     for target in targets:
         for layer in target["layers"]:
             layer["status"] = _WORDS[Status.UNCHANGED]
     value = {
+        "build": log,
         "targets": targets,
         "actions": {"executed": 0, "cached": actions, "failed": 0},
         "bytes": {"read": 0, "written": 0, "fetched": 0},

@@ -20,6 +20,7 @@ _AFTER = {
     "load": "buildrules.cli.load",
     "export": "buildrules.cli.export",
     "run": "buildrules.cli.run",
+    "show": "buildrules.cli.show",
 }
 
 
@@ -32,10 +33,16 @@ def start(root: str, directory: str, argv: list[str], request: Request) -> int:
 def perform(root: str, directory: str, argv: list[str], request: Request, snapshot: Snapshot | None) -> int:
     """Build, report, and do what the verb does with the results; returns the exit code."""
     began = time.perf_counter()
+    log: dict[str, str] = {}
     try:
         invocation = Invocation(root, directory, argv, request)
         try:
             return _perform(invocation, snapshot, began)
+        except BuildrulesError as error:
+            if invocation.log.state == "Running":
+                invocation.log.end(ok=False, text=error_text(error))
+            log = invocation.log.to_dict()
+            raise
         finally:
             invocation.console.close()
             invocation.store.close()
@@ -45,7 +52,7 @@ def perform(root: str, directory: str, argv: list[str], request: Request, snapsh
     except BuildrulesError as error:
         sys.stderr.write(error_text(error) + "\n")
         if request.option("json"):
-            sys.stdout.write(json_failure(error, time.perf_counter() - began))
+            sys.stdout.write(json_failure(error, time.perf_counter() - began, log))
         return _leave(130) if isinstance(error, Interrupted) else error.exit_code
 
 
@@ -70,20 +77,23 @@ def _perform(invocation: Invocation, snapshot: Snapshot | None, began: float) ->
         _write_trace(trace, str(path))
     seconds = time.perf_counter() - began
     results = invocation.results
-    if request.option("json"):
-        sys.stdout.write(json_report(results, build, seconds))
+    report = text_report(results, build, seconds, verbose=bool(request.option("verbose")))
+    invocation.log.end(ok=build.ok, text="\n".join([report, *(error_text(error) for error in failures(build))]))
+    log = invocation.log.to_dict()
+    if request.option("json") and request.verb == "build":
+        sys.stdout.write(json_report(results, build, seconds, log))
     elif request.verb == "build" or executed(build) or not build.ok:
-        report = text_report(results, build, seconds, verbose=bool(request.option("verbose")))
         (sys.stdout if request.verb == "build" else sys.stderr).write(report)
     if not build.ok:
         for error in failures(build):
             sys.stderr.write(error_text(error) + "\n")
+        sys.stderr.write(f"the full log of build {invocation.log.id}: {invocation.log.path}\n")
         return failures(build)[0].exit_code if failures(build) else 1
     actions = len(build.outcomes)
-    text, json = (
-        ("", unchanged_json(results, actions)) if request.option("json") else (unchanged_text(results, actions), "")
-    )
-    invocation.save(build, text, json)
+    if request.option("json"):
+        invocation.save(build, "", unchanged_json(results, actions, log))
+    else:
+        invocation.save(build, unchanged_text(results, actions), "")
     module = _AFTER.get(request.verb)
     if module is None:
         return 0

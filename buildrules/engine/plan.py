@@ -12,7 +12,7 @@ class Goal(NamedTuple):
     label: str
     platform: str
     action: str
-    kind: str  # "image", "group" of the layers of other actions, or "layers" of its own
+    kind: str  # "image", "index" of images, "group" of the layers of other actions, or "layers" of its own
     info: Mapping[str, Any] = NOTHING  # routes, sample request, tag: what run and load need
 
 

@@ -19,14 +19,14 @@ class LayerResult(NamedTuple):
 
 
 class GoalResult(NamedTuple):
-    """One goal. `digest` is the manifest's for an image, empty for a target that is only layers."""
+    """One goal. `digest` is an image's manifest's or an index's own, empty for a target that is only layers."""
 
     goal: Goal
     digest: str
     size: int  # bytes of manifest, config and layers
     status: Status
     layers: list[LayerResult]
-    blobs: dict[str, str]  # "manifest", "config" -> digest
+    blobs: dict[str, str]  # "manifest", "config" or "index" -> digest
     values: dict[str, Any]
 
 
@@ -40,6 +40,8 @@ def _goal_result(plan: Plan, build: Build, goal: Goal) -> GoalResult | None:
     if outcome is None or outcome.outputs is None:
         return None
     layers = list(_layers(plan, build, goal))
+    if goal.kind == "index":  # what the images share counts once
+        layers = list({item.layer.digest: item for item in reversed(layers)}.values())[::-1]
     values = outcome.outputs.values
     return GoalResult(
         goal=goal,
@@ -56,6 +58,8 @@ def _layers(plan: Plan, build: Build, goal: Goal) -> Iterator[LayerResult]:
     """An image's layers as the actions below it made them: their recipes are the current ones."""
     action = plan.actions[goal.action]
     names = (action.id,) if goal.kind == "layers" else action.deps
+    if goal.kind == "index":
+        names = tuple(name for image in action.deps for name in plan.actions[image].deps)
     for name in names:
         outcome: Outcome = build.outcomes[name]
         assert outcome.outputs is not None

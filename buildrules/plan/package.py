@@ -9,6 +9,7 @@ from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import LoadError
 from buildrules.plan.base import Base, BasePlanner
 from buildrules.plan.environment import Environment, EnvironmentPlanner
+from buildrules.plan.info import package_info, routes_of
 from buildrules.plan.model import ModelPlanner, literal
 from buildrules.rules.contribution import Contribution
 from buildrules.rules.package import PackageParts
@@ -53,17 +54,18 @@ class PackagePlanner:
         deps += [self._models.layers(placed) for placed in parts.placed]
         deps += [*self._code(parts), *self._script(parts)]
         label = str(parts.package.label)
+        locks = {**base.locks, **env.locks, **server.locks}
         action = Action(
             id=f"{label} {platform} image",
             target=label,
             kind="image",
             title=f"image of {label}",
-            params=self._image(parts, base, env, server, platform),
+            params=self._image(parts, base, locks, platform),
             deps=tuple(dict.fromkeys(deps)),
             weight=0.01,
         )
         self._plan.add(action)
-        return Goal(label, platform, action.id, "image", self._info(parts))
+        return Goal(label, platform, action.id, "image", package_info(parts, self._settings.name, locks))
 
     def _extra_layers(self, target: ResolvedTarget, part: Contribution, platform: str) -> list[str]:
         """The layers a rule contributes by naming kinds of actions."""
@@ -161,9 +163,7 @@ class PackagePlanner:
             )
         ]
 
-    def _image(
-        self, parts: PackageParts, base: Base, env: Environment, server: Environment, platform: str
-    ) -> dict[str, Any]:
+    def _image(self, parts: PackageParts, base: Base, locks: dict[str, str], platform: str) -> dict[str, Any]:
         part = parts.server_part
         config: dict[str, Any] = {
             "environment": parts.environment(base.variables),
@@ -183,9 +183,9 @@ class PackagePlanner:
         params: dict[str, Any] = {
             "config": config,
             "platform": platform,
-            "routes": self._routes(parts),
+            "routes": routes_of(parts),
             "labels": labels,
-            "locks": {**base.locks, **env.locks, **server.locks},
+            "locks": locks,
         }
         if parts.models:
             params["model"] = ",".join(
@@ -195,24 +195,6 @@ class PackagePlanner:
         if epoch:
             params["created"] = _epoch(epoch)
         return params
-
-    def _routes(self, parts: PackageParts) -> dict[str, str]:
-        return {name: f"{route['port']}{route['path']}" for name, route in parts.server_part.routes.items()}
-
-    def _info(self, parts: PackageParts) -> dict[str, Any]:
-        """What load and run need to know."""
-        label = parts.package.label
-        name = parts.package.values["repository"] or f"{self._settings.name}/{_image_name(label.package, label.name)}"
-        return {
-            "name": name.lower(),
-            "routes": self._routes(parts),
-            "ports": list(parts.ports),
-            "sample_request": parts.package.values["sample_request"],
-        }
-
-
-def _image_name(package: str, name: str) -> str:
-    return "/".join(part for part in (package, name) if part).strip("._-/")
 
 
 def _digest(files: dict[str, str]) -> str:

@@ -1,6 +1,7 @@
 """From patterns to a plan: load, check, select, lock, and turn each target into actions."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from buildrules.credentials import connections
@@ -94,6 +95,7 @@ class Planner:
                         f"'{label}' provides {target.provides}, which is only built as part of a package",
                         hint=_user_of(loaded, label),
                     )
+        plan.goals += list(_indexes(plan))
         self._remember(loaded, packages.files, models.looked_at)
         return plan
 
@@ -172,6 +174,27 @@ class Planner:
         self.packages = workspace.packages
         self.ignore = list(workspace.settings.ignore)
         self.plugins = list(workspace.settings.plugins)
+
+
+def _indexes(plan: Plan) -> Iterator[Goal]:
+    """An image index for every package that has images for several platforms."""
+    images: dict[str, list[Goal]] = {}
+    for goal in plan.goals:
+        if goal.kind == "image":
+            images.setdefault(goal.label, []).append(goal)
+    for label, goals in images.items():
+        if len(goals) < 2:
+            continue
+        action = Action(
+            id=f"{label} index",
+            target=label,
+            kind="index",
+            title=f"index of {label}",
+            deps=tuple(goal.action for goal in goals),
+            weight=0.01,
+        )
+        platforms = ",".join(goal.platform for goal in goals)
+        yield Goal(label, platforms, plan.add(action), "index", goals[0].info)
 
 
 def _named(patterns: list[str], directory: str) -> list[Label]:

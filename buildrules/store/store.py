@@ -5,6 +5,7 @@ lock            shared by builds, exclusive for garbage collection (flock)
 blobs/sha256/   content by digest        tmp/    files being written
 table/          records, stat index and explanations (diskcache)
 workspaces/     snapshots of green builds
+logs/           the last builds in full
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from buildrules.store.statindex import StatIndex
 from buildrules.store.table import Table
 
 LAYOUT = 1
-PARTS = ("blobs", "docker", "table", "tmp", "workspaces", "lock", "version")
+PARTS = ("blobs", "docker", "logs", "table", "tmp", "workspaces", "lock", "version")
 """Everything that may stand in a store."""
 _UNWRITABLE = "make it writable, or choose another store with BUILDRULES_CACHE_DIR"
 _WAY_OUT = "upgrade buildrules, or choose another store with BUILDRULES_CACHE_DIR"

@@ -23,7 +23,7 @@ def test_a_first_build_says_what_it_built_and_why(workspace: Space) -> None:
 
 def test_json_has_the_agreed_schema(workspace: Space) -> None:
     data = workspace.build().data
-    assert set(data) == {"targets", "actions", "bytes", "seconds"}
+    assert set(data) == {"build", "targets", "actions", "bytes", "seconds"}
     (target,) = data["targets"]
     assert target["label"] == APP
     assert SHA256.fullmatch(target["digest"])

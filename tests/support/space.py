@@ -23,7 +23,7 @@ from typing import Any
 from buildrules.__main__ import main
 from buildrules.actions.python import index
 from buildrules.oci.config import ImageConfig
-from buildrules.oci.image import build_image
+from buildrules.oci.image import build_image, build_index, manifest_descriptor
 from buildrules.oci.layout import write_layout
 from tests.support.handmade import Shelf
 
@@ -124,14 +124,22 @@ def make_wheels(folder: Path) -> Path:
 
 
 def make_base(
-    folder: Path, python: str = "3.11.2", *, files: Mapping[str, bytes] | None = None, mode: int = 0o644
+    folder: Path,
+    python: str = "3.11.2",
+    *,
+    files: Mapping[str, bytes] | None = None,
+    mode: int = 0o644,
+    platforms: Sequence[str] = ("linux/amd64",),
 ) -> None:
-    """Write a layout with one image, that says it has Python inside."""
+    """Write a layout with one image, that says it has Python inside; an index of them for several platforms."""
     shelf = Shelf()
     small = shelf.layer(dict(files or {"etc/os-release": b"ID=tiny\n"}), "small", packed=True, mode=mode)
     environment = {"PATH": "/usr/local/bin:/bin", **({"PYTHON_VERSION": python} if python else {})}
-    image = build_image([small], ImageConfig(environment=environment, cmd=("python3",)), "linux/amd64")
-    write_layout(str(folder), image, shelf.stream, names=["base:latest"])
+    config = ImageConfig(environment=environment, cmd=("python3",))
+    images = [build_image([small], config, platform) for platform in platforms]
+    pairs = [(platform, manifest_descriptor(image.manifest)) for platform, image in zip(platforms, images, strict=True)]
+    content = images[0] if len(images) == 1 else build_index(pairs, images)
+    write_layout(str(folder), content, shelf.stream, names=["base:latest"])
 
 
 @dataclass

@@ -1,0 +1,67 @@
+"""The full log of a build, kept in the store under the build's id."""
+
+import contextlib
+import os
+import time
+
+from buildrules.engine.events import ActionFinished, ActionStarted, Event, Notice, Status
+
+KEPT = 200  # logs; the oldest go first
+
+_WORDS = {
+    Status.EXECUTED: "built",
+    Status.CACHED: "reused",
+    Status.FAILED: "FAILED",
+    Status.SKIPPED: "skipped",
+}
+
+
+class BuildLog:
+    """Hears the events of one build and writes `logs/<id>.log` below the store at its end.
+
+    `id` is unique and sorts by time, as "20260131T093000-1f9c0a7b"; `state` is Running, Succeeded or Failed. Nothing in
+    events holds a credential, so nothing in a log does.
+    """
+
+    def __init__(self, store: str) -> None:
+        self.id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.urandom(4).hex()}"
+        self.state = "Running"
+        self.path = os.path.join(store, "logs", f"{self.id}.log")
+        self._lines: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        if isinstance(event, Notice):
+            self.add(("warning: " if event.warning else "") + event.message)
+        elif isinstance(event, ActionStarted):
+            self.add(f"{event.seconds:8.3f} s  {event.action.target}: {event.action.title}: begins")
+        elif isinstance(event, ActionFinished) and event.status in _WORDS:
+            action = event.action
+            ended = event.began + event.seconds
+            self.add(f"{ended:8.3f} s  {action.target}: {action.title}: {_WORDS[event.status]} ({event.seconds:.3f} s)")
+            for reason in event.reasons:
+                self.add(f"              because {reason}")
+            for layer in event.outputs.layers if event.outputs and event.status is Status.EXECUTED else ():
+                self.add(f"              layer {layer.digest}  {layer.size} bytes  {layer.origin}")
+
+    def add(self, text: str) -> None:
+        """Add lines of text."""
+        self._lines.extend(text.splitlines())
+
+    def end(self, *, ok: bool, text: str) -> None:
+        """Write the log, with `text` (report or errors) as its end. Failing to costs nobody the build."""
+        self.state = "Succeeded" if ok else "Failed"
+        self.add(text)
+        self.add(f"build {self.id}: {self.state}")
+        folder = os.path.dirname(self.path)
+        with contextlib.suppress(OSError):
+            os.makedirs(folder, exist_ok=True)
+            with open(self.path, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write("\n".join(self._lines) + "\n")
+            names = sorted(os.listdir(folder))
+            for name in names[:-KEPT]:
+                os.unlink(os.path.join(folder, name))
+
+    def to_dict(self) -> dict[str, str]:
+        """The `build` of `--json`."""
+        return {"id": self.id, "state": self.state, "log": self.path}

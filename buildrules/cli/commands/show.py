@@ -1,0 +1,20 @@
+"""`buildrules show`."""
+
+from typing import Any
+
+import click
+
+from buildrules.cli.main import perform_request
+from buildrules.cli.options import building
+
+
+@click.command(short_help="show what a package's image is")
+@click.argument("label")
+@building
+@click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
+def command(label: str, **options: Any) -> int:
+    """Build one package, which costs nothing where nothing changed, and show what its image is.
+
+    Routes, ports, environment variables, layers with what they come from, locks, models, and the build that made it.
+    """
+    return perform_request("show", (label,), options)

@@ -1,0 +1,57 @@
+"""What the verbs after a build need to know of a package: plain data, kept with the plan."""
+
+from typing import Any
+
+from buildrules.rules.package import PackageParts, Placed
+
+
+def package_info(parts: PackageParts, workspace: str, locks: dict[str, str]) -> dict[str, Any]:
+    """Everything a package's image does not say itself. `locks` maps workspace-relative paths to digests.
+
+    `target_environment` has `name`, `version` (None: the digest's) and `asked`, whether the target says it.
+    """
+    package = parts.package
+    values = package.values
+    name = values["repository"] or f"{workspace}/{_image_name(package.label.package, package.label.name)}"
+    said, _, version = (values["target_environment"] or "").partition(":")
+    return {
+        "name": name.lower(),
+        "routes": routes_of(parts),
+        "ports": list(parts.ports),
+        "sample_request": values["sample_request"],
+        "target_environment": {
+            "name": said or package.label.name,
+            "version": version or None,
+            "asked": bool(said),
+        },
+        "base": str(parts.base.label),
+        "env": str(parts.env.label) if parts.env is not None else None,
+        "server": parts.server.rule.reference if parts.server.implicit else str(parts.server.label),
+        "code": str(parts.code.label) if parts.code is not None else None,
+        "models": [_placed(item) for item in parts.placed if item.target.provides == "model"],
+        "inputs": [_placed(item) for item in parts.placed if item.target.provides == "input"],
+        "flavour": parts.flavour,
+        "tags": dict(values["tags"] or {}),
+        "locks": dict(sorted(locks.items())),
+    }
+
+
+def routes_of(parts: PackageParts) -> dict[str, str]:
+    """The routes as labels write them: liveness, readiness, scoring to "<port>/<path>"."""
+    return {name: f"{route['port']}{route['path']}" for name, route in parts.server_part.routes.items()}
+
+
+def _placed(item: Placed) -> dict[str, Any]:
+    values = item.target.values
+    return {
+        "label": str(item.target.label),
+        "name": values["name"] or item.target.label.name,
+        "version": values["version"] or "1",
+        "from": values["uri"] or values["path"] or " ".join(values["srcs"] or ()),
+        "mode": item.mode,
+        "directory": item.directory,
+    }
+
+
+def _image_name(package: str, name: str) -> str:
+    return "/".join(part for part in (package, name) if part).strip("._-/")

@@ -1,0 +1,68 @@
+"""Images of several platforms from one command: an OCI index over them."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.space import APP, Space, make_base
+
+BOTH = ("linux/amd64", "linux/arm64")
+
+
+@pytest.fixture
+def both(workspace: Space) -> Space:
+    """The usual workspace, for two platforms."""
+    shutil.rmtree(workspace.root / "base")
+    make_base(workspace.root / "base", platforms=BOTH)
+    workspace.edit("BUILD.yaml", "[linux/amd64]", "[linux/amd64, linux/arm64]")
+    workspace.run("lock")
+    return workspace
+
+
+def test_one_build_makes_an_index_over_both_images(both: Space) -> None:
+    targets = json.loads(both.run("build", APP, "--json").out)["targets"]
+    first, second, index = targets
+    assert [first["platform"], second["platform"]] == list(BOTH)
+    assert index["platforms"] == {BOTH[0]: first["digest"], BOTH[1]: second["digest"]}
+    assert f"index {index['digest']}  (2 platforms" in both.run("build", APP, "-v").out
+    assert index["digest"] in both.run("show", APP).out
+
+
+def test_what_both_images_share_is_made_once(both: Space) -> None:
+    first, second, index = json.loads(both.run("build", APP, "--json").out)["targets"]
+    shared = {layer["digest"] for layer in first["layers"]} & {layer["digest"] for layer in second["layers"]}
+    origins = {layer["origin"] for layer in first["layers"] if layer["digest"] in shared}
+    assert {"code code", "m, small files"} <= origins
+    assert index["size"] < first["size"] + second["size"]
+
+
+def test_an_exported_layout_holds_the_index(both: Space, tmp_path: Path) -> None:
+    out = both.run("export", APP, "-o", str(tmp_path / "layout")).out
+    assert "skopeo copy --all" in out
+    entry = json.loads((tmp_path / "layout/index.json").read_text())["manifests"][0]
+    index = json.loads((tmp_path / "layout/blobs/sha256" / entry["digest"][7:]).read_text())
+    assert [item["platform"]["architecture"] for item in index["manifests"]] == ["amd64", "arm64"]
+    copied = ["skopeo", "copy", "-q", "--all", f"oci:{tmp_path}/layout:acme/app:latest", f"dir:{tmp_path}/copied"]
+    subprocess.run(copied, check=True)
+    assert len(list((tmp_path / "copied").glob("*.manifest.json"))) == 2
+
+
+def test_one_platform_of_several_is_exported_alone(both: Space, tmp_path: Path) -> None:
+    both.run("export", APP, "--platform", BOTH[1], "-o", str(tmp_path / "layout"))
+    entry = json.loads((tmp_path / "layout/index.json").read_text())["manifests"][0]
+    assert "manifest" in entry["mediaType"]
+
+
+def test_a_docker_archive_holds_the_image_of_this_machine(both: Space, tmp_path: Path) -> None:
+    both.run("export", APP, "--format", "docker-archive", "-o", str(tmp_path / "app.tar"))
+    assert (tmp_path / "app.tar").stat().st_size > 0
+
+
+def test_an_edit_makes_two_small_images_and_one_index(both: Space) -> None:
+    both.build()
+    both.append("src/score.py", "# more\n")
+    report = both.build()
+    assert report.executed == 4  # the code layer, two images, the index
