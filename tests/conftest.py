@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.space import APP, Space, make_wheels
+from tests.support.swift import Swift, swift_server
 
 
 @pytest.fixture(scope="session")
@@ -96,3 +97,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a small disk cannot be mounted here")
     yield place
     subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
+    """A real S3-compatible store of this test run."""
+    with swift_server(tmp_path_factory) as server:
+        yield server

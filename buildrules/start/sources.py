@@ -64,9 +64,14 @@ def credential(source: Mapping[str, Any], role: str, environ: Mapping[str, str],
     return None
 
 
+USUAL = {"s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+"""kind -> the variables that are looked at where a source names none."""
+
+
 def advice(source: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     """What to do where a source refuses: names the variables that are missing, or those whose values are refused."""
-    names = sorted({name for name in (source.get("credentials") or {}).values() if not name.startswith("=")})
+    given = (source.get("credentials") or {}).values() or USUAL.get(str(source.get("kind")), ())
+    names = sorted({name for name in given if not name.startswith("=")})
     missing = [name for name in names if not environ.get(name) and not environ.get(f"{name}_FILE")]
     if missing:
         variables = " and ".join(missing)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
+from .complaint import complaint
 from .failure import MISSING, REFUSED, UNREACHABLE, UNUSABLE, Failure
 
 IDLE_SECONDS = 30.0  # without a byte, not in all
@@ -100,6 +101,9 @@ def failure_of(answer: Any, url: str) -> Failure:
     """The failure an answer with an error status is."""
     status = answer.status
     text = f"{shown(url)} answers {status} {answer.reason or ''}".rstrip()
+    said = complaint(answer) if status < 500 else None
+    if said:
+        return Failure(said[1], f"{text}: {said[0]}", hint=said[2])
     if status in (401, 403, 407):
         return Failure(REFUSED, text)
     if status in (404, 410):

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,9 @@ from buildrules.store.download import Fetching
 class Access:
     """`credentials` maps roles (see `start.sources`) to names of variables, `environ` has their values.
 
-    `digest` (`sha256:<hex>`), `unpack` and `tracking_uri` are what the target says.
+    `digest` (`sha256:<hex>`), `unpack` and `tracking_uri` are what the target says. `target` is the address of its
+    connection; with `anonymous` it wants no credentials. `known` are the files of the lock there is, whose digests
+    need not be found out again.
     """
 
     context: Fetching
@@ -31,6 +33,9 @@ class Access:
     unpack: bool = False
     tracking_uri: str | None = None
     name: str = "model"
+    target: str | None = None
+    anonymous: bool = False
+    known: Sequence[File] = ()
 
     def armed(self, source: Mapping[str, Any]) -> dict[str, Any]:
         """`source` with the names of the variables its credentials are in."""
@@ -38,9 +43,18 @@ class Access:
 
     def ask(self, source: Mapping[str, Any], where: Callable[[dict[str, Any]], tuple[str, dict[str, str]]]) -> bytes:
         """A small answer, with retries. `where` gets the source with credentials and gives url and headers."""
+        return self.answer(source, where)[1]
+
+    def answer(
+        self,
+        source: Mapping[str, Any],
+        where: Callable[[dict[str, Any]], tuple[str, dict[str, str]]],
+        method: str = "GET",
+    ) -> tuple[Mapping[str, str], bytes]:
+        """(headers, body) of a small answer, as `ask` gets it."""
         for tries in range(1, 5):
             try:
-                return ask(*where(self.armed(source)))[2]
+                return ask(*where(self.armed(source)), method=method)[1:]
             except Failure as failure:
                 if not failure.retry or tries == 4 or self.context.cancelled:
                     raise self.error(failure, source) from None

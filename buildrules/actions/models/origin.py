@@ -38,12 +38,16 @@ FORMS = (
 )
 
 
+OPTIONAL = ("key", "archive", "version", "etag")
+
+
 @dataclass(frozen=True, slots=True)
 class File:
     """One file: `path` below the model's directory, `size` in bytes, `sha256` in hex.
 
     `key` is what the source calls it, where that is not the path; with `archive`, the sha256 of an archive that is
-    fetched instead, it is the name of the member.
+    fetched instead, it is the name of the member. `version` is the one of several that the source keeps; `etag` is
+    what the source said of it when it was locked, by which a later lock sees that it is the same still.
     """
 
     path: str
@@ -51,11 +55,13 @@ class File:
     sha256: str
     key: str | None = None
     archive: str | None = None
+    version: str | None = None
+    etag: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; what is not set is left out."""
         found: dict[str, Any] = {"path": self.path, "size": self.size, "sha256": self.sha256}
-        return found | {name: value for name in ("key", "archive") if (value := getattr(self, name)) is not None}
+        return found | {name: value for name in OPTIONAL if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True, slots=True)

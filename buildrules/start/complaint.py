@@ -1,0 +1,59 @@
+"""What stores say of a request they refuse: the error codes of S3, and what to do about them.
+
+Only codes known here are shown: the rest of an answer may repeat what was sent, and that may hold a credential.
+
+Source: Amazon S3 API Reference, "Error responses", section "List of error codes".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .failure import MISSING, REFUSED, UNUSABLE
+
+LIMIT = 16 << 10
+_CODE = re.compile(rb"<Code>([A-Za-z]{1,64})</Code>")
+_REGION = re.compile(r"[a-z0-9-]{1,32}")
+_REGION_ELEMENT = re.compile(rb"<Region>([a-z0-9-]{1,32})</Region>")
+
+S3: Mapping[str, tuple[str, str | None]] = {
+    "AccessDenied": (REFUSED, None),
+    "AllAccessDisabled": (REFUSED, None),
+    "AuthorizationHeaderMalformed": (UNUSABLE, "the region is not the bucket's: set AWS_REGION"),
+    "ExpiredToken": (REFUSED, "the session token has expired: get new credentials"),
+    "InvalidAccessKeyId": (REFUSED, "the access key id is not known there: set the right one"),
+    "InvalidBucketName": (UNUSABLE, "see that the bucket's name is right"),
+    "InvalidObjectState": (REFUSED, "the object is archived: restore it first"),
+    "InvalidToken": (REFUSED, "the session token is none, or not of these credentials: get new ones"),
+    "NoSuchBucket": (MISSING, "see that the bucket's name and the endpoint are right"),
+    "NoSuchKey": (MISSING, None),
+    "NoSuchVersion": (MISSING, "this version of the object was deleted: lock again"),
+    "PermanentRedirect": (UNUSABLE, "the bucket is in another region: set AWS_REGION"),
+    "RequestExpired": (REFUSED, "the clock of this machine is wrong: set it"),
+    "RequestTimeTooSkewed": (REFUSED, "the clock of this machine is wrong by more than the server accepts: set it"),
+    "SignatureDoesNotMatch": (REFUSED, "the secret access key is not that of the access key id: set the right one"),
+}
+"""code -> (reason, hint)."""
+
+
+def complaint(answer: Any) -> tuple[str, str, str | None] | None:
+    """(code, reason, hint) of an answer with an error status; None where it says nothing that is known here."""
+    if "xml" not in (answer.headers.get("Content-Type") or ""):
+        return None
+    try:
+        body = answer.read(LIMIT)
+    except Exception:  # noqa: BLE001 - whatever breaks here, the status has been read and is what counts
+        return None
+    found = _CODE.search(body)
+    code = found.group(1).decode() if found else ""
+    if code not in S3:
+        return None
+    reason, hint = S3[code]
+    if hint and hint.endswith("AWS_REGION"):
+        element = _REGION_ELEMENT.search(body)
+        region = answer.headers.get("x-amz-bucket-region") or (element.group(1).decode() if element else "")
+        if _REGION.fullmatch(region):
+            hint += f"={region}"
+    return code, reason, hint
