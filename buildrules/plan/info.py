@@ -13,15 +13,15 @@ def package_info(parts: PackageParts, workspace: str, locks: dict[str, str]) -> 
     package = parts.package
     values = package.values
     name = values["repository"] or f"{workspace}/{_image_name(package.label.package, package.label.name)}"
-    said, _, version = (values["target_environment"] or "").partition(":")
+    said = values["target_environment"] or {}
     return {
         "name": name.lower(),
         "routes": routes_of(parts),
         "ports": list(parts.ports),
         "sample_request": values["sample_request"],
         "target_environment": {
-            "name": said or package.label.name,
-            "version": version or None,
+            "name": said.get("name") or package.label.name,
+            "version": said.get("version"),
             "asked": bool(said),
         },
         "base": str(parts.base.label),

@@ -45,6 +45,7 @@ AttributeType = Literal[
     "requirements",
     "ports",
     "routes",
+    "name_version",
     "map",
 ]
 ATTRIBUTE_TYPES: tuple[str, ...] = AttributeType.__args__  # type: ignore[attr-defined]

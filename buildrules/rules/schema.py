@@ -50,6 +50,12 @@ _TYPES: dict[str, dict[str, Any]] = {
         "properties": {"liveness": _ROUTE, "readiness": _ROUTE, "scoring": _ROUTE},
         "additionalProperties": False,
     },
+    "name_version": {
+        "anyOf": [
+            {"type": "string"},
+            {"type": "object", "properties": {"name": _TEXT, "version": _TEXT}, "required": ["name"]},
+        ]
+    },
     "map": {"type": "object"},
 }
 

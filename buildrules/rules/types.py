@@ -11,9 +11,11 @@
 | path_map | dict of absolute path in the image to workspace-relative path |
 | ports | list of int |
 | routes | dict of liveness, readiness, scoring to {"port": int, "path": str} |
+| name_version | {"name": str, "version": str or None}, of NAME, NAME:VERSION or {name, version} |
 | map | dict of JSON types |
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +42,7 @@ class _At:
 
 Reader = Callable[[Node, _At], Any]
 
+_ASSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 ROUTE_NAMES = ("liveness", "readiness", "scoring")
 
 
@@ -194,6 +197,25 @@ def _routes(node: Node, at: _At) -> dict[str, dict[str, Any]]:
     return values
 
 
+def _name_version(node: Node, _at: _At) -> dict[str, str | None]:
+    if node.kind == "map":
+        for key, place in node.keys.items():
+            if key not in ("name", "version"):
+                raise place.error(f"unknown key '{key}'", did_you_mean(key, ("name", "version"), what="keys"))
+        entries = node.entries
+        if "name" not in entries:
+            raise node.error("there is no name", "write {name: NAME, version: VERSION}, or NAME:VERSION")
+        name, version = entries["name"].string(), entries["version"].string() if "version" in entries else ""
+    else:
+        name, colon, version = node.string("a name").partition(":")
+        if colon and not version:
+            raise node.error(f"'{name}:' ends without a version", "leave the colon out, or write a version behind it")
+    for what, text in (("name", name), ("version", version or "1")):
+        if not _ASSET.fullmatch(text):
+            raise node.error(f"'{text}' is not a {what}", "use letters, digits and `_ . -`")
+    return {"name": name, "version": version or None}
+
+
 def _map(node: Node, at: _At) -> dict[str, Any]:
     _map_of(node)
     value: dict[str, Any] = node.value(at.problems)
@@ -274,5 +296,6 @@ _READERS: dict[str, Reader] = {
     "requirements": _list_of(_requirement),
     "ports": _list_of(_port, alone=True),
     "routes": _routes,
+    "name_version": _name_version,
     "map": _map,
 }

@@ -58,6 +58,21 @@ def test_the_environment_made_has_the_name_and_version_asked_for(workspace: Spac
     workspace.write("BUILD.yaml", text.replace(PACKAGE, PACKAGE + "    target_environment: scoring:7\n"))
     assert _shown(workspace)["target_environment"] == {"name": "scoring", "version": "7"}
     assert "environment scoring:7" in workspace.run("build", APP, "--verbose").out
+    as_map = "    target_environment: {name: scoring, version: 7}\n"
+    workspace.write("BUILD.yaml", text.replace(PACKAGE, PACKAGE + as_map))
+    assert _shown(workspace)["target_environment"] == {"name": "scoring", "version": "7"}
     workspace.write("BUILD.yaml", text.replace(PACKAGE, PACKAGE + "    target_environment: scoring\n"))
     shown = _shown(workspace)
     assert shown["target_environment"] == {"name": "scoring", "version": str(shown["digest"])[7:19]}
+
+
+def test_a_malformed_environment_name_is_refused_where_it_stands(workspace: Space) -> None:
+    text = workspace.path("BUILD.yaml").read_text()
+    for wrong, message in (
+        ("'a b'", "'a b' is not a name"),
+        ("'a:'", "ends without a version"),
+        ("{nmae: a}", "unknown key 'nmae'"),
+        ("{version: 1}", "there is no name"),
+    ):
+        workspace.write("BUILD.yaml", text.replace(PACKAGE, PACKAGE + f"    target_environment: {wrong}\n"))
+        workspace.run("build", APP, code=2).said("BUILD.yaml:15:", message)
