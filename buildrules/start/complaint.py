@@ -33,7 +33,7 @@ S3: Mapping[str, tuple[str, str | None]] = {
     "PermanentRedirect": (UNUSABLE, "the bucket is in another region: set AWS_REGION"),
     "RequestExpired": (REFUSED, "the clock of this machine is wrong: set it"),
     "RequestTimeTooSkewed": (REFUSED, "the clock of this machine is wrong by more than the server accepts: set it"),
-    "SignatureDoesNotMatch": (REFUSED, "the secret access key is not that of the access key id: set the right one"),
+    "SignatureDoesNotMatch": (REFUSED, "the secret access key does not go with the access key id: set the right ones"),
 }
 """code -> (reason, hint)."""
 

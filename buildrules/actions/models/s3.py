@@ -14,10 +14,12 @@ from xml.etree import ElementTree
 from buildrules.actions.models.access import Access
 from buildrules.actions.models.origin import File, Resolved
 from buildrules.errors import FetchError, GoneError, UsageError
-from buildrules.start.s3 import object_url, signed
+from buildrules.start.s3 import keys_of, object_url, signed
 from buildrules.start.sources import safe_path
 
 MOST_FILES = 100_000
+ENDPOINT = "see that the endpoint is that of an S3-compatible store"
+PAGE = 1000  # keys per answer, the most there may be
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _AMAZON = re.compile(r"(?:^|\.)s3[.-]([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$")
 
@@ -126,9 +128,14 @@ def _listed(
     while True:
         query = [("list-type", "2"), ("encoding-type", "url"), ("prefix", prefix)]
         query += [("continuation-token", token)] if token else []
-        query += [("max-keys", str(most))] if most else []
+        query += [("max-keys", str(most or PAGE))]
         url = object_url(source, "", query)
-        answer = _parsed(access.ask(source, partial(signed, "GET", url, environ=access.environ)), uri)
+        try:
+            data = access.ask(source, partial(signed, "GET", url, environ=access.environ))
+        except FetchError as error:
+            error.hint = error.hint or _doubt(source, access)
+            raise
+        answer = _parsed(data, uri)
         for item in answer.iter("Contents"):
             found = _object(item, answer, uri)
             if found.key.endswith("/") and not found.size:
@@ -156,9 +163,16 @@ def _parsed(data: bytes, uri: str) -> ElementTree.Element:
     if root is None or root.tag != "ListBucketResult":
         raise FetchError(
             f"what is asked for the objects of {uri!r} does not answer as S3 does",
-            hint="see that the endpoint is that of an S3-compatible store",
+            hint=ENDPOINT,
         )
     return root
+
+
+def _doubt(source: Mapping[str, Any], access: Access) -> str:
+    """What may be wrong where an answer says nothing: some stores take an unsigned request for no request of S3's."""
+    if keys_of(access.armed(source), access.environ):
+        return ENDPOINT
+    return f"{ENDPOINT}; the request had no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to give some"
 
 
 def _object(item: ElementTree.Element, answer: ElementTree.Element, uri: str) -> _Object:
