@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
-from buildrules.errors import BuildrulesError, LoadError
+from buildrules.errors import BuildrulesError, LoadError, UsageError
 from buildrules.plan.base import Base, need_python
 from buildrules.plan.locks import LockKeeper, moves
 from buildrules.rules.contribution import VENV
 from buildrules.rules.resolve import ResolvedTarget
 
 if TYPE_CHECKING:
+    from buildrules.actions.python.feeds import Feeds
     from buildrules.actions.python.lock import Lock
     from buildrules.actions.python.locked import LockedPackage
     from buildrules.actions.python.partition import Wheel
@@ -32,6 +33,7 @@ class Environment:
     lock: "Lock | None"
     files: set[str] = field(default_factory=set)  # workspace-relative files that requirements stand in
     locks: dict[str, str] = field(default_factory=dict)
+    feeds: "Feeds | None" = None  # where it was looked for; a server on top of it is looked for there too
 
 
 class EnvironmentPlanner:
@@ -67,11 +69,28 @@ class EnvironmentPlanner:
             constraints=tuple(found.constraints),
             exclude=tuple(target.values["exclude"]),
             prerelease=found.prerelease,
+            feeds=self._feeds(target, found),
         )
         lock, path = self._lock(request, str(target.label))
         venv = self._venv(target, base, platform, python)
-        wheels = self._wheels(lock, list(lock.packages), str(target.label), f"{target.label} {platform}")
-        return Environment([venv, *wheels], lock, set(found.files), {path: self._keeper.digest(path)})
+        wheels = self._wheels(
+            lock, list(lock.packages), str(target.label), f"{target.label} {platform}", feeds=request.feeds
+        )
+        digests = {path: self._keeper.digest(path)}
+        return Environment([venv, *wheels], lock, set(found.files), digests, request.feeds)
+
+    def _feeds(self, target: ResolvedTarget, found: "Requirements") -> "Feeds":
+        """The feeds the target names, or all. Raises UsageError for a name that is none."""
+        from buildrules.actions.python.feeds import Feeds
+
+        names = target.values["connections"]
+        feeds = Feeds(None if names is None else tuple(names), tuple(found.indexes))
+        try:
+            feeds.indexes()
+        except UsageError as error:
+            error.position = target.position_of("connections")
+            raise
+        return feeds
 
     def _collect(self, target: ResolvedTarget) -> "Requirements":
         from buildrules.actions.python.requirements import collect
@@ -126,6 +145,7 @@ class EnvironmentPlanner:
     def _server(
         self, server: ResolvedTarget, requirements: list[str], base: Base, env: Environment, name: str, platform: str
     ) -> Environment:
+        from buildrules.actions.python.feeds import Feeds
         from buildrules.actions.python.request import Request
         from buildrules.actions.python.requirements import collect
         from buildrules.actions.python.target import Target
@@ -146,6 +166,7 @@ class EnvironmentPlanner:
             folder=folder,
             target=Target(platform, python, base.glibc),
             requirements=tuple(found.items),
+            feeds=env.feeds or Feeds(),
             base=env.lock,
             base_asker=f"the environment {name.partition('+')[0]}",
         )
@@ -153,7 +174,7 @@ class EnvironmentPlanner:
         below = {package.name for package in env.lock.packages} if env.lock else set()
         added = [package for package in lock.packages if package.name not in below]
         label = str(server.label)
-        actions = self._wheels(lock, added, label, f"{folder}:{name} {platform}", f"{server.rule.name}: ")
+        actions = self._wheels(lock, added, label, f"{folder}:{name} {platform}", f"{server.rule.name}: ", env.feeds)
         if env.lock is None:
             actions.insert(0, self._venv(server, base, platform, python))
         return Environment(actions, lock, set(found.files), {path: self._keeper.digest(path)})
@@ -200,13 +221,19 @@ class EnvironmentPlanner:
         )
 
     def _wheels(
-        self, lock: "Lock", packages: "list[LockedPackage]", label: str, name: str, prefix: str = ""
+        self,
+        lock: "Lock",
+        packages: "list[LockedPackage]",
+        label: str,
+        name: str,
+        prefix: str = "",
+        feeds: "Feeds | None" = None,
     ) -> list[str]:
         """The layers of a lock's packages. `prefix` tells layers shared by small wheels apart."""
         from buildrules.actions.python.partition import partition
 
         target = lock.target
-        hints = lock.hints(self._keeper.root)
+        hints = lock.hints(self._keeper.root, feeds)
         fetched = [package.params() for package in packages if package.kind == "wheel"]
         actions = [
             self._plan.add(self._wheel_layer(title, [dict(wheel) for wheel in wheels], label, name, target, hints))

@@ -213,6 +213,8 @@ class Connection(Strict):
         usable = _USABLE.get(self.type, (kind,))
         if kind not in usable:
             raise ValueError(f"a connection of type '{self.type}' takes {', '.join(usable)}, not '{kind}'")
+        if self.credentials and self.credentials.header and self.type not in ("http", "mlflow", "custom"):
+            raise ValueError(f"a connection of type '{self.type}' takes no header")
         if kind != "none" and not self.plain_http and is_open(self.target):
             raise PydanticCustomError(
                 "open_credentials",

@@ -4,6 +4,7 @@ import os
 import shutil
 from typing import Any
 
+from buildrules.actions.python.feeds import Feeds, build_environment, refused
 from buildrules.actions.python.fetch import fetch_files, require_intact
 from buildrules.actions.python.target import Target
 from buildrules.actions.python.uvtool import interpreter_for, run_uv, write_lines
@@ -34,7 +35,10 @@ def prepare(action: Action, sources: list[list[SourceFile]], context: Context, f
 
 
 def build(action: Action, source: str, target: Target, context: Context, folder: str) -> str:
-    """Build the wheel of `source` below `folder`; returns its path. Raises ActionError with the log, FetchError."""
+    """Build the wheel of `source` below `folder`; returns its path.
+
+    Raises ActionError with the log, FetchError, CredentialsError.
+    """
     out = os.path.join(folder, "out")
     arguments = ["build", "--wheel", "--no-create-gitignore", "--no-progress", "--out-dir", out]
     interpreter = interpreter_for(target.python_minor)
@@ -45,9 +49,20 @@ def build(action: Action, source: str, target: Target, context: Context, folder:
         arguments += ["--build-constraints", write_lines(folder, "build-constraints.txt", constraints)]
     # The workspace's own uv.toml says where build back ends come from; its working folder would be a project.
     extra = {"SOURCE_DATE_EPOCH": EPOCH, "PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C.UTF-8", "UV_NO_SOURCES": "1"}
-    answer = run_uv([*arguments, source], context.workspace, extra, building=True, cancelled=lambda: context.cancelled)
+    feeds = Feeds.from_dict((action.hints.get("index") or {}).get("feeds", {}))
+    with build_environment(feeds) as found:
+        answer = run_uv(
+            [*arguments, source],
+            context.workspace,
+            {**found, **extra},
+            building=True,
+            cancelled=lambda: context.cancelled,
+        )
     log = answer.errors.replace(folder, "<build>")
     if answer.code:
+        denied = refused(log)
+        if denied is not None:
+            raise denied
         lowered = log.lower()
         if "failed to fetch" in lowered or "error sending request" in lowered:
             raise FetchError(f"the build back end of {action.params['name']!r} could not be fetched", log=log)

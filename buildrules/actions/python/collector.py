@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from buildrules.actions.python.requirement import Requirement, Written, parse, workspace_path
+from buildrules.credentials.connections import serving
 from buildrules.errors import LoadError, Position
-from buildrules.store.webclient import scrub
+from buildrules.store.webclient import scrub, split_userinfo
 
 _INDEX_OPTIONS = {
     "-i": "--index-url",
@@ -27,6 +28,7 @@ _HASH = re.compile(r"\s--hash[=\s]\s*(\S+)")
 class Requirements:
     """What was collected. `files` are the workspace-relative files it stands in, for change detection.
 
+    `indexes` are urls of package indexes, each below the address of a connection.
     With local projects these are also the files that may name their dependencies, whether they exist or not.
     """
 
@@ -36,6 +38,7 @@ class Requirements:
     python: "PythonPin | None" = None
     files: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    indexes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +133,7 @@ class Collector:
         if name in ("-r", "--requirement", "-c", "--constraint"):
             self._nested(value, folder, position, constraint or name in ("-c", "--constraint"))
         elif name in _INDEX_OPTIONS:
-            self.fail(
-                f"{_INDEX_OPTIONS[name]} does not belong to the requirements: it says where from, not what",
-                position,
-                "remove it; set UV_DEFAULT_INDEX or UV_FIND_LINKS, or give a uv.toml",
-            )
+            self._index(_INDEX_OPTIONS[name], value, position)
         elif name == "--pre":
             self.found.prerelease = True
         elif name in ("-e", "--editable"):
@@ -145,6 +144,19 @@ class Collector:
             )
         elif name not in _IGNORED:
             self.fail(f"option {name!r} is not supported in requirements", position)
+
+    def _index(self, name: str, value: str, position: Position) -> None:
+        """An index is taken where a connection of the workspace says that it is to be trusted, and with what login."""
+        if name in ("--index-url", "--extra-index-url") and not split_userinfo(value)[1] and serving(value):
+            if value not in self.found.indexes:
+                self.found.indexes.append(value)
+            return
+        self.fail(
+            f"{name} does not belong to the requirements: it says where from, not what",
+            position,
+            "declare its address as a python_feed under workspace.connections; or remove it, and set"
+            " UV_DEFAULT_INDEX or UV_FIND_LINKS, or give a uv.toml",
+        )
 
     def _nested(self, value: str, folder: str, position: Position, constraint: bool) -> None:
         if "://" in value:

@@ -9,9 +9,10 @@ from typing import Any
 
 from buildrules.actions.python.credentials import authorize
 from buildrules.actions.python.document import digest_of, files_of
+from buildrules.actions.python.feeds import Feeds, uv_environment
 from buildrules.actions.python.target import Target
 from buildrules.actions.python.uvtool import compile_arguments, failure, run_uv
-from buildrules.errors import FetchError, GoneError, LockError
+from buildrules.errors import CredentialsError, FetchError, GoneError, LockError
 from buildrules.store.webclient import get, redact
 
 _located: dict[str, str] = {}  # sha256 -> url, perhaps with userinfo: for this process only
@@ -22,18 +23,19 @@ _lock = threading.Lock()
 def locate(wanted: Sequence[dict[str, Any]], index: dict[str, Any], root: str) -> dict[str, str]:
     """The present urls, by file name, of locked files: name, version, filename, sha256.
 
-    `index` is what `Lock.hints` gives under "index": the target, and the pins of the whole lock, which are asked for
-    at once. Answers are kept for the process. The urls may have credentials in them: use them and forget them.
-    Raises GoneError naming the files that no index has any more, FetchError where an index does not answer.
+    `index` is what `Lock.hints` gives under "index": the target, the feeds, and the pins of the whole lock, which are
+    asked for at once. Answers are kept for the process. The urls may have credentials in them: use them and forget
+    them. Raises GoneError naming the files that no index has any more, FetchError where an index does not answer,
+    CredentialsError where a feed's secret cannot be read or is refused.
     """
-    target = Target.from_dict(index["target"])
+    target, feeds = Target.from_dict(index["target"]), Feeds.from_dict(index.get("feeds", {}))
     with _lock:
         if any(item["sha256"] not in _located for item in wanted):
             pins = [(item["name"], item["version"]) for item in wanted]
             pins += [(name, version) for name, version in index.get("pins", [])]
-            _ask_once(sorted(set(pins)), target, root)
+            _ask_once(sorted(set(pins)), target, feeds, root)
         if any(item["sha256"] not in _located for item in wanted):
-            _ask_one_by_one([item for item in wanted if item["sha256"] not in _located], target, root)
+            _ask_one_by_one([item for item in wanted if item["sha256"] not in _located], target, feeds, root)
     missing = [item for item in wanted if item["sha256"] not in _located]
     if missing:
         raise _gone(missing)
@@ -50,34 +52,36 @@ def _gone(missing: Sequence[dict[str, Any]]) -> GoneError:
     )
 
 
-def _ask_once(pins: list[tuple[str, str]], target: Target, root: str) -> None:
-    key = (tuple(pins), target, root)
+def _ask_once(pins: list[tuple[str, str]], target: Target, feeds: Feeds, root: str) -> None:
+    key = (tuple(pins), target, feeds, root)
     if key in _asked:
         return
     _asked.add(key)
-    _ask(pins, target, root)
+    _ask(pins, target, feeds, root)
 
 
-def _ask_one_by_one(items: Sequence[dict[str, Any]], target: Target, root: str) -> None:
+def _ask_one_by_one(items: Sequence[dict[str, Any]], target: Target, feeds: Feeds, root: str) -> None:
     """One version that was removed makes uv refuse all of them, so each is asked for alone."""
     for item in items:
         pin = (str(item["name"]), str(item["version"]))
-        key = ((pin,), target, root)
+        key = ((pin,), target, feeds, root)
         if key not in _asked:
             _asked.add(key)
-            _ask([pin], target, root)
+            _ask([pin], target, feeds, root)
 
 
-def _ask(pins: Sequence[tuple[str, str]], target: Target, root: str) -> None:
+def _ask(pins: Sequence[tuple[str, str]], target: Target, feeds: Feeds, root: str) -> None:
     """Ask uv and keep what it says: nothing where there are no such versions. Raises FetchError if uv cannot tell."""
     import tomllib
 
     with tempfile.TemporaryDirectory(prefix="buildrules-") as folder:
         lines = [f"{name}=={version}" for name, version in pins]
         arguments = [*compile_arguments(folder, lines, target), "--no-deps", "--prerelease", "allow"]
-        answer = run_uv(arguments, root)
+        answer = run_uv(arguments, root, uv_environment(feeds))
     if answer.code:
         error = failure(answer, "look for locked files")
+        if isinstance(error, CredentialsError):
+            raise error
         if "No solution found" in answer.errors:
             return
         if isinstance(error, FetchError):

@@ -13,6 +13,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from buildrules.actions.python.feeds import Feeds
 from buildrules.actions.python.locked import DIRECTORY, SDIST, LockedPackage
 from buildrules.actions.python.select import select
 from buildrules.actions.python.target import Target
@@ -44,7 +45,7 @@ class Lock:
         """The version of every package by name."""
         return {package.name: package.version for package in self.packages}
 
-    def hints(self, root: str) -> dict[str, Any]:
+    def hints(self, root: str, feeds: Feeds | None = None) -> dict[str, Any]:
         """Where files may be fetched from, for the actions' `hints`: {"urls": {filename: [url, ...]}, "index": ...}."""
         urls: dict[str, list[str]] = {}
         pins = []
@@ -57,7 +58,9 @@ class Lock:
             urls[file.filename] = found + ([file.url] if file.url else [])
             if not package.direct:
                 pins.append([package.name, package.version])
-        return {"urls": urls, "index": {"target": self.target.to_dict(), "pins": pins}}
+        chosen = feeds.to_dict() if feeds else {}
+        index = {"target": self.target.to_dict(), "pins": pins, **({"feeds": chosen} if chosen else {})}
+        return {"urls": urls, "index": index}
 
 
 def _file_url(root: str, path: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from buildrules.actions.python.feeds import ALL, Feeds
 from buildrules.actions.python.requirement import Requirement
 from buildrules.actions.python.target import Target
 
@@ -31,6 +32,7 @@ class Request:
     constraints: tuple[Requirement, ...] = ()
     exclude: tuple[str, ...] = ()
     prerelease: bool = False
+    feeds: Feeds = ALL
     base: "Lock | None" = None
     base_asker: str = "the environment"
 
@@ -42,7 +44,9 @@ class Request:
         if self.base:
             base = [[p.name, p.version, p.file.sha256 if p.file else p.directory] for p in self.base.packages]
         local = self._local()
+        feeds = self.feeds.to_dict()
         return {
+            **({"feeds": feeds} if feeds else {}),
             **({"local": local} if local else {}),
             "version": VERSION,
             "target": self.target.to_dict(),

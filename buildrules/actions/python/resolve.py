@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from buildrules.actions.python.document import digest_of, files_of
+from buildrules.actions.python.feeds import uv_environment
 from buildrules.actions.python.index import remember, remote_size
 from buildrules.actions.python.lock import Lock, lock_text
 from buildrules.actions.python.locked import LockedPackage
@@ -15,7 +16,7 @@ from buildrules.actions.python.request import Request
 from buildrules.actions.python.requirement import Requirement
 from buildrules.actions.python.select import select
 from buildrules.actions.python.uvtool import Answer, compile_arguments, failure, run_uv, write_lines
-from buildrules.errors import ResolutionError
+from buildrules.errors import CredentialsError, ResolutionError
 
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _NOT_FOUND = re.compile(r"\b(\S+) was not found in the package registry|no versions of (\S+)")
@@ -28,7 +29,8 @@ def make_lock(
 
     `existing` pins are kept where they still fit, except all (`upgrade=True`) or the named packages. With `portable`
     the lock has no urls of package indexes. Raises ResolutionError with the resolver's reason in `log`,
-    FetchError where an index cannot be reached, LockError where what was found cannot be locked.
+    FetchError where an index cannot be reached, CredentialsError where a feed's secret cannot be read or is refused,
+    LockError where what was found cannot be locked.
     """
     import tomllib
 
@@ -52,7 +54,7 @@ def make_lock(
             arguments += ["--refresh"] if upgrade is True else []
             for name in sorted(named):
                 arguments += ["--refresh-package", name]
-        answer = run_uv(arguments, request.root)
+        answer = run_uv(arguments, request.root, uv_environment(request.feeds))
         if answer.code:
             raise _explained(answer, request)
         with open(output, "rb") as file:
@@ -153,7 +155,7 @@ def _check_hashes(packages: Sequence[LockedPackage], requirements: Iterable[Requ
 def _explained(answer: Answer, request: Request) -> Exception:
     """The error for a failed resolution, with who asked for what."""
     error = failure(answer, f"resolve the requirements of {request.title()}")
-    if "No solution found" not in answer.errors:
+    if "No solution found" not in answer.errors or isinstance(error, CredentialsError):
         return error
     named = {_canonical(word) for word in _WORD.findall(answer.errors)}
     askers = []

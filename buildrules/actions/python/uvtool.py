@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from buildrules.actions.python.feeds import refused
 from buildrules.actions.python.target import Target
-from buildrules.errors import ActionError, FetchError, Interrupted, ResolutionError
+from buildrules.errors import ActionError, CredentialsError, FetchError, Interrupted, ResolutionError
 from buildrules.store.webclient import scrub
 
 if TYPE_CHECKING:
@@ -174,9 +175,12 @@ def write_lines(folder: str, name: str, lines: Iterable[str]) -> str:
     return path
 
 
-def failure(answer: Answer, what: str) -> ResolutionError | FetchError:
+def failure(answer: Answer, what: str) -> ResolutionError | FetchError | CredentialsError:
     """The error for a uv that did not do `what` ("resolve the requirements of ...")."""
     log = answer.errors
+    denied = refused(log)
+    if denied is not None:
+        return denied
     if "No solution found" not in log and _NETWORK.search(log):
         return FetchError(f"uv could not {what}: a package index did not answer", log=log)
     if "unauthorized" in log.lower() or "forbidden" in log.lower() or "authentication" in log.lower():

@@ -1,0 +1,144 @@
+"""The workspace's Python feeds, given to uv.
+
+uv searches indexes in order and stays with the first that knows a project's name (its `first-index` strategy), and a
+feed comes before whatever else is configured: so a package of a private feed is never taken from a public index of the
+same name, whichever version that offers. An index that answers 401 or 403 ends the search.
+
+Logins reach uv as environment variables. A build back end inherits uv's environment, and may write what it sees into
+a wheel: there they go by a netrc file instead, which is removed afterwards.
+"""
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from buildrules.credentials.connections import Connection, feeds, serving, variable_name
+from buildrules.errors import CredentialsError
+
+_REFUSED = (
+    re.compile(r"\((?P<url>https?://[^)\s]+)\)[^\n]*?\((?P<status>40[13][^)\n]*)\)"),
+    re.compile(r"\((?P<status>40[13][^)\n]*)\) for url \((?P<url>https?://[^)\s]+)\)"),
+)
+_PLAIN = re.compile(r"[^\s\"'\\#]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Feeds:
+    """Which feeds an environment is resolved with: `names` of connections, None for every Python feed there is.
+
+    `urls` are indexes the requirements name themselves, each below the address of a connection.
+    """
+
+    names: tuple[str, ...] | None = None
+    urls: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For hints and digests; empty where nothing was chosen."""
+        names = {} if self.names is None else {"names": list(self.names)}
+        return {**names, **({"urls": list(self.urls)} if self.urls else {})}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Feeds":
+        """Read what `to_dict` wrote."""
+        names = data.get("names")
+        return cls(None if names is None else tuple(names), tuple(data.get("urls", ())))
+
+    def indexes(self) -> list[tuple[str, str, Connection]]:
+        """(index name, url, connection), in the order uv shall search them. Raises UsageError."""
+        found = [(connection.name, connection.target, connection) for connection in feeds(self.names)]
+        known = {url.rstrip("/") for _, url, _ in found}
+        for number, url in enumerate(self.urls, 1):
+            connection = serving(url)
+            if connection is not None and url.rstrip("/") not in known:
+                found.append((f"{connection.name}-{number}-of-requirements", url, connection))
+        return found
+
+
+ALL = Feeds()
+"""Every Python feed of the workspace."""
+
+
+def uv_environment(chosen: Feeds, *, logins: bool = True) -> dict[str, str]:
+    """The variables that make uv search the feeds first. Raises CredentialsError, UsageError."""
+    indexes = chosen.indexes()
+    if not indexes:
+        return {}
+    own = os.environ.get("UV_INDEX", "")
+    found = {"UV_INDEX": " ".join([*(f"{name}={url}" for name, url, _ in indexes), *own.split()])}
+    for name, _, connection in indexes if logins else ():
+        user, password = _login(connection)
+        if password:
+            found[f"UV_INDEX_{variable_name(name)}_USERNAME"] = user
+            found[f"UV_INDEX_{variable_name(name)}_PASSWORD"] = password
+    return found
+
+
+@contextlib.contextmanager
+def build_environment(chosen: Feeds) -> Iterator[dict[str, str]]:
+    """`uv_environment` for building: logins stand in a netrc file, which is removed at the end."""
+    found = uv_environment(chosen, logins=False)
+    entries: dict[str, tuple[str, str]] = {}
+    for _, url, connection in chosen.indexes():
+        login = _login(connection)
+        if login[1]:
+            if not all(_PLAIN.fullmatch(part) for part in login):
+                raise CredentialsError(
+                    f"connection {connection.name!r}: its secret has blanks, quotes, `#` or backslashes,"
+                    " and cannot be given to a build from source",
+                    hint="use a token without these",
+                )
+            entries.setdefault(urlsplit(url).hostname or "", login)
+    if not entries:
+        yield found
+        return
+    with tempfile.TemporaryDirectory(prefix="buildrules-") as folder:
+        path = os.path.join(folder, "netrc")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            for host, (user, password) in entries.items():
+                file.write(f"machine {host} login {user} password {password}\n")
+            file.write(_users_netrc(entries))
+        yield {**found, "NETRC": path}
+
+
+def refused(log: str) -> CredentialsError | None:
+    """The error for a uv that says in `log` that a feed did not let it in; None where that is not the reason."""
+    for pattern in _REFUSED:
+        for match in pattern.finditer(log):
+            connection = serving(match["url"])
+            if connection is not None:
+                message, hint = connection.refused(match["status"])
+                return CredentialsError(message, hint=hint, log=log)
+    return None
+
+
+def _login(connection: Connection) -> tuple[str, str]:
+    login = connection.login()
+    if login is None:
+        return "", ""
+    if login.kind != "basic":
+        raise CredentialsError(
+            f"connection {connection.name!r} signs in by {login.kind}, which no package index takes",
+            hint="use a pat, or username_password",
+        )
+    return login.name, login.secret
+
+
+def _users_netrc(hosts: Mapping[str, object]) -> str:
+    """The user's own entries but for these hosts; nothing where they cannot be read."""
+    import netrc
+
+    path = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
+    try:
+        found = netrc.netrc(path).hosts
+    except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
+        return ""
+    lines = []
+    for host, (user, _, password) in found.items():
+        if host not in hosts and user and password and _PLAIN.fullmatch(user) and _PLAIN.fullmatch(password):
+            lines.append(f"{'default' if host == 'default' else f'machine {host}'} login {user} password {password}\n")
+    return "".join(lines)
