@@ -69,6 +69,8 @@ def indexes(root: str) -> list[Index]:
                 name, url = "", word
             if "://" in url:
                 found.append(_index(name, url))
+    for feed in connections.feeds():  # uv is told of those without credentials too, and may know some for them
+        found.append(_index(feed.name, feed.target))
     for name, url in _files(os.path.abspath(root)):
         found.append(_index(name, url))
     return found

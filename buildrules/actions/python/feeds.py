@@ -22,6 +22,7 @@ from buildrules.errors import CredentialsError
 
 _REFUSED = (
     re.compile(r"\((?P<url>https?://[^)\s]+)\)[^\n]*?\((?P<status>40[13][^)\n]*)\)"),
+    re.compile(r"\((?P<url>https?://[^)\s]+)\) returned an? (?P<status>40[13](?: [A-Z][a-z]+)*)"),
     re.compile(r"\((?P<status>40[13][^)\n]*)\) for url \((?P<url>https?://[^)\s]+)\)"),
 )
 _PLAIN = re.compile(r"[^\s\"'\\#]+")

@@ -1,0 +1,101 @@
+"""A secret that must not be found, in any form, wherever a build has written."""
+
+import base64
+import contextlib
+import gzip
+import io
+import lzma
+import os
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+
+class Canary:
+    """One secret and the forms it may take. With `plain`, it has only what every place takes."""
+
+    def __init__(self, *, plain: bool = False) -> None:
+        self.text = f"canary-{os.urandom(12).hex()}" + ("" if plain else "+/=:@ü")
+        data = self.text.encode()
+        forms = {
+            data,
+            quote(self.text, safe="").encode(),
+            repr(self.text)[1:-1].encode(),
+            self.text.encode("utf-16-le"),
+        }
+        forms |= {self.text.encode("unicode_escape"), data.hex().encode()}
+        core = f"canary-{data[7:31].decode()}".encode()
+        forms |= {core, core[7:19], core[19:]}  # part of it is as bad
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            for shift in range(3):  # after a user name of any length
+                text = encode(b"\0" * shift + core)
+                forms.add(text[4 if shift else 0 : len(text) - 4])
+        self.forms = sorted(forms, key=len)
+
+    def inside(self, data: bytes) -> bool:
+        """Whether some form of it is in `data`, or in what that is packed of."""
+        return any(any(form in layer for form in self.forms) for layer in _unpacked(data, 3))
+
+    def found(self, *places: Path) -> list[str]:
+        """The files below these that hold it, in name or content."""
+        hits = []
+        for place in places:
+            for path in [place, *sorted(place.rglob("*"))]:
+                if path.is_symlink():
+                    content = os.fsencode(os.readlink(path))
+                else:
+                    content = path.read_bytes() if path.is_file() else b""
+                if self.inside(os.fsencode(path.name)) or self.inside(content):
+                    hits.append(str(path))
+        return hits
+
+
+def _unpacked(data: bytes, depth: int) -> Iterator[bytes]:
+    yield data
+    if not depth:
+        return
+    if zipfile.is_zipfile(io.BytesIO(data)):
+        with contextlib.suppress(zipfile.BadZipFile, RuntimeError), zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for name in archive.namelist():
+                yield name.encode()
+                yield from _unpacked(archive.read(name), depth - 1)
+    for magic, unpack in ((b"\x1f\x8b", _gunzip), (b"\xfd7zXZ", lzma.decompress), (b"x", zlib.decompress)):
+        if data.startswith(magic):
+            with contextlib.suppress(OSError, EOFError, zlib.error, lzma.LZMAError):
+                yield from _unpacked(unpack(data), depth - 1)
+
+
+def _gunzip(data: bytes) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        return file.read()
+
+
+class CommandLines:
+    """Every command line seen in /proc while it watches."""
+
+    def __init__(self) -> None:
+        self.seen: set[bytes] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "CommandLines":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.004):
+            for name in os.listdir("/proc"):
+                if name.isdecimal():
+                    with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
+                        self.seen.add(file.read())
+
+    def text(self, words: Iterable[bytes] = ()) -> bytes:
+        """All of them, one a line."""
+        return b"\n".join(sorted({*self.seen, *words}))
