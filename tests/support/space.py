@@ -22,6 +22,7 @@ from typing import Any
 
 from buildrules.__main__ import main
 from buildrules.actions.python import index
+from buildrules.credentials import connections
 from buildrules.oci.config import ImageConfig
 from buildrules.oci.image import build_image, build_index, manifest_descriptor
 from buildrules.oci.layout import write_layout
@@ -270,6 +271,7 @@ class Space:
         try:
             yield
         finally:
+            connections.use([], ".")
             sys.argv = argv
             os.chdir(here)
             os.environ.clear()
