@@ -20,6 +20,7 @@ _BUILTIN = {
     "debian_layers": ("buildrules.actions.debian.layers:DebianLayers", 1),
     "oci_base": ("buildrules.actions.oci_base:OciBase", 2),
     "group": ("buildrules.actions.group:Group", 1),
+    "package_test": ("buildrules.actions.testing:PackageTest", 1),
     "image": ("buildrules.actions.image:ImageKind", 1),
     "index": ("buildrules.actions.image:IndexKind", 1),
 }

@@ -16,6 +16,7 @@ _COMMANDS = {
     "build": "build targets and print what was built, reused and why",
     "load": "build one package and load it into Docker, sending only the layers it lacks",
     "run": "build and load one package, start it, and print how to call it",
+    "test": "start packages, send their requests and compare the answers",
     "export": "write one package as an OCI layout or an archive",
     "show": "show what a package's image is: routes, variables, layers, locks, models",
     "why": "say why a target was, or would be, rebuilt",

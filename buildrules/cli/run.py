@@ -11,18 +11,14 @@ from buildrules.cli.load import describe, load_image
 from buildrules.cli.verbs import one_image
 from buildrules.errors import Interrupted, UsageError
 from buildrules.oci.docker import connect
-from buildrules.oci.docker_http import Engine
 from buildrules.serving.container import Container
+from buildrules.serving.docker import check_platform
 from buildrules.serving.probe import url_of, wait_ready
 from buildrules.serving.request import curl_line
 from buildrules.serving.route import Route
 
 _GRACE = 10.0
 _UNREADY_GRACE = 2.0  # it serves nobody yet, so there is nothing to finish
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-_QEMU = {"amd64": "x86_64", "arm64": "aarch64"}
-_EMULATOR = "/proc/sys/fs/binfmt_misc/qemu-"  # where Linux lists the emulators it was told of
-_EMULATING = ("Docker Desktop", "OrbStack")
 
 
 def after(invocation: Invocation) -> int:
@@ -32,7 +28,7 @@ def after(invocation: Invocation) -> int:
     goal = one_image(invocation).goal
     info = goal.info
     engine = connect()
-    _check_platform(engine, request.patterns[0], goal.platform)
+    check_platform(engine, request.patterns[0], goal.platform)
     _, report = load_image(invocation, engine)
     sys.stderr.write(describe(report) + "\n")
     routes = {name: Route.parse(text) for name, text in info["routes"].items()}
@@ -115,21 +111,6 @@ class _Waiting:
             self._due = seconds + 10.0
             sys.stderr.write(f"waiting for {self._label} to be ready: {seconds:.0f} s so far ({reason})\n")
             sys.stderr.flush()
-
-
-def _check_platform(engine: Engine, label: str, platform: str) -> None:
-    """Raise UsageError where the engine cannot run the image. Engines with an emulator can."""
-    system = str(engine.info.get("OperatingSystem"))
-    machine = str(engine.info.get("Architecture"))
-    mine = f"{engine.info.get('OSType')}/{_MACHINES.get(machine, machine)}"
-    wanted = platform.partition("/")[2].partition("/")[0]
-    emulated = engine.host.startswith("unix:") and os.path.exists(_EMULATOR + _QEMU.get(wanted, wanted))
-    if mine == platform or emulated or any(name in system for name in _EMULATING):
-        return
-    raise UsageError(
-        f"{label!r} is built for {platform}, and the docker engine at {engine.host!r} runs {mine}",
-        hint=f"build it with --platform {mine}, or name an engine on {platform} in DOCKER_HOST",
-    )
 
 
 def _curl(invocation: Invocation, container: Container, route: Route, info: Mapping[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""The verbs that build first: build, load, export, run. Each is handed the built results."""
+"""The verbs that build first: build, load, export, run, test. Each is handed the built results."""
 
 import importlib
 import os
@@ -76,6 +76,10 @@ def _perform(invocation: Invocation, snapshot: Snapshot | None, began: float) ->
     if trace is not None:
         _write_trace(trace, str(path))
     seconds = time.perf_counter() - began
+    if request.verb == "test":
+        from buildrules.cli.test import finish
+
+        return finish(invocation, build, seconds)
     results = invocation.results
     report = text_report(results, build, seconds, verbose=bool(request.option("verbose")))
     invocation.log.end(ok=build.ok, text="\n".join([report, *(error_text(error) for error in failures(build))]))
@@ -117,14 +121,10 @@ def _write_trace(trace: "Trace", path: str) -> None:
         raise UsageError(f"cannot write the trace {path!r}: {error.strerror}") from error
 
 
-def host_platform() -> str:
-    """The platform of this machine, as images name it: which of several is meant where only one can be."""
-    machine = os.uname().machine
-    return "linux/" + {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
-
-
 def one_image(invocation: Invocation) -> GoalResult:
     """The image the patterns named: of several platforms this machine's. Raises UsageError where they named others."""
+    from buildrules.serving.platform import host_platform
+
     images = [result for result in invocation.results if result.goal.kind == "image"]
     if len({image.goal.label for image in images}) == 1:
         return next((image for image in images if image.goal.platform == host_platform()), images[0])

@@ -5,8 +5,9 @@ The positions and suggestions a person needs are at hand here; an action that fi
 
 import os
 
-from buildrules.errors import BuildrulesError, LoadError
+from buildrules.errors import BuildrulesError, LoadError, Position
 from buildrules.rules.package import PackageParts
+from buildrules.rules.requests import files_named
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.rules.sources import source_root
 from buildrules.workspace.globs import expand
@@ -34,9 +35,16 @@ class PathChecks:
         if parts.code is not None:
             self._code(parts.code, parts.server)
 
+    def test(self, target: ResolvedTarget) -> None:
+        """Check the files that a `package_test` target names."""
+        for path, position in files_named(target):
+            self.exists(path, position)
+
     def _exists(self, target: ResolvedTarget, attribute: str, path: str | None) -> bool:
-        if path is None:
-            return True
+        return path is None or self.exists(path, target.position_of(attribute))
+
+    def exists(self, path: str, position: Position | None) -> bool:
+        """Whether there is something at a workspace-relative path; noted at `position` where there is not."""
         self.looked_at.add(path)
         if os.path.lexists(os.path.join(self._root, path)):
             return True
@@ -50,7 +58,7 @@ class PathChecks:
             hint = did_you_mean(name, there, what=f"what is in {shown}", limit=8)
         else:
             hint = f"there is no directory {shown}"
-        self._problems.add(f"there is no '{path}'", hint=hint, position=target.position_of(attribute))
+        self._problems.add(f"there is no '{path}'", hint=hint, position=position)
         return False
 
     def _model(self, target: ResolvedTarget) -> None:

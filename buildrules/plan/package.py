@@ -176,6 +176,8 @@ class PackagePlanner:
             config["cmd"] = part.cmd
         if part.working_dir:
             config["working_dir"] = part.working_dir
+        if part.stop_signal:
+            config["stop_signal"] = part.stop_signal
         if parts.user:
             config["user"] = parts.user
         labels = {"buildrules.package": str(parts.package.label)}

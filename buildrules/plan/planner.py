@@ -16,6 +16,7 @@ from buildrules.plan.environment import EnvironmentPlanner
 from buildrules.plan.locks import LockKeeper
 from buildrules.plan.model import ModelPlanner
 from buildrules.plan.package import PackagePlanner
+from buildrules.plan.testing import TrialPlanner, not_a_test
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.package import check_packages
 from buildrules.rules.resolve import Resolution, ResolvedTarget, resolve
@@ -80,16 +81,31 @@ class Planner:
         environments = EnvironmentPlanner(plan, self.keeper, portable=settings.locks.portable)
         models = ModelPlanner(plan, self.root)
         packages = PackagePlanner(plan, settings, bases, environments, models)
-        selected = loaded.select(parse_patterns(patterns, self.directory))
+        chosen = parse_patterns(patterns, self.directory)
+        selected = loaded.select(chosen)
+        trials = None
+        if self._options.get("test"):
+            trials = TrialPlanner(plan, self.root, packages, models, loaded.packages, loaded.resolution, self._options)
+            selected = trials.select(selected, chosen)
         named = {str(label) for label in _named(patterns, self.directory)}
         models.looked_at |= self._check_paths(loaded, selected)
-        self._warn_of_idle(loaded, selected)
+        self._warn_of_idle(loaded)
         for platform in self._platforms(list(settings.platforms)):
             for label in selected:
                 target = loaded.resolution.of(label)
-                goal = self._goal(loaded, target, platform, plan, packages, bases, environments)
+                if trials is not None:
+                    goal = trials.goal(target, platform)
+                else:
+                    goal = self._goal(loaded, target, platform, plan, packages, bases, environments)
                 if goal is not None:
                     plan.goals.append(goal)
+                elif str(label) in named and trials is not None:
+                    if target.provides != "package":
+                        raise not_a_test(target)
+                elif str(label) in named and target.provides == "test":
+                    raise UsageError(
+                        f"'{label}' is a test, which is run and not built", hint=f"buildrules test {label}"
+                    )
                 elif str(label) in named:
                     raise UsageError(
                         f"'{label}' provides {target.provides}, which is only built as part of a package",
@@ -105,18 +121,15 @@ class Planner:
         for label in selected:
             if label in loaded.packages:
                 checks.package(loaded.packages[label])
+            elif loaded.resolution.of(label).provides == "test":
+                checks.test(loaded.resolution.of(label))
         problems.raise_all()
         return checks.looked_at
 
-    def _warn_of_idle(self, loaded: Loaded, selected: list[Label]) -> None:
+    def _warn_of_idle(self, loaded: Loaded) -> None:
         """Say what is accepted and does nothing, so that nobody relies on it."""
         settings = loaded.workspace.settings
         idle = ["workspace.cache"] if "cache" in settings.model_fields_set else []
-        idle += [
-            f"expected_response of {label}"
-            for label in selected
-            if label in loaded.packages and loaded.packages[label].package.values["expected_response"]
-        ]
         for what in idle:
             self._stream.emit(Notice(f"{what} has no effect yet", warning=True))
 

@@ -39,6 +39,7 @@ class Contribution:
     ports: list[int] = field(default_factory=list)
     user: str | None = None
     working_dir: str | None = None
+    stop_signal: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
     routes: dict[str, dict[str, Any]] = field(default_factory=dict)
     layers: list[dict[str, Any]] = field(default_factory=list)
@@ -137,6 +138,7 @@ def _image(rule: Rule, found: Contribution, names: dict[str, Any]) -> None:
         found.cmd = [as_text(item) for item in substitute_list(image.cmd, names)]
         found.ports = sorted({_port(rule, item) for item in substitute_list(image.ports, names)})
         found.user = _optional(image.user, names)
+        found.stop_signal = _optional(image.stop_signal, names)
         found.working_dir = _optional(image.working_dir, names)
         if found.working_dir is not None and found.working_dir != "/":
             found.working_dir = image_path(found.working_dir)

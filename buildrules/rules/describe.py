@@ -1,6 +1,7 @@
 """Rules as a reader sees them: data for lists and help, and the generated reference pages."""
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.language import PROVIDERS, Attribute
 from buildrules.rules.rule import Rule
 
-__all__ = ["AttributeHelp", "RuleHelp", "describe", "list_rules", "reference"]
+__all__ = ["AttributeHelp", "RuleHelp", "describe", "flat", "list_rules", "reference"]
 
 _COMMON = (
     ("description", "string", "What the target is, for people."),
@@ -27,6 +28,7 @@ class AttributeHelp:
     doc: str
     choices: tuple[str, ...]
     example: str | None
+    fields: "tuple[AttributeHelp, ...]" = ()  # of a record
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,14 @@ def describe(rule: Rule) -> RuleHelp:
     )
 
 
+def flat(attributes: Iterable[AttributeHelp], prefix: str = "") -> Iterator[tuple[str, AttributeHelp]]:
+    """The attributes with the fields of records behind them, by names such as `requests[].method`."""
+    for item in attributes:
+        name = prefix + item.name
+        yield name, item
+        yield from flat(item.fields, f"{name}[]." if item.type == "records" else f"{name}.")
+
+
 def reference(catalogue: Catalogue) -> str:
     """The reference page of all built-in rules, in Markdown."""
     out = [
@@ -90,10 +100,10 @@ def _section(rule: RuleHelp) -> list[str]:
     if rule.doc:
         out += [rule.doc, ""]
     out += ["| attribute | type | default | meaning |", "|---|---|---|---|"]
-    for item in rule.attributes:
+    for name, item in flat(rule.attributes):
         default = "**required**" if item.required else f"`{item.default}`" if item.default is not None else ""
         doc = item.doc + (f" One of {', '.join(f'`{choice}`' for choice in item.choices)}." if item.choices else "")
-        out.append(f"| `{item.name}` | {item.type} | {_cell(default)} | {_cell(doc)} |")
+        out.append(f"| `{name}` | {item.type} | {_cell(default)} | {_cell(doc)} |")
     out += ["", *(f"- {note}" for note in rule.notes)]
     return [*out, *([""] if rule.notes else []), "```yaml", rule.example, "```", ""]
 
@@ -114,6 +124,7 @@ def _attribute(name: str, attribute: Attribute) -> AttributeHelp:
         doc=attribute.doc,
         choices=tuple(attribute.choices or ()),
         example=None if attribute.example is None else _yaml(attribute.example),
+        fields=tuple(_attribute(field, spec) for field, spec in attribute.fields.items()),
     )
 
 

@@ -47,11 +47,16 @@ AttributeType = Literal[
     "routes",
     "name_version",
     "map",
+    "integers",
+    "json",
+    "record",
+    "records",
 ]
 ATTRIBUTE_TYPES: tuple[str, ...] = AttributeType.__args__  # type: ignore[attr-defined]
 
 NUMBERS = ("integer", "number")
-LISTS = ("labels", "paths", "globs", "string_list", "requirements", "ports")
+LISTS = ("labels", "paths", "globs", "string_list", "requirements", "ports", "integers")
+RECORDS = ("record", "records")
 MAPS = ("string_map", "path_map", "routes", "map")
 
 _RULE_NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
@@ -88,9 +93,19 @@ class Attribute(Strict):
     """Whether the name of a rule, used with its defaults, may stand for a label."""
     example: Any = None
     """A value for the documentation."""
+    fields: "dict[str, Attribute]" = Field(default_factory=dict)
+    """What each map may or must say; for records."""
+    at_most_one: list[list[str]] = Field(default_factory=list)
+    """Groups of fields of which at most one is set; for records."""
 
     @model_validator(mode="after")
     def _fits(self) -> "Attribute":
+        if bool(self.fields) != (self.type in RECORDS):
+            raise ValueError(f"records, and only they, have 'fields'; the type is '{self.type}'")
+        if any(name not in self.fields for group in self.at_most_one for name in group):
+            raise ValueError("'at_most_one' names fields of the record")
+        if any(field.type in ("label", "labels") for field in self.fields.values()):
+            raise ValueError("a field of a record cannot be a label")
         if self.provider and self.type not in ("label", "labels"):
             raise ValueError(f"'provider' is for labels, not for the type '{self.type}'")
         if self.rule_name and self.type != "label":
@@ -177,6 +192,8 @@ class Image(Strict):
     user: str | None = None
     """User (and group) to run as: ids, or names the base knows."""
     working_dir: str | None = None
+    stop_signal: str | None = None
+    """Signal that asks it to stop, SIGTERM if left out. As process 1 it gets only signals it has a handler for."""
     labels: dict[str, str | int | bool] | str = Field(default_factory=dict)
 
 

@@ -57,6 +57,10 @@ _TYPES: dict[str, dict[str, Any]] = {
         ]
     },
     "map": {"type": "object"},
+    "integers": {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]},
+    "json": {},
+    "record": {"type": "object"},
+    "records": {"type": "array"},
 }
 
 
@@ -146,6 +150,8 @@ def _target(rule: Rule) -> dict[str, Any]:
 
 def _attribute(attribute: Attribute) -> dict[str, Any]:
     schema = dict(_TYPES[attribute.type])
+    if attribute.fields:
+        schema = _record(attribute) if attribute.type == "record" else {**schema, "items": _record(attribute)}
     if attribute.rule_name:
         schema.pop("pattern", None)
     if attribute.choices is not None:
@@ -161,3 +167,13 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
     if attribute.example is not None:
         schema["examples"] = [attribute.example]
     return schema
+
+
+def _record(attribute: Attribute) -> dict[str, Any]:
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {name: _attribute(field) for name, field in attribute.fields.items()},
+        "additionalProperties": False,
+    }
+    required = [name for name, field in attribute.fields.items() if field.required]
+    return {**schema, "required": required} if required else schema

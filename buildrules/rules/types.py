@@ -13,6 +13,9 @@
 | routes | dict of liveness, readiness, scoring to {"port": int, "path": str} |
 | name_version | {"name": str, "version": str or None}, of NAME, NAME:VERSION or {name, version} |
 | map | dict of JSON types |
+| json | JSON types |
+| integers | list of int |
+| record, records | dict of the fields that were given or have a default, by name; list of them |
 """
 
 import re
@@ -53,7 +56,7 @@ def read(node: Node, attribute: Attribute, package: str, problems: Problems) -> 
     """
     before = len(problems)
     try:
-        if node.is_null:
+        if node.is_null and attribute.type != "json":
             raise node.error("there is no value here", "write one, or leave the attribute out")
         value = _READERS[attribute.type](node, _At(attribute, package, problems))
     except LoadError as error:
@@ -222,6 +225,39 @@ def _map(node: Node, at: _At) -> dict[str, Any]:
     return value
 
 
+def _json(node: Node, at: _At) -> Any:
+    return node.value(at.problems)
+
+
+def _integer(node: Node, _at: _At) -> int:
+    return node.integer()
+
+
+def _record(node: Node, at: _At) -> dict[str, Any]:
+    """A map whose fields are read each as its type; all of its errors are noted."""
+    attribute, problems = at.attribute, at.problems
+    values: dict[str, Any] = {}
+    for name, item in _map_of(node).items():
+        field = attribute.fields.get(name)
+        if field is None:
+            hint = did_you_mean(name, attribute.fields, what="what can stand here", limit=20)
+            problems.add_error(node.keys[name].error(f"there is no '{name}' here", hint))
+        else:
+            values[name] = read(item, field, at.package, problems)
+    for name, field in attribute.fields.items():
+        if name in values:
+            continue
+        if field.required:
+            problems.add_error(node.error(f"'{name}' is missing here", field.doc or None))
+        elif field.default is not None:
+            values[name] = field.default
+    for group in attribute.at_most_one:
+        chosen = [name for name in group if name in node.entries]
+        if len(chosen) > 1:
+            problems.add_error(node.keys[chosen[1]].error(f"only one of '{chosen[0]}' and '{chosen[1]}' can be given"))
+    return values
+
+
 def _map_of(node: Node) -> dict[str, Node]:
     if node.kind != "map":
         raise node.error(f"expected a map, not {node.describe()}")
@@ -298,4 +334,8 @@ _READERS: dict[str, Reader] = {
     "routes": _routes,
     "name_version": _name_version,
     "map": _map,
+    "integers": _list_of(_integer, alone=True),
+    "json": _json,
+    "record": _record,
+    "records": _list_of(_record),
 }

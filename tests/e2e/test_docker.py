@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.cli.run import _check_platform
 from buildrules.errors import UsageError
 from buildrules.oci.docker_http import Engine
+from buildrules.serving.docker import check_platform
 from tests.support.dockerlab import running_engine, static_busybox, tidy
 from tests.support.space import APP, Space, make_base
 
@@ -120,9 +120,9 @@ def test_run_can_be_stopped_while_it_waits(
 
 def test_run_refuses_another_platform(engine: Engine) -> None:
     with pytest.raises(UsageError, match=r"'//:app' is built for linux/riscv64, .* runs linux"):
-        _check_platform(engine, "//:app", "linux/riscv64")
+        check_platform(engine, "//:app", "linux/riscv64")
     machine = {"x86_64": "amd64", "aarch64": "arm64"}[engine.info["Architecture"]]
-    _check_platform(engine, "//:app", f"linux/{machine}")
+    check_platform(engine, "//:app", f"linux/{machine}")
 
 
 def test_run_passes_variables_of_the_shell_on(named: Space) -> None:

@@ -16,7 +16,7 @@ def command(name: str) -> None:
     """Show one rule: what it is for, its attributes, what it adds to an image."""
     from buildrules.errors import UsageError
     from buildrules.rules.catalogue import Catalogue
-    from buildrules.rules.describe import describe
+    from buildrules.rules.describe import describe, flat
     from buildrules.workspace.root import find_root, package_of
 
     here = os.getcwd()
@@ -34,9 +34,9 @@ def command(name: str) -> None:
     if shown.doc:
         click.echo(shown.doc + "\n")
     click.echo("attributes")
-    for item in shown.attributes:
+    for path, item in flat(shown.attributes):
         default = "required" if item.required else f"default {item.default}" if item.default not in (None, "") else ""
-        click.echo(f"  {item.name:<18} {item.type:<13} {default}")
+        click.echo(f"  {path:<18} {item.type:<13} {default}")
         if item.doc:
             click.echo(f"  {'':<18} {item.doc}")
     for line in _image(rule):

@@ -1,0 +1,129 @@
+"""The kind "package_test": a package is started, asked, compared and stopped.
+
+    params  `package` (label), `platform`, `ports`, `ready` ("<port>/<path>" or None), `port` (what keeps connections
+            once it is ready, where `ready` is None), `ready_timeout` and `stop_timeout` (seconds), `exit_codes` (None:
+            any), `environment`, `network` (whether it needs others than itself), and `requests`: maps of `name`,
+            `method`, `port`, `path`, `headers`, `body` and `expect`. A body is {"text"} or {"source": number}, the
+            latter with an `envelope` where it is an MLflow example; `expect` as in `serving.expect`, with
+            `json_source` or `text_source` (numbers) in the place of `json` or `text`.
+    sources the files those numbers mean, one each
+    deps    the image, then the actions that made its layers, in its order
+    hints   `runner`, `timeout` (seconds, instead of `ready_timeout`), `name` (repository name of the image)
+
+Outputs: values `requests` (how many passed), `seconds`, `ready_seconds`, `runner`. Which runner was used is not part
+of the key: a package that answers in one of them does so in all.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from buildrules.actions.streams import LayerStreams
+from buildrules.engine.action import Action, BuildContext, Outputs, SourceFile
+from buildrules.errors import ActionError, BuildrulesError, Interrupted
+from buildrules.oci.image import read_image
+from buildrules.serving.choose import choose
+from buildrules.serving.envelope import in_envelope
+from buildrules.serving.route import Route
+from buildrules.serving.runner import Package
+from buildrules.serving.session import Exchange, Trial, try_out
+
+
+class PackageTest:
+    """See the module. Raises PackageTestError where the package is not as it should be."""
+
+    name = "package_test"
+    version = 1
+
+    def run(
+        self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: BuildContext
+    ) -> Outputs:
+        """Try the package."""
+        params, hints = action.params, action.hints
+        layers = [layer for dep in deps[1:] for layer in dep.layers]
+        image = read_image(context.blobs, deps[0].values["digest"], layers)
+        files = [_read(context.workspace, group) for group in sources]
+        title = params["package"]
+        package = Package(
+            title=title,
+            name=hints["name"],
+            image=image,
+            stream=LayerStreams(context, context.hints_of),
+            platform=params["platform"],
+            ports=tuple(params["ports"]),
+            environment=params["environment"],
+            network=params["network"],
+        )
+        trial = Trial(
+            exchanges=[_exchange(row, files) for row in params["requests"]],
+            ready=Route.parse(params["ready"]) if params["ready"] is not None else None,
+            port=params["port"],
+            ready_timeout=float(hints.get("timeout") or params["ready_timeout"]),
+            stop_timeout=params["stop_timeout"],
+            exit_codes=params["exit_codes"],
+        )
+        runner = choose(hints.get("runner"), os.path.dirname(context.blobs.aside))
+        try:
+            outcome = try_out(package, trial, runner, context)
+        except BuildrulesError:
+            if context.cancelled:
+                raise Interrupted("interrupted") from None
+            raise
+        return Outputs(
+            values={
+                "requests": outcome.passed,
+                "seconds": round(outcome.seconds, 3),
+                "ready_seconds": round(outcome.ready_seconds, 3),
+                "runner": runner.name,
+            }
+        )
+
+
+_File = tuple[str, bytes]  # workspace path, content
+
+
+def _read(root: str, group: list[SourceFile]) -> _File:
+    (file,) = group
+    with open(os.path.join(root, file.path), "rb") as opened:
+        return file.path, opened.read()
+
+
+def _exchange(row: Mapping[str, Any], files: list[_File]) -> Exchange:
+    expect = {key: value for key, value in row["expect"].items() if key not in ("json_source", "text_source")}
+    if "json_source" in row["expect"]:
+        expect["json"] = _json(*files[row["expect"]["json_source"]])
+    if "text_source" in row["expect"]:
+        expect["bytes"] = files[row["expect"]["text_source"]][1]
+    return Exchange(
+        name=row["name"],
+        method=row["method"],
+        route=Route(row["port"], row["path"]),
+        headers=row["headers"],
+        body=_body(row["body"], files),
+        expect=expect,
+    )
+
+
+def _body(body: Mapping[str, Any] | None, files: list[_File]) -> bytes | None:
+    if body is None:
+        return None
+    if "text" in body:
+        return str(body["text"]).encode()
+    file: _File = files[body["source"]]
+    path, data = file
+    if "envelope" not in body:
+        return data
+    try:
+        return json.dumps(in_envelope(_json(path, data), body["envelope"])).encode()
+    except ValueError as error:
+        raise ActionError(f"'{path}' is not an example of MLflow's: {error}") from error
+
+
+def _json(path: str, data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ActionError(
+            f"'{path}' is not JSON: {error}", hint="name it otherwise if it is to be compared as a text"
+        ) from error

@@ -1,0 +1,35 @@
+"""`buildrules test`."""
+
+from typing import Any
+
+import click
+
+from buildrules.cli.main import perform_request
+from buildrules.cli.options import PatternCommand, building, pattern_argument
+from buildrules.serving.names import NAMES
+
+
+class _Test(PatternCommand):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.MissingParameter as error:
+            raise click.UsageError("no targets given; 'buildrules test //...' tests them all", ctx) from error
+
+
+@click.command(cls=_Test, short_help="test packages")
+@pattern_argument(required=True)
+@building
+@click.option("--runner", type=click.Choice(NAMES), help="What packages are run by.")
+@click.option("--timeout", type=click.FloatRange(min=0.1), help="Seconds until ready, instead of each test's own.")
+@click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option("--junit", type=click.Path(dir_okay=False), help="Write the results as JUnit XML as well.")
+@click.option("--trace", type=click.Path(dir_okay=False), help="Write a trace for chrome://tracing or Perfetto.")
+def command(patterns: tuple[str, ...], **options: Any) -> int:
+    """Start packages, send their requests, compare the answers, and check that they stop.
+
+    A package is tested with its own `sample_request`, with the example of an MLflow model, and by the package_test
+    targets that name it. What passed is not tested again while nothing in it changes. Packages run in Docker where it
+    answers, else in Podman, else directly from their root file system in namespaces of their own.
+    """
+    return perform_request("test", patterns, {**options, "test": True, "keep_going": True})

@@ -1,0 +1,173 @@
+"""What `buildrules test` reports: a line for each test, then what was wrong with those that failed."""
+
+import json
+import os
+import sys
+from typing import Any, NamedTuple
+
+from buildrules.cli.invocation import Invocation
+from buildrules.cli.report import error_json, error_text
+from buildrules.engine.build import Build, Outcome
+from buildrules.engine.events import Status
+from buildrules.engine.plan import Goal
+from buildrules.errors import BuildrulesError, PackageTestError, UsageError
+
+_LOG_LINES = 30
+
+
+class _Row(NamedTuple):
+    """One test. `status` is passed, cached, failed, not tested or not run."""
+
+    goal: Goal
+    status: str
+    words: str
+    seconds: float
+    outcome: Outcome | None
+
+    @property
+    def error(self) -> BuildrulesError | None:
+        return self.outcome.error if self.outcome is not None else None
+
+    @property
+    def broken(self) -> bool:
+        """Whether it could not be run."""
+        return self.status in ("failed", "not run") and not isinstance(self.error, PackageTestError)
+
+
+def finish(invocation: Invocation, build: Build, seconds: float) -> int:
+    """Report; returns the exit code: 1 where a test failed or could not be run."""
+    request = invocation.request
+    rows = [_row(goal, build.outcomes.get(goal.action)) for goal in invocation.plan.goals]
+    tests = {row.goal.action for row in rows}
+    broken = [
+        outcome.error for name, outcome in build.outcomes.items() if outcome.error is not None and name not in tests
+    ]
+    if build.ok:
+        invocation.save(build, "", "")
+    if request.option("junit"):
+        _write_junit(str(request.option("junit")), rows)
+    if request.option("json"):
+        sys.stdout.write(_json(rows, broken, seconds))
+    else:
+        sys.stdout.write(_text(rows, seconds))
+    sys.stdout.flush()
+    for error in _unique(broken):
+        sys.stderr.write(error_text(error) + "\n")
+    return 0 if build.ok else 1
+
+
+def _row(goal: Goal, outcome: Outcome | None) -> _Row:
+    if goal.kind == "untested":
+        return _Row(goal, "not tested", str(goal.info["reason"]), 0.0, outcome)
+    count = len(goal.info["requests"])
+    asked = f"{count} request{'s' * (count != 1)}"
+    if outcome is None or outcome.status is Status.SKIPPED:
+        return _Row(goal, "not run", "what it needs could not be built", 0.0, outcome)
+    if outcome.outputs is None:
+        message = outcome.error.message if outcome.error is not None else ""
+        if isinstance(outcome.error, PackageTestError):
+            message = ", ".join(dict.fromkeys(item["kind"] for item in outcome.error.failures))
+        return _Row(goal, "failed", message, 0.0, outcome)
+    values = outcome.outputs.values
+    took = float(values["seconds"])
+    if outcome.status is Status.EXECUTED:
+        return _Row(goal, "passed", f"{asked} in {took:.1f} s ({values['runner']})", took, outcome)
+    return _Row(goal, "cached", f"{asked}, unchanged since they passed ({values['runner']})", 0.0, outcome)
+
+
+def _text(rows: list[_Row], seconds: float) -> str:
+    width = max((len(row.goal.label) for row in rows), default=0)
+    platforms = len({row.goal.platform for row in rows}) > 1
+    lines = []
+    for row in rows:
+        platform = f"  {row.goal.platform}" if platforms else ""
+        lines.append(f"{row.status:<10}  {row.goal.label:<{width}}{platform}  {row.words}")
+    for row in rows:
+        if row.error is not None and row.status == "failed":
+            lines += ["", f"{row.goal.label}  {row.goal.platform}", *_failure_lines(row.error)]
+    counted = [
+        f"{sum(row.status == status for row in rows)} {status}"
+        for status in ("passed", "cached", "failed", "not run", "not tested")
+        if any(row.status == status for row in rows)
+    ]
+    lines += [""] * any(row.status == "failed" for row in rows)
+    lines.append(f"{', '.join(counted) or 'no tests'} in {seconds:.2f} s")
+    return "\n".join(lines) + "\n"
+
+
+def _failure_lines(error: BuildrulesError) -> list[str]:
+    if not isinstance(error, PackageTestError):
+        return ["  " + line for line in error_text(error).splitlines()]
+    lines = []
+    for item in error.failures:
+        where = f"{item['request']}: " if "request" in item else ""
+        lines.append(f"  {where}{item['kind']}: {item['message']}")
+        lines += [f"      {line}" for line in item.get("detail", "").splitlines()]
+        if item.get("log"):
+            lines.append("    its last log lines:")
+            lines += [f"      {line}" for line in item["log"].splitlines()[-_LOG_LINES:]]
+    return lines
+
+
+def _json(rows: list[_Row], broken: list[BuildrulesError], seconds: float) -> str:
+    tests = []
+    for row in rows:
+        test: dict[str, Any] = {
+            "label": row.goal.label,
+            "platform": row.goal.platform,
+            "package": row.goal.info.get("package", row.goal.label),
+            "status": row.status,
+        }
+        if row.goal.kind == "untested":
+            test["reason"] = row.goal.info["reason"]
+        if row.outcome is not None and row.outcome.outputs is not None and row.goal.kind == "test":
+            test.update(row.outcome.outputs.values)
+        if isinstance(row.error, PackageTestError):
+            test["failures"] = row.error.failures
+        elif row.error is not None:
+            test["error"] = error_json(row.error)
+        tests.append(test)
+    value: dict[str, Any] = {"tests": tests}
+    if broken:
+        value["errors"] = [error_json(error) for error in _unique(broken)]
+    value["seconds"] = round(seconds, 4)
+    return json.dumps(value, indent=2) + "\n"
+
+
+def _unique(errors: list[BuildrulesError]) -> list[BuildrulesError]:
+    return list({error.message: error for error in errors}.values())
+
+
+def _write_junit(path: str, rows: list[_Row]) -> None:
+    """JUnit XML, as CI systems read it (the `testsuite` element of Jenkins' junit-10.xsd)."""
+    import re
+    from xml.etree import ElementTree
+
+    def sound(text: str) -> str:
+        return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)  # XML 1.0, 2.2
+
+    suite = ElementTree.Element(
+        "testsuite",
+        name="buildrules",
+        tests=str(len(rows)),
+        failures=str(sum(isinstance(row.error, PackageTestError) for row in rows)),
+        errors=str(
+            sum(row.status in ("failed", "not run") and not isinstance(row.error, PackageTestError) for row in rows)
+        ),
+        skipped=str(sum(row.status == "not tested" for row in rows)),
+    )
+    for row in rows:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=row.goal.label, name=row.goal.platform, time=f"{row.seconds:.3f}"
+        )
+        if row.status == "not tested":
+            ElementTree.SubElement(case, "skipped", message=row.words)
+        elif row.status in ("failed", "not run"):
+            kind = "failure" if isinstance(row.error, PackageTestError) else "error"
+            found = ElementTree.SubElement(case, kind, message=sound(row.words))
+            found.text = sound("\n".join(_failure_lines(row.error))) if row.error is not None else ""
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {path!r}: {error.strerror}") from error

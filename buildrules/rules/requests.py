@@ -1,0 +1,29 @@
+"""The requests of a `package_test` target: where they stand in their file, and the files they name."""
+
+from collections.abc import Iterator
+
+from buildrules.errors import Position
+from buildrules.rules.resolve import ResolvedTarget
+from buildrules.workspace.nodes import Node
+
+__all__ = ["at", "files_named", "node_of"]
+
+
+def node_of(target: ResolvedTarget, index: int) -> Node | None:
+    """The request `index` as it was written."""
+    return target.target.attributes["requests"].find((index,)) if target.target is not None else None
+
+
+def at(node: Node | None, *path: str) -> Position | None:
+    """Where the value at `path` in a request stands; the request where it was not given."""
+    return node.find(path).position if node is not None else None
+
+
+def files_named(target: ResolvedTarget) -> Iterator[tuple[str, Position | None]]:
+    """The files a target names, workspace-relative, and where it names them."""
+    for index, row in enumerate(target.values["requests"]):
+        node = node_of(target, index)
+        if "file" in row:
+            yield row["file"], at(node, "file")
+        if "file" in (row.get("expect") or {}):
+            yield row["expect"]["file"], at(node, "expect", "file")

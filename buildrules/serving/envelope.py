@@ -1,0 +1,26 @@
+"""MLflow's example of a request, in the form a server wants it.
+
+MLflow writes it for its own server (mlflow, docs "Local Inference Server Specification"): one of `dataframe_split`,
+`dataframe_records`, `inputs` and `instances`, and perhaps `params`. Azure's server wants `input_data` instead.
+"""
+
+from typing import Any
+
+_KEYS = ("dataframe_split", "dataframe_records", "inputs", "instances")
+
+
+def in_envelope(example: Any, envelope: str) -> Any:
+    """The example for a server: "mlflow" as it is, "input_data" as Azure's. Raises ValueError for another form."""
+    if envelope == "mlflow":
+        return example
+    found = [key for key in _KEYS if isinstance(example, dict) and key in example]
+    if len(found) != 1:
+        raise ValueError(f"it has not one of {', '.join(_KEYS)}")
+    data = example[found[0]]
+    if found[0] == "dataframe_records" and isinstance(data, list) and data and isinstance(data[0], dict):
+        columns = list(data[0])
+        data = {"columns": columns, "data": [[row.get(name) for name in columns] for row in data]}
+    if found[0] == "dataframe_split" and isinstance(data, dict) and "index" not in data:
+        data = {**data, "index": list(range(len(data.get("data", []))))}
+    body = {"input_data": data}
+    return {**body, "params": example["params"]} if example.get("params") else body

@@ -1,0 +1,129 @@
+"""What an answer must be like, as a test says it, and what is wrong with the one that came.
+
+An expectation is a map of plain JSON types:
+
+    status      the HTTP status; 200 where it is left out
+    headers     name -> value; for content-type what stands before a semicolon is enough
+    json        the whole body, as JSON
+    text        the whole body, as text
+    bytes       the whole body, byte by byte (the one type that is not JSON's)
+    json_path   query (JSONPath, RFC 9535) -> what it finds: the value where the query names one place, else a list
+    contains    texts that stand in the body
+    tolerance   {"absolute": n, "relative": n} for the numbers of `json` and `json_path`
+
+One that says nothing about the body wants one that is not empty, and sound JSON where it is called JSON.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from buildrules.serving.compare import Tolerance, diff, differences, unified
+from buildrules.serving.request import Answer
+
+Failure = dict[str, str]
+_SHOWN = 2000  # characters of a body
+
+
+def failures(expect: Mapping[str, Any], answer: Answer) -> Iterator[Failure]:
+    """What is wrong with the answer: {"kind", "message"} and where there is more to show `detail`."""
+    status = expect.get("status", 200)
+    if answer.status != status:
+        message = f"status {answer.status} instead of {status}"
+        yield {"kind": "wrong status", "message": message, "detail": shown(answer.body)}
+    for name, value in (expect.get("headers") or {}).items():
+        found = answer.headers.get(name.lower())
+        if found is None:
+            yield {"kind": "wrong header", "message": f"no header '{name}', which is to be '{value}'"}
+        elif not _same_header(name, value, found):
+            yield {"kind": "wrong header", "message": f"header '{name}' is '{found}' instead of '{value}'"}
+    if answer.status == status:
+        yield from _body(expect, answer)
+
+
+def shown(body: bytes) -> str:
+    """A body as a report shows it: the beginning, as text."""
+    text = body[: _SHOWN * 4].decode(errors="replace")
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+def _same_header(name: str, wanted: str, found: str) -> bool:
+    if name.lower() == "content-type" and ";" not in wanted:
+        found = found.partition(";")[0].strip()
+        return wanted.lower() == found.lower()
+    return wanted == found
+
+
+def _body(expect: Mapping[str, Any], answer: Answer) -> Iterator[Failure]:
+    silent = not expect.keys() & {"json", "text", "bytes", "json_path", "contains"}
+    if silent and answer.status != 200:
+        return
+    if silent and not answer.body:
+        yield {"kind": "wrong answer", "message": "the answer is empty"}
+        return
+    if "text" in expect:
+        yield from _text(expect["text"].encode(), answer.body)
+    if "bytes" in expect:
+        yield from _text(expect["bytes"], answer.body)
+    for part in expect.get("contains") or ():
+        if part not in answer.body.decode(errors="replace"):
+            yield {
+                "kind": "wrong answer",
+                "message": f"the answer does not hold {part!r}",
+                "detail": shown(answer.body),
+            }
+    is_json = answer.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+    if "json" not in expect and "json_path" not in expect and not (silent and is_json):
+        return
+    try:
+        got = json.loads(answer.body)
+        yield from _json(expect, got)
+    except RecursionError:
+        yield {"kind": "wrong answer", "message": "the answer is nested too deeply to be compared"}
+    except ValueError:
+        yield {"kind": "wrong answer", "message": "the answer is not JSON", "detail": shown(answer.body)}
+
+
+def _text(wanted: bytes, body: bytes) -> Iterator[Failure]:
+    if body != wanted:
+        detail = unified(_visible(wanted.decode(errors="replace")), _visible(body.decode(errors="replace")))
+        yield {"kind": "wrong answer", "message": "the answer is another text", "detail": detail}
+
+
+def _visible(text: str) -> list[str]:
+    """Lines, of which the last says so where it has no end."""
+    lines = text.splitlines(keepends=True)
+    marked = [line.rstrip("\n") for line in lines]
+    if lines and not lines[-1].endswith("\n"):
+        marked.append("\\ no newline at the end")
+    return marked
+
+
+def _json(expect: Mapping[str, Any], got: Any) -> Iterator[Failure]:
+    tolerance = Tolerance(**(expect.get("tolerance") or {}))
+    if "json" in expect:
+        found = list(differences(expect["json"], got, tolerance))
+        if found:
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            detail = diff(expect["json"], got, tolerance)
+            yield {"kind": "wrong answer", "message": f"{found[0]}{more}", "detail": detail}
+    for query, wanted in (expect.get("json_path") or {}).items():
+        yield from _query(query, wanted, got, tolerance)
+
+
+def _query(query: str, wanted: Any, got: Any, tolerance: Tolerance) -> Iterator[Failure]:
+    import jsonpath
+
+    path = jsonpath.compile(query)
+    matches: Any = path.findall(got)
+    if not isinstance(path, jsonpath.CompoundJSONPath) and path.singular_query():
+        if not matches:
+            detail = shown(json.dumps(got, ensure_ascii=False).encode())
+            yield {"kind": "wrong answer", "message": f"there is nothing at {query}", "detail": detail}
+            return
+        matches = matches[0]
+    found = list(differences(wanted, matches, tolerance))
+    if found:
+        where = "" if found[0].path == () else f"{found[0]}"
+        message = f"{query}: {where or found[0].message}"
+        yield {"kind": "wrong answer", "message": message, "detail": diff(wanted, matches, tolerance)}
