@@ -88,7 +88,7 @@ def test_a_code_edit_imports_nothing_heavy(settled: Space) -> None:
 def test_a_model_edit_imports_nothing_heavy(settled: Space) -> None:
     settled.append("weights/labels.txt", "bird\n")
     names = imported(settled, "build", APP)
-    assert "buildrules.actions.model" in names
+    assert "buildrules.actions.models.layers" in names
     assert not _of(names, EDIT)
 
 

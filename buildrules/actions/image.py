@@ -18,7 +18,7 @@ class ImageKind:
 
     Params: `platform` ("linux/amd64"), `config` (see `oci.config.ImageConfig.from_dict`), and
     optionally `labels`, `routes`, `model`, `locks` (see `oci.config.contract_labels`) and `created`
-    (SOURCE_DATE_EPOCH, seconds; 0 by default).
+    (SOURCE_DATE_EPOCH, seconds; 0 by default). `launcher` are words that go in front of the entry point.
     A dependency's values may hold `config` (a base image's own, in OCI form, to build upon) and `labels`.
     Outputs: all layers; blobs `manifest` and `config`; values `digest`, `config_digest`, `size` (bytes
     of manifest, config and layers), `platform`.
@@ -77,6 +77,8 @@ class ImageKind:
             locks=params.get("locks"),
         )
         labels.update(params.get("labels") or {})
+        if params.get("launcher"):
+            config = config._replace(entrypoint=(*params["launcher"], *(config.entrypoint or ())))
         return ImageConfig.from_dict({"labels": labels}).over(config)
 
 

@@ -1,6 +1,7 @@
 """Files of the workspace packed into one layer: what the kinds that make layers of files share."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from buildrules.engine.action import Context, SourceFile
 from buildrules.errors import ActionError, Interrupted
@@ -33,13 +34,19 @@ def file_parts(files: Sequence[SourceFile], prefix: str) -> list[recipes.Part]:
     for file in files:
         path = layer_path(prefix, file.name)
         other = found.setdefault(path, file)
-        if other.path != file.path:
+        if (other.path, other.digest) != (file.path, file.digest):
             raise ActionError(
                 f"{other.path!r} and {file.path!r} would both become {path!r}", hint="leave one of them out"
             )
     return [
-        recipes.workspace_file(path, found[path].path, found[path].size, found[path].mode) for path in sorted(found)
+        {"kind": "file", "path": path, "mode": file.mode, "size": file.size, "source": source_of(file)}
+        for path, file in sorted(found.items())
     ]
+
+
+def source_of(file: SourceFile) -> dict[str, Any]:
+    """Where a recipe finds the bytes of a file: its path in the workspace, or the store for one that has none."""
+    return {"workspace": file.path} if file.path else {"blob": file.digest}
 
 
 def pack(files: Sequence[SourceFile], prefix: str, context: Context, title: str) -> Layer:

@@ -1,53 +1,143 @@
-"""Plans how models and inputs get into an image."""
+"""Plans how models and inputs get into an image, or to a container when it starts."""
 
 import os
 import posixpath
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
-from buildrules.errors import LoadError
+from buildrules.errors import BuildrulesError, LoadError, UsageError
+from buildrules.plan.base import Base
+from buildrules.plan.locks import LockKeeper
+from buildrules.rules.elsewhere import elsewhere, lock_path
 from buildrules.rules.package import Placed
+from buildrules.rules.resolve import ResolvedTarget
 from buildrules.rules.sources import source_root
+
+if TYPE_CHECKING:
+    from buildrules.actions.models.lock import ModelLock
+    from buildrules.credentials.connections import Connection
 
 
 class ModelPlanner:
     """Plans models and inputs, each once per place. `looked_at` are paths of which mattered what they are."""
 
-    def __init__(self, plan: Plan, root: str) -> None:
+    def __init__(self, plan: Plan, keeper: LockKeeper) -> None:
         self._plan = plan
-        self._root = root
+        self._keeper = keeper
+        self._root = keeper.root
+        self._locks: dict[str, ModelLock] = {}
         self.looked_at: set[str] = set()  # workspace-relative
 
+    def actions(self, placed: Sequence[Placed], package: ResolvedTarget) -> list[str]:
+        """The actions that bring a package its models and inputs, in mode copy and download. Raises as `layers`."""
+        found = [self.layers(one) for one in placed if one.mode == "copy"]
+        late = [one for one in placed if one.mode == "download"]
+        return [*found, self.start(late, package)] if late else found
+
     def layers(self, placed: Placed) -> str:
-        """The action that lays a model or input where it goes; returns its id. Raises LoadError."""
-        target, values = placed.target, placed.target.values
-        if values["uri"] is not None or placed.mode != "copy":
-            raise LoadError(f"{target.label}: only `path` and `srcs` in mode copy", position=target.position_of("uri"))
-        place = placed.directory.strip("/")
-        if values["path"] is not None:
-            source, prefix = self.path_source(values["path"], place, keep=True)
-            if not placed.keep_folder and source.directory == values["path"]:
-                prefix = place
-        else:
-            folder, include, exclude = source_root(
-                target.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
-            )
-            source, prefix = SourceSet(folder, tuple(include), tuple(exclude)), place
-        if values["path"] is not None and values["exclude"]:
-            source = SourceSet(source.directory, source.include, tuple(values["exclude"]))
-        source = SourceSet(source.directory, source.include, source.exclude, layer_prefix=prefix)
-        name = values["name"] or target.label.name
+        """The action that lays a model or input where it goes; returns its id.
+
+        Raises LoadError, and for a model that is not in the workspace what locking raises.
+        """
+        if placed.target.values["uri"] is not None:
+            return self._fetched(placed)
+        source, prefix = self._sources(placed)
+        name = _name(placed.target)
         return self._plan.add(
             Action(
-                id=f"{target.label} model {prefix}",
-                target=str(target.label),
+                id=f"{placed.target.label} model {prefix}",
+                target=str(placed.target.label),
                 kind="model_layers",
-                title=f"{target.provides} {name}",
+                title=f"{placed.target.provides} {name}",
                 params={"prefix": prefix, "name": name},
-                sources=(source,),
+                sources=(source._replace(layer_prefix=prefix),),
                 weight=5.0,
             )
         )
+
+    def start(self, placed: Sequence[Placed], package: ResolvedTarget) -> str:
+        """The action of the layers that fetch `placed` when the container starts; returns its id.
+
+        Raises as `layers`, and LoadError where nothing says where the files of a model of the workspace will be.
+        """
+        from buildrules.actions.models.start import code_digest
+
+        downloads: list[dict[str, Any]] = []
+        sources: list[SourceSet] = []
+        for one in placed:
+            if one.target.values["uri"] is not None:
+                downloads.append(self._download(one))
+                continue
+            source, prefix = self._sources(one)
+            sources.append(source)
+            downloads.append(self._entry(one, prefix, self._place(one.target, package), None))
+        return self._plan.add(
+            Action(
+                id=f"{package.label} start",
+                target=str(package.label),
+                kind="start_layers",
+                title="downloads at start",
+                params={"code": code_digest(), "downloads": downloads},
+                sources=tuple(sources),
+                weight=1.0,
+            )
+        )
+
+    def lock(self, target: ResolvedTarget) -> "ModelLock":
+        """The lock of a model that has a `uri`, made where it is missing. Raises what locking raises."""
+        from buildrules.actions.models import lock as locks
+
+        label = str(target.label)
+        if label not in self._locks:
+            path = lock_path(target.label.package, target.label.name)
+            absolute = os.path.join(self._root, path)
+            inputs = locks.inputs_digest(target.values)
+            self._locks[label] = self._keeper.obtain(
+                path,
+                f"the {target.provides} {label}",
+                read=lambda: locks.read_lock(absolute),
+                stale=lambda found: None if found.inputs == inputs else "what the target says has changed",
+                make=lambda old: self._resolve(target, inputs, old),
+                write=lambda made: locks.write_lock(absolute, made),
+                describe=locks.changes,
+            )
+        return self._locks[label]
+
+    def locks(self, placed: Sequence[Placed]) -> dict[str, str]:
+        """The locks of models and inputs: workspace-relative path -> digest of the file."""
+        targets = [one.target for one in placed if one.target.values["uri"] is not None]
+        paths = [lock_path(target.label.package, target.label.name) for target in targets]
+        return {path: self._keeper.digest(path) for path in paths}
+
+    def text(self, target: ResolvedTarget, path: str) -> bytes | None:
+        """The file `path` of a model (below its own folder), wherever the model is; None where it has no such file.
+
+        For small files that planning depends on. Raises what locking and fetching raise.
+        """
+        values = target.values
+        if values["uri"] is None:
+            place = f"{values['path']}/{path}" if values["path"] else None
+            if place is None:
+                return None
+            self.looked_at.add(place)
+            try:
+                with open(os.path.join(self._root, place), "rb") as file:
+                    return file.read()
+            except OSError:
+                return None
+        from buildrules.actions.models.fetched import provide
+
+        lock = self.lock(target)
+        found = elsewhere(lock.files, values)
+        folder = f"{found.basename}/" if found.basename and not found.is_file else ""
+        for row in found.files:
+            if row.path == folder + path:
+                hints = self._hints(target, lock, "")
+                provide([{"path": row.path, "size": row.size, "sha256": row.sha256}], hints, self._keeper.context, path)
+                return self._keeper.context.blobs.read(f"sha256:{row.sha256}")
+        return None
 
     def path_source(self, path: str, place: str, *, keep: bool) -> tuple[SourceSet, str]:
         """A file or folder as a source set and the prefix its names go below; `keep` keeps its own name."""
@@ -64,6 +154,167 @@ class ModelPlanner:
                 hint=f"write '/{parent}/{name}', or rename the file",
             )
         return SourceSet(directory, (literal(name),)), parent
+
+    def _sources(self, placed: Placed) -> tuple[SourceSet, str]:
+        """The files of a model of the workspace, and the prefix they go below."""
+        target, values = placed.target, placed.target.values
+        place = placed.directory.strip("/")
+        if values["path"] is None:
+            folder, include, exclude = source_root(
+                target.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
+            )
+            return SourceSet(folder, tuple(include), tuple(exclude)), place
+        source, prefix = self.path_source(values["path"], place, keep=True)
+        if not placed.keep_folder and source.directory == values["path"]:
+            prefix = place
+        return (source._replace(exclude=tuple(values["exclude"])) if values["exclude"] else source), prefix
+
+    def _fetched(self, placed: Placed) -> str:
+        target, lock = placed.target, self.lock(placed.target)
+        files, prefix, drop = self._locked(placed, lock)
+        name = _name(target)
+        return self._plan.add(
+            Action(
+                id=f"{target.label} model {prefix}",
+                target=str(target.label),
+                kind="fetched_model",
+                title=f"{target.provides} {name}",
+                params={
+                    "prefix": prefix,
+                    "name": name,
+                    "files": [{name: row[name] for name in ("path", "size", "sha256")} for row in files],
+                },
+                hints=self._hints(target, lock, drop),
+                weight=0.1 + lock.size / 100e6,
+            )
+        )
+
+    def _locked(self, placed: Placed, lock: "ModelLock") -> tuple[list[dict[str, Any]], str, str]:
+        """(files by their names below the prefix, the prefix, what was dropped from their paths in the lock)."""
+        found = elsewhere(lock.files, placed.target.values)
+        if not found.files:
+            raise LoadError(
+                f"`exclude` leaves no file of {placed.target.label}", position=placed.target.position_of("exclude")
+            )
+        place = placed.directory.strip("/")
+        drop = f"{found.basename}/" if found.basename and not found.is_file else ""
+        prefix = f"{place}/{found.basename}" if drop and placed.keep_folder else place
+        rows = [file.to_dict() for file in found.files]
+        return [{**row, "path": row["path"].removeprefix(drop)} for row in rows], prefix, drop
+
+    def _hints(self, target: ResolvedTarget, lock: "ModelLock", drop: str) -> dict[str, Any]:
+        return {
+            "source": dict(lock.source),
+            "connection": target.values["connection"],
+            "where": {
+                file.path.removeprefix(drop): _where(
+                    {**file.to_dict(), "path": file.path.removeprefix(drop)}, file.path
+                )
+                for file in lock.files
+            },
+            "archives": [archive.to_dict() for archive in lock.archives],
+        }
+
+    def _download(self, placed: Placed) -> dict[str, Any]:
+        lock = self.lock(placed.target)
+        files, prefix, drop = self._locked(placed, lock)
+        rows = [{**row, **_where(row, drop + row["path"])} for row in files]
+        used = {row.get("archive") for row in rows}
+        archives = [archive.to_dict() for archive in lock.archives if archive.sha256 in used]
+        return {**self._entry(placed, prefix, dict(lock.source), rows), "archives": archives}
+
+    def _entry(
+        self, placed: Placed, prefix: str, source: dict[str, Any], files: list[dict[str, Any]] | None
+    ) -> dict[str, Any]:
+        target = placed.target
+        connection = self._connection(target, source)
+        if connection is not None and connection.roles():
+            source["credentials"] = connection.roles()
+        return {
+            "name": _name(target),
+            "kind": target.provides,
+            "directory": f"/{prefix}",
+            "source": source,
+            "files": files,
+        }
+
+    def _place(self, target: ResolvedTarget, package: ResolvedTarget) -> dict[str, Any]:
+        """Where the files of a model of the workspace will be when the container starts."""
+        from buildrules.actions.models.origin import completed, place
+
+        uri = target.values["download_uri"]
+        if uri is None:
+            raise LoadError(
+                f"{package.label} fetches {target.label} at start, and nothing says where from: it is in the workspace",
+                hint="set `download_uri:` to where the same files will lie, or use `mode: copy`",
+                position=target.position_of("rule"),
+            )
+        source = self._positioned(target, "download_uri", lambda: place(uri))
+        connection = self._connection(target, source)
+        return completed(source, connection.target if connection else None)
+
+    def _resolve(self, target: ResolvedTarget, inputs: str, old: "ModelLock | None") -> "ModelLock":
+        from buildrules.actions.models.access import Access
+        from buildrules.actions.models.lock import ModelLock
+        from buildrules.actions.models.origin import probe, resolve
+
+        uri, values = target.values["uri"], target.values
+        source = self._positioned(target, "uri", lambda: probe(uri, values["tracking_uri"]))
+        connection = self._connection(target, source)
+        access = Access(
+            self._keeper.context,
+            name=_name(target),
+            connection=values["connection"],
+            digest=values["digest"],
+            unpack=bool(values["unpack"]),
+            tracking_uri=values["tracking_uri"],
+            target=connection.target if connection else None,
+            anonymous=connection is not None and connection.kind == "none",
+            known=old.files if old is not None and old.uri == uri else (),
+        )
+        found = self._positioned(target, "uri", lambda: resolve(uri, access))
+        return ModelLock(uri, inputs, dict(found.source), list(found.files), list(found.archives))
+
+    def _connection(self, target: ResolvedTarget, source: dict[str, Any]) -> "Connection | None":
+        from buildrules.actions.models.access import connection_of
+
+        name = target.values["connection"]
+        found: Connection | None = self._positioned(target, "connection", lambda: connection_of(source, name))
+        return found
+
+    def _positioned(self, target: ResolvedTarget, attribute: str, work: Any) -> Any:
+        """What `work` gives; its error gets the attribute's position."""
+        try:
+            return work()
+        except UsageError as error:
+            position = error.position or target.position_of(attribute)
+            raise LoadError(error.message, hint=error.hint, position=position) from error
+        except BuildrulesError as error:
+            error.position = error.position or target.position_of(attribute)
+            raise
+
+
+def launcher(base: Base, package: ResolvedTarget) -> list[str]:
+    """What runs before the server where something is to be fetched. Raises LoadError where the base has no Python."""
+    from buildrules.actions.models.start import launcher as words
+
+    if base.python is None or not base.interpreter:
+        raise LoadError(
+            f"{package.label} fetches files at start, which needs a Python, and {base.target.label} has none",
+            hint='set `python: true` on a debian_base or `python: "3.12"` on an oci_base, or use `mode: copy`',
+            position=package.position_of("mode"),
+        )
+    return words(base.interpreter)
+
+
+def _name(target: ResolvedTarget) -> str:
+    return str(target.values["name"] or target.label.name)
+
+
+def _where(row: dict[str, Any], path: str) -> dict[str, str]:
+    """How the source finds a file: its key, and the archive it is in."""
+    found = {name: str(row[name]) for name in ("key", "archive", "version") if row.get(name)}
+    return found if "key" in found or path == row["path"] else {**found, "key": path}
 
 
 def literal(name: str) -> str:

@@ -10,7 +10,7 @@ from buildrules.errors import LoadError
 from buildrules.plan.base import Base, BasePlanner
 from buildrules.plan.environment import Environment, EnvironmentPlanner
 from buildrules.plan.info import package_info, routes_of
-from buildrules.plan.model import ModelPlanner, literal
+from buildrules.plan.model import ModelPlanner, launcher, literal
 from buildrules.rules.contribution import Contribution
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
@@ -51,10 +51,10 @@ class PackagePlanner:
         if parts.server_part.files:
             deps.append(self._generated(parts.server, parts.server_part.files))
         deps += self._files(parts.package)
-        deps += [self._models.layers(placed) for placed in parts.placed]
+        deps += self._models.actions(parts.placed, parts.package)
         deps += [*self._code(parts), *self._script(parts)]
         label = str(parts.package.label)
-        locks = {**base.locks, **env.locks, **server.locks}
+        locks = {**base.locks, **env.locks, **server.locks, **self._models.locks(parts.placed)}
         action = Action(
             id=f"{label} {platform} image",
             target=label,
@@ -193,6 +193,8 @@ class PackagePlanner:
             params["model"] = ",".join(
                 f"{model.values['name'] or model.label.name}:{model.values['version'] or '1'}" for model in parts.models
             )
+        if any(placed.mode == "download" for placed in parts.placed):
+            params["launcher"] = launcher(base, parts.package)
         epoch = os.environ.get("SOURCE_DATE_EPOCH")
         if epoch:
             params["created"] = _epoch(epoch)

@@ -40,7 +40,13 @@ class Loaded:
         self.resolution: Resolution = resolve(self.workspace, self.catalogue, problems)
         self.graph = TargetGraph.build(self.resolution.targets.values(), problems, known=self.workspace.targets)
         problems.raise_all()
-        self.packages = check_packages(self.resolution, root, problems)
+        self._root = root
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Take all packages apart, after the locks of models have changed. Raises LoadError."""
+        problems = Problems()
+        self.packages = check_packages(self.resolution, self._root, problems)
         problems.raise_all()
 
     def select(self, patterns: Patterns) -> list[Label]:
@@ -79,7 +85,7 @@ class Planner:
         connections.use(plan.connections, self.root)
         bases = BasePlanner(plan, self.keeper, settings)
         environments = EnvironmentPlanner(plan, self.keeper, portable=settings.locks.portable)
-        models = ModelPlanner(plan, self.root)
+        models = ModelPlanner(plan, self.keeper)
         packages = PackagePlanner(plan, settings, bases, environments, models)
         chosen = parse_patterns(patterns, self.directory)
         selected = loaded.select(chosen)
@@ -88,6 +94,7 @@ class Planner:
             trials = TrialPlanner(plan, self.root, packages, models, loaded.packages, loaded.resolution, self._options)
             selected = trials.select(selected, chosen)
         named = {str(label) for label in _named(patterns, self.directory)}
+        self._lock_models(loaded, selected, models)
         models.looked_at |= self._check_paths(loaded, selected)
         self._warn_of_idle(loaded)
         for platform in self._platforms(list(settings.platforms)):
@@ -114,6 +121,16 @@ class Planner:
         plan.goals += list(_indexes(plan))
         self._remember(loaded, packages.files, models.looked_at)
         return plan
+
+    def _lock_models(self, loaded: Loaded, selected: list[Label], models: ModelPlanner) -> None:
+        """Have the locks of models that are not in the workspace: their files decide what a package is made of."""
+        packages = [loaded.packages[label] for label in selected if label in loaded.packages]
+        targets = [target for parts in packages for target in (*parts.models, *parts.inputs)]
+        for target in targets:
+            if target.values["uri"] is not None:
+                models.lock(target)
+        if self.keeper.written:
+            loaded.look_again()
 
     def _check_paths(self, loaded: Loaded, selected: list[Label]) -> set[str]:
         problems = Problems()

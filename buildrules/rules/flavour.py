@@ -4,9 +4,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["detect_flavour"]
+__all__ = ["MARKS", "detect_flavour"]
 
-_MARKS = {"MLmodel": "mlflow", "config.pbtxt": "triton"}
+MARKS = {"MLmodel": "mlflow", "config.pbtxt": "triton"}
 
 
 def detect_flavour(root: str, values: Mapping[str, Any]) -> tuple[str | None, list[str]]:
@@ -21,8 +21,8 @@ def detect_flavour(root: str, values: Mapping[str, Any]) -> tuple[str | None, li
     path = values.get("path")
     if path is None:
         return "custom", []
-    marks = [f"{path}/{name}" if path else name for name in _MARKS]
-    for mark, flavour in zip(marks, _MARKS.values(), strict=True):
+    marks = [f"{path}/{name}" if path else name for name in MARKS]
+    for mark, flavour in zip(marks, MARKS.values(), strict=True):
         if os.path.isfile(os.path.join(root, mark)):
             return flavour, marks
     return ("custom" if os.path.lexists(os.path.join(root, path)) else None), [path, *marks]

@@ -8,6 +8,7 @@ from typing import Any
 
 from buildrules.errors import LoadError
 from buildrules.rules.contribution import VENV, Contribution, contribute
+from buildrules.rules.elsewhere import lock_path, look_elsewhere
 from buildrules.rules.flavour import detect_flavour
 from buildrules.rules.places import mount_directory
 from buildrules.rules.resolve import Resolution, ResolvedTarget
@@ -226,6 +227,8 @@ def _model_scope(root: str, model: ResolvedTarget) -> tuple[dict[str, Any], list
 
     `model.flavour` is None if the model is not there to look at.
     """
+    if model.values.get("uri") is not None:
+        return _elsewhere_scope(root, model)
     path = model.values.get("path")
     flavour, looked_at = detect_flavour(root, model.values)
     scope = {
@@ -236,6 +239,19 @@ def _model_scope(root: str, model: ResolvedTarget) -> tuple[dict[str, Any], list
         "model.is_file": path is not None and os.path.isfile(os.path.join(root, path)),
     }
     return scope, [*looked_at, path] if path is not None else looked_at
+
+
+def _elsewhere_scope(root: str, model: ResolvedTarget) -> tuple[dict[str, Any], list[str]]:
+    """The same for a model that is not in the workspace, as its lock says."""
+    found = look_elsewhere(root, model.label.package, model.label.name, model.values)
+    scope = {
+        "model.name": model.values.get("name") or model.label.name,
+        "model.version": model.values.get("version") or "1",
+        "model.basename": found.basename if found else None,
+        "model.flavour": found.flavour if found else None,
+        "model.is_file": found is not None and found.is_file,
+    }
+    return scope, [lock_path(model.label.package, model.label.name)]
 
 
 def _check_requires(

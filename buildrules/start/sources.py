@@ -21,6 +21,7 @@ import importlib
 import os
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from .failure import UNUSABLE, Failure
 
@@ -79,6 +80,17 @@ def advice(source: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     if names:
         return f"what {' and '.join(names)} holds is refused: it has expired, or may not read this; set a new one"
     return "it asks for credentials: name a connection for this source, or give them in ~/.netrc"
+
+
+def describe(source: Mapping[str, Any]) -> str:
+    """Where a source is, in a few words and without a credential."""
+    kind = source.get("kind")
+    if kind == "oci":
+        return f"oci://{source.get('registry')}/{source.get('repository')}"
+    if kind == "s3":
+        return f"s3://{source.get('bucket')}/{source.get('prefix') or ''}"
+    parts = urlsplit(str(source.get("uri") or source.get("url") or source.get("tracking_uri") or ""))
+    return f"{parts.scheme}:{'//' if parts.netloc else ''}{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def is_loopback(host: str) -> bool:

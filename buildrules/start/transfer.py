@@ -32,6 +32,10 @@ Moved = Callable[[int], None]
 """Called with the bytes by which what has arrived grew, or shrank where a transfer starts over."""
 
 
+class Arrived(Exception):
+    """Somebody else has brought the file."""
+
+
 def fetch(
     locate: Locate,
     partial: str,
@@ -41,15 +45,19 @@ def fetch(
     moved: Moved | None = None,
     stop: threading.Event | None = None,
     tries: int = TRIES,
+    arrived: Callable[[], bool] | None = None,
 ) -> tuple[int, str]:
     """Bring a file of `size` bytes with the digest `sha256` (hex; None: whatever comes) to the path `partial`.
 
     Gives its size and digest. What is there of an earlier transfer is used where the digest is known. The caller
-    renames. Raises Failure; then what has arrived stays, unless it is wrong.
+    renames. Raises Failure; then what has arrived stays, unless it is wrong. Raises Arrived where somebody else who was
+    waited for has brought and renamed it, as `arrived` says.
     """
     with contextlib.ExitStack() as stack:
         try:
-            file = stack.enter_context(_Partial(partial, keep=sha256 is not None, stop=stop or threading.Event()))
+            file = stack.enter_context(
+                _Partial(partial, keep=sha256 is not None, stop=stop or threading.Event(), arrived=arrived)
+            )
             return _Transfer(locate, file, size, sha256, moved or _nobody, tries).run()
         except OSError as error:
             raise disk_failure(error, os.path.dirname(partial)) from None
@@ -70,8 +78,19 @@ def fetch_to(
     partial = os.path.join(folder, f".{sha256}.part")
     try:
         os.makedirs(folder, exist_ok=True)
-        fetch(locate, partial, size, sha256, moved=moved, stop=stop, tries=tries)
+        fetch(
+            locate,
+            partial,
+            size,
+            sha256,
+            moved=moved,
+            stop=stop,
+            tries=tries,
+            arrived=lambda: is_right(path, size, sha256, stop),
+        )
         put(partial, path)
+    except Arrived:
+        return
     except OSError as error:
         if is_right(path, size, sha256):  # somebody else put it there meanwhile
             return
@@ -126,7 +145,10 @@ def _nobody(_: int) -> None:
 class _Partial:
     """The file that grows, hashed as it does, under a lock."""
 
-    def __init__(self, path: str, *, keep: bool, stop: threading.Event) -> None:
+    def __init__(
+        self, path: str, *, keep: bool, stop: threading.Event, arrived: Callable[[], bool] | None = None
+    ) -> None:
+        self._arrived = arrived
         self._path = path
         self._keep = keep
         self.stop = stop
@@ -137,6 +159,8 @@ class _Partial:
     def __enter__(self) -> _Partial:
         while not self._open():
             check(self.stop)
+            if self._arrived is not None and self._arrived():
+                raise Arrived
         if not self._keep:
             self.restart()
         while True:

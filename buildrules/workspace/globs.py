@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from buildrules.errors import ActionError, LoadError
 
-__all__ = ["check_pattern", "expand", "is_glob"]
+__all__ = ["check_pattern", "expand", "is_glob", "matches"]
 
 File = tuple[str, str, os.stat_result]
 """(workspace-relative path, path relative to the glob's directory, stat of the file or of the link's target)."""
@@ -72,6 +72,16 @@ def expand(
         walk.visit(walk.stack.pop())
     walk.files.sort(key=lambda file: file[1])
     return walk.files, sorted(walk.directories)
+
+
+def matches(path: str, patterns: "list[str] | tuple[str, ...]") -> bool:
+    """Whether an exclusion with these globs would leave out the file `path`, which need not exist. Raises LoadError."""
+    states = _close([(_compile(pattern), 0) for pattern in patterns])
+    for name in path.split("/"):
+        if _hits(_last(states), name):
+            return True
+        states = _descend(states, name)
+    return False
 
 
 class _Place:

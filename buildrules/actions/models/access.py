@@ -1,45 +1,85 @@
-"""What resolving and fetching a model may use: a context, credentials, and the options of the target."""
+"""What resolving and fetching a model may use: a context, a connection's credentials, and the options of the target."""
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 from buildrules.actions.models.origin import File
-from buildrules.errors import BuildrulesError, FetchError, GoneError, IntegrityError, Interrupted, StoreError
+from buildrules.credentials import connections
+from buildrules.credentials.address import below
+from buildrules.credentials.connections import Connection
+from buildrules.errors import (
+    BuildrulesError,
+    FetchError,
+    GoneError,
+    IntegrityError,
+    Interrupted,
+    StoreError,
+    UsageError,
+)
 from buildrules.start import failure as reasons
+from buildrules.start.archive import members
 from buildrules.start.failure import Failure
 from buildrules.start.sources import advice, locate
-from buildrules.start.transfer import fetch, put
+from buildrules.start.transfer import Arrived, fetch, put
 from buildrules.start.web import ask
-from buildrules.store.blobs import hex_of
+from buildrules.store.blobs import CHUNK
 from buildrules.store.download import Fetching
+
+TRIES = 4
+ADDRESSES = ("url", "endpoint", "tracking_uri")
+"""Fields of a source that a connection's target is compared with."""
 
 
 @dataclass(slots=True)
 class Access:
-    """`credentials` maps roles (see `start.sources`) to names of variables, `environ` has their values.
+    """`connection` is the one the target names; otherwise the one whose target leads to the source is used.
 
-    `digest` (`sha256:<hex>`), `unpack` and `tracking_uri` are what the target says. `target` is the address of its
-    connection; with `anonymous` it wants no credentials. `known` are the files of the lock there is, whose digests
-    need not be found out again.
+    `digest` (`sha256:<hex>`), `unpack` and `tracking_uri` are what the target says; `name` is the model's. `target` is
+    the address of the connection that serves the uri; with `anonymous` it wants no credentials. `known` are the files
+    of the lock there is, whose digests need not be found out again. `credentials` are roles (see `start.sources`) for
+    all sources, instead of a connection's.
     """
 
     context: Fetching
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    credentials: Mapping[str, str] = field(default_factory=dict)
+    environ: dict[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+    name: str = "model"
+    connection: str | None = None
     digest: str | None = None
     unpack: bool = False
     tracking_uri: str | None = None
-    name: str = "model"
     target: str | None = None
     anonymous: bool = False
     known: Sequence[File] = ()
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    _known: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def armed(self, source: Mapping[str, Any]) -> dict[str, Any]:
-        """`source` with the names of the variables its credentials are in."""
-        return {**source, "credentials": dict(self.credentials)} if self.credentials else dict(source)
+        """`source` with the roles of its credentials; `environ` has them afterwards. Raises CredentialsError."""
+        key = repr(sorted(source.items()))
+        with self._lock:
+            if key not in self._known:
+                self._known[key] = self._roles(source)
+        return {**source, "credentials": self._known[key]} if self._known[key] else dict(source)
+
+    def _roles(self, source: Mapping[str, Any]) -> dict[str, str]:
+        if self.credentials:
+            return dict(self.credentials)
+        connection = connection_of(source, self.connection)
+        if connection is not None:
+            self.environ.update(connection.environ())
+            return connection.roles()
+        if source.get("kind") == "oci":
+            from buildrules.oci.auth import credentials_for
+
+            found = credentials_for(source["registry"], repository=source["repository"])
+            if found.username and found.password:
+                self.environ["BUILDRULES_DOCKER_LOGIN"] = found.password
+                return {"username": f"={found.username}", "password": "BUILDRULES_DOCKER_LOGIN"}
+        return {}
 
     def ask(self, source: Mapping[str, Any], where: Callable[[dict[str, Any]], tuple[str, dict[str, str]]]) -> bytes:
         """A small answer, with retries. `where` gets the source with credentials and gives url and headers."""
@@ -52,13 +92,13 @@ class Access:
         method: str = "GET",
     ) -> tuple[Mapping[str, str], bytes]:
         """(headers, body) of a small answer, as `ask` gets it."""
-        for tries in range(1, 5):
+        for tries in range(1, TRIES + 1):
             try:
                 return ask(*where(self.armed(source)), method=method)[1:]
             except Failure as failure:
-                if not failure.retry or tries == 4 or self.context.cancelled:
+                if not failure.retry or tries == TRIES or self.context.cancelled:
                     raise self.error(failure, source) from None
-                threading.Event().wait(failure.wait if failure.wait is not None else 0.4 * 2**tries)
+                threading.Event().wait(failure.wait if failure.wait is not None else 0.25 * 2**tries)
         raise AssertionError("unreachable")
 
     def take(self, source: Mapping[str, Any], file: Mapping[str, Any]) -> tuple[int, str]:
@@ -70,42 +110,50 @@ class Access:
         size, sha256 = file.get("size"), file.get("sha256")
         if sha256 and blobs.has(f"sha256:{sha256}", size):
             return os.stat(blobs.path(f"sha256:{sha256}")).st_size, sha256
+        armed = self.armed(source)
         folder = os.path.join(blobs.aside, "partial")
         os.makedirs(folder, exist_ok=True)
         partial = os.path.join(folder, f"{sha256}.model") if sha256 else blobs.aside_path()
         stop = threading.Event()
-        title = f"{self.name}/{file['path']}"
-        done = 0
+        title, done = f"{self.name}/{file['path']}", 0
 
         def moved(count: int) -> None:
             nonlocal done
             done += count
-            if count > 0:
-                self.context.count(fetched=count)
+            self.context.count(fetched=max(count, 0))
             self.context.progress(title, done, size)
             if self.context.cancelled:
                 stop.set()
 
         try:
             found = fetch(
-                lambda: locate(self.armed(source), file, self.environ), partial, size, sha256, moved=moved, stop=stop
+                lambda: locate(armed, file, self.environ),
+                partial,
+                size,
+                sha256,
+                moved=moved,
+                stop=stop,
+                arrived=lambda: bool(sha256) and blobs.has(f"sha256:{sha256}", size),
             )
-            target = blobs.path(f"sha256:{found[1]}")
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            put(partial, target)
-            os.chmod(target, 0o444)
+            self._adopt(partial, found[1])
         except Failure as failure:
             raise self.error(failure, source, file["path"]) from None
-        except FileNotFoundError:
+        except (Arrived, FileNotFoundError):
             if not sha256 or not blobs.has(f"sha256:{sha256}", size):
                 raise
-            return self.take(source, file)  # another process was faster
+            return os.stat(blobs.path(f"sha256:{sha256}")).st_size, sha256  # another process was faster
         finally:
             if not sha256 and os.path.exists(partial):
                 os.unlink(partial)
         return found
 
-    def take_all(self, source: Mapping[str, Any], files: list[dict[str, Any]]) -> list[tuple[int, str]]:
+    def _adopt(self, path: str, sha256: str) -> None:
+        target = self.context.blobs.path(f"sha256:{sha256}")
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        put(path, target)
+        os.chmod(target, 0o444)
+
+    def take_all(self, source: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> list[tuple[int, str]]:
         """`take` for many files at once, in their order. Raises the first error after the others have ended."""
         from concurrent.futures import ThreadPoolExecutor
 
@@ -118,26 +166,114 @@ class Access:
                     future.cancel()
                 raise
 
-    def file(self, source: Mapping[str, Any], path: str, key: str | None = None) -> File:
-        """A file whose digest nobody knows yet: fetched into the store."""
-        size, sha256 = self.take(source, {"path": path, "key": key} if key else {"path": path})
-        return File(path, size, sha256, key)
+    def files(self, source: Mapping[str, Any], keys: Mapping[str, str | None]) -> list[File]:
+        """Files whose digests nobody knows yet, fetched into the store.
+
+        `keys` maps a file's path to what the source calls it, None where that is the path.
+        """
+        rows = [{"path": path, "key": key} if key else {"path": path} for path, key in keys.items()]
+        found = self.take_all(source, rows)
+        return [File(path, *what, key) for (path, key), what in zip(keys.items(), found, strict=True)]
+
+    def unpacked(self, archive: File, wanted: Callable[[str], bool] = lambda _: True) -> list[File]:
+        """The files of an archive that is in the store, each put into the store as well."""
+        found: dict[str, File] = {}
+        try:
+            path = self.context.blobs.path(f"sha256:{archive.sha256}")
+            for name, size, content in members(path, archive.path, wanted):
+                sha256 = self._keep(content, size, f"{archive.path}: {name}")
+                found[name] = File(name, size, sha256, name, archive.sha256)
+        except Failure as failure:
+            raise self.error(failure, {}, archive.path) from None
+        return list(found.values())
+
+    def _keep(self, content: IO[bytes], size: int, what: str) -> str:
+        import hashlib
+
+        blobs = self.context.blobs
+        aside = blobs.aside_path()
+        os.makedirs(blobs.aside, exist_ok=True)
+        digest, done = hashlib.sha256(), 0
+        try:
+            with open(aside, "wb") as file:
+                for data in _chunks(content):
+                    if self.context.cancelled:
+                        raise Interrupted("unpacking was stopped")
+                    done += len(data)
+                    if done > size:
+                        break
+                    digest.update(data)
+                    file.write(data)
+                    self.context.progress(what, done, size)
+            if done != size:
+                raise IntegrityError(f"{what!r} does not have the {size} bytes its archive says")
+            self._adopt(aside, digest.hexdigest())
+        finally:
+            if os.path.exists(aside):
+                os.unlink(aside)
+        return digest.hexdigest()
 
     def error(self, failure: Failure, source: Mapping[str, Any], path: str | None = None) -> BuildrulesError:
         """The error a failure of `start` is here."""
         what = f"{self.name!r}" if path is None else f"{path!r} of {self.name!r}"
         text = f"could not fetch {what}: {failure.text}"
-        hint = failure.hint
         if failure.reason == reasons.STOPPED:
             return Interrupted("fetching was stopped")
         if failure.reason == reasons.REFUSED:
-            return FetchError(text, hint=hint or advice(self.armed(source), self.environ))
+            return self._refused(text, failure, source)
         if failure.reason in (reasons.NO_SPACE, reasons.UNWRITABLE):
             return StoreError(f"the store cannot take {what}: {failure.text}", hint="run 'buildrules cache gc'")
         kind = {reasons.MISSING: GoneError, reasons.WRONG: IntegrityError}.get(failure.reason, FetchError)
-        return kind(text, hint=hint)
+        return kind(text, hint=failure.hint)
+
+    def _refused(self, text: str, failure: Failure, source: Mapping[str, Any]) -> FetchError:
+        connection = connection_of(source, self.connection)
+        if connection is None:
+            return FetchError(text, hint=failure.hint or advice(source, self.environ))
+        _, hint = connection.refused("")
+        return FetchError(f"{text} (with the connection {connection.name!r})", hint=hint)
 
 
-def digest_hex(digest: str) -> str:
-    """The hex digits of a digest a user wrote. Raises IntegrityError."""
-    return hex_of(digest)
+def connection_of(source: Mapping[str, Any], name: str | None) -> Connection | None:
+    """The connection that serves a source: the one of that name, else the one whose target leads to it.
+
+    Raises UsageError for a name that is none, and for a connection whose target is elsewhere.
+    """
+    addresses = addresses_of(source)
+    if name is not None:
+        named = connections.named(name)
+        if named.type == "s3" or source.get("kind") != "s3":
+            return _fitting(named, addresses)
+    if source.get("kind") == "oci":
+        return connections.serving_registry(source["registry"], source["repository"])
+    found = (connections.serving(address) for address in addresses)
+    first = next((connection for connection in found if connection is not None), None)
+    if first is None and source.get("kind") == "s3" and not source.get("endpoint"):
+        stores = [connection for connection in connections.connections() if connection.type == "s3"]
+        return stores[0] if len(stores) == 1 else None
+    return first
+
+
+def addresses_of(source: Mapping[str, Any]) -> list[str]:
+    """The addresses a connection's target is compared with."""
+    if source.get("kind") == "oci":
+        return [f"https://{source['registry']}/{source['repository']}"]
+    return [source[field] for field in ADDRESSES if source.get(field)]
+
+
+def _fitting(connection: Connection, addresses: list[str]) -> Connection:
+    """The connection itself: its credentials go to its target and what lies below, and nowhere else."""
+    target = connection.target
+    if connection.type in connections.REGISTRIES:
+        target = "https://" + target.rpartition("://")[2]
+    if addresses and target.startswith("http") and all(below(address, target) is None for address in addresses):
+        raise UsageError(
+            f"the connection {connection.name!r} is for {connection.target}, and the model is at {addresses[0]}",
+            hint="name another connection, or correct its target",
+        )
+    return connection
+
+
+def _chunks(content: IO[bytes]) -> Iterator[bytes]:
+    while data := content.read(CHUNK):
+        yield data

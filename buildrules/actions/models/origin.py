@@ -10,6 +10,7 @@ and the errors of a fetch.
 """
 
 import importlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -114,6 +115,23 @@ def resolve(uri: str, access: "Access") -> Resolved:
 def place(uri: str) -> dict[str, Any]:
     """The source of files that lie below `uri`. Raises UsageError."""
     return origin_of(uri).place(uri)
+
+
+def probe(uri: str, tracking_uri: str | None) -> dict[str, Any]:
+    """What is known of the source of `uri` before it is resolved: enough to find its connection. Raises UsageError."""
+    if SCHEMES[scheme_of(uri)] != "mlflow":
+        return place(uri)
+    address = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    return {"kind": "mlflow", **({"tracking_uri": address} if address else {})}
+
+
+def completed(source: Mapping[str, Any], target: str | None) -> dict[str, Any]:
+    """A place with what the address of its connection, `target`, says of it besides."""
+    if source["kind"] != "s3" or target is None:
+        return dict(source)
+    from buildrules.actions.models.s3 import endpoint_at
+
+    return {**source, **endpoint_at(source["bucket"], target)}
 
 
 def check_files(what: str, files: Sequence[File]) -> None:

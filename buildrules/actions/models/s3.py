@@ -184,6 +184,11 @@ def _object(item: ElementTree.Element, answer: ElementTree.Element, uri: str) ->
     return _Object(key, int(size), item.findtext("ETag"))
 
 
+def endpoint_at(bucket: str, target: str) -> dict[str, str]:
+    """`endpoint`, where the address of a connection is one."""
+    return {"endpoint": _endpoint(target, bucket)} if urlsplit(target).scheme in ("http", "https") else {}
+
+
 def _endpoint(target: str, bucket: str) -> str:
     """The endpoint a connection's target means, which may name the bucket as well."""
     target = target.rstrip("/")

@@ -1,0 +1,50 @@
+"""The kind "fetched_model": the files of a model that is not in the workspace, as layers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from buildrules.actions.models.layers import lay
+from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.errors import IntegrityError
+
+
+class FetchedModel:
+    """Params: `prefix` and `name` as of "model_layers"; `files`, each with `path` (below the prefix), `size`, `sha256`.
+
+    Hints say where they come from: `source`, `connection`, `where` (path -> {"key", "archive"}) and `archives`.
+    Outputs what "model_layers" gives for the same files.
+    """
+
+    name = "fetched_model"
+    version = 1
+
+    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+        """Have every file in the store, make the layers. Raises FetchError, GoneError, IntegrityError, StoreError."""
+        files: list[dict[str, Any]] = action.params["files"]
+        provide(files, action.hints, context, action.params["name"])
+        found = [SourceFile("", row["path"], row["size"], 0o644, f"sha256:{row['sha256']}") for row in files]
+        return lay(found, action.params["prefix"], action.params["name"], context)
+
+
+def provide(files: list[dict[str, Any]], hints: Mapping[str, Any], context: Context, name: str) -> None:
+    """Have `files` in the store. Raises as `FetchedModel.run`."""
+    from buildrules.actions.models.access import Access
+    from buildrules.actions.models.origin import File
+
+    missing = [row for row in files if not context.blobs.has(f"sha256:{row['sha256']}", row["size"])]
+    if not missing:
+        return
+    access = Access(context, name=name, connection=hints.get("connection"))
+    source, where = hints["source"], hints["where"]
+    placed = [{**row, **where.get(row["path"], {})} for row in missing]
+    wanted = {row["archive"] for row in placed if row.get("archive")}
+    archives = [archive for archive in hints["archives"] if archive["sha256"] in wanted]
+    access.take_all(source, [*archives, *(row for row in placed if not row.get("archive"))])
+    for archive in archives:
+        keys = {row["key"] for row in placed if row.get("archive") == archive["sha256"]}
+        access.unpacked(File(archive["path"], archive["size"], archive["sha256"]), keys.__contains__)
+    for row in missing:
+        if not context.blobs.has(f"sha256:{row['sha256']}", row["size"]):
+            raise IntegrityError(
+                f"{row['path']!r} of {name!r} is not in its archive any more", hint="lock the model again"
+            )

@@ -1,0 +1,51 @@
+"""Models of web servers: one file, or an archive of files where the target says `unpack`."""
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from buildrules.actions.models.origin import File, Resolved
+from buildrules.errors import IntegrityError, UsageError
+from buildrules.start.sources import safe_path
+
+if TYPE_CHECKING:
+    from buildrules.actions.models.access import Access
+
+_SECRETS = ("sig", "token", "secret", "password", "credential", "key", "auth")
+
+
+def resolve(uri: str, access: "Access") -> Resolved:
+    """The file at `uri`, or the files of the archive there. It is fetched, since nothing else says its digest."""
+    source = {"kind": "http", "url": _plain(uri)}
+    name = unquote(urlsplit(uri).path.rpartition("/")[2])
+    if not safe_path(name):
+        raise UsageError(f"{source['url']!r} names no file", hint="write the address of one file, or of an archive")
+    wanted: dict[str, Any] = {"path": name}
+    if access.digest:
+        wanted["sha256"] = access.digest.removeprefix("sha256:")
+    try:
+        size, sha256 = access.take(source, wanted)
+    except IntegrityError as error:
+        error.hint = "see that `digest` is what the file's owner says it is, or write the one it has now"
+        raise
+    if not access.unpack:
+        return Resolved(source, [File(name, size, sha256)])
+    archive = File(name, size, sha256)
+    return Resolved(source, access.unpacked(archive), [archive])
+
+
+def place(uri: str) -> dict[str, Any]:
+    """The folder `uri`, below which files lie under their paths."""
+    return {"kind": "http", "url": _plain(uri).rstrip("/") + "/"}
+
+
+def _plain(uri: str) -> str:
+    parts = urlsplit(uri)
+    if not parts.hostname:
+        raise UsageError(f"{uri!r} names no host", hint="write https://HOST/PATH")
+    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+        if any(word in name.lower() for word in _SECRETS):
+            raise UsageError(
+                f"the address has a credential in its query, {name!r}",
+                hint="take it out, and name a connection with credentials of type sas",
+            )
+    return uri.partition("#")[0]

@@ -1,0 +1,137 @@
+"""The lock of a model that is not in the workspace: which files its uri named when somebody last looked.
+
+`model.<target>.lock` beside the BUILD.yaml, TOML, for all platforms. It holds the uri as written, the source it was
+resolved to (a tag's digest, an alias's version), the files with sizes and digests, and no credential.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from buildrules.actions.models.origin import OPTIONAL, File, check_files
+from buildrules.errors import BuildrulesError, LockError
+
+VERSION = 1
+_HEAD = "# Written by 'buildrules lock'. Pins a model that is kept elsewhere; commit it.\n"
+_FIELDS: dict[str, type] = {"path": str, "size": int, "sha256": str}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLock:
+    """What a model's uri is pinned to. `inputs` is the digest of what the target says about it."""
+
+    uri: str
+    inputs: str
+    source: Mapping[str, Any]
+    files: Sequence[File]
+    archives: Sequence[File] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+def lock_name(name: str) -> str:
+    """The file name of the lock of the model `name`."""
+    return f"model.{name}.lock"
+
+
+def inputs_digest(values: Mapping[str, Any]) -> str:
+    """`sha256:<hex>` over what a target says that its lock depends on."""
+    names = ("uri", "digest", "unpack", "tracking_uri")
+    data = json.dumps([VERSION, *(values.get(name) or "" for name in names)], separators=(",", ":")).encode()
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def changes(old: ModelLock, new: ModelLock) -> list[str]:
+    """What a new lock says that the old one did not, one line each."""
+    lines = [] if old.uri == new.uri else [f"uri {old.uri} -> {new.uri}"]
+    for name in sorted({*old.source, *new.source}):
+        before, after = old.source.get(name, "nothing"), new.source.get(name, "nothing")
+        if before != after:
+            lines.append(f"{name} {before} -> {after}")
+    before_files, after_files = ({file.path: file for file in lock.files} for lock in (old, new))
+    for path in sorted({*before_files, *after_files}):
+        ours, theirs = before_files.get(path), after_files.get(path)
+        if ours is None or theirs is None:
+            lines.append(f"{'+' if ours is None else '-'} {path}")
+        elif ours.sha256 != theirs.sha256:
+            lines.append(f"{path} sha256:{ours.sha256[:12]} -> sha256:{theirs.sha256[:12]}")
+    return lines
+
+
+def write_lock(path: str, lock: ModelLock) -> None:
+    """Write the lock to the file `path`, whole or not at all."""
+    import tomli_w
+
+    data: dict[str, Any] = {"version": VERSION, "uri": lock.uri, "inputs": lock.inputs, "source": dict(lock.source)}
+    if lock.archives:
+        data["archives"] = [file.to_dict() for file in lock.archives]
+    data["files"] = [file.to_dict() for file in lock.files]
+    aside = f"{path}.{os.getpid()}~"
+    try:
+        with open(aside, "w", encoding="utf-8") as file:
+            file.write(_HEAD + tomli_w.dumps(data))
+        os.replace(aside, path)
+    finally:
+        if os.path.exists(aside):
+            os.unlink(aside)
+
+
+def read_lock(path: str) -> ModelLock | None:
+    """The lock in the file `path`, None where there is none. Raises LockError where it is malformed."""
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            data = tomllib.load(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise _broken(path, str(error)) from error
+    if data.get("version") != VERSION:
+        raise _broken(path, f"it has version {data.get('version')!r}, and this buildrules reads {VERSION}")
+    source = data.get("source")
+    if not isinstance(data.get("uri"), str) or not isinstance(data.get("inputs"), str) or not isinstance(source, dict):
+        raise _broken(path, "`uri`, `inputs` or `source` is missing")
+    if "login" in source:
+        raise _broken(path, "its source names credentials")
+    files = _files(path, data.get("files"))
+    archives = _files(path, data.get("archives", []))
+    try:
+        check_files(data["uri"], files)
+    except BuildrulesError as error:
+        raise _broken(path, error.message) from error
+    known = {archive.sha256 for archive in archives}
+    if any(file.archive is not None and file.archive not in known for file in files):
+        raise _broken(path, "a file is in an archive that it does not list")
+    return ModelLock(data["uri"], data["inputs"], source, files, archives)
+
+
+def _files(path: str, rows: Any) -> list[File]:
+    if not isinstance(rows, list):
+        raise _broken(path, "`files` is not a list")
+    found = []
+    for row in rows:
+        if not isinstance(row, dict) or any(type(row.get(name)) is not kind for name, kind in _FIELDS.items()):
+            raise _broken(path, "a file needs `path`, `size` and `sha256`")
+        more = {name: row[name] for name in OPTIONAL if name in row}
+        if set(row) - set(_FIELDS) - set(more) or not all(isinstance(value, str) for value in more.values()):
+            raise _broken(path, f"the file {row['path']!r} has fields that no file has")
+        for digest in filter(None, (row["sha256"], more.get("archive"))):
+            if len(digest) != 64 or digest.strip("0123456789abcdef"):
+                raise _broken(path, f"{digest!r} is not a sha256 digest")
+        if not 0 <= row["size"] < 1 << 62:
+            raise _broken(path, f"the file {row['path']!r} has no sensible size")
+        found.append(File(row["path"], row["size"], row["sha256"], **more))
+    return found
+
+
+def _broken(path: str, why: str) -> LockError:
+    return LockError(
+        f"the lock {os.path.basename(path)!r} cannot be read: {why}", hint="run 'buildrules lock' to write it anew"
+    )

@@ -1,0 +1,93 @@
+"""The kind "start_layers": what fetches models when a container starts, instead of the models themselves."""
+
+import hashlib
+import json
+import os
+from functools import cache
+from typing import Any
+
+from buildrules.actions.models.layers import LABEL
+from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.oci import recipe as recipes
+from buildrules.oci.assemble import assemble_blob
+from buildrules.oci.parts import Sources
+
+PLACE = "opt/buildrules"
+"""Where the fetcher lies in the image; `python -ISB /opt/buildrules -- SERVER` runs it."""
+
+_MAIN = """\
+import os
+import sys
+
+from start.__main__ import main
+
+code = main()
+sys.stderr.flush()
+os._exit(code)
+"""
+
+
+class StartLayers:
+    """Params: `code`, the digest of the fetcher (`code_digest`), and `downloads`, as in start.json (`start.__main__`).
+
+    A download whose `files` are None takes those of the next source set, which lie at its source under their names.
+    Outputs two layers: the fetcher, the same in every image, and start.json with the empty directories that are filled
+    at start, writable for whoever the image runs as. Values: `labels`, the digest over the files of each model.
+    """
+
+    name = "start_layers"
+    version = 1
+
+    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+        """Make both layers."""
+        sets = iter(sources)
+        downloads: list[dict[str, Any]] = []
+        labels: dict[str, str] = {}
+        for row in action.params["downloads"]:
+            entry = dict(row)
+            if entry["files"] is None:
+                entry["files"] = [
+                    {"path": file.name, "size": file.size, "sha256": file.digest.removeprefix("sha256:")}
+                    for file in next(sets)
+                ]
+            downloads.append(entry)
+            if entry["kind"] == "model":
+                lines = "\n".join(f"{file['path']} {file['sha256']}" for file in entry["files"])
+                labels[f"{LABEL}{entry['name']}"] = "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
+        text = json.dumps({"version": 1, "downloads": downloads}, indent=1, sort_keys=True) + "\n"
+        parts = [recipes.inline(f"{PLACE}/start.json", text)]
+        places = sorted({entry["directory"].strip("/") for entry in downloads} - {""})
+        parts += [recipes.directory(place, 0o777) for place in places]
+        found = Sources(context.workspace, context.blobs)
+        layers = [
+            assemble_blob(recipes.gzip(_code(), 6), found, "model fetcher"),
+            assemble_blob(recipes.gzip(parts, 6), found, action.title),
+        ]
+        return Outputs(layers=layers, values={"labels": labels, "downloads": len(downloads)})
+
+
+@cache
+def _files() -> tuple[tuple[str, str], ...]:
+    from buildrules import start
+
+    folder = os.path.dirname(start.__file__)
+    found = [("__main__.py", _MAIN)]
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".py"):
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                found.append((f"start/{name}", file.read()))
+    return tuple(found)
+
+
+def _code() -> list[recipes.Part]:
+    return [recipes.inline(f"{PLACE}/{name}", text) for name, text in _files()]
+
+
+def code_digest() -> str:
+    """`sha256:<hex>` of the fetcher's files."""
+    return "sha256:" + hashlib.sha256(repr(_files()).encode()).hexdigest()
+
+
+def launcher(interpreter: str) -> list[str]:
+    """What stands in front of an image's entry point: the fetcher, run by the absolute path of a Python."""
+    return [interpreter, "-ISB", f"/{PLACE}", "--"]

@@ -1,0 +1,59 @@
+"""What is known of a model that is not in the workspace: what its lock says."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from buildrules.errors import LockError
+from buildrules.rules.flavour import MARKS
+from buildrules.workspace.globs import matches
+
+if TYPE_CHECKING:
+    from buildrules.actions.models.origin import File
+
+__all__ = ["Elsewhere", "elsewhere", "lock_path", "look_elsewhere"]
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The files of a model, without those the target leaves out, and what they make it.
+
+    `basename` is the folder all of them are in, or the name of the only file; None where they have no folder in common.
+    """
+
+    files: "Sequence[File]"
+    basename: str | None
+    is_file: bool
+    flavour: str
+
+
+def lock_path(package: str, name: str) -> str:
+    """The workspace-relative path of the lock of the model `name`."""
+    from buildrules.actions.models.lock import lock_name
+
+    return os.path.join(package, lock_name(name))
+
+
+def look_elsewhere(root: str, package: str, name: str, values: Mapping[str, Any]) -> Elsewhere | None:
+    """What the lock of a model target says; None where there is none that can be read."""
+    from buildrules.actions.models.lock import read_lock
+
+    try:
+        lock = read_lock(os.path.join(root, lock_path(package, name)))
+    except LockError:
+        return None  # the planner reads it again, and says so or makes it anew
+    return None if lock is None else elsewhere(lock.files, values)
+
+
+def elsewhere(files: "Sequence[File]", values: Mapping[str, Any]) -> Elsewhere:
+    """What locked files make a model; `values` are the target's attributes `exclude` and `flavour`."""
+    kept = [file for file in files if not matches(file.path, values.get("exclude") or ())]
+    paths = {file.path for file in kept}
+    tops = {path.partition("/")[0] for path in paths}
+    is_file = len(paths) == 1 and not any("/" in path for path in paths)
+    basename = tops.pop() if len(tops) == 1 else None
+    folder = f"{basename}/" if basename and not is_file else ""
+    said = values.get("flavour") or "custom"
+    found = next((flavour for mark, flavour in MARKS.items() if folder + mark in paths), "custom")
+    return Elsewhere(kept, basename, is_file, found if said == "auto" else said)

@@ -1,0 +1,258 @@
+"""Fetches the files of all downloads side by side, and says how far it is."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from .archive import members
+from .failure import NO_SPACE, REFUSED, UNUSABLE, WRONG, Failure
+from .sources import advice, describe, join, locate
+from .transfer import CHUNK, TRIES, check, disk_failure, fetch_to, is_right, put
+
+EVERY = 5.0  # seconds between two lines about progress
+
+
+class Trouble(Exception):
+    """The downloads failed: what to tell, and the way out."""
+
+    def __init__(self, text: str, hint: str | None = None) -> None:
+        super().__init__(text)
+        self.text = text
+        self.hint = hint
+
+
+Job = Callable[[], None]
+
+
+class Fetcher:
+    """All downloads of one start. `say` gets lines for people; `stop` ends everything."""
+
+    def __init__(
+        self,
+        downloads: list[dict[str, Any]],
+        environ: Mapping[str, str],
+        stop: threading.Event,
+        parallel: int,
+        say: Callable[[str], None],
+    ) -> None:
+        self._downloads = downloads
+        self._environ = environ
+        self._stop = stop
+        self._parallel = parallel
+        self._say = say
+        self._lock = threading.Lock()
+        self._done = 0
+        self._fetched = 0
+        tries = environ.get("BUILDRULES_FETCH_TRIES", "")
+        self._tries = int(tries) if tries.isdecimal() and int(tries) else TRIES
+
+    def run(self) -> None:
+        """Have every file at its place. Raises Trouble."""
+        started = time.monotonic()
+        missing = self._missing()
+        total = sum(file["size"] for _, files in missing for file in files)
+        count = sum(len(files) for _, files in missing)
+        if not count:
+            self._say(f"{self._names(self._downloads)}: already there, digests are right")
+            return
+        self._say(f"{self._names([item for item, _ in missing])}: fetching {count} files, {_bytes(total)}")
+        jobs: list[Job] = []
+        for download, files in missing:
+            self._check_space(download, files)
+            jobs += self._jobs(download, files)
+        self._work(jobs, lambda: self._say(f"{_bytes(self._done)} of {_bytes(total)}"))
+        self._say(f"fetched {count} files, {_bytes(self._fetched)} in {time.monotonic() - started:.1f} s")
+
+    def _missing(self) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+        """Each download that is not complete, with the files it lacks."""
+        lacking: dict[int, list[dict[str, Any]]] = {}
+        jobs: list[Job] = []
+        for number, download in enumerate(self._downloads):
+            for file in download["files"]:
+                jobs.append(self._look(download, file, lacking.setdefault(number, [])))
+        self._work(jobs, lambda: self._say("checking the files that are there"))
+        return [(self._downloads[number], files) for number, files in lacking.items() if files]
+
+    def _look(self, download: dict[str, Any], file: dict[str, Any], lacking: list[dict[str, Any]]) -> Job:
+        def look() -> None:
+            with self._naming(download, file):
+                path = join(download["directory"], file["path"])
+                if not is_right(path, file["size"], file["sha256"], self._stop):
+                    lacking.append(file)
+
+        return look
+
+    def _jobs(self, download: dict[str, Any], files: list[dict[str, Any]]) -> list[Job]:
+        plain = [file for file in files if not file.get("archive")]
+        jobs = [self._file(download, file) for file in sorted(plain, key=lambda file: -int(file["size"]))]
+        for archive in download.get("archives", ()):
+            inside = [file for file in files if file.get("archive") == archive["sha256"]]
+            if inside:
+                jobs.insert(0, self._archive(download, archive, inside))
+        return jobs
+
+    def _file(self, download: dict[str, Any], file: dict[str, Any]) -> Job:
+        def job() -> None:
+            with self._naming(download, file):
+                self._get(download, file, join(download["directory"], file["path"]))
+
+        return job
+
+    def _archive(self, download: dict[str, Any], archive: dict[str, Any], files: list[dict[str, Any]]) -> Job:
+        def job() -> None:
+            with self._naming(download, archive):
+                path = join(download["directory"], f".{archive['sha256']}.archive")
+                if not is_right(path, archive["size"], archive["sha256"], self._stop):
+                    self._get(download, archive, path)
+                wanted = {file["key"]: file for file in files}
+                for name, _, content in members(path, archive["path"], wanted.__contains__):
+                    with self._naming(download, wanted[name]):
+                        self._unpack(wanted[name], content, join(download["directory"], wanted[name]["path"]))
+                for file in files:
+                    if not os.path.exists(join(download["directory"], file["path"])):
+                        raise Failure(WRONG, f"there is no {file['key']!r} in {archive['path']!r}")
+                os.unlink(path)
+
+        return job
+
+    def _get(self, download: dict[str, Any], file: dict[str, Any], path: str) -> None:
+        source = download["source"]
+        fetch_to(
+            lambda: locate(source, file, self._environ),
+            path,
+            file["size"],
+            file["sha256"],
+            moved=self._moved,
+            stop=self._stop,
+            tries=self._tries,
+        )
+
+    def _unpack(self, file: dict[str, Any], content: IO[bytes], path: str) -> None:
+        partial = os.path.join(os.path.dirname(path), f".{file['sha256']}.part")
+        digest = hashlib.sha256()
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(partial, "wb") as out:
+            left = file["size"]
+            while left >= 0:
+                check(self._stop)
+                data = content.read(CHUNK)
+                if not data:
+                    break
+                left -= len(data)
+                digest.update(data)
+                out.write(data)
+        if digest.hexdigest() != file["sha256"]:
+            os.unlink(partial)
+            raise Failure(WRONG, "it has other content in its archive than it must")
+        put(partial, path)
+
+    def _moved(self, count: int) -> None:
+        with self._lock:
+            self._done += count
+            self._fetched += max(count, 0)
+
+    def _check_space(self, download: dict[str, Any], files: list[dict[str, Any]]) -> None:
+        needed = sum(file["size"] for file in files)
+        needed += sum(
+            archive["size"]
+            for archive in download.get("archives", ())
+            if any(file.get("archive") == archive["sha256"] for file in files)
+        )
+        place = download["directory"]
+        while not os.path.isdir(place) and place != os.path.dirname(place):
+            place = os.path.dirname(place)
+        for file in files:
+            with contextlib.suppress(OSError):
+                folder = os.path.dirname(os.path.join(download["directory"], file["path"]))
+                needed -= os.stat(os.path.join(folder, f".{file['sha256']}.part")).st_size
+        try:
+            found = os.statvfs(place)
+        except OSError:
+            return
+        free = found.f_bavail * found.f_frsize
+        if free < needed:
+            with self._naming(download, None):
+                raise Failure(
+                    NO_SPACE,
+                    f"{download['directory']!r} has {_bytes(free)} of space, {_bytes(needed)} are needed",
+                    hint="give it more space, or mount a larger volume there",
+                )
+
+    def _work(self, jobs: list[Job], tell: Callable[[], None]) -> None:
+        """Run the jobs on threads. Raises the first trouble; the threads are left to end by themselves."""
+        waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        for job in jobs:
+            waiting.put(job)
+
+        def worker() -> None:
+            while not self._stop.is_set():
+                try:
+                    job = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                try:
+                    job()
+                    ended.put(None)
+                except BaseException as error:  # noqa: BLE001 - raised again in the main thread
+                    ended.put(error)
+
+        for _ in range(min(self._parallel, len(jobs))):
+            threading.Thread(target=worker, daemon=True).start()
+        told = time.monotonic()
+        left = len(jobs)
+        while left:
+            try:
+                error = ended.get(timeout=0.2)
+            except queue.Empty:
+                error = None
+            else:
+                left -= 1
+            if self._stop.is_set():
+                raise Trouble("stopped")
+            if error is not None:
+                self._stop.set()
+                raise error if isinstance(error, Trouble) else Trouble(f"{type(error).__name__}: {error}")
+            if time.monotonic() - told >= EVERY:
+                told = time.monotonic()
+                tell()
+
+    @contextlib.contextmanager
+    def _naming(self, download: dict[str, Any], file: dict[str, Any] | None) -> Any:
+        """Turn failures into Trouble that names model, source and file."""
+        what = f"{download.get('kind', 'model')} {download['name']!r}"
+        try:
+            yield
+        except Trouble:
+            raise
+        except (Failure, OSError) as error:
+            failure = error if isinstance(error, Failure) else disk_failure(error, download["directory"])
+            hint = failure.hint
+            if failure.reason == REFUSED:
+                hint = hint or advice(download["source"], self._environ)
+            if failure.reason == UNUSABLE:
+                hint = hint or "build the image again"
+            name = f", file {file['path']!r}" if file else ""
+            text = f"{what}{name}, from {describe(download['source'])}: {failure.text}"
+            raise Trouble(text, hint or "see that the address is right and can be reached from here") from None
+
+    @staticmethod
+    def _names(downloads: list[dict[str, Any]]) -> str:
+        return ", ".join(f"{item.get('kind', 'model')} {item['name']!r}" for item in downloads)
+
+
+def _bytes(count: int) -> str:
+    """1536 as "1.5 KiB"."""
+    value, unit = float(max(count, 0)), "bytes"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.0f} bytes" if unit == "bytes" else f"{value:.1f} {unit}"

@@ -1,0 +1,91 @@
+"""A web server of files that breaks off, refuses, forgets ranges and sends wrong bytes, as told."""
+
+import http.server
+import threading
+from collections import defaultdict
+
+Handler = http.server.SimpleHTTPRequestHandler
+
+
+class Web:
+    """`files` by path. `faults` of a path are used up one a request: see `_Answer`. `seen` has (path, headers)."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.faults: dict[str, list[str]] = defaultdict(list)
+        self.wanted: str | None = None  # the Authorization header without which nothing is given
+        self.ranges = True
+        self.pause = 0.0  # seconds after every 64 KiB
+        self.seen: list[tuple[str, dict[str, str]]] = []
+        outer = self
+
+        class Answer(_Answer):
+            web = outer
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # type: ignore[method-assign] # clients that go away are expected
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def asked(self, path: str) -> list[str | None]:
+        """The Range header of every request for a path."""
+        return [headers.get("Range") for seen, headers in self.seen if seen == path]
+
+
+class _Answer(Handler):
+    """Faults: "503" and other statuses; "drop N": N bytes, then the connection is cut; "wrong"; "redirect URL"."""
+
+    web: Web
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        web = self.web
+        path = self.path.partition("?")[0]
+        web.seen.append((path, dict(self.headers)))
+        fault, _, what = (web.faults[path].pop(0) if web.faults[path] else "").partition(" ")
+        if fault.isdecimal() or (web.wanted is not None and self.headers.get("Authorization") != web.wanted):
+            return self._plain(int(fault or 401), b"no")
+        if fault == "redirect":
+            return self._plain(302, b"", Location=what)
+        if path not in web.files:
+            return self._plain(404, b"nothing here")
+        data = web.files[path]
+        if fault == "wrong":
+            data = bytes(reversed(data))
+        wanted = self.headers.get("Range")
+        if wanted and web.ranges:
+            start = int(wanted.removeprefix("bytes=").partition("-")[0])
+            return self._send(206, data[start:], len(data), what, **{"Content-Range": f"bytes {start}-/{len(data)}"})
+        return self._send(200, data, len(data), what)
+
+    def _plain(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _send(self, status: int, data: bytes, whole: int, limit: str, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if limit.isdecimal():
+            self.wfile.write(data[: int(limit)])
+            self.close_connection = True
+            return
+        waiting = threading.Event()
+        for at in range(0, len(data), 64 << 10):
+            self.wfile.write(data[at : at + (64 << 10)])
+            if self.web.pause:
+                waiting.wait(self.web.pause)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class says so
+        """Nothing."""
