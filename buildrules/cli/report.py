@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from buildrules.credentials.secret import hide
 from buildrules.engine.build import Build
 from buildrules.engine.events import Status
 from buildrules.engine.result import GoalResult, LayerResult, counts
@@ -193,14 +194,14 @@ def unchanged_json(results: list[GoalResult], actions: int, log: dict[str, str])
 
 def error_json(error: BuildrulesError) -> dict[str, Any]:
     """An error as a program wants it."""
-    value: dict[str, Any] = {"message": error.message}
+    value = {"message": error.message}
     if error.position:
         value["position"] = str(error.position)
     if error.hint:
         value["hint"] = error.hint
     if error.log:
         value["log"] = error.log
-    return value
+    return {name: hide(text) for name, text in value.items()}
 
 
 def error_text(error: BuildrulesError) -> str:
@@ -215,4 +216,4 @@ def error_text(error: BuildrulesError) -> str:
         lines += ["    " + line for line in error.log.strip().splitlines()]
     if error.hint:
         lines.append(f"  hint: {error.hint}")
-    return "\n".join(lines)
+    return hide("\n".join(lines))

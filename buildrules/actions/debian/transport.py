@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from buildrules.credentials.connections import serving
 from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted
 from buildrules.store.blobs import CHUNK, hex_of
 
@@ -89,13 +90,18 @@ def read_release(url: str, by_apt: bool, context: "Context") -> bytes:
             failure = type(error).__name__
         if context.cancelled:
             raise Interrupted("fetching was stopped")
-    raise FetchError(
-        f"could not fetch {redact(url)!r}: {failure}", hint="check workspace.debian.mirror and the network"
-    )
+    hint = "check workspace.debian.mirror and the network"
+    served = serving(url)
+    if served is not None and failure in ("status 401", "status 403"):
+        failure, hint = served.refused(failure)
+    raise FetchError(f"could not fetch {redact(url)!r}: {failure}", hint=hint)
 
 
 def _uses_apt(place: tuple[str, bool]) -> bool:
     url, by_apt = place
+    served = serving(url)
+    if served is not None and served.kind != "none":  # apt does not know these credentials
+        return False
     return by_apt and not url.startswith("file:") and os.access(HELPER, os.X_OK)
 
 
