@@ -27,6 +27,12 @@ def after(invocation: Invocation) -> int:
     environment = _environment(request.option("env", []))
     goal = one_image(invocation).goal
     info = goal.info
+    if not info["routes"] and not info["ports"]:
+        raise UsageError(
+            f"{request.patterns[0]!r} works on files and answers no requests: it has no port",
+            hint=f"buildrules load {request.patterns[0]}, then "
+            f'docker run --rm -v "$PWD/data:/in" -v "$PWD/results:/out" {info["name"]} /in /out',
+        )
     engine = connect()
     check_platform(engine, request.patterns[0], goal.platform)
     _, report = load_image(invocation, engine)

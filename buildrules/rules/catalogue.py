@@ -5,6 +5,7 @@ A built-in is named by its name: `rule: model`. A workspace's rule is named by a
 """
 
 import os
+import posixpath
 from dataclasses import dataclass, field
 
 from buildrules.errors import LoadError, Position
@@ -133,8 +134,23 @@ class Catalogue:
             return None
         stands_for = Label(f"{RULE_PACKAGE}/{label.package}".rstrip("/"), name) if label else Label(RULE_PACKAGE, name)
         return build_rule(
-            node, reference=key, label=stands_for, builtin=label is None, parent=parent, problems=self.problems
+            node,
+            reference=key,
+            label=stands_for,
+            builtin=label is None,
+            parent=parent,
+            problems=self.problems,
+            read=lambda beside: self._beside(path, shown, label, beside),
         )
+
+    def _beside(self, path: str, shown: str, label: Label | None, name: str) -> str | None:
+        if label is not None:
+            self.files.append(posixpath.join(posixpath.dirname(shown), name))
+        try:
+            with open(os.path.join(os.path.dirname(path), name), encoding="utf-8") as file:
+                return file.read()
+        except (OSError, ValueError):
+            return None
 
     def _unknown(self, name: str) -> LoadError:
         own = {reference.rpartition(":")[2]: reference for reference in self.workspace_references()}

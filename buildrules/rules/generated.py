@@ -46,7 +46,7 @@ def _add(
     """Whether the file's place was free."""
     try:
         path = image_path(as_text(substitute(template, names)))
-        text = _content(file, names, models)
+        text = _content(file, names, models) if file.source is None else rule.texts[file.source]
     except MissingValueError:
         return True
     except LoadError as error:

@@ -61,6 +61,7 @@ MAPS = ("string_map", "path_map", "routes", "map")
 
 _RULE_NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 _UNLESS = re.compile(r"unless model is [a-z][a-z0-9_]*", re.ASCII)
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
 RESERVED = frozenset({"rule", "visibility", "description"})
 
 
@@ -232,6 +233,15 @@ class GeneratedFile(Strict):
     """What stands in front of `each_model`."""
     after: str = ""
     """What follows `each_model`."""
+    source: str | None = None
+    """A file beside the rule's own, taken as it is: no template."""
+
+    @field_validator("source")
+    @classmethod
+    def _beside(cls, value: str | None) -> str | None:
+        if value is not None and (not _FILE_NAME.fullmatch(value) or value.endswith(".yaml")):
+            raise ValueError(f"'{value}' is not the name of a file beside the rule's own")
+        return value
 
     @field_validator("json_")
     @classmethod
@@ -242,8 +252,8 @@ class GeneratedFile(Strict):
 
     @model_validator(mode="after")
     def _one_content(self) -> "GeneratedFile":
-        if sum(content is not None for content in (self.text, self.json_, self.each_model)) != 1:
-            raise ValueError("a file is one of a text, `json` and `each_model`")
+        if sum(content is not None for content in (self.text, self.json_, self.each_model, self.source)) != 1:
+            raise ValueError("a file is one of a text, `json`, `each_model` and `source`")
         if self.each_model is None and (self.before or self.after):
             raise ValueError("'before' and 'after' belong to 'each_model'")
         return self

@@ -1,6 +1,6 @@
 """A rule, read and checked: every template names something, every default has its attribute's type."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,7 @@ class Rule:
     path: str
     data: dict[str, Any] = field(repr=False)  # the merged file, for rules that extend this one
     default_nodes: dict[str, Node] = field(repr=False)
+    texts: dict[str, str] = field(repr=False)  # of files beside the rule's own, by name
 
     @property
     def provides(self) -> str:
@@ -66,9 +67,19 @@ class Rule:
 
 
 def build_rule(
-    node: Node, *, reference: str, label: Label, builtin: bool, parent: Rule | None, problems: Problems
+    node: Node,
+    *,
+    reference: str,
+    label: Label,
+    builtin: bool,
+    parent: Rule | None,
+    problems: Problems,
+    read: Callable[[str], str | None] | None = None,
 ) -> Rule | None:
-    """Check the document of a rule file. Errors are noted in `problems`; then None comes back."""
+    """Check the document of a rule file. Errors are noted in `problems`; then None comes back.
+
+    `read` gives the text of a file beside the rule's own, None where there is none.
+    """
     before = len(problems)
     data = node.value(problems) if node.kind == "map" else {}
     if parent is not None and isinstance(data, dict):
@@ -85,7 +96,10 @@ def build_rule(
             else:
                 default_nodes.pop(name, None)
     implementation = label.name if builtin else (parent.implementation if parent else None)
-    rule = Rule(file.rule, reference, file, label, implementation, builtin, node.source.path, data, default_nodes)
+    texts = _texts(file, node, parent, read, problems)
+    rule = Rule(
+        file.rule, reference, file, label, implementation, builtin, node.source.path, data, default_nodes, texts
+    )
     _check_defaults(rule, label.package, node, problems)
     _check_templates(rule, node, problems)
     if implementation is None and file.provides != "server" and not file.layers:
@@ -101,6 +115,22 @@ def _merge(below: Any, above: Any) -> Any:
     merged = {key: _merge(value, above[key]) if key in above else value for key, value in below.items()}
     merged.update({key: value for key, value in above.items() if key not in below})
     return merged
+
+
+def _texts(
+    file: RuleFile, node: Node, parent: Rule | None, read: Callable[[str], str | None] | None, problems: Problems
+) -> dict[str, str]:
+    """The texts of the files named as `source`: beside this rule, else beside the one it extends."""
+    texts = dict(parent.texts) if parent else {}
+    for key in ("files", "model_files"):
+        for path, content in getattr(file, key).items():
+            found = read(content.source) if read is not None and content.source is not None else None
+            if content.source is not None and found is not None:
+                texts[content.source] = found
+            elif content.source is not None and content.source not in texts:
+                place = node.find((key, path, "source"))
+                problems.add_error(place.error(f"there is no text '{content.source}' beside the rule's file"))
+    return texts
 
 
 def _check_defaults(rule: Rule, package: str, node: Node, problems: Problems) -> None:
@@ -134,13 +164,7 @@ def _check_templates(rule: Rule, node: Node, problems: Problems) -> None:
         routes = file.routes if isinstance(file.routes, str) else file.routes.model_dump()
         _check_shape(routes, place, ("routes",), kinds, problems)
         _check_names(routes, place, full, kinds, problems)
-    for key in ("files", "model_files"):
-        for path, content in getattr(file, key).items():
-            place = node.find((key,))
-            _check_text(path, place.keys.get(path, place), full, kinds, problems)
-            for part, value in content.model_dump(by_alias=True, exclude_defaults=True).items():
-                check = _check_data if part == "json" else _check_text
-                check(value, place.find((path, part)), full, kinds, problems)
+    _check_files(file, node, full, kinds, problems)
     if file.image is not None:
         for key, value in file.image.model_dump().items():
             place = node.find(("image", key))
@@ -149,6 +173,17 @@ def _check_templates(rule: Rule, node: Node, problems: Problems) -> None:
             elif key in ("entrypoint", "cmd", "ports", "path"):
                 _check_shape(value, place, LISTS, kinds, problems)
             _check_names(value, place, full, kinds, problems, splice=key in ("entrypoint", "cmd", "ports", "path"))
+
+
+def _check_files(file: RuleFile, node: Node, names: list[str], kinds: Mapping[str, str], problems: Problems) -> None:
+    for key in ("files", "model_files"):
+        for path, content in getattr(file, key).items():
+            place = node.find((key,))
+            _check_text(path, place.keys.get(path, place), names, kinds, problems)
+            parts = content.model_dump(by_alias=True, exclude_defaults=True, exclude={"source"})
+            for part, value in parts.items():
+                check = _check_data if part == "json" else _check_text
+                check(value, place.find((path, part)), names, kinds, problems)
 
 
 def _check_shape(value: Any, node: Node, wanted: tuple[str, ...], kinds: Mapping[str, str], problems: Problems) -> None:

@@ -81,6 +81,16 @@ def test_a_path_from_an_attribute_is_checked(load: Callable[..., Any]) -> None:
     assert line.startswith("BUILD.yaml:8:")
 
 
+def test_a_file_beside_the_rule_is_no_template(load: Callable[..., Any]) -> None:
+    more = "rule: more\nextends: //rules:own\nprovides: server\nfiles: {/b.py: {source: b.py}}\n"
+    own = RULE.replace("files:\n", "files:\n  /a.py: {source: a.py}\n", 1)
+    rules = {"rules/own.yaml": own, "rules/a.py": "{x: '{y}'}\n", "rules/more.yaml": more, "rules/b.py": "b\n"}
+    loaded = load("  s: {rule: //rules:more}\n" + PACKAGE, rules)
+    found = files(loaded)
+    assert (found["/a.py"], found["/b.py"]) == ("{x: '{y}'}\n", "b\n")
+    assert {"rules/a.py", "rules/b.py"} <= set(loaded.catalogue.files)
+
+
 @pytest.mark.parametrize(
     ("text", "place", "message"),
     [
@@ -89,7 +99,9 @@ def test_a_path_from_an_attribute_is_checked(load: Callable[..., Any]) -> None:
         ("files: {'/a': {json: {k: [1, '{x}']}}}", "3:30", "unknown name '{x}'"),
         ("files: {'/a': {json: {'{x}': 1}}}", "3:23", "unknown name '{x}'"),
         ("model_files: {'/a': {json: 3}}", "3:28", "'json' is a map or a list, not '3'"),
-        ("files: {'/a': {text: a, json: {}}}", "3:15", "a file is one of a text, `json` and `each_model`"),
+        ("files: {'/a': {text: a, json: {}}}", "3:15", "a file is one of a text, `json`, `each_model` and `source`"),
+        ("files: {'/a': {source: ../a}}", "3:24", "'../a' is not the name of a file beside the rule's own"),
+        ("files: {'/a': {source: a.py}}", "3:24", "there is no text 'a.py' beside the rule's file"),
         ("files: {'/a': {text: a, after: b}}", "3:15", "'before' and 'after' belong to 'each_model'"),
         ("files: {'/a': 1}", "3:15", "'/a': expected a map, not '1'"),
         (
