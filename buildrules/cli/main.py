@@ -25,10 +25,12 @@ _COMMANDS = {
     "rules": "list the rules",
     "help-rule": "show one rule: attributes, layers, image",
     "schema": "print the JSON schema of BUILD.yaml",
+    "import": "turn files of Azure ML into targets of a BUILD.yaml",
     "init": "write a first BUILD.yaml for a folder with a model",
     "cache": "look at the store, check it, shrink it",
     "clean": "forget what this workspace's builds remembered",
 }
+_MODULES = {"import": "import_"}  # a module cannot have the name of a keyword
 
 
 class _Verbs(click.Group):
@@ -40,7 +42,8 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"buildrules.cli.commands.{cmd_name.replace('-', '_')}")
+        name = _MODULES.get(cmd_name, cmd_name).replace("-", "_")
+        module = importlib.import_module(f"buildrules.cli.commands.{name}")
         command: click.Command = module.command
         command.name = cmd_name
         return command
@@ -95,12 +98,21 @@ def run(argv: list[str]) -> int:
     return value if isinstance(value, int) else 0
 
 
-def perform_request(verb: str, patterns: tuple[str, ...], options: dict[str, Any]) -> int:
+def perform_request(verb: str, patterns: tuple[str | None, ...], options: dict[str, Any]) -> int:
     """Perform a verb that builds, in the workspace of the current directory; returns the exit code."""
+    from buildrules.cli.azureml import check_package, located
     from buildrules.cli.verbs import start
     from buildrules.workspace.root import find_root, package_of
 
+    named = [pattern for pattern in patterns if pattern is not None]
+    argv = list(click.get_current_context().obj or [verb, *named])
     here = os.getcwd()
+    if options.get("package"):
+        root, labels = located(named, options)
+        inside = f"{os.path.realpath(here)}/".startswith(root.rstrip("/") + "/")
+        return start(root, package_of(root, here) if inside else "", argv, Request(verb, labels, options))
+    check_package(options)
+    if not named:
+        raise click.MissingParameter(param_hint="'LABEL'", param_type="argument")
     root = find_root(here)
-    argv = click.get_current_context().obj or [verb, *patterns]
-    return start(root, package_of(root, here), list(argv), Request(verb, list(patterns), options))
+    return start(root, package_of(root, here), argv, Request(verb, named, options))

@@ -28,8 +28,16 @@ def pattern_argument(*, required: bool) -> Callable[[F], F]:
     return click.argument("patterns", nargs=-1, required=required, metavar=metavar, callback=restore)
 
 
+def label_argument(function: F) -> F:
+    """The argument `label`; not needed where --package names a file instead."""
+    return click.argument("label", required=False)(function)
+
+
 def building(function: F) -> F:
-    """The options of every command that builds."""
+    """The options of every command that builds; those for files of Azure ML among them."""
+    from buildrules.cli.azureml import package_options
+
+    function = package_options(function)
     for option in reversed(
         (
             click.option(

@@ -1,7 +1,7 @@
 """From patterns to a plan: load, check, select, lock, and turn each target into actions."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from buildrules.credentials import connections
@@ -33,9 +33,9 @@ _PLATFORMS = ("linux/amd64", "linux/arm64")
 class Loaded:
     """A workspace whose targets are sound: everything a query or a plan starts from."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, texts: Mapping[str, str] | None = None, *, whole: bool = True) -> None:
         problems = Problems()
-        self.workspace = Workspace.load(root, problems)
+        self.workspace = Workspace.load(root, problems, texts=texts, whole=whole)
         self.catalogue = Catalogue(root, problems)
         self.resolution: Resolution = resolve(self.workspace, self.catalogue, problems)
         self.graph = TargetGraph.build(self.resolution.targets.values(), problems, known=self.workspace.targets)
@@ -78,7 +78,7 @@ class Planner:
 
     def plan(self, patterns: list[str]) -> Plan:
         """The plan for `patterns`. Raises LoadError, UsageError, ResolutionError, LockError, FetchError."""
-        loaded = Loaded(self.root)
+        loaded = self._load()
         settings = loaded.workspace.settings
         plan = Plan()
         plan.connections = [connection.row(name) for name, connection in settings.connections.items()]
@@ -131,6 +131,18 @@ class Planner:
                 models.lock(target)
         if self.keeper.written:
             loaded.look_again()
+
+    def _load(self) -> Loaded:
+        """The workspace; where an Azure ML file is built, with the targets it stands for."""
+        if not self._options.get("package"):
+            return Loaded(self.root)
+        from buildrules.azureml.overlay import options_from, overlay
+
+        found = overlay(str(self._options["package"]), options_from(self._options))
+        for note in found.notes:
+            self._stream.emit(Notice(note))
+        self.files |= found.watched
+        return Loaded(self.root, found.texts, whole=found.whole)
 
     def _check_paths(self, loaded: Loaded, selected: list[Label]) -> set[str]:
         problems = Problems()

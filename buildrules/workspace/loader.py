@@ -4,6 +4,7 @@ What a target's attributes must look like is its rule's matter (`rules.resolve`)
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from buildrules.errors import LoadError, Position
 from buildrules.workspace.labels import Label, check_name
 from buildrules.workspace.nodes import Node, parse
 from buildrules.workspace.problems import Problems
-from buildrules.workspace.root import BUILD_FILE, find_packages, read_file
+from buildrules.workspace.root import BUILD_FILE, Packages, find_packages, read_file
 from buildrules.workspace.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -58,14 +59,22 @@ class Workspace:
     directories: list[str] = field(default_factory=list)
 
     @classmethod
-    def load(cls, root: str, problems: Problems | None = None) -> "Workspace":
+    def load(
+        cls,
+        root: str,
+        problems: Problems | None = None,
+        *,
+        texts: Mapping[str, str] | None = None,
+        whole: bool = True,
+    ) -> "Workspace":
         """Load the workspace at `root` (from `find_root`).
 
         With `problems`, all errors are noted there and what could be read comes back; without, they are raised
-        together as one LoadError.
+        together as one LoadError. `texts` maps packages to the texts of BUILD.yaml files that no file holds: their
+        targets stand before those of a file there. Without `whole` they are all, and nothing is searched for.
         """
         noted = Problems() if problems is None else problems
-        workspace = _load(root, noted)
+        workspace = _load(root, noted, texts or {}, whole=whole)
         if problems is None:
             noted.raise_all()
         return workspace
@@ -75,23 +84,26 @@ class Workspace:
         return sorted(self.targets)
 
 
-def _load(root: str, problems: Problems) -> Workspace:
+def _load(root: str, problems: Problems, texts: Mapping[str, str], *, whole: bool) -> Workspace:
     from buildrules.workspace.settings import Settings
     from buildrules.workspace.validation import validate
 
     settings = None
-    document = _read(root, "", problems)
+    overlaid = {package: parse(_build_file(package), text.encode(), problems) for package, text in texts.items()}
+    document = overlaid.get("")
+    kept = document is None or document.kind != "map" or "workspace" not in document.entries
+    if kept:
+        document = _read(root, "", problems)
     if document is not None and document.kind == "map" and "workspace" in document.entries:
         settings = validate(Settings, document.entries["workspace"], problems, "workspace")
-    found = find_packages(root, settings.ignore if settings else ())
+    found = find_packages(root, settings.ignore if settings else ()) if whole else Packages([], [], [], [])
     workspace = Workspace(root, settings or Settings(name="workspace"), packages=found.packages)
     workspace.directories = found.directories
     workspace.files += found.nested  # without its `workspace:` key such a file is one of this workspace's packages
     for path in found.misspelt:
         problems.add(f"'{path}' is not read", hint=f"rename it to {BUILD_FILE}", position=Position(path, 1))
     for package in found.packages:
-        path = f"{package}/{BUILD_FILE}" if package else BUILD_FILE
-        workspace.files.append(path)
+        workspace.files.append(_build_file(package))
         node = document if not package else _read(root, package, problems)
         if node is None:
             continue
@@ -105,11 +117,20 @@ def _load(root: str, problems: Problems) -> Workspace:
         targets = node.entries.get("targets")
         if targets is not None and not targets.is_null:
             _targets(workspace, package, targets, problems)
+    for package, node in overlaid.items():
+        if node is not None and "targets" in node.entries:
+            _targets(workspace, package, node.entries["targets"], problems)
+    if kept and not whole:
+        workspace.files.append(BUILD_FILE)  # the settings stand there
     return workspace
 
 
+def _build_file(package: str) -> str:
+    return f"{package}/{BUILD_FILE}" if package else BUILD_FILE
+
+
 def _read(root: str, package: str, problems: Problems) -> Node | None:
-    path = f"{package}/{BUILD_FILE}" if package else BUILD_FILE
+    path = _build_file(package)
     try:
         data = read_file(os.path.join(root, path))
     except OSError as error:

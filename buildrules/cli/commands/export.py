@@ -5,11 +5,11 @@ from typing import Any
 import click
 
 from buildrules.cli.main import perform_request
-from buildrules.cli.options import building
+from buildrules.cli.options import building, label_argument
 
 
 @click.command(short_help="write a package to files")
-@click.argument("label")
+@label_argument
 @building
 @click.option(
     "--format",
@@ -20,6 +20,6 @@ from buildrules.cli.options import building
 )
 @click.option("-o", "--output", required=True, type=click.Path(), help="Directory (oci-layout) or file to write.")
 @click.option("--tag", help="Name of the image inside (default: from the label, ':latest').")
-def command(label: str, **options: Any) -> int:
+def command(label: str | None, **options: Any) -> int:
     """Build one package and write it as an OCI layout, an OCI archive or a Docker archive."""
     return perform_request("export", (label,), options)

@@ -5,13 +5,13 @@ from typing import Any
 import click
 
 from buildrules.cli.main import perform_request
-from buildrules.cli.options import building
+from buildrules.cli.options import building, label_argument
 
 
 @click.command(short_help="load a package into Docker")
-@click.argument("label")
+@label_argument
 @building
 @click.option("--tag", help="Name of the image in Docker (default: from the label, ':latest').")
-def command(label: str, **options: Any) -> int:
+def command(label: str | None, **options: Any) -> int:
     """Build one package and load it into Docker, sending only the layers it lacks."""
     return perform_request("load", (label,), options)

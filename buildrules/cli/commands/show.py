@@ -5,14 +5,14 @@ from typing import Any
 import click
 
 from buildrules.cli.main import perform_request
-from buildrules.cli.options import building
+from buildrules.cli.options import building, label_argument
 
 
 @click.command(short_help="show what a package's image is")
-@click.argument("label")
+@label_argument
 @building
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
-def command(label: str, **options: Any) -> int:
+def command(label: str | None, **options: Any) -> int:
     """Build one package, which costs nothing where nothing changed, and show what its image is.
 
     Routes, ports, environment variables, layers with what they come from, locks, models, and the build that made it.

@@ -1,0 +1,311 @@
+"""What a package stands on: an environment on a base, a base, or an image as it is."""
+
+import os
+import re
+from typing import Any
+
+from buildrules.azureml.condafile import (
+    Pin,
+    conda_name,
+    conda_requirements,
+    foreign_packages,
+    nearest_conda,
+    python_pin,
+    read_conda_node,
+    server_pin,
+)
+from buildrules.azureml.document import Kind
+from buildrules.azureml.environment import Environment, read_environment
+from buildrules.azureml.neighbourhood import matching, text_of
+from buildrules.azureml.references import Place
+from buildrules.azureml.specification import Named, Specification
+from buildrules.azureml.targets import Local, Ref, Target
+from buildrules.azureml.work import Work, either, shown
+from buildrules.errors import LoadError, UsageError
+from buildrules.workspace.nodes import Node
+from buildrules.workspace.suggest import did_you_mean
+
+__all__ = ["Foundation", "find_environment", "foundation", "plain_base"]
+
+_SUITES = {"3.11.2": ("bookworm", "Debian 12"), "3.13.5": ("trixie", "Debian 13")}
+"""Python of the Debian releases that `debian_base` knows, the usual one first."""
+_LABEL = re.compile(r"(//[^:]*)?:[^:]+|//[^:]+")
+
+
+class Foundation:
+    """`base_env` is what the package names; `environment` what it was made from, `server_pin` a version it pins."""
+
+    def __init__(
+        self,
+        base_env: Ref | str,
+        environment: Environment | None = None,
+        *,
+        image: bool = False,
+        pin: str | None = None,
+    ) -> None:
+        self.base_env = base_env
+        self.environment = environment
+        self.image = image
+        self.server_pin = pin
+
+
+def find_environment(work: Work, spec: Specification, named: Named) -> Environment | None:
+    """The environment that is named, from a file nearby or in place. Errors are noted; then None comes back."""
+    directory = spec.document.directory
+    if named.inline is not None:
+        return read_environment(named.inline, directory, work.problems, named=False)
+    reference = named.reference
+    assert reference is not None
+    path = os.path.join(directory, reference.text.removeprefix("file:"))
+    if os.path.isfile(path):
+        return _from_file(work, os.path.normpath(path))
+    if reference.place is Place.LOCAL:
+        work.fail(named.node, f"there is no environment file '{reference.text}'", "the path starts at this file")
+        return None
+    near = work.near(directory)
+    documents = near.documents(Kind.ENVIRONMENT)
+    found = matching(documents, reference.name, reference.version)
+    if found is not None:
+        work.files.add(found.path)
+        return read_environment(found.node, found.directory, work.problems, named=True)
+    names = {name: document for document in documents if (name := text_of(document.node, "name"))}
+    if reference.name in names:
+        other = text_of(names[reference.name].node, "version")
+        hint = f"{names[reference.name].shown} is version {other}; name one with --environment FILE"
+    else:
+        conda = nearest_conda(directory)
+        way = shown(conda) if conda else "FILE"
+        hint = either(did_you_mean(reference.name, names, what="environments nearby"), f"--environment {way} says it")
+    work.fail(named.node, f"there is no environment '{reference.asked}' in the files nearby", hint)
+    return None
+
+
+def _from_file(work: Work, path: str) -> Environment | None:
+    """An environment of Azure ML, a conda file, or requirements."""
+    name = os.path.basename(path)
+    if name.endswith((".txt", ".toml")):
+        return None
+    document = work.read(path)
+    if document is not None and document.kind is Kind.ENVIRONMENT:
+        return read_environment(document.node, document.directory, work.problems, named=False)
+    node = read_conda_node(path, shown(path))
+    if node is not None and "dependencies" in node.entries:
+        return Environment(node, None, None, conda_path=path, conda_node=node)
+    raise UsageError(
+        f"'{shown(path)}' is no environment", hint="an environment of Azure ML, a conda file, or requirements"
+    )
+
+
+def foundation(work: Work, spec: Specification, *, model_folder: str | None = None) -> Foundation | None:
+    """What the package stands on. `model_folder` is that of an MLflow model, whose files say what it needs."""
+    override = work.options.environment
+    environment = None
+    if override is not None:
+        if override.endswith((".txt", ".toml")):
+            return Foundation(Ref(_requirements(work, spec, override)))
+        environment = _from_file(work, override)
+    elif spec.environment is not None:
+        environment = find_environment(work, spec, spec.environment)
+        if environment is None:
+            return None
+    if environment is None:
+        if spec.environment_unsound:
+            return None  # which was said already
+        return _bare(work, spec, model_folder)
+    return from_environment(work, environment, spec.name)
+
+
+def from_environment(work: Work, environment: Environment, fallback: str) -> Foundation | None:
+    """The targets of an environment."""
+    if environment.conda_node is not None:
+        return _conda(work, environment, fallback)
+    if work.options.base is not None:
+        base = plain_base(work, None, fallback)
+        return None if base is None else Foundation(base, environment, image=True)
+    if environment.build_node is not None:
+        work.fail(
+            environment.build_node,
+            "the environment is built from a Dockerfile, which is not run here",
+            "build it with Docker and name the image: --base docker:NAME, or --base IMAGE",
+        )
+        return None
+    assert environment.image is not None
+    name = environment.name or re.split(r"[:@]", environment.image.rpartition("/")[2])[0]
+    comments = [environment.description] if environment.description else []
+    attributes: dict[str, Any] = {"image": environment.image}
+    remarks = {}
+    if environment.routes is not None:
+        attributes["user"] = ""
+        remarks["user"] = "the image's own"
+    made = work.targets.add(name, "oci_base", attributes, comments=comments, remarks=remarks, kind="base")
+    return Foundation(Ref(made), environment, image=True)
+
+
+def _conda(work: Work, environment: Environment, fallback: str) -> Foundation | None:
+    comments = [environment.description] if environment.description else []
+    if environment.image is not None:
+        comments.append(f"image {environment.image} left out: of it the wheels need only a C library and Python")
+    if environment.build_node is not None:
+        comments.append("build left out: the conda file says what Python needs")
+    if environment.tags:
+        comments.append(
+            "tags of the environment: " + ", ".join(f"{k}={v}" for k, v in sorted(environment.tags.items()))
+        )
+    attributes: dict[str, Any] = {"base": None}
+    node = environment.conda
+    if environment.conda_path is not None:
+        if not os.path.isfile(environment.conda_path):
+            return None
+        work.files.add(environment.conda_path)
+        node = read_conda_node(environment.conda_path, shown(environment.conda_path))
+        attributes["conda_file"] = Local(environment.conda_path)
+    elif node is not None:
+        requirements, left = conda_requirements(node, work.problems)
+        attributes["requirements"] = requirements
+        comments += left
+    pin = python_pin(node)
+    base = plain_base(work, pin, fallback)
+    if base is None:
+        return None
+    attributes["base"] = base
+    if environment.conda_path is not None and (foreign := foreign_packages(node)):
+        attributes["exclude"] = foreign
+        comments.append(f"exclude: no Python packages; what is needed of {', '.join(foreign)} belongs into the base")
+        work.note(f"{shown(environment.conda_path)}: left out {', '.join(foreign)}, which is no Python package")
+    remarks = {}
+    python = _override(work, pin)
+    if python is not None:
+        attributes["python"] = python
+        if pin is not None:
+            remarks["python"] = f"{os.path.basename(pin.node.source.path)} asks for {pin.node.text.strip()}"
+    name = environment.name or conda_name(node) or f"{fallback}-env"
+    made = work.targets.add(name, "python_env", attributes, comments=comments, remarks=remarks, kind="env")
+    return Foundation(Ref(made), environment, pin=server_pin(node))
+
+
+def _requirements(work: Work, spec: Specification, path: str) -> Target:
+    """An environment from a requirements.txt or a pyproject.toml."""
+    work.files.add(path)
+    attribute = "requirements_file" if path.endswith(".txt") else "pyproject"
+    attributes: dict[str, Any] = {"base": plain_base(work, None, spec.name), attribute: Local(path)}
+    if work.options.python and work.options.base is None:
+        attributes["python"] = work.options.python
+    return work.targets.add(f"{spec.name}-env", "python_env", attributes, kind="env")
+
+
+def _override(work: Work, pin: Pin | None) -> str | None:
+    """The Python to write although the file asks for another: the one on the command line, or another patch release."""
+    from packaging.specifiers import SpecifierSet
+
+    said = work.options.python
+    if said is not None:
+        return said if pin is None or not _fits(pin.specifier, said) or work.options.base is None else None
+    if pin is None or work.options.base is not None:
+        return None
+    patch = next((version for version in _SUITES if _same_minor(pin.specifier, version)), None)
+    if patch is None or SpecifierSet(pin.specifier).contains(patch):
+        return None
+    return patch.rpartition(".")[0]
+
+
+def _fits(specifier: str, python: str) -> bool:
+    from packaging.specifiers import SpecifierSet
+
+    versions = [version for version in _SUITES if version.startswith(f"{python}.")] or [python]
+    return any(SpecifierSet(specifier).contains(version) for version in versions)
+
+
+def _same_minor(specifier: str, version: str) -> bool:
+    """Whether a pin of one release (==3.11.9) has the minor version of `version`."""
+    found = re.fullmatch(r"={2,3}(3\.\d+)(\.\d+)?(\.\*)?", specifier)
+    return found is not None and version.startswith(f"{found[1]}.")
+
+
+def plain_base(work: Work, pin: Pin | None, name: str) -> Ref | str | None:
+    """A base, as a label or a target: the one on the command line, or the Debian whose Python fits `pin`."""
+    if work.options.base is not None:
+        return _given_base(work, work.options.base, name)
+    from packaging.specifiers import SpecifierSet
+
+    python = work.options.python
+    for version, (suite, release) in _SUITES.items():
+        if python is not None:
+            fits = python == version or python == version.rpartition(".")[0]
+        else:
+            fits = pin is None or SpecifierSet(pin.specifier).contains(version) or _same_minor(pin.specifier, version)
+        if fits:
+            minor = version.rpartition(".")[0]
+            made = work.targets.add(
+                f"python{minor.replace('.', '')}",
+                "debian_base",
+                {"suite": suite},
+                remarks={"suite": f"{release}, Python {minor}"},
+                kind="base",
+            )
+            return Ref(made)
+    has = " and ".join(f"{version.rpartition('.')[0]} ({suite})" for version, (suite, _) in _SUITES.items())
+    if python is not None:
+        raise UsageError(
+            f"no Debian base has Python {python}", hint=f"there is {has}; or name an image with --base IMAGE"
+        )
+    assert pin is not None
+    wanted = pin.specifier.removeprefix("==").removesuffix(".*")
+    work.fail(
+        pin.node,
+        f"the environment asks for Python {wanted}, and no Debian base has it: there is {has}",
+        "override it with --python 3.11, or name an image that has it with --base IMAGE",
+    )
+    return None
+
+
+def _given_base(work: Work, text: str, name: str) -> Ref | str:
+    if _LABEL.fullmatch(text):
+        return text
+    if text in {suite for suite, _ in _SUITES.values()}:
+        return Ref(work.targets.add(text, "debian_base", {"suite": text}, kind="base"))
+    attributes: dict[str, Any] = {"image": text}
+    for scheme, attribute in (("docker:", "docker"), ("docker-daemon:", "docker")):
+        if text.startswith(scheme):
+            attributes = {attribute: text.removeprefix(scheme)}
+    if text.startswith(("oci-layout:", "layout:")) or os.path.isfile(os.path.join(text, "oci-layout")):
+        attributes = {"layout": Local(os.path.abspath(re.sub(r"^(oci-)?layout:", "", text)))}
+    if work.options.python:
+        attributes["python"] = work.options.python
+    return Ref(work.targets.add(f"{name}-base", "oci_base", attributes, kind="base"))
+
+
+def _bare(work: Work, spec: Specification, model_folder: str | None) -> Foundation | None:
+    """Nothing is said: an MLflow model brings its own environment, all others need a base that is named."""
+    if model_folder is not None and spec.server in ("azureml_online", "azureml_batch"):
+        pin = mlflow_pin(model_folder)
+        base = plain_base(work, pin, spec.name)
+        return None if base is None else Foundation(base)
+    if work.options.base is not None:
+        base = plain_base(work, None, spec.name)
+        return None if base is None else Foundation(base, image=True)
+    place = spec.document.node
+    if spec.server == "triton":
+        work.fail(place, "nothing says which image holds Triton", "name it: --base IMAGE, such as a tritonserver image")
+    else:
+        missing = "an environment" if spec.deployment else "a base_environment_source"
+        hint = "only an MLflow model brings its own; name one with --environment FILE"
+        work.fail(place, f"'{spec.name}' has no {missing.partition(' ')[2]}", hint)
+    return None
+
+
+def mlflow_pin(folder: str) -> Pin | None:
+    """The Python an MLflow model was saved with: python_env.yaml, else conda.yaml."""
+    for name in ("python_env.yaml", "conda.yaml"):
+        path = os.path.join(folder, name)
+        try:
+            pin = python_pin(read_conda_node(path, shown(path)))
+        except LoadError:
+            continue
+        if pin is not None:
+            return pin
+    return None
+
+
+def environment_node(environment: Environment) -> Node:
+    """Where an environment stands."""
+    return environment.conda_node or environment.image_node or environment.node

@@ -1,0 +1,191 @@
+"""The BUILD.yaml an import writes: a new one, or targets added to one that is there."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from buildrules.azureml.convert import Conversion
+from buildrules.azureml.document import display
+from buildrules.azureml.targets import Target, common_directory
+from buildrules.azureml.writer import render_connections, render_target, scalar
+from buildrules.errors import LoadError, UsageError
+from buildrules.workspace.nodes import Node, parse
+from buildrules.workspace.problems import Problems
+from buildrules.workspace.root import BUILD_FILE, read_file
+
+__all__ = ["Addition", "add_to", "home_of"]
+
+
+@dataclass(slots=True)
+class Addition:
+    """The new text of the BUILD.yaml at `path`. `before` is the old one, None where there is none.
+
+    `added` are names of new targets, `same` of those that are there already, `differing` of those that are there and
+    say something else: without `force` they are left as they are, with it they are replaced. `forced` is the text with
+    them replaced.
+    """
+
+    path: str
+    before: str | None
+    text: str
+    added: list[str] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+    forced: str = ""
+    connections_left: bool = False
+
+
+def home_of(conversion: Conversion, paths: list[str], output: str | None, top: str | None) -> str:
+    """The directory of the BUILD.yaml: `output`, or the one that holds all files. Raises UsageError."""
+    files = [path for target in conversion.targets.all for path in target.paths()]
+    named = [path if os.path.isdir(path) else os.path.dirname(path) for path in paths]
+    if output is None:
+        home = common_directory([*(f"{path}/" for path in named), *files])
+        if home in ("/", os.path.expanduser("~")):
+            outside = next((path for path in files if not path.startswith(tuple(f"{p}/" for p in named))), files[0])
+            raise UsageError(
+                f"'{display(outside.rstrip('/'))}' lies apart from the other files",
+                hint=f"nothing is written in '{home}' unasked: copy the files into one folder, or say --output DIR",
+            )
+    else:
+        home = output
+    for path in files:
+        if not f"{path.rstrip('/')}/".startswith(home.rstrip("/") + "/"):
+            wide = display(common_directory([*files, home + "/"]))
+            raise UsageError(
+                f"'{display(path.rstrip('/'))}' lies outside of '{display(home)}'",
+                hint=f"a BUILD.yaml names what lies below it: --output {wide}",
+            )
+    if top is not None and not f"{home}/".startswith(top.rstrip("/") + "/"):
+        raise UsageError(f"'{display(home)}' lies outside of the workspace '{display(top)}'")
+    return home
+
+
+def add_to(home: str, conversion: Conversion, *, workspace: str | None, force: bool) -> Addition:
+    """The BUILD.yaml in `home` with the conversion's targets. `workspace` names a new workspace section, if wanted.
+
+    Raises LoadError where the file that is there cannot be read.
+    """
+    path = os.path.join(home, BUILD_FILE)
+    try:
+        before: str | None = read_file(path).decode("utf-8")
+    except FileNotFoundError:
+        before = None
+    except (OSError, UnicodeDecodeError) as error:
+        raise LoadError(f"cannot read '{display(path)}': {error}") from error
+    texts = {target.name: render_target(target, home, _label) for target in conversion.targets.all}
+    addition = Addition(path, before, "")
+    addition.connections_left = bool(conversion.connections) and workspace is None
+    if before is None or not before.strip():
+        addition.added = list(texts)
+        addition.text = _new(conversion, texts, workspace)
+        return addition
+    problems = Problems()
+    node = parse(display(path), before.encode(), problems)
+    problems.raise_all()
+    if node is None or node.kind != "map":
+        raise LoadError(f"'{display(path)}' holds no map", hint="mend it first")
+    addition.text = _extended(before, node, texts, addition, force=force)
+    if workspace is not None and "workspace" not in node.entries:
+        addition.text = _workspace(workspace, conversion) + "\n" + addition.text
+    return addition
+
+
+def _label(target: Target) -> str:
+    return f":{target.name}"
+
+
+def _workspace(name: str, conversion: Conversion) -> str:
+    text = f"workspace:\n  name: {scalar(name)}\n  platforms: [linux/amd64]\n"
+    return text + (render_connections(conversion.connections, "  ") if conversion.connections else "")
+
+
+def _new(conversion: Conversion, texts: dict[str, str], workspace: str | None) -> str:
+    names = ", ".join(dict.fromkeys(os.path.basename(document.path) for document in conversion.documents))
+    text = f"# Imported from Azure ML: {names}\n"
+    if workspace is not None:
+        text += _workspace(workspace, conversion) + "\n"
+    return text + "targets:\n" + "\n".join(texts.values()) if texts else text + "targets: {}\n"
+
+
+def _extended(before: str, node: Node, texts: dict[str, str], addition: Addition, *, force: bool) -> str:
+    lines = before.splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    section = node.entries.get("targets")
+    if section is not None and section.kind == "map" and section.entries and _is_flow(section, lines):
+        raise LoadError(
+            "targets written in braces cannot be added to", hint="write one target a line", position=section.position
+        )
+    there = section.entries if section is not None and section.kind == "map" else {}
+    keys = section.keys if section is not None else {}
+    end = _end_of(node, lines)
+    indent = " " * (next(iter(keys.values())).column - 1) if keys else "  "
+    new = []
+    replaced: list[tuple[int, int, str]] = []
+    for name, text in texts.items():
+        shifted = _indented(text, indent)
+        if name not in there:
+            addition.added.append(name)
+            new.append(shifted)
+        elif _value(there[name]) == _value_of(shifted, name):
+            addition.same.append(name)
+        else:
+            addition.differing.append(name)
+            start = keys[name].line - 1
+            replaced.append((start, _end_of_target(start, keys, end), shifted))
+    if new:
+        if section is None:
+            lines.append("targets:\n")
+            end = len(lines)
+        elif not there:  # `targets:` or `targets: {}`
+            at = node.keys["targets"].line - 1
+            lines[at] = "targets:\n"
+        lines[end:end] = ["\n" if there else "", "\n".join(new)]
+    left = "".join(lines)
+    for start, stop, text in sorted(replaced, reverse=True):
+        lines[start:stop] = [text]
+    addition.forced = "".join(lines)
+    return addition.forced if force else left
+
+
+def _is_flow(section: Node, lines: list[str]) -> bool:
+    return lines[section.line - 1][section.column - 1 : section.column] == "{"
+
+
+def _end_of(node: Node, lines: list[str]) -> int:
+    """The index behind the last line of `targets:`."""
+    key = node.keys.get("targets")
+    if key is None:
+        return len(lines)
+    later = [other.line - 1 for other in node.keys.values() if other.line > key.line]
+    end = min(later, default=len(lines))
+    while end > key.line and not lines[end - 1].strip():
+        end -= 1
+    while end > key.line and end < len(lines) and re.match(r"#", lines[end - 1]):
+        end -= 1  # a comment at the margin belongs to what follows
+    while end > key.line and not lines[end - 1].strip():
+        end -= 1
+    return end
+
+
+def _end_of_target(start: int, keys: dict[str, Node], end: int) -> int:
+    return min((key.line - 1 for key in keys.values() if key.line - 1 > start), default=end)
+
+
+def _indented(text: str, indent: str) -> str:
+    return "".join(indent + line[2:] for line in text.splitlines(keepends=True))
+
+
+def _value(node: Node) -> Any:
+    if node.kind == "scalar":
+        return node.text
+    if node.kind == "list":
+        return [_value(item) for item in node.items]
+    return {key: _value(item) for key, item in node.entries.items()}
+
+
+def _value_of(text: str, name: str) -> Any:
+    node = parse("", text.encode(), Problems())
+    return None if node is None else _value(node.entries[name])

@@ -1,0 +1,284 @@
+"""From files of Azure ML to targets."""
+
+import os
+import shlex
+from dataclasses import dataclass, field
+from typing import Any
+
+from buildrules.azureml.bases import Foundation, foundation, from_environment
+from buildrules.azureml.code import code_target
+from buildrules.azureml.connection import Connection, read_connection
+from buildrules.azureml.deployment import read_deployment
+from buildrules.azureml.document import Document, Kind, display
+from buildrules.azureml.environment import read_environment
+from buildrules.azureml.inputs import input_target
+from buildrules.azureml.models import Model, find_models, model_target, models_of_document
+from buildrules.azureml.neighbourhood import Neighbourhood, text_of
+from buildrules.azureml.package import read_package
+from buildrules.azureml.references import parse_reference
+from buildrules.azureml.specification import Specification
+from buildrules.azureml.targets import Local, Ref, Target, Targets, clean_name
+from buildrules.azureml.work import Options, Work
+from buildrules.errors import UsageError
+
+__all__ = ["Conversion", "convert", "read_documents"]
+
+_MODELS = "/var/azureml-app/azureml-models"
+_SAMPLES = ("sample-request.json", "sample_request.json", "sample-data.json")
+
+
+@dataclass(slots=True)
+class Conversion:
+    """What came out. `packages` are the images to be, `watched` absolute paths the outcome depends on."""
+
+    documents: list[Document]
+    targets: Targets
+    packages: list[Target] = field(default_factory=list)
+    connections: list[Connection] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    watched: set[str] = field(default_factory=set)
+
+
+def read_documents(paths: list[str], work: Work) -> list[Document]:
+    """The files of Azure ML among `paths` (absolute); of a directory those in it. Raises UsageError."""
+    found: dict[str, Document] = {}
+    for path in paths:
+        if not os.path.isdir(path):
+            document = work.read(path)
+            if document is not None:
+                found[document.path] = document
+            elif not len(work.problems):
+                raise UsageError(f"'{display(path)}' is no file of Azure ML", hint=_wants())
+            continue
+        work.directories.add(path)
+        inside = [item for item in sorted(Neighbourhood(path, path, []).below()) if item not in found]
+        some = [document for item in inside if (document := work.read(item)) is not None]
+        if not some and not len(work.problems):
+            raise UsageError(f"there is no file of Azure ML in '{display(path)}'", hint=_wants())
+        found |= {document.path: document for document in some}
+    return list(found.values())
+
+
+def _wants() -> str:
+    return "a model package, environment, model, data asset, deployment, endpoint or connection, in YAML or JSON"
+
+
+def convert(paths: list[str], options: Options, top: str | None) -> Conversion:
+    """Convert files (absolute paths); `top` is the root of the workspace around them, if there is one.
+
+    Raises LoadError with all errors at once, UsageError for what the command line asks.
+    """
+    work = Work(options, [], top)
+    work.documents = read_documents(paths, work)
+    conversion = Conversion(work.documents, work.targets)
+    packaged = {text_of(d.node, "target_environment", "targetEnvironmentId") for d in work.given(Kind.PACKAGE)}
+    work.targets.reserved = {clean_name(name) for document in work.documents for name in _package_names(document)}
+    for document in work.documents:
+        if document.kind in (Kind.PACKAGE, Kind.ONLINE, Kind.BATCH):
+            target = _package(work, document, {name for name in packaged if name})
+            if target is not None and target not in conversion.packages:
+                conversion.packages.append(target)
+    for document in work.documents:
+        _other(work, conversion, document)
+    work.problems.raise_all()
+    conversion.notes = work.notes
+    conversion.watched = work.watched()
+    return conversion
+
+
+def _package_names(document: Document) -> list[str]:
+    """The name of a package that a document describes, before it is read properly."""
+    if document.kind is Kind.PACKAGE:
+        node = document.node.entries.get("target_environment") or document.node.entries.get("targetEnvironmentId")
+        name = text_of(node, "name") if node is not None and node.kind == "map" else node.text if node else None
+        return [parse_reference(name, short=True).name] if name else []
+    if document.kind in (Kind.ONLINE, Kind.BATCH):
+        return [text_of(document.node, "name", "endpoint_name") or "deployment"]
+    return []
+
+
+def _other(work: Work, conversion: Conversion, document: Document) -> None:
+    """Environments, models and connections that were named by themselves, and what nothing is made of."""
+    kind = document.kind
+    if kind is Kind.ENVIRONMENT:
+        environment = read_environment(document.node, document.directory, work.problems, named=True)
+        if environment is not None:
+            from_environment(work, environment, environment.name or "environment")
+    elif kind is Kind.MODEL:
+        for model in models_of_document(work, document):
+            model_target(work, model)
+    elif kind is Kind.CONNECTION:
+        connection = read_connection(document, work.problems)
+        if isinstance(connection, str):
+            work.note(connection)
+        elif connection is not None:
+            conversion.connections.append(connection)
+    elif kind is Kind.ENDPOINT:
+        work.note(f"{document.shown}: an endpoint; there is nothing to build")
+    elif kind is Kind.DATA:
+        work.note(f"{document.shown}: a data asset; used where a package names it as input")
+    elif kind is Kind.PIPELINE:
+        work.fail(document.node, "a pipeline deployment runs components and holds no model", "name a model deployment")
+    elif kind is Kind.OTHER:
+        work.fail(
+            document.node, f"'{text_of(document.node, '$schema')}': nothing can be made of this kind of file", _wants()
+        )
+
+
+def _package(work: Work, document: Document, packaged: set[str]) -> Target | None:
+    if document.kind is Kind.PACKAGE:
+        spec = read_package(document, work.problems)
+    else:
+        spec = read_deployment(document, work.problems)
+    if spec is None:
+        return None
+    if spec.deployment and spec.environment is not None and spec.model is None and spec.code is None:
+        reference = spec.environment.reference
+        near = {text_of(d.node, "target_environment") for d in work.near(document.directory).documents(Kind.PACKAGE)}
+        if reference is not None and reference.name in packaged | near:
+            work.note(f"{document.shown}: deploys the package '{reference.name}'; there is nothing more to build")
+            return None
+    return _join(work, spec)
+
+
+def _join(work: Work, spec: Specification) -> Target | None:
+    """The package and all it joins."""
+    before = len(work.problems)
+    models = find_models(work, spec)
+    mlflow = bool(models) and all(model.mlflow for model in models)
+    if len(work.problems) == before and spec.code is None and spec.server in ("azureml_online", "azureml_batch"):
+        triton = bool(models) and all(model.flavour == "triton" for model in models)
+        if triton and spec.deployment:
+            spec.server = "triton"
+    folder = models[0].path if mlflow and models[0].path and spec.code is None else None
+    stands = foundation(work, spec, model_folder=folder if folder else _folder_of(models, mlflow))
+    environment = stands.environment if stands is not None else None
+    if environment is not None and environment.routes is not None and environment.conda_node is None:
+        if spec.server == "azureml_online":
+            spec.server, spec.routes = "custom", environment.routes
+        elif spec.server == "custom" and spec.routes is None:
+            spec.routes = environment.routes
+    if spec.server == "azureml_online" and spec.code is None and mlflow and len(models) > 1:
+        names = ", ".join(display(model.path or model.uri or "") for model in models)
+        hint = "name one of them with --model, or write a scoring script that loads them all"
+        work.fail(
+            spec.name_node, f"without a scoring script one MLflow model is served, and here are several: {names}", hint
+        )
+    if spec.server in ("azureml_online", "azureml_batch") and spec.code is None and models and not mlflow:
+        hint = "only an MLflow model needs none; write code_configuration: {code: src, scoring_script: score.py}"
+        work.fail(spec.name_node, f"'{spec.name}' has no code_configuration", hint)
+    made = [model_target(work, model) for model in models]
+    code = code_target(work, spec, [model.path for model in models if model.path])
+    inputs = [target for one in spec.inputs if (target := input_target(work, spec, one)) is not None]
+    mode = _mode(work, spec, models)
+    if stands is None or len(work.problems) > before:
+        return None
+    if spec.server == "custom" and not stands.image and spec.entry_script is None:
+        work.fail(
+            spec.name_node,
+            f"nothing says what starts the server of '{spec.name}'",
+            "write inference_configuration: {entry_script: ...}, or take an environment that is an image",
+        )
+        return None
+    server = _server(work, spec, stands, made, code)
+    variables = dict(spec.variables)
+    remarks = {}
+    if code is not None and spec.server == "azureml_online" and "/" in code.attributes["entry_script"]:
+        folder = os.path.dirname(code.attributes["entry_script"])
+        variables.setdefault("AML_APP_ROOT", f"/var/azureml-app/{code.attributes['name']}/{folder}")
+    comments = [*([spec.description] if spec.description else []), *spec.comments]
+    attributes: dict[str, Any] = {
+        "model": Ref(made[0]) if len(made) == 1 else None,
+        "models": [Ref(one) for one in made] if len(made) > 1 else None,
+        "inputs": [Ref(one) for one in inputs],
+        "base_env": stands.base_env,
+        "server": server,
+        "code": Ref(code) if code is not None else None,
+        "mode": mode,
+        "mount_path": spec.mount_path,
+        "target_environment": ":".join(part for part in spec.target_environment if part)
+        if spec.target_environment
+        else None,
+        "environment": variables,
+        "tags": spec.tags,
+    }
+    if mode == "copy" and spec.mode is None and work.options.mode is None:
+        remarks["mode"] = "nothing was said; Azure's default is download"
+    sample = next(
+        (path for name in _SAMPLES if os.path.isfile(path := os.path.join(spec.document.directory, name))), None
+    )
+    if sample is not None:
+        attributes["sample_request"] = Local(sample)
+    return work.targets.add(spec.name, "model_package", attributes, comments=comments, remarks=remarks, kind="package")
+
+
+def _folder_of(models: list[Model], mlflow: bool) -> str | None:
+    return models[0].path if mlflow and models[0].path else None
+
+
+def _mode(work: Work, spec: Specification, models: list[Model]) -> str:
+    """copy or download: as asked, else copy. Downloading a model that is only here is an error."""
+    mode = work.options.mode or spec.mode or "copy"
+    here = [model for model in models if model.path]
+    if mode == "download" and here and work.options.download_uri is None:
+        node = spec.mode_node or spec.name_node
+        work.fail(
+            node,
+            f"mode download needs an address, and the model is '{display(here[0].path)}'",
+            "put it into the image: --mode copy; or say where it lies when the container starts: --download-uri URI",
+        )
+    return mode
+
+
+def _server(
+    work: Work, spec: Specification, stands: Foundation, models: list[Target], code: Target | None
+) -> Ref | str:
+    """A rule's name, or a target of it where something is set."""
+    if spec.server == "custom":
+        return Ref(_custom(work, spec, models, code))
+    attributes: dict[str, Any] = dict(spec.server_attributes)
+    comments = []
+    if spec.server in ("azureml_online", "azureml_batch") and stands.server_pin is not None:
+        attributes["version"] = stands.server_pin
+        comments.append("the environment pins azureml-inference-server-http")
+    if not attributes:
+        return spec.server
+    return Ref(work.targets.add(f"{spec.name}-server", spec.server, attributes, comments=comments, kind="server"))
+
+
+def _custom(work: Work, spec: Specification, models: list[Target], code: Target | None) -> Target:
+    """A server of somebody's own: the image's own command, or `entry_script`."""
+    routes = spec.routes.routes if spec.routes is not None else {}
+    environment = {}
+    attributes: dict[str, Any] = {}
+    if models:
+        name, version = models[0].attributes["name"], models[0].attributes.get("version", "1")
+        place = spec.mount_path if spec.mount_path else f"{_MODELS}/{name}/{version}"
+        environment["AZUREML_MODEL_DIR"] = place
+        if spec.mount_path is None:
+            attributes["model_dir"] = place
+    if code is not None:
+        place = f"/var/azureml-app/{code.attributes['name']}"
+        attributes["code_dir"] = place
+        environment["AML_APP_ROOT"] = place
+        environment["AZUREML_ENTRY_SCRIPT"] = code.attributes["entry_script"]
+    if spec.entry_script is not None:
+        attributes["entrypoint"] = _command(spec.entry_script, code)
+    attributes["ports"] = sorted({port for port, _ in routes.values()})
+    attributes["routes"] = {name: f"{port}{path}" for name, (port, path) in routes.items()}
+    attributes["environment"] = environment
+    if not routes:
+        hint = "write inference_configuration: {scoring_route: {path: /score, port: 8080}, ...}"
+        work.fail(spec.name_node, f"nothing says where the server of '{spec.name}' answers", hint)
+    return work.targets.add(f"{spec.name}-server", "custom_server", attributes, kind="server")
+
+
+def _command(text: str, code: Target | None) -> list[str]:
+    """`entry_script` is a script or a command."""
+    words = shlex.split(text)
+    place = f"/var/azureml-app/{code.attributes['name']}" if code is not None else ""
+    if len(words) == 1 and words[0].endswith(".py"):
+        return ["python", f"{place}/{words[0]}" if place and not words[0].startswith("/") else words[0]]
+    if len(words) == 1 and words[0].endswith(".sh"):
+        return ["sh", f"{place}/{words[0]}" if place and not words[0].startswith("/") else words[0]]
+    return words

@@ -1,0 +1,70 @@
+"""Models and data assets: a name, a version, and where the files are."""
+
+from dataclasses import dataclass, field
+
+from buildrules.azureml.fields import Section
+from buildrules.azureml.references import Reference, parse_reference
+from buildrules.workspace.nodes import Node
+from buildrules.workspace.problems import Problems
+
+__all__ = ["Asset", "read_data", "read_model"]
+
+_MODEL = (
+    "$schema", "name", "version", "description", "path", "type", "flavors", "tags", "properties", "stage",
+    "datastore", "job_name", "id", "creation_context", "is_archived", "is_anonymous", "intellectual_property",
+    "default_deployment_template", "provisioning_state",
+)  # fmt: skip
+_DATA = (
+    "$schema", "name", "version", "description", "path", "type", "tags", "properties", "datastore",
+    "auto_delete_setting", "id", "creation_context", "is_archived", "is_anonymous", "intellectual_property",
+)  # fmt: skip
+_FLAVOURS = {"custom_model": "custom", "mlflow_model": "mlflow", "triton_model": "triton"}
+
+
+@dataclass(slots=True)
+class Asset:
+    """A model or a data asset. `flavour` is custom, mlflow or triton where the file says it."""
+
+    node: Node
+    name: str | None
+    version: str | None
+    path: Reference
+    path_node: Node
+    directory: str
+    flavour: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    description: str | None = None
+
+
+def read_model(node: Node, directory: str, problems: Problems, *, named: bool) -> Asset | None:
+    """A model, of its own file (`named`: it needs a name) or written in place. Paths start at `directory`."""
+    section = Section(node, "a model", _MODEL, problems, {"modelUri": "path", "modelType": "type"})
+    flavour = section.choice("type", tuple(_FLAVOURS))
+    found = _asset(section, directory, named=named)
+    if found is not None and flavour is not None:
+        found.flavour = _FLAVOURS[flavour]
+    return found
+
+
+def read_data(node: Node, directory: str, problems: Problems, *, named: bool = True) -> Asset | None:
+    """A data asset of its own file."""
+    section = Section(node, "a data asset", _DATA, problems, {"dataUri": "path", "dataType": "type"})
+    section.choice("type", ("uri_file", "uri_folder", "mltable"))
+    return _asset(section, directory, named=named)
+
+
+def _asset(section: Section, directory: str, *, named: bool) -> Asset | None:
+    name, version = section.text("name", required=named), section.text("version")
+    text = section.text("path", required=True, hint="the file or folder")
+    if text is None:
+        return None
+    return Asset(
+        section.given,
+        name,
+        version,
+        parse_reference(text),
+        section.node("path") or section.given,
+        directory,
+        tags=section.texts("tags"),
+        description=section.text("description"),
+    )

@@ -1,0 +1,150 @@
+"""An Azure ML file built as it stands: BUILD.yaml texts that only the loader sees."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from buildrules.azureml.convert import Conversion, convert
+from buildrules.azureml.document import display
+from buildrules.azureml.targets import Target, clean_name, common_directory
+from buildrules.azureml.work import Options
+from buildrules.azureml.writer import render_connections, render_target, scalar
+from buildrules.errors import UsageError
+from buildrules.workspace.labels import Label, check_name
+from buildrules.workspace.root import find_root
+
+__all__ = ["Overlay", "options_from", "overlay"]
+
+
+@dataclass(slots=True)
+class Overlay:
+    """`texts` map packages (workspace-relative directories) to BUILD.yaml texts; `labels` are the packages to build.
+
+    `whole` says that the targets name others of the workspace. `watched` are absolute paths that the texts depend on,
+    `notes` are for the user.
+    """
+
+    root: str
+    texts: dict[str, str]
+    labels: list[str]
+    whole: bool = False
+    notes: list[str] = field(default_factory=list)
+    watched: set[str] = field(default_factory=set)
+
+
+def options_from(options: dict[str, Any]) -> Options:
+    """The options of a command line, paths made absolute."""
+    inputs = []
+    for text in options.get("inputs") or ():
+        name, equals, path = str(text).rpartition("=")
+        if not equals or not name:
+            raise UsageError(f"--input '{text}' is not NAME=PATH", hint="such as --input labels:1=data/labels.json")
+        inputs.append((name, path if "://" in path else os.path.abspath(path)))
+    return Options(
+        models=tuple(
+            str(text) if _is_address(str(text)) else os.path.abspath(text) for text in options.get("models") or ()
+        ),
+        environment=_absolute(options.get("environment")),
+        code=_absolute(options.get("code")),
+        python=options.get("python"),
+        base=options.get("base"),
+        mode=options.get("mode"),
+        download_uri=options.get("download_uri"),
+        inputs=tuple(inputs),
+        output=_absolute(options.get("output")),
+    )
+
+
+def _is_address(text: str) -> bool:
+    return "://" in text or text.startswith(("models:/", "runs:/"))
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else os.path.abspath(path)
+
+
+def overlay(path: str, options: Options) -> Overlay:
+    """The overlay for one package (or deployment) file. Raises UsageError, LoadError."""
+    path = os.path.abspath(path)
+    if not os.path.exists(path):
+        raise UsageError(
+            f"there is no file '{display(path)}'", hint="--package takes an Azure ML package or deployment file"
+        )
+    folder = path if os.path.isdir(path) else os.path.dirname(path)
+    try:
+        top: str | None = find_root(folder)
+    except UsageError:
+        top = None
+    conversion = convert([path], options, top)
+    if not conversion.packages:
+        said = f"; {conversion.notes[0]}" if conversion.notes else ""
+        raise UsageError(f"'{display(path)}' describes no package{said}", hint="name a model package or a deployment")
+    files = [item for target in conversion.targets.all for item in target.paths()]
+    if top is not None and not all(_within(item, top) for item in files):
+        top = None
+    if top is not None and not _sound(folder, top) and all(_within(item, folder) for item in files):
+        top = None  # no label can name the folder; a workspace of its own needs none
+    root = common_directory([folder + "/", *files]) if top is None else top
+    found = _placed(conversion, root, folder, new=top is None)
+    found.whole = top is not None and (options.base or "").startswith(("//", ":"))
+    return found
+
+
+def _within(path: str, directory: str) -> bool:
+    return f"{path.rstrip('/')}/".startswith(directory.rstrip("/") + "/")
+
+
+def _sound(directory: str, root: str) -> bool:
+    package = os.path.relpath(directory, root)
+    return package == "." or not any(check_name(part) for part in package.split(os.sep))
+
+
+def _placed(conversion: Conversion, root: str, folder: str, *, new: bool) -> Overlay:
+    """Each target in the package beside its files; all others, and so the locks, beside the package file."""
+    if not _sound(folder, root):
+        raise UsageError(
+            f"the directory '{display(folder)}' cannot be part of a label, and not all files lie in it",
+            hint="copy the files beside the package file, or give the directory a plainer name",
+        )
+    home = os.path.relpath(folder, root).replace(os.sep, "/")
+    home = "" if home == "." else home
+    places: dict[int, str] = {}
+    for target in conversion.targets.all:
+        places[id(target)] = _place(target, root, folder, home)
+
+    def labelled(target: Target, package: str) -> str:
+        other = places[id(target)]
+        return f":{target.name}" if other == package else str(Label(other, target.name))
+
+    texts: dict[str, str] = {}
+    for package in dict.fromkeys(places.values()):
+        directory = os.path.join(root, package)
+        parts = [
+            render_target(target, directory, lambda other, package=package: labelled(other, package))  # type: ignore[misc]
+            for target in conversion.targets.all
+            if places[id(target)] == package
+        ]
+        texts[package] = "targets:\n" + "\n".join(parts)
+    if new:
+        name = clean_name(os.path.basename(folder) or "workspace").lower()
+        head = f"workspace:\n  name: {scalar(name)}\n  platforms: [linux/amd64]\n"
+        if conversion.connections:
+            head += render_connections(conversion.connections, "  ")
+        texts[""] = head + texts.get("", "")
+    labels = [str(Label(places[id(target)], target.name)) for target in conversion.packages]
+    return Overlay(root, texts, labels, notes=conversion.notes, watched=conversion.watched)
+
+
+def _place(target: Target, root: str, folder: str, home: str) -> str:
+    files = list(target.paths())
+    if all(_within(path, folder) for path in files):
+        return home
+    package = os.path.relpath(common_directory(files), root).replace(os.sep, "/")
+    package = "" if package == "." else package
+    for part in package.split("/") if package else ():
+        if check_name(part):
+            raise UsageError(
+                f"the directory '{part}' of '{display(files[0].rstrip('/'))}' cannot be part of a label",
+                hint="copy the files beside the package file, or into a folder with a plainer name",
+            )
+    return package

@@ -1,0 +1,88 @@
+"""How Azure ML names a thing that is elsewhere: assets of a workspace or registry, data stores, ARM ids, addresses."""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["Place", "Reference", "parse_reference"]
+
+
+class Place(Enum):
+    """Where a reference leads."""
+
+    LOCAL = "a path"
+    ASSET = "an asset of Azure ML"
+    STORE = "a data store of Azure"
+    URI = "an address"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A parsed reference. `kind` is an asset's ("environments", "models", "data", ...) where the text says it."""
+
+    text: str
+    place: Place
+    name: str = ""
+    version: str | None = None
+    label: str | None = None
+    kind: str | None = None
+
+    @property
+    def asked(self) -> str:
+        """Name and version as people write them."""
+        version = f":{self.version}" if self.version else f"@{self.label}" if self.label else ""
+        return f"{self.name}{version}"
+
+
+_ASSET = re.compile(
+    r"(?:^|/)(?P<kind>environments|models|data|codes|code|components|datasets)/(?P<name>[^/]+)"
+    r"(?:/(?P<what>versions|labels)/(?P<which>[^/]+))?/?$"
+)
+_STORE = re.compile(r"^azureml:(?://)?(?:subscriptions/.*/)?/?(?:datastores|jobs)/")
+_SHORT = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*)(?:(?P<mark>[:@])(?P<which>[A-Za-z0-9_.-]+))?$")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?![0-9]|\\)")
+_AZURE_STORES = ("wasb", "wasbs", "abfs", "abfss", "adl")
+
+
+def parse_reference(text: str, *, short: bool = False) -> Reference:
+    """Read one of: azureml:N:V, azureml:N@LABEL, azureml://registries|locations|subscriptions|models/..., an ARM id
+    (/subscriptions/...), azureml://datastores/..., azureml://jobs/..., wasbs://..., runs:/..., http(s)://..., a path.
+
+    With `short` also `N:V` and `N@LABEL` without the scheme. (SDK: azure.ai.ml._utils._arm_id_utils)
+    """
+    text = text.strip()
+    body = text.removeprefix("azureml:") if text.startswith("azureml:") else None
+    if text.lower().startswith("/subscriptions/"):
+        body = text
+    if body is None:
+        return _other(text, short=short)
+    if re.search(r"(^|/)(datastores|jobs)/[^/]+/", body):
+        return Reference(text, Place.STORE)
+    found = _ASSET.search(body)
+    if found:
+        label = found["which"] if found["what"] == "labels" else None
+        version = found["which"] if found["what"] == "versions" else None
+        kind = {"code": "codes", "datasets": "data"}.get(found["kind"], found["kind"])
+        return Reference(text, Place.ASSET, found["name"], version, label, kind)
+    return _short(text, body) or Reference(text, Place.ASSET, body.rstrip("/").rpartition("/")[2])
+
+
+def _other(text: str, *, short: bool) -> Reference:
+    if text.startswith("file:"):
+        return Reference(re.sub(r"^file:(//)?", "", text), Place.LOCAL)
+    scheme = _SCHEME.match(text)
+    if scheme and (f"{scheme[1]}://" in text or scheme[1] in ("runs", "models")):
+        store = scheme[1].lower() in _AZURE_STORES
+        return Reference(text, Place.STORE if store else Place.URI)
+    if short and (found := _short(text, text)):
+        return found
+    return Reference(text, Place.LOCAL)
+
+
+def _short(text: str, body: str) -> Reference | None:
+    found = _SHORT.fullmatch(body)
+    if found is None:
+        return None
+    version = found["which"] if found["mark"] == ":" else None
+    label = found["which"] if found["mark"] == "@" else None
+    return Reference(text, Place.ASSET, found["name"], version, label)

@@ -1,0 +1,114 @@
+"""Targets between reading and writing: paths are absolute, labels are references to one another."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Glob", "Local", "Ref", "Target", "Targets", "clean_name"]
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A file or folder by its absolute path."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """A glob below an absolute directory."""
+
+    directory: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A target that is made here."""
+
+    target: "Target"
+
+
+@dataclass(slots=True, eq=False)
+class Target:
+    """`attributes` hold plain values, Local, Glob, Ref and lists of them. `remarks` stand behind an attribute."""
+
+    name: str
+    rule: str
+    attributes: dict[str, Any]
+    comments: list[str] = field(default_factory=list)
+    remarks: dict[str, str] = field(default_factory=dict)
+
+    def paths(self) -> Iterator[str]:
+        """The absolute paths it names; of a glob the directory, with a slash at the end."""
+        for name, value in self.attributes.items():
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, Local) and name != "strip_prefix":  # the globs lie in it
+                    yield item.path
+                elif isinstance(item, Glob):
+                    yield item.directory + "/"
+
+    def refs(self) -> "Iterator[Target]":
+        """The targets it names."""
+        for value in self.attributes.values():
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, Ref):
+                    yield item.target
+
+
+def clean_name(text: str) -> str:
+    """A target name as near to `text` as may be."""
+    name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip(".+-") or "model"
+    return f"{name}-target" if name == "all" else name
+
+
+class Targets:
+    """The targets of one conversion, in the order they were made. Those that say the same are one.
+
+    `reserved` names are kept for packages.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Target] = []
+        self.reserved: set[str] = set()
+
+    def add(
+        self,
+        name: str,
+        rule: str,
+        attributes: dict[str, Any],
+        *,
+        comments: list[str] | None = None,
+        remarks: dict[str, str] | None = None,
+        kind: str = "",
+    ) -> Target:
+        """A target of this content: one that is there, else a new one. `kind` parts its name from another's."""
+        given = {key: value for key, value in attributes.items() if value not in (None, [], {})}
+        for target in self.all:
+            if target.rule == rule and target.attributes == given:
+                target.comments += [line for line in comments or () if line not in target.comments]
+                return target
+        made = Target(
+            self._free(clean_name(name), kind or rule), rule, given, list(comments or ()), dict(remarks or {})
+        )
+        self.all.append(made)
+        return made
+
+    def _free(self, name: str, kind: str) -> str:
+        taken = {target.name for target in self.all} | (self.reserved if kind != "package" else set())
+        if name not in taken:
+            return name
+        if f"{name}-{kind}" not in taken:
+            return f"{name}-{kind}"
+        number = 2
+        while f"{name}-{number}" in taken:
+            number += 1
+        return f"{name}-{number}"
+
+
+def common_directory(paths: list[str]) -> str:
+    """The directory that holds all of the absolute `paths` (those that end with a slash are directories)."""
+    folders = [path.rstrip("/") or "/" if path.endswith("/") else os.path.dirname(path) for path in paths]
+    return os.path.commonpath(folders)

@@ -1,0 +1,93 @@
+"""What every step of a conversion shares: what was asked for, what was found, what came out."""
+
+import os
+from dataclasses import dataclass, field
+
+from buildrules.azureml.document import Document, Kind, display, read_document
+from buildrules.azureml.neighbourhood import Neighbourhood
+from buildrules.azureml.targets import Targets
+from buildrules.workspace.nodes import Node
+from buildrules.workspace.problems import Problems
+
+__all__ = ["Options", "Work", "either", "shown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says beside the files. Paths are absolute, or addresses.
+
+    `models` stand in for the model that a file names, `environment` is an environment, conda, requirements or
+    pyproject file, `base` a label or an image, `inputs` map asset names to paths, `output` is where BUILD.yaml goes.
+    """
+
+    models: tuple[str, ...] = ()
+    environment: str | None = None
+    code: str | None = None
+    python: str | None = None
+    base: str | None = None
+    mode: str | None = None
+    download_uri: str | None = None
+    inputs: tuple[tuple[str, str], ...] = ()
+    output: str | None = None
+
+
+@dataclass(slots=True)
+class Work:
+    """One conversion under way. `documents` are those the user named; `top` is the workspace's root, if there is one.
+
+    `notes` go to the user, `files` and `directories` (absolute) are what the outcome depends on.
+    """
+
+    options: Options
+    documents: list[Document]
+    top: str | None
+    problems: Problems = field(default_factory=Problems)
+    targets: Targets = field(default_factory=Targets)
+    notes: list[str] = field(default_factory=list)
+    files: set[str] = field(default_factory=set)
+    directories: set[str] = field(default_factory=set)
+    _near: dict[str, Neighbourhood] = field(default_factory=dict)
+
+    def given(self, kind: Kind) -> list[Document]:
+        """The named documents of a kind."""
+        return [document for document in self.documents if document.kind is kind]
+
+    def near(self, directory: str) -> Neighbourhood:
+        """What lies around a directory."""
+        found = self._near.get(directory)
+        if found is None:
+            found = self._near[directory] = Neighbourhood(directory, self.top, self.documents)
+        return found
+
+    def read(self, path: str) -> Document | None:
+        """One more file."""
+        self.files.add(path)
+        return read_document(path, self.problems)
+
+    def note(self, text: str) -> None:
+        """Something to tell the user, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def fail(self, node: Node, message: str, hint: str | None = None) -> None:
+        """Note an error at a place of a file."""
+        self.problems.add_error(node.error(message, hint))
+
+    def watched(self) -> set[str]:
+        """Absolute paths of all files and directories the outcome depends on."""
+        found = self.files | self.directories | {document.path for document in self.documents}
+        for near in self._near.values():
+            found |= near.directories | near.files
+        return {path for path in found if os.path.lexists(path)}
+
+
+def either(first: str | None, second: str) -> str:
+    """Two ways out in one hint."""
+    if not first:
+        return second
+    return f"{first} or {second}" if first.endswith("?") else f"{first}; or {second}"
+
+
+def shown(path: str) -> str:
+    """A path for comments and messages: relative to where the user stands."""
+    return display(path)

@@ -1,0 +1,79 @@
+"""What `buildrules import azureml` does: convert, write, and say what is next."""
+
+import difflib
+import os
+from typing import Any
+
+import click
+
+from buildrules.azureml.build_file import Addition, add_to, home_of
+from buildrules.azureml.convert import Conversion, convert
+from buildrules.azureml.document import display
+from buildrules.azureml.overlay import options_from
+from buildrules.azureml.targets import clean_name
+from buildrules.azureml.writer import render_connections
+from buildrules.errors import UsageError
+from buildrules.workspace.root import find_root
+
+
+def import_azureml(paths: list[str], options: dict[str, Any], *, force: bool, dry_run: bool) -> int:
+    """Convert and write; returns the exit code. Raises UsageError, LoadError."""
+    paths = [os.path.abspath(path) for path in paths]
+    given = options_from(options)
+    start = given.output or (paths[0] if os.path.isdir(paths[0]) else os.path.dirname(paths[0]))
+    top = _root(start)
+    conversion = convert(paths, given, top)
+    for note in conversion.notes:
+        click.echo(note)
+    if not conversion.targets.all and not conversion.connections:
+        click.echo("nothing to write")
+        return 0
+    home = home_of(conversion, paths, given.output, top)
+    top = _root(home)
+    name = None if top is not None else clean_name(os.path.basename(home) or "workspace").lower()
+    addition = add_to(home, conversion, workspace=name, force=force)
+    return _write(addition, conversion, top, force=force, dry_run=dry_run)
+
+
+def _root(directory: str) -> str | None:
+    while not os.path.isdir(directory):
+        directory = os.path.dirname(directory)
+    try:
+        return find_root(directory)
+    except UsageError:
+        return None
+
+
+def _write(addition: Addition, conversion: Conversion, top: str | None, *, force: bool, dry_run: bool) -> int:
+    path = display(addition.path)
+    if dry_run:
+        click.echo(_diff(addition.before or "", addition.text, path), nl=False)
+    elif addition.text != addition.before:
+        os.makedirs(os.path.dirname(addition.path), exist_ok=True)
+        with open(addition.path, "w", encoding="utf-8") as file:
+            file.write(addition.text)
+        click.echo(f"{'wrote' if addition.before is None else 'added to'} {path}: {', '.join(addition.added) or '-'}")
+    else:
+        click.echo(f"{path} has it all already")
+    if addition.connections_left and top is not None:
+        click.echo(f"add this to `workspace:` in {display(os.path.join(top, 'BUILD.yaml'))}:")
+        click.echo(render_connections(conversion.connections, "  "), nl=False)
+    if addition.differing and not force:
+        click.echo(_diff(addition.text, addition.forced, path), nl=False)
+        names = ", ".join(addition.differing)
+        raise UsageError(
+            f"{path} has other targets of these names: {names}", hint="--force replaces them as the diff above shows"
+        )
+    if conversion.packages and not dry_run:
+        click.echo(f"next: {_next(addition, conversion)}")
+    return 0
+
+
+def _diff(before: str, after: str, path: str) -> str:
+    return "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), path, path))
+
+
+def _next(addition: Addition, conversion: Conversion) -> str:
+    home = os.path.dirname(addition.path)
+    command = f"buildrules build {' '.join(f':{target.name}' for target in conversion.packages)}"
+    return command if os.path.realpath(os.getcwd()) == os.path.realpath(home) else f"cd {display(home)}; {command}"
