@@ -12,13 +12,16 @@ from buildrules.serving.names import NAMES
 class _Test(PatternCommand):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
-            return super().parse_args(ctx, args)
+            left = super().parse_args(ctx, args)
+            if not ctx.params["patterns"] and not ctx.params["package"]:
+                raise click.MissingParameter
+            return left
         except click.MissingParameter as error:
             raise click.UsageError("no targets given; 'buildrules test //...' tests them all", ctx) from error
 
 
 @click.command(cls=_Test, short_help="test packages")
-@pattern_argument(required=True)
+@pattern_argument(required=False)
 @building
 @click.option("--runner", type=click.Choice(NAMES), help="What packages are run by.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), help="Seconds until ready, instead of each test's own.")
