@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.mlflow_server import Tracking, mlflow_server
 from tests.support.space import APP, Space, make_wheels
 from tests.support.swift import Swift, swift_server
 
@@ -103,4 +104,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swift]:
     """A real S3-compatible store of this test run."""
     with swift_server(tmp_path_factory) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tracking(tmp_path_factory: pytest.TempPathFactory, swift: Swift) -> Iterator[Tracking]:
+    """A real MLflow tracking server of this test run, with a few models."""
+    with mlflow_server(tmp_path_factory, swift) as server:
         yield server

@@ -1,8 +1,9 @@
-"""What stores say of a request they refuse: the error codes of S3, and what to do about them.
+"""What stores say of a request they refuse: the error codes of S3 and MLflow, and what to do about them.
 
 Only codes known here are shown: the rest of an answer may repeat what was sent, and that may hold a credential.
 
-Source: Amazon S3 API Reference, "Error responses", section "List of error codes".
+Source: Amazon S3 API Reference, "Error responses", section "List of error codes"; MLflow's `protos/databricks.proto`,
+enum ErrorCode.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from .failure import MISSING, REFUSED, UNUSABLE
 
 LIMIT = 16 << 10
 _CODE = re.compile(rb"<Code>([A-Za-z]{1,64})</Code>")
+_ERROR_CODE = re.compile(rb'"error_code"\s*:\s*"([A-Z_]{1,64})"')
 _REGION = re.compile(r"[a-z0-9-]{1,32}")
 _REGION_ELEMENT = re.compile(rb"<Region>([a-z0-9-]{1,32})</Region>")
 
@@ -37,20 +39,29 @@ S3: Mapping[str, tuple[str, str | None]] = {
 }
 """code -> (reason, hint)."""
 
+NOT_THERE = "RESOURCE_DOES_NOT_EXIST"
+MLFLOW: Mapping[str, tuple[str, str | None]] = {
+    NOT_THERE: (MISSING, None),
+    "PERMISSION_DENIED": (REFUSED, None),
+    "UNAUTHENTICATED": (REFUSED, None),
+}
+
 
 def complaint(answer: Any) -> tuple[str, str, str | None] | None:
     """(code, reason, hint) of an answer with an error status; None where it says nothing that is known here."""
-    if "xml" not in (answer.headers.get("Content-Type") or ""):
+    kind = answer.headers.get("Content-Type") or ""
+    if "xml" not in kind and "json" not in kind:
         return None
     try:
         body = answer.read(LIMIT)
     except Exception:  # noqa: BLE001 - whatever breaks here, the status has been read and is what counts
         return None
-    found = _CODE.search(body)
+    pattern, codes = (_CODE, S3) if "xml" in kind else (_ERROR_CODE, MLFLOW)
+    found = pattern.search(body)
     code = found.group(1).decode() if found else ""
-    if code not in S3:
+    if code not in codes:
         return None
-    reason, hint = S3[code]
+    reason, hint = codes[code]
     if hint and hint.endswith("AWS_REGION"):
         element = _REGION_ELEMENT.search(body)
         region = answer.headers.get("x-amz-bucket-region") or (element.group(1).decode() if element else "")

@@ -1,8 +1,9 @@
 """Objects of S3-compatible storage: `{"kind": "s3", "bucket": ..., "prefix": ..., "endpoint": ..., "region": ...}`.
 
 `prefix` ends with a slash or is empty; a file's key follows it. `endpoint` is an address the bucket's name follows as
-the first part of the path, or one with `{bucket}` where the name belongs (virtual-hosted style); Amazon's own if left
-out. A file may have a `version`. With `anonymous` nothing is signed, as where there are no credentials.
+the first part of the path, or one with `{bucket}` where the name belongs (virtual-hosted style). Where `endpoint` or
+`region` is left out, AWS_ENDPOINT_URL or AWS_REGION says it, or it is Amazon's own. A file may have a `version`. With
+`anonymous` nothing is signed, as where there are no credentials.
 
 Source: Amazon S3 API Reference, "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)",
 section "Signature Calculations for the Authorization Header: Transferring Payload in a Single Chunk"; Amazon S3 User
@@ -54,7 +55,15 @@ def locate(
     """The object's url, and the headers that sign a GET of it now."""
     key = (source.get("prefix") or "") + (file.get("key") or file["path"])
     query = [("versionId", file["version"])] if file.get("version") else []
+    source = {**surroundings(environ), **source}
     return signed("GET", object_url(source, key, query), source, environ)
+
+
+def surroundings(environ: Mapping[str, str]) -> dict[str, str]:
+    """`endpoint` and `region` by the variables that Amazon's own clients look at."""
+    endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
+    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+    return {name: value for name, value in (("endpoint", endpoint), ("region", region)) if value}
 
 
 def signed(method: str, url: str, source: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str, dict[str, str]]:

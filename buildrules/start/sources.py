@@ -65,13 +65,18 @@ def credential(source: Mapping[str, Any], role: str, environ: Mapping[str, str],
     return None
 
 
-USUAL = {"s3": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-"""kind -> the variables that are looked at where a source names none."""
+USUAL = {
+    "s3": (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),),
+    "mlflow": (("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"), ("MLFLOW_TRACKING_TOKEN",)),
+}
+"""kind -> the variables that are looked at where a source names none; of several sets the first that is there."""
 
 
 def advice(source: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     """What to do where a source refuses: names the variables that are missing, or those whose values are refused."""
-    given = (source.get("credentials") or {}).values() or USUAL.get(str(source.get("kind")), ())
+    usual = USUAL.get(str(source.get("kind")), ((),))
+    set_now = [names for names in usual if any(name in environ for name in names)]
+    given = (source.get("credentials") or {}).values() or (set_now or usual)[0]
     names = sorted({name for name in given if not name.startswith("=")})
     missing = [name for name in names if not environ.get(name) and not environ.get(f"{name}_FILE")]
     if missing:

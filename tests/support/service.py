@@ -27,12 +27,13 @@ SUPERVISOR = Path(__file__).with_name("supervise.py")
 
 @dataclass
 class Service:
-    """Processes to start, and what says that they are ready; `facts` is what users get."""
+    """Processes to start, and what says that they are ready; `facts` is what users get, `fill` adds to it once."""
 
     commands: Sequence[Sequence[str]]
     ready: Callable[[], bool]
     facts: dict[str, Any]
     environment: Mapping[str, str] = field(default_factory=dict)
+    fill: Callable[[], dict[str, Any]] = dict
 
 
 def free_ports(count: int) -> list[int]:
@@ -85,7 +86,7 @@ def _start(folder: Path, prepare: Callable[[Path], Service], users: TextIO) -> d
         end = time.monotonic() + STARTUP
         while supervisor.poll() is None and time.monotonic() < end:
             if service.ready():
-                return service.facts
+                return {**service.facts, **service.fill()}
             time.sleep(0.05)
         fcntl.flock(users, fcntl.LOCK_UN)
         supervisor.wait()

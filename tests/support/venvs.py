@@ -25,7 +25,7 @@ def environment(name: str, *requirements: str) -> Path:
         if not complete.exists():
             tool, venv = str(uv.find_uv_bin()), str(folder / "venv")
             _run(tool, "venv", "--quiet", "--clear", "--python", sys.executable, venv)
-            _run(tool, "pip", "install", "--quiet", "--compile-bytecode", "--python", venv, *requirements)
+            _run(tool, "pip", "install", "--quiet", "--python", venv, *requirements)
             complete.touch()
     return folder / "venv" / "bin"
 

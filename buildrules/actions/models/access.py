@@ -22,6 +22,7 @@ from buildrules.errors import (
 from buildrules.start import failure as reasons
 from buildrules.start.archive import members
 from buildrules.start.failure import Failure
+from buildrules.start.s3 import bucket_url
 from buildrules.start.sources import advice, locate
 from buildrules.start.transfer import Arrived, fetch, put
 from buildrules.start.web import ask
@@ -258,7 +259,8 @@ def addresses_of(source: Mapping[str, Any]) -> list[str]:
     """The addresses a connection's target is compared with."""
     if source.get("kind") == "oci":
         return [f"https://{source['registry']}/{source['repository']}"]
-    return [source[field] for field in ADDRESSES if source.get(field)]
+    found = [source[field] for field in ADDRESSES if source.get(field)]
+    return [*found, bucket_url(source)] if source.get("kind") == "s3" and found else found
 
 
 def _fitting(connection: Connection, addresses: list[str]) -> Connection:

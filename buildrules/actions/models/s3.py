@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 from buildrules.actions.models.access import Access
 from buildrules.actions.models.origin import File, Resolved
 from buildrules.errors import FetchError, GoneError, UsageError
+from buildrules.start import s3 as start
 from buildrules.start.s3 import keys_of, object_url, signed
 from buildrules.start.sources import safe_path
 
@@ -48,15 +49,11 @@ def place(uri: str) -> dict[str, Any]:
 
 def surroundings(bucket: str, access: Access) -> dict[str, Any]:
     """What a bucket's source has besides: `endpoint`, of the connection or AWS_ENDPOINT_URL, `region`, `anonymous`."""
-    environ = access.environ
-    endpoint = None
-    if access.target and urlsplit(access.target).scheme in ("http", "https"):
-        endpoint = _endpoint(access.target, bucket)
-    endpoint = endpoint or environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
-    amazon = _AMAZON.search(urlsplit(endpoint or "").hostname or "")
-    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or (amazon.group(1) if amazon else None)
-    found = {"endpoint": endpoint, "region": region, "anonymous": access.anonymous}
-    return {name: value for name, value in found.items() if value}
+    found: dict[str, Any] = {**start.surroundings(access.environ), **endpoint_at(bucket, access.target or "")}
+    amazon = _AMAZON.search(urlsplit(found.get("endpoint", "")).hostname or "")
+    if amazon:
+        found.setdefault("region", amazon.group(1))
+    return {**found, "anonymous": True} if access.anonymous else found
 
 
 def resolve_at(source: Mapping[str, Any], uri: str, access: Access) -> Resolved:
