@@ -1,6 +1,7 @@
 """Plans Python environments, and the packages of a server on top of one."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +9,11 @@ from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
 from buildrules.errors import BuildrulesError, LoadError, UsageError
 from buildrules.plan.base import Base, need_python
+from buildrules.plan.company import Company
 from buildrules.plan.locks import LockKeeper, moves
+from buildrules.plan.mlflow import ModelEnvironments
 from buildrules.rules.contribution import VENV
+from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
 
 if TYPE_CHECKING:
@@ -39,16 +43,22 @@ class Environment:
 class EnvironmentPlanner:
     """Plans the environments of one plan, each once per platform."""
 
-    def __init__(self, plan: Plan, keeper: LockKeeper, *, portable: bool) -> None:
+    def __init__(self, plan: Plan, keeper: LockKeeper, *, portable: bool, models: ModelEnvironments) -> None:
         self._plan = plan
         self._keeper = keeper
         self._portable = portable
+        self._models = models
+        self.company = Company()
         self._done: dict[tuple[str, ...], Environment] = {}
         self._servers: dict[tuple[str, str, str], str] = {}  # who has a name on an environment
 
+    def completed(self, parts: PackageParts, base: Base) -> PackageParts:
+        """`parts` with the environment that its MLflow model implies, where it names none. Raises LoadError."""
+        return self._models.completed(parts, base)
+
     def environment(self, target: ResolvedTarget, base: Base, platform: str) -> Environment:
         """The environment `target` on `base`. Raises LoadError, ResolutionError and what locking raises."""
-        key = (str(target.label), platform)
+        key = (str(target.label), str(base.target.label), platform)
         if key not in self._done:
             self._done[key] = self._environment(target, base, platform)
         return self._done[key]
@@ -71,7 +81,7 @@ class EnvironmentPlanner:
             prerelease=found.prerelease,
             feeds=self._feeds(target, found),
         )
-        lock, path = self._lock(request, str(target.label))
+        lock, path = self._lock(request, str(target.label), self.company.of(target.label))
         venv = self._venv(target, base, platform, python)
         wheels = self._wheels(
             lock, list(lock.packages), str(target.label), f"{target.label} {platform}", feeds=request.feeds
@@ -95,6 +105,8 @@ class EnvironmentPlanner:
     def _collect(self, target: ResolvedTarget) -> "Requirements":
         from buildrules.actions.python.requirements import collect
 
+        if target.deps.get("model"):
+            return self._models.collect(target)
         names = ("requirements", "constraints", "requirements_file", "pyproject", "extras", "groups", "conda_file")
         return collect(
             self._keeper.root,
@@ -110,6 +122,7 @@ class EnvironmentPlanner:
 
         try:
             check_python(found.python, python, target.values["python"])
+            self._models.check_python(target, python)
         except BuildrulesError as error:
             error.position = error.position or target.position_of("python")
             raise
@@ -179,9 +192,10 @@ class EnvironmentPlanner:
             actions.insert(0, self._venv(server, base, platform, python))
         return Environment(actions, lock, set(found.files), {path: self._keeper.digest(path)})
 
-    def _lock(self, request: "Request", what: str) -> "tuple[Lock, str]":
+    def _lock(self, request: "Request", what: str, servers: Sequence[Sequence[str]] = ()) -> "tuple[Lock, str]":
         from buildrules.actions.python import resolve
         from buildrules.actions.python.lock import lock_filename, read_lock, write_lock
+        from buildrules.plan.company import lock_in_company
 
         path = os.path.join(request.folder, lock_filename(request.name, request.target.platform))
         lock = self._keeper.obtain(
@@ -189,8 +203,8 @@ class EnvironmentPlanner:
             what,
             read=lambda: read_lock(self._keeper.root, path),
             stale=lambda found: resolve.stale(found, request),
-            make=lambda old: resolve.make_lock(
-                request, existing=old, upgrade=self._keeper.upgrade, portable=self._portable
+            make=lambda old: lock_in_company(
+                request, servers, existing=old, upgrade=self._keeper.upgrade, portable=self._portable
             ),
             write=lambda made: write_lock(made, self._keeper.root),
             describe=lambda old, new: moves(old.versions(), new.versions()),

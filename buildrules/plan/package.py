@@ -39,6 +39,7 @@ class PackagePlanner:
     def package(self, parts: PackageParts, platform: str) -> Goal:
         """The image of a package. Raises what locking raises, LoadError for what cannot be placed."""
         base = self._bases.base(parts.base, platform)
+        parts = self._environments.completed(parts, base)
         env = Environment([], None)
         name = parts.base.label.name
         if parts.env is not None:

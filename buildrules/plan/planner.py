@@ -14,6 +14,7 @@ from buildrules.plan.base import BasePlanner
 from buildrules.plan.checks import PathChecks
 from buildrules.plan.environment import EnvironmentPlanner
 from buildrules.plan.locks import LockKeeper
+from buildrules.plan.mlflow import ModelEnvironments
 from buildrules.plan.model import ModelPlanner
 from buildrules.plan.package import PackagePlanner
 from buildrules.plan.testing import TrialPlanner, not_a_test
@@ -84,8 +85,14 @@ class Planner:
         plan.connections = [connection.row(name) for name, connection in settings.connections.items()]
         connections.use(plan.connections, self.root)
         bases = BasePlanner(plan, self.keeper, settings)
-        environments = EnvironmentPlanner(plan, self.keeper, portable=settings.locks.portable)
         models = ModelPlanner(plan, self.keeper)
+        environments = EnvironmentPlanner(
+            plan,
+            self.keeper,
+            portable=settings.locks.portable,
+            models=ModelEnvironments(self.root, loaded.resolution, models, self._stream),
+        )
+        environments.company.add(loaded.packages.values())
         packages = PackagePlanner(plan, settings, bases, environments, models)
         chosen = parse_patterns(patterns, self.directory)
         selected = loaded.select(chosen)

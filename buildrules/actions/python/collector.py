@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from buildrules.actions.python.requirement import Requirement, Written, parse, workspace_path
@@ -60,6 +60,7 @@ class Collector:
         self.exclude = frozenset(canonicalize_name(name) for name in exclude)
         self.found = Requirements()
         self.errors: list[LoadError] = []
+        self.texts: Mapping[str, str] = {}  # by path, of files that need not be in the workspace
         self._stack: list[str] = []
 
     def finish(self) -> Requirements:
@@ -81,8 +82,11 @@ class Collector:
     def open(self, path: str, position: Position | None) -> str | None:
         """The text of a workspace-relative file; None, with the error noted, where it cannot be read."""
         try:
-            with open(os.path.join(self.root, path), encoding="utf-8-sig") as file:
-                text = file.read()
+            if path in self.texts:
+                text = self.texts[path]
+            else:
+                with open(os.path.join(self.root, path), encoding="utf-8-sig") as file:
+                    text = file.read()
         except FileNotFoundError:
             self.fail(f"there is no file {path!r}", position)
             return None

@@ -1,0 +1,145 @@
+"""Environments of MLflow models: those a package has without naming one, and those a python_env takes from a model."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from buildrules.engine.events import Notice, Stream
+from buildrules.errors import LoadError
+from buildrules.plan.base import Base
+from buildrules.rules.catalogue import Catalogue
+from buildrules.rules.contribution import contribute
+from buildrules.rules.package import PackageParts, scope_of
+from buildrules.rules.resolve import Resolution, ResolvedTarget
+from buildrules.rules.rule import Rule
+from buildrules.workspace.labels import Label
+
+if TYPE_CHECKING:
+    from buildrules.actions.python.mlflow import ModelEnvironment
+    from buildrules.actions.python.mlflow_files import ModelFiles
+    from buildrules.actions.python.requirements import Requirements
+
+
+class ModelEnvironments:
+    """Makes environments of models' files, and says once where these disagree."""
+
+    def __init__(self, root: str, resolution: Resolution, stream: Stream) -> None:
+        self._root = root
+        self._resolution = resolution
+        self._stream = stream
+        self._rule: Rule | None = None
+        self._done: dict[str, ModelEnvironment] = {}
+        self._bases: dict[Label, Base] = {}
+
+    def completed(self, parts: PackageParts, base: Base) -> PackageParts:
+        """`parts` with the environment of its MLflow model, where it stands on a base with Python and names none.
+
+        A server that adds nothing to an image of somebody's is taken to have all it needs in there.
+        Raises LoadError where one model would get environments for two versions of Python.
+        """
+        ready = parts.base.rule.implementation != "debian_base" and not parts.server_part.requirements
+        if parts.env is not None or base.python is None or parts.flavour != "mlflow" or ready or len(parts.models) != 1:
+            return parts
+        (model,) = parts.models
+        self._check_bases(model, base)
+        env = self._implied(model, base)
+        return replace(parts, env=env, env_part=contribute(env.rule, scope_of(env)))
+
+    def _check_bases(self, model: ResolvedTarget, base: Base) -> None:
+        other = self._bases.setdefault(model.label, base)
+        if (other.python, other.glibc) != (base.python, base.glibc):
+            raise LoadError(
+                f"the environment of {model.label} is asked for on two bases: {other.target.label} with Python"
+                f" {other.python}, {base.target.label} with Python {base.python}",
+                hint=f"make a python_env for each, with `model: {model.label}`, and name them in base_env",
+                position=model.position_of("rule"),
+            )
+
+    def _implied(self, model: ResolvedTarget, base: Base) -> ResolvedTarget:
+        """A python_env that nobody wrote. It has the model's label, so that its lock lies beside the model's."""
+        rule = self._python_env()
+        values = {name: rule.default(name, model.label) for name in rule.attributes}
+        values |= {"base": base.target.label, "model": model.label}
+        return ResolvedTarget(
+            model.label, rule, values, {"base": [base.target.label], "model": [model.label]}, target=model.target
+        )
+
+    def _python_env(self) -> Rule:
+        if self._rule is None:
+            self._rule = Catalogue().find("python_env")
+        assert self._rule is not None
+        return self._rule
+
+    def collect(self, env: ResolvedTarget) -> "Requirements":
+        """What `env`, whose `model` is an MLflow model, asks for: its own word, then its model's. Raises LoadError."""
+        from buildrules.actions.python.mlflow_files import watched
+        from buildrules.actions.python.requirements import collect
+
+        names = ("requirements", "constraints", "requirements_file", "pyproject", "extras", "groups", "conda_file")
+        own = collect(
+            self._root,
+            env.label.package,
+            **{name: env.values[name] for name in names},
+            exclude=env.values["exclude"],
+            asker=f"the environment {env.label}",
+            place=env.position_of,
+        )
+        found = self._of(env, frozenset(item.name for item in own.items))
+        asked = found.requirements
+        own.items += asked.items
+        own.constraints += asked.constraints
+        own.prerelease |= asked.prerelease
+        own.files += [path for path in (*asked.files, *watched(self._folder(env))) if path not in own.files]
+        return own
+
+    def check_python(self, env: ResolvedTarget, python: str) -> None:
+        """Raise ResolutionError where the model of `env` was made with another Python than the base's."""
+        if not env.deps.get("model"):
+            return
+        from buildrules.actions.python.mlflow import check_python
+
+        model = env.deps["model"][0]
+        minor = ".".join(python.split(".")[:2])
+        if env.label == model:
+            env_text = f'{{rule: python_env, base: "{env.deps["base"][0]}", model: "{model}", python: "{minor}"}}'
+            way_out = f"take the risk with a target of its own in base_env: {env_text}"
+        else:
+            way_out = f'write python: "{minor}" on {env.label} to take the risk'
+        check_python(self._of(env).python, python, env.values["python"], way_out)
+
+    def _of(self, env: ResolvedTarget, without: frozenset[str] = frozenset()) -> "ModelEnvironment":
+        key = str(env.label)
+        if key not in self._done:
+            from buildrules.actions.python.mlflow import collect_model
+
+            model = self._resolution.of(env.deps["model"][0])
+            try:
+                found = collect_model(
+                    self._root,
+                    self._files(model, env),
+                    asker=f"the model {model.label}",
+                    exclude=env.values["exclude"],
+                    without=without,
+                )
+            except LoadError as error:
+                error.position = error.position or env.position_of("model")
+                raise
+            self._done[key] = found
+            for item in found.disagreements:
+                where = f"{item.position}: " if item.position else ""
+                self._stream.emit(Notice(f"{where}{item.message}", warning=True))
+        return self._done[key]
+
+    def _folder(self, env: ResolvedTarget) -> str:
+        return str(self._resolution.of(env.deps["model"][0]).values["path"] or "")
+
+    def _files(self, model: ResolvedTarget, env: ResolvedTarget) -> "ModelFiles":
+        from buildrules.actions.python.mlflow_files import read_model_files
+
+        path = model.values["path"]
+        if path is None:
+            raise LoadError(
+                f"the environment of {model.label} cannot be read: its files are not in one folder",
+                hint="give the model by `path`, or name a python_env in base_env",
+                position=env.position_of("model"),
+            )
+        return read_model_files(self._root, path)
