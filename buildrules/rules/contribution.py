@@ -68,23 +68,26 @@ def contribute(
     if models:
         names["models.names"] = [model["model.name"] for model in models]
     found = Contribution()
-    if generated_code and file.without_code is not None:
-        names["code.name"] = file.without_code.name
-        names["code.entry_script"] = file.without_code.entry_script
+    instead = file.without_code if generated_code else None
+    if instead is not None:
+        names["code.name"] = instead.name
+        names["code.entry_script"] = instead.entry_script
     try:
-        scopes = _layout(rule, found, names, models, mount_path)
+        scopes = _layout(rule, found, names, models, mount_path, generated_code)
         if file.python is not None:
             found.requirements = [str(item) for item in substitute_list(file.python.requirements, names)]
         _image(rule, found, names)
         found.files = generated_files(rule, names, scopes)
+        if instead is not None:
+            found.environment |= substitute_map(instead.environment, names, as_text)
         found.layers = [{"action": layer.action, "with": _deep(layer.with_, names)} for layer in file.layers]
     except MissingValueError as error:
         raise _missing(rule, error.name, len(models)) from error
-    if generated_code and file.without_code is not None:
-        found.requirements += file.without_code.requirements
+    if instead is not None:
+        found.requirements += instead.requirements
         if found.code_directory is None:
             raise LoadError(f"rule '{rule.name}' has `without_code` and no `layout.code` to put it in")
-        for name, text in file.without_code.files.items():
+        for name, text in rule.beside(instead.files).items():
             found.files[image_path(f"{found.code_directory}/{name}")] = text
     _check_requirements(rule, found.requirements)
     return found
@@ -96,6 +99,7 @@ def _layout(
     names: dict[str, Any],
     models: Sequence[Mapping[str, Any]],
     mount_path: str | None,
+    generated_code: bool,
 ) -> list[Mapping[str, Any]]:
     """Places of models and code; they become `names`. Returns the names of each model, its place among them."""
     layout = rule.file.layout
@@ -105,8 +109,10 @@ def _layout(
     if not isinstance(keep, bool):
         raise LoadError(f"rule '{rule.name}': layout.keep_folder is '{keep}', neither true nor false")
     found.keep_folder = keep
-    if layout.code is not None and names.get("code.name") is not None:
-        found.code_directory = image_path(substitute(layout.code, names))
+    instead = rule.file.without_code if generated_code else None
+    place = (instead.directory if instead is not None else None) or layout.code
+    if place is not None and names.get("code.name") is not None:
+        found.code_directory = image_path(substitute(place, names))
         names["layout.code"] = found.code_directory
     if layout.model is None or not models:
         return list(models)

@@ -14,6 +14,7 @@ __all__ = [
     "ATTRIBUTE_TYPES",
     "PROVIDERS",
     "Attribute",
+    "FileBeside",
     "GeneratedFile",
     "Image",
     "Layer",
@@ -216,6 +217,12 @@ class Routes(Strict):
     """Takes requests."""
 
 
+def _file_beside(value: str | None) -> str | None:
+    if value is not None and (not _FILE_NAME.fullmatch(value) or value.endswith(".yaml")):
+        raise ValueError(f"'{value}' is not the name of a file beside the rule's own")
+    return value
+
+
 def _as_text_file(value: Any) -> Any:
     return {"text": value} if isinstance(value, str) else value
 
@@ -239,9 +246,7 @@ class GeneratedFile(Strict):
     @field_validator("source")
     @classmethod
     def _beside(cls, value: str | None) -> str | None:
-        if value is not None and (not _FILE_NAME.fullmatch(value) or value.endswith(".yaml")):
-            raise ValueError(f"'{value}' is not the name of a file beside the rule's own")
-        return value
+        return _file_beside(value)
 
     @field_validator("json_")
     @classmethod
@@ -259,6 +264,18 @@ class GeneratedFile(Strict):
         return self
 
 
+class FileBeside(Strict):
+    """A text in a file of its own."""
+
+    source: str
+    """A file beside the rule's own, taken as it is."""
+
+    @field_validator("source")
+    @classmethod
+    def _beside(cls, value: str) -> str:
+        return str(_file_beside(value))
+
+
 class WithoutCode(Strict):
     """What stands in for the code of a package that has none."""
 
@@ -266,8 +283,12 @@ class WithoutCode(Strict):
     """Stands for `{code.name}`."""
     entry_script: str | None = None
     """Stands for `{code.entry_script}`."""
-    files: dict[str, str] = Field(default_factory=dict)
-    """Texts by path below `{layout.code}`. Not templates."""
+    directory: str | None = None
+    """Stands for `{layout.code}`."""
+    files: dict[str, str | FileBeside] = Field(default_factory=dict)
+    """Texts by path below `{layout.code}`, or `{source: FILE}`. Not templates."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Environment variables besides those of `image`. One whose template has no value is left out."""
     requirements: list[str] = Field(default_factory=list)
     """What they need besides `python.requirements`."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from buildrules.errors import LoadError
 from buildrules.rules import template, types
-from buildrules.rules.language import LISTS, MAPS, Attribute, RuleFile
+from buildrules.rules.language import LISTS, MAPS, Attribute, FileBeside, RuleFile
 from buildrules.workspace.labels import Label
 from buildrules.workspace.nodes import Node
 from buildrules.workspace.problems import Problems
@@ -51,6 +51,10 @@ class Rule:
     def attributes(self) -> dict[str, Attribute]:
         """What a target may say, in the order of the file."""
         return self.file.attributes
+
+    def beside(self, files: Mapping[str, str | FileBeside]) -> dict[str, str]:
+        """The texts of `files`, those read that stand in files of their own."""
+        return {name: text if isinstance(text, str) else self.texts[text.source] for name, text in files.items()}
 
     def default(self, name: str, label: Label) -> Any:
         """The value of an attribute that the target `label` leaves out; None if there is no default."""
@@ -122,14 +126,22 @@ def _texts(
 ) -> dict[str, str]:
     """The texts of the files named as `source`: beside this rule, else beside the one it extends."""
     texts = dict(parent.texts) if parent else {}
-    for key in ("files", "model_files"):
-        for path, content in getattr(file, key).items():
-            found = read(content.source) if read is not None and content.source is not None else None
-            if content.source is not None and found is not None:
-                texts[content.source] = found
-            elif content.source is not None and content.source not in texts:
-                place = node.find((key, path, "source"))
-                problems.add_error(place.error(f"there is no text '{content.source}' beside the rule's file"))
+    instead = file.without_code.files if file.without_code is not None else {}
+    named = [
+        ((key, path), content.source)
+        for key in ("files", "model_files")
+        for path, content in getattr(file, key).items()
+    ]
+    named += [
+        (("without_code", "files", path), item.source) for path, item in instead.items() if not isinstance(item, str)
+    ]
+    for steps, source in named:
+        found = read(source) if read is not None and source is not None else None
+        if source is not None and found is not None:
+            texts[source] = found
+        elif source is not None and source not in texts:
+            place = node.find((*steps, "source"))
+            problems.add_error(place.error(f"there is no text '{source}' beside the rule's file"))
     return texts
 
 
@@ -165,6 +177,7 @@ def _check_templates(rule: Rule, node: Node, problems: Problems) -> None:
         _check_shape(routes, place, ("routes",), kinds, problems)
         _check_names(routes, place, full, kinds, problems)
     _check_files(file, node, full, kinds, problems)
+    _check_instead(file, node, names, full, kinds, problems)
     if file.image is not None:
         for key, value in file.image.model_dump().items():
             place = node.find(("image", key))
@@ -184,6 +197,15 @@ def _check_files(file: RuleFile, node: Node, names: list[str], kinds: Mapping[st
             for part, value in parts.items():
                 check = _check_data if part == "json" else _check_text
                 check(value, place.find((path, part)), names, kinds, problems)
+
+
+def _check_instead(
+    file: RuleFile, node: Node, names: list[str], full: list[str], kinds: Mapping[str, str], problems: Problems
+) -> None:
+    if file.without_code is not None:
+        _check_names(file.without_code.directory, node.find(("without_code", "directory")), names, kinds, problems)
+        place = node.find(("without_code", "environment"))
+        _check_names(file.without_code.environment, place, full, kinds, problems)
 
 
 def _check_shape(value: Any, node: Node, wanted: tuple[str, ...], kinds: Mapping[str, str], problems: Problems) -> None:

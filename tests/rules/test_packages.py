@@ -147,7 +147,9 @@ def test_an_mlflow_model_needs_no_code(load: Callable[..., Any]) -> None:
     parts = package(load(target, {"model/MLmodel": "flavors: {}"}))
     assert (parts.flavour, parts.generated_code) == ("mlflow", True)
     (path,) = parts.server_part.files
-    assert path == "/var/azureml-app/mlflow_resources/mlflow_score_script.py"
+    assert path == "/var/mlflow_resources/mlflow_score_script.py"
+    assert parts.server_part.environment["AML_APP_ROOT"] == "/var/mlflow_resources"
+    assert parts.server_part.environment["MLFLOW_MODEL_FOLDER"] == "model"
     assert path in parts.server_part.entrypoint
     compile(parts.server_part.files[path], path, "exec")
     assert "model/MLmodel" in parts.looked_at
