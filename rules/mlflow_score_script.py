@@ -100,7 +100,7 @@ def from_azure(data):
         if schema is None:
             if isinstance(data, dict) and "data" in data and set(data) <= {"columns", "index", "data"}:
                 return split_frame(data)
-            return arrays(data, {})
+            return pandas.DataFrame(data) if objects(data) else arrays(data, {})
         if is_tensor():
             return arrays(data, {spec.name: spec.type for spec in schema.inputs})
         if isinstance(data, dict) and "data" in data and set(data) <= {"columns", "index", "data"}:
@@ -119,9 +119,11 @@ def from_mlflow(style, data):
     try:
         from mlflow.utils.proto_json_utils import dataframe_from_parsed_json, parse_tf_serving_input
     except ImportError:  # MLflow 1
-        return from_azure(records(data) if style == "instances" else data)
+        return from_azure(data)
     try:
         if style in ("instances", "inputs"):
+            if rows_of_columns(data):
+                return cast(frame(data))
             return parse_tf_serving_input({style: data}, schema=schema)
         return dataframe_from_parsed_json(data, pandas_orient=style[len("dataframe_") :], schema=schema)
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
@@ -155,11 +157,14 @@ def split_params(body):
     return {name: value for name, value in body.items() if name not in names}, params
 
 
-def records(data):
-    """`instances` that are objects as columns."""
-    if not data or not isinstance(data, list) or not isinstance(data[0], dict):
-        return data
-    return {name: [row[name] for row in data] for name in data[0]}
+def objects(data):
+    return isinstance(data, list) and bool(data) and isinstance(data[0], dict)
+
+
+def rows_of_columns(data):
+    """Whether these are rows of a model that takes several columns, which MLflow itself would not tell apart."""
+    rows = isinstance(data, list) and bool(data) and isinstance(data[0], list)
+    return rows and schema is not None and not is_tensor() and len(schema.inputs) > 1 and all(schema.input_names())
 
 
 def arrays(data, types):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from buildrules.engine.events import Notice, Stream
 from buildrules.errors import LoadError
 from buildrules.plan.base import Base
+from buildrules.plan.model import ModelPlanner
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.contribution import contribute
 from buildrules.rules.package import PackageParts, scope_of
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 class ModelEnvironments:
     """Makes environments of models' files, and says once where these disagree."""
 
-    def __init__(self, root: str, resolution: Resolution, stream: Stream) -> None:
+    def __init__(self, root: str, resolution: Resolution, models: ModelPlanner, stream: Stream) -> None:
         self._root = root
         self._resolution = resolution
+        self._models = models
         self._stream = stream
         self._rule: Rule | None = None
         self._done: dict[str, ModelEnvironment] = {}
@@ -71,7 +73,6 @@ class ModelEnvironments:
 
     def collect(self, env: ResolvedTarget) -> "Requirements":
         """What `env`, whose `model` is an MLflow model, asks for: its own word, then its model's. Raises LoadError."""
-        from buildrules.actions.python.mlflow_files import watched
         from buildrules.actions.python.requirements import collect
 
         names = ("requirements", "constraints", "requirements_file", "pyproject", "extras", "groups", "conda_file")
@@ -88,7 +89,7 @@ class ModelEnvironments:
         own.items += asked.items
         own.constraints += asked.constraints
         own.prerelease |= asked.prerelease
-        own.files += [path for path in (*asked.files, *watched(self._folder(env))) if path not in own.files]
+        own.files += [path for path in (*asked.files, *self._watched(env)) if path not in own.files]
         return own
 
     def check_python(self, env: ResolvedTarget, python: str) -> None:
@@ -129,17 +130,21 @@ class ModelEnvironments:
                 self._stream.emit(Notice(f"{where}{item.message}", warning=True))
         return self._done[key]
 
-    def _folder(self, env: ResolvedTarget) -> str:
-        return str(self._resolution.of(env.deps["model"][0]).values["path"] or "")
+    def _watched(self, env: ResolvedTarget) -> list[str]:
+        """The files of a model in the workspace; one from elsewhere has a lock, which is watched."""
+        from buildrules.actions.python.mlflow_files import watched
+
+        path = self._resolution.of(env.deps["model"][0]).values["path"]
+        return watched(path) if path is not None else []
 
     def _files(self, model: ResolvedTarget, env: ResolvedTarget) -> "ModelFiles":
         from buildrules.actions.python.mlflow_files import read_model_files
 
-        path = model.values["path"]
-        if path is None:
+        if model.values["srcs"] is not None:
             raise LoadError(
                 f"the environment of {model.label} cannot be read: its files are not in one folder",
-                hint="give the model by `path`, or name a python_env in base_env",
+                hint="give the model by `path` or `uri`, or name a python_env in base_env",
                 position=env.position_of("model"),
             )
-        return read_model_files(self._root, path)
+        shown = model.values["path"] if model.values["uri"] is None else str(model.label)
+        return read_model_files(shown or "", lambda name: self._models.text(model, name))

@@ -69,7 +69,8 @@ def collect_model(
     pythons = _pythons(files, marked, sources)
     found = chosen.found
     disagreements = [*_versions(chosen, marked), *_others(chosen, sources), *_python_disagreements(pythons)]
-    found.items = [item for item in found.items if item.name not in without]
+    installer = [item for item in found.items if item.conda == "pip"]  # which installs the list below it, there
+    found.items = [item for item in found.items if item.name not in without and item not in installer]
     _add_mlflow(found, marked, files, asker, {*without, *(item.name for item in found.items)})
     return ModelEnvironment(found, files.path(chosen.name), pythons[0] if pythons else None, disagreements)
 

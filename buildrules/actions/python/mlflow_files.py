@@ -3,7 +3,7 @@
 Source: the MLflow documentation, "MLflow Model", sections "Storage Format" and "Additional Logged Files" (1.x to 3.x).
 """
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,29 +79,30 @@ class Marked:
     virtualenv: str
 
 
-def read_model_files(root: str, folder: str) -> ModelFiles:
-    """The files in the workspace-relative `folder` of the absolute `root`.
+def read_model_files(folder: str, read: Callable[[str], bytes | None]) -> ModelFiles:
+    """The files of the model that is shown as `folder`; `read` gives one by its name, None where it is not there.
 
-    Raises LoadError where there is no MLmodel or a file cannot be read.
+    Raises LoadError where there is no MLmodel or it cannot be read.
     """
     texts: dict[str, str] = {}
     files = ModelFiles(folder, texts)
-    for name in os.listdir(os.path.join(root, folder)):
-        if name not in (MARK, REQUIREMENTS) and not name.endswith((".yaml", ".yml", ".txt")):
-            continue
-        place = os.path.join(root, folder, name)
-        if not os.path.isfile(place) or os.path.getsize(place) > _LARGEST:
-            continue
-        try:
-            with open(place, encoding="utf-8-sig") as file:
-                texts[name] = file.read()
-        except (OSError, UnicodeDecodeError) as error:
-            if name == MARK:
-                reason = getattr(error, "strerror", None) or "not UTF-8"
-                raise LoadError(f"cannot read {files.path(name)!r}: {reason}") from None
+    _take(files, MARK, read)
     if MARK not in texts:
         raise LoadError(f"there is no {files.path(MARK)!r}, so this is no MLflow model")
+    marked = read_mark(files)
+    for name in (REQUIREMENTS, marked.conda, marked.virtualenv, "constraints.txt"):
+        _take(files, name, read)
     return files
+
+
+def _take(files: ModelFiles, name: str, read: Callable[[str], bytes | None]) -> None:
+    content = read(name)
+    if content is None or len(content) > _LARGEST:
+        return
+    try:
+        files.texts[name] = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise LoadError(f"cannot read {files.path(name)!r}: not UTF-8", position=files.at(name)) from None
 
 
 def watched(folder: str) -> list[str]:

@@ -1,0 +1,54 @@
+"""Packages of MLflow models with no environment and no code, on the Debian base: built, run in Docker, asked."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from buildrules.oci.docker_http import Engine
+from tests.support.dockerlab import running_engine, tidy
+from tests.support.real import Real
+
+pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
+
+TARGETS = """
+  iris2_model: {rule: model, path: models/sklearn_2, name: iris, version: "2"}
+  iris2: {rule: model_package, model: ":iris2_model", base_env: "//bases:python311", server: azureml_online}
+  iris3_model: {rule: model, path: models/sklearn_3, name: iris, version: "3"}
+  iris3: {rule: model_package, model: ":iris3_model", base_env: "//bases:python311", server: azureml_online}
+"""
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory, shared: Path, models: Path) -> Real:
+    made = Real(tmp_path_factory.mktemp("mlflow"), shared / "real-store")
+    made.workspace(TARGETS)
+    shutil.copytree(models, made.root / "models")
+    return made
+
+
+@pytest.fixture(scope="module")
+def engine(real: Real) -> Iterator[Engine]:
+    found = running_engine()
+    with tidy(found, real.name):
+        yield found
+
+
+@pytest.mark.parametrize("name", ["iris2", "iris3"])
+def test_both_kinds_of_requests_are_answered(real: Real, engine: Engine, name: str) -> None:
+    folder = real.root / "models" / f"sklearn_{name[-1]}"
+    rows = [[5.1, 3.5, 1.4, 0.2], [6.2, 3.4, 5.4, 2.3]]
+    with real.start(engine, f"//:{name}") as running:
+        running.wait()
+        azure = running.post("/score", {"input_data": rows})
+        assert (azure.status, azure.json) == (200, [0, 2]), running.container.log()
+        example = running.post("/score", json.loads((folder / "serving_input_example.json").read_text()))
+        assert (example.status, example.json) == (200, {"predictions": [0, 0]})
+        csv = (folder / "requirements.txt").read_text()
+        refused = running.ask("POST", "/score", csv, {"Content-Type": "text/csv"})
+        assert refused.status == 400
+        assert running.post("/score", {"data": rows}).json == {
+            "message": "A value is not provided for the 'input_data' parameter."
+        }
