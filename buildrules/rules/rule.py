@@ -127,14 +127,11 @@ def _texts(
     """The texts of the files named as `source`: beside this rule, else beside the one it extends."""
     texts = dict(parent.texts) if parent else {}
     instead = file.without_code.files if file.without_code is not None else {}
-    named = [
-        ((key, path), content.source)
-        for key in ("files", "model_files")
-        for path, content in getattr(file, key).items()
-    ]
-    named += [
-        (("without_code", "files", path), item.source) for path, item in instead.items() if not isinstance(item, str)
-    ]
+    named: list[tuple[tuple[str, ...], str | None]] = []
+    for key in ("files", "model_files"):
+        named += [((key, path), content.source) for path, content in getattr(file, key).items()]
+    for path, item in instead.items():
+        named.append((("without_code", "files", path), item.source if isinstance(item, FileBeside) else None))
     for steps, source in named:
         found = read(source) if read is not None and source is not None else None
         if source is not None and found is not None:

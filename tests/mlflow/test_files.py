@@ -1,6 +1,7 @@
 """What an MLflow model's own files ask for, and where they disagree."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,10 @@ import pytest
 from buildrules.actions.python.mlflow import ModelEnvironment, check_python, collect_model
 from buildrules.actions.python.mlflow_files import read_model_files
 from buildrules.errors import LoadError, ResolutionError
+
+
+def reader(folder: Path) -> Callable[[str], bytes | None]:
+    return lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None
 
 
 class Model:
@@ -33,7 +38,7 @@ class Model:
         return self
 
     def collect(self, **more: object) -> ModelEnvironment:
-        files = read_model_files(str(self.root), "m")
+        files = read_model_files("m", reader(self.folder))
         return collect_model(str(self.root), files, asker="the model //:m", **more)  # type: ignore[arg-type]
 
 
@@ -60,7 +65,7 @@ def said(found: ModelEnvironment) -> list[str]:
     ],
 )
 def test_models_as_mlflow_saves_them(models: Path, name: str, mlflow: str, extra: list[str]) -> None:
-    files = read_model_files(str(models), name)
+    files = read_model_files(name, reader(models / name))
     found = collect_model(str(models), files, asker="the model //:m")
     listed = (models / name / "requirements.txt").read_text().split()
     assert texts(found) == listed + extra

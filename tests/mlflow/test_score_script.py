@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.venvs import make_venv
+from tests.support.venvs import environment
 
-SCRIPT = Path(__file__).parents[2] / "rules" / "azureml_online" / "mlflow_score_script.py"
+SCRIPT = Path(__file__).parents[2] / "rules" / "mlflow_score_script.py"
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
 
 VENVS = {
@@ -48,13 +48,14 @@ def ask(shared: Path, models: Path) -> Ask:
     """Send requests to a model in the environment of a major version."""
 
     def send(major: str, model: str, *requests: Any, kind: str = "application/json") -> list[list[Any]]:
-        python = make_venv(shared / "venvs", [*VENVS[major], "azureml-inference-server-http"], "3.11")
+        python = environment(f"mlflow{major}", *VENVS[major], "azureml-inference-server-http") / "python"
         texts = [[body if isinstance(body, str) else json.dumps(body), kind] for body in requests]
         done = subprocess.run(
             [python, Path(__file__).parent / "ask.py", SCRIPT, models / model, json.dumps(texts)],
             capture_output=True,
             text=True,
             check=False,
+            cwd=shared,  # MLflow 1 writes a folder wherever it is
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
