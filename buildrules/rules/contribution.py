@@ -67,6 +67,7 @@ def contribute(
         names.update(models[0])
     if models:
         names["models.names"] = [model["model.name"] for model in models]
+    _variants(rule, names)
     found = Contribution()
     instead = file.without_code if generated_code else None
     if instead is not None:
@@ -91,6 +92,17 @@ def contribute(
             found.files[image_path(f"{found.code_directory}/{name}")] = text
     _check_requirements(rule, found.requirements)
     return found
+
+
+def _variants(rule: Rule, names: dict[str, Any]) -> None:
+    """What belongs to the choices that were made becomes `names`; what has no value does not."""
+    for name, attribute in rule.attributes.items():
+        for key, value in attribute.variants.get(str(names.get(name)), {}).items():
+            try:
+                filled = substitute_list(value, names) if isinstance(value, list) else substitute(value, names)
+            except MissingValueError:
+                continue
+            names[f"{name}.{key}"] = filled
 
 
 def _layout(

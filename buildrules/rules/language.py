@@ -83,6 +83,8 @@ class Attribute(Strict):
     """Whether it must be given."""
     choices: list[str] | None = None
     """The only values allowed; for texts."""
+    variants: dict[str, dict[str, str | list[str]]] = Field(default_factory=dict)
+    """For each choice, texts and lists that templates of the rule name as `{ATTRIBUTE.KEY}`; templates themselves."""
     refused: dict[str, str] = Field(default_factory=dict)
     """Values that are known and not possible, with the reason."""
     minimum: int | float | None = None
@@ -100,6 +102,13 @@ class Attribute(Strict):
     at_most_one: list[list[str]] = Field(default_factory=list)
     """Groups of fields of which at most one is set; for records."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _variants_are_choices(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("variants"), dict) and "choices" not in data:
+            return {**data, "choices": list(data["variants"])}
+        return data
+
     @model_validator(mode="after")
     def _fits(self) -> "Attribute":
         if bool(self.fields) != (self.type in RECORDS):
@@ -115,7 +124,10 @@ class Attribute(Strict):
         if (self.minimum is not None or self.maximum is not None) and self.type not in NUMBERS:
             raise ValueError(f"'minimum' and 'maximum' are for numbers, not for the type '{self.type}'")
         if (self.choices or self.refused) and self.type != "string":
-            raise ValueError(f"'choices' and 'refused' are for strings, not for the type '{self.type}'")
+            raise ValueError(f"'choices', 'variants' and 'refused' are for strings, not for the type '{self.type}'")
+        unknown = next((name for name in self.variants if name not in (self.choices or ())), None)
+        if unknown is not None:
+            raise ValueError(f"the variant '{unknown}' is not one of the choices")
         if self.required and self.default is not None:
             raise ValueError("a required attribute has no use for a default")
         return self

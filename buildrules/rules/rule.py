@@ -156,10 +156,12 @@ def _check_templates(rule: Rule, node: Node, problems: Problems) -> None:
     """Every name in a template must exist, and lists and maps must stand alone or in their place."""
     file = rule.file
     names = [*TARGET_NAMES, "venv", *rule.attributes]
+    variants = _check_variants(rule, node, problems)
+    names += variants
     if file.provides == "server":
         names += SERVER_NAMES
     full = [*names, *LAYOUT_NAMES, *LIST_NAMES] if file.provides == "server" else names
-    kinds = LIST_NAMES | {name: attribute.type for name, attribute in rule.attributes.items()}
+    kinds = LIST_NAMES | variants | {name: attribute.type for name, attribute in rule.attributes.items()}
     if file.layout is not None:
         _check_names(file.layout.model_dump(), node.find(("layout",)), names, kinds, problems)
     if file.python is not None:
@@ -203,6 +205,22 @@ def _check_instead(
         _check_names(file.without_code.directory, node.find(("without_code", "directory")), names, kinds, problems)
         place = node.find(("without_code", "environment"))
         _check_names(file.without_code.environment, place, full, kinds, problems)
+
+
+def _check_variants(rule: Rule, node: Node, problems: Problems) -> dict[str, str]:
+    """The names that belong to choices, and their types."""
+    names = [*TARGET_NAMES, "venv", *rule.attributes, *(SERVER_NAMES if rule.provides == "server" else ())]
+    kinds: dict[str, str] = {name: attribute.type for name, attribute in rule.attributes.items()}
+    found: dict[str, str] = {}
+    for name, attribute in rule.attributes.items():
+        for choice, values in attribute.variants.items():
+            place = node.find(("attributes", name, "variants", choice))
+            _check_names(values, place, names, kinds, problems)
+            for key, value in values.items():
+                kind = "string_list" if isinstance(value, list) else "string"
+                if found.setdefault(f"{name}.{key}", kind) != kind:
+                    problems.add_error(place.error(f"'{key}' is a list for one choice and a text for another"))
+    return found
 
 
 def _check_shape(value: Any, node: Node, wanted: tuple[str, ...], kinds: Mapping[str, str], problems: Problems) -> None:
