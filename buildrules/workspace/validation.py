@@ -50,7 +50,8 @@ def _report(model: type[BaseModel], node: Node, detail: Any, problems: Problems,
     path = tuple(detail["loc"])
     place = node.find(path)
     kind = detail["type"]
-    key = next((step for step in reversed(path) if isinstance(step, str)), what)
+    written = path if kind in ("missing", "extra_forbidden") else _written(node, path)
+    key = next((step for step in reversed(written) if isinstance(step, str)), what)
     position = place.position
     hint = None
     if kind == "extra_forbidden":
@@ -85,6 +86,17 @@ def _report(model: type[BaseModel], node: Node, detail: Any, problems: Problems,
         hint = detail.get("ctx", {}).get("hint")
     if not problems.has(position):
         problems.add(message, hint=hint, position=position)
+
+
+def _written(node: Node, path: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The steps of a validator's path that stand in the document, without its names for the members of a union."""
+    found = []
+    for step in path:
+        below = node.find((step,))
+        if below is not node:
+            found.append(step)
+            node = below
+    return tuple(found)
 
 
 _EXPECTED = {

@@ -52,7 +52,7 @@ def test_mlflow(start: Start) -> None:
         assert server.ask("POST", "/invocations", b"x", {"Content-Type": "image/png"}).status == 415
 
 
-def test_mlserver_with_two_versions_of_a_model(start: Start) -> None:
+def test_mlserver_with_two_models(start: Start) -> None:
     with start("mlserver") as server:
         server.wait()
         for path in ("/v2/models/iris/infer", "/v2/models/petals/versions/2/infer"):

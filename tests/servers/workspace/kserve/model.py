@@ -3,6 +3,7 @@ import os
 
 import joblib
 import kserve
+from kserve.utils.utils import generate_uuid
 
 
 class Iris(kserve.Model):
@@ -14,7 +15,7 @@ class Iris(kserve.Model):
         if isinstance(payload, kserve.InferRequest):
             rows = payload.inputs[0].as_numpy()
             output = kserve.InferOutput("species", [len(rows)], "INT64", self.model.predict(rows).tolist())
-            return kserve.InferResponse(payload.id, self.name, [output])
+            return kserve.InferResponse(payload.id or generate_uuid(), self.name, [output])
         return {"predictions": self.model.predict(payload["instances"]).tolist()}
 
 

@@ -6,7 +6,7 @@ import joblib
 
 
 def init():
-    global models
+    global models  # noqa: PLW0603
     root = Path(os.environ["AZUREML_MODEL_DIR"])
     models = {f"{path.parts[-3]}:{path.parts[-2]}": joblib.load(path) for path in sorted(root.glob("*/*/*.joblib"))}
 
