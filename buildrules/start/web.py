@@ -100,7 +100,8 @@ def ask(
 def failure_of(answer: Any, url: str) -> Failure:
     """The failure an answer with an error status is."""
     status = answer.status
-    text = f"{shown(url)} answers {status} {answer.reason or ''}".rstrip()
+    phrase = http.client.responses.get(status, "")  # the server's own words may echo what it was sent
+    text = f"{shown(url)} answers {status} {phrase}".rstrip()
     said = complaint(answer) if status < 500 else None
     if said:
         return Failure(said[1], f"{text}: {said[0]}", hint=said[2])

@@ -147,11 +147,12 @@ class MoodyFeed:
         if given != wanted:
             return self._send(request, 401, f"not with {given}".encode(), {"WWW-Authenticate": 'Basic realm="team"'})
         mood = self.mood if "/files/" in path else self.index_mood
-        token = given + " " + self.login[1].encode("ascii", "ignore").decode()
+        token = given.replace(" ", "-") + "+" + self.login[1].encode("ascii", "ignore").decode()
         if mood in ("401", "403"):
             return self._send(request, int(mood), f"refused: {token}".encode(), {"X-Echo": token})
         if mood == "500":
-            return self._send(request, 500, f"crashed with {token}".encode(), {"X-Echo": token}, reason=f"Bad {token}")
+            body = f"crashed with {given} {token}".encode()
+            return self._send(request, 500, body, {"X-Echo": token}, reason=f"Bad {given} {token}")
         if mood == "redirect":
             return self._send(request, 302, b"", {"Location": f"/gone/{self.login[1].encode().hex()}?{token}#{token}"})
         if mood == "elsewhere":
