@@ -1,0 +1,1 @@
+"""Runs packages directly from their root file system, with nothing but Linux."""

@@ -1,0 +1,74 @@
+"""Paths inside a folder that stands for a root: links are followed as they would be after a chroot."""
+
+import os
+import stat
+from collections import deque
+from collections.abc import Sequence
+
+from buildrules.errors import IntegrityError
+
+_LINKS = 40  # as Linux (path_resolution(7))
+
+
+def directory(root: str, steps: Sequence[str], *, create: bool = False) -> str | None:
+    """The directory that `steps` lead to below `root`, as an absolute path that holds no link below `root`.
+
+    With `create`, missing ones are made; else None comes back for one that is missing. Nobody else may change the
+    folder meanwhile. Raises IntegrityError where a file is in the way, or links lead in circles.
+    """
+    found: list[str] = []
+    ahead = deque(steps)
+    links = 0
+    while ahead:
+        step = ahead.popleft()
+        if step in ("", "."):
+            continue
+        if step == "..":
+            del found[-1:]  # above the root is the root
+            continue
+        path = os.path.join(root, *found, step)
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:
+            if not create:
+                return None
+            os.mkdir(path, 0o755)
+            mode = stat.S_IFDIR
+        if stat.S_ISLNK(mode):
+            links += 1
+            if links > _LINKS:
+                raise IntegrityError(f"links lead in circles at {'/'.join(steps)!r}")
+            target = os.readlink(path)
+            if target.startswith("/"):
+                found.clear()
+            ahead.extendleft(reversed(target.split("/")))
+        elif stat.S_ISDIR(mode):
+            found.append(step)
+        else:
+            raise IntegrityError(f"{'/'.join([*found, step])!r} is in the way of {'/'.join(steps)!r}")
+    return os.path.join(root, *found)
+
+
+def read_text(root: str, path: str, largest: int = 1 << 20) -> str:
+    """A small text file below `root`, links followed inside; "" where there is none."""
+    for _ in range(_LINKS):
+        *above, name = path.strip("/").split("/")
+        try:
+            folder = directory(root, above)
+        except IntegrityError:
+            return ""
+        if folder is None:
+            return ""
+        full = os.path.join(folder, name)
+        try:
+            mode = os.lstat(full).st_mode
+        except OSError:
+            return ""
+        if stat.S_ISREG(mode):
+            with open(full, "rb") as file:
+                return file.read(largest).decode(errors="replace")
+        if not stat.S_ISLNK(mode):
+            return ""
+        target = os.readlink(full)
+        path = target if target.startswith("/") else f"{os.path.relpath(folder, root)}/{target}"
+    return ""

@@ -1,0 +1,342 @@
+"""Starts a program in namespaces of its own, on a root file system of its own. Runs as a process of its own.
+
+Imports nothing but the standard library. The other end of the socket given by number sends one JSON message at a
+time, and gets one back; the first is what to start:
+
+    root        folder with the root file system       work     empty folder to mount on
+    argv, env, cwd, uid, gid, groups, hostname          share    true: the machine's network; false: only loopback
+    overlay     false: write into `root` itself
+
+    {"connect": port}   {"ok": true} with a connected socket (SCM_RIGHTS), or {"error": text}
+    {"signal": number}  {"ok": true}
+    {"state": 1}        {"running": bool, "code": exit code, or 128 + number of the signal that ended it}
+
+The answer to the first is {"ok": true}, or {"error": text, "stage": "namespaces", "overlay", "mount" or "program"}.
+When the socket is closed everything is killed.
+
+Linux: namespaces(7), user_namespaces(7), pivot_root(2), overlayfs (Documentation/filesystems/overlayfs.rst).
+"""
+
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import platform
+import select
+import signal
+import socket
+import stat
+import struct
+import sys
+from typing import Any
+
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
+CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
+MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 4096, 8192, 16384, 1 << 18
+MNT_DETACH = 2
+PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
+SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+CONNECT_SECONDS = 2.0
+
+KEPT_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 31})
+"""What Docker leaves a container's root, but for MKNOD and AUDIT_WRITE (capabilities(7), by number)."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class StageError(Exception):
+    """Something Linux refused."""
+
+    def __init__(self, stage: str, what: str, error: OSError) -> None:
+        super().__init__(f"{what}: {error.strerror}")
+        self.stage = stage
+
+
+def _call(name: str, *args: Any) -> int:
+    values = [os.fsencode(arg) if isinstance(arg, str) else arg for arg in args]
+    found: int = getattr(_libc, name)(*values)
+    if found < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return found
+
+
+def _mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
+    _call("mount", source, target, kind and os.fsencode(kind), ctypes.c_ulong(flags), options and os.fsencode(options))
+
+
+def enter(spec: dict[str, Any]) -> bool:
+    """Leave the machine's namespaces; whether that took a user namespace."""
+    flags = CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (0 if spec["share"] else CLONE_NEWNET)
+    uid, gid = os.geteuid(), os.getegid()
+    if uid == 0:
+        try:
+            _call("unshare", flags)
+        except PermissionError:
+            pass  # root of a container that may not: perhaps with a user namespace
+        else:
+            return False
+    try:
+        _call("unshare", flags | CLONE_NEWUSER)
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{spec['uid']} {uid} 1"),
+            ("gid_map", f"{spec['gid']} {gid} 1"),
+        ):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+    except OSError as error:
+        raise StageError("namespaces", "unshare", error) from error
+    return True
+
+
+def loopback_up() -> None:
+    """Switch the network namespace's own loopback on (netdevice(7))."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("16sh14x", b"lo", 0)
+        (flags,) = struct.unpack_from("h", fcntl.ioctl(control, SIOCGIFFLAGS, request), 16)
+        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+
+
+def _point(name: str) -> str:
+    """A directory to mount on, in the root file system that lies at `merged`. Its own name must be no link."""
+    path = f"merged/{name}"
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        os.mkdir(path, 0o755)
+        return path
+    if not stat.S_ISDIR(mode):
+        raise OSError(errno.ENOTDIR, f"the image's /{name} is not a directory")
+    return path
+
+
+def mount_root(spec: dict[str, Any], user: bool) -> None:
+    """Make the root file system at `merged` in the work folder, which becomes the current directory."""
+    _mount("none", "/", None, MS_REC | MS_PRIVATE)
+    root = os.open(spec["root"], os.O_RDONLY | os.O_DIRECTORY)
+    _mount("none", spec["work"], "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    os.chdir(spec["work"])
+    for name in ("upper", "scratch", "merged"):
+        os.mkdir(name, 0o755)
+    if not spec["overlay"]:
+        _mount(f"/proc/self/fd/{root}", "merged", None, MS_BIND)
+        return
+    options = f"lowerdir=/proc/self/fd/{root},upperdir=upper,workdir=scratch{',userxattr' * user}"
+    try:
+        _mount("overlay", "merged", "overlay", MS_NOSUID | MS_NODEV, options)
+    except OSError as error:
+        raise StageError("overlay", "overlay", error) from error
+
+
+def mount_system() -> None:
+    """/proc, /sys and a small /dev."""
+    try:
+        _mount("proc", _point("proc"), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    except PermissionError:  # in a container whose /proc is partly hidden Linux gives no other
+        _mount("/proc", "merged/proc", None, MS_BIND | MS_REC)
+    try:
+        _mount("sysfs", _point("sys"), "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    except PermissionError:
+        _mount("/sys", "merged/sys", None, MS_BIND | MS_REC)
+    dev = _point("dev")
+    _mount("tmpfs", dev, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755")
+    for name in DEVICES:
+        with open(f"{dev}/{name}", "w"):
+            pass
+        _mount(f"/dev/{name}", f"{dev}/{name}", None, MS_BIND)
+    os.mkdir(f"{dev}/shm")
+    _mount("shm", f"{dev}/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777")
+    os.mkdir(f"{dev}/pts")
+    try:
+        _mount("devpts", f"{dev}/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
+        os.symlink("pts/ptmx", f"{dev}/ptmx")
+    except OSError:
+        pass  # a server needs no terminal
+    os.symlink("/proc/self/fd", f"{dev}/fd")
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        os.symlink(f"/proc/self/fd/{number}", f"{dev}/{name}")
+
+
+def change_root() -> None:
+    """Make `merged` the root, and let go of the old one."""
+    os.chdir("merged")
+    number = SYS_PIVOT_ROOT.get(platform.machine())
+    try:
+        if number is None:
+            raise OSError(errno.EINVAL, "pivot_root")
+        _call("syscall", ctypes.c_long(number), ctypes.c_char_p(b"."), ctypes.c_char_p(b"."))
+        _call("umount2", ".", MNT_DETACH)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # the root of an initial file system cannot be pivoted
+            raise
+        _mount(".", "/", None, MS_MOVE)
+        os.chroot(".")
+    os.chdir("/")
+
+
+def settle(spec: dict[str, Any], resolver: str) -> None:
+    """Host name, the files engines put into every container, and the working directory."""
+    socket.sethostname(spec["hostname"])
+    os.makedirs("/etc", exist_ok=True)
+    hosts = f"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.0.1 {spec['hostname']}\n"
+    for name, text in (("hosts", hosts), ("hostname", spec["hostname"] + "\n"), ("resolv.conf", resolver)):
+        path = f"/etc/{name}"
+        if os.path.lexists(path):
+            os.unlink(path)
+        with open(path, "w") as file:
+            file.write(text)
+    os.makedirs(spec["cwd"], exist_ok=True)
+    os.chdir(spec["cwd"])
+
+
+def become(spec: dict[str, Any], user: bool) -> None:
+    """The image's user, without what it does not need."""
+    for number in range(64):
+        if number not in KEPT_CAPABILITIES:
+            try:
+                _call("prctl", PR_CAPBSET_DROP, number, 0, 0, 0)
+            except OSError:
+                break  # Linux knows no more
+    if not user:
+        os.setgroups(spec["groups"])
+        os.setresgid(spec["gid"], spec["gid"], spec["gid"])
+        os.setresuid(spec["uid"], spec["uid"], spec["uid"])
+    _call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def start(spec: dict[str, Any], user: bool) -> None:
+    """In the child, which is process 1 of its namespace: become the program. Only returns by raising."""
+    resolver = ""
+    if spec["share"]:
+        try:
+            with open("/etc/resolv.conf") as file:
+                resolver = file.read()
+        except OSError:
+            pass
+    try:
+        _call("unshare", CLONE_NEWNS)
+        mount_root(spec, user)
+        mount_system()
+        change_root()
+        settle(spec, resolver)
+        become(spec, user)
+    except OSError as error:
+        raise StageError("mount", "its file systems", error) from error
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):  # what Python changed
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 - that is what it is for
+    except OSError as error:
+        raise StageError("program", spec["argv"][0], error) from error
+
+
+class Supervisor:
+    """The parent of process 1: outside of its file system and processes, inside of its network."""
+
+    def __init__(self, control: socket.socket, spec: dict[str, Any]) -> None:
+        self._control = control
+        self._code: int | None = None
+        user = enter(spec)
+        if not spec["share"]:
+            loopback_up()
+        reading, writing = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            try:
+                start(spec, user)
+            except StageError as error:
+                os.write(writing, json.dumps({"error": str(error), "stage": error.stage}).encode())
+            finally:
+                os._exit(127)
+        os.close(writing)
+        with open(reading, "rb") as pipe:
+            self.problem = pipe.read()
+
+    def serve(self) -> None:
+        """Answer until the other end is closed; then kill what runs."""
+        while True:
+            select.select([self._control], [], [])
+            message = self._control.recv(1 << 16)
+            if not message:
+                break
+            reply, handle = self._answer(json.loads(message))
+            data = json.dumps(reply).encode()
+            if handle is None:
+                self._control.send(data)
+            else:
+                socket.send_fds(self._control, [data], [handle.fileno()])
+                handle.close()
+        self.kill()
+
+    def kill(self) -> None:
+        """End everything in the namespaces."""
+        self._signal(signal.SIGKILL)
+        while self._code is None:
+            self._wait(0)
+
+    def _answer(self, message: dict[str, Any]) -> tuple[dict[str, Any], socket.socket | None]:
+        if "connect" in message:
+            return self._connect(message["connect"])
+        if "signal" in message:
+            self._signal(message["signal"])
+            return {"ok": True}, None
+        self._wait(os.WNOHANG)
+        return {"running": self._code is None, "code": self._code}, None
+
+    def _signal(self, number: int) -> None:
+        self._wait(os.WNOHANG)
+        if self._code is None:
+            os.kill(self._pid, number)
+
+    def _wait(self, flags: int) -> None:
+        if self._code is None:
+            pid, status = os.waitpid(self._pid, flags)
+            if pid:
+                code = os.waitstatus_to_exitcode(status)
+                self._code = code if code >= 0 else 128 - code
+
+    def _connect(self, port: int) -> tuple[dict[str, Any], socket.socket | None]:
+        problem: OSError | None = None
+        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            try:
+                connection = socket.socket(family, socket.SOCK_STREAM)
+            except OSError:
+                continue
+            connection.settimeout(CONNECT_SECONDS)
+            try:
+                connection.connect((host, port))
+            except OSError as error:
+                connection.close()
+                problem = problem or error
+                continue
+            connection.setblocking(True)
+            return {"ok": True}, connection
+        return {"error": str((problem and problem.strerror) or problem)}, None
+
+
+def main() -> None:
+    """Take the first message and do as it says."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other end decides when it is over
+    control = socket.socket(fileno=int(sys.argv[1]))
+    control.set_inheritable(False)
+    spec = json.loads(control.recv(1 << 20))
+    try:
+        supervisor = Supervisor(control, spec)
+    except StageError as error:
+        control.send(json.dumps({"error": str(error), "stage": error.stage}).encode())
+        return
+    control.send(supervisor.problem or b'{"ok": true}')
+    if supervisor.problem:
+        supervisor.kill()
+    else:
+        supervisor.serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""Runs packages directly from their root file system: no engine, no daemon, only Linux' namespaces.
+
+The package has a network of its own with nothing but loopback, unless it says that it needs more: so there are no
+conflicts of ports, and one that answers is proven to need nobody else. It cannot change its files for others: they
+are the lower side of an overlay.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from buildrules.errors import ServingError, UsageError
+from buildrules.serving.platform import emulated, host_platform
+from buildrules.serving.rootfs import launcher
+from buildrules.serving.rootfs.roots import Roots
+from buildrules.serving.rootfs.users import find_user
+from buildrules.serving.runner import Package, State, Stopped
+
+HOSTNAME = "package"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_START_SECONDS = 60.0
+_REFUSED = (
+    "use --runner docker or podman, be root, or let Linux give namespaces to users: "
+    "kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0, and with AppArmor "
+    "kernel.apparmor_restrict_unprivileged_userns=0 (sysctl)"
+)
+
+
+class RootfsRunner:
+    """See the module. `aside` is the store's folder for what is being written."""
+
+    name = "rootfs"
+
+    def __init__(self, aside: str) -> None:
+        self._roots = Roots(aside)
+
+    @contextlib.contextmanager
+    def start(self, package: Package) -> Iterator["RootfsProcess"]:
+        """See `runner.Runner`. Raises ServingError where Linux refuses what it takes, saying what helps."""
+        if package.platform != host_platform() and not emulated(package.platform):
+            raise UsageError(
+                f"{package.title!r} is built for {package.platform}, and this machine runs {host_platform()}",
+                hint=f"test it with --platform {host_platform()}, or have Linux emulate the other",
+            )
+        with contextlib.ExitStack() as stack:
+            running = self._started(package, stack, overlay=True) or self._started(package, stack, overlay=False)
+            assert running is not None
+            with running:
+                yield running
+
+    def _started(self, package: Package, stack: contextlib.ExitStack, *, overlay: bool) -> "RootfsProcess | None":
+        """The package started; None where Linux has no overlay, so that it needs files of its own."""
+        root = stack.enter_context(self._roots.root(package.image, package.stream, private=not overlay))
+        running = RootfsProcess(package, root)
+        try:
+            running.start(overlay=overlay)
+        except _NoOverlayError:
+            return None
+        return running
+
+
+class _NoOverlayError(Exception):
+    """Linux refused the overlay."""
+
+
+class RootfsProcess:
+    """A package's process, as a context manager that stops it. See `runner.Running`."""
+
+    def __init__(self, package: Package, root: str) -> None:
+        self.title = package.title
+        self.grace = 10.0
+        self.ports: Mapping[int, int | None] = dict.fromkeys(package.ports)
+        self._package = package
+        self._root = root
+        self._lock = threading.Lock()
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder = ""
+        settings = package.image.settings.get("config") or {}
+        self._settings: dict[str, Any] = settings
+        self._signal = _signal_of(settings.get("StopSignal"))
+
+    def start(self, *, overlay: bool) -> None:
+        """Start it. Where that fails nothing is left behind."""
+        self._folder = tempfile.mkdtemp(prefix="run-", dir=os.path.dirname(self._root))
+        try:
+            spec = self._spec(overlay=overlay)
+            mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._control = mine
+            with theirs, open(self._log, "ab") as log:
+                os.fchmod(log.fileno(), 0o666)  # programs open /dev/stderr anew, as the image's user
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", launcher.__file__, str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,  # Ctrl-C is for us
+                    cwd="/",
+                )
+            mine.settimeout(_START_SECONDS)
+            self._check(self._ask(spec))
+        except BaseException:
+            self.kill()
+            self._clean()
+            raise
+
+    def _spec(self, *, overlay: bool) -> dict[str, Any]:
+        package, settings = self._package, self._settings
+        argv = [*(settings.get("Entrypoint") or ()), *(settings.get("Cmd") or ())]
+        if not argv:
+            raise ServingError(f"cannot start {self.title!r}: its image has no command")
+        user = find_user(self._root, settings.get("User") or "")
+        environment = {"PATH": _PATH, "HOME": user.home, "HOSTNAME": HOSTNAME}
+        environment.update(item.partition("=")[::2] for item in settings.get("Env") or ())
+        environment.update(package.environment)
+        work = os.path.join(self._folder, "work")
+        os.mkdir(work)
+        return {
+            "root": self._root,
+            "work": work,
+            "argv": argv,
+            "env": environment,
+            "cwd": settings.get("WorkingDir") or "/",
+            "uid": user.uid,
+            "gid": user.gid,
+            "groups": user.groups,
+            "hostname": HOSTNAME,
+            "share": package.network,
+            "overlay": overlay,
+        }
+
+    def _check(self, reply: dict[str, Any]) -> None:
+        """Raise the error that the answer to the first message tells of."""
+        if "error" not in reply:
+            return
+        stage, text = reply.get("stage"), reply["error"]
+        if stage == "overlay":
+            raise _NoOverlayError
+        if stage == "program":
+            raise ServingError(
+                f"cannot start {self.title!r}: {text}",
+                hint="the image's entry point does not exist in it or is no program; "
+                "look at the server's rule and the base image",
+            )
+        raise ServingError(
+            f"cannot start {self.title!r} from its root file system: linux refuses {text}",
+            hint=_REFUSED,
+            log=self.log() or None,
+        )
+
+    @property
+    def _log(self) -> str:
+        return os.path.join(self._folder, "log")
+
+    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        return self._ask_for_handles(message)[0]
+
+    def _ask_for_handles(self, message: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
+        """Ask the launcher. Raises ServingError where it is gone."""
+        with self._lock:
+            if self._control is None:
+                raise ServingError(f"{self.title!r} was not started")
+            try:
+                self._control.send(json.dumps(message).encode())
+                data, handles, _, _ = socket.recv_fds(self._control, 1 << 16, 1)
+            except OSError as error:
+                raise ServingError(f"{self.title!r} was ended from outside: {error}", log=self.log()) from error
+            if not data:
+                raise ServingError(f"{self.title!r} was ended from outside", log=self.log())
+            reply: dict[str, Any] = json.loads(data)
+            return reply, handles
+
+    def connect(self, port: int, timeout: float) -> socket.socket:
+        """A connection to one of its ports, made inside of its network. Raises OSError where nobody listens."""
+        reply, handles = self._ask_for_handles({"connect": port})
+        if "error" in reply:
+            raise ConnectionRefusedError(reply["error"].lower())
+        connection = socket.socket(fileno=handles[0])
+        connection.settimeout(timeout)
+        return connection
+
+    def state(self) -> State:
+        """Where it stands now."""
+        reply = self._ask({"state": 1})
+        return State(reply["running"], reply["code"], out_of_memory=False, error="")
+
+    def log(self, lines: int = 50) -> str:
+        """The last lines of what it wrote, both streams together."""
+        try:
+            with open(self._log, "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - (1 << 18)))
+                text = file.read().decode(errors="replace")
+        except OSError:
+            return ""
+        return "".join(line + "\n" for line in text.splitlines()[-lines:])
+
+    def stop(self) -> Stopped | None:
+        """Its stop signal, the grace period, SIGKILL."""
+        if self._control is None:
+            return None
+        began = time.monotonic()
+        killed = False
+        try:
+            state = self.state()
+            if state.running:
+                self._ask({"signal": int(self._signal)})
+                pause = 0.005
+                while (state := self.state()).running and time.monotonic() - began < self.grace:
+                    time.sleep(pause)
+                    pause = min(pause * 1.5, 0.1)
+            killed = state.running
+        finally:
+            self.kill()
+        return Stopped(128 + signal.SIGKILL if killed else state.exit_code, time.monotonic() - began, killed)
+
+    def kill(self) -> None:
+        """End it at once, from any thread."""
+        control, self._control = self._control, None
+        if control is not None:
+            with contextlib.suppress(OSError):
+                control.shutdown(socket.SHUT_RDWR)  # the launcher kills what runs; a waiting thread wakes up
+            control.close()
+        if self._process is not None:
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()  # and process 1 with it, which asked for that
+                self._process.wait()
+
+    def _clean(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> "RootfsProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.stop()
+        except ServingError:
+            pass  # it is gone already
+        finally:
+            self.kill()
+            self._clean()
+
+
+def _signal_of(name: str | None) -> signal.Signals:
+    """The signal of an image's StopSignal: a name, with or without SIG, or a number. SIGTERM where it is none."""
+    text = (name or "SIGTERM").upper()
+    try:
+        return signal.Signals(int(text)) if text.isdigit() else signal.Signals["SIG" + text.removeprefix("SIG")]
+    except (KeyError, ValueError):
+        return signal.SIGTERM

@@ -1,0 +1,227 @@
+"""Lays the layers of an image into a folder (OCI image specification 1.1, layer.md, "Applying Changesets").
+
+The tars may be hostile. Nothing is written outside of the folder: names are checked, links in a path are followed
+inside the folder only, and what stands at a name is removed before something else is put there. Devices are left out,
+set-user-ID bits are dropped.
+"""
+
+import errno
+import gzip
+import importlib
+import io
+import os
+import shutil
+import stat
+import tarfile
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+from isal import igzip, isal_zlib
+
+from buildrules.errors import IntegrityError, ServingError, StoreError
+from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Layer
+from buildrules.oci.image import LayerStream, verified
+from buildrules.serving.rootfs.inside import directory
+
+_WHITEOUT = ".wh."
+_OPAQUE = ".wh..wh..opq"
+_CHUNK = 1 << 20
+_UNSOUND: Any = (tarfile.TarError, EOFError, OverflowError, isal_zlib.error, gzip.BadGzipFile)
+_LATEST = 1 << 33  # seconds; later times are nonsense that not every file system takes
+
+
+def unpack(root: str, layers: Iterable[Layer], stream: LayerStream) -> None:
+    """Lay `layers`, base first, into the folder `root`, which is empty.
+
+    As root, entries get the owners the tars name. Raises IntegrityError for a layer that is not what its descriptor
+    says or leaves the folder, ServingError for a compression nothing here reads, StoreError where the disk is full.
+    """
+    for layer in layers:
+        try:
+            _Layer(root, layer).apply(stream)
+        except _UNSOUND as error:
+            raise IntegrityError(f"layer {layer.origin or layer.digest!r} is no sound tar: {error}") from error
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreError(
+                    "no space left to unpack the image", hint="free some space, or use --runner docker"
+                ) from error
+            raise
+
+
+class _Layer:
+    """One layer on its way into the folder."""
+
+    def __init__(self, root: str, layer: Layer) -> None:
+        self._root = root
+        self._layer = layer
+        self._owner = os.geteuid() == 0
+        self._folders: dict[str, str] = {}  # path in the tar -> where it really is
+        self._written: set[str] = set()  # what this layer brought: opaque folders hide only what is below
+
+    def apply(self, stream: LayerStream) -> None:
+        chunks = verified(self._layer, stream(self._layer))
+        with _opened(self._layer, chunks) as file:
+            with tarfile.open(fileobj=file, mode="r|", bufsize=_CHUNK) as archive:
+                for member in archive:
+                    self._entry(archive, member)
+            while file.read(_CHUNK):  # behind the end of the tar, so that the digest is of everything
+                pass
+        for _ in chunks:
+            pass
+
+    def _entry(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        steps = self._steps(member.name)
+        if not steps:
+            return  # the root itself
+        parent = self._parent(steps[:-1])
+        name = steps[-1]
+        if name == _OPAQUE:
+            self._hide(parent)
+            return
+        if name.startswith(_WHITEOUT):
+            hidden = name[len(_WHITEOUT) :]
+            if hidden in ("", ".", ".."):
+                raise self._bad(member.name)
+            self._remove(os.path.join(parent, hidden))
+            return
+        path = os.path.join(parent, name)
+        if not (member.isdir() and _is_folder(path)):
+            self._remove(path)
+        self._wrote(path)
+        if member.isdir():
+            if not _is_folder(path):
+                os.mkdir(path)
+            self._adopt(path, member, member.mode & 0o1777 | 0o700)
+        elif member.isreg():
+            self._file(archive, member, path)
+        elif member.issym():
+            os.symlink(member.linkname, path)
+            self._adopt(path, member, None)
+        elif member.islnk():
+            self._link(member, path)
+        elif member.isfifo():
+            os.mkfifo(path)
+            self._adopt(path, member, member.mode & 0o777)
+
+    def _file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+        content = archive.extractfile(member)
+        assert content is not None
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with open(handle, "wb") as file:
+            shutil.copyfileobj(content, file, _CHUNK)
+        self._adopt(path, member, member.mode & 0o777)
+        when = min(max(0, member.mtime), _LATEST)
+        os.utime(path, (when, when))
+
+    def _link(self, member: tarfile.TarInfo, path: str) -> None:
+        steps = self._steps(member.linkname)
+        target = os.path.join(self._parent(steps[:-1]), *steps[-1:])
+        if not steps or not os.path.lexists(target) or _is_folder(target):
+            raise self._bad(f"{member.name} -> {member.linkname}")
+        os.link(target, path, follow_symlinks=False)
+
+    def _adopt(self, path: str, member: tarfile.TarInfo, mode: int | None) -> None:
+        if self._owner:
+            os.chown(path, member.uid, member.gid, follow_symlinks=False)
+        if mode is not None:
+            os.chmod(path, mode)
+
+    def _steps(self, name: str) -> list[str]:
+        steps = [step for step in name.split("/") if step not in ("", ".")]
+        if name.startswith("/") or ".." in steps or "\0" in name:
+            raise self._bad(name)
+        return steps
+
+    def _bad(self, name: str) -> IntegrityError:
+        return IntegrityError(
+            f"layer {self._layer.origin or self._layer.digest!r} holds {name!r}, which leaves its root"
+        )
+
+    def _parent(self, steps: list[str]) -> str:
+        key = "/".join(steps)
+        found = self._folders.get(key)
+        if found is None:
+            found = directory(self._root, steps, create=True)
+            assert found is not None
+            self._folders[key] = found
+        return found
+
+    def _wrote(self, path: str) -> None:
+        while path not in self._written and path != self._root:
+            self._written.add(path)
+            path = os.path.dirname(path)
+
+    def _hide(self, folder: str) -> None:
+        """Remove what the layers below have in a folder."""
+        for entry in list(os.scandir(folder)):
+            if entry.path not in self._written:
+                self._remove(entry.path)
+            elif entry.is_dir(follow_symlinks=False):
+                self._hide(entry.path)
+
+    def _remove(self, path: str) -> None:
+        try:
+            mode = os.lstat(path).st_mode
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(mode):
+            shutil.rmtree(path)
+            self._folders.clear()
+        else:
+            os.unlink(path)
+            if stat.S_ISLNK(mode):
+                self._folders.clear()
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _opened(layer: Layer, chunks: Iterator[bytes]) -> IO[bytes]:
+    """The uncompressed layer as a file."""
+    raw = io.BufferedReader(_Chunks(chunks), _CHUNK)
+    if layer.media_type == LAYER_TAR:
+        return raw
+    if layer.media_type == LAYER_GZIP:
+        opened: Any = igzip
+        unpacked: IO[bytes] = opened.IGzipFile(fileobj=raw, mode="rb")
+        return unpacked
+    if layer.media_type == LAYER_ZSTD:
+        try:
+            zstandard: Any = importlib.import_module("zstandard")
+        except ImportError:
+            raise ServingError(
+                f"layer {layer.origin!r} is compressed with zstd, which nothing here reads",
+                hint="pip install zstandard, or use --runner docker",
+            ) from None
+        reader: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+        return reader
+    raise ServingError(f"layer {layer.origin!r} has the media type {layer.media_type!r}, which is not read here")
+
+
+class _Chunks(io.RawIOBase):
+    """Chunks of bytes as a file."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """As `io.RawIOBase.readinto`."""
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        size = min(len(buffer), len(self._rest))
+        buffer[:size] = self._rest[:size]
+        self._rest = self._rest[size:]
+        return size
