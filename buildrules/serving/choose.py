@@ -24,14 +24,21 @@ def choose(name: str | None, store: str) -> Runner:
 
 
 def _choose(name: str | None, store: str) -> Runner:
+    from buildrules.serving import podman
+    from buildrules.serving.rootfs.runner import RootfsRunner
+
     if name in (None, "docker"):
         try:
             return _docker(store)
         except (DockerError, UsageError):
             if name is not None:
                 raise
-    from buildrules.serving.rootfs.runner import RootfsRunner
-
+    if name in (None, "podman"):
+        try:
+            return podman.connect()
+        except UsageError:
+            if name is not None:
+                raise
     return RootfsRunner(os.path.join(store, "tmp"))
 
 

@@ -49,7 +49,7 @@ TEST = """\
         expect: {json: {numbers: [1, 2.5], asked: {a: 1}}, headers: {x-greeting: hello}}
       - {route: liveness, expect: {text: "cat\\ndog\\n", contains: [cat]}}
 """
-RUNNERS = ["docker", "rootfs"]
+RUNNERS = ["docker", "podman", "rootfs"]
 
 
 @pytest.fixture(scope="session")

@@ -90,6 +90,8 @@ def enter(spec: dict[str, Any]) -> bool:
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
     except OSError as error:
+        if error.errno == errno.ENOSPC:  # unshare(2): the limit of user namespaces
+            error.strerror = "there may be no more user namespaces"
         raise StageError("namespaces", "unshare", error) from error
     return True
 
@@ -320,8 +322,19 @@ class Supervisor:
         return {"error": str((problem and problem.strerror) or problem)}, None
 
 
+def probe() -> None:
+    """Say on standard output why there can be no namespaces; nothing where there can."""
+    try:
+        enter({"share": False, "uid": os.geteuid(), "gid": os.getegid()})
+    except StageError as error:
+        sys.stdout.write(str(error))
+
+
 def main() -> None:
     """Take the first message and do as it says."""
+    if sys.argv[1] == "probe":
+        probe()
+        return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other end decides when it is over
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)

@@ -43,6 +43,7 @@ class RootfsRunner:
 
     def __init__(self, aside: str) -> None:
         self._roots = Roots(aside)
+        self._refusal: str | None = None  # why Linux refuses namespaces; "" where it gives them
 
     @contextlib.contextmanager
     def start(self, package: Package) -> Iterator["RootfsProcess"]:
@@ -52,6 +53,10 @@ class RootfsRunner:
                 f"{package.title!r} is built for {package.platform}, and this machine runs {host_platform()}",
                 hint=f"test it with --platform {host_platform()}, or have Linux emulate the other",
             )
+        if self._refusal is None:
+            self._refusal = _refusal()
+        if self._refusal:
+            raise _refused(package.title, self._refusal)
         with contextlib.ExitStack() as stack:
             running = self._started(package, stack, overlay=True) or self._started(package, stack, overlay=False)
             assert running is not None
@@ -67,6 +72,20 @@ class RootfsRunner:
         except _NoOverlayError:
             return None
         return running
+
+
+def _refusal() -> str:
+    """Why Linux gives no namespaces here; "" where it does. Asked before anything is unpacked."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", launcher.__file__, "probe"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() if done.returncode == 0 else done.stderr.strip()[-200:]
+
+
+def _refused(title: str, what: str) -> ServingError:
+    return ServingError(
+        f"cannot start {title!r} from its root file system: linux refuses {what.lower()}", hint=_REFUSED
+    )
 
 
 class _NoOverlayError(Exception):
@@ -153,11 +172,7 @@ class RootfsProcess:
                 hint="the image's entry point does not exist in it or is no program; "
                 "look at the server's rule and the base image",
             )
-        raise ServingError(
-            f"cannot start {self.title!r} from its root file system: linux refuses {text}",
-            hint=_REFUSED,
-            log=self.log() or None,
-        )
+        raise _refused(self.title, text)
 
     @property
     def _log(self) -> str:
