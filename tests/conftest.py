@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -112,3 +112,16 @@ def tracking(tmp_path_factory: pytest.TempPathFactory, swift: Swift) -> Iterator
     """A real MLflow tracking server of this test run, with a few models."""
     with mlflow_server(tmp_path_factory, swift) as server:
         yield server
+
+
+@pytest.fixture
+def new_bucket(swift: Swift) -> Callable[..., str]:
+    """Make buckets with objects: `new_bucket({"key": b"content"})`, `new_bucket({}, versions=True)`."""
+
+    def make(files: Mapping[str, bytes], *, versions: bool = False) -> str:
+        bucket = swift.bucket(f"bucket-{os.urandom(8).hex()}", versions=versions)
+        for key, content in files.items():
+            swift.put(bucket, key, content)
+        return bucket
+
+    return make

@@ -75,8 +75,10 @@ USUAL = {
 def advice(source: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     """What to do where a source refuses: names the variables that are missing, or those whose values are refused."""
     usual = USUAL.get(str(source.get("kind")), ((),))
-    set_now = [names for names in usual if any(name in environ for name in names)]
-    given = (source.get("credentials") or {}).values() or (set_now or usual)[0]
+    used = next(
+        (names for names in usual for name in names[:1] if environ.get(name) or f"{name}_FILE" in environ), usual[0]
+    )
+    given = (source.get("credentials") or {}).values() or used
     names = sorted({name for name in given if not name.startswith("=")})
     missing = [name for name in names if not environ.get(name) and not environ.get(f"{name}_FILE")]
     if missing:

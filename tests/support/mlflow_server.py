@@ -98,12 +98,14 @@ class Tracking:
             self.call(f"mlflow-artifacts/artifacts/{quote(place)}", content, "PUT")
         return str(info["run_id"])
 
-    def register(self, source: str, name: str | None = None, run: str = "") -> str:
-        """A version of a registered model, which is new without a name; the model's name."""
+    def register(self, version: str, name: str | None = None) -> str:
+        """What is made for a version ("iris/1") as a version of another model, new without a name; the model's name."""
+        made = self.made[version]
         if name is None:
             name = f"model-{secrets.token_hex(6)}"
             self.call("mlflow/registered-models/create", {"name": name})
-        self.call("mlflow/model-versions/create", {"name": name, "source": source, "run_id": run})
+        logged = {"source": f"models:/{made['model']}", "model_id": made["model"], "run_id": made["run"]}
+        self.call("mlflow/model-versions/create", {"name": name, **logged})
         return name
 
     def alias(self, name: str, alias: str, version: int) -> None:

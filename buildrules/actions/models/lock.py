@@ -16,6 +16,7 @@ from buildrules.errors import BuildrulesError, LockError
 
 VERSION = 1
 _HEAD = "# Written by 'buildrules lock'. Pins a model that is kept elsewhere; commit it.\n"
+_OF_VERSION = {"version", "uri", "artifacts", "prefix", "model_id"}  # what a registered model's version brings with it
 _FIELDS: dict[str, type] = {"path": str, "size": int, "sha256": str}
 
 
@@ -50,7 +51,12 @@ def inputs_digest(values: Mapping[str, Any]) -> str:
 def changes(old: ModelLock, new: ModelLock) -> list[str]:
     """What a new lock says that the old one did not, one line each."""
     lines = [] if old.uri == new.uri else [f"uri {old.uri} -> {new.uri}"]
-    for name in sorted({*old.source, *new.source}):
+    versions = old.source.get("version"), new.source.get("version")
+    moved = None not in versions and versions[0] != versions[1]
+    if moved:
+        alias = new.source.get("alias")
+        lines.append(f"{f'{alias}: ' if alias else ''}version {versions[0]} -> {versions[1]}")
+    for name in sorted({*old.source, *new.source} - (_OF_VERSION if moved else set())):
         before, after = old.source.get(name, "nothing"), new.source.get(name, "nothing")
         if before != after:
             lines.append(f"{name} {before} -> {after}")
