@@ -45,7 +45,7 @@ def use(rows: Iterable[Mapping[str, Any]], root: str) -> None:
 class Connection:
     """One connection; prints without its credentials."""
 
-    __slots__ = ("kind", "name", "parts", "target", "type")
+    __slots__ = ("kind", "name", "parts", "plain_http", "target", "type")
 
     def __init__(self, row: Mapping[str, Any]) -> None:
         self.name: str = row["name"]
@@ -53,6 +53,7 @@ class Connection:
         self.target: str = row["target"]
         self.kind: str = row.get("kind", "none")
         self.parts: Mapping[str, Any] = row.get("parts", {})
+        self.plain_http: bool = bool(row.get("plain_http"))
 
     def __repr__(self) -> str:
         return f"Connection({self.name!r}, {self.type!r})"
@@ -188,7 +189,7 @@ def login(url: str, types: Collection[str] | None = None) -> Login | None:
     found = serving(url, types)
     if found is None or found.kind == "none":
         return None
-    if is_open(url) and not _allows_http(found):
+    if is_open(url) and not found.plain_http:
         raise CredentialsError(
             f"connection {found.name!r} would send its credentials unencrypted, to {found.target}",
             hint=f"use https, or say plain_http: true in workspace.connections.{found.name}",
@@ -234,10 +235,6 @@ def serving_registry(host: str, repository: str = "") -> Connection | None:
 def variable_name(name: str) -> str:
     """A connection's name as it stands in names of environment variables."""
     return "".join(character if character.isascii() and character.isalnum() else "_" for character in name.upper())
-
-
-def _allows_http(connection: Connection) -> bool:
-    return any(row["name"] == connection.name and row.get("plain_http") for row in _rows)
 
 
 def _feed_beside(url: str) -> Connection | None:

@@ -251,7 +251,7 @@ class ModelPlanner:
             )
         source = self._positioned(target, "download_uri", lambda: place(uri))
         connection = self._connection(target, source)
-        return completed(source, connection.target if connection else None)
+        return completed(source, connection)
 
     def _resolve(self, target: ResolvedTarget, inputs: str, old: "ModelLock | None") -> "ModelLock":
         from buildrules.actions.models.access import Access
@@ -270,6 +270,7 @@ class ModelPlanner:
             tracking_uri=values["tracking_uri"],
             target=connection.target if connection else None,
             anonymous=connection is not None and connection.kind == "none",
+            plain_http=connection is not None and connection.plain_http,
             known=old.files if old is not None and old.uri == uri else (),
         )
         found = self._positioned(target, "uri", lambda: resolve(uri, access))

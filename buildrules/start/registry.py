@@ -37,9 +37,10 @@ def locate(
 
 
 def base(source: Mapping[str, Any]) -> str:
-    """The registry's address: plain http on this machine, https elsewhere."""
+    """The registry's address: https, but on this machine, or where the source says `plain_http`, http."""
     host = source["registry"]
-    return f"{'http' if is_loopback(urlsplit('//' + host).hostname or '') else 'https'}://{host}"
+    plain = source.get("plain_http") or is_loopback(urlsplit(f"//{host}").hostname or "")
+    return f"{'http' if plain else 'https'}://{host}"
 
 
 def headers(source: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:

@@ -39,7 +39,8 @@ class Access:
     """`connection` is the one the target names; otherwise the one whose target leads to the source is used.
 
     `digest` (`sha256:<hex>`), `unpack` and `tracking_uri` are what the target says; `name` is the model's. `target` is
-    the address of the connection that serves the uri; with `anonymous` it wants no credentials. `known` are the files
+    the address of the connection that serves the uri; with `anonymous` it wants no credentials, with `plain_http` a
+    registry speaks http. `known` are the files
     of the lock there is, whose digests need not be found out again. `credentials` are roles (see `start.sources`) for
     all sources, instead of a connection's.
     """
@@ -53,6 +54,7 @@ class Access:
     tracking_uri: str | None = None
     target: str | None = None
     anonymous: bool = False
+    plain_http: bool = False
     known: Sequence[File] = ()
     credentials: Mapping[str, str] = field(default_factory=dict)
     _known: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)

@@ -21,6 +21,7 @@ from buildrules.start.sources import safe_path
 
 if TYPE_CHECKING:
     from buildrules.actions.models.access import Access
+    from buildrules.credentials.connections import Connection
 
 SCHEMES = {
     "https": "http",
@@ -125,13 +126,16 @@ def probe(uri: str, tracking_uri: str | None) -> dict[str, Any]:
     return {"kind": "mlflow", **({"tracking_uri": address} if address else {})}
 
 
-def completed(source: Mapping[str, Any], target: str | None) -> dict[str, Any]:
-    """A place with what the address of its connection, `target`, says of it besides."""
-    if source["kind"] != "s3" or target is None:
-        return dict(source)
-    from buildrules.actions.models.s3 import endpoint_at
+def completed(source: Mapping[str, Any], connection: "Connection | None") -> dict[str, Any]:
+    """A place with what its connection says of it besides."""
+    found = dict(source)
+    if connection is not None and source["kind"] == "oci" and connection.plain_http:
+        found["plain_http"] = True
+    if connection is not None and source["kind"] == "s3":
+        from buildrules.actions.models.s3 import endpoint_at
 
-    return {**source, **endpoint_at(source["bucket"], target)}
+        found.update(endpoint_at(source["bucket"], connection.target))
+    return found
 
 
 def check_files(what: str, files: Sequence[File]) -> None:

@@ -28,6 +28,7 @@ _PACKED = ("tar", "tar+gzip", "tar.gzip", "tar.gz")
 def resolve(uri: str, access: "Access") -> Resolved:
     """The files of the artifact or image `uri` names now. Layers that are archives are fetched, to look into them."""
     source = place(uri)
+    source.update({"plain_http": True} if access.plain_http else {})
     reference = parse_reference(uri.partition("://")[2])
     source["digest"], manifest = _manifest(source, reference.digest or reference.tag or "latest", access)
     layers = manifest.get("layers")
