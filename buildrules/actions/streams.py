@@ -66,6 +66,19 @@ class LayerStreams:
             from buildrules.actions.python.fetch import fetch_files
 
             fetch_files(missing, hints, self._context)
+        if "files" in hints:
+            from buildrules.actions.models.fetched import provide
+
+            provide(_model_files(layer), hints, self._context, layer.origin)
+
+
+def _model_files(layer: Layer) -> list[dict[str, Any]]:
+    """The files of a fetched model in a layer, as its action has them."""
+    parts = [part for part in layer.recipe.get("parts", []) if "blob" in part.get("source", {})]
+    return [
+        {"path": part["path"], "size": part["size"], "sha256": part["source"]["blob"].removeprefix("sha256:")}
+        for part in parts
+    ]
 
 
 def _wheel_file(part: dict[str, Any]) -> dict[str, Any]:

@@ -134,7 +134,7 @@ class ModelPlanner:
         folder = f"{found.basename}/" if found.basename and not found.is_file else ""
         for row in found.files:
             if row.path == folder + path:
-                hints = self._hints(target, lock, "")
+                hints = self._hints(target, lock)
                 provide([{"path": row.path, "size": row.size, "sha256": row.sha256}], hints, self._keeper.context, path)
                 return self._keeper.context.blobs.read(f"sha256:{row.sha256}")
         return None
@@ -171,7 +171,7 @@ class ModelPlanner:
 
     def _fetched(self, placed: Placed) -> str:
         target, lock = placed.target, self.lock(placed.target)
-        files, prefix, drop = self._locked(placed, lock)
+        files, prefix, _ = self._locked(placed, lock)
         name = _name(target)
         return self._plan.add(
             Action(
@@ -184,7 +184,7 @@ class ModelPlanner:
                     "name": name,
                     "files": [{name: row[name] for name in ("path", "size", "sha256")} for row in files],
                 },
-                hints=self._hints(target, lock, drop),
+                hints=self._hints(target, lock),
                 weight=0.1 + lock.size / 100e6,
             )
         )
@@ -202,16 +202,11 @@ class ModelPlanner:
         rows = [file.to_dict() for file in found.files]
         return [{**row, "path": row["path"].removeprefix(drop)} for row in rows], prefix, drop
 
-    def _hints(self, target: ResolvedTarget, lock: "ModelLock", drop: str) -> dict[str, Any]:
+    def _hints(self, target: ResolvedTarget, lock: "ModelLock") -> dict[str, Any]:
         return {
             "source": dict(lock.source),
             "connection": target.values["connection"],
-            "where": {
-                file.path.removeprefix(drop): _where(
-                    {**file.to_dict(), "path": file.path.removeprefix(drop)}, file.path
-                )
-                for file in lock.files
-            },
+            "files": [file.to_dict() for file in lock.files],
             "archives": [archive.to_dict() for archive in lock.archives],
         }
 

@@ -11,7 +11,7 @@ from buildrules.errors import IntegrityError
 class FetchedModel:
     """Params: `prefix` and `name` as of "model_layers"; `files`, each with `path` (below the prefix), `size`, `sha256`.
 
-    Hints say where they come from: `source`, `connection`, `where` (path -> {"key", "archive"}) and `archives`.
+    Hints say where they come from: `source`, `connection`, and `files` and `archives` as the lock has them.
     Outputs what "model_layers" gives for the same files.
     """
 
@@ -27,7 +27,7 @@ class FetchedModel:
 
 
 def provide(files: list[dict[str, Any]], hints: Mapping[str, Any], context: Context, name: str) -> None:
-    """Have `files` in the store. Raises as `FetchedModel.run`."""
+    """Have `files` in the store; `hints` are those of the action. Raises as `FetchedModel.run`."""
     from buildrules.actions.models.access import Access
     from buildrules.actions.models.origin import File
 
@@ -35,8 +35,9 @@ def provide(files: list[dict[str, Any]], hints: Mapping[str, Any], context: Cont
     if not missing:
         return
     access = Access(context, name=name, connection=hints.get("connection"))
-    source, where = hints["source"], hints["where"]
-    placed = [{**row, **where.get(row["path"], {})} for row in missing]
+    source = hints["source"]
+    locked = {row["sha256"]: row for row in hints["files"]}
+    placed = list({row["sha256"]: locked[row["sha256"]] for row in missing}.values())
     wanted = {row["archive"] for row in placed if row.get("archive")}
     archives = [archive for archive in hints["archives"] if archive["sha256"] in wanted]
     access.take_all(source, [*archives, *(row for row in placed if not row.get("archive"))])
