@@ -148,6 +148,8 @@ class Requires(Strict):
     """`always`, `optional` or `never`."""
     models: Literal["one", "several"] = "one"
     """Whether a package may have several models."""
+    versions: Literal["any", "numbers"] = "any"
+    """Whether a model's version must be a number, because the server reads it from the name of a folder."""
     functions: list[str] = Field(default_factory=list)
     """Functions the entry script must define, because the server calls them."""
 
@@ -176,6 +178,10 @@ class Layout(Strict):
 
     model: str | None = None
     """Directory that holds the model's folder or file."""
+    versions: str | None = None
+    """The same for a folder that holds folders of versions, named by numbers: its contents go there directly."""
+    repository: str | None = None
+    """The same for a folder that holds folders of models with such versions."""
     mount_path: Literal["model", "root"] = "model"
     """What the `mount_path` of a package with one model stands for: `model`, or the part of it that models share."""
     keep_folder: bool | str = True

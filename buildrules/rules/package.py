@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import LoadError
+from buildrules.rules.arrangement import Arrangement, arrangement, look_inside
 from buildrules.rules.contribution import VENV, Contribution, contribute
 from buildrules.rules.elsewhere import lock_path, look_elsewhere
 from buildrules.rules.flavour import detect_flavour
@@ -126,6 +127,7 @@ def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
         looked_at += paths
     flavour = scopes[0]["model.flavour"] if scopes else None
     generated = _check_requires(package, server, models, code, flavour)
+    _check_versions(server, models, scopes)
     try:
         server_part = contribute(
             server.rule,
@@ -238,7 +240,10 @@ def _model_scope(root: str, model: ResolvedTarget) -> tuple[dict[str, Any], list
         "model.flavour": flavour,
         "model.is_file": path is not None and os.path.isfile(os.path.join(root, path)),
     }
-    return scope, [*looked_at, path] if path is not None else looked_at
+    if path is None:
+        return {**scope, "model.served_name": scope["model.name"]}, looked_at
+    arranged, inside = look_inside(root, path)
+    return scope | _arranged(scope["model.name"], arranged), [*looked_at, path, *inside]
 
 
 def _elsewhere_scope(root: str, model: ResolvedTarget) -> tuple[dict[str, Any], list[str]]:
@@ -251,7 +256,33 @@ def _elsewhere_scope(root: str, model: ResolvedTarget) -> tuple[dict[str, Any], 
         "model.flavour": found.flavour if found else None,
         "model.is_file": found is not None and found.is_file,
     }
-    return scope, [lock_path(model.label.package, model.label.name)]
+    top = f"{found.basename}/" if found and found.basename and not found.is_file else ""
+    arranged = arrangement(file.path.removeprefix(top) for file in found.files) if found else Arrangement()
+    return scope | _arranged(scope["model.name"], arranged), [lock_path(model.label.package, model.label.name)]
+
+
+def _arranged(name: Any, found: Arrangement) -> dict[str, Any]:
+    """The arrangement of a model's folder, and the name a server knows the model by: None if there are several."""
+    served = name
+    if found.kind == "repository":
+        served = found.names[0] if len(found.names) == 1 else None
+    return {"model.arrangement": found, "model.served_name": served}
+
+
+def _check_versions(server: ResolvedTarget, models: list[ResolvedTarget], scopes: list[dict[str, Any]]) -> None:
+    """Raise LoadError for a version that cannot be the name of a folder of a version."""
+    requires = server.rule.file.requires
+    if requires is None or requires.versions == "any":
+        return
+    for model, scope in zip(models, scopes, strict=True):
+        version = scope["model.version"]
+        bare = scope.get("model.arrangement", Arrangement()).kind == "bare"
+        if bare and not (version.isascii() and version.isdigit() and int(version)):
+            raise LoadError(
+                f"version '{version}' of {model.label} is no number, which the server '{server.rule.reference}' wants",
+                hint='write a whole number from 1, such as version: "1"',
+                position=model.position_of("version"),
+            )
 
 
 def _check_requires(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import LoadError
+from buildrules.rules.arrangement import Arrangement
 from buildrules.rules.language import Layout
 from buildrules.rules.template import names_in, substitute
 from buildrules.rules.types import image_path
@@ -45,7 +46,8 @@ def place_models(
     places: list[ModelPlace] = []
     for model in models:
         scope = {**names, **model}
-        directory = image_path(f"{root}/{substitute(own, scope)}".rstrip("/"))
+        below = _arranged(layout, scope.get("model.arrangement"))
+        directory = image_path(f"{root}/{substitute(own if below is None else below, scope)}".rstrip("/"))
         basename = scope.get("model.basename")
         inside = basename is not None and (keep_folder or scope.get("model.is_file"))
         place = ModelPlace(directory, f"{directory}/{basename}" if inside else directory)
@@ -53,6 +55,26 @@ def place_models(
             raise LoadError(f"two models would both be at '{place.path}'", hint="give them different names or versions")
         places.append(place)
     return root, places
+
+
+def _arranged(layout: Layout, found: Arrangement | None) -> str | None:
+    """The template, below the common directory, of the place of a folder that brings a part of the layout itself.
+
+    None for one that does not, or where the layout takes no notice. Raises LoadError for a folder that does not fit.
+    """
+    if layout.versions is None or found is None or found.kind == "bare":
+        return None
+    if found.kind == "versions":
+        if not found.names:
+            raise LoadError("the model's folder has no folder of a version", hint="put its files into a folder '1'")
+        return _split(layout.versions)[1]
+    if layout.repository is None:
+        names = " and ".join(f"'{name}'" for name in found.names[:4])
+        raise LoadError(
+            f"the model's folder holds models, {names}",
+            hint="make a model target of each, and list them as `models` of the package",
+        )
+    return _split(layout.repository)[1]
 
 
 def mount_directory(path: str, working_dir: str | None) -> str:
