@@ -1,7 +1,6 @@
 """The BUILD.yaml an import writes: a new one, or targets added to one that is there."""
 
 import os
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +83,11 @@ def add_to(home: str, conversion: Conversion, *, workspace: str | None, force: b
     problems = Problems()
     node = parse(display(path), before.encode(), problems)
     problems.raise_all()
-    if node is None or node.kind != "map":
+    if node is None:  # comments alone
+        addition.added = list(texts)
+        addition.text = before.rstrip("\n") + "\n" + _new(conversion, texts, workspace)
+        return addition
+    if node.kind != "map":
         raise LoadError(f"'{display(path)}' holds no map", hint="mend it first")
     addition.text = _extended(before, node, texts, addition, force=force)
     if workspace is not None and "workspace" not in node.entries:
@@ -161,12 +164,8 @@ def _end_of(node: Node, lines: list[str]) -> int:
         return len(lines)
     later = [other.line - 1 for other in node.keys.values() if other.line > key.line]
     end = min(later, default=len(lines))
-    while end > key.line and not lines[end - 1].strip():
-        end -= 1
-    while end > key.line and end < len(lines) and re.match(r"#", lines[end - 1]):
+    while end > key.line and (lines[end - 1].startswith("#") or not lines[end - 1].strip()):
         end -= 1  # a comment at the margin belongs to what follows
-    while end > key.line and not lines[end - 1].strip():
-        end -= 1
     return end
 
 

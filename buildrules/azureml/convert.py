@@ -24,6 +24,7 @@ from buildrules.errors import UsageError
 __all__ = ["Conversion", "convert", "read_documents"]
 
 _MODELS = "/var/azureml-app/azureml-models"
+_NOTED = {Kind.ENDPOINT: "there is nothing to build", Kind.DATA: "used where a package names it as input"}
 _SAMPLES = ("sample-request.json", "sample_request.json", "sample-data.json")
 
 
@@ -79,7 +80,7 @@ def convert(paths: list[str], options: Options, top: str | None) -> Conversion:
             if target is not None and target not in conversion.packages:
                 conversion.packages.append(target)
     for document in work.documents:
-        _other(work, conversion, document)
+        _other(work, conversion, document, named=document.path in paths)
     work.problems.raise_all()
     conversion.notes = work.notes
     conversion.watched = work.watched()
@@ -97,8 +98,8 @@ def _package_names(document: Document) -> list[str]:
     return []
 
 
-def _other(work: Work, conversion: Conversion, document: Document) -> None:
-    """Environments, models and connections that were named by themselves, and what nothing is made of."""
+def _other(work: Work, conversion: Conversion, document: Document, *, named: bool) -> None:
+    """Environments, models and connections, and what nothing is made of; an error only where it was `named`."""
     kind = document.kind
     if kind is Kind.ENVIRONMENT:
         environment = read_environment(document.node, document.directory, work.problems, named=True)
@@ -113,10 +114,8 @@ def _other(work: Work, conversion: Conversion, document: Document) -> None:
             work.note(connection)
         elif connection is not None:
             conversion.connections.append(connection)
-    elif kind is Kind.ENDPOINT:
-        work.note(f"{document.shown}: an endpoint; there is nothing to build")
-    elif kind is Kind.DATA:
-        work.note(f"{document.shown}: a data asset; used where a package names it as input")
+    elif kind in _NOTED or (kind in (Kind.PIPELINE, Kind.OTHER) and not named):
+        work.note(f"{document.shown}: {kind.value}; {_NOTED.get(kind, 'left out')}")
     elif kind is Kind.PIPELINE:
         work.fail(document.node, "a pipeline deployment runs components and holds no model", "name a model deployment")
     elif kind is Kind.OTHER:

@@ -100,7 +100,12 @@ def read_document(path: str, problems: Problems) -> Document | None:
         raise UsageError(f"cannot read '{display(path)}': {error.strerror}") from error
     if data.lstrip()[:1] == b"{":
         data = _JSON_INDENT.sub(b" ", data)  # JSON may be indented with tabs, YAML not
-    node = parse(display(path), data, problems)
+    found = Problems()
+    node = parse(display(path), data, found)
+    for one in found.errors:
+        if one.position and "{{" in one.position.excerpt:
+            one.hint = "fill in the placeholder {{...}} first"
+        problems.add_error(one)
     if node is None or node.kind != "map":
         return None
     node = _unwrapped(node)

@@ -11,7 +11,9 @@ from buildrules.azureml.work import Options
 from buildrules.azureml.writer import render_connections, render_target, scalar
 from buildrules.errors import UsageError
 from buildrules.workspace.labels import Label, check_name
-from buildrules.workspace.root import find_root
+from buildrules.workspace.nodes import parse
+from buildrules.workspace.problems import Problems
+from buildrules.workspace.root import BUILD_FILE, find_root, read_file
 
 __all__ = ["Overlay", "options_from", "overlay"]
 
@@ -72,9 +74,10 @@ def overlay(path: str, options: Options) -> Overlay:
         )
     folder = path if os.path.isdir(path) else os.path.dirname(path)
     try:
-        top: str | None = find_root(folder)
+        around: str | None = find_root(folder)
     except UsageError:
-        top = None
+        around = None
+    top = around
     conversion = convert([path], options, top)
     if not conversion.packages:
         said = f"; {conversion.notes[0]}" if conversion.notes else ""
@@ -85,7 +88,10 @@ def overlay(path: str, options: Options) -> Overlay:
     if top is not None and not _sound(folder, top) and all(_within(item, folder) for item in files):
         top = None  # no label can name the folder; a workspace of its own needs none
     root = common_directory([folder + "/", *files]) if top is None else top
-    found = _placed(conversion, root, folder, new=top is None)
+    found = _placed(conversion, root, folder)
+    if top is None:
+        head = _settings(around, found) if around is not None else _own(conversion, folder)
+        found.texts[""] = head + found.texts.get("", "")
     found.whole = top is not None and (options.base or "").startswith(("//", ":"))
     return found
 
@@ -99,7 +105,29 @@ def _sound(directory: str, root: str) -> bool:
     return package == "." or not any(check_name(part) for part in package.split(os.sep))
 
 
-def _placed(conversion: Conversion, root: str, folder: str, *, new: bool) -> Overlay:
+def _own(conversion: Conversion, folder: str) -> str:
+    """The section of a workspace that is made for one package file."""
+    name = clean_name(os.path.basename(folder) or "workspace").lower()
+    head = f"workspace:\n  name: {scalar(name)}\n  platforms: [linux/amd64]\n"
+    return head + (render_connections(conversion.connections, "  ") if conversion.connections else "")
+
+
+def _settings(around: str, found: Overlay) -> str:
+    """The section of the workspace around the package file, for files that lie outside of it."""
+    path = os.path.join(around, BUILD_FILE)
+    found.watched.add(path)
+    problems = Problems()
+    data = read_file(path)
+    node = parse(display(path), data, problems)
+    problems.raise_all()
+    assert node is not None
+    lines = data.decode("utf-8-sig").splitlines(keepends=True)
+    start = node.keys["workspace"].line - 1
+    end = min((key.line - 1 for key in node.keys.values() if key.line - 1 > start), default=len(lines))
+    return "".join(lines[start:end]).rstrip("\n") + "\n"
+
+
+def _placed(conversion: Conversion, root: str, folder: str) -> Overlay:
     """Each target in the package beside its files; all others, and so the locks, beside the package file."""
     if not _sound(folder, root):
         raise UsageError(
@@ -125,12 +153,6 @@ def _placed(conversion: Conversion, root: str, folder: str, *, new: bool) -> Ove
             if places[id(target)] == package
         ]
         texts[package] = "targets:\n" + "\n".join(parts)
-    if new:
-        name = clean_name(os.path.basename(folder) or "workspace").lower()
-        head = f"workspace:\n  name: {scalar(name)}\n  platforms: [linux/amd64]\n"
-        if conversion.connections:
-            head += render_connections(conversion.connections, "  ")
-        texts[""] = head + texts.get("", "")
     labels = [str(Label(places[id(target)], target.name)) for target in conversion.packages]
     return Overlay(root, texts, labels, notes=conversion.notes, watched=conversion.watched)
 

@@ -48,6 +48,8 @@ def _write(addition: Addition, conversion: Conversion, top: str | None, *, force
     path = display(addition.path)
     if dry_run:
         click.echo(_diff(addition.before or "", addition.text, path), nl=False)
+    elif not conversion.targets.all and top is not None:
+        pass  # connections belong into the workspace's own file
     elif addition.text != addition.before:
         os.makedirs(os.path.dirname(addition.path), exist_ok=True)
         with open(addition.path, "w", encoding="utf-8") as file:

@@ -1,0 +1,189 @@
+"""`--package FILE`: an Azure ML file built as it stands, without a BUILD.yaml."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.space import Report, Space, make_base
+
+CONDA = "name: env\ndependencies:\n  - python=3.12\n  - numlib=1.0\n"
+PACKAGE = """\
+$schema: http://azureml/sdk-2-0/ModelVersionPackage.json
+base_environment_source: {type: environment_asset, resource_id: "azureml:my-env:1"}
+target_environment: {name: scored, version: "4"}
+inferencing_server:
+  type: azureml_online
+  code_configuration: {code: src, scoring_script: score.py}
+"""
+FILES = {
+    "package.yml": PACKAGE,
+    "environment/env.yml": "name: my-env\nimage: registry.example/base:1\nconda_file: conda.yaml\n",
+    "environment/conda.yaml": CONDA,
+    "src/score.py": "def init():\n    pass\n\n\ndef run(data):\n    return data\n",
+    "model/m.txt": "1 2 3\n",
+}
+OPTIONS = ("--base", "layout:base", "--python", "3.11")
+
+
+@pytest.fixture
+def azure(tmp_path: Path, wheelhouse: Path) -> Space:
+    """A folder with a package and all it names, and the image it stands on."""
+    space = Space(tmp_path, wheelhouse)
+    make_base(space.root / "base")
+    return fill(space, FILES)
+
+
+def fill(space: Space, files: Mapping[str, str], below: str = "") -> Space:
+    for path, text in files.items():
+        space.write(below + path, text)
+    return space
+
+
+def build(space: Space, *args: str, cwd: str = ".") -> Report:
+    result = space.run("build", "--package", *args, "--json", cwd=cwd)
+    return Report(json.loads(result.out), result.err)
+
+
+def only(report: Report) -> str:
+    (digest,) = (str(target["digest"]) for target in report.targets.values())
+    return digest
+
+
+def test_builds_without_a_workspace(azure: Space) -> None:
+    report = build(azure, "package.yml", "--model", "model", *OPTIONS)
+    (label,) = report.targets
+    config = azure.config(only(report))
+    assert label.endswith(":scored")
+    assert config["Env"].count("AZUREML_MODEL_DIR=/var/azureml-app/azureml-models/model/1") == 1
+    assert not (azure.root / "BUILD.yaml").exists()
+    locks = sorted(path.name for path in azure.root.iterdir() if "lock" in path.name)
+    assert locks == [
+        "oci.scored-base-linux-amd64.lock",
+        "pylock.my-env+azureml_online-linux-amd64.toml",
+        "pylock.my-env-linux-amd64.toml",
+    ]
+
+
+def test_says_the_environment_it_makes(azure: Space) -> None:
+    azure.run("build", "--package", "package.yml", *OPTIONS).said("scored:4", "took the folder model")
+
+
+def test_the_python_that_is_asked_for_must_be_overridden(azure: Space) -> None:
+    azure.run("build", "--package", "package.yml", code=2).said("environment/conda.yaml:3:5", "--python 3.11")
+
+
+def test_the_import_builds_the_same_image(azure: Space) -> None:
+    direct = only(build(azure, "package.yml", *OPTIONS))
+    azure.run("import", "azureml", "package.yml", "--base", "layout:base", "--python", "3.11")
+    assert azure.build("//:scored").targets["//:scored"]["digest"] == direct
+
+
+def test_the_same_image_from_elsewhere(azure: Space) -> None:
+    """Wherever the folder lies, and wherever one stands."""
+    here = only(build(azure, "package.yml", *OPTIONS))
+    fill(azure, FILES, "some where/else 1/")
+    make_base(azure.root / "some where/else 1/base")
+    options = ("--base", "layout:else 1/base", "--python", "3.11")
+    there = only(build(azure, "else 1/package.yml", *options, cwd="some where"))
+    assert here == there
+
+
+def test_an_unchanged_build_and_an_edit(azure: Space) -> None:
+    first = build(azure, "package.yml", *OPTIONS)
+    again = build(azure, "package.yml", *OPTIONS)
+    assert again.executed == 0
+    assert only(again) == only(first)
+    azure.append("src/score.py", "# edited\n")
+    edited = build(azure, "package.yml", *OPTIONS)
+    assert edited.built == {"code src"}
+    assert only(edited) != only(first)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "said"),
+    [
+        ("package.yml", "name: scored", "name: marked", ":marked"),
+        ("package.yml", "score.py}", "scoer.py}", "did you mean 'score.py'"),
+        ("environment/env.yml", "my-env", "your-env", "there is no environment 'my-env:1'"),
+        ("environment/conda.yaml", "numlib=1.0", "numlib=2.0", "numlib 1.0 -> 2.0"),
+    ],
+)
+def test_every_file_it_depends_on_is_watched(azure: Space, path: str, old: str, new: str, said: str) -> None:
+    """Also once the snapshot is settled: an answer must never come from what was there before."""
+    command = ("build", "--package", "package.yml", *OPTIONS)
+    azure.settle(*command)
+    azure.run(*command).said("0 built")
+    azure.edit(path, old, new)
+    azure.run(*command, code=None).said(said)
+
+
+def test_in_a_workspace_its_settings_count(azure: Space, tmp_path: Path) -> None:
+    """Also for a model that lies outside of it."""
+    azure.write("BUILD.yaml", "workspace:\n  name: acme\n  platforms: [linux/arm64]\n\ntargets: {}\n")
+    said = "has no image for linux/arm64"
+    azure.run("build", "--package", "package.yml", "--model", "model", *OPTIONS, code=2).said(said)
+    os.makedirs(tmp_path / "far")
+    os.rename(azure.root / "model", tmp_path / "far/model")
+    azure.run("build", "--package", "package.yml", "--model", "../far/model", *OPTIONS, code=2).said(said)
+
+
+def test_labels_are_those_of_the_workspace(azure: Space) -> None:
+    azure.write("BUILD.yaml", "workspace:\n  name: acme\n")
+    fill(azure, FILES, "models/one/")
+    make_base(azure.root / "models/one/base")
+    options = ("--base", "layout:models/one/base", "--python", "3.11")
+    assert list(build(azure, "models/one/package.yml", *options).targets) == ["//models/one:scored"]
+
+
+def test_a_base_of_the_workspace(azure: Space) -> None:
+    azure.write("BUILD.yaml", "workspace:\n  name: acme\ntargets:\n  py: {rule: oci_base, layout: base}\n")
+    fill(azure, FILES, "models/")
+    report = build(azure, "models/package.yml", "--base", "//:py", "--python", "3.11")
+    assert list(report.targets) == ["//models:scored"]
+
+
+def test_targets_of_a_file_that_is_there_are_not_in_the_way(azure: Space) -> None:
+    """An import that was edited since does not change what the Azure ML file means."""
+    direct = only(build(azure, "package.yml", *OPTIONS))
+    azure.write("BUILD.yaml", "workspace:\n  name: acme\ntargets:\n  scored: {rule: debian_base}\n")
+    assert only(build(azure, "package.yml", *OPTIONS)) == direct
+
+
+def test_model_and_code_from_elsewhere(azure: Space, tmp_path: Path) -> None:
+    layers = build(azure, "package.yml", *OPTIONS).data["targets"][0]["layers"]
+    os.makedirs(tmp_path / "far")
+    os.rename(azure.root / "model", tmp_path / "far" / "model")
+    os.rename(azure.root / "src", tmp_path / "far" / "src")
+    report = build(azure, "package.yml", "--model", "../far/model", "--code", "../far/src", *OPTIONS)
+    assert [layer["digest"] for layer in report.data["targets"][0]["layers"]] == [layer["digest"] for layer in layers]
+    assert (azure.root / "pylock.my-env-linux-amd64.toml").exists()
+
+
+@pytest.mark.parametrize("verb", ["export", "show"])
+def test_other_verbs_take_it_too(azure: Space, verb: str) -> None:
+    more = ("-o", "layout") if verb == "export" else ()
+    azure.run(verb, "--package", "package.yml", *OPTIONS, *more)
+
+
+def test_a_deployment_is_built_as_well(azure: Space) -> None:
+    azure.write(
+        "deployment.yml",
+        "name: blue\nendpoint_name: e\nmodel: {name: m, version: 2, path: model}\nenvironment: azureml:my-env@latest\n"
+        "code_configuration: {code: src, scoring_script: score.py}\nenvironment_variables: {A: 1}\n",
+    )
+    config = azure.config(only(build(azure, "deployment.yml", *OPTIONS)))
+    assert {"A=1", "AZUREML_MODEL_DIR=/var/azureml-app/azureml-models/m/2"} <= set(config["Env"])
+
+
+def test_what_does_not_go_together(azure: Space) -> None:
+    azure.run("build", "//:x", "--package", "package.yml", code=2).said("both name what to build")
+    azure.run("build", "//:x", "--model", "model", code=2).said("--model belongs to --package")
+    azure.run("build", "--package", "gone.yml", code=2).said("there is no file 'gone.yml'")
+    azure.run("build", "--package", "environment/env.yml", *OPTIONS, code=2).said("describes no package")
+    azure.run("build", "--package", "package.yml", "--model", "gone", code=2).said("there is no model 'gone'")
+    azure.run("build", "--package", "package.yml", "--code", "gone", *OPTIONS, code=2).said("there is no folder 'gone'")
+    azure.run("build", "--package", "package.yml", "--python", "3.12", code=2).said("no Debian base has Python 3.12")
+    azure.run("build", code=2).said("no targets given")
