@@ -1,10 +1,13 @@
 """A canary token is used for everything, in success and in every failure, and found nowhere afterwards."""
 
+import os
+import subprocess
 from collections.abc import Callable
 
 import pytest
 
 from tests.support.canary import Canary, CommandLines
+from tests.support.dockerlab import running_engine, tidy
 from tests.support.feed import MOODS, MoodyFeed, Nginx
 from tests.support.space import APP, Result, Space
 
@@ -67,7 +70,7 @@ def test_failing_fetches_do_not_show_it(watched: Watched, feed: MoodyFeed, mood:
     with watched.lines:
         watched.run("lock")
         feed.mood = mood
-        for number, options in enumerate((["-v"], ["--json"], ["--trace", str(watched.space.folder / "trace")])):
+        for number, options in enumerate((["-v", "--trace", str(watched.space.folder / "trace")], ["--json"])):
             store = str(watched.space.folder / f"store-{number}")
             result = watched.run("build", APP, *options, code=None, BUILDRULES_CACHE_DIR=store)
             assert result.code == (4 if mood in ("redirect", "elsewhere") else 1), result.err
@@ -87,6 +90,23 @@ def test_failing_locks_do_not_show_it(watched: Watched, feed: MoodyFeed, mood: s
         if mood in ("401", "403"):
             result.said(f"connection 'team' was refused by {feed.url}", "FEED_TOKEN")
         watched.run("build", APP, "--json", code=None)
+    watched.check()
+
+
+@pytest.mark.docker
+@pytest.mark.xdist_group("docker")
+def test_a_loaded_image_does_not_hold_it(watched: Watched) -> None:
+    engine, name = running_engine(), f"buildrules-test-{os.urandom(4).hex()}"
+    watched.space.edit("BUILD.yaml", "name: acme", f"name: {name}")
+    with tidy(engine, name):
+        with watched.lines:
+            watched.run("load", APP, "-v")
+        saved = watched.space.folder / "saved.tar"
+        save = ["docker", "save", "-o", str(saved), f"{name}/app:latest"]
+        subprocess.run(save, check=True, env={**os.environ, **watched.space.env})
+        history = ["docker", "inspect", f"{name}/app:latest"]
+        watched.said += subprocess.run(history, capture_output=True, text=True, check=True).stdout
+    assert saved.stat().st_size > 10_000
     watched.check()
 
 

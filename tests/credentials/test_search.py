@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import pytest
@@ -25,16 +26,21 @@ def _zip(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _tar(data: bytes) -> bytes:
+def _tar(data: bytes, mode: Literal["w", "w:gz"] = "w:gz") -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
         entry = tarfile.TarInfo("x")
         entry.size = len(data)
         archive.addfile(entry, io.BytesIO(data))
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, zlib.compress, _zip, _tar])
+def _archive(data: bytes) -> bytes:
+    """As an exported image: layers, packed, in a tar."""
+    return _tar(_tar(data), "w")
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress, zlib.compress, _zip, _tar, _archive])
 @pytest.mark.parametrize(
     "form",
     [

@@ -6,6 +6,7 @@ import gzip
 import io
 import lzma
 import os
+import tarfile
 import threading
 import zipfile
 import zlib
@@ -37,7 +38,7 @@ class Canary:
 
     def inside(self, data: bytes) -> bool:
         """Whether some form of it is in `data`, or in what that is packed of."""
-        return any(any(form in layer for form in self.forms) for layer in _unpacked(data, 3))
+        return any(any(form in layer for form in self.forms) for layer in _unpacked(data, 4))
 
     def found(self, *places: Path) -> list[str]:
         """The files below these that hold it, in name or content."""
@@ -62,6 +63,12 @@ def _unpacked(data: bytes, depth: int) -> Iterator[bytes]:
             for name in archive.namelist():
                 yield name.encode()
                 yield from _unpacked(archive.read(name), depth - 1)
+    if data[257:262] == b"ustar":
+        with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.isreg() else None
+                if file:
+                    yield from _unpacked(file.read(), depth - 1)
     for magic, unpack in ((b"\x1f\x8b", _gunzip), (b"\xfd7zXZ", lzma.decompress), (b"x", zlib.decompress)):
         if data.startswith(magic):
             with contextlib.suppress(OSError, EOFError, zlib.error, lzma.LZMAError):
