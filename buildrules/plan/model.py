@@ -213,7 +213,9 @@ class ModelPlanner:
     def _download(self, placed: Placed) -> dict[str, Any]:
         lock = self.lock(placed.target)
         files, prefix, drop = self._locked(placed, lock)
-        rows = [{**row, **_where(row, drop + row["path"])} for row in files]
+        # An ETag may change with an upload of the same bytes, and nobody asks for it at start.
+        kept = [{name: value for name, value in row.items() if name != "etag"} for row in files]
+        rows = [{**row, **_where(row, drop + row["path"])} for row in kept]
         used = {row.get("archive") for row in rows}
         archives = [archive.to_dict() for archive in lock.archives if archive.sha256 in used]
         return {**self._entry(placed, prefix, dict(lock.source), rows), "archives": archives}
