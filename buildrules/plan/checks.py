@@ -32,8 +32,20 @@ class PathChecks:
             self._exists(parts.package, "files", path)
         for target in (*parts.models, *parts.inputs):
             self._model(target)
+        if parts.server.rule.implementation == "torchserve":
+            self._archives(parts)
         if parts.code is not None:
             self._code(parts.code, parts.server)
+
+    def _archives(self, parts: PackageParts) -> None:
+        for model in parts.models:
+            path = model.values["path"]
+            if path is not None and not path.endswith(".mar"):
+                self._problems.add(
+                    f"'{path}' is no model archive, which is what torchserve takes",
+                    hint="make one with torch-model-archiver: NAME.mar",
+                    position=model.position_of("path"),
+                )
 
     def test(self, target: ResolvedTarget) -> None:
         """Check the files that a `package_test` target names."""

@@ -67,6 +67,7 @@ def contribute(
         names.update(models[0])
     if models:
         names["models.names"] = [model["model.name"] for model in models]
+        names["models.last"] = models[-1]["model.name"]
     _variants(rule, names)
     found = Contribution()
     instead = file.without_code if generated_code else None

@@ -18,7 +18,14 @@ __all__ = ["MODEL_NAMES", "Rule", "build_rule"]
 TARGET_NAMES = ("target.name", "target.package")
 MODEL_NAMES = ("model.name", "model.version", "model.flavour", "model.basename", "model.served_name")
 SERVER_NAMES = (*MODEL_NAMES, "code.name", "code.entry_script", "package.name", "package.package")
-LAYOUT_NAMES = ("layout.model", "layout.model_path", "layout.model_root", "layout.model_dir", "layout.code")
+LAYOUT_NAMES = (
+    "layout.model",
+    "layout.model_path",
+    "layout.model_root",
+    "layout.model_dir",
+    "layout.code",
+    "models.last",
+)
 LIST_NAMES = {"models.names": "string_list"}
 
 

@@ -56,6 +56,10 @@ MISTAKES = {
         ("BUILD.yaml", "server: :server", "server: azureml_onlin"),
         [r"BUILD.yaml:17:\d+: ", "azureml_online"],
     ),
+    "no model archive": (
+        ("BUILD.yaml", "server: :server\n    code: :code", "server: torchserve"),
+        [r"BUILD.yaml:10:26: 'weights' is no model archive", "torch-model-archiver"],
+    ),
     "path outside": (("BUILD.yaml", "path: weights", "path: ../weights"), [r"BUILD.yaml:10:\d+: "]),
     "absolute path": (("BUILD.yaml", "path: weights", "path: /etc"), [r"BUILD.yaml:10:\d+: "]),
     "missing model": (("BUILD.yaml", "path: weights", "path: weihgts"), [r"weihgts"]),

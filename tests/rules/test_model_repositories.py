@@ -110,3 +110,17 @@ def test_what_has_no_place(load: Callable[..., Any], server: str, model: str, fi
     loaded = load(f"  x: {{rule: model, {model}}}\n" + PACKAGE.replace("SERVER", server), dict.fromkeys(files, "x"))
     assert message in "\n".join(loaded.lines())
     assert ":" in loaded.lines()[0]
+
+
+def test_torchserve(load: Callable[..., Any]) -> None:
+    package = PACKAGE.replace("SERVER", "torchserve").replace("':os'", "':env'")
+    loaded = load("  x: {rule: model, path: nets/iris.mar, name: flowers}\n" + package, {"nets/iris.mar": "x"})
+    assert loaded.lines() == []
+    part = loaded.packages[Label("", "p")].server_part
+    assert part.requirements == ["torchserve~=0.12.0"]
+    assert (part.model_places[0].path, part.ports) == ("/models/iris.mar", [8080, 8081, 8082])
+    settings = part.files["/etc/torchserve/config.properties"].splitlines()
+    assert settings[0] == "inference_address=http://0.0.0.0:8080"
+    assert {"model_store=/models", "load_models=flowers=iris.mar,", "default_workers_per_model=1"} <= set(settings)
+    assert part.entrypoint[:5] == ["torchserve", "--start", "--foreground", "--ncs", "--disable-token-auth"]
+    assert part.routes["readiness"] == {"port": 8081, "path": "/models/flowers"}
