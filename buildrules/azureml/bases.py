@@ -16,13 +16,13 @@ from buildrules.azureml.condafile import (
 )
 from buildrules.azureml.document import Kind
 from buildrules.azureml.environment import Environment, read_environment
+from buildrules.azureml.models import Model
 from buildrules.azureml.neighbourhood import matching, text_of
 from buildrules.azureml.references import Place
 from buildrules.azureml.specification import Named, Specification
 from buildrules.azureml.targets import Local, Ref, Target
 from buildrules.azureml.work import Work, either, shown
 from buildrules.errors import LoadError, UsageError
-from buildrules.workspace.nodes import Node
 from buildrules.workspace.suggest import did_you_mean
 
 __all__ = ["Foundation", "find_environment", "foundation", "plain_base"]
@@ -96,8 +96,8 @@ def _from_file(work: Work, path: str) -> Environment | None:
     )
 
 
-def foundation(work: Work, spec: Specification, *, model_folder: str | None = None) -> Foundation | None:
-    """What the package stands on. `model_folder` is that of an MLflow model, whose files say what it needs."""
+def foundation(work: Work, spec: Specification, *, models: list[tuple[Model, Target]]) -> Foundation | None:
+    """What the package stands on. `models` are MLflow models and their targets: their files say what they need."""
     override = work.options.environment
     environment = None
     if override is not None:
@@ -111,12 +111,14 @@ def foundation(work: Work, spec: Specification, *, model_folder: str | None = No
     if environment is None:
         if spec.environment_unsound:
             return None  # which was said already
-        return _bare(work, spec, model_folder)
-    return from_environment(work, environment, spec.name)
+        return _bare(work, spec, models)
+    return from_environment(work, environment, spec.name, own_user=spec.deployment)
 
 
-def from_environment(work: Work, environment: Environment, fallback: str) -> Foundation | None:
-    """The targets of an environment."""
+def from_environment(
+    work: Work, environment: Environment, fallback: str, *, own_user: bool = False
+) -> Foundation | None:
+    """The targets of an environment; with `own_user` an image that is one runs as the user it names itself."""
     if environment.conda_node is not None:
         return _conda(work, environment, fallback)
     if work.options.base is not None:
@@ -134,7 +136,7 @@ def from_environment(work: Work, environment: Environment, fallback: str) -> Fou
     comments = [environment.description] if environment.description else []
     attributes: dict[str, Any] = {"image": environment.image}
     remarks = {}
-    if environment.routes is not None:
+    if environment.routes is not None or own_user:
         attributes["user"] = ""
         remarks["user"] = "the image's own"
     made = work.targets.add(name, "oci_base", attributes, comments=comments, remarks=remarks, kind="base")
@@ -274,12 +276,18 @@ def _given_base(work: Work, text: str, name: str) -> Ref | str:
     return Ref(work.targets.add(f"{name}-base", "oci_base", attributes, kind="base"))
 
 
-def _bare(work: Work, spec: Specification, model_folder: str | None) -> Foundation | None:
+def _bare(work: Work, spec: Specification, models: list[tuple[Model, Target]]) -> Foundation | None:
     """Nothing is said: an MLflow model brings its own environment, all others need a base that is named."""
-    if model_folder is not None and spec.server in ("azureml_online", "azureml_batch"):
-        pin = mlflow_pin(model_folder)
+    if models and spec.server in ("azureml_online", "azureml_batch"):
+        model, target = models[0]
+        pin = mlflow_pin(model.path) if model.path else None
         base = plain_base(work, pin, spec.name)
-        return None if base is None else Foundation(base)
+        if base is None or work.options.python is None:
+            return None if base is None else Foundation(base)
+        attributes = {"base": base, "model": Ref(target), "python": work.options.python}
+        remarks = {"python": f"the model was made with {pin.node.text}"} if pin is not None else {}
+        made = work.targets.add(f"{spec.name}-env", "python_env", attributes, remarks=remarks, kind="env")
+        return Foundation(Ref(made))
     if work.options.base is not None:
         base = plain_base(work, None, spec.name)
         return None if base is None else Foundation(base, image=True)
@@ -304,8 +312,3 @@ def mlflow_pin(folder: str) -> Pin | None:
         if pin is not None:
             return pin
     return None
-
-
-def environment_node(environment: Environment) -> Node:
-    """Where an environment stands."""
-    return environment.conda_node or environment.image_node or environment.node

@@ -10,13 +10,13 @@ from buildrules.azureml.code import code_target
 from buildrules.azureml.connection import Connection, read_connection
 from buildrules.azureml.deployment import read_deployment
 from buildrules.azureml.document import Document, Kind, display
-from buildrules.azureml.environment import read_environment
+from buildrules.azureml.environment import Environment, read_environment
 from buildrules.azureml.inputs import input_target
 from buildrules.azureml.models import Model, find_models, model_target, models_of_document
 from buildrules.azureml.neighbourhood import Neighbourhood, text_of
 from buildrules.azureml.package import read_package
 from buildrules.azureml.references import parse_reference
-from buildrules.azureml.specification import Specification
+from buildrules.azureml.specification import Routes, Specification
 from buildrules.azureml.targets import Local, Ref, Target, Targets, clean_name
 from buildrules.azureml.work import Options, Work
 from buildrules.errors import UsageError
@@ -24,6 +24,8 @@ from buildrules.errors import UsageError
 __all__ = ["Conversion", "convert", "read_documents"]
 
 _MODELS = "/var/azureml-app/azureml-models"
+_INFERENCE_ROUTES = {"liveness": (5001, "/"), "readiness": (5001, "/"), "scoring": (5001, "/score")}
+"""Of the inference images: nginx before azureml-inference-server-http."""
 _NOTED = {Kind.ENDPOINT: "there is nothing to build", Kind.DATA: "used where a package names it as input"}
 _SAMPLES = ("sample-request.json", "sample_request.json", "sample-data.json")
 
@@ -82,9 +84,16 @@ def convert(paths: list[str], options: Options, top: str | None) -> Conversion:
     for document in work.documents:
         _other(work, conversion, document, named=document.path in paths)
     work.problems.raise_all()
+    work.targets.all.sort(key=_rank)
     conversion.notes = work.notes
     conversion.watched = work.watched()
     return conversion
+
+
+def _rank(target: Target) -> int:
+    """What others stand on comes first."""
+    ranks = {"debian_base": 0, "oci_base": 0, "python_env": 1, "model": 2, "input": 3, "scoring_code": 4}
+    return 6 if target.rule == "model_package" else ranks.get(target.rule, 5)
 
 
 def _package_names(document: Document) -> list[str]:
@@ -145,18 +154,13 @@ def _join(work: Work, spec: Specification) -> Target | None:
     before = len(work.problems)
     models = find_models(work, spec)
     mlflow = bool(models) and all(model.mlflow for model in models)
-    if len(work.problems) == before and spec.code is None and spec.server in ("azureml_online", "azureml_batch"):
-        triton = bool(models) and all(model.flavour == "triton" for model in models)
-        if triton and spec.deployment:
-            spec.server = "triton"
-    folder = models[0].path if mlflow and models[0].path and spec.code is None else None
-    stands = foundation(work, spec, model_folder=folder if folder else _folder_of(models, mlflow))
-    environment = stands.environment if stands is not None else None
-    if environment is not None and environment.routes is not None and environment.conda_node is None:
-        if spec.server == "azureml_online":
-            spec.server, spec.routes = "custom", environment.routes
-        elif spec.server == "custom" and spec.routes is None:
-            spec.routes = environment.routes
+    made = [model_target(work, model) for model in models]
+    plain = spec.environment is None and spec.code is None and spec.deployment
+    if plain and models and all(model.flavour == "triton" for model in models):
+        spec.server = "triton"
+    stands = foundation(work, spec, models=list(zip(models, made, strict=True)) if mlflow else [])
+    if stands is not None and stands.environment is not None:
+        _take_over(spec, stands.environment)
     if spec.server == "azureml_online" and spec.code is None and mlflow and len(models) > 1:
         names = ", ".join(display(model.path or model.uri or "") for model in models)
         hint = "name one of them with --model, or write a scoring script that loads them all"
@@ -166,7 +170,6 @@ def _join(work: Work, spec: Specification) -> Target | None:
     if spec.server in ("azureml_online", "azureml_batch") and spec.code is None and models and not mlflow:
         hint = "only an MLflow model needs none; write code_configuration: {code: src, scoring_script: score.py}"
         work.fail(spec.name_node, f"'{spec.name}' has no code_configuration", hint)
-    made = [model_target(work, model) for model in models]
     code = code_target(work, spec, [model.path for model in models if model.path])
     inputs = [target for one in spec.inputs if (target := input_target(work, spec, one)) is not None]
     mode = _mode(work, spec, models)
@@ -211,8 +214,15 @@ def _join(work: Work, spec: Specification) -> Target | None:
     return work.targets.add(spec.name, "model_package", attributes, comments=comments, remarks=remarks, kind="package")
 
 
-def _folder_of(models: list[Model], mlflow: bool) -> str | None:
-    return models[0].path if mlflow and models[0].path else None
+def _take_over(spec: Specification, environment: Environment) -> None:
+    """An environment that is an image alone runs as it is: its own command answers, at its own routes."""
+    if environment.conda_node is not None or environment.build_node is not None:
+        return
+    if environment.routes is not None and spec.server in ("azureml_online", "custom"):
+        spec.server, spec.routes = "custom", spec.routes or environment.routes
+    elif spec.deployment and spec.server == "azureml_online" and spec.code is not None:
+        spec.server, spec.routes = "custom", Routes(environment.node, dict(_INFERENCE_ROUTES))
+        spec.comments.append("the environment is an image alone: its own inference server is started, as Azure does")
 
 
 def _mode(work: Work, spec: Specification, models: list[Model]) -> str:
@@ -237,7 +247,7 @@ def _server(
         return Ref(_custom(work, spec, models, code))
     attributes: dict[str, Any] = dict(spec.server_attributes)
     comments = []
-    if spec.server in ("azureml_online", "azureml_batch") and stands.server_pin is not None:
+    if spec.server == "azureml_online" and stands.server_pin is not None:
         attributes["version"] = stands.server_pin
         comments.append("the environment pins azureml-inference-server-http")
     if not attributes:

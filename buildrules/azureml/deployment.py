@@ -104,9 +104,8 @@ def _online(found: Specification, section: Section) -> None:
         node = found.mount_node or section.given
         section.problems.add_error(node.error(f"'model_mount_path' must be absolute, not '{found.mount_path}'"))
     if section.text("app_insights_enabled") in ("true", "True", "TRUE"):
-        found.comments.append(
-            "app_insights_enabled left out: set AML_APP_INSIGHTS_ENABLED and AML_APP_INSIGHTS_KEY at start"
-        )
+        found.server_attributes["app_insights"] = True
+        found.comments.append("app_insights_enabled: the container needs AML_APP_INSIGHTS_KEY when it starts")
     names = ("request_timeout_ms", "max_concurrent_requests_per_instance", "max_queue_wait_ms", "request_timeout",
              "max_queue_wait")  # fmt: skip
     inner = section.section("request_settings", names)
@@ -143,16 +142,17 @@ def _batch(found: Specification, section: Section) -> None:
         found.variables = {**found.variables, **inner.texts("environment_variables")}
 
 
-def _batch_settings(values: dict[str, int | str], section: Section) -> None:
+def _batch_settings(values: dict[str, bool | int | str], section: Section) -> None:
     """What stands in `settings`, or, as older files have it, beside it."""
-    said: dict[str, int | str | None] = {
+    said: dict[str, bool | int | str | None] = {
         "mini_batch_size": section.integer("mini_batch_size", minimum=1),
-        "max_concurrency_per_instance": section.integer("max_concurrency_per_instance", minimum=1),
+        "workers": section.integer("max_concurrency_per_instance", minimum=1),
         "error_threshold": section.integer("error_threshold", minimum=-1),
         "output_action": section.choice("output_action", ("append_row", "summary_only")),
         "output_file_name": section.text("output_file_name"),
-        "logging_level": section.choice("logging_level", ("debug", "info", "warning", "error", "critical")),
     }
+    level = section.choice("logging_level", ("debug", "info", "warning", "error", "critical"))
+    said["log_level"] = None if level is None else "ERROR" if level == "critical" else level.upper()
     retry = section.section("retry_settings", ("max_retries", "timeout"))
     if retry is not None:
         said["max_retries"] = retry.integer("max_retries", minimum=0)

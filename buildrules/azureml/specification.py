@@ -77,7 +77,7 @@ class Specification:
     tags: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
     description: str | None = None
-    server_attributes: dict[str, int | str] = field(default_factory=dict)
+    server_attributes: dict[str, bool | int | str] = field(default_factory=dict)
     deployment: bool = False
     comments: list[str] = field(default_factory=list)
 

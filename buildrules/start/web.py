@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
 import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
@@ -127,7 +129,7 @@ def broken(error: BaseException, url: str) -> Failure:
             f"the certificate of {host} is not trusted: {inner.verify_message}",
             hint="name a file with the certificates to trust in SSL_CERT_FILE",
         )
-    if isinstance(inner, TimeoutError):
+    if isinstance(inner, (TimeoutError, socket.timeout)):  # one and the same from Python 3.10 on
         why = "it went silent"
     elif isinstance(inner, http.client.IncompleteRead):
         why = "the connection broke off"
@@ -143,14 +145,23 @@ def _send(url: str, headers: Mapping[str, str], method: str, body: bytes | None)
         raise Failure(UNUSABLE, f"{shown(url)!r} is not an http or https url")
     try:
         asked = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310 - checked above
-        return _opener().open(asked, timeout=IDLE_SECONDS)
+        return _opener(url).open(asked, timeout=IDLE_SECONDS)
     except urllib.error.HTTPError as answer:
         return answer
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise broken(error, url) from None
 
 
-def _opener() -> urllib.request.OpenerDirector:
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    names = sorted(name for name in os.environ if name.lower().endswith(("_proxy", "_bundle")) or "SSL_CERT" in name)
+    return _opener_of(url.lower().startswith("https:"), tuple(f"{name}={os.environ[name]}" for name in names))
+
+
+@lru_cache(maxsize=8)
+def _opener_of(secure: bool, _: tuple[str, ...]) -> urllib.request.OpenerDirector:
+    """One for each surroundings: reading the certificates takes longer than a small file."""
+    if not secure:
+        return urllib.request.build_opener(_Stay)
     return urllib.request.build_opener(_Stay, urllib.request.HTTPSHandler(context=_context()))
 
 

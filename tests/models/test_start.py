@@ -1,15 +1,18 @@
 """The fetcher of images in mode download, run as a plain process without site-packages."""
 
+import ast
 import hashlib
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from buildrules import start
 from tests.models.conftest import APP, Start, download, from_uri
 from tests.support.space import Space, make_base
 from tests.support.web import Web
@@ -255,3 +258,14 @@ def wait_for(ready: Callable[[], bool]) -> None:
     while not ready():
         assert time.monotonic() < end, "it did not come"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("path", sorted(Path(start.__file__).parent.glob("*.py")), ids=lambda path: path.name)
+def test_the_fetcher_is_of_the_standard_library_and_old_python(path: Path) -> None:
+    tree = ast.parse(path.read_text(), feature_version=(3, 9))
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            names.append(node.module or "")
+        for name in names:
+            assert name.partition(".")[0] in sys.stdlib_module_names, f"{path.name} imports {name}"

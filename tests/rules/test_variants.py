@@ -45,13 +45,12 @@ def test_a_runtime_of_ones_own(load: Callable[..., Any]) -> None:
     assert '"depth": 3' in settings
 
 
-def test_mlflow_with_either_application(load: Callable[..., Any]) -> None:
-    new = server(load, "mlflow, port: 5000")
-    assert new.entrypoint[:5] == ["uvicorn", "--host", "0.0.0.0", "--port", "5000"]
-    assert new.requirements[0] == "mlflow-skinny>=2,>=2.22"
-    old = server(load, "mlflow, application: flask, package: mlflow, version: '==2.14.3'")
-    assert (old.entrypoint[0], old.requirements[0]) == ("gunicorn", "mlflow==2.14.3,<2.22")
-    assert "--bind=0.0.0.0:8080" in old.entrypoint
+def test_mlflow_brings_an_application_that_compiles(load: Callable[..., Any]) -> None:
+    found = server(load, "mlflow, package: mlflow, version: '==2.14.3'")
+    assert found.requirements[0] == "mlflow==2.14.3"
+    ((path, text),) = found.files.items()
+    assert path == "/opt/mlflow/mlflow_application.py"
+    compile(text, path, "exec")
 
 
 def test_a_choice_that_is_none(load: Callable[..., Any]) -> None:
