@@ -38,6 +38,7 @@ class Environment:
     files: set[str] = field(default_factory=set)  # workspace-relative files that requirements stand in
     locks: dict[str, str] = field(default_factory=dict)
     feeds: "Feeds | None" = None  # where it was looked for; a server on top of it is looked for there too
+    exclude: tuple[str, ...] = ()  # distributions it goes without; so does a server on top of it
 
 
 class EnvironmentPlanner:
@@ -87,7 +88,7 @@ class EnvironmentPlanner:
             lock, list(lock.packages), str(target.label), f"{target.label} {platform}", feeds=request.feeds
         )
         digests = {path: self._keeper.digest(path)}
-        return Environment([venv, *wheels], lock, set(found.files), digests, request.feeds)
+        return Environment([venv, *wheels], lock, set(found.files), digests, request.feeds, request.exclude)
 
     def _feeds(self, target: ResolvedTarget, found: "Requirements") -> "Feeds":
         """The feeds the target names, or all. Raises UsageError for a name that is none."""
@@ -179,6 +180,7 @@ class EnvironmentPlanner:
             folder=folder,
             target=Target(platform, python, base.glibc),
             requirements=tuple(found.items),
+            exclude=env.exclude,
             feeds=env.feeds or Feeds(),
             base=env.lock,
             base_asker=f"the environment {name.partition('+')[0]}",

@@ -193,3 +193,14 @@ def test_settings_without_effect_are_told_once(workspace: Space) -> None:
     workspace.edit("BUILD.yaml", "  platforms", "  cache: {upload: never}\n  platforms")
     said = workspace.run("build", APP).err
     assert said.count("warning: workspace.cache has no effect yet") == 1
+
+
+def test_what_an_environment_leaves_out_its_server_leaves_out(workspace: Space) -> None:
+    assert 'name = "extra"' in workspace.path("pylock.env+server-linux-amd64.toml").read_text()
+    workspace.edit(
+        "BUILD.yaml", "    requirements: [numlib==1.0]\n", "    requirements: [numlib==1.0]\n    exclude: [extra]\n"
+    )
+    workspace.run("lock")
+    lock = workspace.path("pylock.env+server-linux-amd64.toml").read_text()
+    assert 'name = "tinyserver"' in lock
+    assert 'name = "extra"' not in lock
