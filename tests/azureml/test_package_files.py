@@ -2,6 +2,7 @@
 
 import json
 import os
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -187,3 +188,40 @@ def test_what_does_not_go_together(azure: Space) -> None:
     azure.run("build", "--package", "package.yml", "--code", "gone", *OPTIONS, code=2).said("there is no folder 'gone'")
     azure.run("build", "--package", "package.yml", "--python", "3.12", code=2).said("no Debian base has Python 3.12")
     azure.run("build", code=2).said("no targets given")
+
+
+def test_every_attribute_is_in_the_image(azure: Space) -> None:
+    azure.write("labels/a.txt", "a\n")
+    azure.write("labels/labels.yml", "name: labels\nversion: 2\ntype: uri_folder\npath: .\n")
+    azure.write("words.txt", "b\n")
+    azure.write(
+        "package.yml",
+        PACKAGE
+        + """\
+model_configuration: {mode: copy, mount_path: /srv/models}
+inputs:
+  - {type: uri_folder, path: {resource_id: "azureml:labels:2"}, mount_path: /srv/labels}
+  - {type: uri_file, mode: read_only_mount, path: {resource_id: "azureml:words@latest"}, mount_path: words}
+tags: {owner: fraud}
+environment_variables: {THREADS: 4, RATE: 1.50}
+""",
+    )
+    azure.write("words.yml", "name: words\ntype: uri_file\npath: words.txt\n")
+    azure.run("export", "--package", "package.yml", *OPTIONS, "-o", "layout")
+    blobs = azure.root / "layout/blobs/sha256"
+    (entry,) = json.loads((azure.root / "layout/index.json").read_text())["manifests"]
+    manifest = json.loads((blobs / entry["digest"][7:]).read_text())
+    config = json.loads((blobs / manifest["config"]["digest"][7:]).read_text())["config"]
+    files: set[str] = set()
+    for layer in manifest["layers"]:
+        with tarfile.open(blobs / layer["digest"][7:]) as archive:
+            files |= {member.name for member in archive if member.isfile()}
+    assert {"srv/models/model/m.txt", "srv/labels/a.txt", "var/azureml-app/src/words/words.txt"} <= files
+    assert "var/azureml-app/src/score.py" in files
+    assert {"THREADS=4", "RATE=1.50", "AZUREML_MODEL_DIR=/srv/models"} <= set(config["Env"])
+    assert "fraud" in config["Labels"].values()
+
+
+def test_locks_can_be_made_alone(azure: Space) -> None:
+    azure.run("lock", "--package", "package.yml", *OPTIONS).said("3 of 3 locks written")
+    azure.run("build", "--package", "package.yml", *OPTIONS, "--locked")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from buildrules.cli.azureml import check_package, located, package_options
 from buildrules.cli.options import PatternCommand, pattern_argument
 from buildrules.cli.request import Request
 
@@ -16,6 +17,7 @@ from buildrules.cli.request import Request
 @click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
 @click.option("--upgrade", is_flag=True, help="Take the newest versions the requirements allow.")
 @click.option("--upgrade-package", "upgrade_packages", multiple=True, metavar="NAME", help="Only of this package.")
+@package_options
 @click.option("--check", is_flag=True, help="Write nothing; fail where a lock is missing or stale.")
 def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
     """Resolve the environments and bases of the targets (all by default), and write their locks.
@@ -31,7 +33,14 @@ def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
 
     began = time.perf_counter()
     here = os.getcwd()
-    root = find_root(here)
+    directory = ""
+    if options["package"]:
+        root, labels = located(list(patterns), options)
+        patterns = tuple(labels)
+    else:
+        check_package(options)
+        root = find_root(here)
+        directory = package_of(root, here)
     options["upgrade_packages"] = list(options["upgrade_packages"])
     request = Request("lock", list(patterns or ("//...",)), {**options, "locked": check, "relock": not check})
     store = Store()
@@ -39,7 +48,7 @@ def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
     try:
         store.lock()
         _check_names(root, options["upgrade_packages"])
-        planner = Planner(root, package_of(root, here), request.options, store, Stream(console))
+        planner = Planner(root, directory, request.options, store, Stream(console))
         planner.plan(request.patterns)
     finally:
         console.close()
