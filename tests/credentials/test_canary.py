@@ -11,6 +11,8 @@ from tests.support.dockerlab import running_engine, tidy
 from tests.support.feed import MOODS, MoodyFeed, Nginx
 from tests.support.space import APP, Result, Space
 
+pytestmark = pytest.mark.slow  # every command is watched, and everything it wrote is searched
+
 Make = Callable[..., Space]
 TOKEN = "{pat: {env: FEED_TOKEN}}"
 PACKAGES = "acmefeatures==1.0, acmesource==1.0"

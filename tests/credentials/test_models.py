@@ -16,6 +16,8 @@ from tests.support.canary import Canary
 from tests.support.feed import MoodyFeed
 from tests.support.space import APP, Space
 
+pytestmark = pytest.mark.slow
+
 SOME = ("401", "500", "redirect", "elsewhere", "wrong")
 REPOSITORY = Path(__file__).parents[2]
 
