@@ -103,6 +103,7 @@ class Invocation:
         self.log = BuildLog(self.store.root)
         self.stream = Stream(self.console, self.log)
         self.plan = Plan()
+        self.planned = False  # now, and not taken from the snapshot
         self.structure: Structure | None = None
         self.results: list[GoalResult] = []
         self.outcomes: dict[str, Outcome] = {}
@@ -131,6 +132,11 @@ class Invocation:
         began = time.time_ns()
         planner = Planner(self.root, self.directory, self.request.options, self.store, self.stream)
         self.plan = planner.plan(self.request.patterns)
+        self.planned = True
+        if self.request.verb == "lint":
+            self.plan.goals = []
+        elif self.request.verb != "build":
+            self.plan.lints = {}
         import_plugins(self.root, planner.plugins)
         modules = plugin_files(self.root) if planner.plugins else []
         self.structure = Structure(

@@ -17,6 +17,7 @@ _COMMANDS = {
     "load": "build one package and load it into Docker, sending only the layers it lacks",
     "run": "build and load one package, start it, and print how to call it",
     "test": "start packages, send their requests and compare the answers",
+    "lint": "look for what is likely wrong in packages",
     "export": "write one package as an OCI layout or an archive",
     "show": "show what a package's image is: routes, variables, layers, locks, models",
     "why": "say why a target was, or would be, rebuilt",

@@ -1,6 +1,7 @@
 """What a build says at its end: lines for a person, one JSON object for a program."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from buildrules.credentials.secret import hide
@@ -8,6 +9,7 @@ from buildrules.engine.build import Build
 from buildrules.engine.events import Status
 from buildrules.engine.result import GoalResult, LayerResult, counts
 from buildrules.errors import BuildrulesError, LoadError
+from buildrules.lints.finding import Finding
 
 _WORDS = {Status.EXECUTED: "built", Status.CACHED: "reused", Status.UNCHANGED: "reused"}
 
@@ -144,8 +146,13 @@ def environment_of(result: GoalResult) -> dict[str, str]:
     return {"name": said["name"], "version": said.get("version") or result.digest[7:19]}
 
 
-def json_report(results: list[GoalResult], build: Build, seconds: float, log: dict[str, str]) -> str:
-    """The one object of `--json`; with `errors` where something failed. `log` is the build's id, state and log file."""
+def json_report(
+    results: list[GoalResult], build: Build, seconds: float, log: dict[str, str], findings: Sequence[Finding] = ()
+) -> str:
+    """The one object of `--json`; with `errors` where something failed, and `findings` of lints where there are any.
+
+    `log` is the build's id, state and log file.
+    """
     value: dict[str, Any] = {
         "build": log,
         "targets": targets_json(results),
@@ -156,6 +163,8 @@ def json_report(results: list[GoalResult], build: Build, seconds: float, log: di
             "fetched": build.bytes_fetched,
         },
     }
+    if findings:
+        value["findings"] = [finding.to_dict() for finding in findings]
     if build.errors:
         value["errors"] = [error_json(error) for error in build.errors]
     value["seconds"] = round(seconds, 4)

@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from buildrules.cli.findings import finding_text, fresh_findings
 from buildrules.cli.invocation import Invocation, executed, failures
 from buildrules.cli.report import error_text, json_failure, json_report, text_report, unchanged_json, unchanged_text
 from buildrules.cli.request import Request
@@ -80,20 +81,28 @@ def _perform(invocation: Invocation, snapshot: Snapshot | None, began: float) ->
         from buildrules.cli.test import finish
 
         return finish(invocation, build, seconds)
+    findings = fresh_findings(invocation)
+    if request.verb == "lint":
+        from buildrules.cli.lint import finish as finish_lint
+
+        return finish_lint(invocation, build, findings)
     results = invocation.results
     report = text_report(results, build, seconds, verbose=bool(request.option("verbose")))
     invocation.log.end(ok=build.ok, text="\n".join([report, *(error_text(error) for error in failures(build))]))
     log = invocation.log.to_dict()
     if request.option("json") and request.verb == "build":
-        sys.stdout.write(json_report(results, build, seconds, log))
+        sys.stdout.write(json_report(results, build, seconds, log, findings))
     elif request.verb == "build" or executed(build) or not build.ok:
         (sys.stdout if request.verb == "build" else sys.stderr).write(report)
+    if findings and not request.option("json"):
+        sys.stdout.flush()
+        sys.stderr.write("".join(finding_text(finding) + "\n" for finding in findings))
     if not build.ok:
         for error in failures(build):
             sys.stderr.write(error_text(error) + "\n")
         sys.stderr.write(f"the full log of build {invocation.log.id}: {invocation.log.path}\n")
         return failures(build)[0].exit_code if failures(build) else 1
-    actions = len(build.outcomes)
+    actions = len(build.outcomes) - len(invocation.plan.lints)
     if request.option("json"):
         invocation.save(build, "", unchanged_json(results, actions, log))
     else:

@@ -125,7 +125,7 @@ class Build:
 
     def run(self) -> None:
         """Build every goal. Failures stand in `outcomes`; only Interrupted is raised, with all finished work kept."""
-        order = self.plan.needed()
+        order = self.plan.everything()
         actions = self.plan.actions
         self._scheduler = scheduler = Scheduler(
             order,

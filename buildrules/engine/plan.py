@@ -1,6 +1,6 @@
 """A plan: actions and what was asked for. Plain data, so that marshal can keep it between runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildrules.engine.action import NOTHING, Action, SourceSet
@@ -22,6 +22,7 @@ class Plan:
     def __init__(self) -> None:
         self.actions: dict[str, Action] = {}
         self.goals: list[Goal] = []
+        self.lints: dict[str, str] = {}  # id of an action that looks for mistakes -> the package's label
         self.connections: list[dict[str, Any]] = []  # rows for `credentials.connections.use`: references, no secrets
 
     def add(self, action: Action) -> str:
@@ -33,8 +34,15 @@ class Plan:
 
     def needed(self) -> list[str]:
         """The ids of the actions the goals need, dependencies first."""
+        return self._order([goal.action for goal in self.goals])
+
+    def everything(self) -> list[str]:
+        """The same, and the lints: nothing depends on these, and no goal fails by them."""
+        return self._order([*(goal.action for goal in self.goals), *self.lints])
+
+    def _order(self, names: Sequence[str]) -> list[str]:
         order: dict[str, None] = {}
-        visiting: list[tuple[str, bool]] = [(goal.action, False) for goal in reversed(self.goals)]
+        visiting: list[tuple[str, bool]] = [(name, False) for name in reversed(names)]
         while visiting:
             name, done = visiting.pop()
             if done:
@@ -49,6 +57,7 @@ class Plan:
         return {
             "actions": [_plain(action) for action in self.actions.values()],
             "goals": [_plain(goal) for goal in self.goals],
+            "lints": self.lints,
             "connections": self.connections,
         }
 
@@ -60,6 +69,7 @@ class Plan:
             action = Action(*row)
             action = action._replace(sources=tuple(SourceSet(*item) for item in action.sources))
             plan.actions[action.id] = action
+        plan.lints = data["lints"]
         plan.goals = [Goal(*row) for row in data["goals"]]
         plan.connections = data["connections"]
         return plan

@@ -68,8 +68,8 @@ def _layers(plan: Plan, build: Build, goal: Goal) -> Iterator[LayerResult]:
 
 
 def counts(build: Build) -> dict[str, int]:
-    """How many actions were executed, found cached (or unchanged), and failed; skipped ones count nowhere."""
-    statuses = [outcome.status for outcome in build.outcomes.values()]
+    """How many actions were executed, found cached (or unchanged), and failed; skipped ones and lints count nowhere."""
+    statuses = [outcome.status for name, outcome in build.outcomes.items() if name not in build.plan.lints]
     return {
         "executed": statuses.count(Status.EXECUTED),
         "cached": statuses.count(Status.CACHED) + statuses.count(Status.UNCHANGED),

@@ -118,9 +118,9 @@ class ModelPlanner:
         """
         values = target.values
         if values["uri"] is None:
-            place = f"{values['path']}/{path}" if values["path"] else None
-            if place is None:
+            if values["path"] is None:
                 return None
+            place = f"{values['path']}/{path}".lstrip("/")
             self.looked_at.add(place)
             try:
                 with open(os.path.join(self._root, place), "rb") as file:

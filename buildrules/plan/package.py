@@ -10,6 +10,7 @@ from buildrules.errors import LoadError
 from buildrules.plan.base import Base, BasePlanner
 from buildrules.plan.environment import Environment, EnvironmentPlanner
 from buildrules.plan.info import package_info, routes_of
+from buildrules.plan.linting import plan_lints
 from buildrules.plan.model import ModelPlanner, launcher, literal
 from buildrules.rules.contribution import Contribution
 from buildrules.rules.package import PackageParts
@@ -51,9 +52,11 @@ class PackagePlanner:
         deps += self._extra_layers(parts.server, parts.server_part, platform)
         if parts.server_part.files:
             deps.append(self._generated(parts.server, parts.server_part.files))
-        deps += self._files(parts.package)
-        deps += self._models.actions(parts.placed, parts.package)
-        deps += [*self._code(parts), *self._script(parts)]
+        files = self._files(parts.package)
+        models = self._models.actions(parts.placed, parts.package)
+        code = self._code(parts)
+        deps += [*files, *models, *code, *self._script(parts)]
+        plan_lints(self._plan, parts, platform, base, (env, server), models=models, code=code, files=files)
         label = str(parts.package.label)
         locks = {**base.locks, **env.locks, **server.locks, **self._models.locks(parts.placed)}
         action = Action(

@@ -4,7 +4,7 @@
     deps    actions "build_wheel", each giving one wheel more
     hints   what `Lock.hints` gives: {"urls": {filename: [url, ...]}, "index": {...}}
 
-The layer's bytes are not kept: its recipe makes them again from the wheels.
+The layer's bytes are not kept: its recipe makes them again from the wheels. Values: `modules`, what can be imported.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ class WheelLayer:
     """See the module's documentation."""
 
     name = "wheel_layer"
-    version = 1
+    version = 2
 
     def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
         """One layer. Raises IntegrityError naming the wheel that is corrupt, GoneError, FetchError, ActionError."""
@@ -55,4 +55,15 @@ class WheelLayer:
         except IntegrityError as error:
             error.hint = error.hint or "the wheel is broken: choose another version, or tell its authors"
             raise
-        return Outputs(layers=[layer])
+        return Outputs(layers=[layer], values={"modules": _modules(entries, context)})
+
+
+def _modules(entries: list[tuple[str, str]], context: Context) -> list[str]:
+    """What the wheels (file name, digest) bring."""
+    from buildrules.actions.python.modules import modules_of
+    from buildrules.oci.parts.archive import members
+
+    found: set[str] = set()
+    for filename, digest in entries:
+        found.update(modules_of(member.name for member in members(context.blobs.path(digest), filename)))
+    return sorted(found)

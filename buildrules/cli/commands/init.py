@@ -59,7 +59,7 @@ def targets(found: Found, name: str) -> str:
     """The text of the `targets:` section. Adds notes on what is missing to those of `found`."""
     version = "Debian 12, Python 3.11" if found.suite == "bookworm" else "Debian 13, Python 3.13"
     lines = ["targets:", f"  base: {{rule: debian_base, suite: {found.suite}}}    # {version}"]
-    lines += ["  env:", "    rule: python_env", "    base: :base", f"    {_requirements(found)}"]
+    lines += ["  env:", "    rule: python_env", "    base: :base", f"    {_requirements(found, name)}"]
     if found.python:
         lines.append(f'    python: "{found.python}"    # {_path(found.environment or "")} asks for another')
     package = ["    rule: model_package"]
@@ -77,7 +77,7 @@ def targets(found: Found, name: str) -> str:
         lines.append(f'  {name}_server: {{rule: fastapi, app: "{module}:{variable}"}}')
         package += [f"    server: :{name}_server", f"    code: :{name}_code"]
     elif found.mlflow and not found.script:
-        found.note("an MLflow model needs no code; its environment must bring mlflow (or mlflow-skinny with pandas)")
+        found.note("an MLflow model needs no code, and its environment comes from its own files")
         package.append("    server: azureml_online    # loads an MLflow model without code")
     else:
         if not found.script:
@@ -91,7 +91,9 @@ def targets(found: Found, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _requirements(found: Found) -> str:
+def _requirements(found: Found, name: str) -> str:
+    if found.mlflow:
+        return f"model: :{name}_model    # its own files say what it needs; add here what they lack"
     path = found.environment
     if path is None:
         return "requirements: []    # fill in, such as [scikit-learn==1.7.0]"

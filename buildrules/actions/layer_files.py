@@ -1,0 +1,61 @@
+"""The files of layers that hold workspace files, to look into: no layer is made again for it."""
+
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from buildrules.engine.action import Context, Outputs
+from buildrules.oci.parts import Sources
+from buildrules.oci.tar import BLOCK
+
+_GZIP = 31  # zlib's window bits for gzip members
+_LARGEST = 64 << 20  # bytes of a small layer, inflated
+
+
+def files_of(outputs: Outputs, prefix: str, context: Context) -> Iterator[tuple[str, int, BinaryIO]]:
+    """Name below `prefix`, size in bytes, and the content, open until the next is asked for. Only of "pack"ed layers.
+
+    What is not there any more is passed over.
+    """
+    sources = Sources(context.workspace, context.blobs)
+    for layer in outputs.layers:
+        for part in layer.recipe.get("parts", ()):
+            if part["kind"] == "file":
+                try:
+                    file = open(sources.path(part["source"]), "rb")  # noqa: SIM115  closed below
+                except OSError:
+                    continue
+                with file:
+                    yield _below(part["path"], prefix), part["size"], file
+        if layer.recipe.get("codec") == "blob":
+            try:
+                with context.blobs.open(layer.digest) as blob:
+                    text = zlib.decompressobj(_GZIP).decompress(blob.read(), _LARGEST)
+            except (OSError, zlib.error):
+                continue
+            for path, content in _untar(text):
+                yield _below(path, prefix), len(content), io.BytesIO(content)
+
+
+def _untar(text: bytes) -> Iterator[tuple[str, bytes]]:
+    """The files of a tar as `oci.tar` writes it: ustar, with a PAX header before a long name."""
+    place, long = 0, b""
+    while place + BLOCK <= len(text) and text[place] != 0:
+        block = text[place : place + BLOCK]
+        size = int(block[124:135] or b"0", 8)
+        begin = place + BLOCK
+        content = text[begin : begin + size]
+        place = begin + (size + BLOCK - 1) // BLOCK * BLOCK
+        if block[156:157] == b"x":
+            long = content.partition(b" path=")[2].partition(b"\n")[0] if b" path=" in content else b""
+            continue
+        name, folder = block[:100].rstrip(b"\0"), block[345:500].rstrip(b"\0")
+        path, long = long or (folder + b"/" + name if folder else name), b""
+        if block[156:157] == b"0":
+            yield path.decode(errors="replace"), content
+
+
+def _below(path: str, prefix: str) -> str:
+    return os.path.relpath(path, prefix) if path.startswith(f"{prefix}/") else path

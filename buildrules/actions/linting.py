@@ -1,0 +1,149 @@
+"""The kind "lint": looks for what is likely wrong in a package. Its findings stand in `values`; it never fails.
+
+On the way of a code edit: what looks into models and wheels is imported where there are any.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.lints.finding import Finding, placed
+from buildrules.lints.secrets import LARGEST, secrets_in
+
+if TYPE_CHECKING:
+    from buildrules.lints.versions import Saved
+
+_CODE_LARGEST = 4 << 20
+_MODELS = (".pkl", ".pickle", ".joblib", ".sav", ".p", ".json", ".ubj", ".model", ".bst", ".xgb")
+_CUDA = ("CUDA_VERSION", "NVIDIA_VISIBLE_DEVICES", "NV_CUDA_LIB_VERSION", "ROCM_VERSION")
+
+
+class Lint:
+    """Params: `ignore`, names of lints; then of code or of what is around it.
+
+    `code`: its files are the first source, others that are packaged the rest. `entry` is the script (None: any file),
+    `python` the environment's version (None: nothing is known of what it has), `models` maps workspace paths to labels,
+    `place` is where the code's globs stand; deps are the layers of the environment's wheels.
+
+    Otherwise: `packages` are rows of name, version and size, `variables` the image's, `server` its name, requirements
+    and place, `place` that of the environment, and `models` rows of prefix in the image, how the folder is shown,
+    and how many of the last deps are its layers (the other deps are those of wheels).
+    Values: `findings`, a list of `Finding.to_list`.
+    """
+
+    name = "lint"
+    version = 1
+
+    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+        """Look; what cannot be read is passed over, for the actions that package it say so."""
+        params = action.params
+        found = _code(params, sources, deps, context) if params["code"] else _package(params, deps, context)
+        ignored = frozenset(params["ignore"])
+        return Outputs(values={"findings": [item.to_list() for item in found if item.name not in ignored]})
+
+
+def _code(
+    params: Mapping[str, Any], sources: list[list[SourceFile]], deps: list[Outputs], context: Context
+) -> Iterator[Finding]:
+    python: dict[str, tuple[str, bytes]] = {}
+    for number, group in enumerate(sources):
+        for file in group:
+            content = _read(os.path.join(context.workspace, file.path), file.size)
+            yield from secrets_in(file.path, content)
+            if number == 0 and file.name.endswith(".py"):
+                python[file.name] = (file.path, content)
+    if params["models"]:
+        from buildrules.lints.overlap import model_in_code
+
+        for finding in model_in_code([(file.path, file.size) for file in sources[0]], params["models"]):
+            yield placed(finding, params["place"])
+    if params["python"] and python:
+        from buildrules.lints.imports import missing_modules
+
+        yield from missing_modules(python, params["entry"], _modules(deps), params["python"])
+
+
+def _read(path: str, size: int) -> bytes:
+    """A small file; nothing of a large one."""
+    if size > _CODE_LARGEST:
+        return b""
+    try:
+        with open(path, "rb") as file:
+            return file.read(_CODE_LARGEST)
+    except OSError:
+        return b""
+
+
+def _modules(deps: list[Outputs]) -> frozenset[str]:
+    return frozenset(name for outputs in deps for name in outputs.values.get("modules", ()))
+
+
+def _package(params: Mapping[str, Any], deps: list[Outputs], context: Context) -> Iterator[Finding]:
+    from buildrules.lints.gpu import gpu_wheels
+    from buildrules.lints.server import unpinned_server
+
+    if not any(name in params["variables"] for name in _CUDA):
+        for finding in gpu_wheels(params["packages"]):
+            yield placed(finding, params["place"])
+    server = params["server"]
+    for finding in unpinned_server(server["requirements"], server["name"]):
+        yield placed(finding, server["place"])
+    layers = sum(model["deps"] for model in params["models"])
+    wheels, models = deps[: len(deps) - layers], deps[len(deps) - layers :]
+    for model in params["models"]:
+        yield from _model(model, models[: model["deps"]], params, _modules(wheels), context)
+        models = models[model["deps"] :]
+
+
+def _model(
+    model: dict[str, Any],
+    deps: list[Outputs],
+    params: Mapping[str, Any],
+    modules: frozenset[str],
+    context: Context,
+) -> Iterator[Finding]:
+    from buildrules.actions.layer_files import files_of
+    from buildrules.lints.versions import missing_for_pickle, pickle_version
+
+    packages = {str(name): str(version) for name, version, *_ in params["packages"]}
+    saved: list[Saved] = []
+    needed: dict[str, frozenset[str]] = {}
+    for name, size, file in (item for outputs in deps for item in files_of(outputs, model["prefix"], context)):
+        path = f"{model['shown']}/{name}" if name and model["shown"] else name or model["shown"]
+        if size <= LARGEST:
+            content = file.read(LARGEST)
+            file.seek(0)
+            yield from secrets_in(path, content)
+            if name.rpartition("/")[2] == "MLmodel":
+                saved += _marked(path, content)
+        if path.endswith(_MODELS):
+            _look(path, file, size, saved, needed)
+    if packages:
+        yield from pickle_version(saved, packages)
+        for path, names in needed.items():
+            yield from missing_for_pickle(path, names, modules)
+
+
+def _look(path: str, file: BinaryIO, size: int, saved: "list[Saved]", needed: dict[str, frozenset[str]]) -> None:
+    from buildrules.lints.pickles import read_pickle
+    from buildrules.lints.versions import Saved
+
+    found = read_pickle(file, size)
+    if found is not None:
+        saved.extend(Saved(name, version, path) for name, version in found.versions.items())
+        needed[path] = found.modules
+
+
+def _marked(path: str, content: bytes) -> "list[Saved]":
+    """The versions that the flavours of an MLmodel name."""
+    from buildrules.actions.python.mlflow_files import MARK, ModelFiles, read_mark
+    from buildrules.errors import LoadError
+    from buildrules.lints.versions import Saved
+
+    try:
+        files = ModelFiles(path.removesuffix(MARK).rstrip("/"), {MARK: content.decode()})
+        versions = read_mark(files).versions
+    except (LoadError, UnicodeDecodeError):
+        return []
+    return [Saved(name, said.text, path, said.position.line, said.position.column) for name, said in versions.items()]

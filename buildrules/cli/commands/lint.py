@@ -1,0 +1,34 @@
+"""`buildrules lint`."""
+
+from typing import Any
+
+import click
+
+from buildrules.cli.main import perform_request
+from buildrules.cli.options import PatternCommand, building, pattern_argument
+from buildrules.lints.finding import NAMES
+
+_LISTED = "\n".join(f"    {name:<16} {about}" for name, about in NAMES.items())
+
+
+@click.command(
+    cls=PatternCommand,
+    short_help="look for what is likely wrong in packages",
+    help=f"""Look for what is likely wrong in packages (all by default), without building their images.
+
+    What has to be looked into is built: models are hashed, wheels fetched. Exit code 1 means that something was found
+    that is an error.
+
+    \b
+{_LISTED}
+
+    A line with `buildrules: ignore` is not searched for secrets; `lint_ignore` of a package leaves lints out.
+    """,
+)
+@pattern_argument(required=False)
+@building
+@click.option("--strict", is_flag=True, help="Fail for warnings as well.")
+@click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
+def command(patterns: tuple[str, ...], **options: Any) -> int:
+    """See above."""
+    return perform_request("lint", patterns or ("//...",), {**options, "keep_going": True})

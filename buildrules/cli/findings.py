@@ -1,0 +1,26 @@
+"""The findings of lints, as a build and `buildrules lint` show them."""
+
+from buildrules.cli.invocation import Invocation
+from buildrules.engine.events import Status
+from buildrules.lints.finding import Finding
+
+__all__ = ["finding_text", "fresh_findings"]
+
+
+def fresh_findings(invocation: Invocation) -> list[Finding]:
+    """What the lints found, each finding once: of those that ran or were looked up; of all if the plan is a new one."""
+    found: dict[Finding, None] = {}
+    for name in invocation.plan.lints:
+        outcome = invocation.outcomes.get(name)
+        if outcome is None or outcome.outputs is None:
+            continue
+        if invocation.planned or outcome.status is not Status.UNCHANGED:
+            found.update(dict.fromkeys(Finding(*row) for row in outcome.outputs.values["findings"]))
+    return list(found)
+
+
+def finding_text(finding: Finding) -> str:
+    """A finding as a person wants it: severity, place, message, name, the way out."""
+    where = f"{finding.position}: " if finding.position is not None else ""
+    text = f"{finding.severity}: {where}{finding.message} [{finding.name}]"
+    return f"{text}\n  hint: {finding.hint}" if finding.hint else text

@@ -1,0 +1,208 @@
+"""Modules that the code imports and the environment lacks: the container would start, and die."""
+
+import sys
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from buildrules.lints.finding import ERROR, WARNING, Finding
+
+if TYPE_CHECKING:
+    import ast
+
+__all__ = ["missing_modules", "provides"]
+
+_REMOVED = {
+    12: ("asynchat", "asyncore", "distutils", "imp", "smtpd"),
+    13: (
+        *("aifc", "audioop", "cgi", "cgitb", "chunk", "crypt", "imghdr", "lib2to3", "mailcap", "msilib", "nis"),
+        *("nntplib", "ossaudiodev", "pipes", "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib"),
+    ),
+}
+"""Modules of the standard library and the minor version of Python 3 that no longer has them (What's New)."""
+_ADDED = {"tomllib": 11}
+
+DISTRIBUTIONS = {
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "Crypto": "pycryptodome",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "docx": "python-docx",
+    "dotenv": "python-dotenv",
+    "faiss": "faiss-cpu",
+    "fitz": "pymupdf",
+    "google.cloud.storage": "google-cloud-storage",
+    "jwt": "pyjwt",
+    "Levenshtein": "levenshtein",
+    "MySQLdb": "mysqlclient",
+    "OpenSSL": "pyopenssl",
+    "PIL": "pillow",
+    "psycopg2": "psycopg2-binary",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "umap": "umap-learn",
+    "yaml": "pyyaml",
+}
+"""Distributions whose module has another name."""
+
+
+class Import(NamedTuple):
+    """One import. `optional` ones are expected to fail; those in functions do not run when the container starts."""
+
+    module: str
+    line: int
+    column: int
+    optional: bool
+    in_function: bool
+
+
+def missing_modules(
+    sources: Mapping[str, tuple[str, bytes]],
+    entry: str | None,
+    modules: Collection[str],
+    python: str,
+    *,
+    minor_hint: str = "add it to the environment's requirements",
+) -> list[Finding]:
+    """What the code imports that is neither in it, nor in the standard library of `python` ("3.11"), nor in `modules`.
+
+    `sources` are the code's Python files: name below the code's directory -> (workspace path, content). Only files that
+    `entry` imports, directly or not, are looked at, or all of them if it is None. `modules` are what the environment's
+    wheels provide, dotted where packages share their first name.
+    """
+    names = set(sources)
+    waiting = [entry] if entry in names else sorted(names)
+    seen: set[str] = set()
+    reported: set[str] = set()
+    found: list[Finding] = []
+    minor = int(python.split(".")[1])
+    while waiting:
+        name = waiting.pop(0)
+        if name in seen:
+            continue
+        seen.add(name)
+        path, content = sources[name]
+        for item in imports_of(content):
+            local = _local(item.module, names, name)
+            if local is not None:
+                waiting += local
+                continue
+            if item.optional or _standard(item.module, minor) or provides(modules, item.module):
+                continue
+            top = item.module.partition(".")[0]
+            if top not in reported:
+                reported.add(top)
+                found.append(_finding(item, path, minor, minor_hint))
+    return found
+
+
+def _finding(item: Import, path: str, minor: int, hint: str) -> Finding:
+    top = item.module.partition(".")[0]
+    gone = next((version for version, names in _REMOVED.items() if top in names and version <= minor), None)
+    if gone is not None:
+        message, hint = f"Python 3.{gone} has no module '{top}' any more", "import what replaced it"
+    else:
+        message = f"nothing in the environment provides the module '{item.module}'"
+        other = DISTRIBUTIONS.get(item.module) or DISTRIBUTIONS.get(top)
+        hint = f"{hint}: {other}" if other else hint
+    severity = WARNING if item.in_function else ERROR
+    return Finding("missing_module", severity, message, path, item.line, item.column, hint)
+
+
+def provides(modules: Collection[str], module: str) -> bool:
+    """Whether `module` is one of `modules`, below one of them, or the first part of one that is shared."""
+    parts = module.split(".")
+    if any(".".join(parts[: count + 1]) in modules for count in range(len(parts))):
+        return True
+    below = f"{module}."
+    return any(other.startswith(below) for other in modules)
+
+
+def _standard(module: str, minor: int) -> bool:
+    top = module.partition(".")[0]
+    for version, removed in _REMOVED.items():
+        if top in removed:
+            return minor < version
+    return top in sys.stdlib_module_names and minor >= _ADDED.get(top, 0)
+
+
+def _local(module: str, names: Collection[str], importer: str) -> list[str] | None:
+    """The files of the code that are this module; None if it is none of the code's. Any folder may be on the path."""
+    if module.startswith("."):
+        return []
+    steps = module.split(".")
+    top = steps[0]
+    folder = importer.rpartition("/")[0]
+    roots = dict.fromkeys(["", folder, *(name.rpartition("/")[0].partition("/")[0] for name in names)])
+    for root in roots:
+        base = f"{root}/" if root else ""
+        if f"{base}{top}.py" in names:
+            return [f"{base}{top}.py"]
+        if any(name.startswith(f"{base}{top}/") for name in names):
+            tried = ("/".join(steps[: count + 1]) for count in range(len(steps)))
+            files = [f"{base}{part}{ending}" for part in tried for ending in (".py", "/__init__.py")]
+            return [file for file in files if file in names]
+    return None
+
+
+def imports_of(content: bytes) -> list[Import]:
+    """The absolute imports of a module; none where this Python cannot parse it."""
+    import ast
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(content)
+        return list(_walk(tree.body, optional=False, in_function=False))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+
+
+def _walk(nodes: "Iterable[ast.AST]", *, optional: bool, in_function: bool) -> "Iterable[Import]":
+    import ast
+
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield Import(alias.name, node.lineno, node.col_offset + 1, optional, in_function)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level == 0 and node.module:
+                yield from (
+                    Import(name, node.lineno, node.col_offset + 1, optional, in_function) for name in _from(node)
+                )
+        elif isinstance(node, ast.Try) and any(_catches(handler) for handler in node.handlers):
+            yield from _walk(node.body, optional=True, in_function=in_function)
+            for handler in node.handlers:
+                yield from _walk(handler.body, optional=True, in_function=in_function)
+            yield from _walk([*node.orelse, *node.finalbody], optional=optional, in_function=in_function)
+        elif isinstance(node, ast.If) and _never_runs(node.test):
+            yield from _walk(node.orelse, optional=optional, in_function=in_function)
+        else:
+            deeper = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from _walk(ast.iter_child_nodes(node), optional=optional, in_function=in_function or deeper)
+
+
+def _from(node: "ast.ImportFrom") -> list[str]:
+    """`from google.cloud import storage` may name a module below: what is shared is told apart by it."""
+    assert node.module
+    if node.module in ("google", "google.cloud", "azure", "azure.ai") and node.names[0].name != "*":
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return [node.module]
+
+
+def _catches(handler: "ast.ExceptHandler") -> bool:
+    import ast
+
+    if handler.type is None:
+        return True
+    names = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    wide = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
+    return any(isinstance(name, ast.Name) and name.id in wide for name in names)
+
+
+def _never_runs(test: "ast.expr") -> bool:
+    import ast
+
+    name = test.attr if isinstance(test, ast.Attribute) else test.id if isinstance(test, ast.Name) else ""
+    return name == "TYPE_CHECKING"

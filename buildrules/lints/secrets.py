@@ -1,0 +1,134 @@
+"""Keys, tokens and passwords in files that are going to be packaged: whoever can pull the image can read them.
+
+Only forms that cannot be anything else are looked for, by what their issuers document. Each has a mark that is searched
+first; the expression is compiled only where it is found. What is shown is masked.
+"""
+
+from collections.abc import Iterator
+
+from buildrules.lints.finding import ERROR, Finding
+
+__all__ = ["LARGEST", "secrets_in", "suspicious_name"]
+
+LARGEST = 1 << 20
+"""Files of more bytes are data."""
+
+IGNORE = b"buildrules: ignore"
+"""A line with this is not looked at."""
+
+_FORMS: tuple[tuple[str, tuple[bytes, ...], bytes], ...] = (
+    (
+        "a private key",
+        (b"PRIVATE KEY",),
+        rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?=[\s\\\"'])",
+    ),
+    ("an AWS access key", (b"AKIA", b"ASIA"), rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+    (
+        "an AWS secret key",
+        (b"aws_secret_access_key", b"AWS_SECRET_ACCESS_KEY", b"SecretAccessKey"),
+        rb"(?i)secret_?access_?key[\"']?\s*[=:]\s*[\"']?[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])",
+    ),
+    ("an Azure storage key", (b"AccountKey=",), rb"AccountKey=[A-Za-z0-9+/]{86}=="),
+    ("an Azure shared access key", (b"SharedAccessKey=",), rb"SharedAccessKey=[A-Za-z0-9+/]{43}="),
+    ("an Azure SAS token", (b"sig=",), rb"[?&]sig=(?:[A-Za-z0-9+/]|%2[BbFf]){42,44}(?:=|%3[Dd])"),
+    ("a Google API key", (b"AIza",), rb"\bAIza[0-9A-Za-z_-]{35}(?![0-9A-Za-z_-])"),
+    ("a Google OAuth token", (b"ya29.",), rb"\bya29\.[0-9A-Za-z_-]{40,}"),
+    (
+        "a GitHub token",
+        (b"ghp_", b"gho_", b"ghu_", b"ghs_", b"ghr_", b"github_pat_"),
+        rb"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{82})(?![A-Za-z0-9])",
+    ),
+    ("a GitLab token", (b"glpat-",), rb"\bglpat-[A-Za-z0-9_-]{20,}"),
+    ("a Hugging Face token", (b"hf_",), rb"\bhf_[A-Za-z0-9]{34}(?![A-Za-z0-9])"),
+    ("an OpenAI key", (b"T3BlbkFJ",), rb"\bsk-[A-Za-z0-9_-]*T3BlbkFJ[A-Za-z0-9_-]+"),
+    ("an Anthropic key", (b"sk-ant-",), rb"\bsk-ant-[A-Za-z0-9_-]{32,}"),
+    ("a Slack token", (b"xox",), rb"\bxox[abeoprs]-[A-Za-z0-9-]{20,}"),
+    ("a Stripe key", (b"k_live_",), rb"\b[rs]k_live_[A-Za-z0-9]{20,}"),
+    ("a SendGrid key", (b"SG.",), rb"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}"),
+    ("an npm token", (b"npm_",), rb"\bnpm_[A-Za-z0-9]{36}(?![A-Za-z0-9])"),
+    ("a package index token", (b"pypi-AgE",), rb"\bpypi-AgE[A-Za-z0-9_-]{50,}"),
+    ("a Databricks token", (b"dapi",), rb"\bdapi[a-f0-9]{32}(?:-\d)?(?![a-f0-9])"),
+    (
+        "a password in a url",
+        (b"://",),
+        rb"\b[a-z][a-z0-9+.-]*://[^\s/:@\"'{}$<>]+:(?!\*+@|x+@|pass(?:word)?@|token@|secret@)[^\s/:@\"'{}$<>]+@[A-Za-z0-9.-]+",
+    ),
+)
+
+_NAMES = {
+    ".git-credentials": "Git's passwords",
+    ".netrc": "passwords of hosts",
+    "_netrc": "passwords of hosts",
+    ".pypirc": "passwords of package indexes",
+    ".htpasswd": "passwords",
+    ".pgpass": "passwords of databases",
+    "id_rsa": "a private key",
+    "id_dsa": "a private key",
+    "id_ecdsa": "a private key",
+    "id_ed25519": "a private key",
+}
+_ENDINGS = {".p12": "a private key", ".pfx": "a private key", ".jks": "private keys", ".kdbx": "passwords"}
+_FOLDERS = {
+    ".aws/credentials": "AWS keys",
+    ".docker/config.json": "logins of registries",
+    ".kube/config": "logins of clusters",
+}
+_TEMPLATES = (".example", ".sample", ".template", ".dist")
+
+
+def suspicious_name(path: str) -> str | None:
+    """What a file of this name holds, where that is a secret: "passwords of hosts"."""
+    name = path.rpartition("/")[2]
+    if (name == ".env" or name.startswith(".env.")) and not name.endswith(_TEMPLATES):
+        return "settings that are often secret"
+    for place, what in _FOLDERS.items():
+        if f"/{path}".endswith(f"/{place}"):
+            return what
+    return _NAMES.get(name) or next((what for ending, what in _ENDINGS.items() if name.lower().endswith(ending)), None)
+
+
+def secrets_in(path: str, content: bytes) -> list[Finding]:
+    """The secrets in a file: by its name, then by its `content`, if that is text."""
+    found = []
+    what = suspicious_name(path)
+    if what is not None:
+        hint = "leave it out with `exclude`, and give the container its values as environment variables"
+        found.append(Finding("secret", ERROR, f"'{path}' holds {what}, and would be in the image", path, 1, 1, hint))
+    if len(content) <= LARGEST and b"\0" not in content[:8192]:
+        found += _by_form(path, content)
+    return found
+
+
+def _by_form(path: str, content: bytes) -> Iterator[Finding]:
+    for what, marks, form in _FORMS:
+        if not any(mark in content for mark in marks):
+            continue
+        import re
+
+        for match in re.finditer(form, content):
+            begin = content.rfind(b"\n", 0, match.start()) + 1
+            end = content.find(b"\n", match.end())
+            if IGNORE in content[begin : end if end >= 0 else len(content)]:
+                continue
+            line = content.count(b"\n", 0, begin) + 1
+            yield Finding(
+                "secret",
+                ERROR,
+                f"{what} ({_masked(match[0])}) would be in the image",
+                path,
+                line,
+                match.start() - begin + 1,
+                "take it out, revoke it if anybody has seen it, and read it from the environment when the server runs;"
+                f" if it is no secret, write '{IGNORE.decode()}' on the line",
+            )
+
+
+def _masked(secret: bytes) -> str:
+    """Enough to find it, and not enough to use it."""
+    text = secret.decode("ascii", "replace")
+    if text.startswith("-----"):
+        return text.strip("-").strip().lower()
+    if "://" in text:
+        return f"{text.partition('://')[0]}://...@{text.rpartition('@')[2]}"
+    name, equals, _ = text.partition("=")
+    return f"{name.strip()[:24]}=..." if equals and len(name) < 40 else f"{text[:4]}..."

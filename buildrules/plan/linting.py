@@ -1,0 +1,123 @@
+"""Plans the lints of a package: one action for its code, which runs at every edit, and one for all around it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from buildrules.engine.action import Action
+from buildrules.engine.plan import Plan
+from buildrules.errors import LoadError
+from buildrules.lints.finding import NAMES
+from buildrules.plan.base import Base
+from buildrules.rules.package import PackageParts
+from buildrules.rules.resolve import ResolvedTarget
+from buildrules.workspace.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from buildrules.plan.environment import Environment
+
+
+def plan_lints(
+    plan: Plan,
+    parts: PackageParts,
+    platform: str,
+    base: Base,
+    installed: "Sequence[Environment]",
+    *,
+    models: Sequence[str],
+    code: Sequence[str],
+    files: Sequence[str],
+) -> None:
+    """Add the lints of a package to `plan.lints`.
+
+    `installed` are its environment and its server's packages; `models`, `code` and `files` the actions that lay these.
+    Raises LoadError for a name in `lint_ignore` that no lint has.
+    """
+    label = str(parts.package.label)
+    ignore = _ignored(parts.package)
+    wheels = [
+        name for one in installed for name in one.actions if plan.actions[name].kind == "wheel_layer"
+    ]  # the order of the environments, which is that of the image
+    known = bool(wheels) and base.python is not None
+    if code or files:
+        action = Action(
+            id=f"{label} {platform} lint code",
+            target=label,
+            kind="lint",
+            title="lint of code",
+            params={
+                "code": True,
+                "ignore": ignore,
+                "entry": _entry(parts),
+                "python": ".".join((base.python or "").split(".")[:2]) if known else None,
+                "models": {model.values["path"]: str(model.label) for model in parts.models if model.values["path"]},
+                "place": _place(parts.code, "srcs"),
+            },
+            sources=tuple(source for name in (*code, *files) for source in plan.actions[name].sources),
+            deps=tuple(wheels),
+            weight=0.01,
+        )
+        plan.lints[plan.add(action)] = label
+    laid = [name for name in models if plan.actions[name].kind in ("model_layers", "fetched_model")]
+    packages: dict[str, list[Any]] = {}
+    for one in installed:
+        for package in one.lock.packages if one.lock is not None else ():
+            size = package.file.size if package.file is not None else None
+            packages[package.name] = [package.name, package.version, size]
+    action = Action(
+        id=f"{label} {platform} lint",
+        target=label,
+        kind="lint",
+        title="lint",
+        params={
+            "code": False,
+            "ignore": ignore,
+            "packages": [packages[name] for name in sorted(packages)],
+            "variables": sorted({*base.variables, *parts.package.values["environment"]}),
+            "place": _place(parts.env or parts.package, "rule"),
+            "server": {
+                "name": parts.server.rule.name,
+                "requirements": list(parts.server_part.requirements),
+                "place": _place(parts.package if parts.server.implicit else parts.server, "server"),
+            },
+            "models": [
+                {"prefix": plan.actions[name].params["prefix"], "shown": _shown(plan.actions[name]), "deps": 1}
+                for name in laid
+            ],
+        },
+        deps=(*wheels, *laid),
+        weight=0.04,
+    )
+    plan.lints[plan.add(action)] = label
+
+
+def _ignored(package: ResolvedTarget) -> list[str]:
+    names: list[str] = package.values["lint_ignore"]
+    for number, name in enumerate(names):
+        if name not in NAMES:
+            raise LoadError(
+                f"there is no lint '{name}'",
+                hint=did_you_mean(name, NAMES, what="lints", limit=len(NAMES)),
+                position=package.position_of("lint_ignore", number),
+            )
+    return sorted(names)
+
+
+def _entry(parts: PackageParts) -> str | None:
+    """The file of the code that the server loads first, below the code's directory; None if nobody says."""
+    app = parts.server.values.get("app")
+    if isinstance(app, str):
+        return app.partition(":")[0].replace(".", "/") + ".py"
+    script = parts.code.values["entry_script"] if parts.code is not None else None
+    return str(script) if script is not None else None
+
+
+def _place(target: ResolvedTarget | None, attribute: str) -> list[Any] | None:
+    position = target.position_of(attribute) if target is not None else None
+    return [position.path, position.line, position.column] if position is not None else None
+
+
+def _shown(action: Action) -> str:
+    """How people know the place that the files of a model come from: its folder, or its label."""
+    if not action.sources:
+        return action.target
+    return action.sources[0].directory

@@ -1,0 +1,142 @@
+"""Lints of code: what it imports, what it gives away, what it packs twice."""
+
+import pytest
+
+from buildrules.lints.finding import Finding
+from buildrules.lints.imports import missing_modules
+from buildrules.lints.overlap import model_in_code
+from buildrules.lints.secrets import LARGEST, secrets_in
+
+MODULES = {"numpy", "sklearn", "google.cloud.storage", "yaml"}
+
+
+def imports(files: dict[str, str], entry: str | None = "score.py", python: str = "3.11") -> list[str]:
+    sources = {name: (f"src/{name}", text.encode()) for name, text in files.items()}
+    found = missing_modules(sources, entry, MODULES, python)
+    return [f"{item.position} {item.severity} {item.message}" for item in found]
+
+
+def test_modules_that_nothing_provides() -> None:
+    text = "import os, numpy.linalg\nimport cv2 as c\nfrom PIL import Image\n\ndef f():\n    import torch\n"
+    found = imports({"score.py": text})
+    assert found == [
+        "src/score.py:2:1 error nothing in the environment provides the module 'cv2'",
+        "src/score.py:3:1 error nothing in the environment provides the module 'PIL'",
+        "src/score.py:6:5 warning nothing in the environment provides the module 'torch'",
+    ]
+
+
+def test_the_distribution_is_named_where_its_name_is_another() -> None:
+    (finding,) = missing_modules({"a.py": ("a.py", b"import cv2")}, "a.py", MODULES, "3.11")
+    assert finding.hint.endswith(": opencv-python-headless")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "try:\n    import ujson\nexcept ImportError:\n    ujson = None\n",
+        "try:\n    import ujson\nexcept (ValueError, ModuleNotFoundError):\n    import orjson\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\n",
+        "from . import helper\nfrom .helper import x\n",
+        "from google.cloud import storage\nimport google.cloud.storage.blob\n",
+        "from sklearn.svm import SVC\nimport yaml\n",
+        "import helper\nfrom pack.inner import x\nimport lib_module\n",
+        "this is no Python",
+    ],
+)
+def test_imports_that_are_no_mistake(text: str) -> None:
+    files = {"score.py": text, "helper.py": "", "pack/__init__.py": "", "pack/inner.py": "", "lib/lib_module.py": ""}
+    assert imports(files) == []
+
+
+def test_modules_of_the_code_are_followed_and_no_others() -> None:
+    files = {
+        "score.py": "from pack import steps\nimport pack.deep\n",
+        "pack/__init__.py": "",
+        "pack/deep.py": "import cv2\n",
+        "train.py": "import torch\n",
+    }
+    assert imports(files) == ["src/pack/deep.py:1:1 error nothing in the environment provides the module 'cv2'"]
+    assert len(imports(files, entry=None)) == 2
+
+
+def test_the_standard_library_is_the_targets() -> None:
+    text = {"score.py": "import cgi, distutils.util, tomllib\n"}
+    assert imports(text, python="3.11") == []
+    assert imports(text, python="3.12") == ["src/score.py:1:1 error Python 3.12 has no module 'distutils' any more"]
+    assert [line.partition("Python")[2] for line in imports(text, python="3.13")] == [
+        " 3.13 has no module 'cgi' any more",
+        " 3.12 has no module 'distutils' any more",
+    ]
+    assert len(imports(text, python="3.10")) == 1
+
+
+def said(path: str, text: str) -> list[str]:
+    return [f"{item.position}: {item.message}" for item in secrets_in(path, text.encode())]
+
+
+KEYS = {
+    "a private key": "-----BEGIN RSA " + "PRIVATE KEY-----\n",
+    "an AWS access key": "AKIA" + "IOSFODNN7EXAMPLE",
+    "an AWS secret key": "aws_secret_access_key" + ' = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEYab"',
+    "an Azure storage key": "AccountKey=" + "a" * 86 + "==",
+    "an Azure SAS token": "https://x.example/c?sv=1&sig=" + "a" * 43 + "%3D",
+    "a Google API key": "AIza" + "b" * 35,
+    "a GitHub token": "ghp_" + "c" * 36,
+    "a GitLab token": "glpat-" + "d" * 20,
+    "a Hugging Face token": "hf_" + "e" * 34,
+    "a Slack token": "xoxb-" + "1" * 24,
+    "a Databricks token": "dapi" + "0" * 32,
+    "a password in a url": "postgresql://me:" + "hunter2@db.example/x",
+}
+
+
+@pytest.mark.parametrize("what", KEYS)
+def test_keys_and_tokens(what: str) -> None:
+    secret = KEYS[what]
+    (found,) = secrets_in("src/score.py", f"x = 1\ny = '{secret}'\n".encode())
+    assert (found.severity, found.line) == ("error", 2)
+    assert found.message.startswith(f"{what} (")
+    hidden = secret.split("//")[-1][8:].strip("\n")
+    assert hidden not in found.message + found.hint
+    assert not secrets_in("src/score.py", f"y = '{secret.strip()}'  # buildrules: ignore\n".encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password = os.environ['PASSWORD']",
+        "AKIA is how their keys begin",
+        "url = f'https://{user}:{token}@host/path'",
+        "https://user:********@host/",
+        "digest = 'sha256:" + "a" * 64 + "'",
+        "-----BEGIN PUBLIC KEY-----",
+        "AccountKey=<your key>",
+    ],
+)
+def test_what_is_no_secret(text: str) -> None:
+    assert secrets_in("src/score.py", text.encode()) == []
+
+
+def test_files_that_hold_secrets_by_their_name() -> None:
+    for path in (".env", "src/.env.prod", "a/.git-credentials", ".netrc", "keys/id_rsa", "x.pfx", ".aws/credentials"):
+        (found,) = secrets_in(path, b"")
+        assert found.message.startswith(f"'{path}' holds ")
+    for path in (".env.example", "environment.py", "id_rsa.pub", "credentials.py", "netrc"):
+        assert secrets_in(path, b"") == []
+
+
+def test_data_is_not_searched() -> None:
+    key = KEYS["a GitHub token"].encode()
+    assert secrets_in("model.bin", b"\0" + key) == []
+    assert secrets_in("model.txt", key + b" " * LARGEST) == []
+
+
+def test_a_model_that_the_code_packs_as_well() -> None:
+    code = [("m/score.py", 10), ("m/model/a.bin", 5_000_000), ("m/model/b.txt", 5), ("m/model2/c.txt", 5)]
+    found = model_in_code(code, {"m/model": "//m:model", "other": "//m:other"})
+    assert [item.message for item in found] == [
+        "2 files, 'm/model/a.bin' among them, are of the model //m:model (5.0 MB) and packaged with the code as well"
+    ]
+    assert isinstance(found[0], Finding)
+    assert "exclude" in found[0].hint

@@ -1,0 +1,115 @@
+"""Lints as a build and `buildrules lint` show them, and when they run."""
+
+import json
+from pathlib import Path
+
+from tests.support.space import APP, CODE, Space
+
+PICKLES = Path(__file__).parent / "pickles"
+TOKEN = "ghp_" + "c" * 36
+
+
+def test_a_clean_package(built: Space) -> None:
+    assert built.run("lint").out == "1 package: 0 errors, 0 warnings\n"
+
+
+def test_a_build_shows_what_is_wrong_and_goes_on(workspace: Space) -> None:
+    workspace.edit("src/score.py", "def run", f"import cv2\ntoken = '{TOKEN}'\ndef run")
+    out = workspace.run("build", APP)
+    out.said(
+        "image sha256:",
+        "error: src/score.py:1:1: nothing in the environment provides the module 'cv2' [missing_module]",
+    )
+    out.said("error: src/score.py:2:10: a GitHub token (ghp_...) would be in the image [secret]", "hint: ")
+    assert TOKEN not in out.out + out.err
+
+
+def test_findings_are_shown_again_when_the_plan_is_made_again(workspace: Space) -> None:
+    workspace.edit("src/score.py", "def run", "import cv2\ndef run")
+    workspace.settle()
+    assert "cv2" not in workspace.run("build", APP).err
+    workspace.append("BUILD.yaml", "# a remark\n")
+    assert "cv2" in workspace.run("build", APP).err
+    workspace.edit("src/helper.py", "42", "43")
+    assert "cv2" in workspace.run("build", APP).err
+
+
+def test_the_verb_fails_for_errors_and_strictly_for_warnings(workspace: Space) -> None:
+    workspace.write("src/score.py", "def run(data):\n    import torch\n")
+    assert workspace.run("lint", APP).said("warning: src/score.py:2:5:", "0 errors, 1 warning")
+    workspace.run("lint", APP, "--strict", code=1)
+    workspace.write("src/score.py", "import torch\n\ndef run(data):\n    pass\n")
+    workspace.run("lint", APP, code=1).said("1 error, 0 warnings")
+
+
+def test_json(workspace: Space) -> None:
+    workspace.edit("src/score.py", "def run", "import cv2\ndef run")
+    value = json.loads(workspace.run("lint", APP, "--json", code=1).out)
+    assert value == {
+        "packages": 1,
+        "findings": [
+            {
+                "lint": "missing_module",
+                "severity": "error",
+                "message": "nothing in the environment provides the module 'cv2'",
+                "position": "src/score.py:1:1",
+                "hint": "add it to the environment's requirements: opencv-python-headless",
+            }
+        ],
+    }
+    assert workspace.build().data["findings"] == value["findings"]
+
+
+def test_a_package_leaves_lints_out(workspace: Space) -> None:
+    workspace.edit("src/score.py", "def run", f"import cv2\ntoken = '{TOKEN}'\ndef run")
+    workspace.edit("BUILD.yaml", "    code: :code\n", "    code: :code\n    lint_ignore: [secret]\n")
+    out = workspace.run("lint", APP, code=1).said("1 error")
+    assert "GitHub" not in out.out
+    workspace.edit("BUILD.yaml", "[secret]", "[secret, missing_modul]")
+    workspace.run("lint", APP, code=2).said("there is no lint 'missing_modul'", "did you mean 'missing_module'")
+
+
+def test_models_are_looked_into(workspace: Space) -> None:
+    for name in ("sklearn-1.9.1.joblib", "xgboost-2.1.4.ubj"):
+        workspace.write(f"weights/{name}", (PICKLES / name).read_bytes())
+    workspace.write("weights/deep/settings.txt", f"token: {TOKEN}\n")
+    out = workspace.run("lint", APP, code=1)
+    out.said(
+        "weights/sklearn-1.9.1.joblib:1:1: the model was saved with scikit-learn 1.9.1, and the environment has no",
+        "weights/xgboost-2.1.4.ubj:1:1: the model was saved with xgboost 2.1.4",
+        "weights/deep/settings.txt:1:8: a GitHub token",
+    )
+
+
+def test_a_model_of_one_file_and_a_long_name(workspace: Space) -> None:
+    long = "w" * 60 + "/" + "x" * 60 + ".txt"
+    workspace.write(f"weights/{long}", f"token: {TOKEN}\n")
+    workspace.run("lint", APP, code=1).said(f"weights/{long}:1:8: a GitHub token")
+    workspace.edit("BUILD.yaml", "path: weights", f"path: weights/{long}")
+    workspace.run("lint", APP, code=1).said(f"weights/{long}:1:8: a GitHub token")
+
+
+def test_a_model_among_the_code(workspace: Space) -> None:
+    workspace.edit("BUILD.yaml", 'srcs: ["src/**"]', 'srcs: ["src/**", "weights/**"]')
+    workspace.edit("BUILD.yaml", "entry_script: score.py", "entry_script: src/score.py")
+    workspace.run("lint", APP).said("BUILD.yaml:11:", "2 files, 'weights/labels.txt' among them, are of the model //:m")
+
+
+def test_extra_files_are_searched_too(workspace: Space) -> None:
+    workspace.write("conf/settings.ini", f"token = {TOKEN}\n")
+    workspace.edit("BUILD.yaml", "    code: :code\n", "    code: :code\n    files: {/etc/app: conf}\n")
+    workspace.run("lint", APP, code=1).said("conf/settings.ini:1:9: a GitHub token")
+
+
+def test_lints_are_actions_that_only_what_changed_runs_again(built: Space) -> None:
+    report = built.build()
+    assert report.executed == 0
+    built.append("src/helper.py", "# more\n")
+    report = built.build()
+    assert report.built == {CODE}
+    assert report.data["actions"]["executed"] == 2  # the layer and the image; lints are not counted
+
+
+def test_a_package_without_goals_builds_no_image(workspace: Space) -> None:
+    workspace.run("lint", APP)
+    assert not any(path.read_bytes()[:40].startswith(b'{"schemaVersion"') for path in workspace.blobs().values())
