@@ -129,6 +129,8 @@ def _package(item: Node, requirements: list[str], comments: list[str], problems:
 
 
 def _pip(item: Node, requirements: list[str], comments: list[str], problems: Problems) -> None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
     if item.kind != "scalar":
         problems.add_error(item.error("'pip' must hold a list of requirements"))
         return
@@ -140,7 +142,10 @@ def _pip(item: Node, requirements: list[str], comments: list[str], problems: Pro
         else:
             comments.append(f"pip option {option} left out: declare the feed under workspace.connections")
         return
-    requirements.append(text)
+    try:
+        requirements.append(str(Requirement(text)))
+    except InvalidRequirement as error:
+        problems.add_error(item.error(f"'{text}' is not a requirement: {str(error).splitlines()[0].lower()}"))
 
 
 def nearest_conda(directory: str) -> str | None:

@@ -154,6 +154,8 @@ def _join(work: Work, spec: Specification) -> Target | None:
     before = len(work.problems)
     models = find_models(work, spec)
     mlflow = bool(models) and all(model.mlflow for model in models)
+    if not models and spec.server != "custom" and not len(work.problems):
+        work.fail(spec.name_node, f"'{spec.name}' has no model", "name it: --model PATH")
     made = [model_target(work, model) for model in models]
     plain = spec.environment is None and spec.code is None and spec.deployment
     if plain and models and all(model.flavour == "triton" for model in models):

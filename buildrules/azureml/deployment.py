@@ -99,7 +99,7 @@ def read_deployment(document: Document, problems: Problems) -> Specification | N
 
 
 def _online(found: Specification, section: Section) -> None:
-    found.mount_path, found.mount_node = section.text("model_mount_path"), section.node("model_mount_path")
+    found.mount_path, found.mount_node = section.image_path("model_mount_path"), section.node("model_mount_path")
     if found.mount_path is not None and not found.mount_path.startswith("/"):
         node = found.mount_node or section.given
         section.problems.add_error(node.error(f"'model_mount_path' must be absolute, not '{found.mount_path}'"))

@@ -115,6 +115,20 @@ class Section:
             return None
         return node.text.strip()
 
+    def image_path(self, name: str) -> str | None:
+        """A directory in the image, absolute or below its working directory; `.` is that itself."""
+        text = self.text(name)
+        if text is None:
+            return None
+        plain = text.rstrip("/")
+        parts = plain.removeprefix("/").split("/")
+        odd = not text.isprintable() or any(part in ("", "..") or part.startswith(".wh.") for part in parts)
+        if odd or len(plain) > 1000 or (plain.startswith("/") and "." in parts):
+            hint = "such as /models or data/labels: no `..`, no `//`, and not the root itself"
+            self.problems.add_error(self._nodes[name].error(f"'{text}' is not a directory in an image", hint))
+            return None
+        return plain
+
     def choice(self, name: str, choices: Sequence[str], *, required: bool = False) -> str | None:
         """One of `choices`, in whatever spelling; the choice comes back as it stands in `choices`."""
         text = self.text(name, required=required)
@@ -157,8 +171,10 @@ class Section:
         for key, value in node.entries.items():
             if value.kind != "scalar":
                 self.problems.add_error(value.error(f"'{key}' must be a text, not {value.describe()}"))
-            elif not key or "\0" in key + value.text:
-                self.problems.add_error(node.keys[key].error("a key or value is empty or holds a NUL character"))
+            elif not key or len(key) > 500 or "\0" in key + value.text:
+                self.problems.add_error(
+                    node.keys[key].error("a name is empty or too long, or it holds a NUL character")
+                )
             else:
                 found[key] = "" if value.is_null else value.text
         return found

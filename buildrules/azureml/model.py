@@ -1,5 +1,6 @@
 """Models and data assets: a name, a version, and where the files are."""
 
+import re
 from dataclasses import dataclass, field
 
 from buildrules.azureml.fields import Section
@@ -55,6 +56,11 @@ def read_data(node: Node, directory: str, problems: Problems, *, named: bool = T
 
 def _asset(section: Section, directory: str, *, named: bool) -> Asset | None:
     name, version = section.text("name", required=named), section.text("version")
+    for what, said in (("name", name), ("version", version)):
+        if said is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}", said):
+            node = section.node(what) or section.given
+            section.problems.add_error(node.error(f"'{said}' is no {what}", "letters, digits and `_ . -`"))
+            return None
     text = section.text("path", required=True, hint="the file or folder")
     if text is None:
         return None

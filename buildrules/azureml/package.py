@@ -161,7 +161,7 @@ def _model_configuration(found: Specification, section: Section) -> None:
         found.comments.append("mode read_only_mount: what is mounted there is fetched here, as with download")
         mode = "download"
     found.mode, found.mode_node = mode, inner.node("mode")
-    found.mount_path, found.mount_node = inner.text("mount_path"), inner.node("mount_path")
+    found.mount_path, found.mount_node = inner.image_path("mount_path"), inner.node("mount_path")
 
 
 def _input(node: Node, problems: Problems) -> Input | None:
@@ -174,7 +174,7 @@ def _input(node: Node, problems: Problems) -> Input | None:
     if source is None:
         return None
     mode = None if said is None else "copy" if said == "copy" else "download"
-    return Input(node, source, kind != "uri_file", mode, said, section.text("mount_path"))
+    return Input(node, source, kind != "uri_file", mode, said, section.image_path("mount_path"))
 
 
 def _input_path(section: Section) -> Named | None:

@@ -60,8 +60,11 @@ class Target:
 
 def clean_name(text: str) -> str:
     """A target name as near to `text` as may be."""
-    name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip(".+-") or "model"
+    name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", text)[:_LONGEST].strip(".+-") or "model"
     return f"{name}-target" if name == "all" else name
+
+
+_LONGEST = 120  # names become parts of file names
 
 
 class Targets:
