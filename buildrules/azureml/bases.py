@@ -29,6 +29,10 @@ __all__ = ["Foundation", "find_environment", "foundation", "plain_base"]
 
 _SUITES = {"3.11.2": ("bookworm", "Debian 12"), "3.13.5": ("trixie", "Debian 13")}
 """Python of the Debian releases that `debian_base` knows, the usual one first."""
+_IMAGE = {
+    "triton": "name its image: --base IMAGE, such as a tritonserver image",
+    "custom": "name its image: --base IMAGE, or --environment FILE",
+}
 _LABEL = re.compile(r"(//[^:]*)?:[^:]+|//[^:]+")
 
 
@@ -69,13 +73,18 @@ def find_environment(work: Work, spec: Specification, named: Named) -> Environme
         work.files.add(found.path)
         return read_environment(found.node, found.directory, work.problems, named=True)
     names = {name: document for document in documents if (name := text_of(document.node, "name"))}
+    if work.options.base is not None and not names and (spec.server == "triton" or nearest_conda(directory) is None):
+        spec.comments.append(f"environment {reference.asked}: {work.options.base} stands for it")
+        return None
     if reference.name in names:
         other = text_of(names[reference.name].node, "version")
         hint = f"{names[reference.name].shown} is version {other}; name one with --environment FILE"
+    elif spec.server in ("triton", "custom"):
+        hint = either(did_you_mean(reference.name, names, what="environments nearby"), _IMAGE[spec.server])
     else:
         conda = nearest_conda(directory)
-        way = shown(conda) if conda else "FILE"
-        hint = either(did_you_mean(reference.name, names, what="environments nearby"), f"--environment {way} says it")
+        way = f"say what it is: --environment {shown(conda) if conda else 'FILE'}, or --base IMAGE"
+        hint = either(did_you_mean(reference.name, names, what="environments nearby"), way)
     work.fail(named.node, f"there is no environment '{reference.asked}' in the files nearby", hint)
     return None
 
@@ -96,9 +105,15 @@ def _from_file(work: Work, path: str) -> Environment | None:
     )
 
 
-def foundation(work: Work, spec: Specification, *, models: list[tuple[Model, Target]]) -> Foundation | None:
-    """What the package stands on. `models` are MLflow models and their targets: their files say what they need."""
+def foundation(
+    work: Work, spec: Specification, *, models: list[tuple[Model, Target]], lost: bool = False
+) -> Foundation | None:
+    """What the package stands on. `models` are MLflow models and their targets: their files say what they need.
+
+    Where the model was not found (`lost`) nothing is said of an environment that it may have brought.
+    """
     override = work.options.environment
+    before = len(work.problems)
     environment = None
     if override is not None:
         if override.endswith((".txt", ".toml")):
@@ -106,10 +121,10 @@ def foundation(work: Work, spec: Specification, *, models: list[tuple[Model, Tar
         environment = _from_file(work, override)
     elif spec.environment is not None:
         environment = find_environment(work, spec, spec.environment)
-        if environment is None:
+        if environment is None and (work.options.base is None or len(work.problems) > before):
             return None
     if environment is None:
-        if spec.environment_unsound:
+        if spec.environment_unsound or (lost and work.options.base is None):
             return None  # which was said already
         return _bare(work, spec, models)
     return from_environment(work, environment, spec.name, own_user=spec.deployment)
@@ -201,7 +216,7 @@ def _override(work: Work, pin: Pin | None) -> str | None:
 
     said = work.options.python
     if said is not None:
-        return said if pin is None or not _fits(pin.specifier, said) or work.options.base is None else None
+        return said if pin is None or not _fits(pin.specifier, said) else None
     if pin is None or work.options.base is not None:
         return None
     patch = next((version for version in _SUITES if _same_minor(pin.specifier, version)), None)

@@ -71,7 +71,7 @@ def convert(paths: list[str], options: Options, top: str | None) -> Conversion:
 
     Raises LoadError with all errors at once, UsageError for what the command line asks.
     """
-    work = Work(options, [], top)
+    work = Work(options, [], top, frozenset(paths))
     work.documents = read_documents(paths, work)
     conversion = Conversion(work.documents, work.targets)
     packaged = {text_of(d.node, "target_environment", "targetEnvironmentId") for d in work.given(Kind.PACKAGE)}
@@ -160,7 +160,8 @@ def _join(work: Work, spec: Specification) -> Target | None:
     plain = spec.environment is None and spec.code is None and spec.deployment
     if plain and models and all(model.flavour == "triton" for model in models):
         spec.server = "triton"
-    stands = foundation(work, spec, models=list(zip(models, made, strict=True)) if mlflow else [])
+    lost = not models and len(work.problems) > before  # an MLflow model brings an environment; nobody knows now
+    stands = foundation(work, spec, models=list(zip(models, made, strict=True)) if mlflow else [], lost=lost)
     if stands is not None and stands.environment is not None:
         _take_over(spec, stands.environment)
     if spec.server == "azureml_online" and spec.code is None and mlflow and len(models) > 1:

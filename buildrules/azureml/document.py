@@ -8,7 +8,7 @@ from enum import Enum
 
 from buildrules.azureml.fields import camel
 from buildrules.azureml.references import parse_reference
-from buildrules.errors import UsageError
+from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.nodes import Node, parse
 from buildrules.workspace.problems import Problems
 from buildrules.workspace.root import read_file
@@ -54,6 +54,7 @@ _SCHEMAS = {
 _BATCH_KEYS = {"compute", "settings", "mini_batch_size", "max_concurrency_per_instance", "output_action"}
 _ARM_KEYS = {"id", "name", "type", "location", "systemData", "kind", "sku", "identity", "tags", "etag", "properties"}
 _JSON_INDENT = re.compile(rb"\t")
+_PLACEHOLDER = re.compile(r"\{\{.*?\}\}")
 
 
 @dataclass(slots=True)
@@ -87,8 +88,8 @@ def display(path: str) -> str:
 def read_document(path: str, problems: Problems) -> Document | None:
     """Read the file at the absolute `path`.
 
-    None where it is empty, or no YAML or JSON (noted in `problems`) or no file of Azure ML. Raises UsageError where
-    the file cannot be read.
+    None where it is empty, or no YAML or JSON or a template yet to be filled in (noted in `problems`), or no file of
+    Azure ML. Raises UsageError where the file cannot be read.
     """
     try:
         data = read_file(path)
@@ -102,15 +103,24 @@ def read_document(path: str, problems: Problems) -> Document | None:
         data = _JSON_INDENT.sub(b" ", data)  # JSON may be indented with tabs, YAML not
     found = Problems()
     node = parse(display(path), data, found)
-    for one in found.errors:
-        if one.position and "{{" in one.position.excerpt:
-            one.hint = "fill in the placeholder {{...}} first"
+    unfilled = [said for one in found.errors if (said := _unfilled(one)) is not None]
+    for one in unfilled[:1] or found.errors:
         problems.add_error(one)
-    if node is None or node.kind != "map":
+    if unfilled or node is None or node.kind != "map":
         return None
     node = _unwrapped(node)
     kind = kind_of(node)
     return None if kind is None else Document(path, kind, node)
+
+
+def _unfilled(error: LoadError) -> LoadError | None:
+    """What a template's `{{NAME}}` does to the YAML, said by its name; None for any other error."""
+    place = error.position
+    found = _PLACEHOLDER.search(place.excerpt) if place is not None else None
+    if place is None or found is None:
+        return None
+    message = f"the placeholder '{found[0]}' is not filled in"
+    return LoadError(message, hint="put its value there first, such as with sed", position=place)
 
 
 def _text(node: Node, name: str) -> str:

@@ -106,9 +106,17 @@ def models_of_document(work: Work, document: Document) -> list[Model]:
 
 
 def _unnamed(work: Work, spec: Specification) -> list[Model]:
-    """A package names no model: Azure takes it from the command line. Else a model file, else the folder `model`."""
-    given = work.given(Kind.MODEL)
-    documents = given or work.near(spec.document.directory).documents(Kind.MODEL)
+    """A package names no model: Azure takes it from the command line.
+
+    Else a model file that the user named, or that stands beside the package or below, else the folder `model`, else
+    a model file nearby.
+    """
+    near = work.near(spec.document.directory)
+    every = near.documents(Kind.MODEL)
+    documents = [document for document in every if document.path in work.named]
+    documents = documents or [document for document in every if near.inside(document)]
+    if not documents and _usual(spec.document.directory) is None:
+        documents = every
     if len(documents) == 1:
         work.note(f"model: from {documents[0].shown}")
         return _of_asset(work, _read(work, documents[0]))

@@ -32,14 +32,23 @@ class Neighbourhood:
         self.files: set[str] = set()
 
     def documents(self, kind: Kind) -> list[Document]:
-        """Those of one kind: the ones given by the user first, then the nearest."""
+        """Those of one kind: the ones given by the user first, then the others; the nearest first among both."""
         if self._read is None:
             given = {document.path for document in self._known}
-            self._read = list(self._known)
+            self._read = sorted(self._known, key=lambda document: self._distance(document.directory))
             for path in self._paths():
                 if path not in given:
                     self._look(path)
         return [document for document in self._read if document.kind is kind]
+
+    def inside(self, document: Document) -> bool:
+        """Whether a document stands in the start or below it."""
+        return document.directory == self._start or document.directory.startswith(self._start.rstrip("/") + "/")
+
+    def _distance(self, directory: str) -> int:
+        """Steps from the start to a directory; those down count less than any up."""
+        way = os.path.relpath(directory, self._start).split(os.sep)
+        return 100 * way.count("..") + len(way) - way.count("..") - way.count(".")
 
     def below(self) -> list[str]:
         """The files below the start."""

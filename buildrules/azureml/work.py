@@ -33,7 +33,8 @@ class Options:
 
 @dataclass(slots=True)
 class Work:
-    """One conversion under way. `documents` are those the user named; `top` is the workspace's root, if there is one.
+    """One conversion under way. `documents` are those the user gave, `named` the absolute paths of those among them
+    that were not just in a directory; `top` is the workspace's root, if there is one.
 
     `notes` go to the user, `files` and `directories` (absolute) are what the outcome depends on.
     """
@@ -41,6 +42,7 @@ class Work:
     options: Options
     documents: list[Document]
     top: str | None
+    named: frozenset[str] = frozenset()
     problems: Problems = field(default_factory=Problems)
     targets: Targets = field(default_factory=Targets)
     notes: list[str] = field(default_factory=list)

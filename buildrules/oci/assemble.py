@@ -22,9 +22,23 @@ Done = Callable[[int], None]
 
 
 def entries(recipe: Recipe, sources: Sources) -> Iterator[Entry]:
-    """The tar entries of a recipe, in order, without the parent directories that the assembler adds."""
-    for part in recipe["parts"]:
-        yield from expander(part["kind"])(part, sources)
+    """The tar entries of a recipe, in order, without the parent directories that the assembler adds.
+
+    A file that several wheels bring (`__init__.py` of a namespace) comes once, from the last of them, as it would be
+    found where they were installed in this order: the docker engine refuses a layer that holds a path twice.
+    """
+    parts = list(enumerate(recipe["parts"]))
+    wheels = {number: part for number, part in parts if part["kind"] == "wheel"}
+    owners: dict[str, int] = {}
+    expanded: dict[int, list[Entry]] = {}
+    for number, part in wheels.items() if len(wheels) > 1 else ():
+        expanded[number] = list(expander("wheel")(part, sources))
+        owners.update((entry.path, number) for entry in expanded[number])
+    for number, part in parts:
+        if number in expanded:
+            yield from (entry for entry in expanded.pop(number) if owners[entry.path] == number)
+        else:
+            yield from expander(part["kind"])(part, sources)
 
 
 def assemble(recipe: Recipe, sources: Sources, progress: Done | None = None, origin: str = "") -> Layer:

@@ -330,3 +330,27 @@ def test_other_names_are_good(tmp_path: Path, sources: Sources, name: str) -> No
     points = f"[console_scripts]\n{name} = demo:main\n".encode()
     path = wheel(tmp_path / "w.whl", {"demo-1.0.dist-info/entry_points.txt": points})
     assert f"bin/{name}" in installed(path, sources)
+
+
+def test_a_file_of_two_wheels_stands_once_in_a_layer_from_the_last(tmp_path: Path, sources: Sources) -> None:
+    own = ("demo/__init__.py", *(f"demo-1.0.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD")))
+    other = {
+        "space/__init__.py": b"second\n",
+        "space/other.py": b"",
+        "other-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: other\nVersion: 1.0\n",
+        "other-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    other["other-1.0.dist-info/RECORD"] = record(other, "other-1.0.dist-info")
+    paths = [wheel(tmp_path / "a.whl", {"space/__init__.py": b"first\n"}), wheel(tmp_path / "b.whl", other, drop=own)]
+    names = ["demo-1.0-py3-none-any.whl", "other-1.0-py3-none-any.whl"]
+    parts = [
+        recipes.wheel(sources.blobs.put(path.read_bytes()), name, "v", "3.11")
+        for path, name in zip(paths, names, strict=True)
+    ]
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream_tar(recipes.tar(parts), sources)))) as archive:
+        found = archive.getnames()
+        shared = archive.extractfile(f"v/{SITE}/space/__init__.py")
+        assert shared is not None
+        assert shared.read() == b"second\n"
+    assert len(found) == len(set(found))
+    assert {f"v/{SITE}/space/other.py", f"v/{SITE}/demo/__init__.py"} <= set(found)
