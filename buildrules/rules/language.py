@@ -150,6 +150,8 @@ class Requires(Strict):
     """Whether a package may have several models."""
     versions: Literal["any", "numbers"] = "any"
     """Whether a model's version must be a number, because the server reads it from the name of a folder."""
+    flavour: str | None = None
+    """The only flavour of models it serves; any if left out."""
     functions: list[str] = Field(default_factory=list)
     """Functions the entry script must define, because the server calls them."""
 

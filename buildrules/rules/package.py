@@ -306,6 +306,13 @@ def _check_requires(
         return False
     if requires.model == "always" and model is None:
         raise LoadError(f"server '{name}' needs a model", hint="add `model:`", position=package.position_of("server"))
+    if requires.flavour is not None and flavour not in (requires.flavour, None):
+        assert model is not None
+        raise LoadError(
+            f"server '{name}' serves models of the flavour '{requires.flavour}', and {model.label} is '{flavour}'",
+            hint=f"use another server, or write `flavour: {requires.flavour}` in the model's target if it is one",
+            position=package.position_of("model" if package.deps.get("model") else "models"),
+        )
     for part, need, given in (("model", requires.model, model), ("code", requires.code, code)):
         if need == "never" and given is not None:
             attribute = part if package.deps.get(part) else f"{part}s"
@@ -318,6 +325,6 @@ def _check_requires(
     hint = "add `code:` with the label of a scoring_code target"
     if unless is not None:
         hint += f"; only a model of the flavour '{unless}' needs none, " + (
-            "and there are several" if len(models) > 1 else f"and this one is '{flavour}'"
+            "and there are several" if len(models) > 1 else f"and this one is '{flavour}' (`flavour:` in its target)"
         )
     raise LoadError(f"server '{name}' needs code", hint=hint, position=package.position_of("server"))

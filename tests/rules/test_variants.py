@@ -77,3 +77,14 @@ def test_mistakes(tmp_path: Path, attribute: str, message: str) -> None:
     assert catalogue.find("//rules:r") is None
     assert message in catalogue.problems.errors[0].message
     assert str(catalogue.problems.errors[0].position).startswith("rules/r.yaml:4:")
+
+
+def test_a_server_of_one_flavour(load: Callable[..., Any]) -> None:
+    target = "  s: {rule: mlflow}\n" + PACKAGE
+    (line,) = load(target, {"model/weights": "1"}).lines()
+    assert line.startswith(
+        "BUILD.yaml:8:35: server 'mlflow' serves models of the flavour 'mlflow', and //:m is 'custom'"
+    )
+    elsewhere = target + "  u: {rule: model, uri: 'models:/iris@champion'}\n"
+    loaded = load(elsewhere.replace("model: ':m'", "model: ':u'"))
+    assert loaded.lines() == []  # nobody has looked there yet
