@@ -4,10 +4,8 @@
 one-line change in a review. It holds the reference as written and no credential.
 """
 
-import contextlib
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 
 from buildrules.errors import LockError
@@ -16,6 +14,7 @@ from buildrules.oci.origin import open_source
 from buildrules.oci.reference import DIGEST, Reference, hide_userinfo, parse_reference
 from buildrules.oci.source import Resolved
 from buildrules.store.blobs import Blobs
+from buildrules.store.lockfile import write_whole
 
 VERSION = 1
 _HEAD = "# Written by 'buildrules lock'. Pins a base image; commit it.\n"
@@ -120,7 +119,7 @@ def read_lock(path: str) -> ImageLock | None:
 
 
 def write_lock(path: str, lock: ImageLock) -> bool:
-    """Write the lock; False where the file already said so. Raises LockError where a credential would get in."""
+    """Write the lock; False where the file already said so. Raises LockError, also where a credential would get in."""
     import tomli_w
 
     if hide_userinfo(lock.reference) != lock.reference:
@@ -133,18 +132,4 @@ def write_lock(path: str, lock: ImageLock) -> bool:
         "media-type": lock.media_type,
         "inputs": lock.inputs,
     }
-    data = (_HEAD + tomli_w.dumps(fields)).encode()
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        if file.read() == data:
-            return False
-    aside = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(aside, "wb") as file:
-            file.write(data)
-        os.replace(aside, path)
-    except OSError as error:
-        raise LockError(f"lock {path!r} cannot be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(aside)
-    return True
+    return write_whole(path, _HEAD + tomli_w.dumps(fields))

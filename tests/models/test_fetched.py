@@ -159,7 +159,13 @@ def test_a_broken_lock_is_named_and_made_anew_by_lock(workspace: Space, web: Web
     from_uri(workspace, f"{web.url}/w.bin")
     workspace.run("lock")
     good = workspace.path("model.m.lock").read_text()
-    for old, new in (("w.bin", "../w.bin"), ("version = 1", "version = 9"), ("[source]", "[source")):
+    named = '[source]\ncredentials = {token = "HOME"}'
+    for old, new in (
+        ("w.bin", "../w.bin"),
+        ("version = 1", "version = 9"),
+        ("[source]", "[source"),
+        ("[source]", named),
+    ):
         workspace.write("model.m.lock", good.replace(old, new))
         workspace.run("build", APP, code=1).said("model.m.lock", "cannot be read", "buildrules lock")
         workspace.run("lock")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.actions.models.origin import File, Resolved, resolve
+from buildrules.actions.models.origin import resolve
+from buildrules.actions.models.resolved import File, Resolved
 from buildrules.errors import BuildrulesError, FetchError, GoneError, UsageError
 from buildrules.start import sources, transfer
 from buildrules.start.failure import MISSING, REFUSED, WRONG, Failure

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from buildrules.actions.debian.request import Request
 from buildrules.errors import IntegrityError, LockError
+from buildrules.store.lockfile import write_whole
 
 if TYPE_CHECKING:
     from buildrules.engine.action import Context
@@ -137,25 +138,8 @@ def dump_lock(lock: Lock) -> str:
 
 
 def write_lock(lock: Lock, path: str) -> bool:
-    """Write a lock file aside and rename it; returns whether its content changed."""
-    text = dump_lock(lock).encode()
-    try:
-        with open(path, "rb") as file:
-            if file.read() == text:
-                return False
-    except FileNotFoundError:
-        pass
-    aside = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(aside, "wb") as file:
-            file.write(text)
-        os.replace(aside, path)
-    except OSError as error:
-        raise LockError(f"cannot write the lock {path!r}: {error.strerror or error}") from None
-    finally:
-        if os.path.exists(aside):
-            os.unlink(aside)
-    return True
+    """Write a lock file; returns whether its content changed. Raises LockError."""
+    return write_whole(path, dump_lock(lock))
 
 
 def read_lock(path: str) -> Lock:

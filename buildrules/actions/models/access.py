@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-from buildrules.actions.models.origin import File
+from buildrules.actions.models.resolved import File
 from buildrules.credentials import connections
 from buildrules.credentials.address import below
 from buildrules.credentials.connections import Connection

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from buildrules.actions.models.origin import File, Resolved
+from buildrules.actions.models.resolved import File, Resolved
 from buildrules.errors import IntegrityError, UsageError
 from buildrules.start.sources import safe_path
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from buildrules.actions.models.origin import OPTIONAL, File, check_files
+from buildrules.actions.models.resolved import OPTIONAL, File, check_files
 from buildrules.errors import BuildrulesError, LockError
+from buildrules.store.lockfile import write_whole
 
 VERSION = 1
 _HEAD = "# Written by 'buildrules lock'. Pins a model that is kept elsewhere; commit it.\n"
@@ -71,21 +72,14 @@ def changes(old: ModelLock, new: ModelLock) -> list[str]:
 
 
 def write_lock(path: str, lock: ModelLock) -> None:
-    """Write the lock to the file `path`, whole or not at all."""
+    """Write the lock to the file `path`. Raises LockError."""
     import tomli_w
 
     data: dict[str, Any] = {"version": VERSION, "uri": lock.uri, "inputs": lock.inputs, "source": dict(lock.source)}
     if lock.archives:
         data["archives"] = [file.to_dict() for file in lock.archives]
     data["files"] = [file.to_dict() for file in lock.files]
-    aside = f"{path}.{os.getpid()}~"
-    try:
-        with open(aside, "w", encoding="utf-8") as file:
-            file.write(_HEAD + tomli_w.dumps(data))
-        os.replace(aside, path)
-    finally:
-        if os.path.exists(aside):
-            os.unlink(aside)
+    write_whole(path, _HEAD + tomli_w.dumps(data))
 
 
 def read_lock(path: str) -> ModelLock | None:
@@ -104,7 +98,7 @@ def read_lock(path: str) -> ModelLock | None:
     source = data.get("source")
     if not isinstance(data.get("uri"), str) or not isinstance(data.get("inputs"), str) or not isinstance(source, dict):
         raise _broken(path, "`uri`, `inputs` or `source` is missing")
-    if "login" in source:
+    if "credentials" in source:
         raise _broken(path, "its source names credentials")
     files = _files(path, data.get("files"))
     archives = _files(path, data.get("archives", []))

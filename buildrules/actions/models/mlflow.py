@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from buildrules.actions.models import s3
 from buildrules.actions.models.access import Access
-from buildrules.actions.models.origin import File, Resolved
+from buildrules.actions.models.resolved import File, Resolved
 from buildrules.errors import FetchError, GoneError, UsageError
 from buildrules.start.complaint import NOT_THERE
 from buildrules.start.mlflow import artifacts, headers

@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from buildrules.actions.models.origin import File, Resolved
+from buildrules.actions.models.resolved import File, Resolved
 from buildrules.errors import IntegrityError, RegistryError, UsageError
 from buildrules.oci import descriptor as media
 from buildrules.oci.reference import DIGEST, parse_reference

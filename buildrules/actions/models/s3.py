@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus, urlsplit
 from xml.etree import ElementTree
 
 from buildrules.actions.models.access import Access
-from buildrules.actions.models.origin import File, Resolved
+from buildrules.actions.models.resolved import File, Resolved
 from buildrules.errors import FetchError, GoneError, UsageError
 from buildrules.start import s3 as start
 from buildrules.start.s3 import keys_of, object_url, signed

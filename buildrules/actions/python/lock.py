@@ -8,7 +8,6 @@ so does this one where there is such a file; where there is none, it asks the us
 for the file with this digest.
 """
 
-import contextlib
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from buildrules.actions.python.locked import DIRECTORY, SDIST, LockedPackage
 from buildrules.actions.python.select import select
 from buildrules.actions.python.target import Target
 from buildrules.errors import LockError
+from buildrules.store.lockfile import write_whole
 
 VERSION = 1
 
@@ -75,20 +75,9 @@ def lock_filename(name: str, platform: str) -> str:
 
 
 def write_lock(lock: Lock, root: str) -> str:
-    """Write the lock to its folder below `root`, aside and renamed; returns the workspace-relative path."""
+    """Write the lock to its folder below `root`; returns the workspace-relative path. Raises LockError."""
     path = os.path.join(lock.folder, lock.filename())
-    place = os.path.join(root, path)
-    aside = f"{place}.{os.getpid()}.tmp"
-    try:
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        with open(aside, "w", encoding="utf-8", newline="\n") as file:
-            file.write(lock_text(lock))
-        os.replace(aside, place)
-    except OSError as error:
-        raise LockError(f"cannot write the lock {path!r}: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(aside)
+    write_whole(os.path.join(root, path), lock_text(lock), path)
     return path
 
 
