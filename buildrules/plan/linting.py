@@ -76,7 +76,7 @@ def plan_lints(
             "place": _place(parts.env or parts.package, "rule"),
             "server": {
                 "name": parts.server.rule.name,
-                "requirements": list(parts.server_part.requirements),
+                "requirements": _asked(parts),
                 "place": _place(parts.package if parts.server.implicit else parts.server, "server"),
             },
             "models": [
@@ -100,6 +100,17 @@ def _ignored(package: ResolvedTarget) -> list[str]:
                 position=package.position_of("lint_ignore", number),
             )
     return sorted(names)
+
+
+def _asked(parts: PackageParts) -> list[str]:
+    """What the workspace itself wants of its server: of a built-in rule only what a target says."""
+    requirements = list(parts.server_part.requirements)
+    if not parts.server.rule.builtin:
+        return requirements
+    server = parts.server
+    said = set(server.values.get("requirements") or ()) if "requirements" in server.given else set()
+    free = "version" in server.given and not server.values["version"]
+    return [text for number, text in enumerate(requirements) if text in said or (free and number == 0)]
 
 
 def _entry(parts: PackageParts) -> str | None:

@@ -113,3 +113,8 @@ def test_lints_are_actions_that_only_what_changed_runs_again(built: Space) -> No
 def test_a_package_without_goals_builds_no_image(workspace: Space) -> None:
     workspace.run("lint", APP)
     assert not any(path.read_bytes()[:40].startswith(b'{"schemaVersion"') for path in workspace.blobs().values())
+
+
+def test_a_servers_version_that_nobody_says(workspace: Space) -> None:
+    workspace.edit("rules/tiny.yaml", "tinyserver~=1.0", "tinyserver")
+    workspace.run("lint", APP).said("BUILD.yaml:12:", "the server 'tiny' takes any version of 'tinyserver'")

@@ -1,12 +1,15 @@
 """Packages of MLflow models that name no environment, with small wheels in the place of the real ones."""
 
+import io
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.space import Space, wheel
+from tests.support.web import Web
 
 WHEELS = (
     ("mlflow", "3.17.2", ["pydanticlike"]),
@@ -163,3 +166,32 @@ def test_a_python_env_of_a_model_that_is_none(space: Space) -> None:
     space.path("iris/MLmodel").unlink()
     space.edit("BUILD.yaml", BUILD.splitlines()[-1], '  env: {rule: python_env, base: ":base", model: ":iris"}\n')
     space.run("build", "//:env", code=2).said("BUILD.yaml:7:", "there is no 'iris/MLmodel', so this is no MLflow model")
+
+
+def test_a_model_from_elsewhere(space: Space) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        archive.add(space.path("iris"), "iris")
+    shutil.rmtree(space.path("iris"))
+    web = Web()
+    try:
+        web.files["/iris.tar.gz"] = buffer.getvalue()
+        space.edit("BUILD.yaml", "path: iris", f'uri: "{web.url}/iris.tar.gz", unpack: true')
+        report = space.build()
+    finally:
+        web.close()
+    assert locked(space)["scikit-learn"] == "1.9.1"
+    environment = dict(item.split("=", 1) for item in space.config(report.digest)["Env"])
+    assert environment["MLFLOW_MODEL_FOLDER"] == "iris"
+    assert space.build(options=["--locked"]).executed == 0
+    assert space.run("lint", "//:app").out == "1 package: 0 errors, 0 warnings\n"
+
+
+def test_a_model_that_is_the_workspace_itself(space: Space) -> None:
+    for path in space.path("iris").iterdir():
+        path.rename(space.path(path.name))
+    space.edit(
+        "BUILD.yaml", "path: iris", 'path: ".", exclude: [BUILD.yaml, "*.lock", "pylock.*", "base/**", "rules/**"]'
+    )
+    space.build()
+    assert locked(space)["scikit-learn"] == "1.9.1"

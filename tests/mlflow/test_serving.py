@@ -18,6 +18,7 @@ TARGETS = """
   iris2: {rule: model_package, model: ":iris2_model", base_env: "//bases:python311", server: azureml_online}
   iris3_model: {rule: model, path: models/sklearn_3, name: iris, version: "3"}
   iris3: {rule: model_package, model: ":iris3_model", base_env: "//bases:python311", server: azureml_online}
+  own3: {rule: model_package, model: ":iris3_model", base_env: "//bases:python311", server: mlflow}
 """
 
 
@@ -52,3 +53,13 @@ def test_both_kinds_of_requests_are_answered(real: Real, engine: Engine, name: s
         assert running.post("/score", {"data": rows}).json == {
             "message": "A value is not provided for the 'input_data' parameter."
         }
+
+
+def test_mlflows_own_server(real: Real, engine: Engine) -> None:
+    """The same lock: the server adds what it needs on top of the model's environment."""
+    example = (real.root / "models" / "sklearn_3" / "serving_input_example.json").read_text()
+    with real.start(engine, "//:own3") as running:
+        running.wait()
+        answer = running.post("/invocations", json.loads(example))
+        assert (answer.status, answer.json) == (200, {"predictions": [0, 0]}), running.container.log()
+    assert (real.root / "pylock.iris3_model+mlflow-linux-amd64.toml").is_file()
