@@ -14,14 +14,14 @@ from buildrules.azureml.condafile import (
     read_conda_node,
     server_pin,
 )
-from buildrules.azureml.document import Kind
+from buildrules.azureml.document import Kind, display
 from buildrules.azureml.environment import Environment, read_environment
 from buildrules.azureml.models import Model
 from buildrules.azureml.neighbourhood import matching, text_of
 from buildrules.azureml.references import Place
 from buildrules.azureml.specification import Named, Specification
 from buildrules.azureml.targets import Local, Ref, Target
-from buildrules.azureml.work import Work, either, shown
+from buildrules.azureml.work import Work, either
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.suggest import did_you_mean
 
@@ -83,7 +83,7 @@ def find_environment(work: Work, spec: Specification, named: Named) -> Environme
         hint = either(did_you_mean(reference.name, names, what="environments nearby"), _IMAGE[spec.server])
     else:
         conda = nearest_conda(directory)
-        way = f"say what it is: --environment {shown(conda) if conda else 'FILE'}, or --base IMAGE"
+        way = f"say what it is: --environment {display(conda) if conda else 'FILE'}, or --base IMAGE"
         hint = either(did_you_mean(reference.name, names, what="environments nearby"), way)
     work.fail(named.node, f"there is no environment '{reference.asked}' in the files nearby", hint)
     return None
@@ -97,11 +97,11 @@ def _from_file(work: Work, path: str) -> Environment | None:
     document = work.read(path)
     if document is not None and document.kind is Kind.ENVIRONMENT:
         return read_environment(document.node, document.directory, work.problems, named=False)
-    node = read_conda_node(path, shown(path))
+    node = read_conda_node(path, display(path))
     if node is not None and "dependencies" in node.entries:
         return Environment(node, None, None, conda_path=path, conda_node=node)
     raise UsageError(
-        f"'{shown(path)}' is no environment", hint="an environment of Azure ML, a conda file, or requirements"
+        f"'{display(path)}' is no environment", hint="an environment of Azure ML, a conda file, or requirements"
     )
 
 
@@ -174,7 +174,7 @@ def _conda(work: Work, environment: Environment, fallback: str) -> Foundation | 
         if not os.path.isfile(environment.conda_path):
             return None
         work.files.add(environment.conda_path)
-        node = read_conda_node(environment.conda_path, shown(environment.conda_path))
+        node = read_conda_node(environment.conda_path, display(environment.conda_path))
         attributes["conda_file"] = Local(environment.conda_path)
     elif node is not None:
         requirements, left = conda_requirements(node, work.problems)
@@ -188,7 +188,7 @@ def _conda(work: Work, environment: Environment, fallback: str) -> Foundation | 
     if environment.conda_path is not None and (foreign := foreign_packages(node)):
         attributes["exclude"] = foreign
         comments.append(f"exclude: no Python packages; what is needed of {', '.join(foreign)} belongs into the base")
-        work.note(f"{shown(environment.conda_path)}: left out {', '.join(foreign)}, which is no Python package")
+        work.note(f"{display(environment.conda_path)}: left out {', '.join(foreign)}, which is no Python package")
     remarks = {}
     python = _override(work, pin)
     if python is not None:
@@ -321,7 +321,7 @@ def mlflow_pin(folder: str) -> Pin | None:
     for name in ("python_env.yaml", "conda.yaml"):
         path = os.path.join(folder, name)
         try:
-            pin = python_pin(read_conda_node(path, shown(path)))
+            pin = python_pin(read_conda_node(path, display(path)))
         except LoadError:
             continue
         if pin is not None:

@@ -4,10 +4,11 @@ import os
 import re
 from typing import Any
 
+from buildrules.azureml.document import display
 from buildrules.azureml.references import Place, parse_reference
 from buildrules.azureml.specification import Code, Specification
-from buildrules.azureml.targets import Glob, Local, Target
-from buildrules.azureml.work import Work, shown
+from buildrules.azureml.targets import Glob, Local, Target, plain_name
+from buildrules.azureml.work import Work
 from buildrules.errors import UsageError
 from buildrules.workspace.suggest import did_you_mean
 
@@ -40,7 +41,7 @@ def code_target(work: Work, spec: Specification, models: list[str]) -> Target | 
         "exclude": _excluded(work, folder, models),
         "strip_prefix": Local(folder),
         "entry_script": script,
-        "name": re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip(".-") or "code",
+        "name": plain_name(name, "code"),
     }
     target_name = name if "code" in name.lower() else f"{name}-code"
     return work.targets.add(target_name, "scoring_code", attributes, kind="code")
@@ -51,7 +52,7 @@ def _folder(work: Work, spec: Specification, code: Code) -> str | None:
     if work.options.code is not None:
         if not os.path.isdir(work.options.code):
             raise UsageError(
-                f"there is no folder '{shown(work.options.code)}'", hint="--code takes the scoring code's folder"
+                f"there is no folder '{display(work.options.code)}'", hint="--code takes the scoring code's folder"
             )
         return work.options.code
     if code.folder is None:
@@ -66,7 +67,7 @@ def _folder(work: Work, spec: Specification, code: Code) -> str | None:
     work.directories.add(_existing(folder))
     near = _scripts(spec.document.directory, os.path.basename(code.script or ""))
     if near:
-        place = shown(os.path.dirname(os.path.join(spec.document.directory, near[0])))
+        place = display(os.path.dirname(os.path.join(spec.document.directory, near[0])))
         hint = f"there is '{near[0]}': put it there, or name its folder: --code {place}"
     else:
         hint = f"put {code.script} there, or name the folder it is in: --code DIR"
@@ -84,7 +85,7 @@ def _no_script(work: Work, spec: Specification, code: Code, folder: str) -> None
     if hint is None:
         near = _scripts(spec.document.directory, os.path.basename(code.script or ""))
         hint = f"there is '{near[0]}'" if near else "write it: init() loads the model, run() answers a request"
-    work.fail(code.script_node, f"there is no '{code.script}' in '{shown(folder)}'", hint)
+    work.fail(code.script_node, f"there is no '{code.script}' in '{display(folder)}'", hint)
 
 
 def _scripts(directory: str, name: str) -> list[str]:
@@ -150,7 +151,7 @@ def _ignored(work: Work, path: str) -> list[str]:
         if not text or text.startswith("#"):
             continue
         if text.startswith("!") or "\\" in text:
-            work.note(f"{shown(path)}: '{text}' has no meaning here")
+            work.note(f"{display(path)}: '{text}' has no meaning here")
             continue
         anchored = "/" in text.rstrip("/")
         body = text.strip("/")

@@ -5,13 +5,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from buildrules.azureml.document import Kind
+from buildrules.azureml.document import Kind, display
 from buildrules.azureml.model import read_data, read_model
 from buildrules.azureml.neighbourhood import matching, text_of
 from buildrules.azureml.references import Place, Reference, parse_reference
 from buildrules.azureml.specification import Input, Specification
-from buildrules.azureml.targets import Local, Target
-from buildrules.azureml.work import Work, either, shown
+from buildrules.azureml.targets import Local, Target, plain_name
+from buildrules.azureml.work import Work, either
 from buildrules.errors import UsageError
 from buildrules.workspace.nodes import Node
 from buildrules.workspace.suggest import did_you_mean
@@ -37,21 +37,22 @@ def input_target(work: Work, spec: Specification, given: Input) -> Target | None
     path, uri, name, version = found.path, found.uri, found.name, found.version
     if path and os.path.isdir(path) != given.folder:
         wanted = "uri_folder" if os.path.isdir(path) else "uri_file"
-        work.fail(given.source.node, f"'{shown(path)}' is a {wanted.removeprefix('uri_')}", f"type: {wanted}")
+        work.fail(given.source.node, f"'{display(path)}' is a {wanted.removeprefix('uri_')}", f"type: {wanted}")
         return None
     mode, comments = given.mode, []
     if mode == "download" and path:
         mode = "copy"
         comments.append(f"mode {given.said}: it is here, so it is copied")
+    plain = plain_name(name, "input")
     mount_path = given.mount_path
     remarks = {}
     if mount_path is None:
-        mount_path = f"inputs/{_plain(name)}"
+        mount_path = f"inputs/{plain_name(name, 'input')}"
         remarks["mount_path"] = "nothing was said"
     attributes: dict[str, Any] = {
         "path": Local(path) if path else None,
         "uri": uri,
-        "name": _plain(name),
+        "name": plain,
         "version": version,
         "mount_path": mount_path,
         "mode": mode,
@@ -109,12 +110,8 @@ def _placed(text: str, name: str, version: str | None) -> Source:
     if parse_reference(text).place is Place.URI:
         return Source("", text, name, version)
     if not os.path.lexists(text):
-        raise UsageError(f"there is no '{shown(text)}'", hint="--input takes NAME=PATH")
+        raise UsageError(f"there is no '{display(text)}'", hint="--input takes NAME=PATH")
     return Source(os.path.abspath(text), None, name, version)
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip(".-") or "input"
 
 
 def _last(uri: str) -> str:

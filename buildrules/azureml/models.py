@@ -5,13 +5,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from buildrules.azureml.document import Document, Kind, read_document
+from buildrules.azureml.document import Document, Kind, display, read_document
 from buildrules.azureml.model import Asset, read_model
 from buildrules.azureml.neighbourhood import matching, text_of
 from buildrules.azureml.references import Place, Reference, parse_reference
 from buildrules.azureml.specification import Specification
-from buildrules.azureml.targets import Local, Target
-from buildrules.azureml.work import Work, either, shown
+from buildrules.azureml.targets import Local, Target, plain_name
+from buildrules.azureml.work import Work, either
 from buildrules.errors import UsageError
 from buildrules.workspace.nodes import Node
 from buildrules.workspace.problems import Problems
@@ -75,7 +75,7 @@ def _referred(work: Work, node: Node, reference: Reference, directory: str) -> l
         return _of_asset(work, _read(work, document))
     folder = _usual(directory)
     if folder is not None:
-        work.note(f"model '{reference.asked}': no file describes it; took the folder {shown(folder)}")
+        work.note(f"model '{reference.asked}': no file describes it; took the folder {display(folder)}")
         return [Model(reference.name, reference.version, folder, node=node)]
     names = [name for item in documents if (name := text_of(item.node, "name"))]
     hint = did_you_mean(reference.name, names, what="models nearby")
@@ -126,7 +126,7 @@ def _unnamed(work: Work, spec: Specification) -> list[Model]:
         return []
     folder = _usual(spec.document.directory)
     if folder is not None:
-        work.note(f"model: took the folder {shown(folder)}; --model names another")
+        work.note(f"model: took the folder {display(folder)}; --model names another")
         return [Model(None, None, folder)]
     if spec.server == "custom":
         return []
@@ -148,7 +148,7 @@ def _given(work: Work, text: str, code: bool) -> list[Model]:
     if reference.place is Place.URI:
         return [Model(None, None, "", uri=text)]
     if not os.path.lexists(text):
-        raise UsageError(f"there is no model '{shown(text)}'", hint="--model takes a file, a folder or an address")
+        raise UsageError(f"there is no model '{display(text)}'", hint="--model takes a file, a folder or an address")
     if os.path.isfile(text) and text.endswith((".yml", ".yaml", ".json")):
         document = read_document(text, Problems())
         if document is not None and document.kind is Kind.MODEL:
@@ -158,7 +158,7 @@ def _given(work: Work, text: str, code: bool) -> list[Model]:
         below = sorted(entry.name for entry in os.scandir(text) if entry.is_dir())
         several = [name for name in below if os.path.isfile(os.path.join(text, name, "MLmodel"))]
         if len(several) > 1:
-            work.note(f"{shown(text)} holds {len(several)} MLflow models: {', '.join(several)}")
+            work.note(f"{display(text)} holds {len(several)} MLflow models: {', '.join(several)}")
             return [Model(name, None, os.path.join(text, name)) for name in several]
     return [Model(None, None, text)]
 
@@ -187,9 +187,9 @@ def _checked(work: Work, model: Model) -> list[Model]:
         return [model]
     directory, name = os.path.split(model.path.rstrip("/"))
     there = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
-    hint = did_you_mean(name, there, what=f"what is in '{shown(directory)}'", limit=8)
+    hint = did_you_mean(name, there, what=f"what is in '{display(directory)}'", limit=8)
     assert model.node is not None
-    work.fail(model.node, f"there is no '{shown(model.path)}'", either(hint, _SAY))
+    work.fail(model.node, f"there is no '{display(model.path)}'", either(hint, _SAY))
     return []
 
 
@@ -214,12 +214,8 @@ def model_target(work: Work, model: Model) -> Target:
         attributes["flavour"] = None
     comments = [model.description] if model.description else []
     if model.name is None:
-        attributes["name"] = _plain(name)
+        attributes["name"] = plain_name(name, "model")
     return work.targets.add(name, "model", attributes, comments=comments, kind="model")
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip(".-") or "model"
 
 
 def _last(uri: str) -> str:

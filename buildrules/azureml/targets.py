@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Glob", "Local", "Ref", "Target", "Targets", "clean_name"]
+__all__ = ["Glob", "Local", "Ref", "Target", "Targets", "clean_name", "common_directory", "plain_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,10 @@ class Target:
                 elif isinstance(item, Glob):
                     yield item.directory + "/"
 
-    def refs(self) -> "Iterator[Target]":
-        """The targets it names."""
-        for value in self.attributes.values():
-            for item in value if isinstance(value, list) else [value]:
-                if isinstance(item, Ref):
-                    yield item.target
+
+def plain_name(text: str, otherwise: str) -> str:
+    """A name of a model, an input or code as near to `text` as may be: it becomes part of a path in the image."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip(".-") or otherwise
 
 
 def clean_name(text: str) -> str:

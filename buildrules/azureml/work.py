@@ -3,13 +3,13 @@
 import os
 from dataclasses import dataclass, field
 
-from buildrules.azureml.document import Document, Kind, display, read_document
+from buildrules.azureml.document import Document, Kind, read_document
 from buildrules.azureml.neighbourhood import Neighbourhood
 from buildrules.azureml.targets import Targets
 from buildrules.workspace.nodes import Node
 from buildrules.workspace.problems import Problems
 
-__all__ = ["Options", "Work", "either", "shown"]
+__all__ = ["Options", "Work", "either"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,3 @@ def either(first: str | None, second: str) -> str:
     if not first:
         return second
     return f"{first} or {second}" if first.endswith("?") else f"{first}; or {second}"
-
-
-def shown(path: str) -> str:
-    """A path for comments and messages: relative to where the user stands."""
-    return display(path)

@@ -18,6 +18,22 @@ class PatternCommand(click.Command):
         return super().parse_args(ctx, [_LEFT_OUT + arg[1:] if arg.startswith(("-//", "-:")) else arg for arg in args])
 
 
+class NeedsPatterns(PatternCommand):
+    """A command that wants patterns, unless --package names a file instead."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Say how to name all targets where none is named."""
+        try:
+            left = super().parse_args(ctx, args)
+            if not ctx.params["patterns"] and not ctx.params["package"]:
+                raise click.MissingParameter
+            return left
+        except click.MissingParameter as error:
+            verb = self.name
+            message = f"no targets given; 'buildrules {verb} //...' {verb}s them all"
+            raise click.UsageError(message, ctx) from error
+
+
 def pattern_argument(*, required: bool) -> Callable[[F], F]:
     """The argument `patterns` of a `PatternCommand`."""
 

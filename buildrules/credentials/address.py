@@ -1,8 +1,7 @@
 """Which addresses lie at or below which: by origin (RFC 6454) and whole path segments."""
 
-import re
+from buildrules.start.address import is_loopback
 
-_LOOPBACK = re.compile(r"localhost|(.*\.)?localhost|127(\.\d{1,3}){3}|::1")
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -13,11 +12,6 @@ def origin_of(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     return scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(scheme, 80)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine by its very name."""
-    return bool(_LOOPBACK.fullmatch(host.lower()))
 
 
 def is_open(url: str) -> bool:

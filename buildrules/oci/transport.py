@@ -16,6 +16,8 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from buildrules.errors import RegistryError
 from buildrules.oci.auth import ANONYMOUS, Credentials
+from buildrules.start.address import is_loopback
+from buildrules.start.retry import retry_after
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -81,7 +83,7 @@ class Transport:
         self.host = host
         self.credentials = credentials
         self._plain_http = plain_http
-        plain = is_loopback(host) if plain_http is None else plain_http
+        plain = is_loopback(urlsplit(f"//{host}").hostname or "") if plain_http is None else plain_http
         self.base = f"{'http' if plain else 'https'}://{host}"
         self._sleep = sleep
         self._lock = threading.Lock()
@@ -152,7 +154,7 @@ class Transport:
         except (RegistryError, ValueError, LookupError, TypeError, AttributeError):
             response.close()
         said = self._redact(": ".join(part for part in (code, message[:300]) if part))
-        wait = _retry_after(response.headers.get("Retry-After"))
+        wait = retry_after(response.headers.get("Retry-After"))
         text = f"registry {self.host} answered {response.status} to {what}" + (f": {said}" if said else "")
         hint = None
         if response.status == 401:
@@ -166,7 +168,7 @@ class Transport:
     def allowed(self, url: str) -> str:
         """`url`, if it may be asked: https, or http where that was allowed. Raises RegistryError."""
         parts = urlsplit(url)
-        plain = self._plain_http is True or (self._plain_http is None and is_loopback(parts.netloc))
+        plain = self._plain_http is True or (self._plain_http is None and is_loopback(parts.hostname or ""))
         if parts.scheme == "https" or (parts.scheme == "http" and plain):
             return url
         raise RegistryError(
@@ -244,7 +246,7 @@ class Transport:
         import urllib3
 
         parts = urlsplit(url)
-        direct = is_loopback(parts.netloc) or proxy_bypass(parts.hostname or "")
+        direct = is_loopback(parts.hostname or "") or proxy_bypass(parts.hostname or "")
         proxy = "" if direct else getproxies().get(parts.scheme, "")
         with self._lock:
             if proxy not in self._pools:
@@ -331,34 +333,9 @@ def parse_challenges(header: str) -> dict[str, dict[str, str]]:
     return found
 
 
-def is_loopback(netloc: str) -> bool:
-    """Whether `host[:port]` is this machine by its very name."""
-    import ipaddress
-
-    host = urlsplit(f"//{netloc}").hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
 def _origin(url: str) -> tuple[str, str | None, int]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """The seconds of a Retry-After header (RFC 9110 §10.2.3): a number, or a date."""
-    if value is None:
-        return None
-    if value.strip().isdigit():
-        return float(value)
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
 
 
 def _reason(error: Exception) -> str:

@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from .address import is_loopback
 from .failure import UNUSABLE, Failure
 from .http import basic
-from .sources import credential, is_loopback
+from .sources import credential
 from .web import ask, failure_of, request
 
 _SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)(?=\s|$)", re.IGNORECASE)

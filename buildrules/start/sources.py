@@ -100,12 +100,6 @@ def describe(source: Mapping[str, Any]) -> str:
     return f"{parts.scheme}:{'//' if parts.netloc else ''}{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
-    name = host.strip("[]").lower()
-    return name == "localhost" or name.endswith(".localhost") or name == "::1" or name.startswith("127.")
-
-
 def safe_path(path: str) -> bool:
     """Whether a file's path stays below the directory it is to be laid in."""
     parts = path.split("/")

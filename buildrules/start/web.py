@@ -6,11 +6,9 @@ import http.client
 import os
 import socket
 import ssl
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from .complaint import complaint
 from .failure import MISSING, REFUSED, UNREACHABLE, UNUSABLE, Failure
+from .retry import retry_after
 
 IDLE_SECONDS = 30.0  # without a byte, not in all
 LONGEST_WAIT = 120.0  # a server that asks to wait longer is not waited for
@@ -112,7 +111,7 @@ def failure_of(answer: Any, url: str) -> Failure:
     if status in (404, 410):
         return Failure(MISSING, text)
     if status in (408, 425, 429) or status >= 500:
-        wait = _wait(answer.headers.get("Retry-After"))
+        wait = retry_after(answer.headers.get("Retry-After"))
         if wait is not None and wait > LONGEST_WAIT:
             return Failure(UNREACHABLE, f"{text}, and asks to come back in {wait:.0f} s")
         return Failure(UNREACHABLE, text, retry=True, wait=wait)
@@ -188,15 +187,3 @@ def _origin(url: str) -> tuple[str, str, int]:
         raise Failure(UNUSABLE, f"{shown(url)!r} has no valid port") from None
     scheme = parts.scheme.lower()
     return scheme, (parts.hostname or "").lower(), port or (443 if scheme == "https" else 80)
-
-
-def _wait(value: str | None) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110, 10.2.3: seconds or a date)."""
-    if not value:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None

@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 from buildrules.credentials import connections
 from buildrules.credentials.secret import hide
 from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted, StoreError
+from buildrules.start.retry import retry_after
 from buildrules.store.blobs import CHUNK, Blobs
 from buildrules.store.partial import PartialBlob
-from buildrules.store.webclient import get, reason, redact, retry_after
+from buildrules.store.webclient import get, reason, redact
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse

@@ -130,21 +130,6 @@ def netrc_login(host: str) -> tuple[str, str] | None:
     return (found[0] or "", found[2] or "") if found else None
 
 
-def retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header (RFC 9110, 10.2.3: seconds or a date), None where there is none."""
-    if not value:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    import time
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None
-
-
 def reason(error: Exception) -> str:
     """What went wrong in a few words; urllib3's own text may quote the url's query, so it is not used."""
     from urllib3 import exceptions

@@ -21,9 +21,10 @@ from buildrules.actions.models import s3
 from buildrules.actions.models.access import Access
 from buildrules.actions.models.resolved import File, Resolved
 from buildrules.errors import FetchError, GoneError, UsageError
+from buildrules.start.address import is_loopback
 from buildrules.start.complaint import NOT_THERE
 from buildrules.start.mlflow import artifacts, headers
-from buildrules.start.sources import is_loopback, safe_path
+from buildrules.start.sources import safe_path
 
 MOST_FILES = 100_000
 DEEPEST = 32  # folders inside each other

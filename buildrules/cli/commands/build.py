@@ -5,21 +5,10 @@ from typing import Any
 import click
 
 from buildrules.cli.main import perform_request
-from buildrules.cli.options import PatternCommand, building, pattern_argument
+from buildrules.cli.options import NeedsPatterns, building, pattern_argument
 
 
-class _Build(PatternCommand):
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            left = super().parse_args(ctx, args)
-            if not ctx.params["patterns"] and not ctx.params["package"]:
-                raise click.MissingParameter
-            return left
-        except click.MissingParameter as error:
-            raise click.UsageError("no targets given; 'buildrules build //...' builds them all", ctx) from error
-
-
-@click.command(cls=_Build, short_help="build targets")
+@click.command(name="build", cls=NeedsPatterns, short_help="build targets")
 @pattern_argument(required=False)
 @building
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")

@@ -5,22 +5,11 @@ from typing import Any
 import click
 
 from buildrules.cli.main import perform_request
-from buildrules.cli.options import PatternCommand, building, pattern_argument
+from buildrules.cli.options import NeedsPatterns, building, pattern_argument
 from buildrules.serving.names import NAMES
 
 
-class _Test(PatternCommand):
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        try:
-            left = super().parse_args(ctx, args)
-            if not ctx.params["patterns"] and not ctx.params["package"]:
-                raise click.MissingParameter
-            return left
-        except click.MissingParameter as error:
-            raise click.UsageError("no targets given; 'buildrules test //...' tests them all", ctx) from error
-
-
-@click.command(cls=_Test, short_help="test packages")
+@click.command(name="test", cls=NeedsPatterns, short_help="test packages")
 @pattern_argument(required=False)
 @building
 @click.option("--runner", type=click.Choice(NAMES), help="What packages are run by.")
