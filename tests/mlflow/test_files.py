@@ -56,6 +56,22 @@ def said(found: ModelEnvironment) -> list[str]:
     return [f"{item.position}: {item.message}" for item in found.disagreements]
 
 
+def test_where_mlmodel_names_one_file_that_is_first(model: Model) -> None:
+    mark = model.folder / "MLmodel"
+    mark.write_text(
+        mark.read_text().replace(
+            "    env:\n      conda: conda.yaml\n      virtualenv: python_env.yaml\n", "    env: conda.yaml\n"
+        )
+    )
+    model.edit("conda.yaml", "scikit-learn==1.9.1", "scikit-learn==1.4.0")
+    found = model.collect()
+    assert found.source == "m/conda.yaml"
+    assert "scikit-learn==1.4.0" in texts(found)
+    assert any(
+        text.startswith("m/requirements.txt:") and "in conda.yaml:10, which is used" in text for text in said(found)
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "mlflow", "extra"),
     [
@@ -70,7 +86,8 @@ def test_models_as_mlflow_saves_them(models: Path, name: str, mlflow: str, extra
     listed = (models / name / "requirements.txt").read_text().split()
     assert texts(found) == listed + extra
     assert mlflow in listed
-    assert found.source == f"{name}/requirements.txt"
+    first = "conda.yaml" if name == "sklearn_1" else "requirements.txt"  # MLflow 1 names conda.yaml alone
+    assert found.source == f"{name}/{first}"
     assert found.python is not None
     assert (found.python.text, found.python.position.path) == ("3.11.7", f"{name}/python_env.yaml")
     assert said(found) == []

@@ -2,7 +2,8 @@
 
 MLflow writes the same requirements down several times, and people change some of them. What it installs itself is
 used: requirements.txt; else conda.yaml, conda's packages and the pip list; else the list in python_env.yaml; else the
-versions in MLmodel. For Python it is python_env.yaml, then conda.yaml, then MLmodel. Where the others say something
+versions in MLmodel. Where MLmodel names conda.yaml alone as its environment, as MLflow 1 did, conda.yaml is first; so
+Azure ML does it. For Python it is python_env.yaml, then conda.yaml, then MLmodel. Where the others say something
 else, that is reported and changes nothing.
 """
 
@@ -110,7 +111,8 @@ class _Source:
 def _sources(root: str, files: ModelFiles, marked: Marked, asker: str, exclude: Collection[str]) -> list[_Source]:
     """The files that are there, the one that counts most first. Errors stay in their collectors."""
     found = []
-    for name in (REQUIREMENTS, marked.conda, marked.virtualenv):
+    names = [REQUIREMENTS, marked.conda, marked.virtualenv]
+    for name in sorted(names, key=lambda name: marked.conda_first and name != marked.conda):
         if name not in files.texts:
             continue
         collector = Collector(root, asker, exclude)

@@ -70,13 +70,17 @@ class ModelFiles:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """What MLmodel says. `versions` are those of the flavours' libraries by distribution."""
+    """What MLmodel says. `versions` are those of the flavours' libraries by distribution.
+
+    `conda_first`: it names one file as its environment, as MLflow 1 wrote it, and not one for each tool.
+    """
 
     python: Said | None
     mlflow: Said | None
     versions: dict[str, Said]
     conda: str
     virtualenv: str
+    conda_first: bool
 
 
 def read_model_files(folder: str, read: Callable[[str], bytes | None]) -> ModelFiles:
@@ -130,6 +134,7 @@ def read_mark(files: ModelFiles) -> Marked:
         versions=versions,
         conda=_name(conda, "conda.yaml"),
         virtualenv=_name(virtualenv, "python_env.yaml"),
+        conda_first=plain is not None,
     )
 
 
