@@ -98,7 +98,11 @@ class ModelPlanner:
                 path,
                 f"the {target.provides} {label}",
                 read=lambda: locks.read_lock(absolute),
-                stale=lambda found: None if found.inputs == inputs else "what the target says has changed",
+                stale=lambda found: (
+                    None
+                    if (found.inputs, found.uri) == (inputs, target.values["uri"])
+                    else "what the target says has changed"
+                ),
                 make=lambda old: self._resolve(target, inputs, old),
                 write=lambda made: locks.write_lock(absolute, made),
                 describe=locks.changes,

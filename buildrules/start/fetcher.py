@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import IO, Any
+from typing import Any
 
-from .archive import members
+from .archive import Content, members
 from .failure import NO_SPACE, REFUSED, UNUSABLE, WRONG, Failure
 from .sources import advice, describe, join, locate
-from .transfer import CHUNK, TRIES, check, disk_failure, fetch_to, is_right, put
+from .transfer import CHUNK, TRIES, copy_to, disk_failure, fetch_to, is_right
 
 EVERY = 5.0  # seconds between two lines about progress
 
@@ -83,11 +82,13 @@ class Fetcher:
     def _look(self, download: dict[str, Any], file: dict[str, Any], lacking: list[dict[str, Any]]) -> Job:
         def look() -> None:
             with self._naming(download, file):
-                path = join(download["directory"], file["path"])
-                if not is_right(path, file["size"], file["sha256"], self._stop):
+                if not self._there(download, file):
                     lacking.append(file)
 
         return look
+
+    def _there(self, download: dict[str, Any], file: dict[str, Any]) -> bool:
+        return is_right(join(download["directory"], file["path"]), file["size"], file["sha256"], self._stop)
 
     def _jobs(self, download: dict[str, Any], files: list[dict[str, Any]]) -> list[Job]:
         plain = [file for file in files if not file.get("archive")]
@@ -108,16 +109,24 @@ class Fetcher:
     def _archive(self, download: dict[str, Any], archive: dict[str, Any], files: list[dict[str, Any]]) -> Job:
         def job() -> None:
             with self._naming(download, archive):
-                path = join(download["directory"], f".{archive['sha256']}.archive")
-                if not is_right(path, archive["size"], archive["sha256"], self._stop):
-                    self._get(download, archive, path)
-                wanted = {file["key"]: file for file in files}
-                for name, _, content in members(path, archive["path"], wanted.__contains__):
-                    with self._naming(download, wanted[name]):
-                        self._unpack(wanted[name], content, join(download["directory"], wanted[name]["path"]))
-                for file in files:
-                    if not os.path.exists(join(download["directory"], file["path"])):
-                        raise Failure(WRONG, f"there is no {file['key']!r} in {archive['path']!r}")
+                try:
+                    unpack()
+                except (Failure, OSError):
+                    if not all(self._there(download, file) for file in files):  # else another start was faster
+                        raise
+
+        def unpack() -> None:
+            path = join(download["directory"], f".{archive['sha256']}.archive")
+            if not is_right(path, archive["size"], archive["sha256"], self._stop):
+                self._get(download, archive, path)
+            wanted = {file["key"]: file for file in files}
+            for name, _, content in members(path, archive["path"], wanted.__contains__):
+                with self._naming(download, wanted[name]):
+                    self._unpack(wanted[name], content, join(download["directory"], wanted[name]["path"]))
+            for file in files:
+                if not os.path.exists(join(download["directory"], file["path"])):
+                    raise Failure(WRONG, f"there is no {file['key']!r} in {archive['path']!r}")
+            with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
 
         return job
@@ -134,24 +143,17 @@ class Fetcher:
             tries=self._tries,
         )
 
-    def _unpack(self, file: dict[str, Any], content: IO[bytes], path: str) -> None:
-        partial = os.path.join(os.path.dirname(path), f".{file['sha256']}.part")
-        digest = hashlib.sha256()
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(partial, "wb") as out:
-            left = file["size"]
-            while left >= 0:
-                check(self._stop)
-                data = content.read(CHUNK)
-                if not data:
-                    break
-                left -= len(data)
-                digest.update(data)
-                out.write(data)
-        if digest.hexdigest() != file["sha256"]:
-            os.unlink(partial)
+    def _unpack(self, file: dict[str, Any], content: Content, path: str) -> None:
+        left = file["size"]
+
+        def read() -> bytes:
+            nonlocal left
+            data = content.read(CHUNK) if left >= 0 else b""
+            left -= len(data)
+            return data
+
+        if not copy_to(read, path, file["size"], file["sha256"], stop=self._stop):
             raise Failure(WRONG, "it has other content in its archive than it must")
-        put(partial, path)
 
     def _moved(self, count: int) -> None:
         with self._lock:

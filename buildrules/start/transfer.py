@@ -97,6 +97,28 @@ def fetch_to(
         raise disk_failure(error, folder) from None
 
 
+def copy_to(read: Callable[[], bytes], path: str, size: int, sha256: str, *, stop: threading.Event) -> bool:
+    """Bring what `read` gives to `path`, whole or not at all; False where it is other content than it must be.
+
+    Two processes that do so at once do it one after the other. Raises OSError, and Failure where it is told to stop.
+    """
+    folder = os.path.dirname(path)
+    partial = os.path.join(folder, f".{sha256}.part")
+    os.makedirs(folder, exist_ok=True)
+    try:
+        with _Partial(partial, keep=False, stop=stop, arrived=lambda: is_right(path, size, sha256, stop)) as file:
+            while data := read():
+                check(stop)
+                file.write(data)
+            if file.sha256 != sha256:
+                os.unlink(partial)
+                return False
+            put(partial, path)
+    except Arrived:
+        pass
+    return True
+
+
 def put(partial: str, path: str) -> None:
     """Rename a finished file to its place, readable for everybody. Raises OSError."""
     os.chmod(partial, 0o644)

@@ -1,10 +1,11 @@
 """What resolving and fetching a model may use: a context, a connection's credentials, and the options of the target."""
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 
 from buildrules.actions.models.resolved import File
 from buildrules.credentials import connections
@@ -20,11 +21,11 @@ from buildrules.errors import (
     UsageError,
 )
 from buildrules.start import failure as reasons
-from buildrules.start.archive import members
+from buildrules.start.archive import Content, members
 from buildrules.start.failure import Failure
 from buildrules.start.s3 import bucket_url
 from buildrules.start.sources import advice, locate
-from buildrules.start.transfer import Arrived, fetch, put
+from buildrules.start.transfer import Arrived, disk_failure, fetch, put
 from buildrules.start.web import ask
 from buildrules.store.blobs import CHUNK
 from buildrules.store.download import Fetching
@@ -190,7 +191,7 @@ class Access:
             raise self.error(failure, {}, archive.path) from None
         return list(found.values())
 
-    def _keep(self, content: IO[bytes], size: int, what: str) -> str:
+    def _keep(self, content: Content, size: int, what: str) -> str:
         import hashlib
 
         blobs = self.context.blobs
@@ -198,6 +199,9 @@ class Access:
         os.makedirs(blobs.aside, exist_ok=True)
         digest, done = hashlib.sha256(), 0
         try:
+            found = os.statvfs(blobs.aside)
+            if found.f_bavail * found.f_frsize < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             with open(aside, "wb") as file:
                 for data in _chunks(content):
                     if self.context.cancelled:
@@ -211,6 +215,8 @@ class Access:
             if done != size:
                 raise IntegrityError(f"{what!r} does not have the {size} bytes its archive says")
             self._adopt(aside, digest.hexdigest())
+        except OSError as error:
+            raise disk_failure(error, blobs.aside) from None
         finally:
             if os.path.exists(aside):
                 os.unlink(aside)
@@ -278,6 +284,6 @@ def _fitting(connection: Connection, addresses: list[str]) -> Connection:
     return connection
 
 
-def _chunks(content: IO[bytes]) -> Iterator[bytes]:
+def _chunks(content: Content) -> Iterator[bytes]:
     while data := content.read(CHUNK):
         yield data

@@ -18,6 +18,13 @@ from buildrules.store.lockfile import write_whole
 VERSION = 1
 _HEAD = "# Written by 'buildrules lock'. Pins a model that is kept elsewhere; commit it.\n"
 _OF_VERSION = {"version", "uri", "artifacts", "prefix", "model_id"}  # what a registered model's version brings with it
+SOURCES = {
+    "http": ("url",),
+    "oci": ("registry", "repository"),
+    "s3": ("bucket",),
+    "mlflow": ("artifacts", "tracking_uri"),
+}
+"""What a source of each kind (`start.sources`) cannot do without."""
 _FIELDS: dict[str, type] = {"path": str, "size": int, "sha256": str}
 
 
@@ -98,8 +105,7 @@ def read_lock(path: str) -> ModelLock | None:
     source = data.get("source")
     if not isinstance(data.get("uri"), str) or not isinstance(data.get("inputs"), str) or not isinstance(source, dict):
         raise _broken(path, "`uri`, `inputs` or `source` is missing")
-    if "credentials" in source:
-        raise _broken(path, "its source names credentials")
+    _check_source(path, source)
     files = _files(path, data.get("files"))
     archives = _files(path, data.get("archives", []))
     try:
@@ -110,6 +116,21 @@ def read_lock(path: str) -> ModelLock | None:
     if any(file.archive is not None and file.archive not in known for file in files):
         raise _broken(path, "a file is in an archive that it does not list")
     return ModelLock(data["uri"], data["inputs"], source, files, archives)
+
+
+def _check_source(path: str, source: Mapping[str, Any]) -> None:
+    """Raise LockError for a source that cannot be fetched from, or that names credentials: only connections do."""
+    needed = SOURCES.get(str(source.get("kind")))
+    if needed is None:
+        raise _broken(path, f"no kind of source is named {source.get('kind')!r}")
+    for name in needed:
+        if not isinstance(source.get(name), str):
+            raise _broken(path, f"its source has no `{name}`")
+    if "credentials" in source:
+        raise _broken(path, "its source names credentials")
+    for value in source.values():
+        if isinstance(value, str) and "@" in value.partition("://")[2].partition("/")[0]:
+            raise _broken(path, "its source holds a user name or password")
 
 
 def _files(path: str, rows: Any) -> list[File]:

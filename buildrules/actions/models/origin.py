@@ -54,7 +54,11 @@ def scheme_of(uri: str) -> str:
     scheme = uri.partition(":")[0].lower()
     if scheme not in SCHEMES or not uri.isprintable() or " " in uri:
         raise UsageError(f"{_shown(uri)!r} does not say where a model is", hint=f"write {FORMS}")
-    if "@" in urlsplit(uri).netloc:
+    try:
+        netloc = urlsplit(uri).netloc
+    except ValueError as error:
+        raise UsageError(f"the model's address cannot be read: {str(error).lower()}", hint=f"write {FORMS}") from None
+    if "@" in netloc:
         raise UsageError(
             f"{_shown(uri)!r} holds a user name or password",
             hint="take it out, and name a connection with `connection:`",
