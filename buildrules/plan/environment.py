@@ -9,9 +9,9 @@ from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
 from buildrules.errors import BuildrulesError, LoadError, UsageError
 from buildrules.plan.base import Base, need_python
-from buildrules.plan.company import Company
 from buildrules.plan.locks import LockKeeper, moves
 from buildrules.plan.mlflow import ModelEnvironments
+from buildrules.plan.server_needs import ServerNeeds, lock_for_servers
 from buildrules.rules.contribution import VENV
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
@@ -49,7 +49,7 @@ class EnvironmentPlanner:
         self._keeper = keeper
         self._portable = portable
         self._models = models
-        self.company = Company()
+        self.server_needs = ServerNeeds()
         self._done: dict[tuple[str, ...], Environment] = {}
         self._servers: dict[tuple[str, str, str], str] = {}  # who has a name on an environment
 
@@ -82,7 +82,7 @@ class EnvironmentPlanner:
             prerelease=found.prerelease,
             feeds=self._feeds(target, found),
         )
-        lock, path = self._lock(request, str(target.label), self.company.of(target.label))
+        lock, path = self._lock(request, str(target.label), self.server_needs.of(target.label))
         venv = self._venv(target, base, platform, python)
         wheels = self._wheels(
             lock, list(lock.packages), str(target.label), f"{target.label} {platform}", feeds=request.feeds
@@ -197,7 +197,6 @@ class EnvironmentPlanner:
     def _lock(self, request: "Request", what: str, servers: Sequence[Sequence[str]] = ()) -> "tuple[Lock, str]":
         from buildrules.actions.python import resolve
         from buildrules.actions.python.lock import lock_filename, read_lock, write_lock
-        from buildrules.plan.company import lock_in_company
 
         path = os.path.join(request.folder, lock_filename(request.name, request.target.platform))
         lock = self._keeper.obtain(
@@ -205,7 +204,7 @@ class EnvironmentPlanner:
             what,
             read=lambda: read_lock(self._keeper.root, path),
             stale=lambda found: resolve.stale(found, request),
-            make=lambda old: lock_in_company(
+            make=lambda old: lock_for_servers(
                 request, servers, existing=old, upgrade=self._keeper.upgrade, portable=self._portable
             ),
             write=lambda made: write_lock(made, self._keeper.root),

@@ -17,7 +17,7 @@ from buildrules.plan.locks import LockKeeper
 from buildrules.plan.mlflow import ModelEnvironments
 from buildrules.plan.model import ModelPlanner
 from buildrules.plan.package import PackagePlanner
-from buildrules.plan.testing import TrialPlanner, not_a_test
+from buildrules.plan.testing import TestPlanner, not_a_test
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.package import check_packages
 from buildrules.rules.resolve import Resolution, ResolvedTarget, resolve
@@ -92,14 +92,14 @@ class Planner:
             portable=settings.locks.portable,
             models=ModelEnvironments(self.root, loaded.resolution, models, self._stream),
         )
-        environments.company.add(loaded.packages.values())
+        environments.server_needs.add(loaded.packages.values())
         packages = PackagePlanner(plan, settings, bases, environments, models)
         chosen = parse_patterns(patterns, self.directory)
         selected = loaded.select(chosen)
-        trials = None
+        tests = None
         if self._options.get("test"):
-            trials = TrialPlanner(plan, self.root, packages, models, loaded.packages, loaded.resolution, self._options)
-            selected = trials.select(selected, chosen)
+            tests = TestPlanner(plan, self.root, packages, models, loaded.packages, loaded.resolution, self._options)
+            selected = tests.select(selected, chosen)
         named = {str(label) for label in _named(patterns, self.directory)}
         self._lock_models(loaded, selected, models)
         models.looked_at |= self._check_paths(loaded, selected)
@@ -107,24 +107,14 @@ class Planner:
         for platform in self._platforms(list(settings.platforms)):
             for label in selected:
                 target = loaded.resolution.of(label)
-                if trials is not None:
-                    goal = trials.goal(target, platform)
+                if tests is not None:
+                    goal = tests.goal(target, platform)
                 else:
                     goal = self._goal(loaded, target, platform, plan, packages, bases, environments)
                 if goal is not None:
                     plan.goals.append(goal)
-                elif str(label) in named and trials is not None:
-                    if target.provides != "package":
-                        raise not_a_test(target)
-                elif str(label) in named and target.provides == "test":
-                    raise UsageError(
-                        f"'{label}' is a test, which is run and not built", hint=f"buildrules test {label}"
-                    )
                 elif str(label) in named:
-                    raise UsageError(
-                        f"'{label}' provides {target.provides}, which is only built as part of a package",
-                        hint=_user_of(loaded, label),
-                    )
+                    _check_named(loaded, target, testing=tests is not None)
         plan.goals += list(_indexes(plan))
         self._remember(loaded, packages.files, models.looked_at)
         return plan
@@ -250,6 +240,22 @@ def _named(patterns: list[str], directory: str) -> list[Label]:
     """The labels among the patterns that name one target."""
     found = parse_patterns(patterns, directory)
     return [label for pattern in found.includes if (label := pattern.label) is not None]
+
+
+def _check_named(loaded: Loaded, target: ResolvedTarget, *, testing: bool) -> None:
+    """Raise UsageError for a target that was named by itself and has no goal, unless it is a package without tests."""
+    if testing:
+        if target.provides != "package":
+            raise not_a_test(target)
+    elif target.provides == "test":
+        raise UsageError(
+            f"'{target.label}' is a test, which is run and not built", hint=f"buildrules test {target.label}"
+        )
+    else:
+        raise UsageError(
+            f"'{target.label}' provides {target.provides}, which is only built as part of a package",
+            hint=_user_of(loaded, target.label),
+        )
 
 
 def _user_of(loaded: Loaded, label: Label) -> str:

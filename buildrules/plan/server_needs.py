@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from buildrules.actions.python.request import Request
 
 
-class Company:
+class ServerNeeds:
     """What servers ask for on each environment of a workspace."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Company:
         return list(self._asked.get(label, ()))
 
 
-def lock_in_company(
+def lock_for_servers(
     request: "Request",
     servers: Sequence[Sequence[str]],
     *,
@@ -54,9 +54,9 @@ def lock_in_company(
     asked = [requirements for server in servers if (requirements := _parsed(request, server))]
     if all(_fits(request, lock, requirements) for requirements in asked):
         return lock
-    everybody = tuple(item for requirements in asked for item in requirements)
-    for company in (everybody, *asked) if len(asked) > 1 else (everybody,):
-        together = _with(request, company)
+    everything = tuple(item for requirements in asked for item in requirements)
+    for wanted in (everything, *asked) if len(asked) > 1 else (everything,):
+        together = _with(request, wanted)
         try:
             shared = resolve.make_lock(together, existing=existing, upgrade=upgrade)
             better = resolve.make_lock(request, existing=shared, portable=portable)
