@@ -94,7 +94,7 @@ def test_the_packages_share_what_they_can(examples: Examples) -> None:
         for target in report["targets"]
         if target["digest"]
     }
-    assert set(layers) == {f"//models:{name}" for name in ("regressor", "iris", "wine", "digits")}
+    assert set(layers) == {f"//models:{name}" for name in ("regressor", "iris", "wine", "digits", "both")}
     shared = set.intersection(*map(set, layers.values()))
     assert len(shared) == 10  # the base, the virtual environment, the environment
     both = set(layers["//models:regressor"]) & set(layers["//models:iris"])
@@ -112,6 +112,7 @@ def test_the_other_examples_answer(examples: Examples, engine: Engine) -> None:
     assert examples.ask("iris") == ["setosa", "virginica"]
     assert examples.ask("wine") == {"cultivars": [0, 1, 2]}
     assert examples.ask("digits") == {"digits": [3, 7]}
+    assert "passed      //models:both_test" in examples.run("test", "//models:both_test")
 
 
 @pytest.mark.docker

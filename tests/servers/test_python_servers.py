@@ -127,3 +127,11 @@ def test_azureml_with_two_models(start: Start) -> None:
         answer = server.post("/score", {"data": ROWS})
         assert (answer.status, answer.json) == (200, {"iris:1": SPECIES, "petals:2": SPECIES})
         assert server.post("/score", {"rows": ROWS}).status == 500  # the script raised: its contract says 500
+
+
+def test_a_custom_server(start: Start) -> None:
+    with start("custom") as server:
+        server.wait()
+        answer = server.post("/classify", {"data": ROWS})
+        assert (answer.status, answer.json) == (200, SPECIES)
+        assert server.post("/classify", {"rows": ROWS}).status == 400
