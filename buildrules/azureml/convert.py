@@ -7,6 +7,7 @@ from typing import Any
 
 from buildrules.azureml.bases import Foundation, foundation, from_environment
 from buildrules.azureml.code import code_target
+from buildrules.azureml.condafile import read_conda_node
 from buildrules.azureml.connection import Connection, read_connection
 from buildrules.azureml.deployment import read_deployment
 from buildrules.azureml.document import Document, Kind, display
@@ -51,7 +52,7 @@ def read_documents(paths: list[str], work: Work) -> list[Document]:
             if document is not None:
                 found[document.path] = document
             elif not len(work.problems):
-                raise UsageError(f"'{display(path)}' is no file of Azure ML", hint=_wants())
+                raise UsageError(f"'{display(path)}' is no file of Azure ML", hint=_conda(path) or _wants())
             continue
         work.directories.add(path)
         inside = [item for item in sorted(Neighbourhood(path, path, []).below()) if item not in found]
@@ -60,6 +61,14 @@ def read_documents(paths: list[str], work: Work) -> list[Document]:
             raise UsageError(f"there is no file of Azure ML in '{display(path)}'", hint=_wants())
         found |= {document.path: document for document in some}
     return list(found.values())
+
+
+def _conda(path: str) -> str | None:
+    """The way out for a conda file, which is taken beside the file that it belongs to."""
+    node = read_conda_node(path, display(path))
+    if node is None or "dependencies" not in node.entries:
+        return None
+    return f"it is a conda file: --environment {display(path)}, beside a package or a deployment"
 
 
 def _wants() -> str:

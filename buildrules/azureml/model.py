@@ -19,6 +19,7 @@ _DATA = (
     "$schema", "name", "version", "description", "path", "type", "tags", "properties", "datastore",
     "auto_delete_setting", "id", "creation_context", "is_archived", "is_anonymous", "intellectual_property",
 )  # fmt: skip
+_UNSAID = ("properties", "stage", "job_name", "default_deployment_template")
 _FLAVOURS = {"custom_model": "custom", "mlflow_model": "mlflow", "triton_model": "triton"}
 
 
@@ -35,6 +36,7 @@ class Asset:
     flavour: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     description: str | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def read_model(node: Node, directory: str, problems: Problems, *, named: bool) -> Asset | None:
@@ -44,6 +46,8 @@ def read_model(node: Node, directory: str, problems: Problems, *, named: bool) -
     found = _asset(section, directory, named=named)
     if found is not None and flavour is not None:
         found.flavour = _FLAVOURS[flavour]
+    if found is not None:
+        found.left_out = tuple(name for name in _UNSAID if name in section)
     return found
 
 

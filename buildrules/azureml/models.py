@@ -34,6 +34,7 @@ class Model:
     flavour: str | None = None
     node: Node | None = None
     description: str | None = None
+    comments: tuple[str, ...] = ()
 
     @property
     def mlflow(self) -> bool:
@@ -169,13 +170,25 @@ def _of_asset(work: Work, asset: Asset | None) -> list[Model]:
     reference = asset.path
     if reference.place is Place.URI:
         model = Model(asset.name, asset.version, "", reference.text, asset.flavour, asset.path_node, asset.description)
+        model.comments = _remarks(asset)
         return [model]
     if reference.place is not Place.LOCAL:
         work.fail(asset.path_node, f"'{reference.text}' is a store of Azure, which is not read here", _SAY)
         return []
     path = _absolute(asset.directory, reference.text)
     model = Model(asset.name, asset.version, path, None, asset.flavour, asset.path_node, asset.description)
+    model.comments = _remarks(asset)
     return _checked(work, model)
+
+
+def _remarks(asset: Asset) -> tuple[str, ...]:
+    """What a model file says and a target does not."""
+    found = []
+    if asset.tags:
+        found.append("tags of the model: " + ", ".join(f"{name}={text}" for name, text in sorted(asset.tags.items())))
+    if asset.left_out:
+        found.append(f"{', '.join(asset.left_out)} left out: notes of Azure's own")
+    return tuple(found)
 
 
 def _checked(work: Work, model: Model) -> list[Model]:
@@ -212,7 +225,7 @@ def model_target(work: Work, model: Model) -> Target:
     }
     if model.flavour == "custom" and not os.path.isfile(os.path.join(model.path or "/", "MLmodel")):
         attributes["flavour"] = None
-    comments = [model.description] if model.description else []
+    comments = [*([model.description] if model.description else []), *model.comments]
     if model.name is None:
         attributes["name"] = plain_name(name, "model")
     return work.targets.add(name, "model", attributes, comments=comments, kind="model")

@@ -146,10 +146,10 @@ def _inference(found: Specification, server: Section) -> None:
         found.comments.append(
             "inference_configuration.configuration left out: the service takes no notice of it either"
         )
-    if found.server in ("azureml_online", "azureml_batch") and (routes or found.entry_script):
+    if found.server != "custom" and (routes or found.entry_script):
         found.routes = None
         found.entry_script = None
-        found.comments.append(f"inference_configuration left out: {found.server} has routes of its own")
+        found.comments.append(f"inference_configuration left out: {found.server} has a command and routes of its own")
 
 
 def _model_configuration(found: Specification, section: Section) -> None:

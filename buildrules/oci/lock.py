@@ -13,6 +13,7 @@ from buildrules.oci.foreign import foreign_layers
 from buildrules.oci.origin import open_source
 from buildrules.oci.reference import DIGEST, Reference, hide_userinfo, parse_reference
 from buildrules.oci.source import Resolved
+from buildrules.oci.transport import ConnectionFailedError
 from buildrules.store.blobs import Blobs
 from buildrules.store.lockfile import write_whole
 
@@ -66,6 +67,9 @@ def make_lock(
     source = open_source(parsed, blobs, root=root, plain_http=plain_http)
     try:
         found: Resolved = source.resolve(platform)
+    except ConnectionFailedError as error:
+        error.hint = error.hint or "an image that is at hand can stand for it: `docker: NAME` or `layout: DIR`"
+        raise
     finally:
         source.close()
     foreign_layers(found.manifest, found.config, str(parsed))  # refuse now what a build could not use

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_MAGIC = b"buildrules snapshot 2\n"
+_MAGIC = b"buildrules snapshot 3\n"
 _PREFIX = len(_MAGIC) + 32
 Row = tuple[str, int, int, int, int, int]
 

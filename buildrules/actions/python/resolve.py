@@ -1,5 +1,6 @@
 """From requirements to a lock, by uv, for the image's platform and Python."""
 
+import contextlib
 import os
 import re
 import tempfile
@@ -12,6 +13,7 @@ from buildrules.actions.python.feeds import uv_environment
 from buildrules.actions.python.index import remember, remote_size
 from buildrules.actions.python.lock import Lock, lock_text
 from buildrules.actions.python.locked import LockedPackage
+from buildrules.actions.python.numpy_abi import NUMPY_1, compiled_for_numpy_1
 from buildrules.actions.python.request import Request
 from buildrules.actions.python.requirement import Requirement
 from buildrules.actions.python.select import select
@@ -54,12 +56,21 @@ def make_lock(
             arguments += ["--refresh"] if upgrade is True else []
             for name in sorted(named):
                 arguments += ["--refresh-package", name]
-        answer = run_uv(arguments, request.root, uv_environment(request.feeds))
-        if answer.code:
-            raise _explained(answer, request)
-        with open(output, "rb") as file:
-            data = tomllib.load(file)
-        packages = select(data, request.target, request.root, folder, what=f"the lock of {request.name!r}", fresh=True)
+
+        def resolved() -> tuple[dict[str, Any], tuple[LockedPackage, ...]]:
+            answer = run_uv(arguments, request.root, uv_environment(request.feeds))
+            if answer.code:
+                raise _explained(answer, request)
+            with open(output, "rb") as file:
+                data = tomllib.load(file)
+            what = f"the lock of {request.name!r}"
+            return data, tuple(select(data, request.target, request.root, folder, what=what, fresh=True))
+
+        data, packages = resolved()
+        if compiled_for_numpy_1(packages):
+            arguments += ["--constraints", write_lines(folder, "numpy.txt", [NUMPY_1])]
+            with contextlib.suppress(ResolutionError):  # NumPy 2 is asked for: then it is as it is
+                data, packages = resolved()
     known = [lock for lock in (base, keep) if lock]
     packages = tuple(_known_file(package, data, known) for package in packages)
     packages = tuple(_sized(package, data, request.root) for package in packages)

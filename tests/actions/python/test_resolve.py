@@ -313,3 +313,14 @@ def test_the_hosts_packages_have_no_say(feed: Index, asking: Asking, monkeypatch
     monkeypatch.setenv("VIRTUAL_ENV", os.path.dirname(os.path.dirname(os.sys.executable)))  # type: ignore[attr-defined]
     feed.add("packaging", "99.0")
     assert pins(make_lock(asking("packaging"))) == {"packaging": "99.0"}
+
+
+def test_wheels_compiled_for_numpy_1_get_numpy_1(feed: Index, asking: Asking) -> None:
+    for version in ("1.26.4", "2.1.0"):
+        feed.add("numpy", version)
+    for version in ("1.11.4", "1.14.1"):
+        feed.add("scipy", version, requires=["numpy>=1.17.3"])
+    assert pins(make_lock(asking("scipy==1.11.4", "numpy"))) == {"numpy": "1.26.4", "scipy": "1.11.4"}
+    assert pins(make_lock(asking("scipy"))) == {"numpy": "2.1.0", "scipy": "1.14.1"}
+    both = {"numpy": "2.1.0", "scipy": "1.11.4"}
+    assert pins(make_lock(asking("scipy==1.11.4", "numpy>=2"))) == both  # as it was asked for
