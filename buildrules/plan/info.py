@@ -45,8 +45,8 @@ def _placed(item: Placed) -> dict[str, Any]:
     values = item.target.values
     return {
         "label": str(item.target.label),
-        "name": values["name"] or item.target.label.name,
-        "version": values["version"] or "1",
+        "name": item.target.name,
+        "version": item.target.version,
         "from": values["uri"] or values["path"] or " ".join(values["srcs"] or ()),
         "mode": item.mode,
         "directory": item.directory,

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
-from buildrules.errors import BuildrulesError, LoadError, UsageError
+from buildrules.errors import LoadError
 from buildrules.plan.base import Base
 from buildrules.plan.locks import LockKeeper
-from buildrules.rules.elsewhere import elsewhere, lock_path
+from buildrules.plan.model_locks import ModelLocks, connection_of, positioned
+from buildrules.rules.elsewhere import elsewhere
 from buildrules.rules.package import Placed
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.rules.sources import source_root
 
 if TYPE_CHECKING:
     from buildrules.actions.models.lock import ModelLock
-    from buildrules.credentials.connections import Connection
 
 
 class ModelPlanner:
@@ -27,7 +27,7 @@ class ModelPlanner:
         self._plan = plan
         self._keeper = keeper
         self._root = keeper.root
-        self._locks: dict[str, ModelLock] = {}
+        self.locks = ModelLocks(keeper)
         self.looked_at: set[str] = set()  # workspace-relative
 
     def actions(self, placed: Sequence[Placed], package: ResolvedTarget) -> list[str]:
@@ -44,7 +44,7 @@ class ModelPlanner:
         if placed.target.values["uri"] is not None:
             return self._fetched(placed)
         source, prefix = self._sources(placed)
-        name = _name(placed.target)
+        name = placed.target.name
         return self._plan.add(
             Action(
                 id=f"{placed.target.label} model {prefix}",
@@ -85,36 +85,6 @@ class ModelPlanner:
             )
         )
 
-    def lock(self, target: ResolvedTarget) -> "ModelLock":
-        """The lock of a model that has a `uri`, made where it is missing. Raises what locking raises."""
-        from buildrules.actions.models import lock as locks
-
-        label = str(target.label)
-        if label not in self._locks:
-            path = lock_path(target.label.package, target.label.name)
-            absolute = os.path.join(self._root, path)
-            inputs = locks.inputs_digest(target.values)
-            self._locks[label] = self._keeper.obtain(
-                path,
-                f"the {target.provides} {label}",
-                read=lambda: locks.read_lock(absolute),
-                stale=lambda found: (
-                    None
-                    if (found.inputs, found.uri) == (inputs, target.values["uri"])
-                    else "what the target says has changed"
-                ),
-                make=lambda old: self._resolve(target, inputs, old),
-                write=lambda made: locks.write_lock(absolute, made),
-                describe=locks.changes,
-            )
-        return self._locks[label]
-
-    def locks(self, placed: Sequence[Placed]) -> dict[str, str]:
-        """The locks of models and inputs: workspace-relative path -> digest of the file."""
-        targets = [one.target for one in placed if one.target.values["uri"] is not None]
-        paths = [lock_path(target.label.package, target.label.name) for target in targets]
-        return {path: self._keeper.digest(path) for path in paths}
-
     def text(self, target: ResolvedTarget, path: str) -> bytes | None:
         """The file `path` of a model (below its own folder), wherever the model is; None where it has no such file.
 
@@ -133,12 +103,11 @@ class ModelPlanner:
                 return None
         from buildrules.actions.models.fetched import provide
 
-        lock = self.lock(target)
+        lock = self.locks.of(target)
         found = elsewhere(lock.files, values)
-        folder = f"{found.basename}/" if found.basename and not found.is_file else ""
         for row in found.files:
-            if row.path == folder + path:
-                hints = self._hints(target, lock)
+            if row.path == found.folder + path:
+                hints = self.locks.hints(target)
                 provide([{"path": row.path, "size": row.size, "sha256": row.sha256}], hints, self._keeper.context, path)
                 return self._keeper.context.blobs.read(f"sha256:{row.sha256}")
         return None
@@ -174,9 +143,9 @@ class ModelPlanner:
         return (source._replace(exclude=tuple(values["exclude"])) if values["exclude"] else source), prefix
 
     def _fetched(self, placed: Placed) -> str:
-        target, lock = placed.target, self.lock(placed.target)
+        target, lock = placed.target, self.locks.of(placed.target)
         files, prefix, _ = self._locked(placed, lock)
-        name = _name(target)
+        name = target.name
         return self._plan.add(
             Action(
                 id=f"{target.label} model {prefix}",
@@ -188,7 +157,7 @@ class ModelPlanner:
                     "name": name,
                     "files": [{name: row[name] for name in ("path", "size", "sha256")} for row in files],
                 },
-                hints=self._hints(target, lock),
+                hints=self.locks.hints(target),
                 weight=0.1 + lock.size / 100e6,
             )
         )
@@ -201,21 +170,12 @@ class ModelPlanner:
                 f"`exclude` leaves no file of {placed.target.label}", position=placed.target.position_of("exclude")
             )
         place = placed.directory.strip("/")
-        drop = f"{found.basename}/" if found.basename and not found.is_file else ""
-        prefix = f"{place}/{found.basename}" if drop and placed.keep_folder else place
+        prefix = f"{place}/{found.basename}" if found.folder and placed.keep_folder else place
         rows = [file.to_dict() for file in found.files]
-        return [{**row, "path": row["path"].removeprefix(drop)} for row in rows], prefix, drop
-
-    def _hints(self, target: ResolvedTarget, lock: "ModelLock") -> dict[str, Any]:
-        return {
-            "source": dict(lock.source),
-            "connection": target.values["connection"],
-            "files": [file.to_dict() for file in lock.files],
-            "archives": [archive.to_dict() for archive in lock.archives],
-        }
+        return [{**row, "path": row["path"].removeprefix(found.folder)} for row in rows], prefix, found.folder
 
     def _download(self, placed: Placed) -> dict[str, Any]:
-        lock = self.lock(placed.target)
+        lock = self.locks.of(placed.target)
         files, prefix, drop = self._locked(placed, lock)
         # An ETag may change with an upload of the same bytes, and nobody asks for it at start.
         kept = [{name: value for name, value in row.items() if name != "etag"} for row in files]
@@ -228,11 +188,11 @@ class ModelPlanner:
         self, placed: Placed, prefix: str, source: dict[str, Any], files: list[dict[str, Any]] | None
     ) -> dict[str, Any]:
         target = placed.target
-        connection = self._connection(target, source)
+        connection = connection_of(target, source)
         if connection is not None and connection.roles():
             source["credentials"] = connection.roles()
         return {
-            "name": _name(target),
+            "name": target.name,
             "kind": target.provides,
             "directory": f"/{prefix}",
             "source": source,
@@ -250,50 +210,9 @@ class ModelPlanner:
                 hint="set `download_uri:` to where the same files will lie, or use `mode: copy`",
                 position=target.position_of("rule"),
             )
-        source = self._positioned(target, "download_uri", lambda: place(uri))
-        connection = self._connection(target, source)
+        source = positioned(target, "download_uri", lambda: place(uri))
+        connection = connection_of(target, source)
         return completed(source, connection)
-
-    def _resolve(self, target: ResolvedTarget, inputs: str, old: "ModelLock | None") -> "ModelLock":
-        from buildrules.actions.models.access import Access
-        from buildrules.actions.models.lock import ModelLock
-        from buildrules.actions.models.origin import probe, resolve
-
-        uri, values = target.values["uri"], target.values
-        source = self._positioned(target, "uri", lambda: probe(uri, values["tracking_uri"]))
-        connection = self._connection(target, source)
-        access = Access(
-            self._keeper.context,
-            name=_name(target),
-            connection=values["connection"],
-            digest=values["digest"],
-            unpack=bool(values["unpack"]),
-            tracking_uri=values["tracking_uri"],
-            target=connection.target if connection else None,
-            anonymous=connection is not None and connection.kind == "none",
-            plain_http=connection is not None and connection.plain_http,
-            known=old.files if old is not None and old.uri == uri else (),
-        )
-        found = self._positioned(target, "uri", lambda: resolve(uri, access))
-        return ModelLock(uri, inputs, dict(found.source), list(found.files), list(found.archives))
-
-    def _connection(self, target: ResolvedTarget, source: dict[str, Any]) -> "Connection | None":
-        from buildrules.actions.models.access import connection_of
-
-        name = target.values["connection"]
-        found: Connection | None = self._positioned(target, "connection", lambda: connection_of(source, name))
-        return found
-
-    def _positioned(self, target: ResolvedTarget, attribute: str, work: Any) -> Any:
-        """What `work` gives; its error gets the attribute's position."""
-        try:
-            return work()
-        except UsageError as error:
-            position = error.position or target.position_of(attribute)
-            raise LoadError(error.message, hint=error.hint, position=position) from error
-        except BuildrulesError as error:
-            error.position = error.position or target.position_of(attribute)
-            raise
 
 
 def launcher(base: Base, package: ResolvedTarget) -> list[str]:
@@ -307,10 +226,6 @@ def launcher(base: Base, package: ResolvedTarget) -> list[str]:
             position=package.position_of("mode"),
         )
     return words(base.interpreter)
-
-
-def _name(target: ResolvedTarget) -> str:
-    return str(target.values["name"] or target.label.name)
 
 
 def _where(row: dict[str, Any], path: str) -> dict[str, str]:

@@ -58,7 +58,7 @@ class PackagePlanner:
         deps += [*files, *models, *code, *self._script(parts)]
         plan_lints(self._plan, parts, platform, base, (env, server), models=models, code=code, files=files)
         label = str(parts.package.label)
-        locks = {**base.locks, **env.locks, **server.locks, **self._models.locks(parts.placed)}
+        locks = {**base.locks, **env.locks, **server.locks, **self._models.locks.digests(parts.placed)}
         action = Action(
             id=f"{label} {platform} image",
             target=label,
@@ -134,7 +134,7 @@ class PackagePlanner:
                     id=f"{parts.code.label} code {prefix}",
                     target=str(parts.code.label),
                     kind="files_layer",
-                    title=f"code {values['name'] or parts.code.label.name}",
+                    title=f"code {parts.code.name}",
                     weight=0.02,
                     params={"prefix": prefix},
                     sources=(SourceSet(directory, tuple(include), tuple(exclude)),),
@@ -194,9 +194,7 @@ class PackagePlanner:
             "locks": locks,
         }
         if parts.models:
-            params["model"] = ",".join(
-                f"{model.values['name'] or model.label.name}:{model.values['version'] or '1'}" for model in parts.models
-            )
+            params["model"] = ",".join(f"{model.name}:{model.version}" for model in parts.models)
         if any(placed.mode == "download" for placed in parts.placed):
             params["launcher"] = launcher(base, parts.package)
         epoch = os.environ.get("SOURCE_DATE_EPOCH")

@@ -125,7 +125,7 @@ class Planner:
         targets = [target for parts in packages for target in (*parts.models, *parts.inputs)]
         for target in targets:
             if target.values["uri"] is not None:
-                models.lock(target)
+                models.locks.of(target)
         if self.keeper.written:
             loaded.look_again()
 

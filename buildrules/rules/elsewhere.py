@@ -27,6 +27,11 @@ class Elsewhere:
     is_file: bool
     flavour: str
 
+    @property
+    def folder(self) -> str:
+        """What all paths begin with, up to its slash; "" where they have no folder in common."""
+        return f"{self.basename}/" if self.basename and not self.is_file else ""
+
 
 def lock_path(package: str, name: str) -> str:
     """The workspace-relative path of the lock of the model `name`."""

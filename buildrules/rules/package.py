@@ -219,7 +219,7 @@ def _server_scope(package: ResolvedTarget, server: ResolvedTarget, code: Resolve
     scope["package.name"] = package.label.name
     scope["package.package"] = package.label.package
     if code is not None:
-        scope["code.name"] = code.values.get("name") or code.label.name
+        scope["code.name"] = code.name
         scope["code.entry_script"] = code.values.get("entry_script")
     return scope
 
@@ -234,8 +234,8 @@ def _model_scope(root: str, model: ResolvedTarget) -> tuple[dict[str, Any], list
     path = model.values.get("path")
     flavour, looked_at = detect_flavour(root, model.values)
     scope = {
-        "model.name": model.values.get("name") or model.label.name,
-        "model.version": model.values.get("version") or "1",
+        "model.name": model.name,
+        "model.version": model.version,
         "model.basename": posixpath.basename(path) or None if path is not None else None,
         "model.flavour": flavour,
         "model.is_file": path is not None and os.path.isfile(os.path.join(root, path)),
@@ -250,14 +250,13 @@ def _elsewhere_scope(root: str, model: ResolvedTarget) -> tuple[dict[str, Any], 
     """The same for a model that is not in the workspace, as its lock says."""
     found = look_elsewhere(root, model.label.package, model.label.name, model.values)
     scope = {
-        "model.name": model.values.get("name") or model.label.name,
-        "model.version": model.values.get("version") or "1",
+        "model.name": model.name,
+        "model.version": model.version,
         "model.basename": found.basename if found else None,
         "model.flavour": found.flavour if found else None,
         "model.is_file": found is not None and found.is_file,
     }
-    top = f"{found.basename}/" if found and found.basename and not found.is_file else ""
-    arranged = arrangement(file.path.removeprefix(top) for file in found.files) if found else Arrangement()
+    arranged = arrangement(file.path.removeprefix(found.folder) for file in found.files) if found else Arrangement()
     return scope | _arranged(scope["model.name"], arranged), [lock_path(model.label.package, model.label.name)]
 
 

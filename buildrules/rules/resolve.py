@@ -46,8 +46,18 @@ class ResolvedTarget:
 
     @property
     def provides(self) -> str:
-        """base, env, server, model, code or package."""
+        """base, env, server, model, input, code, package or test."""
         return self.rule.provides
+
+    @property
+    def name(self) -> str:
+        """The name a model, an input or code goes by: its attribute, else the label's."""
+        return str(self.values.get("name") or self.label.name)
+
+    @property
+    def version(self) -> str:
+        """The version of a model or an input: its attribute, else "1"."""
+        return str(self.values.get("version") or "1")
 
     @property
     def given(self) -> set[str]:

@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from buildrules.actions.models.connection import connection_of
 from buildrules.actions.models.resolved import File
-from buildrules.credentials import connections
-from buildrules.credentials.address import below
-from buildrules.credentials.connections import Connection
 from buildrules.errors import (
     BuildrulesError,
     FetchError,
@@ -18,12 +16,10 @@ from buildrules.errors import (
     IntegrityError,
     Interrupted,
     StoreError,
-    UsageError,
 )
 from buildrules.start import failure as reasons
 from buildrules.start.archive import Content, members
 from buildrules.start.failure import Failure
-from buildrules.start.s3 import bucket_url
 from buildrules.start.sources import advice, locate
 from buildrules.start.transfer import Arrived, disk_failure, fetch, put
 from buildrules.start.web import ask
@@ -31,8 +27,6 @@ from buildrules.store.blobs import CHUNK
 from buildrules.store.download import Fetching
 
 TRIES = 4
-ADDRESSES = ("url", "endpoint", "tracking_uri")
-"""Fields of a source that a connection's target is compared with."""
 
 
 @dataclass(slots=True)
@@ -41,9 +35,8 @@ class Access:
 
     `digest` (`sha256:<hex>`), `unpack` and `tracking_uri` are what the target says; `name` is the model's. `target` is
     the address of the connection that serves the uri; with `anonymous` it wants no credentials, with `plain_http` a
-    registry speaks http. `known` are the files
-    of the lock there is, whose digests need not be found out again. `credentials` are roles (see `start.sources`) for
-    all sources, instead of a connection's.
+    registry speaks http. `known` are the files of the lock there is, whose digests need not be found out again.
+    `credentials` are roles (see `start.sources`) for all sources, instead of a connection's.
     """
 
     context: Fetching
@@ -58,16 +51,16 @@ class Access:
     plain_http: bool = False
     known: Sequence[File] = ()
     credentials: Mapping[str, str] = field(default_factory=dict)
-    _known: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
+    _roles_known: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def armed(self, source: Mapping[str, Any]) -> dict[str, Any]:
         """`source` with the roles of its credentials; `environ` has them afterwards. Raises CredentialsError."""
         key = repr(sorted(source.items()))
         with self._lock:
-            if key not in self._known:
-                self._known[key] = self._roles(source)
-        return {**source, "credentials": self._known[key]} if self._known[key] else dict(source)
+            if key not in self._roles_known:
+                self._roles_known[key] = self._roles(source)
+        return {**source, "credentials": self._roles_known[key]} if self._roles_known[key] else dict(source)
 
     def _roles(self, source: Mapping[str, Any]) -> dict[str, str]:
         if self.credentials:
@@ -241,47 +234,6 @@ class Access:
             return FetchError(text, hint=failure.hint or advice(source, self.environ))
         _, hint = connection.refused("")
         return FetchError(f"{text} (with the connection {connection.name!r})", hint=hint)
-
-
-def connection_of(source: Mapping[str, Any], name: str | None) -> Connection | None:
-    """The connection that serves a source: the one of that name, else the one whose target leads to it.
-
-    Raises UsageError for a name that is none, and for a connection whose target is elsewhere.
-    """
-    addresses = addresses_of(source)
-    if name is not None:
-        named = connections.named(name)
-        if named.type == "s3" or source.get("kind") != "s3":
-            return _fitting(named, addresses)
-    if source.get("kind") == "oci":
-        return connections.serving_registry(source["registry"], source["repository"])
-    found = (connections.serving(address) for address in addresses)
-    first = next((connection for connection in found if connection is not None), None)
-    if first is None and source.get("kind") == "s3" and not source.get("endpoint"):
-        stores = [connection for connection in connections.connections() if connection.type == "s3"]
-        return stores[0] if len(stores) == 1 else None
-    return first
-
-
-def addresses_of(source: Mapping[str, Any]) -> list[str]:
-    """The addresses a connection's target is compared with."""
-    if source.get("kind") == "oci":
-        return [f"https://{source['registry']}/{source['repository']}"]
-    found = [source[field] for field in ADDRESSES if source.get(field)]
-    return [*found, bucket_url(source)] if source.get("kind") == "s3" and found else found
-
-
-def _fitting(connection: Connection, addresses: list[str]) -> Connection:
-    """The connection itself: its credentials go to its target and what lies below, and nowhere else."""
-    target = connection.target
-    if connection.type in connections.REGISTRIES:
-        target = "https://" + target.rpartition("://")[2]
-    if addresses and target.startswith("http") and all(below(address, target) is None for address in addresses):
-        raise UsageError(
-            f"the connection {connection.name!r} is for {connection.target}, and the model is at {addresses[0]}",
-            hint="name another connection, or correct its target",
-        )
-    return connection
 
 
 def _chunks(content: Content) -> Iterator[bytes]:

@@ -1,0 +1,54 @@
+"""Which connection serves the source of a model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from buildrules.credentials import connections
+from buildrules.credentials.address import below
+from buildrules.credentials.connections import Connection
+from buildrules.errors import UsageError
+from buildrules.start.s3 import bucket_url
+
+_ADDRESSES = ("url", "endpoint", "tracking_uri")
+"""Fields of a source that a connection's target is compared with."""
+
+
+def connection_of(source: Mapping[str, Any], name: str | None) -> Connection | None:
+    """The connection that serves a source: the one of that name, else the one whose target leads to it.
+
+    Raises UsageError for a name that is none, and for a connection whose target is elsewhere.
+    """
+    addresses = _addresses_of(source)
+    if name is not None:
+        named = connections.named(name)
+        if named.type == "s3" or source.get("kind") != "s3":
+            return _fitting(named, addresses)
+    if source.get("kind") == "oci":
+        return connections.serving_registry(source["registry"], source["repository"])
+    found = (connections.serving(address) for address in addresses)
+    first = next((connection for connection in found if connection is not None), None)
+    if first is None and source.get("kind") == "s3" and not source.get("endpoint"):
+        stores = [connection for connection in connections.connections() if connection.type == "s3"]
+        return stores[0] if len(stores) == 1 else None
+    return first
+
+
+def _addresses_of(source: Mapping[str, Any]) -> list[str]:
+    """The addresses a connection's target is compared with."""
+    if source.get("kind") == "oci":
+        return [f"https://{source['registry']}/{source['repository']}"]
+    found = [source[field] for field in _ADDRESSES if source.get(field)]
+    return [*found, bucket_url(source)] if source.get("kind") == "s3" and found else found
+
+
+def _fitting(connection: Connection, addresses: list[str]) -> Connection:
+    """The connection itself: its credentials go to its target and what lies below, and nowhere else."""
+    target = connection.target
+    if connection.type in connections.REGISTRIES:
+        target = "https://" + target.rpartition("://")[2]
+    if addresses and target.startswith("http") and all(below(address, target) is None for address in addresses):
+        raise UsageError(
+            f"the connection {connection.name!r} is for {connection.target}, and the model is at {addresses[0]}",
+            hint="name another connection, or correct its target",
+        )
+    return connection
