@@ -16,6 +16,7 @@ from buildrules.azureml.condafile import (
 )
 from buildrules.azureml.document import Kind, display
 from buildrules.azureml.environment import Environment, read_environment
+from buildrules.azureml.mlflow_conda import conda_that_counts
 from buildrules.azureml.models import Model
 from buildrules.azureml.neighbourhood import matching, text_of
 from buildrules.azureml.references import Place
@@ -158,8 +159,8 @@ def from_environment(
     return Foundation(Ref(made), environment, image=True)
 
 
-def _conda(work: Work, environment: Environment, fallback: str) -> Foundation | None:
-    comments = [environment.description] if environment.description else []
+def _conda(work: Work, environment: Environment, fallback: str, *said: str) -> Foundation | None:
+    comments = [*([environment.description] if environment.description else []), *said]
     if environment.image is not None:
         comments.append(f"image {environment.image} left out: of it the wheels need only a C library and Python")
     if environment.build_node is not None:
@@ -295,6 +296,11 @@ def _bare(work: Work, spec: Specification, models: list[tuple[Model, Target]]) -
     """Nothing is said: an MLflow model brings its own environment, all others need a base that is named."""
     if models and spec.server in ("azureml_online", "azureml_batch"):
         model, target = models[0]
+        conda = conda_that_counts(model.path) if model.path else None
+        if conda is not None and len(models) == 1:
+            say = "requirements.txt of the model asks for other versions; its conda file counts, as it does in Azure ML"
+            environment = Environment(model.node or spec.document.node, None, None, conda_path=conda)
+            return _conda(work, environment, spec.name, say)
         pin = mlflow_pin(model.path) if model.path else None
         base = plain_base(work, pin, spec.name)
         if base is None or work.options.python is None:
