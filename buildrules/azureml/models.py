@@ -117,7 +117,7 @@ def _unnamed(work: Work, spec: Specification) -> list[Model]:
     documents = [document for document in every if document.path in work.named]
     documents = documents or [document for document in every if near.inside(document)]
     if not documents and _usual(spec.document.directory) is None:
-        documents = every
+        documents = [document for document in every if near.reaches(document)]
     if len(documents) == 1:
         work.note(f"model: from {documents[0].shown}")
         return _of_asset(work, _read(work, documents[0]))

@@ -45,6 +45,11 @@ class Neighbourhood:
         """Whether a document stands in the start or below it."""
         return document.directory == self._start or document.directory.startswith(self._start.rstrip("/") + "/")
 
+    def reaches(self, document: Document) -> bool:
+        """Whether a document is as near as those that are looked for unasked; a large folder holds more."""
+        way = os.path.relpath(document.directory, self._start).split(os.sep)
+        return way.count("..") <= _ABOVE and (".." not in way or len(way) - way.count("..") <= 1)
+
     def _distance(self, directory: str) -> int:
         """Steps from the start to a directory; those down count less than any up."""
         way = os.path.relpath(directory, self._start).split(os.sep)
