@@ -47,7 +47,7 @@ def test_sample_environment_with_its_server(root: Path, tmp_path: Path, platform
     assert base.get("nvidia-nccl-cu12") is None
     assert stale(base, env) is None
 
-    both = Request("env-srv", str(root), "", target, (*found.items, *server.items), (), exclude, False, base)
+    both = Request("env-srv", str(root), "", target, (*found.items, *server.items), (), exclude, False, base=base)
     pair = make_lock(both, portable=True)
     assert all(pair.get(package.name) == package for package in base.packages)
     assert pair.get("azureml-inference-server-http") is not None and len(pair.packages) > 40
