@@ -2,7 +2,7 @@
 
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from buildrules.engine.action import Action, SourceSet
@@ -11,6 +11,7 @@ from buildrules.errors import LoadError
 from buildrules.plan.base import Base
 from buildrules.plan.locks import LockKeeper
 from buildrules.plan.model_locks import ModelLocks, connection_of, positioned
+from buildrules.plan.overlap import Laid, paths_of
 from buildrules.rules.elsewhere import elsewhere
 from buildrules.rules.package import Placed
 from buildrules.rules.resolve import ResolvedTarget
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
     from buildrules.actions.models.lock import ModelLock
 
 
+_ASKED = ("model", "models", "inputs")
+
+
 class ModelPlanner:
     """Plans models and inputs, each once per place. `looked_at` are paths of which mattered what they are."""
 
     def __init__(self, plan: Plan, keeper: LockKeeper) -> None:
         self._plan = plan
         self._keeper = keeper
-        self._root = keeper.root
+        self.root = keeper.root
         self.locks = ModelLocks(keeper)
         self.looked_at: set[str] = set()  # workspace-relative
 
@@ -35,6 +39,20 @@ class ModelPlanner:
         found = [self.layers(one) for one in placed if one.mode == "copy"]
         late = [one for one in placed if one.mode == "download"]
         return [*found, self.start(late, package)] if late else found
+
+    def laid(self, placed: Placed, package: ResolvedTarget) -> Laid:
+        """What a model or input lays where, to hold it against others. Raises as `layers`."""
+        target = placed.target
+        attribute = next((name for name in _ASKED if target.label in (package.deps.get(name) or ())), "model")
+        index = None if attribute == "model" else package.deps[attribute].index(target.label)
+        paths: Iterable[str]
+        if target.values["uri"] is not None:
+            files, prefix, _ = self._locked(placed, self.locks.of(target))
+            paths = [f"{prefix}/{row['path']}" for row in files]
+        else:
+            source, prefix = self._sources(placed)
+            paths = paths_of(self.root, source, prefix)
+        return Laid(f"{target.provides} {target.label}", prefix, paths, package.position_of(attribute, index))
 
     def layers(self, placed: Placed) -> str:
         """The action that lays a model or input where it goes; returns its id.
@@ -97,7 +115,7 @@ class ModelPlanner:
             place = f"{values['path']}/{path}".lstrip("/")
             self.looked_at.add(place)
             try:
-                with open(os.path.join(self._root, place), "rb") as file:
+                with open(os.path.join(self.root, place), "rb") as file:
                     return file.read()
             except OSError:
                 return None
@@ -116,7 +134,7 @@ class ModelPlanner:
         """A file or folder as a source set and the prefix its names go below; `keep` keeps its own name."""
         self.looked_at.add(path)
         directory, name = posixpath.split(path)
-        if os.path.isdir(os.path.join(self._root, path)):
+        if os.path.isdir(os.path.join(self.root, path)):
             return SourceSet(path, ("**",)), f"{place}/{name}" if keep and name else place
         if keep:
             return SourceSet(directory, (literal(name),)), place

@@ -1,6 +1,7 @@
 """Keeps the locks of models and inputs that are not in the workspace."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from buildrules.credentials.connections import Connection
 
 T = TypeVar("T")
+_DIGEST = re.compile("(sha256:)?[0-9a-f]{64}")
 
 
 class ModelLocks:
@@ -72,6 +74,7 @@ class ModelLocks:
 
         uri, values = target.values["uri"], target.values
         source = positioned(target, "uri", lambda: probe(uri, values["tracking_uri"]))
+        _check_of_kind(target, source["kind"])
         connection = connection_of(target, source)
         access = Access(
             self._keeper.context,
@@ -87,6 +90,28 @@ class ModelLocks:
         )
         found = positioned(target, "uri", lambda: resolve(uri, access))
         return ModelLock(uri, inputs, dict(found.source), list(found.files), list(found.archives))
+
+
+def _check_of_kind(target: ResolvedTarget, kind: str) -> None:
+    """Raise LoadError for attributes that have no effect on, or make no sense for, this kind of source."""
+    for name, wanted, whose in (
+        ("digest", "http", "files of http(s) addresses"),
+        ("unpack", "http", "files of http(s) addresses"),
+        ("tracking_uri", "mlflow", "models:/ and runs:/"),
+    ):
+        if target.values[name] and kind != wanted:
+            raise LoadError(
+                f"`{name}` has no effect here: it is for {whose}",
+                hint="leave it out" + (", the lock pins the digests" if name == "digest" else ""),
+                position=target.position_of(name),
+            )
+    digest = target.values["digest"]
+    if digest and not _DIGEST.fullmatch(digest):
+        raise LoadError(
+            f"'{digest}' is no digest",
+            hint="write sha256: and 64 hex digits, as sha256sum shows them, or leave it out: the lock pins it",
+            position=target.position_of("digest"),
+        )
 
 
 def connection_of(target: ResolvedTarget, source: dict[str, Any]) -> "Connection | None":

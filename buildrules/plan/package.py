@@ -12,6 +12,7 @@ from buildrules.plan.environment import Environment, EnvironmentPlanner
 from buildrules.plan.info import package_info, routes_of
 from buildrules.plan.linting import plan_lints
 from buildrules.plan.model import ModelPlanner, launcher, literal
+from buildrules.plan.overlap import Laid, check_overlap, paths_of
 from buildrules.rules.contribution import Contribution
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
@@ -53,6 +54,7 @@ class PackagePlanner:
         if parts.server_part.files:
             deps.append(self._generated(parts.server, parts.server_part.files))
         files = self._files(parts.package)
+        self._check_overlap(parts)
         models = self._models.actions(parts.placed, parts.package)
         code = self._code(parts)
         deps += [*files, *models, *code, *self._script(parts)]
@@ -120,14 +122,21 @@ class PackagePlanner:
             )
         return actions
 
-    def _code(self, parts: PackageParts) -> list[str]:
+    def _code_source(self, parts: PackageParts) -> tuple[SourceSet, str] | None:
+        """The files of the code, and the prefix they go below."""
         if parts.code is None or parts.server_part.code_directory is None:
-            return []
+            return None
         values = parts.code.values
         directory, include, exclude = source_root(
             parts.code.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
         )
-        prefix = parts.server_part.code_directory.strip("/")
+        return SourceSet(directory, tuple(include), tuple(exclude)), parts.server_part.code_directory.strip("/")
+
+    def _code(self, parts: PackageParts) -> list[str]:
+        found = self._code_source(parts)
+        if found is None or parts.code is None:
+            return []
+        source, prefix = found
         return [
             self._plan.add(
                 Action(
@@ -137,10 +146,19 @@ class PackagePlanner:
                     title=f"code {parts.code.name}",
                     weight=0.02,
                     params={"prefix": prefix},
-                    sources=(SourceSet(directory, tuple(include), tuple(exclude)),),
+                    sources=(source,),
                 )
             )
         ]
+
+    def _check_overlap(self, parts: PackageParts) -> None:
+        """Raise LoadError where two of models, inputs and code bring the same file."""
+        laid = [self._models.laid(placed, parts.package) for placed in parts.placed]
+        if len(parts.inputs) and (code := self._code_source(parts)) is not None and parts.code is not None:
+            paths = paths_of(self._models.root, *code)
+            laid.insert(0, Laid(f"code {parts.code.label}", code[1], paths, parts.package.position_of("code")))
+        if len(laid) > 1:
+            check_overlap(laid)
 
     def _script(self, parts: PackageParts) -> list[str]:
         """A look into the entry script, if the server calls functions of it. It adds nothing to the image."""

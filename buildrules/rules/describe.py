@@ -131,6 +131,8 @@ def _attribute(name: str, attribute: Attribute) -> AttributeHelp:
 def _notes(rule: Rule) -> list[str]:
     notes = [f"Exactly one of {_listed(group)} is given." for group in rule.file.exactly_one]
     notes += [f"At most one of {_listed(group)} is given." for group in rule.file.at_most_one]
+    for name, others in rule.file.only_with.items():
+        notes.append(f"`{name}` goes with {' or '.join(f'`{other}`' for other in others)}.")
     requires = rule.file.requires
     if rule.provides == "server" and requires is not None:
         several = ", one or several" if requires.models == "several" else ""
@@ -145,6 +147,8 @@ def _listed(names: list[str]) -> str:
 def _example(rule: Rule) -> str:
     """A target with what is required and what has an example, but only one attribute of an exclusive group."""
     left_out = {name for group in rule.file.exactly_one + rule.file.at_most_one for name in group[1:]}
+    shown = {name for name in rule.file.attributes if name not in left_out}
+    left_out |= {name for name, others in rule.file.only_with.items() if not shown.intersection(others)}
     lines = ["targets:", f"  my_{rule.provides}:", f"    rule: {_yaml(rule.reference)}"]
     for name, attribute in rule.attributes.items():
         if attribute.example is not None and name not in left_out:

@@ -62,7 +62,8 @@ def _content(file: GeneratedFile, names: Mapping[str, Any], models: Sequence[Map
         return json.dumps(_fill(file.json_, names), indent=2, ensure_ascii=False) + "\n"
     if file.each_model is None:
         return as_text(substitute(file.text, names))
-    items = [as_text(substitute(file.each_model, model)) for model in models]
+    # Versions of one model are one entry where the text does not speak of the version.
+    items = list(dict.fromkeys(as_text(substitute(file.each_model, model)) for model in models))
     before, after = (as_text(substitute(text, names)) for text in (file.before, file.after))
     return "".join([before, *items, after])
 

@@ -332,6 +332,8 @@ class RuleFile(Strict):
     """Groups of attributes of which exactly one is set."""
     at_most_one: list[list[str]] = Field(default_factory=list)
     """Groups of attributes of which at most one is set."""
+    only_with: dict[str, list[str]] = Field(default_factory=dict)
+    """Attributes that mean something only if one of others is set."""
     requires: Requires | None = None
     python: PythonPart | None = None
     layout: Layout | None = None
@@ -359,7 +361,7 @@ class RuleFile(Strict):
                 raise ValueError(f"'{name}' is not an attribute's name: use lower-case letters, digits and `_`")
             if name in RESERVED:
                 raise ValueError(f"every target has '{name}' already; a rule cannot define it")
-        groups = self.exactly_one + self.at_most_one
+        groups = self.exactly_one + self.at_most_one + [[name, *others] for name, others in self.only_with.items()]
         unknown = next((name for group in groups for name in group if name not in self.attributes), None)
         if unknown is not None:
             raise ValueError(f"'{unknown}' is not an attribute of rule '{self.rule}'")

@@ -128,6 +128,7 @@ def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
     flavour = scopes[0]["model.flavour"] if scopes else None
     generated = _check_requires(package, server, models, code, flavour)
     _check_versions(server, models, scopes)
+    _check_mount_path(package)
     try:
         server_part = contribute(
             server.rule,
@@ -137,7 +138,7 @@ def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
             mount_path=package.values.get("mount_path"),
         )
     except LoadError as error:
-        error.position = error.position or package.position_of("server")
+        error.position = error.position or package.position_of("models" if len(models) > 1 else "server")
         raise
     return PackageParts(
         package=package,
@@ -266,6 +267,16 @@ def _arranged(name: Any, found: Arrangement) -> dict[str, Any]:
     if found.kind == "repository":
         served = found.names[0] if len(found.names) == 1 else None
     return {"model.arrangement": found, "model.served_name": served}
+
+
+def _check_mount_path(package: ResolvedTarget) -> None:
+    """Raise LoadError, with its position, for a mount path that is none, whatever it is relative to."""
+    path = package.values.get("mount_path")
+    try:
+        mount_directory(path if path is not None else "models", "/")
+    except LoadError as error:
+        error.position = package.position_of("mount_path")
+        raise
 
 
 def _check_versions(server: ResolvedTarget, models: list[ResolvedTarget], scopes: list[dict[str, Any]]) -> None:

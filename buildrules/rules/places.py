@@ -13,6 +13,9 @@ from buildrules.rules.types import image_path
 __all__ = ["ModelPlace", "mount_directory", "place_models"]
 
 
+_KERNELS = ("proc", "sys", "dev")
+
+
 @dataclass(frozen=True, slots=True)
 class ModelPlace:
     """`directory` receives the model; `path` is its own folder or file then. Absolute paths in the image."""
@@ -83,6 +86,11 @@ def mount_directory(path: str, working_dir: str | None) -> str:
     if not path.startswith("/"):
         parts = [*(working_dir or "/").strip("/").split("/"), *parts]
     directory: str = image_path("/" + "/".join(part for part in parts if part))
+    if directory.split("/")[1] in _KERNELS:
+        raise LoadError(
+            f"'{directory}' is the kernel's in a container, and hides what the image has there",
+            hint="choose another directory, such as /var/data",
+        )
     return directory
 
 

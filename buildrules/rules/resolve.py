@@ -218,6 +218,13 @@ def _complete(found: ResolvedTarget, problems: Problems) -> None:
             problems.add(f"only one of {listed} can be given", position=found.position_of(chosen[1]))
         elif needed and not chosen:
             problems.add(f"'{found.label}' needs one of {listed}", position=found.position_of(group[0]))
+    for name, others in found.rule.file.only_with.items():
+        idle = name in given and found.values.get(name) != found.rule.default(name, found.label)
+        if idle and not given.intersection(others):
+            listed = " or ".join(f"'{other}'" for other in others)
+            problems.add(
+                f"'{name}' has no effect without {listed}", hint="leave it out", position=found.position_of(name)
+            )
 
 
 def _example(value: Any) -> str:
