@@ -23,7 +23,7 @@ _BUILTIN = {
     "oci_base": ("buildrules.actions.oci_base:OciBase", 2),
     "lint": ("buildrules.actions.linting:Lint", 1),
     "group": ("buildrules.actions.group:Group", 1),
-    "package_test": ("buildrules.actions.testing:PackageTest", 1),
+    "package_test": ("buildrules.actions.testing:PackageTest", 2),
     "image": ("buildrules.actions.image:ImageKind", 1),
     "index": ("buildrules.actions.image:IndexKind", 1),
 }

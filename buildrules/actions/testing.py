@@ -34,7 +34,7 @@ class PackageTest:
     """See the module. Raises PackageTestError where the package is not as it should be."""
 
     name = "package_test"
-    version = 1
+    version = 2
 
     def run(
         self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: BuildContext

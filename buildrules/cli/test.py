@@ -92,7 +92,12 @@ def _text(rows: list[_Row], seconds: float) -> str:
     ]
     lines += [""] * any(row.status == "failed" for row in rows)
     lines.append(f"{', '.join(counted) or 'no tests'} in {seconds:.2f} s")
-    return "\n".join(lines) + "\n"
+    return _harmless("\n".join(lines) + "\n")
+
+
+def _harmless(text: str) -> str:
+    """Text that a package had a part in, without what a terminal would obey."""
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
 def _failure_lines(error: BuildrulesError) -> list[str]:

@@ -96,3 +96,17 @@ def test_a_sound_package_passes_once(space: Space, runner: str) -> None:
     found = results(space, "//:app_test", "--runner", runner)
     assert found["//:app_test"]["status"] == "passed"
     assert found["//:app_test"]["requests"] == 2
+
+
+def test_a_server_that_only_it_can_reach_fails(space: Space, runner: str) -> None:
+    space.edit("src/start.sh", "-p 8080", "-p 127.0.0.1:8080")
+    space.edit("BUILD.yaml", "    package: :app\n", "    package: :app\n    ready_timeout: 3\n")
+    told = space.run("test", "//:app_test", "--runner", runner, code=1).said("never ready")
+    if runner == "rootfs":
+        told.said("it listens at 127.0.0.1 only", "0.0.0.0")
+
+
+def test_an_answer_does_not_reach_the_terminal_as_commands(space: Space) -> None:
+    space.write("src/score", "#!/bin/busybox sh\necho; printf '\\033]0;owned\\007{'\n", mode=0o755)
+    told = space.run("test", "//:app_test", "--runner", "rootfs", code=1).said("\\x1b]0;owned\\x07")
+    assert "\x1b" not in told.out and "\x07" not in told.out

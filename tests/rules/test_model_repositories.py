@@ -82,6 +82,15 @@ def test_tfserving(load: Callable[..., Any]) -> None:
     assert parts.ports == [8500, 8501]
 
 
+def test_tfserving_lists_a_model_of_two_versions_once(load: Callable[..., Any]) -> None:
+    """The server refuses to start where a name is listed twice."""
+    package = PACKAGE.replace("SERVER", "tfserving").replace("model: ':x'", "models: [':x', ':y']")
+    models = "  x: {rule: model, path: x, name: a}\n  y: {rule: model, path: y, name: a, version: '2'}\n"
+    loaded = load(models + package, {"x/saved_model.pb": "x", "y/saved_model.pb": "y"})
+    assert loaded.lines() == []
+    assert loaded.packages[Label("", "p")].server_part.files["/etc/tfserving/models.config"].count('name: "a"') == 1
+
+
 def test_tfserving_with_one_model(load: Callable[..., Any]) -> None:
     package = PACKAGE.replace("SERVER", "tfserving")
     loaded = load("  x: {rule: model, path: x, name: iris}\n" + package, {"x/saved_model.pb": "x"})

@@ -29,6 +29,7 @@ import socket
 import stat
 import struct
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
@@ -39,6 +40,11 @@ MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
+SIOCSIFADDR, SIOCGIFINDEX = 0x8916, 0x8933
+ADDRESS, ADDRESS6 = "192.0.2.1", "2001:db8::1"
+"""The package's own addresses, for documentation by RFC 5737 and 3849: as from outside of a container, 127.0.0.1 is
+not what is asked."""
+LOOPBACK, LOOPBACK6 = "127.0.0.1", "::1"
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 CONNECT_SECONDS = 2.0
 
@@ -97,11 +103,20 @@ def enter(spec: dict[str, Any]) -> bool:
 
 
 def loopback_up() -> None:
-    """Switch the network namespace's own loopback on (netdevice(7))."""
+    """Switch the network namespace's own loopback on, and give it addresses besides 127.0.0.1 (netdevice(7))."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack("16sh14x", b"lo", 0)
         (flags,) = struct.unpack_from("h", fcntl.ioctl(control, SIOCGIFFLAGS, request), 16)
         fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+        own = struct.pack("16sHH4s16x", b"lo:1", socket.AF_INET, 0, socket.inet_aton(ADDRESS))
+        fcntl.ioctl(control, SIOCSIFADDR, own)
+        (index,) = struct.unpack_from("i", fcntl.ioctl(control, SIOCGIFINDEX, struct.pack("16s24x", b"lo")), 16)
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as control:
+            own = struct.pack("16sIi", socket.inet_pton(socket.AF_INET6, ADDRESS6), 128, index)
+            fcntl.ioctl(control, SIOCSIFADDR, own)
+    except OSError:
+        pass  # a machine without IPv6
 
 
 def _point(name: str) -> str:
@@ -185,7 +200,8 @@ def settle(spec: dict[str, Any], resolver: str) -> None:
     """Host name, the files engines put into every container, and the working directory."""
     socket.sethostname(spec["hostname"])
     os.makedirs("/etc", exist_ok=True)
-    hosts = f"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.0.1 {spec['hostname']}\n"
+    own = LOOPBACK if spec["share"] else ADDRESS
+    hosts = f"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n{own} {spec['hostname']}\n"
     for name, text in (("hosts", hosts), ("hostname", spec["hostname"] + "\n"), ("resolv.conf", resolver)):
         path = f"/etc/{name}"
         if os.path.lexists(path):
@@ -244,6 +260,7 @@ class Supervisor:
     def __init__(self, control: socket.socket, spec: dict[str, Any]) -> None:
         self._control = control
         self._code: int | None = None
+        self._own = () if spec["share"] else ((socket.AF_INET, ADDRESS), (socket.AF_INET6, ADDRESS6))
         user = enter(spec)
         if not spec["share"]:
             loopback_up()
@@ -304,22 +321,36 @@ class Supervisor:
                 self._code = code if code >= 0 else 128 - code
 
     def _connect(self, port: int) -> tuple[dict[str, Any], socket.socket | None]:
-        problem: OSError | None = None
-        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-            try:
-                connection = socket.socket(family, socket.SOCK_STREAM)
-            except OSError:
-                continue
-            connection.settimeout(CONNECT_SECONDS)
-            try:
-                connection.connect((host, port))
-            except OSError as error:
-                connection.close()
-                problem = problem or error
-                continue
-            connection.setblocking(True)
-            return {"ok": True}, connection
-        return {"error": str((problem and problem.strerror) or problem)}, None
+        loopback = ((socket.AF_INET, LOOPBACK), (socket.AF_INET6, LOOPBACK6))
+        found = _first(self._own or loopback, port)
+        if not isinstance(found, OSError):
+            return {"ok": True}, found
+        text = str(found.strerror or found)
+        inside = _first(loopback, port) if self._own else found
+        if not isinstance(inside, OSError):
+            inside.close()
+            text += f" (it listens at {LOOPBACK} only, where nobody outside of the container reaches it: use 0.0.0.0)"
+        return {"error": text}, None
+
+
+def _first(places: Iterable[tuple[int, str]], port: int) -> socket.socket | OSError:
+    """A connection to the first place where somebody listens, or the first error."""
+    problem: OSError | None = None
+    for family, host in places:
+        try:
+            connection = socket.socket(family, socket.SOCK_STREAM)
+        except OSError:
+            continue
+        connection.settimeout(CONNECT_SECONDS)
+        try:
+            connection.connect((host, port))
+        except OSError as error:
+            connection.close()
+            problem = problem or error
+            continue
+        connection.setblocking(True)
+        return connection
+    return problem or OSError("no network")
 
 
 def probe() -> None:
