@@ -8,9 +8,43 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.oci.docker_http import Engine
+from tests.support.dockerlab import running_engine, static_busybox
+from tests.support.handmade import Shelf
 from tests.support.mlflow_server import Tracking, mlflow_server
+from tests.support.service import run_folder
 from tests.support.space import APP, Space, make_wheels
 from tests.support.swift import Swift, swift_server
+
+
+@pytest.fixture(scope="session")
+def run_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of this test run, the same for all its workers."""
+    return run_folder(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def real_store(run_directory: Path) -> Path:
+    """A store for packages on the real base, so that a base or a wheel is fetched once in a run."""
+    return run_directory / "real-store"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The Docker Engine, which the test is skipped without."""
+    return running_engine()
+
+
+@pytest.fixture(scope="session")
+def busybox(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A program that needs nothing else in its image."""
+    return static_busybox(tmp_path_factory.mktemp("busybox"))
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    """Layers made by hand."""
+    return Shelf()
 
 
 @pytest.fixture(scope="session")

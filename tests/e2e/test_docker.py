@@ -13,7 +13,7 @@ import pytest
 from buildrules.errors import UsageError
 from buildrules.oci.docker_http import Engine
 from buildrules.serving.docker import check_platform
-from tests.support.dockerlab import running_engine, static_busybox, tidy
+from tests.support.dockerlab import static_busybox, tidy
 from tests.support.space import APP, Space, make_base
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
@@ -29,11 +29,6 @@ image:
   ports: [8080]
 routes: {liveness: 8080/app/score.py, readiness: 8080/app/score.py, scoring: 8080/app/score.py}
 """
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return running_engine()
 
 
 @pytest.fixture

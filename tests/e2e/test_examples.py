@@ -2,14 +2,8 @@
 
 import json
 import os
-import re
-import shutil
-import signal
 import struct
-import subprocess
-import sys
 import tarfile
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,59 +12,23 @@ import pytest
 
 from buildrules.oci.docker_http import Engine
 from tests.support.dockerlab import running_engine, tidy
+from tests.support.example import Example
 
-REPOSITORY = Path(__file__).parents[2]
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("examples")]
 
 
-class Examples:
-    """A copy of the examples with a store of its own."""
+class Examples(Example):
+    """All of them, under a workspace name of their own."""
 
     def __init__(self, folder: Path) -> None:
-        self.root = folder / "examples"
+        super().__init__("examples", folder / "examples", folder / "store")
         self.name = f"buildrules-test-{os.urandom(4).hex()}"
-        shutil.copytree(REPOSITORY / "examples", self.root, ignore=shutil.ignore_patterns("__pycache__"))
         build = self.root / "BUILD.yaml"
         build.write_text(build.read_text().replace("name: examples", f"name: {self.name}"))
-        self.env = {**os.environ, "PYTHONPATH": str(REPOSITORY), "BUILDRULES_CACHE_DIR": str(folder / "store")}
 
-    def command(self, *args: str) -> list[str]:
-        return [sys.executable, "-m", "buildrules", *args]
-
-    def run(self, *args: str) -> str:
-        done = subprocess.run(
-            self.command(*args), cwd=self.root, env=self.env, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def ask(self, package: str) -> Any:
-        """Run a package, send its sample request to its scoring route, stop it; returns the answer."""
-        process = subprocess.Popen(
-            self.command("run", f"//models:{package}"),
-            cwd=self.root,
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        url = None
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                found = re.search(r"scoring +(http://\S+)", line)
-                url = found[1] if found else url
-                if "following its log" in line:
-                    break
-            if url is None:
-                pytest.fail(f"{package} did not start: {process.communicate()}")
-            sample = (self.root / "models" / package / "sample-request.json").read_bytes()
-            request = urllib.request.Request(url, sample, {"Content-Type": "application/json"})
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return json.loads(answer.read())
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.communicate(timeout=60)
+    def answer(self, package: str) -> Any:
+        """What a package of `models/` answers to its sample request."""
+        return self.ask(f"//models:{package}", sample=f"models/{package}/sample-request.json")
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +62,14 @@ def test_the_packages_share_what_they_can(examples: Examples) -> None:
 
 @pytest.mark.docker
 def test_the_regressor_answers_to_the_last_digit(examples: Examples, engine: Engine) -> None:
-    assert examples.ask("regressor") == [11055.977245525679, 4503.079536107787]
+    assert examples.answer("regressor") == [11055.977245525679, 4503.079536107787]
 
 
 @pytest.mark.docker
 def test_the_other_examples_answer(examples: Examples, engine: Engine) -> None:
-    assert examples.ask("iris") == ["setosa", "virginica"]
-    assert examples.ask("wine") == {"cultivars": [0, 1, 2]}
-    assert examples.ask("digits") == {"digits": [3, 7]}
+    assert examples.answer("iris") == ["setosa", "virginica"]
+    assert examples.answer("wine") == {"cultivars": [0, 1, 2]}
+    assert examples.answer("digits") == {"digits": [3, 7]}
     assert "passed      //models:both_test" in examples.run("test", "//models:both_test")
 
 

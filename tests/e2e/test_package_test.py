@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from buildrules.oci.docker_http import Engine
-from tests.support.dockerlab import running_engine, static_busybox, tidy
+from tests.support.dockerlab import tidy
 from tests.support.space import Space, make_base
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
@@ -50,16 +50,6 @@ TEST = """\
       - {route: liveness, expect: {text: "cat\\ndog\\n", contains: [cat]}}
 """
 RUNNERS = ["docker", "podman", "rootfs"]
-
-
-@pytest.fixture(scope="session")
-def busybox(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return static_busybox(tmp_path_factory.mktemp("busybox"))
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return running_engine()
 
 
 @pytest.fixture

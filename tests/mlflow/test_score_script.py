@@ -44,7 +44,7 @@ Ask = Callable[..., list[list[Any]]]
 
 
 @pytest.fixture(scope="session")
-def ask(shared: Path, models: Path) -> Ask:
+def ask(run_directory: Path, models: Path) -> Ask:
     """Send requests to a model in the environment of a major version."""
 
     def send(major: str, model: str, *requests: Any, kind: str = "application/json") -> list[list[Any]]:
@@ -55,7 +55,7 @@ def ask(shared: Path, models: Path) -> Ask:
             capture_output=True,
             text=True,
             check=False,
-            cwd=shared,  # MLflow 1 writes a folder wherever it is
+            cwd=run_directory,  # MLflow 1 writes a folder wherever it is
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])

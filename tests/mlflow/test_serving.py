@@ -23,8 +23,8 @@ TARGETS = """
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory, shared: Path, models: Path) -> Real:
-    made = Real(tmp_path_factory.mktemp("mlflow"), shared / "real-store")
+def real(tmp_path_factory: pytest.TempPathFactory, real_store: Path, models: Path) -> Real:
+    made = Real(tmp_path_factory.mktemp("mlflow"), real_store)
     made.workspace(TARGETS)
     shutil.copytree(models, made.root / "models")
     return made

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.oci.docker_http import Engine
-from tests.support.dockerlab import running_engine, tidy
+from tests.support.dockerlab import tidy
 from tests.support.real import Real
 
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("servers")]
@@ -36,11 +36,6 @@ def archive(name: str) -> bytes:
         file.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
         file.writestr("handler.py", "def handle(data, context):\n    return data\n")
     return buffer.getvalue()
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return running_engine()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.oci.docker_http import Engine
-from tests.support.dockerlab import running_engine, tidy
+from tests.support.dockerlab import tidy
 from tests.support.real import Real
 
 pytestmark = [pytest.mark.docker, pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("servers")]
@@ -83,11 +83,6 @@ TARGETS = """
   server: {rule: //rules:pytriton, arguments: [--metrics-port=8002, --grpc-port=8001]}
   triton: {rule: model_package, user: "0:0", base_env: ":env", models: [":iris", ":many"], server: ":server"}
 """
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    return running_engine()
 
 
 @pytest.fixture(scope="module")

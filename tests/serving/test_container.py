@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from handmade import Shelf, image_of
 
 import buildrules
 from buildrules.errors import ServingError
@@ -22,6 +21,7 @@ from buildrules.serving.container import Container
 from buildrules.serving.probe import url_of, wait_ready
 from buildrules.serving.request import curl_line, score
 from buildrules.serving.route import Route
+from tests.support.handmade import Shelf, image_of
 
 pytestmark = pytest.mark.docker
 

@@ -18,33 +18,15 @@ import pytest
 
 from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted
 from buildrules.store import download, partial
-from buildrules.store.blobs import Blobs
 from buildrules.store.download import Download, fetch_all, fetch_blob
 from buildrules.store.webclient import redact, scrub
+from tests.support.fetching import Context
 
 TOKEN = "canary-4f1d"
 DATA = random.Random(7).randbytes(3_000_000)
 DIGEST = "sha256:" + hashlib.sha256(DATA).hexdigest()
 
 Handler = http.server.BaseHTTPRequestHandler
-
-
-class Context:
-    def __init__(self, root: Path) -> None:
-        self.workspace = str(root)
-        self.blobs = Blobs(str(root / "store"))
-        self.jobs = 2
-        self.cancelled = False
-        self.fetched = 0
-        self.reports: list[tuple[str, int, int | None]] = []
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        self.reports.append((what, done, total))
-
-    def count(self, *, read: int = 0, fetched: int = 0) -> None:
-        self.fetched += fetched
-
-    def warn(self, message: str) -> None: ...
 
 
 class Server:

@@ -24,6 +24,8 @@ class Context:
     def count(self, *, read: int = 0, fetched: int = 0) -> None:
         self.fetched += fetched
 
+    def warn(self, message: str) -> None: ...
+
 
 def access(root: Path, environ: dict[str, str] | None = None, **options: Any) -> Access:
     """Access to a store below `root` with these variables."""

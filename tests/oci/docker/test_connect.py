@@ -7,11 +7,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from dockerlab import proxy_at
 
 from buildrules.errors import DockerError
 from buildrules.oci.docker import connect
 from buildrules.oci.docker_http import Engine, public
+from tests.support.dockerlab import proxy_at
 
 
 def context(folder: Path, name: str, host: str) -> None:

@@ -6,8 +6,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from dockerlab import proxy_at
-from handmade import Shelf, image_of
 
 from buildrules.errors import DockerError, IntegrityError, UsageError
 from buildrules.oci.archive import write_archive
@@ -15,6 +13,8 @@ from buildrules.oci.descriptor import Layer
 from buildrules.oci.docker import connect, load
 from buildrules.oci.docker_http import Engine
 from buildrules.oci.image import Image
+from tests.support.dockerlab import proxy_at
+from tests.support.handmade import Shelf, image_of
 
 pytestmark = pytest.mark.docker
 

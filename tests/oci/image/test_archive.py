@@ -8,11 +8,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from handmade import Shelf, image_of
 
 from buildrules.errors import IntegrityError, UsageError
 from buildrules.oci.archive import _header, archive_size, stream_archive, write_archive
 from buildrules.oci.image import Image, build_index
+from tests.support.handmade import Shelf, image_of
 
 
 @pytest.fixture

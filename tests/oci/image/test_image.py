@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from handmade import Shelf, image_of
 
 from buildrules.errors import IntegrityError
 from buildrules.oci.config import ImageConfig
 from buildrules.oci.descriptor import DOCKER_LAYER_GZIP, LAYER_GZIP, LAYER_TAR, Layer
 from buildrules.oci.image import build_image, build_index, manifest_descriptor, read_image, read_index, verified
 from buildrules.store.blobs import Blobs
+from tests.support.handmade import Shelf, image_of
 
 
 def fixed_layers() -> list[Layer]:

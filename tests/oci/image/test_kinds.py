@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from handmade import Shelf
 
 from buildrules.actions.image import ImageKind, IndexKind
 from buildrules.engine.action import Action, Outputs
 from buildrules.errors import ActionError
 from buildrules.oci.image import read_image, read_index
 from buildrules.store.blobs import Blobs
+from tests.support.handmade import Shelf
 
 
 class Bench:

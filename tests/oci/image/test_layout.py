@@ -5,11 +5,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from handmade import Shelf, image_of
 
 from buildrules.errors import IntegrityError, UsageError
 from buildrules.oci.image import Image, build_index
 from buildrules.oci.layout import ref_name, write_layout
+from tests.support.handmade import Shelf, image_of
 
 GOLDEN_FILES = [
     "blobs/sha256/1ca3728db2cab4e89888d85fd975d3e8c9ebde7f4ff1f7f07ff1f4634f93a303",
