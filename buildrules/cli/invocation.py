@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from buildrules.actions.registry import kind_named, kind_version
 from buildrules.cli.buildlog import BuildLog
@@ -223,8 +223,13 @@ class Invocation:
 
 def failures(build: Build) -> list[BuildrulesError]:
     """Each failure of a build once, however many actions share it."""
+    return once(build.errors)
+
+
+def once(errors: Iterable[BuildrulesError]) -> list[BuildrulesError]:
+    """The errors without those that say what one before them says."""
     unique: dict[str, BuildrulesError] = {}
-    for error in build.errors:
+    for error in errors:
         unique.setdefault(error.message, error)
     return list(unique.values())
 

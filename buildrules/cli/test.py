@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any, NamedTuple
 
-from buildrules.cli.invocation import Invocation
+from buildrules.cli.invocation import Invocation, once
 from buildrules.cli.report import error_json, error_text
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import Status
@@ -39,9 +39,9 @@ def finish(invocation: Invocation, build: Build, seconds: float) -> int:
     request = invocation.request
     rows = [_row(goal, build.outcomes.get(goal.action)) for goal in invocation.plan.goals]
     tests = {row.goal.action for row in rows}
-    broken = [
+    broken = once(
         outcome.error for name, outcome in build.outcomes.items() if outcome.error is not None and name not in tests
-    ]
+    )
     if build.ok:
         invocation.save(build, "", "")
     if request.option("junit"):
@@ -51,7 +51,7 @@ def finish(invocation: Invocation, build: Build, seconds: float) -> int:
     else:
         sys.stdout.write(_text(rows, seconds))
     sys.stdout.flush()
-    for error in _unique(broken):
+    for error in broken:
         sys.stderr.write(error_text(error) + "\n")
     return 0 if build.ok else 1
 
@@ -134,13 +134,9 @@ def _json(rows: list[_Row], broken: list[BuildrulesError], seconds: float) -> st
         tests.append(test)
     value: dict[str, Any] = {"tests": tests}
     if broken:
-        value["errors"] = [error_json(error) for error in _unique(broken)]
+        value["errors"] = [error_json(error) for error in broken]
     value["seconds"] = round(seconds, 4)
     return json.dumps(value, indent=2) + "\n"
-
-
-def _unique(errors: list[BuildrulesError]) -> list[BuildrulesError]:
-    return list({error.message: error for error in errors}.values())
 
 
 def _write_junit(path: str, rows: list[_Row]) -> None:

@@ -12,10 +12,10 @@ from buildrules.plan.base import Base
 from buildrules.plan.locks import LockKeeper
 from buildrules.plan.model_locks import ModelLocks, connection_of, positioned
 from buildrules.plan.overlap import Laid, paths_of
+from buildrules.plan.sources import globbed, literal
 from buildrules.rules.elsewhere import elsewhere
 from buildrules.rules.package import Placed
 from buildrules.rules.resolve import ResolvedTarget
-from buildrules.rules.sources import source_root
 
 if TYPE_CHECKING:
     from buildrules.actions.models.lock import ModelLock
@@ -151,10 +151,7 @@ class ModelPlanner:
         target, values = placed.target, placed.target.values
         place = placed.directory.strip("/")
         if values["path"] is None:
-            folder, include, exclude = source_root(
-                target.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
-            )
-            return SourceSet(folder, tuple(include), tuple(exclude)), place
+            return globbed(target), place
         source, prefix = self.path_source(values["path"], place, keep=True)
         if not placed.keep_folder and source.directory == values["path"]:
             prefix = place
@@ -250,8 +247,3 @@ def _where(row: dict[str, Any], path: str) -> dict[str, str]:
     """How the source finds a file: its key, and the archive it is in."""
     found = {name: str(row[name]) for name in ("key", "archive", "version") if row.get(name)}
     return found if "key" in found or path == row["path"] else {**found, "key": path}
-
-
-def literal(name: str) -> str:
-    """A glob that matches this very name."""
-    return "".join(f"[{char}]" if char in "*?[" else char for char in name)

@@ -11,12 +11,12 @@ from buildrules.plan.base import Base, BasePlanner
 from buildrules.plan.environment import Environment, EnvironmentPlanner
 from buildrules.plan.info import package_info, routes_of
 from buildrules.plan.linting import plan_lints
-from buildrules.plan.model import ModelPlanner, launcher, literal
+from buildrules.plan.model import ModelPlanner, launcher
 from buildrules.plan.overlap import Laid, check_overlap, paths_of
+from buildrules.plan.sources import globbed, literal
 from buildrules.rules.contribution import Contribution
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
-from buildrules.rules.sources import source_root
 from buildrules.workspace.settings import Settings
 
 
@@ -126,11 +126,7 @@ class PackagePlanner:
         """The files of the code, and the prefix they go below."""
         if parts.code is None or parts.server_part.code_directory is None:
             return None
-        values = parts.code.values
-        directory, include, exclude = source_root(
-            parts.code.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
-        )
-        return SourceSet(directory, tuple(include), tuple(exclude)), parts.server_part.code_directory.strip("/")
+        return globbed(parts.code), parts.server_part.code_directory.strip("/")
 
     def _code(self, parts: PackageParts) -> list[str]:
         found = self._code_source(parts)
@@ -166,10 +162,6 @@ class PackagePlanner:
         script = parts.code.values["entry_script"] if parts.code is not None else None
         if parts.code is None or script is None or requires is None or not requires.functions:
             return []
-        values = parts.code.values
-        directory, _, _ = source_root(
-            parts.code.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
-        )
         server = parts.server.rule.name
         return [
             self._plan.add(
@@ -180,7 +172,7 @@ class PackagePlanner:
                     title=f"{script} for {server}",
                     weight=0.01,
                     params={"functions": requires.functions, "server": server},
-                    sources=(SourceSet(directory, (literal(script),)),),
+                    sources=(SourceSet(globbed(parts.code).directory, (literal(script),)),),
                 )
             )
         ]
