@@ -38,7 +38,6 @@ _ASSET = re.compile(
     r"(?:^|/)(?P<kind>environments|models|data|codes|code|components|datasets)/(?P<name>[^/]+)"
     r"(?:/(?P<what>versions|labels)/(?P<which>[^/]+))?/?$"
 )
-_STORE = re.compile(r"^azureml:(?://)?(?:subscriptions/.*/)?/?(?:datastores|jobs)/")
 _SHORT = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*)(?:(?P<mark>[:@])(?P<which>[A-Za-z0-9_.-]+))?$")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?![0-9]|\\)")
 _AZURE_STORES = ("wasb", "wasbs", "abfs", "abfss", "adl")

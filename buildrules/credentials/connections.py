@@ -197,12 +197,6 @@ def login(url: str, types: Collection[str] | None = None) -> Login | None:
     return found.login()
 
 
-def headers_for(url: str) -> dict[str, str]:
-    """The headers of the login for a url; empty where there is none. Raises CredentialsError."""
-    found = login(url)
-    return found.headers() if found else {}
-
-
 def feeds(names: Iterable[str] | None = None) -> list[Connection]:
     """The Python feeds, in the workspace file's order, or those named, in the order of the names.
 

@@ -35,8 +35,6 @@ LARGE_FILE = 16 << 20
 WHITEOUT = "/.wh."
 """With a slash before the path: a name that deletes from the layers below (image specification 1.1, layer.md)."""
 
-CODECS = ("tar", "gzip", "foreign", "blob")
-
 Part = dict[str, Any]
 Recipe = dict[str, Any]
 

@@ -186,7 +186,9 @@ def test_places_are_read_at_the_moment_of_use(tmp_path: Path, monkeypatch: pytes
         assert login.secret == text.strip()
     monkeypatch.setenv("HOME", str(tmp_path / "secrets"))
     connections.use([row("c", HOST, parts={"pat": {"file": "~/pat"}})], "/")
-    assert connections.headers_for(f"{HOST}/x")
+    found = connections.login(f"{HOST}/x")
+    assert found is not None
+    assert found.secret == "canary-second"
 
 
 @pytest.mark.parametrize(

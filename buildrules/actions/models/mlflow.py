@@ -188,7 +188,7 @@ class _Server:
         """The files in the folder `inside` of an artifact location, or the one file it is."""
         location = found.pop("artifacts")
         if location.startswith("s3://"):
-            return self._in_bucket(found, location, inside, uri)
+            return self._in_bucket(found, location, inside)
         source = {**self._source, **found, "artifacts": _below(location, inside)}
         self._check(location, uri)
         files = list(self._walk(source, "", uri))
@@ -202,7 +202,7 @@ class _Server:
         digests = self._access.take_all(source, rows)
         return Resolved(source, [File(row["path"], *digest) for row, digest in zip(rows, digests, strict=True)])
 
-    def _in_bucket(self, found: dict[str, Any], location: str, inside: str, uri: str) -> Resolved:
+    def _in_bucket(self, found: dict[str, Any], location: str, inside: str) -> Resolved:
         """As of `files`, read from the bucket: its credentials and endpoint are not the tracking server's."""
         access = dataclasses.replace(self._access, target=None, anonymous=False, connection=None)
         where = _below(location, inside)

@@ -24,7 +24,6 @@ DROP = ["usr/share/doc", "usr/share/info", "usr/share/lintian", "usr/share/local
 IN_MEMORY = 8 << 20  # a larger file is handed on in chunks
 _CHUNK = 1 << 20
 _LONGEST_NAME = 1 << 20
-_LARGEST_CONTROL = 16 << 20
 _KINDS = {b"0": FILE, b"\0": FILE, b"7": FILE, b"1": HARDLINK, b"2": SYMLINK, b"5": DIRECTORY}
 _SPECIAL = {b"3": "character device", b"4": "block device", b"6": "named pipe"}
 _COPYRIGHT = re.compile(r"usr/share/doc/[^/]+/copyright(\.gz)?")
