@@ -12,6 +12,7 @@ from buildrules.rules.contribution import VENV, Contribution, contribute
 from buildrules.rules.elsewhere import lock_path, look_elsewhere
 from buildrules.rules.flavour import detect_flavour
 from buildrules.rules.places import mount_directory
+from buildrules.rules.requires import check_requires, check_versions
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.workspace.labels import Label
 from buildrules.workspace.problems import Problems
@@ -126,8 +127,8 @@ def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
         scopes.append(names)
         looked_at += paths
     flavour = scopes[0]["model.flavour"] if scopes else None
-    generated = _check_requires(package, server, models, code, flavour)
-    _check_versions(server, models, scopes)
+    generated = check_requires(package, server, models, code, flavour)
+    check_versions(server, models, scopes)
     _check_mount_path(package)
     try:
         server_part = contribute(
@@ -277,64 +278,3 @@ def _check_mount_path(package: ResolvedTarget) -> None:
     except LoadError as error:
         error.position = package.position_of("mount_path")
         raise
-
-
-def _check_versions(server: ResolvedTarget, models: list[ResolvedTarget], scopes: list[dict[str, Any]]) -> None:
-    """Raise LoadError for a version that cannot be the name of a folder of a version."""
-    requires = server.rule.file.requires
-    if requires is None or requires.versions == "any":
-        return
-    for model, scope in zip(models, scopes, strict=True):
-        version = scope["model.version"]
-        bare = scope.get("model.arrangement", Arrangement()).kind == "bare"
-        if bare and not (version.isascii() and version.isdigit() and int(version)):
-            raise LoadError(
-                f"version '{version}' of {model.label} is no number, which the server '{server.rule.reference}' wants",
-                hint='write a whole number from 1, such as version: "1"',
-                position=model.position_of("version"),
-            )
-
-
-def _check_requires(
-    package: ResolvedTarget,
-    server: ResolvedTarget,
-    models: list[ResolvedTarget],
-    code: ResolvedTarget | None,
-    flavour: str | None,
-) -> bool:
-    """Whether the server's own code is used. Raises LoadError if something is missing or too much."""
-    model = models[0] if models else None
-    requires = server.rule.file.requires
-    name = server.rule.reference
-    if len(models) > 1 and (requires is None or requires.models == "one"):
-        raise LoadError(
-            f"server '{name}' takes one model, and the package has {len(models)}",
-            hint="make a package for each, or use a server that takes several (`buildrules rules`)",
-            position=package.position_of("models", 1),
-        )
-    if requires is None:
-        return False
-    if requires.model == "always" and model is None:
-        raise LoadError(f"server '{name}' needs a model", hint="add `model:`", position=package.position_of("server"))
-    if requires.flavour is not None and flavour not in (requires.flavour, None):
-        assert model is not None
-        raise LoadError(
-            f"server '{name}' serves models of the flavour '{requires.flavour}', and {model.label} is '{flavour}'",
-            hint=f"use another server, or write `flavour: {requires.flavour}` in the model's target if it is one",
-            position=package.position_of("model" if package.deps.get("model") else "models"),
-        )
-    for part, need, given in (("model", requires.model, model), ("code", requires.code, code)):
-        if need == "never" and given is not None:
-            attribute = part if package.deps.get(part) else f"{part}s"
-            raise LoadError(f"server '{name}' has no use for {part}", position=package.position_of(attribute))
-    if code is not None or requires.code in ("optional", "never"):
-        return False
-    unless = requires.code.rpartition(" ")[2] if requires.code.startswith("unless") else None
-    if unless is not None and len(models) == 1 and flavour in (unless, None):
-        return server.rule.file.without_code is not None
-    hint = "add `code:` with the label of a scoring_code target"
-    if unless is not None:
-        hint += f"; only a model of the flavour '{unless}' needs none, " + (
-            "and there are several" if len(models) > 1 else f"and this one is '{flavour}' (`flavour:` in its target)"
-        )
-    raise LoadError(f"server '{name}' needs code", hint=hint, position=package.position_of("server"))
