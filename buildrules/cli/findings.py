@@ -1,8 +1,11 @@
 """The findings of lints, as a build and `buildrules lint` show them."""
 
+import posixpath
+
 from buildrules.cli.invocation import Invocation
 from buildrules.engine.events import Status
 from buildrules.lints.finding import Finding
+from buildrules.workspace.root import BUILD_FILE
 
 __all__ = ["finding_text", "fresh_findings"]
 
@@ -16,7 +19,13 @@ def fresh_findings(invocation: Invocation) -> list[Finding]:
             continue
         if invocation.planned or outcome.status is not Status.UNCHANGED:
             found.update(dict.fromkeys(Finding(*row) for row in outcome.outputs.values["findings"]))
+    if invocation.request.option("package"):  # its BUILD.yaml is nowhere but in memory
+        return [finding._replace(path="") if _in_build_file(finding) else finding for finding in found]
     return list(found)
+
+
+def _in_build_file(finding: Finding) -> bool:
+    return posixpath.basename(finding.path) == BUILD_FILE
 
 
 def finding_text(finding: Finding) -> str:

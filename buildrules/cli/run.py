@@ -122,6 +122,9 @@ class _Waiting:
 def _curl(invocation: Invocation, container: Container, route: Route, info: Mapping[str, object]) -> str:
     url = url_of(container, route)
     sample = info.get("sample_request")
+    example = info.get("mlflow_example")
+    if sample is None and isinstance(example, str) and os.path.isfile(os.path.join(invocation.root, example)):
+        sample = example
     if isinstance(sample, str):
         path = os.path.join(invocation.root, sample)
         return curl_line(url, os.path.relpath(path))

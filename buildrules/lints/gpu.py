@@ -38,7 +38,7 @@ def _hints(
     if torch is not None:
         yield f"take torch=={torch.partition('+')[0]}+cpu, from PyTorch's own index of wheels for CPUs"
     elif libraries:
-        yield f"leave them out: exclude: [{', '.join(sorted(name for name, _, _ in libraries))}]"
+        yield f"leave them out of the environment: exclude: [{', '.join(sorted(name for name, _, _ in libraries))}]"
     for name, _, _ in builds:
         if name in _BUILDS:
             yield f"take {_BUILDS[name]} instead of {name}"

@@ -292,7 +292,7 @@ def unreachable(where: str, error: Exception) -> DockerError:
     if isinstance(error, PermissionError):
         hint = "join the group that may use it (often 'docker'), or name another engine in DOCKER_HOST"
     else:
-        hint = "start Docker, or name a running engine in DOCKER_HOST; 'build' and 'export' work without one"
+        hint = "start Docker, or name a running engine in DOCKER_HOST; 'build', 'test' and 'export' work without one"
     return DockerError(f"cannot reach the docker engine at {where!r}: {_reason(error)}", hint=hint)
 
 

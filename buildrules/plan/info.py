@@ -1,8 +1,15 @@
 """What the verbs after a build need to know of a package: plain data, kept with the plan."""
 
+import posixpath
 from typing import Any
 
 from buildrules.rules.package import PackageParts, Placed
+
+MLFLOW_EXAMPLE = "serving_input_example.json"
+"""The request MLflow keeps with a model, in the form of its own server."""
+
+MLFLOW_SERVERS = ("azureml_online", "mlflow")
+"""Implementations of servers that take it."""
 
 
 def package_info(parts: PackageParts, workspace: str, locks: dict[str, str]) -> dict[str, Any]:
@@ -19,6 +26,7 @@ def package_info(parts: PackageParts, workspace: str, locks: dict[str, str]) -> 
         "routes": routes_of(parts),
         "ports": list(parts.ports),
         "sample_request": values["sample_request"],
+        "mlflow_example": mlflow_example(parts),
         "target_environment": {
             "name": said.get("name") or package.label.name,
             "version": said.get("version"),
@@ -34,6 +42,16 @@ def package_info(parts: PackageParts, workspace: str, locks: dict[str, str]) -> 
         "tags": dict(values["tags"] or {}),
         "locks": dict(sorted(locks.items())),
     }
+
+
+def mlflow_example(parts: PackageParts) -> str | None:
+    """Where the request lies, if it is there, that MLflow kept with a model of the workspace; None where the server
+    does not take it as it is.
+    """
+    path = parts.model.values.get("path") if parts.model is not None else None
+    if parts.flavour != "mlflow" or path is None or parts.server.rule.implementation not in MLFLOW_SERVERS:
+        return None
+    return posixpath.join(path, MLFLOW_EXAMPLE) if parts.code is None or parts.generated_code else None
 
 
 def routes_of(parts: PackageParts) -> dict[str, str]:

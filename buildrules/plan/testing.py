@@ -1,13 +1,13 @@
 """Plans tests: of a package with its own requests, and of `package_test` targets."""
 
 import os
-import posixpath
 from collections.abc import Mapping
 from typing import Any
 
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import UsageError
+from buildrules.plan.info import MLFLOW_EXAMPLE, mlflow_example
 from buildrules.plan.model import ModelPlanner
 from buildrules.plan.package import PackagePlanner
 from buildrules.plan.requests import Requests
@@ -19,9 +19,6 @@ from buildrules.workspace.labels import Label, Patterns
 
 RELATIVE = 1e-6
 """How far numbers may be from those of an `expected_response`: the last digits differ from processor to processor."""
-
-MLFLOW_EXAMPLE = "serving_input_example.json"
-"""The request MLflow keeps with a model, in the form of its own server."""
 
 _ENVELOPES = {"azureml_online": "input_data", "mlflow": "mlflow"}
 _READY_SECONDS = 120.0
@@ -163,14 +160,12 @@ class TestPlanner:
                 if "json_source" in expect:
                     expect["tolerance"] = {"relative": RELATIVE}
             requests.append(asked.post("sample_request", scoring, values["sample_request"], expect))
-        envelope = _ENVELOPES.get(parts.server.rule.implementation or "")
-        path = parts.model.values.get("path") if parts.model is not None else None
-        if parts.flavour == "mlflow" and path is not None and envelope and (parts.code is None or parts.generated_code):
-            example = posixpath.join(path, MLFLOW_EXAMPLE)
+        example = mlflow_example(parts)
+        if example is not None:
             self._models.looked_at.add(example)
             if os.path.isfile(os.path.join(self._root, example)):
                 request = asked.post(MLFLOW_EXAMPLE, scoring, example, {"status": 200})
-                request["body"]["envelope"] = envelope
+                request["body"]["envelope"] = _ENVELOPES[parts.server.rule.implementation or ""]
                 requests.append(request)
         return requests
 

@@ -163,7 +163,7 @@ def test_model_and_code_from_elsewhere(azure: Space, tmp_path: Path) -> None:
     assert (azure.root / "pylock.my-env-linux-amd64.toml").exists()
 
 
-@pytest.mark.parametrize("verb", ["export", "show"])
+@pytest.mark.parametrize("verb", ["export", "show", "lint"])
 def test_other_verbs_take_it_too(azure: Space, verb: str) -> None:
     more = ("-o", "layout") if verb == "export" else ()
     azure.run(verb, "--package", "package.yml", *OPTIONS, *more)

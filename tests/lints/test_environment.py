@@ -25,7 +25,7 @@ def test_torch_for_gpus() -> None:
 def test_xgboost_brings_one_library() -> None:
     (found,) = gpu_wheels(rows("xgboost"))
     assert "nvidia-nccl-cu12 2." in found.message
-    assert found.hint == "leave them out: exclude: [nvidia-nccl-cu12]"
+    assert found.hint == "leave them out of the environment: exclude: [nvidia-nccl-cu12]"
 
 
 def test_wheels_built_for_gpus() -> None:

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,16 @@ def start(tmp_path_factory: pytest.TempPathFactory, real_store: Path) -> Iterato
     engine = running_engine()
     with tidy(engine, space.name):
         space.run("build", "//...", "--locked")
-        yield lambda name: space.start(engine, f"//:{name}")
+
+        @contextmanager
+        def begun(name: str) -> Iterator[Running]:
+            with space.start(engine, f"//:{name}") as server:
+                yield server
+                stopped = server.container.stop()
+                assert stopped is not None
+                assert not stopped.killed, f"{name} does not hear its stop signal"
+
+        yield begun
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,8 @@ class Access:
         if failure.reason in (reasons.NO_SPACE, reasons.UNWRITABLE):
             return StoreError(f"the store cannot take {what}: {failure.text}", hint="run 'buildrules cache gc'")
         kind = {reasons.MISSING: GoneError, reasons.WRONG: IntegrityError}.get(failure.reason, FetchError)
-        return kind(text, hint=failure.hint)
+        moved = "it was moved or removed: put it back, or give its new address and run 'buildrules lock'"
+        return kind(text, hint=failure.hint or (moved if failure.reason == reasons.MISSING else None))
 
     def _refused(self, text: str, failure: Failure, source: Mapping[str, Any]) -> FetchError:
         connection = connection_of(source, self.connection)

@@ -31,4 +31,5 @@ _LISTED = "\n".join(f"    {name:<16} {about}" for name, about in NAMES.items())
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
 def command(patterns: tuple[str, ...], **options: Any) -> int:
     """See above."""
-    return perform_request("lint", patterns or ("//...",), {**options, "keep_going": True})
+    everything = () if options["package"] else ("//...",)
+    return perform_request("lint", patterns or everything, {**options, "keep_going": True})
