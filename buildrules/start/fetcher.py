@@ -9,13 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
+from .address import is_loopback
 from .archive import Content, members
-from .failure import NO_SPACE, REFUSED, UNUSABLE, WRONG, Failure
+from .failure import NO_SPACE, REFUSED, UNREACHABLE, UNUSABLE, WRONG, Failure
 from .sources import advice, describe, join, locate
-from .transfer import CHUNK, TRIES, copy_to, disk_failure, fetch_to, is_right
+from .transfer import CHUNK, PATIENCE, TRIES, copy_to, disk_failure, fetch_to, is_right
 
 EVERY = 5.0  # seconds between two lines about progress
+HERE = "in a container this address is the container itself: name one it can reach, or run it with --network host"
 
 
 class Trouble(Exception):
@@ -241,9 +244,11 @@ class Fetcher:
                 hint = hint or advice(download["source"], self._environ)
             if failure.reason == UNUSABLE:
                 hint = hint or "build the image again"
+            if failure.reason == UNREACHABLE and is_loopback(urlsplit(describe(download["source"])).hostname or ""):
+                hint = HERE if hint in (None, PATIENCE) else hint
             name = f", file {file['path']!r}" if file else ""
             text = f"{what}{name}, from {describe(download['source'])}: {failure.text}"
-            raise Trouble(text, hint or "see that the address is right and can be reached from here") from None
+            raise Trouble(text, hint or PATIENCE) from None
 
     @staticmethod
     def _names(downloads: list[dict[str, Any]]) -> str:

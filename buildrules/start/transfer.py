@@ -20,6 +20,7 @@ from typing import Any
 from .failure import MISSING, NO_SPACE, STOPPED, UNREACHABLE, UNWRITABLE, WRONG, Failure
 from .web import broken, failure_of, request, shown
 
+PATIENCE = "see that the address is right and can be reached from here"
 TRIES = 5  # in a row without a mebibyte of progress among them
 BACKOFF = 0.5  # seconds before the second try; doubles, with jitter
 LONGEST_PAUSE = 30.0
@@ -362,5 +363,5 @@ def _length(headers: Mapping[str, str]) -> int | None:
 
 def _patience(failure: Failure) -> str | None:
     if failure.reason in (UNREACHABLE, MISSING):
-        return "see that the address is right and can be reached from here"
+        return PATIENCE
     return None

@@ -154,7 +154,7 @@ def test_a_missing_file_names_model_source_and_file(late: Late, web: Web) -> Non
 def test_an_unreachable_server_is_named(late: Late, web: Web) -> None:
     web.close()
     told = late.start.run(code=1)
-    assert "cannot be reached: connection refused (after 2 tries)" in told and "help: " in told
+    assert "cannot be reached: connection refused (after 2 tries)" in told and "help: in a container this" in told
 
 
 def test_a_directory_that_cannot_be_written_is_named(late: Late) -> None:

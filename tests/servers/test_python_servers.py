@@ -36,6 +36,7 @@ def start(tmp_path_factory: pytest.TempPathFactory, real_store: Path) -> Iterato
         def begun(name: str) -> Iterator[Running]:
             with space.start(engine, f"//:{name}") as server:
                 yield server
+                server.container.grace = 20.0
                 stopped = server.container.stop()
                 assert stopped is not None
                 assert not stopped.killed, f"{name} does not hear its stop signal"

@@ -12,7 +12,9 @@ from buildrules.serving.names import NAMES
 @click.command(name="test", cls=NeedsPatterns, short_help="test packages")
 @pattern_argument(required=False)
 @building
-@click.option("--runner", type=click.Choice(NAMES), help="What packages are run by.")
+@click.option(
+    "--runner", type=click.Choice(NAMES), help="What packages are run by; what passed by another is not run again."
+)
 @click.option("--timeout", type=click.FloatRange(min=0.1), help="Seconds until ready, instead of each test's own.")
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--junit", type=click.Path(dir_okay=False), help="Write the results as JUnit XML as well.")
