@@ -2,6 +2,7 @@
 
 from buildrules.start.address import is_loopback
 
+_SECRETS = ("sig", "token", "secret", "password", "credential", "key", "auth")
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -12,6 +13,21 @@ def origin_of(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     return scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(scheme, 80)
+
+
+def secret_in_query(url: str) -> str | None:
+    """The name of the first parameter, in the query or fragment of `url`, that seems to be a credential."""
+    from urllib.parse import parse_qsl, urlsplit
+
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    for text in (parts.query, parts.fragment):
+        for name, _ in parse_qsl(text, keep_blank_values=True):
+            if any(word in name.lower() for word in _SECRETS):
+                return name
+    return None
 
 
 def is_open(url: str) -> bool:

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from buildrules.credentials.address import secret_in_query
 from buildrules.errors import LoadError
 from buildrules.rules.language import Attribute
 from buildrules.workspace.globs import check_pattern, is_glob
@@ -119,11 +120,19 @@ def _requirement(node: Node, _at: _At) -> str:
     try:
         url = Requirement(text).url or ""
     except InvalidRequirement as error:
+        from buildrules.store.webclient import scrub
+
         reason = str(error).splitlines()[0]
-        raise node.error(f"'{text}' is not a requirement: {reason[:1].lower()}{reason[1:]}") from error
+        raise node.error(f"'{scrub(text)}' is not a requirement: {reason[:1].lower()}{reason[1:]}") from error
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise node.error(
             "the address of a requirement holds a user name or password", "take them out, and put them in ~/.netrc"
+        )
+    secret = secret_in_query(url)
+    if secret:
+        raise node.error(
+            f"the address of a requirement has a credential in its query, '{secret}'",
+            "take it out, and name a connection of type python_feed, or put it in ~/.netrc",
         )
     return text
 

@@ -8,6 +8,9 @@ __all__ = ["Source"]
 
 _WIDTH = 150
 _USERINFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+_QUERY = re.compile(
+    r"""(?i)(?<=[?&#;])([\w.-]*(?:sig|token|secret|password|credential|key|auth)[\w.-]*=)([^\s&"'<>]+)"""
+)
 _SECRET = re.compile(
     r"""(?i)(?<=\b)(?:[\w-]*(?:password|secret|token|pat|sas|account_key|api_key|access_key|key))["']?\s*:\s*(?P<value>[^\s{#].*)"""
 )
@@ -51,6 +54,8 @@ class Source:
 def _mask(line: str) -> str:
     """Cover what may be a credential: an excerpt ends up in logs."""
     line = _USERINFO.sub(lambda match: "*" * len(match[0]), line)
+    if "://" in line:
+        line = _QUERY.sub(lambda match: match[1] + "*" * len(match[2]), line)
     found = _SECRET.search(line)
     if found:
         start, end = found.span("value")

@@ -1,16 +1,15 @@
 """Models of web servers: one file, or an archive of files where the target says `unpack`."""
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from buildrules.actions.models.resolved import File, Resolved
+from buildrules.credentials.address import secret_in_query
 from buildrules.errors import IntegrityError, UsageError
 from buildrules.start.sources import safe_path
 
 if TYPE_CHECKING:
     from buildrules.actions.models.access import Access
-
-_SECRETS = ("sig", "token", "secret", "password", "credential", "key", "auth")
 
 
 def resolve(uri: str, access: "Access") -> Resolved:
@@ -42,10 +41,10 @@ def _plain(uri: str) -> str:
     parts = urlsplit(uri)
     if not parts.hostname:
         raise UsageError(f"{uri!r} names no host", hint="write https://HOST/PATH")
-    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
-        if any(word in name.lower() for word in _SECRETS):
-            raise UsageError(
-                f"the address has a credential in its query, {name!r}",
-                hint="take it out, and name a connection with credentials of type sas",
-            )
+    name = secret_in_query(uri)
+    if name:
+        raise UsageError(
+            f"the address has a credential in its query, {name!r}",
+            hint="take it out, and name a connection with credentials of type sas",
+        )
     return uri.partition("#")[0]
