@@ -10,7 +10,7 @@ import click
 from buildrules import __version__
 from buildrules.cli.report import error_text
 from buildrules.cli.request import Request
-from buildrules.errors import BuildrulesError
+from buildrules.errors import BuildrulesError, LoadError
 
 _COMMANDS = {
     "build": "build targets and print what was built, reused and why",
@@ -92,6 +92,13 @@ def run(argv: list[str]) -> int:
         return 130
     except BuildrulesError as error:
         sys.stderr.write(error_text(error) + "\n")
+        if "--json" in argv:
+            import json
+
+            from buildrules.cli.report import error_json
+
+            errors = error.errors if isinstance(error, LoadError) else [error]
+            sys.stdout.write(json.dumps({"errors": [error_json(item) for item in errors]}, indent=2) + "\n")
         return error.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
