@@ -182,4 +182,4 @@ def test_the_real_examples_are_the_same_in_two_places(tmp_path: Path) -> None:
 
         digests.append(Report(json.loads(done.stdout)).digests)
     assert digests[0] == digests[1]
-    assert len(digests[0]) == 6
+    assert len(digests[0]) == 7
