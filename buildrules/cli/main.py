@@ -112,6 +112,10 @@ def perform_request(verb: str, patterns: tuple[str | None, ...], options: dict[s
     from buildrules.cli.verbs import start
     from buildrules.workspace.root import find_root, package_of
 
+    if verb in ("load", "run", "test"):
+        from buildrules.serving.platform import host_platform
+
+        options["host_platform"] = host_platform()
     named = [pattern for pattern in patterns if pattern is not None]
     argv = list(click.get_current_context().obj or [verb, *named])
     here = os.getcwd()

@@ -162,7 +162,8 @@ class Planner:
     def _platforms(self, platforms: list[str]) -> list[str]:
         chosen = self._options.get("platform")
         if not chosen:
-            return platforms
+            host = self._options.get("host_platform")  # of verbs that start an image, or hand it to an engine here
+            return [host] if host in platforms else platforms
         if chosen not in _PLATFORMS:
             raise UsageError(f"no platform '{chosen}'", hint=f"there are {' and '.join(_PLATFORMS)}")
         return [chosen]

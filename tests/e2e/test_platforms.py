@@ -66,3 +66,9 @@ def test_an_edit_makes_two_small_images_and_one_index(both: Space) -> None:
     both.append("src/score.py", "# more\n")
     report = both.build()
     assert report.executed == 4  # the code layer, two images, the index
+
+
+def test_what_is_tested_here_is_built_for_this_machine_only(both: Space) -> None:
+    out = both.run("test", APP, "--json", code=None).out
+    assert "linux/arm64" not in out
+    both.run("test", APP, "--platform", BOTH[1], "--json", code=None).said("linux/arm64")

@@ -15,6 +15,6 @@ from buildrules.cli.options import building, label_argument
 def command(label: str | None, **options: Any) -> int:
     """Build one package, which costs nothing where nothing changed, and show what its image is.
 
-    Routes, ports, environment variables, layers with what they come from, locks, models, and the build that made it.
+    Routes, ports, environment variables, layers with what they come from, locks, models, the build and its log.
     """
     return perform_request("show", (label,), options)
