@@ -3,8 +3,8 @@
     params  `package` (label), `platform`, `ports`, `ready` ("<port>/<path>" or None), `port` (what keeps connections
             once it is ready, where `ready` is None), `ready_timeout` and `stop_timeout` (seconds), `exit_codes` (None:
             any), `environment`, `network` (whether it needs others than itself), and `requests`: maps of `name`,
-            `method`, `port`, `path`, `headers`, `body` and `expect`. A body is {"text"} or {"source": number}, the
-            latter with an `envelope` where it is an MLflow example; `expect` as in `serving.expect`, with
+            `method`, `port`, `path`, `headers`, `body` and `expect`. A body is {"text"} or {"source": number}, with an
+            `envelope` where it is an MLflow example; `expect` as in `serving.expect`, with
             `json_source` or `text_source` (numbers) in the place of `json` or `text`.
     sources the files those numbers mean, one each
     deps    the image, then the actions that made its layers, in its order
@@ -16,13 +16,14 @@ of the key: a package that answers in one of them does so in all.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from buildrules.actions.streams import LayerStreams
 from buildrules.engine.action import Action, BuildContext, Outputs, SourceFile
 from buildrules.errors import ActionError, BuildrulesError, Interrupted
-from buildrules.oci.image import read_image
+from buildrules.oci.descriptor import Layer
+from buildrules.oci.image import LayerStream, read_image
 from buildrules.serving.choose import choose
 from buildrules.serving.envelope import in_envelope
 from buildrules.serving.route import Route
@@ -49,7 +50,7 @@ class PackageTest:
             title=title,
             name=hints["name"],
             image=image,
-            stream=LayerStreams(context, context.hints_of),
+            stream=_until_cancelled(LayerStreams(context, context.hints_of), context),
             platform=params["platform"],
             ports=tuple(params["ports"]),
             environment=params["environment"],
@@ -80,6 +81,18 @@ class PackageTest:
         )
 
 
+def _until_cancelled(stream: LayerStream, context: BuildContext) -> LayerStream:
+    """The stream, that breaks off at Ctrl-C: whoever loads or unpacks a large image then ends at once."""
+
+    def chunks(layer: Layer) -> Iterator[bytes]:
+        for chunk in stream(layer):
+            if context.cancelled:
+                raise Interrupted("interrupted")
+            yield chunk
+
+    return chunks
+
+
 _File = tuple[str, bytes]  # workspace path, content
 
 
@@ -108,10 +121,7 @@ def _exchange(row: Mapping[str, Any], files: list[_File]) -> Exchange:
 def _body(body: Mapping[str, Any] | None, files: list[_File]) -> bytes | None:
     if body is None:
         return None
-    if "text" in body:
-        return str(body["text"]).encode()
-    file: _File = files[body["source"]]
-    path, data = file
+    path, data = ("the model's example", str(body["text"]).encode()) if "text" in body else files[body["source"]]
     if "envelope" not in body:
         return data
     try:

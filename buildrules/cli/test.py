@@ -42,14 +42,16 @@ def finish(invocation: Invocation, build: Build, seconds: float) -> int:
     broken = once(
         outcome.error for name, outcome in build.outcomes.items() if outcome.error is not None and name not in tests
     )
+    text = _text(rows, seconds)
+    invocation.log.end(ok=build.ok, text="\n".join([text, *(error_text(error) for error in broken)]))
     if build.ok:
         invocation.save(build, "", "")
     if request.option("junit"):
         _write_junit(str(request.option("junit")), rows)
     if request.option("json"):
-        sys.stdout.write(_json(rows, broken, seconds))
+        sys.stdout.write(_json(rows, broken, invocation.log.to_dict(), seconds))
     else:
-        sys.stdout.write(_text(rows, seconds))
+        sys.stdout.write(text)
     sys.stdout.flush()
     for error in broken:
         sys.stderr.write(error_text(error) + "\n")
@@ -114,7 +116,7 @@ def _failure_lines(error: BuildrulesError) -> list[str]:
     return lines
 
 
-def _json(rows: list[_Row], broken: list[BuildrulesError], seconds: float) -> str:
+def _json(rows: list[_Row], broken: list[BuildrulesError], log: dict[str, Any], seconds: float) -> str:
     tests = []
     for row in rows:
         test: dict[str, Any] = {
@@ -132,7 +134,7 @@ def _json(rows: list[_Row], broken: list[BuildrulesError], seconds: float) -> st
         elif row.error is not None:
             test["error"] = error_json(row.error)
         tests.append(test)
-    value: dict[str, Any] = {"tests": tests}
+    value: dict[str, Any] = {"build": log, "tests": tests}
     if broken:
         value["errors"] = [error_json(error) for error in broken]
     value["seconds"] = round(seconds, 4)

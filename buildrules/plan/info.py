@@ -44,14 +44,18 @@ def package_info(parts: PackageParts, workspace: str, locks: dict[str, str]) -> 
     }
 
 
+def takes_mlflow_example(parts: PackageParts) -> bool:
+    """Whether the package answers the request that MLflow keeps with a model."""
+    known = parts.flavour == "mlflow" and parts.server.rule.implementation in MLFLOW_SERVERS
+    return known and (parts.code is None or parts.generated_code)
+
+
 def mlflow_example(parts: PackageParts) -> str | None:
     """Where the request lies, if it is there, that MLflow kept with a model of the workspace; None where the server
     does not take it as it is.
     """
     path = parts.model.values.get("path") if parts.model is not None else None
-    if parts.flavour != "mlflow" or path is None or parts.server.rule.implementation not in MLFLOW_SERVERS:
-        return None
-    return posixpath.join(path, MLFLOW_EXAMPLE) if parts.code is None or parts.generated_code else None
+    return posixpath.join(path, MLFLOW_EXAMPLE) if path is not None and takes_mlflow_example(parts) else None
 
 
 def routes_of(parts: PackageParts) -> dict[str, str]:

@@ -98,7 +98,7 @@ class Planner:
         selected = loaded.select(chosen)
         tests = None
         if self._options.get("test"):
-            tests = TestPlanner(plan, self.root, packages, models, loaded.packages, loaded.resolution, self._options)
+            tests = TestPlanner(plan, packages, models, loaded.packages, loaded.resolution, self._options)
             selected = tests.select(selected, chosen)
         named = {str(label) for label in _named(patterns, self.directory)}
         self._lock_models(loaded, selected, models)

@@ -40,15 +40,11 @@ class Requests:
 
     def post(self, name: str, route: Mapping[str, Any], path: str, expect: dict[str, Any]) -> dict[str, Any]:
         """A request that sends the file `path` to a route."""
-        return {
-            "name": name,
-            "method": "POST",
-            "port": route["port"],
-            "path": route["path"],
-            "headers": {"Content-Type": _content_type(path)},
-            "body": {"source": self.source(path)},
-            "expect": expect,
-        }
+        return _posted(name, route, {"source": self.source(path)}, _content_type(path), expect)
+
+    def post_text(self, name: str, route: Mapping[str, Any], text: str, expect: dict[str, Any]) -> dict[str, Any]:
+        """A request that sends a JSON text to a route."""
+        return _posted(name, route, {"text": text}, "application/json", expect)
 
     def request(self, target: ResolvedTarget, index: int) -> dict[str, Any]:
         """A request of a `package_test` target, as the action takes it. Raises LoadError."""
@@ -118,6 +114,20 @@ class Requests:
                     f"'{query}' is not a JSONPath query: {reason}", hint="such as $.rows[0].score", position=where
                 ) from error
         return expect
+
+
+def _posted(
+    name: str, route: Mapping[str, Any], body: dict[str, Any], content_type: str, expect: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "method": "POST",
+        "port": route["port"],
+        "path": route["path"],
+        "headers": {"Content-Type": content_type},
+        "body": body,
+        "expect": expect,
+    }
 
 
 def _content_type(path: str) -> str:

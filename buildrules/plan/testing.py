@@ -1,13 +1,12 @@
 """Plans tests: of a package with its own requests, and of `package_test` targets."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import UsageError
-from buildrules.plan.info import MLFLOW_EXAMPLE, mlflow_example
+from buildrules.plan.info import MLFLOW_EXAMPLE, mlflow_example, takes_mlflow_example
 from buildrules.plan.model import ModelPlanner
 from buildrules.plan.package import PackagePlanner
 from buildrules.plan.requests import Requests
@@ -31,7 +30,6 @@ class TestPlanner:
     def __init__(
         self,
         plan: Plan,
-        root: str,
         packages: PackagePlanner,
         models: ModelPlanner,
         parts: Mapping[Label, PackageParts],
@@ -39,7 +37,6 @@ class TestPlanner:
         options: Mapping[str, Any],
     ) -> None:
         self._plan = plan
-        self._root = root
         self._packages = packages
         self._models = models
         self._parts = parts
@@ -160,14 +157,23 @@ class TestPlanner:
                 if "json_source" in expect:
                     expect["tolerance"] = {"relative": RELATIVE}
             requests.append(asked.post("sample_request", scoring, values["sample_request"], expect))
-        example = mlflow_example(parts)
+        example = self._example(parts, scoring, asked)
         if example is not None:
-            self._models.looked_at.add(example)
-            if os.path.isfile(os.path.join(self._root, example)):
-                request = asked.post(MLFLOW_EXAMPLE, scoring, example, {"status": 200})
-                request["body"]["envelope"] = _ENVELOPES[parts.server.rule.implementation or ""]
-                requests.append(request)
+            example["body"]["envelope"] = _ENVELOPES[parts.server.rule.implementation or ""]
+            requests.append(example)
         return requests
+
+    def _example(self, parts: PackageParts, scoring: Mapping[str, Any], asked: Requests) -> dict[str, Any] | None:
+        """The request that is the example of the package's MLflow model, wherever that is; None where it has none."""
+        if parts.model is None or not takes_mlflow_example(parts):
+            return None
+        text = self._models.text(parts.model, MLFLOW_EXAMPLE)
+        path = mlflow_example(parts)
+        if text is None:
+            return None
+        if path is not None:
+            return asked.post(MLFLOW_EXAMPLE, scoring, path, {"status": 200})
+        return asked.post_text(MLFLOW_EXAMPLE, scoring, text.decode(errors="replace"), {"status": 200})
 
 
 def not_a_test(target: ResolvedTarget) -> UsageError:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from buildrules.errors import BuildrulesError, DockerError, ServingError
+from buildrules.errors import BuildrulesError, DockerError, Interrupted, ServingError
 from buildrules.oci.docker_http import Engine, Reply
 from buildrules.serving.runner import State, Stopped
 from buildrules.serving.signals import terminable
@@ -19,6 +19,7 @@ LABEL = "buildrules.run"
 """Marks the containers started here, so that one left behind by a power cut can be found."""
 
 ADDRESS = "127.0.0.1"  # a package under test is nobody else's business
+_BIRTH_SECONDS = 2.0
 _STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
 
 
@@ -64,7 +65,11 @@ class Container:
             if self._name is None:
                 # A name of our own, known before the engine answers: an interruption now leaves nothing behind.
                 self.id = name = f"buildrules-{os.urandom(6).hex()}"
-                self._create(name)
+                try:
+                    self._create(name)
+                except (KeyboardInterrupt, Interrupted):
+                    self._await_birth()
+                    raise
             else:
                 self.id = self._create(self._name)
             self.engine.call("POST", f"/containers/{self.id}/start")
@@ -200,6 +205,15 @@ class Container:
         if self.id is None:
             raise ServingError(f"the container of {self.title!r} was not started")
         return self.id
+
+    def _await_birth(self) -> None:
+        """Wait a little for what the engine was asked to create: before that it cannot be removed."""
+        deadline = time.monotonic() + _BIRTH_SECONDS
+        with contextlib.suppress(DockerError):
+            while self.engine.call("GET", f"/containers/{self.id}/json", missing_ok=True) is None:
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(0.05)
 
     def _remove(self) -> None:
         if self.id is not None:

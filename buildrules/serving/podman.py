@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from buildrules.errors import IntegrityError, ServingError, UsageError
+from buildrules.errors import ServingError, UsageError
 from buildrules.oci.archive import stream_archive
 from buildrules.serving.container import ADDRESS, LABEL
 from buildrules.serving.docker import TAG
@@ -78,7 +78,7 @@ class PodmanRunner:
             with contextlib.suppress(BrokenPipeError), process.stdin:
                 for chunk in stream_archive(package.image, package.stream, names=[name]):
                     process.stdin.write(chunk)
-        except (IntegrityError, KeyboardInterrupt):
+        except BaseException:
             process.kill()
             raise
         finally:

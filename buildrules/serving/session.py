@@ -1,21 +1,23 @@
 """One test of a package: start it, wait until it is ready, ask, compare, stop."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from buildrules.errors import ExitedError, NotReadyError, PackageTestError, ServingError
+from buildrules.errors import ExitedError, Interrupted, NotReadyError, PackageTestError, ServingError
 from buildrules.serving.expect import Failure, failures
 from buildrules.serving.probe import wait_ready
 from buildrules.serving.request import ask
 from buildrules.serving.route import Route
-from buildrules.serving.runner import Package, Runner, Running, Stopped
+from buildrules.serving.runner import Package, Runner, Running, State, Stopped
 
 _REQUEST_SECONDS = 120.0
 _LOG_LINES = 30
+_DYING_SECONDS = 1.0
 STOPPED = (0, 130, 143)
 """What a server exits with that was asked to stop and did: 0, or 128 and the number of SIGINT or SIGTERM."""
 
@@ -70,10 +72,11 @@ def try_out(package: Package, trial: Trial, runner: Runner, watch: Watch) -> Out
     """
     began = time.monotonic()
     outcome = Outcome()
+    breaker = _Breaker()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(watch.at_cancel(breaker.stop))
         with _said(watch, f"starting {package.title} ({runner.name})"):
-            running = stack.enter_context(runner.start(package))
-        stack.enter_context(watch.at_cancel(running.kill))
+            running = breaker.start(stack, runner, package)
         running.grace = trial.stop_timeout
         try:
             _try(running, trial, watch, outcome)
@@ -86,6 +89,30 @@ def try_out(package: Package, trial: Trial, runner: Runner, watch: Watch) -> Out
     return outcome
 
 
+class _Breaker:
+    """Ends a package at Ctrl-C, from another thread: also one that is only being started, as soon as it can be."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: Running | None = None
+        self._stopped = False
+
+    def start(self, stack: contextlib.ExitStack, runner: Runner, package: Package) -> Running:
+        """Start it, to be stopped when `stack` is left. Raises Interrupted where it is too late."""
+        with self._lock:
+            if self._stopped:
+                raise Interrupted("interrupted")
+            self._running = stack.enter_context(runner.start(package))
+            return self._running
+
+    def stop(self) -> None:
+        """End it. Whoever starts it meanwhile is waited for: half a start would leave something behind."""
+        self._stopped = True
+        with self._lock:
+            if self._running is not None:
+                self._running.kill()
+
+
 def _try(running: Running, trial: Trial, watch: Watch, outcome: Outcome) -> None:
     try:
         with _said(watch, f"waiting for {running.title}"):
@@ -96,7 +123,7 @@ def _try(running: Running, trial: Trial, watch: Watch, outcome: Outcome) -> None
                 found = [{"request": exchange.name, **item} for item in _ask(running, exchange)]
             outcome.problems += found
             outcome.passed += not found
-            state = running.state()
+            state = _state(running, patience=_DYING_SECONDS if any(i["kind"] == "no answer" for i in found) else 0.0)
             if not state.running:
                 reason = "ran out of memory" if state.out_of_memory else f"exited with code {state.exit_code}"
                 raise ExitedError(
@@ -112,6 +139,14 @@ def _try(running: Running, trial: Trial, watch: Watch, outcome: Outcome) -> None
         stopped = running.stop()
     if trial.exit_codes is not None:
         outcome.problems += _stop_problem(stopped, trial, log)
+
+
+def _state(running: Running, patience: float) -> State:
+    """Where it stands. One that is about to end closes its connections first: it gets `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while (state := running.state()).running and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return state
 
 
 def _ask(running: Running, exchange: Exchange) -> Iterator[Failure]:

@@ -2,13 +2,19 @@
 
 import json
 import os
+import re
+import signal
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from buildrules.oci.docker_http import Engine
 from tests.support.dockerlab import tidy
-from tests.support.space import Space, make_base
+from tests.support.space import APP, Space, make_base
 
 pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker")]
 
@@ -54,18 +60,21 @@ RUNNERS = ["docker", "podman", "rootfs"]
 
 @pytest.fixture
 def space(new_space: Callable[..., Space], busybox: bytes, engine: Engine) -> Iterator[Space]:
+    """A workspace whose package answers; nothing of it is left in Docker or Podman."""
     made = new_space()
     make_base(made.path("busybox"), files={"bin/busybox": busybox, "bin/sh": busybox}, mode=0o755)
-    made.write("rules/cgi.yaml", SERVER)
+    made.name = f"buildrules-test-{os.urandom(4).hex()}"
+    made.write("rules/cgi.yaml", SERVER.replace("hello}", f"hello, SPACE: {made.name}}}"))  # no other image is the same
     made.edit("BUILD.yaml", "layout: base", "layout: busybox")
     made.edit("BUILD.yaml", "//rules:tiny", "//rules:cgi")
     made.write("src/start.sh", START)
     made.write("src/score", SCORE, mode=0o755)
-    made.append("BUILD.yaml", TEST)
-    made.name = f"buildrules-test-{os.urandom(4).hex()}"
     made.edit("BUILD.yaml", "name: acme", f"name: {made.name}")
     with tidy(engine, made.name):
         yield made
+        name = f"{made.name}/app:buildrules-test"
+        if subprocess.run(["podman", "image", "exists", name], check=False).returncode == 0:
+            podman("rmi", "--force", name)
 
 
 @pytest.fixture(params=RUNNERS)
@@ -73,15 +82,49 @@ def runner(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def results(space: Space, *args: str, code: int = 0) -> dict[str, dict]:
-    result = space.run("test", *args, "--json", code=code)
+def podman(*args: str) -> str:
+    return subprocess.run(["podman", *args], check=True, capture_output=True, text=True).stdout
+
+
+def results(space: Space, *args: str, code: int = 0, **more: Any) -> dict[str, dict[str, Any]]:
+    result = space.run("test", *args, "--json", code=code, **more)
     return {test["label"]: test for test in json.loads(result.out)["tests"]}
 
 
-def test_a_sound_package_passes_once(space: Space, runner: str) -> None:
+def failures(space: Space, *args: str) -> list[dict[str, str]]:
+    (test,) = results(space, *args, code=1).values()
+    assert test["status"] == "failed"
+    found: list[dict[str, str]] = test["failures"]
+    return found
+
+
+def in_docker(space: Space, engine: Engine) -> list[str]:
+    """The containers of the workspace's package in Docker, running or not: they are known by the image's ID."""
+    image = engine.inspect_image(f"{space.name}/app:buildrules-test")
+    known = image["Id"] if image is not None else ""
+    found = engine.call("GET", "/containers/json", query={"all": 1})
+    return [f"{one['Id'][:12]} {one['State']} {one['Status']}" for one in found if one["ImageID"] == known]
+
+
+def in_podman(space: Space) -> list[str]:
+    return [line for line in podman("ps", "--all", "--format", "{{.Image}}").splitlines() if space.name in line]
+
+
+def left(space: Space, engine: Engine) -> list[str]:
+    """Containers and folders of this workspace's packages that are still there."""
+    folders = [path.name for path in (space.store / "tmp").glob("rootfs-*")]
+    return in_docker(space, engine) + in_podman(space) + folders
+
+
+def test_a_sound_package_passes_once(space: Space, runner: str, engine: Engine) -> None:
+    space.append("BUILD.yaml", TEST)
     out = space.run("test", "//...", "--runner", runner).said("2 requests in ", f"({runner})", "1 passed in").out
     assert out.startswith("passed      //:app_test")
-    space.run("test", "//...", "--runner", runner).said("cached      //:app_test  2 requests, unchanged", "1 cached in")
+    assert left(space, engine) == []
+    # which runner it was is not asked again
+    space.run("test", "//...", "--runner", "rootfs").said(
+        "cached      //:app_test  2 requests, unchanged", "1 cached in"
+    )
     space.write("src/helper.py", "answer = 43\n")
     found = results(space, "//:app_test", "--runner", runner)
     assert found["//:app_test"]["status"] == "passed"
@@ -89,6 +132,7 @@ def test_a_sound_package_passes_once(space: Space, runner: str) -> None:
 
 
 def test_a_server_that_only_it_can_reach_fails(space: Space, runner: str) -> None:
+    space.append("BUILD.yaml", TEST)
     space.edit("src/start.sh", "-p 8080", "-p 127.0.0.1:8080")
     space.edit("BUILD.yaml", "    package: :app\n", "    package: :app\n    ready_timeout: 3\n")
     told = space.run("test", "//:app_test", "--runner", runner, code=1).said("never ready")
@@ -97,6 +141,285 @@ def test_a_server_that_only_it_can_reach_fails(space: Space, runner: str) -> Non
 
 
 def test_an_answer_does_not_reach_the_terminal_as_commands(space: Space) -> None:
+    space.append("BUILD.yaml", TEST)
     space.write("src/score", "#!/bin/busybox sh\necho; printf '\\033]0;owned\\007{'\n", mode=0o755)
     told = space.run("test", "//:app_test", "--runner", "rootfs", code=1).said("\\x1b]0;owned\\x07")
     assert "\x1b" not in told.out and "\x07" not in told.out
+
+
+def test_wrong_answers_are_shown_and_not_remembered(space: Space, runner: str) -> None:
+    space.append(
+        "BUILD.yaml",
+        TEST.replace("numbers: [1, 2.5]", "numbers: [1.001, 2.6]").replace("x-greeting: hello", "x-greeting: hi")
+        + """\
+      - {path: /nothing, expect: {contains: [x]}}
+      - {json: 5, expect: {json_path: {"$.numbers[0]": 1, $.asked: 6, $.lost: 1}, tolerance: {absolute: 0.5}}}
+""",
+    )
+    for _ in range(2):
+        found = failures(space, "//:app_test", "--runner", runner)
+        assert [(item["request"], item["kind"]) for item in found] == [
+            ("golden", "wrong header"),
+            ("golden", "wrong answer"),
+            ("GET /nothing", "wrong status"),
+            ("POST /cgi-bin/score", "wrong answer"),
+            ("POST /cgi-bin/score", "wrong answer"),
+        ]
+    assert found[0]["message"] == "header 'x-greeting' is 'hello' instead of 'hi'"
+    assert found[1]["message"].startswith("$.numbers[0]: off by 0.001")
+    assert "-    2.6" in found[1]["detail"]
+    assert "+    2.5   <- off by 0.1, relative 0.0385; tolerance none" in found[1]["detail"]
+    assert found[2]["message"] == "status 404 instead of 200"
+    assert found[3]["message"] == "$.asked: off by 1, relative 0.167; tolerance absolute 0.5"
+    assert found[4]["message"] == "there is nothing at $.lost"
+    out = space.run("test", "//:app_test", "--runner", runner, code=1).out
+    assert "golden: wrong answer: $.numbers[0]: off by" in out
+    assert "      +    2.5   <- off by 0.1" in out
+
+
+def test_one_that_never_gets_ready(space: Space, runner: str, engine: Engine) -> None:
+    space.append("BUILD.yaml", TEST)
+    space.edit("rules/cgi.yaml", "readiness: 8080/model/weights/labels.txt", "readiness: 8080/no")
+    (found,) = failures(space, "//:app_test", "--runner", runner, "--timeout", "1")
+    assert found["kind"] == "never ready"
+    assert "'//:app' was not ready after 1 s: GET /no at port 8080: answered 404" in found["message"]
+    assert found["log"] == "starting\n"
+    assert left(space, engine) == []
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "when asked"])
+def test_one_that_exits(space: Space, runner: str, late: bool, engine: Engine) -> None:
+    space.append("BUILD.yaml", TEST)
+    if late:
+        space.edit("src/score", "echo '{", "/bin/busybox kill -USR1 1; /bin/busybox sleep 60; echo '{")
+        space.edit("src/start.sh", "trap", "trap 'echo no model; exit 3' USR1; trap")
+    else:
+        space.write("src/start.sh", "echo no model; exit 3\n")
+    found = failures(space, "//:app_test", "--runner", runner)
+    assert found[-1]["kind"] == "exited"
+    assert "exited with code 3" in found[-1]["message"]
+    assert found[-1]["log"].endswith("no model\n")
+    assert left(space, engine) == []
+
+
+def test_one_that_does_not_stop(space: Space, runner: str, engine: Engine) -> None:
+    space.append("BUILD.yaml", TEST + "    stop_timeout: 1\n")
+    space.edit("src/start.sh", "trap 'echo bye; exit 0' TERM\n", "")
+    (found,) = failures(space, "//:app_test", "--runner", runner)
+    assert found["kind"] == "did not stop"
+    assert "still ran 1 s after its stop signal" in found["message"]
+    assert "stop_signal" in found["message"]
+    assert left(space, engine) == []
+    space.edit("BUILD.yaml", "stop_timeout: 1", "stop_timeout: 1\n    clean_stop: false")
+    assert results(space, "//:app_test", "--runner", runner)["//:app_test"]["status"] == "passed"
+
+
+def test_another_exit_code_and_another_signal(space: Space, runner: str) -> None:
+    space.append("BUILD.yaml", TEST)
+    space.edit("src/start.sh", "exit 0' TERM", "exit 5' USR1")
+    space.edit("rules/cgi.yaml", "  ports:", "  stop_signal: SIGUSR1\n  ports:")
+    (found,) = failures(space, "//:app_test", "--runner", runner)
+    assert found["message"] == "exited with code 5 instead of 0 or 130 or 143 when it was asked to stop"
+    space.append("BUILD.yaml", "    exit_codes: 5\n")
+    assert results(space, "//:app_test", "--runner", runner)["//:app_test"]["status"] == "passed"
+
+
+def test_one_whose_program_is_not_there(space: Space, runner: str, engine: Engine) -> None:
+    space.append("BUILD.yaml", TEST)
+    space.edit("rules/cgi.yaml", "/bin/busybox, sh", "/bin/nothing, sh")
+    test = results(space, "//:app_test", "--runner", runner, code=1)["//:app_test"]
+    assert "cannot start '//:app'" in test["error"]["message"]
+    assert "/bin/nothing" in test["error"]["message"]
+    assert "entry point does not exist" in test["error"]["hint"]
+    assert left(space, engine) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_nothing_behind(space: Space, runner: str, number: signal.Signals, engine: Engine) -> None:
+    space.append("BUILD.yaml", TEST + TEST.replace("app_test", "app_again"))  # one in the main thread, one beside it
+    space.edit("rules/cgi.yaml", "readiness: 8080/model/weights/labels.txt", "readiness: 8080/no")
+    process = space.start("test", "//...", "--runner", runner, start_new_session=True)
+    _wait_for(process, space, runner, engine, 2)
+    os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert "Traceback" not in err
+    assert left(space, engine) == []
+    assert not _launchers(space)
+
+
+def test_a_killed_process_takes_its_package_along(space: Space, engine: Engine) -> None:
+    space.append("BUILD.yaml", TEST)
+    space.edit("rules/cgi.yaml", "readiness: 8080/model/weights/labels.txt", "readiness: 8080/no")
+    process = space.start("test", "//...", "--runner", "rootfs", start_new_session=True)
+    _wait_for(process, space, "rootfs", engine, 1)
+    process.kill()
+    process.communicate(timeout=60)
+    while _launchers(space):
+        pass
+    (folder,) = (space.store / "tmp").glob("rootfs-*")
+    os.utime(folder, (0, 0))  # as if it were long ago
+    space.edit("rules/cgi.yaml", "readiness: 8080/no", "readiness: 8080/model/weights/labels.txt")
+    space.run("test", "//...", "--runner", "rootfs").said("1 passed")
+    assert left(space, engine) == []
+
+
+def _launchers(space: Space) -> list[str]:
+    """Processes whose files are in the store."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/mountinfo"):
+        try:
+            if str(space.store) in path.read_text():
+                found.append(path.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+def _wait_for(process: subprocess.Popen[str], space: Space, runner: str, engine: Engine, count: int) -> None:
+    """Look, as long as the process lives, until so many packages run."""
+    running: list[Any] = []
+    while len(running) < count:
+        assert process.poll() is None, process.communicate()
+        if runner == "docker":
+            running = in_docker(space, engine)
+        elif runner == "podman":
+            running = in_podman(space)
+        else:
+            running = [path for path in (space.store / "tmp").glob("rootfs-*/run-*/log") if path.stat().st_size]
+
+
+def test_a_sample_request_is_a_test_by_itself(space: Space) -> None:
+    space.write("sample.json", '{"b": [2]}')
+    space.edit("BUILD.yaml", "    code: :code", "    code: :code\n    sample_request: sample.json")
+    space.run("test", APP, "--runner", "rootfs").said("passed      //:app  1 request in")
+    space.write("expected.json", '{"asked": {"b": [2]}, "numbers": [1.0000000001, 2.5]}')
+    space.edit("BUILD.yaml", "sample.json", "sample.json\n    expected_response: expected.json")
+    space.run("test", APP, "--runner", "rootfs").said("passed      //:app")
+    space.run("build", APP)
+    assert "expected_response" not in space.run("build", APP).err
+    space.write("expected.json", '{"asked": {"b": [2]}, "numbers": [1.001, 2.5]}')
+    (found,) = failures(space, APP, "--runner", "rootfs")
+    assert found["message"].startswith("$.numbers[0]: off by 0.001")
+    space.write("expected.json", "{")
+    test = results(space, APP, "--runner", "rootfs", code=1)[APP]
+    assert "'expected.json' is not JSON" in test["error"]["message"]
+
+
+def test_a_package_without_a_request_is_not_tested(space: Space) -> None:
+    said = space.run("test", APP).said("not tested  //:app  no request: add `sample_request:`", "package_test target")
+    assert "1 not tested" in said.out
+    space.append("BUILD.yaml", TEST.replace("app_test:", "empty:").partition("    requests")[0] + "    requests: []\n")
+    space.run("test", "//...").said("not tested  //:empty  it has no requests")
+    # a package's tests are its own and those that name it
+    space.append("BUILD.yaml", TEST)
+    found = results(space, APP, "--runner", "rootfs")
+    assert {label: test["status"] for label, test in found.items()} == {
+        "//:app_test": "passed",
+        "//:empty": "not tested",
+    }
+    assert list(results(space, "//:app", "-//:empty", "--runner", "rootfs")) == ["//:app_test"]
+
+
+def test_what_cannot_be_tested_or_built(space: Space) -> None:
+    space.append("BUILD.yaml", TEST)
+    space.run("test", "//:m", code=2).said("'//:m' provides model, which cannot be tested")
+    space.run("build", "//:app_test", code=2).said("'//:app_test' is a test", "buildrules test //:app_test")
+    assert "app_test" not in space.run("build", "//...").out
+    space.run("test", code=2).said("buildrules test //...")
+    space.run("test", "//...", "--runner", "dockr", code=2).said("dockr")
+
+
+def test_a_package_for_another_machine_is_not_tested(space: Space) -> None:
+    space.append("BUILD.yaml", TEST)
+    space.edit("BUILD.yaml", "[linux/amd64]", "[linux/amd64, linux/arm64]")
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+    if machine == "amd64":
+        found = json.loads(space.run("test", "//...", "--runner", "rootfs", "--json").out)["tests"]
+        statuses = {test["platform"]: test["status"] for test in found}
+        assert statuses == {"linux/amd64": "passed", "linux/arm64": "not tested"}
+
+
+def test_junit(space: Space) -> None:
+    space.append("BUILD.yaml", TEST + TEST.replace("app_test", "wrong").replace("hello", "\\u0001hi"))
+    path = space.root / "out" / "junit.xml"
+    space.run("test", "//...", "--runner", "rootfs", "--junit", str(path), code=1)
+    suite = ElementTree.parse(path).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
+    cases = {case.get("classname"): case for case in suite}
+    assert list(cases["//:app_test"]) == []
+    assert cases["//:wrong"][0].tag == "failure"
+    assert "wrong header" in (cases["//:wrong"][0].text or "")
+
+
+MISTAKES = """\
+  bad_test:
+    rule: package_test
+    package: :m
+    requests:
+      - {name: a, metod: GET}
+      - {route: score, body: x, json: 1}
+      - expect: {statu: 200, tolerance: {relativ: 1}, json_path: {"$.[": 1}}
+      - {file: sample.jso, expect: {file: gone.json, status: two}}
+"""
+
+
+def test_mistakes_have_positions_and_hints(space: Space) -> None:
+    before = space.path("BUILD.yaml").read_text().count("\n")
+    space.append("BUILD.yaml", MISTAKES)
+    said = space.run("test", "//...", code=2).err
+    for line, message, hint in (
+        (3, "'package' needs a target that provides package", "targets that do: //:app"),
+        (5, "there is no 'metod' here", "did you mean 'method'?"),
+        (6, "'score' is not one of the choices", "did you mean 'scoring'?"),
+        (6, "only one of 'body' and 'json' can be given", ""),
+        (7, "there is no 'statu' here", "did you mean 'status'?"),
+        (7, "there is no 'relativ' here", "did you mean 'relative'?"),
+        (8, "expected a whole number, not 'two'", ""),
+    ):
+        assert re.search(rf"BUILD.yaml:{before + line}:\d+: {re.escape(message)}", said), said
+        assert hint in said
+    text = space.path("BUILD.yaml").read_text()
+    text = (
+        text.replace("package: :m", "package: :app").replace("metod: GET", "method: GET").replace("route: score, ", "")
+    )
+    text = text.replace("body: x, ", "").replace("statu: 200, tolerance: {relativ: 1}, ", "").replace("two", "200")
+    space.write("BUILD.yaml", text)
+    space.write("sample.json", "{}")
+    said = space.run("test", "//...", code=2).said("there is no 'sample.jso'", "did you mean 'sample.json'?").err
+    assert "there is no 'gone.json'" in said
+    space.write("sample.jso", "{}")
+    space.write("gone.json", "{}")
+    said = space.run("test", "//...", code=2).said("'$.[' is not a JSONPath query").err
+    assert f"BUILD.yaml:{before + 7}:" in said
+
+
+def test_a_route_the_server_does_not_have(space: Space) -> None:
+    space.append("BUILD.yaml", TEST)
+    space.edit("rules/cgi.yaml", ", scoring: 8080/cgi-bin/score", "")
+    space.run("test", "//...", code=2).said("the package has no scoring route", "its routes: liveness, readiness")
+    space.edit("BUILD.yaml", "json: {a: 1}", "path: cgi-bin/score\n        json: {a: 1}")
+    space.run("test", "//...", "--runner", "rootfs").said("1 passed")
+
+
+def test_the_environment_of_a_test(space: Space, runner: str) -> None:
+    space.append("BUILD.yaml", TEST.replace("hello", "good=day") + "    environment: {GREETING: good=day}\n")
+    assert results(space, "//:app_test", "--runner", runner)["//:app_test"]["status"] == "passed"
+
+
+def test_the_root_file_system_is_alone(space: Space) -> None:
+    """Only loopback, only its own processes, and changes that the next one does not see; ports are everybody's own."""
+    space.write(
+        "src/score",
+        "#!/bin/busybox sh\n"
+        "echo 'Content-Type: text/plain'; echo\n"
+        "/bin/busybox ls /sys/class/net\n"
+        "/bin/busybox test -d /proc/100 && echo crowded\n"
+        "/bin/busybox test -e /mark && echo marked; echo > /mark\n"
+        "/bin/busybox id -u; /bin/busybox hostname; /bin/busybox cat /mark\n",
+        mode=0o755,
+    )
+    test = TEST.partition("      - name")[0] + '      - {json: 1, expect: {text: "lo\\n0\\npackage\\n\\n"}}\n'
+    space.edit("BUILD.yaml", "    code: :code", '    code: :code\n    user: "0:0"')
+    space.append("BUILD.yaml", test + test.replace("app_test", "app_again"))
+    space.run("test", "//...", "--runner", "rootfs").said("2 passed")

@@ -63,3 +63,20 @@ def test_mlflows_own_server(real: Real, engine: Engine) -> None:
         answer = running.post("/invocations", json.loads(example))
         assert (answer.status, answer.json) == (200, {"predictions": [0, 0]}), running.container.log()
     assert (real.root / "pylock.iris3_model+mlflow-linux-amd64.toml").is_file()
+
+
+def test_the_models_own_example_is_a_test(real: Real) -> None:
+    """In the form of each server, and in a network of its own where nobody else answers."""
+    out = json.loads(real.run("test", "//:iris3", "//:own3", "--runner", "rootfs", "--json").stdout)
+    assert {test["label"]: (test["status"], test["requests"]) for test in out["tests"]} == {
+        "//:iris3": ("passed", 1),
+        "//:own3": ("passed", 1),
+    }
+    example = real.root / "models" / "sklearn_3" / "serving_input_example.json"
+    before = example.read_text()
+    example.write_text(json.dumps({"dataframe_split": {"columns": ["petals"], "data": [[5]]}}))
+    failed = json.loads(real.run("test", "//:own3", "--runner", "rootfs", "--json", code=1).stdout)["tests"][0]
+    example.write_text(before)
+    assert failed["failures"][0]["kind"] == "wrong status"
+    assert "400" in failed["failures"][0]["message"]
+    assert "sepal" in failed["failures"][0]["detail"]

@@ -12,7 +12,7 @@ time, and gets one back; the first is what to start:
     {"state": 1}        {"running": bool, "code": exit code, or 128 + number of the signal that ended it}
 
 The answer to the first is {"ok": true}, or {"error": text, "stage": "namespaces", "overlay", "mount" or "program"}.
-When the socket is closed everything is killed.
+A message has a `number`, which the answer repeats. When the socket is closed everything is killed.
 
 Linux: namespaces(7), user_namespaces(7), pivot_root(2), overlayfs (Documentation/filesystems/overlayfs.rst).
 """
@@ -270,7 +270,7 @@ class Supervisor:
             try:
                 start(spec, user)
             except StageError as error:
-                os.write(writing, json.dumps({"error": str(error), "stage": error.stage}).encode())
+                os.write(writing, _problem(error, spec))
             finally:
                 os._exit(127)
         os.close(writing)
@@ -284,8 +284,9 @@ class Supervisor:
             message = self._control.recv(1 << 16)
             if not message:
                 break
-            reply, handle = self._answer(json.loads(message))
-            data = json.dumps(reply).encode()
+            question = json.loads(message)
+            reply, handle = self._answer(question)
+            data = json.dumps({**reply, "number": question["number"]}).encode()
             if handle is None:
                 self._control.send(data)
             else:
@@ -353,6 +354,10 @@ def _first(places: Iterable[tuple[int, str]], port: int) -> socket.socket | OSEr
     return problem or OSError("no network")
 
 
+def _problem(error: StageError, spec: dict[str, Any]) -> bytes:
+    return json.dumps({"error": str(error), "stage": error.stage, "number": spec["number"]}).encode()
+
+
 def probe() -> None:
     """Say on standard output why there can be no namespaces; nothing where there can."""
     try:
@@ -373,9 +378,9 @@ def main() -> None:
     try:
         supervisor = Supervisor(control, spec)
     except StageError as error:
-        control.send(json.dumps({"error": str(error), "stage": error.stage}).encode())
+        control.send(_problem(error, spec))
         return
-    control.send(supervisor.problem or b'{"ok": true}')
+    control.send(supervisor.problem or json.dumps({"ok": True, "number": spec["number"]}).encode())
     if supervisor.problem:
         supervisor.kill()
     else:

@@ -102,6 +102,7 @@ class RootfsProcess:
         self._package = package
         self._root = root
         self._lock = threading.Lock()
+        self._number = 0  # of the last question to the launcher
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = ""
@@ -186,15 +187,20 @@ class RootfsProcess:
         with self._lock:
             if self._control is None:
                 raise ServingError(f"{self.title!r} was not started")
+            self._number += 1
             try:
-                self._control.send(json.dumps(message).encode())
-                data, handles, _, _ = socket.recv_fds(self._control, 1 << 16, 1)
+                self._control.send(json.dumps({**message, "number": self._number}).encode())
+                while True:
+                    data, handles, _, _ = socket.recv_fds(self._control, 1 << 16, 1)
+                    if not data:
+                        raise ServingError(f"{self.title!r} was ended from outside", log=self.log())
+                    reply: dict[str, Any] = json.loads(data)
+                    if reply["number"] == self._number:
+                        return reply, handles
+                    for handle in handles:  # the answer to a question that was interrupted
+                        os.close(handle)
             except OSError as error:
                 raise ServingError(f"{self.title!r} was ended from outside: {error}", log=self.log()) from error
-            if not data:
-                raise ServingError(f"{self.title!r} was ended from outside", log=self.log())
-            reply: dict[str, Any] = json.loads(data)
-            return reply, handles
 
     def connect(self, port: int, timeout: float) -> socket.socket:
         """A connection to one of its ports, made inside of its network. Raises OSError where nobody listens."""

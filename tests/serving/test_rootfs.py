@@ -1,0 +1,426 @@
+"""The root file system of an image: laid out safely, its users found, its process alone."""
+
+import contextlib
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tarfile
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from buildrules.errors import IntegrityError, ServingError
+from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Layer
+from buildrules.serving.request import ask
+from buildrules.serving.rootfs import launcher
+from buildrules.serving.rootfs.inside import directory, read_text
+from buildrules.serving.rootfs.runner import RootfsRunner
+from buildrules.serving.rootfs.unpack import unpack
+from buildrules.serving.rootfs.users import User, find_user
+from buildrules.serving.route import Route
+from buildrules.serving.runner import Package
+from tests.support.handmade import Shelf, image_of
+
+Row = tuple[str, str | bytes | None] | tarfile.TarInfo
+
+
+class Tars:
+    """Layers from rows: a path and its content, None for a folder, or a TarInfo."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, bytes] = {}
+
+    def layer(self, *rows: Row, packed: bool = False) -> Layer:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for row in rows:
+                if isinstance(row, tarfile.TarInfo):
+                    archive.addfile(row)
+                    continue
+                path, content = row
+                entry = tarfile.TarInfo(path)
+                if content is None:
+                    entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                    archive.addfile(entry)
+                else:
+                    data = content.encode() if isinstance(content, str) else content
+                    entry.size = len(data)
+                    archive.addfile(entry, io.BytesIO(data))
+        tar = buffer.getvalue()
+        return self.of(gzip.compress(tar) if packed else tar, LAYER_GZIP if packed else LAYER_TAR)
+
+    def of(self, blob: bytes, media_type: str = LAYER_TAR) -> Layer:
+        digest = "sha256:" + hashlib.sha256(blob).hexdigest()
+        self.data[digest] = blob
+        return Layer(
+            digest=digest,
+            size=len(blob),
+            diff_id=digest,
+            media_type=media_type,
+            recipe={"version": 1, "codec": "blob"},
+            origin="tar",
+        )
+
+    def stream(self, layer: Layer) -> Iterator[bytes]:
+        data = self.data[layer.digest]
+        for start in range(0, len(data), 700):
+            yield data[start : start + 700]
+
+
+def special(path: str, kind: bytes, target: str = "", **more: Any) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(path)
+    entry.type, entry.linkname = kind, target
+    for name, value in more.items():
+        setattr(entry, name, value)
+    return entry
+
+
+def link(path: str, target: str) -> tarfile.TarInfo:
+    return special(path, tarfile.SYMTYPE, target)
+
+
+@pytest.fixture
+def tars() -> Tars:
+    return Tars()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "file").write_text("untouched")
+    made = tmp_path / "root"
+    made.mkdir()
+    return made
+
+
+def tree(root: Path) -> dict[str, str]:
+    found = {}
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        found[name] = "-> " + os.readlink(path) if path.is_symlink() else "/" if path.is_dir() else path.read_text()
+    return found
+
+
+def test_layers_lie_on_each_other(tars: Tars, root: Path) -> None:
+    layers = [
+        tars.layer(("./etc/", None), ("etc/a", "1"), ("etc/b", "1"), ("usr/lib/x", "x"), link("lib", "usr/lib")),
+        tars.layer(("etc/a", "2"), ("lib/y", "y"), ("etc/.wh.b", ""), packed=True),
+        tars.layer(("opt/d/old", "1"), ("opt/d/e/old", "1"), ("file", "was a file")),
+        tars.layer(("opt/d/e/new", "2"), ("opt/d/.wh..wh..opq", ""), ("file/now/a", "folder")),
+    ]
+    with pytest.raises(IntegrityError, match="'file' is in the way"):
+        unpack(str(root), layers, tars.stream)
+    shutil.rmtree(root)
+    root.mkdir()
+    layers[3] = tars.layer(("opt/d/e/new", "2"), ("opt/d/.wh..wh..opq", ""), ("file", None), ("file/a", "folder"))
+    unpack(str(root), layers, tars.stream)
+    assert tree(root) == {
+        "etc": "/",
+        "etc/a": "2",
+        "file": "/",
+        "file/a": "folder",
+        "lib": "-> usr/lib",
+        "opt": "/",
+        "opt/d": "/",
+        "opt/d/e": "/",
+        "opt/d/e/new": "2",
+        "usr": "/",
+        "usr/lib": "/",
+        "usr/lib/x": "x",
+        "usr/lib/y": "y",
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside/file", "a/../../outside/file", "/outside/file", "..", "a/.wh...", ".wh..", ".wh."]
+)
+def test_names_that_leave_the_root(tars: Tars, root: Path, name: str) -> None:
+    with pytest.raises(IntegrityError, match="leaves its root"):
+        unpack(str(root), [tars.layer((name, "overwritten"))], tars.stream)
+    assert (root.parent / "outside" / "file").read_text() == "untouched"
+
+
+@pytest.mark.parametrize(
+    "target", ["../outside", "{outside}", "../../../../../../../../{outside}", "a/b/../../../outside"]
+)
+def test_links_lead_nowhere_but_inside(tars: Tars, root: Path, target: str) -> None:
+    target = target.replace("{outside}", str(root.parent / "outside"))
+    layers = [
+        tars.layer(link("way", target)),
+        tars.layer(("way/file", "overwritten"), ("way/.wh.gone", ""), ("way/new", "new")),
+    ]
+    unpack(str(root), layers, tars.stream)
+    assert os.listdir(root.parent / "outside") == ["file"]
+    assert (root.parent / "outside" / "file").read_text() == "untouched"
+    assert len(list(root.rglob("new"))) == 1
+
+
+def test_a_link_is_replaced_and_not_written_through(tars: Tars, root: Path) -> None:
+    outside = str(root.parent / "outside" / "file")
+    unpack(str(root), [tars.layer(link("a", outside)), tars.layer(("a", "mine"))], tars.stream)
+    unpack(str(root), [tars.layer(link("b", str(root.parent / "outside"))), tars.layer(("b", None))], tars.stream)
+    assert tree(root) == {"a": "mine", "b": "/"}
+    assert (root.parent / "outside" / "file").read_text() == "untouched"
+
+
+@pytest.mark.parametrize("target", ["../outside/file", "/outside/file", "missing", "folder", ""])
+def test_hard_links_to_what_they_may_not(tars: Tars, root: Path, target: str) -> None:
+    layer = tars.layer(("folder", None), special("a", tarfile.LNKTYPE, target))
+    with pytest.raises(IntegrityError, match="leaves its root"):
+        unpack(str(root), [layer], tars.stream)
+
+
+def test_hard_links_through_links_stay_inside(tars: Tars, root: Path) -> None:
+    layer = tars.layer(("real/file", "1"), link("way", "/real"), special("a", tarfile.LNKTYPE, "way/file"))
+    unpack(str(root), [layer], tars.stream)
+    assert (root / "a").read_text() == "1"
+    hostile = tars.layer(link("out", str(root.parent)), special("b", tarfile.LNKTYPE, "out/outside/file"))
+    with pytest.raises(IntegrityError, match="leaves its root"):
+        unpack(str(root), [hostile], tars.stream)
+
+
+def test_links_in_circles(tars: Tars, root: Path) -> None:
+    layer = tars.layer(link("a", "b"), link("b", "a"), ("a/file", "1"))
+    with pytest.raises(IntegrityError, match="in circles"):
+        unpack(str(root), [layer], tars.stream)
+
+
+def test_devices_are_left_out_and_bits_dropped(tars: Tars, root: Path) -> None:
+    layer = tars.layer(
+        special("dev/sda", tarfile.BLKTYPE, devmajor=8, devminor=0),
+        special("dev/mem", tarfile.CHRTYPE, devmajor=1, devminor=1),
+        special("pipe", tarfile.FIFOTYPE),
+        special("su", tarfile.REGTYPE, mode=0o6755),
+        special("secret", tarfile.DIRTYPE, mode=0o2000, mtime=-5),
+        special("far", tarfile.REGTYPE, mtime=10**15),
+    )
+    unpack(str(root), [layer], tars.stream)
+    assert os.listdir(root / "dev") == []
+    assert (root / "su").stat().st_mode & 0o7777 == 0o755
+    assert (root / "secret").stat().st_mode & 0o7777 == 0o700
+    shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_damaged_layers(tars: Tars, root: Path, packed: bool) -> None:
+    layer = tars.layer(("a", os.urandom(5000)), packed=packed)
+    whole = tars.data[layer.digest]
+    for damaged in (whole[:2000], whole[:2000] + b"\0" * (len(whole) - 2000), whole + b"more"):
+        tars.data[layer.digest] = damaged
+        with pytest.raises(IntegrityError):
+            unpack(str(root), [layer], tars.stream)
+    with pytest.raises(IntegrityError, match="no sound tar"):
+        unpack(str(root), [tars.of(b"nonsense" * 1000)], tars.stream)
+
+
+def test_compressions(tars: Tars, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = tars.layer(("a", "1" * 5000))
+    packed = zstandard.compress(tars.data[layer.digest])
+    frames = zstandard.compress(tars.data[layer.digest][:512]) + zstandard.compress(tars.data[layer.digest][512:])
+    for blob in (packed, frames):
+        unpack(str(root), [tars.of(blob, LAYER_ZSTD)], tars.stream)
+        assert tree(root) == {"a": "1" * 5000}
+    with pytest.raises(ServingError, match="media type 'application/x-other'"):
+        unpack(str(root), [tars.of(b"", "application/x-other")], tars.stream)
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(ServingError, match="zstd") as caught:
+        unpack(str(root), [tars.of(packed, LAYER_ZSTD)], tars.stream)
+    assert "zstandard" in (caught.value.hint or "")
+
+
+def test_paths_inside(root: Path) -> None:
+    (root / "a").mkdir()
+    os.symlink("/a", root / "b")
+    os.symlink("../../../a", root / "a" / "up")
+    assert directory(str(root), ["b", "up", ".."]) == str(root)
+    assert directory(str(root), ["b", "new"]) is None
+    assert directory(str(root), ["b", "new", "er"], create=True) == str(root / "a" / "new" / "er")
+    (root / "a" / "text").write_text("hello")
+    os.symlink("/a/text", root / "c")
+    os.symlink(str(root.parent / "outside" / "file"), root / "d")
+    assert [read_text(str(root), path) for path in ("b/text", "/c", "d", "a", "lost/x", "a/text/x")] == [
+        "hello",
+        "hello",
+        "",
+        "",
+        "",
+        "",
+    ]
+
+
+def test_users(root: Path) -> None:
+    (root / "etc").mkdir()
+    (root / "etc" / "passwd").write_text("root:x:0:0:r:/root:/sh\nann:x:1000:1001:a:/home/ann:/sh\nbroken\n")
+    (root / "etc" / "group").write_text("g:x:7:ann,bob\nh:x:8:bob\nbad:x:y:ann\n")
+    known = {
+        "": User(0, 0, (), "/root"),
+        "ann": User(1000, 1001, (7,), "/home/ann"),
+        "1000": User(1000, 1001, (7,), "/home/ann"),
+        "ann:h": User(1000, 8, (), "/home/ann"),
+        "65532:65532": User(65532, 65532, (), "/"),
+        "5": User(5, 0, (), "/"),
+    }
+    assert {text: find_user(str(root), text) for text in known} == known
+    for text in ("eve", "ann:nobody", "99999999999"):
+        with pytest.raises(ServingError, match="is not in its"):
+            find_user(str(root), text)
+
+
+SERVE = "trap 'exit 0' TERM; busybox httpd -p 8080 -h /www; while :; do busybox sleep 0.1; done"
+
+
+def package(shelf: Shelf, busybox: bytes, **settings: Any) -> Package:
+    tools = shelf.layer({"bin/busybox": busybox, "www/ready": b"yes"}, "tools", mode=0o755, packed=True)
+    image = image_of(
+        [tools], **{"entrypoint": ["/bin/busybox", "sh", "-c", SERVE], "environment": {"PATH": "/bin"}, **settings}
+    )
+    return Package("//:app", "acme/app", image, shelf.stream, "linux/amd64", (8080,))
+
+
+def test_one_runs_beside_another_with_the_same_port(shelf: Shelf, busybox: bytes, tmp_path: Path) -> None:
+    runner = RootfsRunner(str(tmp_path))
+    mine = package(shelf, busybox)
+    with runner.start(mine) as one, runner.start(mine) as other:
+        for running in (one, other):
+            while True:
+                with contextlib.suppress(OSError):
+                    running.connect(8080, 5.0).close()
+                    break
+            assert ask(running, Route(8080, "/ready")).body == b"yes"
+        assert len(list(tmp_path.glob("rootfs-*"))) == 1  # they share their files
+        with pytest.raises(ConnectionRefusedError):
+            one.connect(8081, 1.0)
+        stopped = other.stop()
+        assert stopped is not None
+        assert (stopped.exit_code, stopped.killed) == (0, False)
+        assert one.state().running
+        one.kill()
+        with pytest.raises(ServingError):
+            one.state()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"entrypoint": ["/no"]}, "cannot start '//:app': /no: No such file or directory"),
+        ({"entrypoint": ["/www/ready"]}, "Exec format error"),
+        ({"entrypoint": ["/www"]}, "Permission denied"),
+        ({"entrypoint": []}, "its image has no command"),
+        ({"user": "eve"}, "user 'eve' is not in its /etc/passwd"),
+    ],
+)
+def test_what_cannot_start(
+    shelf: Shelf, busybox: bytes, tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    runner = RootfsRunner(str(tmp_path))
+    with pytest.raises(ServingError, match=message), runner.start(package(shelf, busybox, **settings)):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_that_would_mount_elsewhere(tars: Tars, shelf: Shelf, busybox: bytes, tmp_path: Path) -> None:
+    """Where /dev is a link, what is mounted on it would lie outside of the image."""
+    mine = package(shelf, busybox)
+    hostile = tars.layer(link("dev", str(tmp_path)), link("etc", str(tmp_path)))
+    shelf.data.update(tars.data)
+    image = image_of([*mine.image.layers, hostile], entrypoint=["/bin/busybox", "true"])
+    bad = Package("//:app", "acme/app", image, mine.stream, "linux/amd64", (8080,))
+    with pytest.raises(ServingError, match="/dev is not a directory"), RootfsRunner(str(tmp_path)).start(bad):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def nobodys(busybox: bytes) -> Iterator[Path]:
+    """A folder of an ordinary user, with the launcher and a root file system."""
+    folder = Path(tempfile.mkdtemp())
+    shutil.copy(launcher.__file__, folder / "launcher.py")
+    for name in ("root/bin", "root/www", "work"):
+        (folder / name).mkdir(parents=True)
+    (folder / "root/bin/busybox").write_bytes(busybox)
+    (folder / "root/bin/busybox").chmod(0o755)
+    (folder / "root/www/ready").write_text("yes")
+    for path in [folder, *folder.rglob("*")]:
+        os.chown(path, 65534, 65534)
+    yield folder
+    shutil.rmtree(folder)
+
+
+ORDINARY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+PYTHON = ["/usr/bin/python3", "-I", "-S"]
+
+
+@pytest.mark.parametrize("overlay", [True, False])
+def test_an_ordinary_user_can_run_one(nobodys: Path, overlay: bool) -> None:
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(
+            [*ORDINARY, *PYTHON, str(nobodys / "launcher.py"), str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            cwd="/",
+        )
+    spec = {
+        "root": str(nobodys / "root"),
+        "work": str(nobodys / "work"),
+        "argv": ["/bin/busybox", "sh", "-c", "busybox id -u > /www/id; " + SERVE],
+        "env": {"PATH": "/bin"},
+        "cwd": "/new/folder",
+        "uid": 1234,
+        "gid": 1234,
+        "groups": [],
+        "hostname": "package",
+        "share": False,
+        "overlay": overlay,
+        "number": 1,
+    }
+    with mine:
+        mine.send(json.dumps(spec).encode())
+        assert json.loads(mine.recv(1 << 16)) == {"ok": True, "number": 1}
+        reply: dict[str, Any] = {}
+        while "ok" not in reply:
+            mine.send(b'{"connect": 8080, "number": 2}')
+            data, handles, _, _ = socket.recv_fds(mine, 1 << 16, 1)
+            reply = json.loads(data)
+        with socket.socket(fileno=handles[0]) as connection:
+            connection.sendall(b"GET /id HTTP/1.0\r\n\r\n")
+            assert connection.makefile("rb").read().endswith(b"1234\n")
+    assert process.wait(20) == 0
+    assert (nobodys / "root/www/id").exists() == (not overlay)
+
+
+def test_linux_may_refuse(nobodys: Path) -> None:
+    """A user who may have no namespaces; root of a user namespace without its powers is one."""
+    script = "echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all --inh-caps=-all "
+    script += " ".join([*PYTHON, str(nobodys / "launcher.py"), "probe"])
+    done = subprocess.run([*ORDINARY, "unshare", "-Ur", "sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "unshare: there may be no more user namespaces"
+    done = subprocess.run([*PYTHON, str(nobodys / "launcher.py"), "probe"], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
+
+
+def test_one_that_needs_the_network_has_it(shelf: Shelf, busybox: bytes, tmp_path: Path) -> None:
+    with socket.socket() as finder:
+        finder.bind(("127.0.0.1", 0))
+        port = finder.getsockname()[1]
+    serve = SERVE.replace("8080", str(port))
+    mine = package(shelf, busybox, entrypoint=["/bin/busybox", "sh", "-c", serve])
+    shared = Package("//:app", "acme/app", mine.image, mine.stream, "linux/amd64", (port,), network=True)
+    with RootfsRunner(str(tmp_path)).start(shared) as running:
+        while True:
+            with contextlib.suppress(OSError):
+                running.connect(port, 5.0).close()
+                break
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready") as answer:
+            assert answer.read() == b"yes"
