@@ -115,7 +115,8 @@ def _query(query: str, wanted: Any, got: Any, tolerance: Tolerance) -> Iterator[
     import jsonpath
 
     path = jsonpath.compile(query)
-    matches: Any = path.findall(got)
+    # it takes a text for JSON that is still to be read
+    matches: Any = path.findall(json.dumps(got) if isinstance(got, str) else got)
     if not isinstance(path, jsonpath.CompoundJSONPath) and path.singular_query():
         if not matches:
             detail = shown(json.dumps(got, ensure_ascii=False).encode())

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +28,8 @@ def messages(expect: dict[str, Any], got: Answer) -> list[str]:
     return [item["message"] for item in failures(expect, got)]
 
 
+@hypothesis.example("0")
+@hypothesis.example("[1]")
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
