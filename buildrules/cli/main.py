@@ -112,7 +112,7 @@ def perform_request(verb: str, patterns: tuple[str | None, ...], options: dict[s
     from buildrules.cli.verbs import start
     from buildrules.workspace.root import find_root, package_of
 
-    if verb in ("load", "run", "test"):
+    if verb in ("load", "run"):
         from buildrules.serving.platform import host_platform
 
         options["host_platform"] = host_platform()

@@ -68,7 +68,10 @@ def test_an_edit_makes_two_small_images_and_one_index(both: Space) -> None:
     assert report.executed == 4  # the code layer, two images, the index
 
 
-def test_what_is_tested_here_is_built_for_this_machine_only(both: Space) -> None:
-    out = both.run("test", APP, "--json", code=None).out
-    assert "linux/arm64" not in out
-    both.run("test", APP, "--platform", BOTH[1], "--json", code=None).said("linux/arm64")
+def test_what_is_loaded_here_is_built_for_this_machine_only(both: Space) -> None:
+    nowhere = {"DOCKER_HOST": "tcp://127.0.0.1:1"}
+    loaded = both.run("load", APP, code=None, env=nowhere)
+    assert loaded.code != 0
+    assert "linux/amd64" in loaded.err
+    assert "linux/arm64" not in loaded.err
+    assert "linux/arm64" in both.run("load", APP, "--platform", BOTH[1], code=None, env=nowhere).err
