@@ -62,7 +62,11 @@ def test_no_other_length_is_read(tmp_path_factory: pytest.TempPathFactory, lengt
     data = path.read_bytes()
     changed = data[:length] + extra
     path.write_bytes(changed)
-    assert (snapshots.read(str(path), ("me",)) is None) == (changed != data)
+    found = snapshots.read(str(path), ("me",))
+    if len(changed) != len(data):
+        assert found is None
+    else:  # the body is read, and its checksum compared, only when it is asked for
+        assert (found is None or found.body() is None) == (changed != data)
 
 
 def _same_size(path: Path) -> None:
