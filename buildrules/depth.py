@@ -6,8 +6,8 @@ from typing import Any
 __all__ = ["MAX_DEPTH", "too_deep"]
 
 MAX_DEPTH = 40
-_HARMLESS = 2000
-"""So many levels are composed without harm; what is surely below is not looked at twice."""
+_HARMLESS = 1000
+"""Fewer levels are composed without harm, and by every libyaml; what is surely below is not looked at twice."""
 # A block level begins further to the right than the one around it, but for a list right below its key.
 _LEAD = re.compile(r"(?:^|[\r\x85\u2028\u2029])[ \t:?-]*", re.MULTILINE)
 
@@ -22,11 +22,17 @@ def too_deep(text: str, loader: Any) -> Any | None:
     import yaml
 
     depth = 0
-    for event in yaml.parse(text, loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                return event.start_mark
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+    try:
+        for event in yaml.parse(text, loader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > MAX_DEPTH:
+                    return event.start_mark
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except yaml.MarkedYAMLError as error:
+        # libyaml 0.2.6 and later read ahead and refuse the thousandth level before the first event is given out
+        if error.context and error.context.startswith("while increasing"):
+            return error.problem_mark
+        raise
     return None

@@ -18,6 +18,7 @@ from buildrules.workspace.problems import Problems
 DEEP = 30_000
 TEXTS = {
     "lists": "[" * DEEP,
+    "closed lists": "[" * 1200 + "]" * 1200,
     "maps": "{a: " * DEEP,
     "both": "a: " + "[{a: " * DEEP,
     "dashes": "- " * DEEP + "x",
