@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= auto
+# the quick tests wait about half of their time: for servers, and for files to be old enough to be trusted
+QUICK_WORKERS ?= $(shell expr 2 \* $$(nproc))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test quick lint format types contract check bench docs clean
@@ -31,7 +33,7 @@ test: $(STAMP) ## run all tests; those that need a Docker Engine or a registry a
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 quick: $(STAMP) ## run the tests that need neither Docker nor the network
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not docker and not network and not slow'
+	$(BIN)/python -m pytest -n $(QUICK_WORKERS) --dist loadgroup -m 'not docker and not network and not slow'
 
 lint: $(STAMP) ## check style
 	$(BIN)/ruff check .
