@@ -1,17 +1,19 @@
-"""The kind "package_test": a package is started, asked, compared and stopped.
+"""The kind "package_test": a package is started, tried and stopped.
 
-    params  `package` (label), `platform`, `ports`, `ready` ("<port>/<path>" or None), `port` (what keeps connections
+    params  `package` (label), `platform`, `ports`, `environment`, `network` (whether it needs others than itself), and
+            what is tried: of a server `ready` ("<port>/<path>" or None), `port` (what keeps connections
             once it is ready, where `ready` is None), `ready_timeout` and `stop_timeout` (seconds), `exit_codes` (None:
-            any), `environment`, `network` (whether it needs others than itself), and `requests`: maps of `name`,
-            `method`, `port`, `path`, `headers`, `body` and `expect`. A body is {"text"} or {"source": number}, with an
-            `envelope` where it is an MLflow example; `expect` as in `serving.expect`, with
-            `json_source` or `text_source` (numbers) in the place of `json` or `text`.
+            any) and `requests`: maps of `name`, `method`, `port`, `path`, `headers`, `body` and `expect`. A body is
+            {"text"} or {"source": number}, with an `envelope` where it is an MLflow example; `expect` as in
+            `serving.expect`, with `json_source` or `text_source` (numbers) in the place of `json` or `text`. Of a
+            package that works on a folder and ends `job`: `exit_code`, `timeout` and `results`, maps of `name`, `path`
+            and `expect`.
     sources the files those numbers mean, one each
     deps    the image, then the actions that made its layers, in its order
-    hints   `runner`, `timeout` (seconds, instead of `ready_timeout`), `name` (repository name of the image)
+    hints   `runner`, `timeout` (seconds, instead of `ready_timeout` or the job's), `name` (the image's repository)
 
-Outputs: values `requests` (how many passed), `seconds`, `ready_seconds`, `runner`. Which runner was used is not part
-of the key: a package that answers in one of them does so in all.
+Outputs: values `requests` (how many passed; 0 of a job), `seconds`, `ready_seconds`, `runner`. Which runner was used is
+not part of the key: a package that answers in one of them does so in all.
 """
 
 import json
@@ -26,9 +28,11 @@ from buildrules.oci.descriptor import Layer
 from buildrules.oci.image import LayerStream, read_image
 from buildrules.serving.choose import choose
 from buildrules.serving.envelope import in_envelope
+from buildrules.serving.job import Job, Result
 from buildrules.serving.route import Route
 from buildrules.serving.runner import Package
-from buildrules.serving.session import Exchange, Trial, try_out
+from buildrules.serving.session import Attempt, try_out
+from buildrules.serving.trial import Exchange, Trial
 
 
 class PackageTest:
@@ -56,24 +60,17 @@ class PackageTest:
             environment=params["environment"],
             network=params["network"],
         )
-        trial = Trial(
-            exchanges=[_exchange(row, files) for row in params["requests"]],
-            ready=Route.parse(params["ready"]) if params["ready"] is not None else None,
-            port=params["port"],
-            ready_timeout=float(hints.get("timeout") or params["ready_timeout"]),
-            stop_timeout=params["stop_timeout"],
-            exit_codes=params["exit_codes"],
-        )
+        attempt = _attempt(params, hints.get("timeout"), files)
         runner = choose(hints.get("runner"), os.path.dirname(context.blobs.aside))
         try:
-            outcome = try_out(package, trial, runner, context)
+            outcome = try_out(package, attempt, runner, context)
         except BuildrulesError:
             if context.cancelled:
                 raise Interrupted("interrupted") from None
             raise
         return Outputs(
             values={
-                "requests": outcome.passed,
+                "requests": outcome.passed if "requests" in params else 0,
                 "seconds": round(outcome.seconds, 3),
                 "ready_seconds": round(outcome.ready_seconds, 3),
                 "runner": runner.name,
@@ -102,19 +99,38 @@ def _read(root: str, group: list[SourceFile]) -> _File:
         return file.path, opened.read()
 
 
+def _attempt(params: Mapping[str, Any], timeout: float | None, files: list[_File]) -> Attempt:
+    if "job" in params:
+        job = params["job"]
+        results = [Result(row["name"], row["path"], _expect(row["expect"], files)) for row in job["results"]]
+        return Job(results, exit_code=job["exit_code"], timeout=float(timeout or job["timeout"]))
+    return Trial(
+        exchanges=[_exchange(row, files) for row in params["requests"]],
+        ready=Route.parse(params["ready"]) if params["ready"] is not None else None,
+        port=params["port"],
+        ready_timeout=float(timeout or params["ready_timeout"]),
+        stop_timeout=params["stop_timeout"],
+        exit_codes=params["exit_codes"],
+    )
+
+
+def _expect(said: Mapping[str, Any], files: list[_File]) -> dict[str, Any]:
+    expect = {key: value for key, value in said.items() if key not in ("json_source", "text_source")}
+    if "json_source" in said:
+        expect["json"] = _json(*files[said["json_source"]])
+    if "text_source" in said:
+        expect["bytes"] = files[said["text_source"]][1]
+    return expect
+
+
 def _exchange(row: Mapping[str, Any], files: list[_File]) -> Exchange:
-    expect = {key: value for key, value in row["expect"].items() if key not in ("json_source", "text_source")}
-    if "json_source" in row["expect"]:
-        expect["json"] = _json(*files[row["expect"]["json_source"]])
-    if "text_source" in row["expect"]:
-        expect["bytes"] = files[row["expect"]["text_source"]][1]
     return Exchange(
         name=row["name"],
         method=row["method"],
         route=Route(row["port"], row["path"]),
         headers=row["headers"],
         body=_body(row["body"], files),
-        expect=expect,
+        expect=_expect(row["expect"], files),
     )
 
 

@@ -221,7 +221,7 @@ def _join(work: Work, spec: Specification) -> Target | None:
     sample = next(
         (path for name in _SAMPLES if os.path.isfile(path := os.path.join(spec.document.directory, name))), None
     )
-    if sample is not None:
+    if sample is not None and spec.server != "azureml_batch":  # which works on files, not on requests
         attributes["sample_request"] = Local(sample)
     return work.targets.add(spec.name, "model_package", attributes, comments=comments, remarks=remarks, kind="package")
 

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.load import describe, load_image
@@ -30,8 +31,7 @@ def after(invocation: Invocation) -> int:
     if not info["routes"] and not info["ports"]:
         raise UsageError(
             f"{request.patterns[0]!r} works on files and answers no requests: it has no port",
-            hint=f"buildrules load {request.patterns[0]}, then "
-            f'docker run --rm -v "$PWD/data:/in" -v "$PWD/results:/out" {info["name"]} /in /out',
+            hint=f"buildrules load {request.patterns[0]}, then docker run --rm {_mounts(info)}{info['name']}",
         )
     engine = connect()
     check_platform(engine, request.patterns[0], goal.platform)
@@ -102,6 +102,11 @@ def _stopping(container: Container, label: str) -> Iterator[None]:
         sys.stderr.write(f"\nstopping {label} (up to {container.grace:g} s)\n")
         sys.stderr.flush()
         raise
+
+
+def _mounts(info: Mapping[str, Any]) -> str:
+    job = info["job"]
+    return f'-v "$PWD/data:{job["input"]}" -v "$PWD/results:{job["output"]}" ' if job else ""
 
 
 class _Waiting:

@@ -44,6 +44,7 @@ def description(invocation: Invocation, result: GoalResult) -> dict[str, Any]:
         "build": invocation.log.to_dict(),
         "routes": dict(info["routes"]),
         "ports": list(info["ports"]),
+        "job": info["job"],
         "entrypoint": config.get("Entrypoint") or [],
         "cmd": config.get("Cmd") or [],
         "working_dir": config.get("WorkingDir") or "/",
@@ -106,6 +107,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
             width = max(map(len, values))
             yield from (f"  {name:<{width}}  {value}" for name, value in values.items())
     yield f"ports  {', '.join(map(str, found['ports'])) or 'none'}"
+    if found["job"]:
+        result = f" ({found['job']['result']})" if "result" in found["job"] else ""
+        yield f"job    works on {found['job']['input']}, writes to {found['job']['output']}{result}"
     for title in ("models", "inputs"):
         if found[title]:
             yield title

@@ -62,7 +62,7 @@ def _row(goal: Goal, outcome: Outcome | None) -> _Row:
     if goal.kind == "untested":
         return _Row(goal, "not tested", str(goal.info["reason"]), 0.0, outcome)
     count = len(goal.info["requests"])
-    asked = f"{count} request{'s' * (count != 1)}"
+    asked = "1 job" if goal.info["job"] else f"{count} request{'s' * (count != 1)}"
     if outcome is None or outcome.status is Status.SKIPPED:
         return _Row(goal, "not run", "what it needs could not be built", 0.0, outcome)
     if outcome.outputs is None:
@@ -74,7 +74,8 @@ def _row(goal: Goal, outcome: Outcome | None) -> _Row:
     took = float(values["seconds"])
     if outcome.status is Status.EXECUTED:
         return _Row(goal, "passed", f"{asked} in {took:.1f} s ({values['runner']})", took, outcome)
-    return _Row(goal, "cached", f"{asked}, unchanged since they passed ({values['runner']})", 0.0, outcome)
+    passed = "it passed" if goal.info["job"] else "they passed"
+    return _Row(goal, "cached", f"{asked}, unchanged since {passed} ({values['runner']})", 0.0, outcome)
 
 
 def _text(rows: list[_Row], seconds: float) -> str:

@@ -6,6 +6,7 @@ The positions and suggestions a person needs are at hand here; an action that fi
 import os
 
 from buildrules.errors import BuildrulesError, LoadError, Position
+from buildrules.rules.language import ModelFile
 from buildrules.rules.package import PackageParts
 from buildrules.rules.requests import files_named
 from buildrules.rules.resolve import ResolvedTarget
@@ -32,18 +33,19 @@ class PathChecks:
             self._exists(parts.package, "files", path)
         for target in (*parts.models, *parts.inputs):
             self._model(target)
-        if parts.server.rule.implementation == "torchserve":
-            self._archives(parts)
+        requires = parts.server.rule.file.requires
+        if requires is not None and requires.file is not None:
+            self._kind(parts, requires.file)
         if parts.code is not None:
-            self._code(parts.code, parts.server)
+            self._code(parts.code, parts)
 
-    def _archives(self, parts: PackageParts) -> None:
+    def _kind(self, parts: PackageParts, wanted: ModelFile) -> None:
         for model in parts.models:
             path = model.values["path"]
-            if path is not None and not path.endswith(".mar"):
+            if path is not None and not path.endswith(wanted.suffix):
                 self._problems.add(
-                    f"'{path}' is no model archive, which is what torchserve takes",
-                    hint="make one with torch-model-archiver: NAME.mar",
+                    f"'{path}' is no {wanted.what}, which is what {parts.server.rule.reference} takes",
+                    hint=wanted.hint,
                     position=model.position_of("path"),
                 )
 
@@ -88,7 +90,7 @@ class PathChecks:
                 position=target.position_of("path"),
             )
 
-    def _code(self, target: ResolvedTarget, server: ResolvedTarget) -> None:
+    def _code(self, target: ResolvedTarget, parts: PackageParts) -> None:
         values = target.values
         try:
             directory, include, exclude = source_root(
@@ -114,20 +116,23 @@ class PathChecks:
             self._problems.add(f"the code has no '{script}'", hint=hint, position=target.position_of("entry_script"))
         if script is not None:
             self._look(directory, script)
-        if names and server.rule.implementation == "fastapi":
-            self._application(server, directory, names)
+        if names and parts.server_part.module is not None:
+            self._module(parts.server, parts.server_part.module, directory, names)
 
-    def _application(self, server: ResolvedTarget, directory: str, names: list[str]) -> None:
-        module = str(server.values["app"]).partition(":")[0].replace(".", "/")
+    def _module(self, server: ResolvedTarget, said: str, directory: str, names: list[str]) -> None:
+        """Look for the module of `said`, which is MODULE:OBJECT."""
+        module = said.partition(":")[0].replace(".", "/")
         choices = (f"{module}.py", f"{module}/__init__.py")
         for name in choices:
             self._look(directory, name)
         if not any(name in names for name in choices):
             modules = [name.removesuffix(".py").replace("/", ".") for name in names if name.endswith(".py")]
             self._problems.add(
-                f"the code has no module '{module.replace('/', '.')}' for app: {server.values['app']}",
+                f"the code has no module '{module.replace('/', '.')}', which the server is to find '{said}' in",
                 hint=did_you_mean(module.replace("/", "."), modules, what="the code's modules", limit=8),
-                position=server.position_of("app"),
+                position=next(
+                    (server.position_of(name) for name, value in server.values.items() if value == said), None
+                ),
             )
 
     def _look(self, directory: str, name: str) -> None:

@@ -8,9 +8,6 @@ from buildrules.rules.package import PackageParts, Placed
 MLFLOW_EXAMPLE = "serving_input_example.json"
 """The request MLflow keeps with a model, in the form of its own server."""
 
-MLFLOW_SERVERS = ("azureml_online", "mlflow")
-"""Implementations of servers that take it."""
-
 
 def package_info(parts: PackageParts, workspace: str, locks: dict[str, str]) -> dict[str, Any]:
     """Everything a package's image does not say itself. `locks` maps workspace-relative paths to digests.
@@ -25,6 +22,7 @@ def package_info(parts: PackageParts, workspace: str, locks: dict[str, str]) -> 
         "name": name.lower(),
         "routes": routes_of(parts),
         "ports": list(parts.ports),
+        "job": parts.server_part.job,
         "sample_request": values["sample_request"],
         "mlflow_example": mlflow_example(parts),
         "target_environment": {
@@ -46,7 +44,7 @@ def package_info(parts: PackageParts, workspace: str, locks: dict[str, str]) -> 
 
 def takes_mlflow_example(parts: PackageParts) -> bool:
     """Whether the package answers the request that MLflow keeps with a model."""
-    known = parts.flavour == "mlflow" and parts.server.rule.implementation in MLFLOW_SERVERS
+    known = parts.flavour == "mlflow" and parts.server.rule.file.mlflow_example in ("mlflow", "input_data")
     return known and (parts.code is None or parts.generated_code)
 
 

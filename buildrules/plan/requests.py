@@ -18,6 +18,9 @@ from buildrules.workspace.suggest import did_you_mean
 _CONTENT_TYPES = {".json": "application/json", ".csv": "text/csv", ".txt": "text/plain"}
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2: token
 
+RELATIVE = 1e-6
+"""How far numbers may be from those of an `expected_response`: the last digits differ from processor to processor."""
+
 
 class Requests:
     """Makes the requests of one test; `sources` are the files they need, in the order of their numbers."""
@@ -37,6 +40,10 @@ class Requests:
     def golden(self, path: str) -> dict[str, Any]:
         """The expectation that a body is what a file holds."""
         return {("json_source" if path.endswith(".json") else "text_source"): self.source(path)}
+
+    def expected(self, path: str) -> dict[str, Any]:
+        """The same for an `expected_response`: numbers may be a little off."""
+        return self.golden(path) | {"tolerance": {"relative": RELATIVE}}
 
     def post(self, name: str, route: Mapping[str, Any], path: str, expect: dict[str, Any]) -> dict[str, Any]:
         """A request that sends the file `path` to a route."""

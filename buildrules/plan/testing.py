@@ -7,21 +7,30 @@ from buildrules.engine.action import Action
 from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import UsageError
 from buildrules.plan.info import MLFLOW_EXAMPLE, mlflow_example, takes_mlflow_example
+from buildrules.plan.jobs import Jobs, needs_job
 from buildrules.plan.model import ModelPlanner
 from buildrules.plan.package import PackagePlanner
 from buildrules.plan.requests import Requests
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.serving.platform import emulated, host_platform
-from buildrules.serving.session import STOPPED
+from buildrules.serving.trial import STOPPED
 from buildrules.workspace.labels import Label, Patterns
 
-RELATIVE = 1e-6
-"""How far numbers may be from those of an `expected_response`: the last digits differ from processor to processor."""
-
-_ENVELOPES = {"azureml_online": "input_data", "mlflow": "mlflow"}
 _READY_SECONDS = 120.0
 _STOP_SECONDS = 10.0
+
+
+class _Test:
+    """What one test asks of a package: requests, or a job."""
+
+    def __init__(self, parts: PackageParts, plan: Plan, models: ModelPlanner) -> None:
+        self.parts = parts
+        self.asked = Requests(parts)
+        self.jobs = Jobs(plan, models, parts, self.asked)
+        self.requests: list[dict[str, Any]] = []
+        self.job: dict[str, Any] | None = None
+        self.settings: dict[str, Any] = {}
 
 
 class TestPlanner:
@@ -57,70 +66,78 @@ class TestPlanner:
         test. Raises LoadError and what planning a package raises.
         """
         if target.provides == "test":
-            parts = self._parts[target.deps["package"][0]]
-            asked = Requests(parts)
-            requests = [asked.request(target, index) for index in range(len(target.values["requests"]))]
-            values = target.values
-            settings = {
-                "environment": values["environment"],
-                "ready_timeout": float(values["ready_timeout"]),
-                "stop_timeout": float(values["stop_timeout"]),
-                "exit_codes": list(values["exit_codes"]) if values["clean_stop"] else None,
-            }
-            if not requests:
+            test = self._of_target(target)
+            if test is None:
                 return self._untested(target.label, platform, "it has no requests: a health route proves nothing")
         elif target.provides == "package":
-            parts = self._parts[target.label]
-            asked = Requests(parts)
-            requests = self._own(parts, asked)
-            settings = {
-                "environment": {},
-                "ready_timeout": _READY_SECONDS,
-                "stop_timeout": _STOP_SECONDS,
-                "exit_codes": list(STOPPED),
-            }
-            if not requests:
-                if any(test.deps["package"][0] == target.label for test in self._tests):
+            test = self._of_package(self._parts[target.label])
+            if test is None:
+                if any(other.deps["package"][0] == target.label for other in self._tests):
                     return None
-                return self._untested(target.label, platform, _no_request(parts))
+                return self._untested(target.label, platform, _no_request(self._parts[target.label]))
         else:
             return None
         if not self._options.get("platform") and platform != host_platform() and not emulated(platform):
             reason = f"it is built for {platform}, and this machine runs {host_platform()}"
             return self._untested(target.label, platform, reason)
-        return self._tested(target.label, platform, parts, asked, requests, settings)
+        return self._tested(target.label, platform, test)
 
-    def _tested(
-        self,
-        label: Label,
-        platform: str,
-        parts: PackageParts,
-        asked: Requests,
-        requests: list[dict[str, Any]],
-        settings: dict[str, Any],
-    ) -> Goal:
+    def _of_target(self, target: ResolvedTarget) -> _Test | None:
+        """What a `package_test` target asks for; None where it asks nothing."""
+        parts, values = self._parts[target.deps["package"][0]], target.values
+        test = _Test(parts, self._plan, self._models)
+        if needs_job(target, parts):
+            test.job = test.jobs.of_test(target)
+            test.settings = {"environment": values["environment"]}
+            return test
+        test.requests = [test.asked.request(target, index) for index in range(len(values["requests"] or ()))]
+        test.settings = {
+            "environment": values["environment"],
+            "ready_timeout": float(values["ready_timeout"]),
+            "stop_timeout": float(values["stop_timeout"]),
+            "exit_codes": list(values["exit_codes"]) if values["clean_stop"] else None,
+        }
+        return test if test.requests else None
+
+    def _of_package(self, parts: PackageParts) -> _Test | None:
+        """What a package brings along to be tested with; None where it brings nothing."""
+        test = _Test(parts, self._plan, self._models)
+        if parts.server_part.job is not None:
+            test.job = test.jobs.own()
+            test.settings = {"environment": {}}
+            return test if test.job is not None else None
+        test.requests = self._own(parts, test.asked)
+        test.settings = {
+            "environment": {},
+            "ready_timeout": _READY_SECONDS,
+            "stop_timeout": _STOP_SECONDS,
+            "exit_codes": list(STOPPED),
+        }
+        return test if test.requests else None
+
+    def _tested(self, label: Label, platform: str, test: _Test) -> Goal:
+        parts = test.parts
         image = self._packages.package(parts, platform)
-        routes = parts.server_part.routes
-        ready = routes.get("readiness") or routes.get("liveness")
-        ports = {*parts.ports, *(route["port"] for route in routes.values()), *(item["port"] for item in requests)}
-        params = {
+        made = image.action
+        params: dict[str, Any] = {
             "package": str(parts.package.label),
             "platform": platform,
-            "requests": requests,
-            "ready": f"{ready['port']}{ready['path']}" if ready else None,
-            "port": requests[0]["port"],
-            "ports": sorted(ports),
             "network": any(placed.mode != "copy" for placed in parts.placed),
-            **settings,
+            **test.settings,
         }
+        if test.job is not None:
+            made = test.jobs.image(made, str(label))
+            params |= {"ports": [], "job": test.job}
+        else:
+            params |= _asking(parts, test.requests)
         action = Action(
             id=f"{label} {platform} test",
             target=str(label),
             kind="package_test",
             title=f"test {label}",
             params=params,
-            sources=tuple(asked.sources),
-            deps=(image.action, *self._plan.actions[image.action].deps),
+            sources=tuple(test.asked.sources),
+            deps=(made, *self._plan.actions[made].deps),
             weight=10.0,
             hints={
                 "runner": self._options.get("runner"),
@@ -128,8 +145,8 @@ class TestPlanner:
                 "name": image.info["name"],
             },
         )
-        names = [item["name"] for item in requests]
-        info = {"package": str(parts.package.label), "requests": names}
+        names = [item["name"] for item in test.requests]
+        info = {"package": str(parts.package.label), "requests": names, "job": test.job is not None}
         return Goal(str(label), platform, self._plan.add(action), "test", info)
 
     def _untested(self, label: Label, platform: str, reason: str) -> Goal:
@@ -153,13 +170,11 @@ class TestPlanner:
         if values["sample_request"] is not None:
             expect: dict[str, Any] = {"status": 200}
             if values["expected_response"] is not None:
-                expect |= asked.golden(values["expected_response"])
-                if "json_source" in expect:
-                    expect["tolerance"] = {"relative": RELATIVE}
+                expect |= asked.expected(values["expected_response"])
             requests.append(asked.post("sample_request", scoring, values["sample_request"], expect))
         example = self._example(parts, scoring, asked)
         if example is not None:
-            example["body"]["envelope"] = _ENVELOPES[parts.server.rule.implementation or ""]
+            example["body"]["envelope"] = parts.server.rule.file.mlflow_example
             requests.append(example)
         return requests
 
@@ -183,7 +198,22 @@ def not_a_test(target: ResolvedTarget) -> UsageError:
     )
 
 
+def _asking(parts: PackageParts, requests: list[dict[str, Any]]) -> dict[str, Any]:
+    """The parameters of a test that sends requests."""
+    routes = parts.server_part.routes
+    ready = routes.get("readiness") or routes.get("liveness")
+    ports = {*parts.ports, *(route["port"] for route in routes.values()), *(item["port"] for item in requests)}
+    return {
+        "requests": requests,
+        "ready": f"{ready['port']}{ready['path']}" if ready else None,
+        "port": requests[0]["port"],
+        "ports": sorted(ports),
+    }
+
+
 def _no_request(parts: PackageParts) -> str:
+    if parts.server_part.job is not None:
+        return "no input: add `sample_request:`, a file or folder, to it, or a package_test target with `job:`"
     if "scoring" not in parts.server_part.routes:
         return "its server has no scoring route: write a package_test target with `path:`"
     return "no request: add `sample_request:` to it, or a package_test target"

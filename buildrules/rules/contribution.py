@@ -24,7 +24,9 @@ class Contribution:
 
     `model_places` says where each model of the package goes: below its own name if `keep_folder`, else a folder's
     contents; it is empty if the server has no place for models. `files` are texts to be written, by path. `routes`
-    maps liveness, readiness, scoring to {"port": int, "path": str}. `layers` holds {"action": kind, "with":
+    maps liveness, readiness, scoring to {"port": int, "path": str}. `job` has the folders `input` and `output` of a
+    program that ends, and `result`, if there is a file that holds what it found. `module` is one the code must have.
+    `layers` holds {"action": kind, "with":
     parameters}.
     """
 
@@ -42,6 +44,8 @@ class Contribution:
     stop_signal: str | None = None
     labels: dict[str, str] = field(default_factory=dict)
     routes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    job: dict[str, str] | None = None
+    module: str | None = None
     layers: list[dict[str, Any]] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
 
@@ -79,6 +83,9 @@ def contribute(
         if file.python is not None:
             found.requirements = [str(item) for item in substitute_list(file.python.requirements, names)]
         _image(rule, found, names)
+        _job(rule, found, names)
+        if file.requires is not None:
+            found.module = _optional(file.requires.module, names)
         found.files = generated_files(rule, names, scopes)
         if instead is not None:
             found.environment |= substitute_map(instead.environment, names, as_text)
@@ -176,6 +183,16 @@ def _image(rule: Rule, found: Contribution, names: dict[str, Any]) -> None:
                     found.routes[name] = parse_route(substitute(route, names))
             except MissingValueError:
                 continue  # a route whose path is not set does not exist
+
+
+def _job(rule: Rule, found: Contribution, names: Mapping[str, Any]) -> None:
+    job = rule.file.job
+    if job is None:
+        return
+    found.job = {key: image_path(as_text(substitute(getattr(job, key), names))) for key in ("input", "output")}
+    result = _optional(job.result, names)
+    if result is not None:
+        found.job["result"] = result
 
 
 def _optional(value: str | None, names: Mapping[str, Any]) -> str | None:

@@ -17,8 +17,10 @@ __all__ = [
     "FileBeside",
     "GeneratedFile",
     "Image",
+    "Job",
     "Layer",
     "Layout",
+    "ModelFile",
     "PythonPart",
     "Requires",
     "Route",
@@ -139,6 +141,17 @@ def _need(value: str) -> str:
     return value
 
 
+class ModelFile(Strict):
+    """A kind of model file."""
+
+    suffix: str
+    """What its name ends with."""
+    what: str
+    """What people call it."""
+    hint: str
+    """How to get one."""
+
+
 class Requires(Strict):
     """What a package must have to use this server."""
 
@@ -154,6 +167,10 @@ class Requires(Strict):
     """The only flavour of models it serves; any if left out."""
     functions: list[str] = Field(default_factory=list)
     """Functions the entry script must define, because the server calls them."""
+    module: str | None = None
+    """A template of `MODULE:OBJECT`: a module that must be among the files of the code."""
+    file: ModelFile | None = None
+    """What a model must be, where it must be a file of one kind."""
 
     @field_validator("code")
     @classmethod
@@ -235,6 +252,17 @@ class Routes(Strict):
     """Answers once requests can be served."""
     scoring: str | Route | None = None
     """Takes requests."""
+
+
+class Job(Strict):
+    """A program that works on a folder and ends, instead of answering at routes: what a test of it needs to know."""
+
+    input: str
+    """The folder whose files it works on. Absolute path."""
+    output: str
+    """The folder it writes to. Absolute path."""
+    result: str | None = None
+    """The file in `output` that holds what it found."""
 
 
 def _file_beside(value: str | None) -> str | None:
@@ -341,6 +369,9 @@ class RuleFile(Strict):
     """Layers besides those that come with `provides`."""
     image: Image | None = None
     routes: Routes | str | None = None
+    job: Job | None = None
+    mlflow_example: Literal["mlflow", "input_data", "file"] | None = None
+    """How it takes the example request of an MLflow model: as it is, with Azure ML's key, or as a file of its job."""
     files: dict[str, Annotated[GeneratedFile, BeforeValidator(_as_text_file)]] = Field(default_factory=dict)
     """Files to write into the image, by absolute path. Files of the model and the code win over them."""
     model_files: dict[str, Annotated[GeneratedFile, BeforeValidator(_as_text_file)]] = Field(default_factory=dict)

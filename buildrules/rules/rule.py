@@ -182,6 +182,11 @@ def _check_templates(rule: Rule, node: Node, problems: Problems) -> None:
         routes = file.routes if isinstance(file.routes, str) else file.routes.model_dump()
         _check_shape(routes, place, ("routes",), kinds, problems)
         _check_names(routes, place, full, kinds, problems)
+    if file.job is not None:
+        for key, value in file.job.model_dump().items():
+            _check_names(value, node.find(("job", key)), full, kinds, problems)
+    if file.requires is not None:
+        _check_names(file.requires.module, node.find(("requires", "module")), full, kinds, problems)
     _check_files(file, node, full, kinds, problems)
     _check_instead(file, node, names, full, kinds, problems)
     if file.image is not None:

@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,9 +23,9 @@ class Tolerance:
         """Whether `got` is near enough. Infinities and NaN are only near themselves."""
         if expected == got or (_nan(expected) and _nan(got)):
             return True
-        if not (math.isfinite(expected) and math.isfinite(got)):
+        if not (_finite(expected) and _finite(got)):
             return False
-        return abs(expected - got) <= max(self.absolute, self.relative * abs(expected))
+        return _difference(expected, got) <= max(self.absolute, self.relative * abs(float(expected)))
 
     def __str__(self) -> str:
         parts = [f"{name} {value:g}" for name, value in _named(self) if value]
@@ -100,6 +101,26 @@ def diff(expected: Any, got: Any, tolerance: Tolerance = EXACT) -> str:
     return unified(left, right)
 
 
+_NUMERAL = re.compile(r"(?<![\w.])([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)(?![\w.])", re.ASCII)
+
+
+def near(expected: list[str], got: list[str], tolerance: Tolerance) -> list[str]:
+    """`got` with the expected line in the place of each that differs from it by near enough numbers alone.
+
+    Lines are held against the lines of the same number. A number stands by itself: not the 1 of `x1`, `1.2.3` or `1px`.
+    """
+    found = [one if _alike(one, other, tolerance) else other for one, other in zip(expected, got, strict=False)]
+    return found + got[len(found) :]
+
+
+def _alike(expected: str, got: str, tolerance: Tolerance) -> bool:
+    left, right = _NUMERAL.split(expected), _NUMERAL.split(got)
+    if len(left) != len(right) or left[::2] != right[::2]:
+        return False
+    pairs = zip(left[1::2], right[1::2], strict=True)
+    return all(one == other or tolerance.allows(float(one), float(other)) for one, other in pairs)
+
+
 def unified(expected: list[str], got: list[str]) -> str:
     """A unified diff of lines, cut where it is long."""
     lines = list(difflib.unified_diff(expected, got, "expected", "got", lineterm="", n=_CONTEXT))
@@ -138,15 +159,31 @@ def _aligned(expected: Any, got: Any, tolerance: Tolerance) -> Any:
 
 
 def _off(expected: float, got: float, tolerance: Tolerance) -> str:
-    if not (math.isfinite(expected) and math.isfinite(got)):
-        return f"is {got} instead of {expected}"
-    by = abs(expected - got)
-    relative = f", relative {by / abs(expected):.3g}" if expected else ""
+    if not (_finite(expected) and _finite(got)):
+        return f"is {_short(got)} instead of {_short(expected)}"
+    by = _difference(expected, got)
+    relative = f", relative {by / abs(float(expected)):.3g}" if expected else ""
     return f"off by {by:.6g}{relative}; tolerance {tolerance}"
 
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _finite(value: float) -> bool:
+    """Whether it is a number that a float can hold: JSON's have no limit (RFC 8259, section 6)."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _difference(expected: float, got: float) -> float:
+    """How far apart two finite numbers are; exact where both are whole."""
+    try:
+        return float(abs(expected - got))
+    except OverflowError:
+        return math.inf
 
 
 def _nan(value: float) -> bool:

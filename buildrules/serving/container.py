@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Any
 
 from buildrules.errors import BuildrulesError, DockerError, Interrupted, ServingError
-from buildrules.oci.docker_http import Engine, Reply
+from buildrules.oci.docker_http import Engine, Reply, message_of
+from buildrules.serving.copied import file_in
 from buildrules.serving.runner import State, Stopped
 from buildrules.serving.signals import terminable
 
@@ -145,6 +146,15 @@ class Container:
         query: dict[str, str | int] = {"stdout": 1, "stderr": 1, "tail": lines}
         with self.engine.open("GET", f"/containers/{self._known()}/logs", query=query) as reply:
             return "".join(text + "\n" for _, text in _lines(reply))
+
+    def read(self, path: str) -> bytes | None:
+        """See `runner.Running`."""
+        with self.engine.open("GET", f"/containers/{self._known()}/archive", query={"path": path}) as reply:
+            if reply.status == 404:
+                return None
+            if reply.status >= 400:
+                raise ServingError(f"{path} could not be copied out of its container: {message_of(reply.read())}")
+            return file_in(reply, path)
 
     def follow(self) -> Iterator[tuple[str, str]]:
         """("stdout" or "stderr", line) for everything it wrote and writes, until it exits."""

@@ -24,3 +24,8 @@ def in_envelope(example: Any, envelope: str) -> Any:
         data = {**data, "index": list(range(len(data.get("data", []))))}
     body = {"input_data": data}
     return {**body, "params": example["params"]} if example.get("params") else body
+
+
+def is_table(example: Any) -> bool:
+    """Whether an example is a table: of rows and columns, not of tensors."""
+    return isinstance(example, dict) and any(key in example for key in _KEYS[:2])

@@ -7,18 +7,21 @@ An expectation is a map of plain JSON types:
     json        the whole body, as JSON
     text        the whole body, as text
     bytes       the whole body, byte by byte (the one type that is not JSON's)
+    lines       how many lines the body has
     json_path   query (JSONPath, RFC 9535) -> what it finds: the value where the query names one place, else a list
     contains    texts that stand in the body
-    tolerance   {"absolute": n, "relative": n} for the numbers of `json` and `json_path`
+    tolerance   {"absolute": n, "relative": n} for the numbers of `json` and `json_path`, and for those that stand in
+                a `text` or `bytes`
 
-One that says nothing about the body wants one that is not empty, and sound JSON where it is called JSON.
+One that says nothing about the body wants one that is not empty, and sound JSON where it is called JSON. Of a file
+everything counts but `status` and `headers`.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from buildrules.serving.compare import Tolerance, diff, differences, unified
+from buildrules.serving.compare import EXACT, Tolerance, diff, differences, near, unified
 from buildrules.serving.request import Answer
 
 Failure = dict[str, str]
@@ -38,7 +41,12 @@ def failures(expect: Mapping[str, Any], answer: Answer) -> Iterator[Failure]:
         elif not _same_header(name, value, found):
             yield {"kind": "wrong header", "message": f"header '{name}' is '{found}' instead of '{value}'"}
     if answer.status == status:
-        yield from _body(expect, answer)
+        yield from _body(expect, answer, "the answer")
+
+
+def file_failures(expect: Mapping[str, Any], content: bytes) -> Iterator[Failure]:
+    """The same for the content of a file."""
+    yield from _body(expect, Answer(200, {}, content, 0.0), "the file")
 
 
 def shown(body: bytes) -> str:
@@ -54,40 +62,45 @@ def _same_header(name: str, wanted: str, found: str) -> bool:
     return wanted == found
 
 
-def _body(expect: Mapping[str, Any], answer: Answer) -> Iterator[Failure]:
-    silent = not expect.keys() & {"json", "text", "bytes", "json_path", "contains"}
+def _body(expect: Mapping[str, Any], answer: Answer, what: str) -> Iterator[Failure]:
+    silent = not expect.keys() & {"json", "text", "bytes", "lines", "json_path", "contains"}
     if silent and answer.status != 200:
         return
     if silent and not answer.body:
-        yield {"kind": "wrong answer", "message": "the answer is empty"}
+        yield {"kind": "wrong answer", "message": f"{what} is empty"}
         return
-    if "text" in expect:
-        yield from _text(expect["text"].encode(), answer.body)
-    if "bytes" in expect:
-        yield from _text(expect["bytes"], answer.body)
+    tolerance = Tolerance(**(expect.get("tolerance") or {}))
+    for key in expect.keys() & {"text", "bytes"}:
+        wanted = expect[key]
+        yield from _text(wanted.encode() if isinstance(wanted, str) else wanted, answer.body, tolerance, what)
+    if "lines" in expect and (count := len(answer.body.splitlines())) != expect["lines"]:
+        message = f"{what} has {count} lines instead of {expect['lines']}"
+        yield {"kind": "wrong answer", "message": message, "detail": shown(answer.body)}
     for part in expect.get("contains") or ():
         if part not in answer.body.decode(errors="replace"):
-            yield {
-                "kind": "wrong answer",
-                "message": f"the answer does not hold {part!r}",
-                "detail": shown(answer.body),
-            }
+            message = f"{what} does not hold {part!r}"
+            yield {"kind": "wrong answer", "message": message, "detail": shown(answer.body)}
     is_json = answer.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
     if "json" not in expect and "json_path" not in expect and not (silent and is_json):
         return
     try:
         got = json.loads(answer.body)
-        yield from _json(expect, got)
+        yield from _json(expect, got, tolerance)
     except RecursionError:
-        yield {"kind": "wrong answer", "message": "the answer is nested too deeply to be compared"}
+        yield {"kind": "wrong answer", "message": f"{what} is nested too deeply to be compared"}
     except ValueError:
-        yield {"kind": "wrong answer", "message": "the answer is not JSON", "detail": shown(answer.body)}
+        yield {"kind": "wrong answer", "message": f"{what} is not JSON", "detail": shown(answer.body)}
 
 
-def _text(wanted: bytes, body: bytes) -> Iterator[Failure]:
-    if body != wanted:
-        detail = unified(_visible(wanted.decode(errors="replace")), _visible(body.decode(errors="replace")))
-        yield {"kind": "wrong answer", "message": "the answer is another text", "detail": detail}
+def _text(wanted: bytes, body: bytes, tolerance: Tolerance, what: str) -> Iterator[Failure]:
+    if body == wanted:
+        return
+    left, right = (_visible(text.decode(errors="replace")) for text in (wanted, body))
+    if tolerance != EXACT:
+        right = near(left, right, tolerance)
+        if left == right:
+            return
+    yield {"kind": "wrong answer", "message": f"{what} is another text", "detail": unified(left, right)}
 
 
 def _visible(text: str) -> list[str]:
@@ -99,8 +112,7 @@ def _visible(text: str) -> list[str]:
     return marked
 
 
-def _json(expect: Mapping[str, Any], got: Any) -> Iterator[Failure]:
-    tolerance = Tolerance(**(expect.get("tolerance") or {}))
+def _json(expect: Mapping[str, Any], got: Any, tolerance: Tolerance) -> Iterator[Failure]:
     if "json" in expect:
         found = list(differences(expect["json"], got, tolerance))
         if found:

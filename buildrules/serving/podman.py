@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 from buildrules.errors import ServingError, UsageError
 from buildrules.oci.archive import stream_archive
 from buildrules.serving.container import ADDRESS, LABEL
+from buildrules.serving.copied import file_in
 from buildrules.serving.docker import TAG
 from buildrules.serving.platform import emulated, host_platform
 from buildrules.serving.runner import Package, State, Stopped
@@ -153,6 +155,24 @@ class PodmanContainer:
             start_new_session=True,
         )
         return done.stdout.decode(errors="replace")
+
+    def read(self, path: str) -> bytes | None:
+        """See `runner.Running`."""
+        with tempfile.TemporaryFile() as copy:
+            done = subprocess.run(
+                ["podman", "cp", f"{self._name}:{path}", "-"],
+                stdout=copy,
+                stderr=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                timeout=_SECONDS,
+                check=False,
+                start_new_session=True,
+            )
+            if done.returncode != 0:
+                self._inspect()
+                return None
+            copy.seek(0)
+            return file_in(copy, path)
 
     def stop(self) -> Stopped | None:
         """Its stop signal, the grace period, SIGKILL; then remove it."""

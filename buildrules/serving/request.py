@@ -8,11 +8,9 @@ from dataclasses import dataclass
 
 from buildrules.errors import ServingError
 from buildrules.serving.route import Route
-from buildrules.serving.runner import Running
+from buildrules.serving.runner import LARGEST, Running
 
 JSON = "application/json"
-LARGEST = 256 << 20
-"""Bytes of an answer that are read; a longer one is an error."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,9 @@ from typing import Protocol
 
 from buildrules.oci.image import Image, LayerStream
 
+LARGEST = 256 << 20
+"""Bytes of an answer or a file that are read; a longer one is an error."""
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -46,6 +49,12 @@ class Running(Protocol):
 
     def log(self, lines: int = 50) -> str:
         """The last lines of what it wrote."""
+
+    def read(self, path: str) -> bytes | None:
+        """The content of a file of its, by absolute path, once it has ended; None where there is none.
+
+        Raises ServingError where it is no file, or longer than LARGEST bytes.
+        """
 
     def stop(self) -> Stopped | None:
         """Its stop signal, `grace` seconds, SIGKILL; then nothing of it is left. None where it did not run."""

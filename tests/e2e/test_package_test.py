@@ -1,6 +1,5 @@
 """`buildrules test`: packages started by each runner, asked, compared and stopped."""
 
-import json
 import os
 import re
 import signal
@@ -12,8 +11,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from buildrules.oci.docker import connect
 from tests.support.dockerlab import tidy
+from tests.support.package_tests import RUNNERS, failures, forget, in_docker, in_podman, left, results
 from tests.support.space import APP, Space, make_base
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("docker")]  # the program for the image is downloaded
@@ -55,7 +54,6 @@ TEST = """\
         expect: {json: {numbers: [1, 2.5], asked: {a: 1}}, headers: {x-greeting: hello}}
       - {route: liveness, expect: {text: "cat\\ndog\\n", contains: [cat]}}
 """
-RUNNERS = [pytest.param("docker", marks=pytest.mark.docker), "podman", "rootfs"]
 
 
 @pytest.fixture
@@ -71,9 +69,7 @@ def space(new_space: Callable[..., Space], busybox: bytes) -> Iterator[Space]:
     made.write("src/score", SCORE, mode=0o755)
     made.edit("BUILD.yaml", "name: acme", f"name: {made.name}")
     yield made
-    name = f"{made.name}/app:buildrules-test"
-    if subprocess.run(["podman", "image", "exists", name], check=False).returncode == 0:
-        podman("rmi", "--force", name)
+    forget(made)
 
 
 @pytest.fixture(params=RUNNERS)
@@ -83,41 +79,6 @@ def runner(request: pytest.FixtureRequest, space: Space) -> Iterator[str]:
             yield "docker"
     else:
         yield request.param
-
-
-def podman(*args: str) -> str:
-    return subprocess.run(["podman", *args], check=True, capture_output=True, text=True).stdout
-
-
-def results(space: Space, *args: str, code: int = 0, **more: Any) -> dict[str, dict[str, Any]]:
-    result = space.run("test", *args, "--json", code=code, **more)
-    return {test["label"]: test for test in json.loads(result.out)["tests"]}
-
-
-def failures(space: Space, *args: str) -> list[dict[str, str]]:
-    (test,) = results(space, *args, code=1).values()
-    assert test["status"] == "failed"
-    found: list[dict[str, str]] = test["failures"]
-    return found
-
-
-def in_docker(space: Space) -> list[str]:
-    """The containers of the workspace's package in Docker, running or not: they are known by the image's ID."""
-    engine = connect()
-    image = engine.inspect_image(f"{space.name}/app:buildrules-test")
-    known = image["Id"] if image is not None else ""
-    found = engine.call("GET", "/containers/json", query={"all": 1})
-    return [f"{one['Id'][:12]} {one['State']}" for one in found if one["ImageID"] == known]
-
-
-def in_podman(space: Space) -> list[str]:
-    return [line for line in podman("ps", "--all", "--format", "{{.Image}}").splitlines() if space.name in line]
-
-
-def left(space: Space, runner: str) -> list[str]:
-    """Containers and folders of this workspace's package that are still there."""
-    folders = [path.name for path in (space.store / "tmp").glob("rootfs-*")]
-    return {"docker": in_docker, "podman": in_podman}.get(runner, lambda _: [])(space) + folders
 
 
 def test_a_sound_package_passes_once(space: Space, runner: str) -> None:

@@ -57,6 +57,13 @@ TARGETS = """
   three: {rule: azureml_batch, mini_batch_size: 3, max_retries: 0}
   scored: {rule: model_package, base_env: //bases:python311, model: ":weights", code: ":code", server: ":three"}
 
+  scored_test:
+    rule: package_test
+    package: :scored
+    job:
+      input: golden/in
+      output: [{name: predictions.csv, file: golden/predictions.csv, tolerance: {relative: 0.001}}]
+
   doubler: {rule: model, path: doubler}
   mlflow_env: {rule: python_env, base: //bases:python311, requirements: ["mlflow-skinny~=3.1", "pandas~=2.2"]}
   doubled: {rule: model_package, base_env: ":mlflow_env", model: ":doubler", server: azureml_batch}
@@ -97,6 +104,10 @@ def space(tmp_path_factory: pytest.TempPathFactory, real_store: Path) -> Iterato
     made.write("src/batch_driver.py", SCRIPT)
     made.write("doubler/MLmodel", json.dumps(MLMODEL))
     made.write("doubler/code/doubler_loader.py", LOADER)
+    made.write("doubler/serving_input_example.json", '{"dataframe_split": {"columns": ["x"], "data": [[1.0], [2.0]]}}')
+    made.write("golden/in/a.txt", "1.5")
+    made.write("golden/in/b.txt", "2.5")
+    made.write("golden/predictions.csv", "a.txt: 4.5\nb.txt: 7.501\n")
     made.workspace(TARGETS)
     with tidy(running_engine(), made.name):
         yield made
@@ -138,4 +149,19 @@ def test_run_says_how_to_run_it(space: Real) -> None:
     done = space.run("run", "//:scored", code=2)
     assert "works on files and answers no requests" in done.stderr
     assert "docker run --rm -v" in done.stderr
-    assert f"{space.name}/scored /in /out" in done.stderr
+    assert f'-v "$PWD/data:/in" -v "$PWD/results:/out" {space.name}/scored' in done.stderr
+
+
+def test_it_is_tested_before_it_ships(space: Real) -> None:
+    out = space.run("test", "//...").stdout
+    assert "passed      //:doubled" in out  # with the example that MLflow keeps with the model
+    assert "passed      //:scored_test  1 job in" in out
+    space.write("golden/predictions.csv", "a.txt: 4.5\nb.txt: 7.51\n")
+    done = space.run("test", "//...", code=1).stdout
+    assert "cached      //:doubled" in done
+    assert "predictions.csv: wrong answer: the file is another text" in done
+    assert "      -b.txt: 7.51\n      +b.txt: 7.5\n" in done
+    space.write("src/batch_driver.py", SCRIPT.replace("factor *", "factor.no *"))
+    done = space.run("test", "//:scored_test", code=1).stdout
+    assert "exited: exited with code 1 instead of 0" in done
+    assert "AttributeError: 'int' object has no attribute 'no'" in done

@@ -5,10 +5,11 @@ import json
 import math
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildrules.serving.compare import EXACT, Difference, Tolerance, diff, differences, path_text
+from buildrules.serving.compare import EXACT, Difference, Tolerance, diff, differences, near, path_text
 
 NUMBERS = st.integers(-(10**20), 10**20) | st.floats(allow_nan=False)
 SCALARS = st.none() | st.booleans() | NUMBERS | st.text(max_size=8)
@@ -89,6 +90,38 @@ def test_what_is_no_number_is_near_itself_alone() -> None:
     assert not loose.allows(math.nan, 1.0)
     assert not loose.allows(1.0, math.inf)
     assert not EXACT.allows(1, 2)
+
+
+def test_numbers_that_no_float_holds() -> None:
+    huge = 10**400
+    assert list(differences(huge, huge)) == []
+    (found,) = differences(1, huge, Tolerance(relative=1.0))
+    assert found.message.startswith("is 1000")
+    assert list(differences({"a": huge}, {"a": 1.5}, Tolerance(absolute=1.0)))
+    assert not Tolerance(absolute=1.0).allows(10**308, -(10**308) * 9)
+    assert Tolerance(absolute=2.0).allows(2**60, 2**60 + 1)
+    assert not Tolerance(absolute=0.5).allows(2**60, 2**60 + 1)
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "same"),
+    [
+        ("a 1.0 x", "a 1.004 x", True),
+        ("a 1.0 x", "a 1.02 x", False),
+        ("[1, -2e3]", "[1.001, -2000.001]", True),
+        ("x1", "x2", False),  # not numbers by themselves
+        ("1.2.3", "1.2.4", False),
+        ("1px", "2px", False),
+        ("1 2", "1", False),
+        ("-1", "1", False),
+        ("nan 1", "nan 1.001", True),
+        ("1" * 5000 + "x", "1" * 5000 + "y", False),
+    ],
+)
+def test_lines_that_differ_by_numbers(expected: str, got: str, same: bool) -> None:
+    assert (near([expected], [got], Tolerance(absolute=0.01)) == [expected]) is same
+    assert near([expected], [got, "more"], Tolerance(absolute=0.01))[1:] == ["more"]
+    assert near([expected, "more"], [got], Tolerance())[:1] == [expected if expected == got else got]
 
 
 def test_booleans_texts_and_nothing_are_not_numbers() -> None:

@@ -70,6 +70,9 @@ def test_texts() -> None:
     assert found["detail"].splitlines()[2:] == ["@@ -1,2 +1,3 @@", " a", "-b", "+c", "+\\ no newline at the end"]
     assert messages({"contains": ["a", "z"]}, answer(b"abc")) == ["the answer does not hold 'z'"]
     assert kinds({"bytes": b"\xff"}, answer(b"\xfe")) == ["wrong answer"]
+    assert messages({"lines": 2}, answer(b"a\nb\nc")) == ["the answer has 3 lines instead of 2"]
+    assert kinds({"text": "a 1\n", "tolerance": {"absolute": 0.1}}, answer(b"a 1.05\n")) == []
+    assert kinds({"text": "a 1\n", "tolerance": {"absolute": 0.1}}, answer(b"b 1.05\n")) == ["wrong answer"]
 
 
 @pytest.mark.parametrize(

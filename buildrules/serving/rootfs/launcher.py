@@ -10,6 +10,7 @@ time, and gets one back; the first is what to start:
     {"connect": port}   {"ok": true} with a connected socket (SCM_RIGHTS), or {"error": text}
     {"signal": number}  {"ok": true}
     {"state": 1}        {"running": bool, "code": exit code, or 128 + number of the signal that ended it}
+    {"open": path}      {"ok": true} with the file, open for reading (SCM_RIGHTS); {"missing": true}, or {"error": text}
 
 The answer to the first is {"ok": true}, or {"error": text, "stage": "namespaces", "overlay", "mount" or "program"}.
 A message has a `number`, which the answer repeats. When the socket is closed everything is killed.
@@ -30,7 +31,7 @@ import stat
 import struct
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, BinaryIO
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -228,8 +229,11 @@ def become(spec: dict[str, Any], user: bool) -> None:
     _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def start(spec: dict[str, Any], user: bool) -> None:
-    """In the child, which is process 1 of its namespace: become the program. Only returns by raising."""
+def start(spec: dict[str, Any], user: bool, parent: socket.socket) -> None:
+    """In the child, which is process 1 of its namespace: become the program. Only returns by raising.
+
+    `parent` gets a handle of the root directory, for what is left there at the end.
+    """
     resolver = ""
     if spec["share"]:
         try:
@@ -242,6 +246,9 @@ def start(spec: dict[str, Any], user: bool) -> None:
         mount_root(spec, user)
         mount_system()
         change_root()
+        root = os.open("/", os.O_PATH | os.O_DIRECTORY)
+        socket.send_fds(parent, [b"root"], [root])
+        os.close(root)
         settle(spec, resolver)
         become(spec, user)
     except OSError as error:
@@ -264,18 +271,25 @@ class Supervisor:
         user = enter(spec)
         if not spec["share"]:
             loopback_up()
-        reading, writing = os.pipe()
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._pid = os.fork()
         if self._pid == 0:
             try:
-                start(spec, user)
+                start(spec, user, theirs)
             except StageError as error:
-                os.write(writing, _problem(error, spec))
+                theirs.send(_problem(error, spec))
             finally:
                 os._exit(127)
-        os.close(writing)
-        with open(reading, "rb") as pipe:
-            self.problem = pipe.read()
+        theirs.close()
+        self._root = -1  # of the file system inside, which lives as long as this handle
+        self.problem = b""
+        with mine:  # closed by the program's start, or by the end
+            while not self.problem:
+                self.problem, handles, _, _ = socket.recv_fds(mine, 1 << 16, 1)
+                if not handles:
+                    break
+                (self._root,) = handles
+                self.problem = b""
 
     def serve(self) -> None:
         """Answer until the other end is closed; then kill what runs."""
@@ -300,12 +314,14 @@ class Supervisor:
         while self._code is None:
             self._wait(0)
 
-    def _answer(self, message: dict[str, Any]) -> tuple[dict[str, Any], socket.socket | None]:
+    def _answer(self, message: dict[str, Any]) -> tuple[dict[str, Any], "socket.socket | BinaryIO | None"]:
         if "connect" in message:
             return self._connect(message["connect"])
         if "signal" in message:
             self._signal(message["signal"])
             return {"ok": True}, None
+        if "open" in message:
+            return self._open(message["open"])
         self._wait(os.WNOHANG)
         return {"running": self._code is None, "code": self._code}, None
 
@@ -332,6 +348,27 @@ class Supervisor:
             inside.close()
             text += f" (it listens at {LOOPBACK} only, where nobody outside of the container reaches it: use 0.0.0.0)"
         return {"error": text}, None
+
+    def _open(self, path: str) -> tuple[dict[str, Any], "BinaryIO | None"]:
+        """A file of the root file system, whose processes are gone. Links could lead out of it: none is followed."""
+        *above, name = path.strip("/").split("/")
+        folder = os.dup(self._root)
+        try:
+            for step in above:
+                inner = os.open(step, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+                os.close(folder)
+                folder = inner
+            handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        except FileNotFoundError:
+            return {"missing": True}, None
+        except OSError as error:
+            return {"error": f"{path} cannot be read: {error.strerror}"}, None
+        finally:
+            os.close(folder)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            return {"error": f"{path} is no file"}, None
+        return {"ok": True}, open(handle, "rb")
 
 
 def _first(places: Iterable[tuple[int, str]], port: int) -> socket.socket | OSError:

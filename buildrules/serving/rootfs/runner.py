@@ -20,11 +20,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from buildrules.errors import ServingError, UsageError
+from buildrules.serving.copied import too_long
 from buildrules.serving.platform import emulated, host_platform
 from buildrules.serving.rootfs import launcher
 from buildrules.serving.rootfs.roots import Roots
 from buildrules.serving.rootfs.users import find_user
-from buildrules.serving.runner import Package, State, Stopped
+from buildrules.serving.runner import LARGEST, Package, State, Stopped
 
 HOSTNAME = "package"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -225,6 +226,19 @@ class RootfsProcess:
         except OSError:
             return ""
         return "".join(line + "\n" for line in text.splitlines()[-lines:])
+
+    def read(self, path: str) -> bytes | None:
+        """See `runner.Running`. No link is followed."""
+        reply, handles = self._ask_for_handles({"open": path})
+        if reply.get("missing"):
+            return None
+        if "error" in reply:
+            raise ServingError(reply["error"])
+        with open(handles[0], "rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise too_long(path)
+        return content
 
     def stop(self) -> Stopped | None:
         """Its stop signal, the grace period, SIGKILL."""
