@@ -42,8 +42,7 @@ def test_azureml(load: Callable[..., Any]) -> None:
     assert place.directory == "/var/azureml-app/azureml-models/m/1"
     assert server.keep_folder is True  # so that $AZUREML_MODEL_DIR/model/x.pkl is the model
     assert server.entrypoint == [
-        *["azmlinfsrv", "--entry_script", "/var/azureml-app/c/score.py"],
-        *["--model_dir", "/var/azureml-app/azureml-models/m/1", "--port", "5001", "--health_port", "5000"],
+        *["azmlinfsrv", "--entry_script", "/var/azureml-app/c/score.py", "--port", "5001", "--health_port", "5000"],
     ]
     assert server.ports == [5001]
     assert server.routes == {
@@ -52,12 +51,21 @@ def test_azureml(load: Callable[..., Any]) -> None:
         "scoring": {"port": 5001, "path": "/score"},
     }
     environment = parts.environment()
+    assert environment["AZUREML_MODEL_DIR"] == "/var/azureml-app/azureml-models/m/1"
     assert environment["AML_APP_ROOT"] == "/var/azureml-app/c"
     assert environment["AZUREML_ENTRY_SCRIPT"] == "score.py"
     assert environment["WORKER_COUNT"] == "1"
     assert "AML_CORS_ORIGINS" not in environment  # not set, so left out
     assert parts.user == "65532:65532"
     assert (parts.flavour, parts.generated_code) == ("custom", False)
+
+
+def test_azureml_without_a_model(load: Callable[..., Any]) -> None:
+    text = PACKAGE.replace("SERVER", "azureml_online").replace("model: ':m', ", "")
+    assert "model:" not in text.partition("  p:")[2]
+    parts = package(load(text, {"model/x.pkl": "x"}))
+    assert parts.server_part.model_places == []
+    assert "AZUREML_MODEL_DIR" not in parts.environment()
 
 
 def test_the_environment_is_first_on_the_path_of_the_base(load: Callable[..., Any]) -> None:
