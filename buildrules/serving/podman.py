@@ -15,6 +15,7 @@ from typing import Any
 
 from buildrules.errors import ServingError, UsageError
 from buildrules.oci.archive import stream_archive
+from buildrules.serving import owner
 from buildrules.serving.container import ADDRESS, LABEL
 from buildrules.serving.copied import file_in
 from buildrules.serving.docker import TAG
@@ -32,6 +33,7 @@ class PodmanRunner:
 
     def __init__(self) -> None:
         self._loading = threading.Lock()
+        self._swept = False
 
     @contextlib.contextmanager
     def start(self, package: Package) -> Iterator["PodmanContainer"]:
@@ -42,6 +44,9 @@ class PodmanRunner:
                 hint=f"test it with --platform {host_platform()}, or have Linux emulate the other",
             )
         with self._loading:
+            if not self._swept:
+                self._sweep()
+                self._swept = True
             self._load(package)
         container = PodmanContainer(package)
         try:
@@ -52,6 +57,15 @@ class PodmanRunner:
                 container.stop()
             finally:
                 container.kill()
+
+    def _sweep(self) -> None:
+        """Remove the containers of tests whose process was killed."""
+        form = f'{{{{.ID}}}} {{{{index .Labels "{owner.LABEL}"}}}}'
+        found = podman("ps", "--all", "--filter", f"label={owner.LABEL}", "--format", form, check=False)
+        for line in found.stdout.splitlines():
+            container, _, value = line.partition(" ")
+            if owner.abandoned(value):
+                podman("rm", "--force", "--time", "0", "--volumes", container, check=False)
 
     def _load(self, package: Package) -> None:
         identity = package.image.config_digest.removeprefix("sha256:")
@@ -107,6 +121,7 @@ class PodmanContainer:
         """Create and start it. Raises ServingError."""
         package = self._package
         command = ["run", "--detach", "--name", self._name, "--pull", "never", "--label", f"{LABEL}={self.title}"]
+        command += ["--label", f"{owner.LABEL}={owner.owner()}"]
         command += _limits()
         for port in self.ports:
             command += ["--publish", f"{ADDRESS}::{port}"]
