@@ -117,9 +117,9 @@ class PathChecks:
         if script is not None:
             self._look(directory, script)
         if names and parts.server_part.module is not None:
-            self._module(parts.server, parts.server_part.module, directory, names)
+            self._module(parts, parts.server_part.module, directory, names)
 
-    def _module(self, server: ResolvedTarget, said: str, directory: str, names: list[str]) -> None:
+    def _module(self, parts: PackageParts, said: str, directory: str, names: list[str]) -> None:
         """Look for the module of `said`, which is MODULE:OBJECT."""
         module = said.partition(":")[0].replace(".", "/")
         choices = (f"{module}.py", f"{module}/__init__.py")
@@ -128,12 +128,15 @@ class PathChecks:
         if not any(name in names for name in choices):
             modules = [name.removesuffix(".py").replace("/", ".") for name in names if name.endswith(".py")]
             self._problems.add(
-                f"the code has no module '{module.replace('/', '.')}', which the server is to find '{said}' in",
+                f"the code has no module '{module.replace('/', '.')}', in which the server looks for '{said}'",
                 hint=did_you_mean(module.replace("/", "."), modules, what="the code's modules", limit=8),
-                position=next(
-                    (server.position_of(name) for name, value in server.values.items() if value == said), None
-                ),
+                position=_said_at(parts.server, said) or parts.package.position_of("server"),
             )
 
     def _look(self, directory: str, name: str) -> None:
         self.looked_at.add(f"{directory}/{name}" if directory else name)
+
+
+def _said_at(target: ResolvedTarget, value: str) -> Position | None:
+    """Where a target says a value, whatever the attribute is called."""
+    return next((target.position_of(name) for name in target.given if target.values.get(name) == value), None)

@@ -60,6 +60,10 @@ MISTAKES = {
         ("BUILD.yaml", "server: :server\n    code: :code", "server: torchserve"),
         [r"BUILD.yaml:10:26: 'weights' is no model archive", "torch-model-archiver"],
     ),
+    "no module of a service": (
+        ("BUILD.yaml", "server: :server", "server: bentoml"),
+        [r"BUILD.yaml:17:\d+: the code has no module 'service', in which .* looks for 'service:Service'", "helper"],
+    ),
     "path outside": (("BUILD.yaml", "path: weights", "path: ../weights"), [r"BUILD.yaml:10:\d+: "]),
     "absolute path": (("BUILD.yaml", "path: weights", "path: /etc"), [r"BUILD.yaml:10:\d+: "]),
     "missing model": (("BUILD.yaml", "path: weights", "path: weihgts"), [r"weihgts"]),
