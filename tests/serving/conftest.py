@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from buildrules.oci.docker_http import Engine
 from tests.support.dockerlab import tidy
+from tests.support.ordinary import nobodys_folder
 
 
 @pytest.fixture
@@ -15,3 +17,10 @@ def name(engine: Engine) -> Iterator[str]:
     unique = f"buildrules-test/{os.urandom(6).hex()}"
     with tidy(engine, unique):
         yield unique
+
+
+@pytest.fixture
+def nobodys(busybox: bytes) -> Iterator[Path]:
+    """A folder of an ordinary user, with the launcher and a root file system."""
+    with nobodys_folder(busybox) as folder:
+        yield folder

@@ -1,19 +1,15 @@
 """The root file system of an image: laid out safely, its users found, its process alone."""
 
 import contextlib
-import gzip
-import hashlib
-import io
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
 import sys
 import tarfile
-import tempfile
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,73 +17,17 @@ import pytest
 import zstandard
 
 from buildrules.errors import IntegrityError, ServingError
-from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Layer
+from buildrules.oci.descriptor import LAYER_ZSTD
 from buildrules.serving.request import ask
-from buildrules.serving.rootfs import launcher
 from buildrules.serving.rootfs.inside import directory, read_text
-from buildrules.serving.rootfs.runner import RootfsRunner
+from buildrules.serving.rootfs.runner import RootfsRunner, launcher
 from buildrules.serving.rootfs.unpack import unpack
 from buildrules.serving.rootfs.users import User, find_user
 from buildrules.serving.route import Route
 from buildrules.serving.runner import Package
 from tests.support.handmade import Shelf, image_of
-
-Row = tuple[str, str | bytes | None] | tarfile.TarInfo
-
-
-class Tars:
-    """Layers from rows: a path and its content, None for a folder, or a TarInfo."""
-
-    def __init__(self) -> None:
-        self.data: dict[str, bytes] = {}
-
-    def layer(self, *rows: Row, packed: bool = False) -> Layer:
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-            for row in rows:
-                if isinstance(row, tarfile.TarInfo):
-                    archive.addfile(row)
-                    continue
-                path, content = row
-                entry = tarfile.TarInfo(path)
-                if content is None:
-                    entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-                    archive.addfile(entry)
-                else:
-                    data = content.encode() if isinstance(content, str) else content
-                    entry.size = len(data)
-                    archive.addfile(entry, io.BytesIO(data))
-        tar = buffer.getvalue()
-        return self.of(gzip.compress(tar) if packed else tar, LAYER_GZIP if packed else LAYER_TAR)
-
-    def of(self, blob: bytes, media_type: str = LAYER_TAR) -> Layer:
-        digest = "sha256:" + hashlib.sha256(blob).hexdigest()
-        self.data[digest] = blob
-        return Layer(
-            digest=digest,
-            size=len(blob),
-            diff_id=digest,
-            media_type=media_type,
-            recipe={"version": 1, "codec": "blob"},
-            origin="tar",
-        )
-
-    def stream(self, layer: Layer) -> Iterator[bytes]:
-        data = self.data[layer.digest]
-        for start in range(0, len(data), 700):
-            yield data[start : start + 700]
-
-
-def special(path: str, kind: bytes, target: str = "", **more: Any) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(path)
-    entry.type, entry.linkname = kind, target
-    for name, value in more.items():
-        setattr(entry, name, value)
-    return entry
-
-
-def link(path: str, target: str) -> tarfile.TarInfo:
-    return special(path, tarfile.SYMTYPE, target)
+from tests.support.ordinary import ORDINARY, PYTHON, ordinary
+from tests.support.tars import Tars, link, special
 
 
 @pytest.fixture
@@ -342,52 +282,10 @@ def test_an_image_that_would_mount_elsewhere(tars: Tars, shelf: Shelf, busybox: 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def nobodys(busybox: bytes) -> Iterator[Path]:
-    """A folder of an ordinary user, with the launcher and a root file system."""
-    folder = Path(tempfile.mkdtemp())
-    shutil.copy(launcher.__file__, folder / "launcher.py")
-    for name in ("root/bin", "root/www", "work"):
-        (folder / name).mkdir(parents=True)
-    (folder / "root/bin/busybox").write_bytes(busybox)
-    (folder / "root/bin/busybox").chmod(0o755)
-    (folder / "root/www/ready").write_text("yes")
-    for path in [folder, *folder.rglob("*")]:
-        os.chown(path, 65534, 65534)
-    yield folder
-    shutil.rmtree(folder)
-
-
-ORDINARY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
-PYTHON = ["/usr/bin/python3", "-I", "-S"]
-
-
 @pytest.mark.parametrize("overlay", [True, False])
 def test_an_ordinary_user_can_run_one(nobodys: Path, overlay: bool) -> None:
-    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        process = subprocess.Popen(
-            [*ORDINARY, *PYTHON, str(nobodys / "launcher.py"), str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            cwd="/",
-        )
-    spec = {
-        "root": str(nobodys / "root"),
-        "work": str(nobodys / "work"),
-        "argv": ["/bin/busybox", "sh", "-c", "busybox id -u > /www/id; " + SERVE],
-        "env": {"PATH": "/bin"},
-        "cwd": "/new/folder",
-        "uid": 1234,
-        "gid": 1234,
-        "groups": [],
-        "hostname": "package",
-        "share": False,
-        "overlay": overlay,
-        "number": 1,
-    }
-    with mine:
-        mine.send(json.dumps(spec).encode())
-        assert json.loads(mine.recv(1 << 16)) == {"ok": True, "number": 1}
+    serve = "busybox id -u > /www/id; " + SERVE
+    with ordinary(nobodys, ["/bin/busybox", "sh", "-c", serve], overlay=overlay) as (mine, process):
         reply: dict[str, Any] = {}
         while "ok" not in reply:
             mine.send(b'{"connect": 8080, "number": 2}')
@@ -396,17 +294,19 @@ def test_an_ordinary_user_can_run_one(nobodys: Path, overlay: bool) -> None:
         with socket.socket(fileno=handles[0]) as connection:
             connection.sendall(b"GET /id HTTP/1.0\r\n\r\n")
             assert connection.makefile("rb").read().endswith(b"1234\n")
-    assert process.wait(20) == 0
+        mine.close()
+        assert process.wait(20) == 0
     assert (nobodys / "root/www/id").exists() == (not overlay)
 
 
 def test_linux_may_refuse(nobodys: Path) -> None:
     """A user who may have no namespaces; root of a user namespace without its powers is one."""
     script = "echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all --inh-caps=-all "
-    script += " ".join([*PYTHON, str(nobodys / "launcher.py"), "probe"])
+    probe = launcher("probe", PYTHON, str(nobodys))
+    script += shlex.join(probe)
     done = subprocess.run([*ORDINARY, "unshare", "-Ur", "sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "unshare: there may be no more user namespaces"
-    done = subprocess.run([*PYTHON, str(nobodys / "launcher.py"), "probe"], capture_output=True, text=True, check=True)
+    done = subprocess.run(probe, capture_output=True, text=True, check=True)
     assert done.stdout == ""
 
 

@@ -1,29 +1,32 @@
 """Starts a program in namespaces of its own, on a root file system of its own. Runs as a process of its own.
 
-Imports nothing but the standard library. The other end of the socket given by number sends one JSON message at a
-time, and gets one back; the first is what to start:
+Imports nothing but the standard library and its neighbours. The other end of the socket given by number sends one JSON
+message at a time, and gets one back. With the first comes a file (SCM_RIGHTS) that says what to start, as JSON:
 
     root        folder with the root file system       work     empty folder to mount on
     argv, env, cwd, uid, gid, groups, hostname          share    true: the machine's network; false: only loopback
     overlay     false: write into `root` itself
 
+    {}                  {"ok": true}, or {"error": text, "errno": number, "stage": "namespaces", "overlay", "mount",
+                        "image" or "program"}
     {"connect": port}   {"ok": true} with a connected socket (SCM_RIGHTS), or {"error": text}
     {"signal": number}  {"ok": true}
     {"state": 1}        {"running": bool, "code": exit code, or 128 + number of the signal that ended it}
     {"open": path}      {"ok": true} with the file, open for reading (SCM_RIGHTS); {"missing": true}, or {"error": text}
 
-The answer to the first is {"ok": true}, or {"error": text, "stage": "namespaces", "overlay", "mount" or "program"}.
 A message has a `number`, which the answer repeats. When the socket is closed everything is killed.
 
-Linux: namespaces(7), user_namespaces(7), pivot_root(2), overlayfs (Documentation/filesystems/overlayfs.rst).
+Three processes: the one that was started only waits. The second is process 1 of a namespace and answers. The third is
+process 1 of another inside of it, and becomes the program. So whichever of the two is killed, Linux kills the program
+and all it started, whatever they told it about being orphans.
+
+Linux: namespaces(7), pid_namespaces(7), user_namespaces(7).
 """
 
-import ctypes
 import errno
 import fcntl
 import json
 import os
-import platform
 import select
 import signal
 import socket
@@ -33,47 +36,31 @@ import sys
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
-CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
-CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
-MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 4096, 8192, 16384, 1 << 18
-MNT_DETACH = 2
-PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
-SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+from buildrules.serving.rootfs.linux import (
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    PR_CAPBSET_DROP,
+    PR_SET_NO_NEW_PRIVS,
+    PR_SET_PDEATHSIG,
+    StageError,
+    call,
+)
+from buildrules.serving.rootfs.mounts import change_root, mount_root, mount_system
+
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 SIOCSIFADDR, SIOCGIFINDEX = 0x8916, 0x8933
 ADDRESS, ADDRESS6 = "192.0.2.1", "2001:db8::1"
 """The package's own addresses, for documentation by RFC 5737 and 3849: as from outside of a container, 127.0.0.1 is
 not what is asked."""
 LOOPBACK, LOOPBACK6 = "127.0.0.1", "::1"
-DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 CONNECT_SECONDS = 2.0
 
 KEPT_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 31})
 """What Docker leaves a container's root, but for MKNOD and AUDIT_WRITE (capabilities(7), by number)."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-class StageError(Exception):
-    """Something Linux refused."""
-
-    def __init__(self, stage: str, what: str, error: OSError) -> None:
-        super().__init__(f"{what}: {error.strerror}")
-        self.stage = stage
-
-
-def _call(name: str, *args: Any) -> int:
-    values = [os.fsencode(arg) if isinstance(arg, str) else arg for arg in args]
-    found: int = getattr(_libc, name)(*values)
-    if found < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return found
-
-
-def _mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
-    _call("mount", source, target, kind and os.fsencode(kind), ctypes.c_ulong(flags), options and os.fsencode(options))
 
 
 def enter(spec: dict[str, Any]) -> bool:
@@ -82,13 +69,13 @@ def enter(spec: dict[str, Any]) -> bool:
     uid, gid = os.geteuid(), os.getegid()
     if uid == 0:
         try:
-            _call("unshare", flags)
+            call("unshare", flags)
         except PermissionError:
             pass  # root of a container that may not: perhaps with a user namespace
         else:
             return False
     try:
-        _call("unshare", flags | CLONE_NEWUSER)
+        call("unshare", flags | CLONE_NEWUSER)
         for name, text in (
             ("setgroups", "deny"),
             ("uid_map", f"{spec['uid']} {uid} 1"),
@@ -120,97 +107,32 @@ def loopback_up() -> None:
         pass  # a machine without IPv6
 
 
-def _point(name: str) -> str:
-    """A directory to mount on, in the root file system that lies at `merged`. Its own name must be no link."""
-    path = f"merged/{name}"
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        os.mkdir(path, 0o755)
-        return path
-    if not stat.S_ISDIR(mode):
-        raise OSError(errno.ENOTDIR, f"the image's /{name} is not a directory")
-    return path
-
-
-def mount_root(spec: dict[str, Any], user: bool) -> None:
-    """Make the root file system at `merged` in the work folder, which becomes the current directory."""
-    _mount("none", "/", None, MS_REC | MS_PRIVATE)
-    root = os.open(spec["root"], os.O_RDONLY | os.O_DIRECTORY)
-    _mount("none", spec["work"], "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
-    os.chdir(spec["work"])
-    for name in ("upper", "scratch", "merged"):
-        os.mkdir(name, 0o755)
-    if not spec["overlay"]:
-        _mount(f"/proc/self/fd/{root}", "merged", None, MS_BIND)
-        return
-    options = f"lowerdir=/proc/self/fd/{root},upperdir=upper,workdir=scratch{',userxattr' * user}"
-    try:
-        _mount("overlay", "merged", "overlay", MS_NOSUID | MS_NODEV, options)
-    except OSError as error:
-        raise StageError("overlay", "overlay", error) from error
-
-
-def mount_system() -> None:
-    """/proc, /sys and a small /dev."""
-    try:
-        _mount("proc", _point("proc"), "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    except PermissionError:  # in a container whose /proc is partly hidden Linux gives no other
-        _mount("/proc", "merged/proc", None, MS_BIND | MS_REC)
-    try:
-        _mount("sysfs", _point("sys"), "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    except PermissionError:
-        _mount("/sys", "merged/sys", None, MS_BIND | MS_REC)
-    dev = _point("dev")
-    _mount("tmpfs", dev, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755")
-    for name in DEVICES:
-        with open(f"{dev}/{name}", "w"):
-            pass
-        _mount(f"/dev/{name}", f"{dev}/{name}", None, MS_BIND)
-    os.mkdir(f"{dev}/shm")
-    _mount("shm", f"{dev}/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777")
-    os.mkdir(f"{dev}/pts")
-    try:
-        _mount("devpts", f"{dev}/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
-        os.symlink("pts/ptmx", f"{dev}/ptmx")
-    except OSError:
-        pass  # a server needs no terminal
-    os.symlink("/proc/self/fd", f"{dev}/fd")
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        os.symlink(f"/proc/self/fd/{number}", f"{dev}/{name}")
-
-
-def change_root() -> None:
-    """Make `merged` the root, and let go of the old one."""
-    os.chdir("merged")
-    number = SYS_PIVOT_ROOT.get(platform.machine())
-    try:
-        if number is None:
-            raise OSError(errno.EINVAL, "pivot_root")
-        _call("syscall", ctypes.c_long(number), ctypes.c_char_p(b"."), ctypes.c_char_p(b"."))
-        _call("umount2", ".", MNT_DETACH)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # the root of an initial file system cannot be pivoted
-            raise
-        _mount(".", "/", None, MS_MOVE)
-        os.chroot(".")
-    os.chdir("/")
-
-
 def settle(spec: dict[str, Any], resolver: str) -> None:
     """Host name, the files engines put into every container, and the working directory."""
     socket.sethostname(spec["hostname"])
-    os.makedirs("/etc", exist_ok=True)
+    _make_folder("/etc", "/etc")
     own = LOOPBACK if spec["share"] else ADDRESS
     hosts = f"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n{own} {spec['hostname']}\n"
     for name, text in (("hosts", hosts), ("hostname", spec["hostname"] + "\n"), ("resolv.conf", resolver)):
         path = f"/etc/{name}"
+        if os.path.isdir(path) and not os.path.islink(path):
+            raise StageError("image", f"the image's {path} is a directory")
         if os.path.lexists(path):
             os.unlink(path)
         with open(path, "w") as file:
             file.write(text)
-    os.makedirs(spec["cwd"], exist_ok=True)
+    _make_folder(spec["cwd"], f"working directory {spec['cwd']}")
     os.chdir(spec["cwd"])
+
+
+def _make_folder(path: str, name: str) -> None:
+    """Make a directory of the image where it is missing, also where a link leads."""
+    try:
+        os.makedirs(os.path.realpath(path), exist_ok=True)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+            raise
+        raise StageError("image", f"the image's {name} is not a directory") from error
 
 
 def become(spec: dict[str, Any], user: bool) -> None:
@@ -218,15 +140,14 @@ def become(spec: dict[str, Any], user: bool) -> None:
     for number in range(64):
         if number not in KEPT_CAPABILITIES:
             try:
-                _call("prctl", PR_CAPBSET_DROP, number, 0, 0, 0)
+                call("prctl", PR_CAPBSET_DROP, number, 0, 0, 0)
             except OSError:
                 break  # Linux knows no more
     if not user:
         os.setgroups(spec["groups"])
         os.setresgid(spec["gid"], spec["gid"], spec["gid"])
         os.setresuid(spec["uid"], spec["uid"], spec["uid"])
-    _call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    _call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def start(spec: dict[str, Any], user: bool, parent: socket.socket) -> None:
@@ -242,7 +163,7 @@ def start(spec: dict[str, Any], user: bool, parent: socket.socket) -> None:
         except OSError:
             pass
     try:
-        _call("unshare", CLONE_NEWNS)
+        call("unshare", CLONE_NEWNS)
         mount_root(spec, user)
         mount_system()
         change_root()
@@ -262,16 +183,22 @@ def start(spec: dict[str, Any], user: bool, parent: socket.socket) -> None:
 
 
 class Supervisor:
-    """The parent of process 1: outside of its file system and processes, inside of its network."""
+    """The parent of the program: outside of its file system and processes, inside of its network.
 
-    def __init__(self, control: socket.socket, spec: dict[str, Any]) -> None:
+    Itself process 1 of a namespace, in the namespaces that `enter` made. Raises StageError.
+    """
+
+    def __init__(self, control: socket.socket, spec: dict[str, Any], user: bool) -> None:
         self._control = control
         self._code: int | None = None
         self._own = () if spec["share"] else ((socket.AF_INET, ADDRESS), (socket.AF_INET6, ADDRESS6))
-        user = enter(spec)
         if not spec["share"]:
             loopback_up()
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            call("unshare", CLONE_NEWPID)
+        except OSError as error:
+            raise StageError("namespaces", "unshare", error) from error
         self._pid = os.fork()
         if self._pid == 0:
             try:
@@ -392,7 +319,8 @@ def _first(places: Iterable[tuple[int, str]], port: int) -> socket.socket | OSEr
 
 
 def _problem(error: StageError, spec: dict[str, Any]) -> bytes:
-    return json.dumps({"error": str(error), "stage": error.stage, "number": spec["number"]}).encode()
+    problem = {"error": str(error), "errno": error.number, "stage": error.stage, "number": spec["number"]}
+    return json.dumps(problem).encode()
 
 
 def probe() -> None:
@@ -403,17 +331,11 @@ def probe() -> None:
         sys.stdout.write(str(error))
 
 
-def main() -> None:
-    """Take the first message and do as it says."""
-    if sys.argv[1] == "probe":
-        probe()
-        return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other end decides when it is over
-    control = socket.socket(fileno=int(sys.argv[1]))
-    control.set_inheritable(False)
-    spec = json.loads(control.recv(1 << 20))
+def supervise(control: socket.socket, spec: dict[str, Any], user: bool) -> None:
+    """In the second process: start the program and answer until all is over."""
+    call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # nothing of the package can take that back
     try:
-        supervisor = Supervisor(control, spec)
+        supervisor = Supervisor(control, spec, user)
     except StageError as error:
         control.send(_problem(error, spec))
         return
@@ -424,5 +346,31 @@ def main() -> None:
         supervisor.serve()
 
 
-if __name__ == "__main__":
-    main()
+def main() -> None:
+    """Take the first message and do as it says."""
+    if sys.argv[1] == "probe":
+        probe()
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other end decides when it is over
+    control = socket.socket(fileno=int(sys.argv[1]))
+    control.set_inheritable(False)
+    message, handles, _, _ = socket.recv_fds(control, 1 << 16, 1)
+    if not handles:
+        return  # the other end is gone
+    with open(handles[0], "rb") as file:
+        spec = {**json.load(file), **json.loads(message)}
+    try:
+        user = enter(spec)
+    except StageError as error:
+        control.send(_problem(error, spec))
+        return
+    pid = os.fork()
+    if pid == 0:
+        try:
+            supervise(control, spec, user)
+        except BaseException:  # noqa: BLE001 - nobody else says it
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(0)
+    control.close()  # so that the other end learns of the second's end
+    os.waitpid(pid, 0)

@@ -6,6 +6,7 @@ are the lower side of an overlay.
 """
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -22,14 +23,21 @@ from typing import Any
 from buildrules.errors import ServingError, UsageError
 from buildrules.serving.copied import too_long
 from buildrules.serving.platform import emulated, host_platform
-from buildrules.serving.rootfs import launcher
 from buildrules.serving.rootfs.roots import Roots
+from buildrules.serving.rootfs.tail import Tail
 from buildrules.serving.rootfs.users import find_user
 from buildrules.serving.runner import LARGEST, Package, State, Stopped
 
 HOSTNAME = "package"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _START_SECONDS = 60.0
+_HINTS = {
+    "program": "the image's entry point does not exist in it or is no program; "
+    "look at the server's rule and the base image",
+    "too long": "its command and `environment` are longer than linux gives to a program",
+    "image": "a package is given a file or folder there: look at the base image and at what lies over it",
+}
+_LAUNCHER = "import sys; sys.path.append(sys.argv.pop(1)); from buildrules.serving.rootfs.launcher import main; main()"
 _REFUSED = (
     "use --runner docker or podman, be root, or let Linux give namespaces to users: "
     "kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0, and with AppArmor "
@@ -75,11 +83,16 @@ class RootfsRunner:
         return running
 
 
+def launcher(argument: str, python: str = sys.executable, place: str = "") -> list[str]:
+    """The command line of `launcher.main`, which runs without anybody's settings of Python. `place` is the folder that
+    `buildrules` is in, this one's if left out."""
+    place = place or os.path.abspath(__file__).rpartition("/buildrules/")[0]
+    return [python, "-I", "-S", "-c", _LAUNCHER, place, argument]
+
+
 def _refusal() -> str:
     """Why Linux gives no namespaces here; "" where it does. Asked before anything is unpacked."""
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", launcher.__file__, "probe"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(launcher("probe"), capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else done.stderr.strip()[-200:]
 
 
@@ -107,6 +120,7 @@ class RootfsProcess:
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = ""
+        self._tail = Tail()
         settings = package.image.settings.get("config") or {}
         self._settings: dict[str, Any] = settings
         self._signal = _signal_of(settings.get("StopSignal"))
@@ -118,10 +132,9 @@ class RootfsProcess:
             spec = self._spec(overlay=overlay)
             mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._control = mine
-            with theirs, open(self._log, "ab") as log:
-                os.fchmod(log.fileno(), 0o666)  # programs open /dev/stderr anew, as the image's user
+            with theirs, self._tail.input() as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", launcher.__file__, str(theirs.fileno())],
+                    launcher(str(theirs.fileno())),
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -130,7 +143,10 @@ class RootfsProcess:
                     cwd="/",
                 )
             mine.settimeout(_START_SECONDS)
-            self._check(self._ask(spec))
+            with open(os.memfd_create("specification"), "w+b") as file:  # may be longer than a message, and is no file
+                file.write(json.dumps(spec).encode())
+                file.seek(0)
+                self._check(self._ask({}, file.fileno()))
         except BaseException:
             self.kill()
             self._clean()
@@ -168,29 +184,24 @@ class RootfsProcess:
         stage, text = reply.get("stage"), reply["error"]
         if stage == "overlay":
             raise _NoOverlayError
-        if stage == "program":
-            raise ServingError(
-                f"cannot start {self.title!r}: {text}",
-                hint="the image's entry point does not exist in it or is no program; "
-                "look at the server's rule and the base image",
-            )
+        if stage == "program" and reply["errno"] == errno.E2BIG:
+            stage = "too long"
+        if stage in _HINTS:
+            raise ServingError(f"cannot start {self.title!r}: {text}", hint=_HINTS[stage])
         raise _refused(self.title, text)
 
-    @property
-    def _log(self) -> str:
-        return os.path.join(self._folder, "log")
+    def _ask(self, message: dict[str, Any], handle: int | None = None) -> dict[str, Any]:
+        return self._ask_for_handles(message, handle)[0]
 
-    def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        return self._ask_for_handles(message)[0]
-
-    def _ask_for_handles(self, message: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-        """Ask the launcher. Raises ServingError where it is gone."""
+    def _ask_for_handles(self, message: dict[str, Any], handle: int | None = None) -> tuple[dict[str, Any], list[int]]:
+        """Ask the launcher; a `handle` is given with the message. Raises ServingError where it is gone."""
         with self._lock:
             if self._control is None:
                 raise ServingError(f"{self.title!r} was not started")
             self._number += 1
+            data = json.dumps({**message, "number": self._number}).encode()
             try:
-                self._control.send(json.dumps({**message, "number": self._number}).encode())
+                socket.send_fds(self._control, [data], [] if handle is None else [handle])
                 while True:
                     data, handles, _, _ = socket.recv_fds(self._control, 1 << 16, 1)
                     if not data:
@@ -198,8 +209,8 @@ class RootfsProcess:
                     reply: dict[str, Any] = json.loads(data)
                     if reply["number"] == self._number:
                         return reply, handles
-                    for handle in handles:  # the answer to a question that was interrupted
-                        os.close(handle)
+                    for unwanted in handles:  # the answer to a question that was interrupted
+                        os.close(unwanted)
             except OSError as error:
                 raise ServingError(f"{self.title!r} was ended from outside: {error}", log=self.log()) from error
 
@@ -219,13 +230,7 @@ class RootfsProcess:
 
     def log(self, lines: int = 50) -> str:
         """The last lines of what it wrote, both streams together."""
-        try:
-            with open(self._log, "rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - (1 << 18)))
-                text = file.read().decode(errors="replace")
-        except OSError:
-            return ""
-        return "".join(line + "\n" for line in text.splitlines()[-lines:])
+        return self._tail.text(lines)
 
     def read(self, path: str) -> bytes | None:
         """See `runner.Running`. No link is followed."""
