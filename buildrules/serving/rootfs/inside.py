@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from buildrules.errors import IntegrityError
 
 _LINKS = 40  # as Linux (path_resolution(7))
+_DEEPEST = 250  # folders in each other that are made: what is deeper cannot be named, nor removed by its whole path
 
 
 def directory(root: str, steps: Sequence[str], *, create: bool = False) -> str | None:
     """The directory that `steps` lead to below `root`, as an absolute path that holds no link below `root`.
 
     With `create`, missing ones are made; else None comes back for one that is missing. Nobody else may change the
-    folder meanwhile. Raises IntegrityError where a file is in the way, or links lead in circles.
+    folder meanwhile. Raises IntegrityError where a file is in the way, links lead in circles, or what would be made is
+    absurdly deep; OSError for a name that no file system takes.
     """
     found: list[str] = []
     ahead = deque(steps)
@@ -32,6 +34,10 @@ def directory(root: str, steps: Sequence[str], *, create: bool = False) -> str |
         except FileNotFoundError:
             if not create:
                 return None
+            if len(found) >= _DEEPEST:
+                raise IntegrityError(
+                    f"more than {_DEEPEST} folders lie in each other at {'/'.join(found)[:100]!r}"
+                ) from None
             os.mkdir(path, 0o755)
             mode = stat.S_IFDIR
         if stat.S_ISLNK(mode):

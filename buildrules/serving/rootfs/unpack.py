@@ -27,6 +27,7 @@ _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _CHUNK = 1 << 20
 _UNSOUND: Any = (tarfile.TarError, EOFError, OverflowError, isal_zlib.error, gzip.BadGzipFile)
+_IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ENOENT, errno.EINVAL, errno.ENOTDIR, errno.ELOOP, errno.EILSEQ)
 _LATEST = 1 << 33  # seconds; later times are nonsense that not every file system takes
 
 
@@ -34,7 +35,8 @@ def unpack(root: str, layers: Iterable[Layer], stream: LayerStream) -> None:
     """Lay `layers`, base first, into the folder `root`, which is empty.
 
     As root, entries get the owners the tars name. Raises IntegrityError for a layer that is not what its descriptor
-    says or leaves the folder, ServingError for a compression nothing here reads, StoreError where the disk is full.
+    says, leaves the folder or holds what cannot be, ServingError for a compression nothing here reads and for what
+    Linux refuses, StoreError where the disk is full.
     """
     for layer in layers:
         try:
@@ -46,7 +48,10 @@ def unpack(root: str, layers: Iterable[Layer], stream: LayerStream) -> None:
                 raise StoreError(
                     "no space left to unpack the image", hint="free some space, or use --runner docker"
                 ) from error
-            raise
+            name, what = layer.origin or layer.digest, f"{error.strerror}: {str(error.filename)[-100:]!r}"
+            if error.errno in _IMPOSSIBLE:
+                raise IntegrityError(f"layer {name!r} holds what no file system takes: {what}") from error
+            raise ServingError(f"cannot unpack layer {name!r}: {what}") from error
 
 
 class _Layer:
@@ -90,8 +95,7 @@ class _Layer:
             self._remove(path)
         self._wrote(path)
         if member.isdir():
-            if not _is_folder(path):
-                os.mkdir(path)
+            directory(self._root, [*os.path.relpath(parent, self._root).split("/"), name], create=True)
             self._adopt(path, member, member.mode & 0o1777 | 0o700)
         elif member.isreg():
             self._file(archive, member, path)
