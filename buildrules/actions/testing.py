@@ -10,7 +10,7 @@
             and `expect`.
     sources the files those numbers mean, one each
     deps    the image, then the actions that made its layers, in its order
-    hints   `runner`, `timeout` (seconds, instead of `ready_timeout` or the job's), `name` (the image's repository)
+    hints   `runner`, `name` (the image's repository)
 
 Outputs: values `requests` (how many passed; 0 of a job), `seconds`, `ready_seconds`, `runner`. Which runner was used is
 not part of the key: a package that answers in one of them does so in all.
@@ -39,7 +39,7 @@ class PackageTest:
     """See the module. Raises PackageTestError where the package is not as it should be."""
 
     name = "package_test"
-    version = 2
+    version = 3
 
     def run(
         self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: BuildContext
@@ -60,7 +60,7 @@ class PackageTest:
             environment=params["environment"],
             network=params["network"],
         )
-        attempt = _attempt(params, hints.get("timeout"), files)
+        attempt = _attempt(params, files)
         runner = choose(hints.get("runner"), os.path.dirname(context.blobs.aside))
         try:
             outcome = try_out(package, attempt, runner, context)
@@ -99,16 +99,16 @@ def _read(root: str, group: list[SourceFile]) -> _File:
         return file.path, opened.read()
 
 
-def _attempt(params: Mapping[str, Any], timeout: float | None, files: list[_File]) -> Attempt:
+def _attempt(params: Mapping[str, Any], files: list[_File]) -> Attempt:
     if "job" in params:
         job = params["job"]
         results = [Result(row["name"], row["path"], _expect(row["expect"], files)) for row in job["results"]]
-        return Job(results, exit_code=job["exit_code"], timeout=float(timeout or job["timeout"]))
+        return Job(results, exit_code=job["exit_code"], timeout=job["timeout"])
     return Trial(
         exchanges=[_exchange(row, files) for row in params["requests"]],
         ready=Route.parse(params["ready"]) if params["ready"] is not None else None,
         port=params["port"],
-        ready_timeout=float(timeout or params["ready_timeout"]),
+        ready_timeout=params["ready_timeout"],
         stop_timeout=params["stop_timeout"],
         exit_codes=params["exit_codes"],
     )

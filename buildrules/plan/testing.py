@@ -117,6 +117,11 @@ class TestPlanner:
 
     def _tested(self, label: Label, platform: str, test: _Test) -> Goal:
         parts = test.parts
+        seconds = self._options.get("timeout")  # part of the key: what passed in more time did not pass in less
+        if seconds is not None and test.job is not None:
+            test.job = {**test.job, "timeout": float(seconds)}
+        elif seconds is not None:
+            test.settings["ready_timeout"] = float(seconds)
         image = self._packages.package(parts, platform)
         made = image.action
         params: dict[str, Any] = {
@@ -139,11 +144,7 @@ class TestPlanner:
             sources=tuple(test.asked.sources),
             deps=(made, *self._plan.actions[made].deps),
             weight=10.0,
-            hints={
-                "runner": self._options.get("runner"),
-                "timeout": self._options.get("timeout"),
-                "name": image.info["name"],
-            },
+            hints={"runner": self._options.get("runner"), "name": image.info["name"]},
         )
         names = [item["name"] for item in test.requests]
         info = {"package": str(parts.package.label), "requests": names, "job": test.job is not None}

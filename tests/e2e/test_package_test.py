@@ -1,5 +1,6 @@
 """`buildrules test`: packages started by each runner, asked, compared and stopped."""
 
+import contextlib
 import os
 import re
 import signal
@@ -153,6 +154,16 @@ def test_one_that_never_gets_ready(space: Space, runner: str) -> None:
     assert left(space, runner) == []
 
 
+def test_what_passed_in_more_time_did_not_pass_in_less(space: Space) -> None:
+    space.append("BUILD.yaml", TEST.replace("    requests:", "    ready_timeout: 1\n    requests:"))
+    space.write("src/start.sh", START.replace("echo starting", "/bin/busybox sleep 3; echo starting"))
+    asked = ("test", "//:app_test", "--runner", "rootfs")
+    space.run(*asked, code=1).said("never ready")
+    space.run(*asked, "--timeout", "60").said("1 passed")
+    space.run(*asked, code=1).said("never ready")
+    space.run(*asked, "--timeout", "60").said("1 cached")
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "when asked"])
 def test_one_that_exits(space: Space, runner: str, late: bool) -> None:
     space.append("BUILD.yaml", TEST)
@@ -212,6 +223,7 @@ def test_ctrl_c_leaves_nothing_behind(space: Space, runner: str, number: signal.
     assert "Traceback" not in err
     assert left(space, runner) == []
     assert not _launchers(space)
+    assert not _servers(space)
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next(space: Space, runner: str) -> None:
@@ -222,7 +234,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next(space: Space, runner:
     _wait_for(process, space, runner, 1)
     process.kill()
     process.communicate(timeout=60)
-    while _launchers(space):
+    while _launchers(space) or (runner == "rootfs" and _servers(space)):
         pass
     assert len(left(space, runner)) == 1
     for folder in (space.store / "tmp").glob("rootfs-*"):
@@ -254,6 +266,16 @@ def _launchers(space: Space) -> list[str]:
     return found
 
 
+def _servers(space: Space) -> list[str]:
+    """Processes of this workspace's package that run the server's script."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"SPACE={space.name}".encode() in (path / "environ").read_bytes().split(b"\0"):
+                found += [path.name] * (b"/srv/cgi-bin/start.sh" in (path / "cmdline").read_bytes())
+    return found
+
+
 def _wait_for(process: subprocess.Popen[str], space: Space, runner: str, count: int) -> None:
     """Look, as long as the process lives, until so many packages run."""
     running: list[Any] = []
@@ -264,7 +286,7 @@ def _wait_for(process: subprocess.Popen[str], space: Space, runner: str, count: 
         elif runner == "podman":
             running = in_podman(space)
         else:
-            running = [path for path in (space.store / "tmp").glob("rootfs-*/run-*/log") if path.stat().st_size]
+            running = _servers(space)
 
 
 def test_a_sample_request_is_a_test_by_itself(space: Space) -> None:
