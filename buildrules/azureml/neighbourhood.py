@@ -20,7 +20,7 @@ class Neighbourhood:
     """Reads the files around `start` (a directory) when something is first asked for.
 
     Below it four levels, above it three, with the folders directly in each; never above `top`, where one is given.
-    `directories` are those that were listed.
+    `directories` are those that were listed, `files` those that were looked into.
     """
 
     def __init__(self, start: str, top: str | None, known: list[Document]) -> None:
@@ -61,6 +61,7 @@ class Neighbourhood:
 
     def _look(self, path: str) -> None:
         assert self._read is not None
+        self.files.add(path)  # also one that is no document now: it may be edited into one
         try:
             if os.path.getsize(path) > _LARGEST:
                 return
@@ -69,7 +70,6 @@ class Neighbourhood:
             return
         if document is not None:
             self._read.append(document)
-            self.files.add(path)
 
     def _paths(self) -> Iterator[str]:
         seen: set[str] = set()
@@ -136,4 +136,5 @@ def matching(documents: list[Document], name: str, version: str | None) -> Docum
 def _order(version: str | None) -> tuple[int, int, str]:
     if version is None:
         return (0, 0, "")
-    return (1, int(version), "") if version.isdigit() else (1, 0, version)
+    number = version.isascii() and version.isdigit() and len(version) < 20
+    return (1, int(version), "") if number else (1, 0, version)

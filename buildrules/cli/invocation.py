@@ -17,11 +17,11 @@ from buildrules.engine.plan import Plan
 from buildrules.engine.result import GoalResult, goal_results
 from buildrules.errors import BuildrulesError
 from buildrules.snapshot import file as snapshot_file
-from buildrules.snapshot.file import UNTRUSTED, Row, Snapshot
+from buildrules.snapshot.file import UNTRUSTED, Row, Snapshot, shape_of, unanswered
 from buildrules.store.statindex import RACY_NS, stat_row
 from buildrules.store.store import Store
 from buildrules.workspace.globs import expand
-from buildrules.workspace.root import find_packages, shape_of
+from buildrules.workspace.root import find_packages
 
 
 class Structure:
@@ -199,7 +199,14 @@ class Invocation:
         wanted = snapshot_file.identity(self.root, self.argv, self.directory)
         with contextlib.suppress(OSError):
             snapshot_file.write(
-                path, wanted, rows=rows, checks=list(self._checks(build)), text=text, json=json, body=body
+                path,
+                wanted,
+                rows=rows,
+                checks=list(self._checks(build)),
+                shapes=unanswered(self.structure.shapes, rows),
+                text=text,
+                json=json,
+                body=body,
             )
 
     def _checks(self, build: Build) -> Iterator[tuple[str, int]]:

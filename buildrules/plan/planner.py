@@ -21,11 +21,11 @@ from buildrules.plan.testing import TestPlanner, not_a_test
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.package import check_packages
 from buildrules.rules.resolve import Resolution, ResolvedTarget, resolve
+from buildrules.snapshot.file import shape_of
 from buildrules.store.store import Store
 from buildrules.workspace.labels import Label, Patterns, parse_patterns
 from buildrules.workspace.loader import Workspace
 from buildrules.workspace.problems import Problems
-from buildrules.workspace.root import shape_of
 from buildrules.workspace.suggest import did_you_mean
 
 _PLATFORMS = ("linux/amd64", "linux/arm64")

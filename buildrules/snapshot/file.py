@@ -4,11 +4,12 @@ Imported before anything is known to have changed: nothing but os, marshal and z
 loaded or which are built in.
 
     magic | length of the head, of both, CRC-32 of the head, of the body (8 bytes each) | head | body
-    head = marshal((identity, rows, checks, text, json))     read always
-    body = marshal(dict)                                     read only where something changed
+    head = marshal((identity, rows, checks, shapes, text, json))     read always
+    body = marshal(dict)                                             read only where something changed
 
 A row is (path, dev, ino, size, mtime_ns, ctime_ns): every file and directory the build looked at. A
-check is (path, size): the blobs the answer names. marshal.loads of bytes is seven times as fast as
+check is (path, size): the blobs the answer names. A shape is (path, what is there), of paths that no row
+answers for: what was not there must go on not being there. marshal.loads of bytes is seven times as fast as
 marshal.load of a file.
 """
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_MAGIC = b"buildrules snapshot 3\n"
+_MAGIC = b"buildrules snapshot 4\n"
 _PREFIX = len(_MAGIC) + 32
 Row = tuple[str, int, int, int, int, int]
 
@@ -50,13 +51,30 @@ def snapshot_path(root: str, argv: list[str], directory: str) -> str:
     return os.path.join(store_root(), "workspaces", place, f"{zlib.crc32(command):08x}.snapshot")
 
 
+def shape_of(path: str) -> str:
+    """What is at a path: "file", "directory" or "nothing" (links are followed; all else is a file)."""
+    if os.path.isdir(path):
+        return "directory"
+    return "file" if os.path.lexists(path) else "nothing"
+
+
+def unanswered(shapes: dict[str, str], rows: list[Row]) -> list[tuple[str, str]]:
+    """The shapes that no row answers for: neither of the path itself, nor for "nothing" of the folder it is not in."""
+    known = {row[0] for row in rows}
+    return [
+        (path, shape)
+        for path, shape in shapes.items()
+        if (os.path.dirname(path) if shape == "nothing" else path) not in known
+    ]
+
+
 class Snapshot:
     """A snapshot that was read. `unchanged` answers; `body` is for those who go on."""
 
-    __slots__ = ("_body", "_checks", "_rows", "json", "text")
+    __slots__ = ("_body", "_checks", "_rows", "_shapes", "json", "text")
 
     def __init__(self, head: "list[Any]", body: "Callable[[], bytes | None]") -> None:
-        self._rows, self._checks, self.text, self.json = head
+        self._rows, self._checks, self._shapes, self.text, self.json = head
         self._body = body
 
     def unchanged(self) -> bool:
@@ -69,6 +87,9 @@ class Snapshot:
                     return False
             for path, size in self._checks:
                 if stat(path).st_size != size:
+                    return False
+            for path, shape in self._shapes:
+                if shape_of(path) != shape:
                     return False
         except OSError:
             return False
@@ -140,12 +161,13 @@ def write(
     *,
     rows: list[Row],
     checks: list[tuple[str, int]],
+    shapes: list[tuple[str, str]],
     text: str,
     json: str,
     body: "dict[str, Any]",
 ) -> None:
     """Keep a snapshot: written aside and renamed. OSError is the caller's to ignore: a snapshot only saves time."""
-    head = marshal.dumps((wanted, rows, checks, text, json))
+    head = marshal.dumps((wanted, rows, checks, shapes, text, json))
     tail = marshal.dumps(body)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     aside = f"{path}.{os.getpid()}"

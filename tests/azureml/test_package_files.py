@@ -130,6 +130,18 @@ def test_every_file_it_depends_on_is_watched(azure: Space, path: str, old: str, 
     azure.run(*command, code=None).said(said)
 
 
+def test_a_broken_neighbour_may_be_mended(azure: Space) -> None:
+    """It is edited in place, so that no folder tells of it."""
+    azure.edit("package.yml", "azureml:my-env:1", "azureml:my-env@latest")
+    azure.edit("environment/env.yml", "name: my-env", "name: my-env\nversion: 1")
+    azure.write("environment/env2.yml", 'name: my-env\nversion: "2\nimage: registry.example/base:1\n')
+    command = ("build", "--package", "package.yml", *OPTIONS)
+    azure.settle(*command)
+    azure.run(*command).said("0 built")
+    azure.edit("environment/env2.yml", '"2', "2\nconda_file: other.yaml")
+    azure.run(*command, code=2).said("other.yaml")
+
+
 def test_in_a_workspace_its_settings_count(azure: Space, tmp_path: Path) -> None:
     """Also for a model that lies outside of it."""
     azure.write("BUILD.yaml", "workspace:\n  name: acme\n  platforms: [linux/arm64]\n\ntargets: {}\n")

@@ -74,6 +74,24 @@ def test_the_environment_comes_from_the_model(space: Space) -> None:
     assert space.build(options=["--locked"]).executed == 0
 
 
+def test_a_file_that_comes_later_is_seen(space: Space) -> None:
+    """Also in a folder that holds no packages, which nobody lists."""
+    space.edit("BUILD.yaml", "name: acme", "name: acme\n  ignore: [data]")
+    space.edit("BUILD.yaml", "path: iris", "path: data/iris")
+    space.edit("BUILD.yaml", 'base_env: ":base"', 'base_env: ":env"')
+    space.append("BUILD.yaml", '  env: {rule: python_env, base: ":base", model: ":iris"}\n')
+    space.path("data").mkdir()
+    space.path("iris").rename(space.path("data/iris"))
+    space.path("data/iris/requirements.txt").rename(space.path("requirements.txt"))
+    space.path("data/iris/MLmodel").read_text()
+    command = ("build", "//:env")
+    space.settle(*command)
+    space.run(*command).said("0 built")
+    space.path("requirements.txt").rename(space.path("data/iris/requirements.txt"))
+    space.append("data/iris/requirements.txt", "skops==0.15\n")
+    space.run(*command, code=None).said("skops")
+
+
 def test_it_is_locked_with_the_server_in_view(space: Space) -> None:
     """Alone it would take pydanticlike 2.14, on which the server cannot stand."""
     space.build()

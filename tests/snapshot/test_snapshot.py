@@ -17,7 +17,8 @@ MakeSpace = Callable[..., Space]
 
 
 def write(path: Path, **more: object) -> None:
-    values = {"rows": [], "checks": [], "text": "text", "json": "json", "body": {"a": [1, "b", None, (2.5, True)]}}
+    values: dict[str, object] = {"rows": [], "checks": [], "shapes": [], "text": "text", "json": "json"}
+    values |= {"body": {"a": [1, "b", None, (2.5, True)]}}
     snapshots.write(str(path), ("me",), **{**values, **more})  # type: ignore[arg-type]
 
 
@@ -134,6 +135,27 @@ def test_a_lost_or_cut_blob_is_noticed(tmp_path: Path) -> None:
     assert not found.unchanged()
     blob.unlink()
     assert not found.unchanged()
+
+
+def test_what_was_not_there_must_go_on_not_being_there(tmp_path: Path) -> None:
+    shapes = {str(tmp_path / "gone"): "nothing", str(tmp_path / "file"): "file", str(tmp_path / "folder"): "directory"}
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    assert snapshots.unanswered(shapes, []) == list(shapes.items())
+    assert snapshots.unanswered(shapes, [row(tmp_path)]) == list(shapes.items())[1:]
+    assert snapshots.unanswered(shapes, [row(tmp_path / "file")]) == [*shapes.items()][::2]
+    write(tmp_path / "s", shapes=list(shapes.items()))
+    found = snapshots.read(str(tmp_path / "s"), ("me",))
+    assert found is not None and found.unchanged()
+    (tmp_path / "folder" / "more").write_text("")
+    (tmp_path / "file").write_text("other")
+    assert found.unchanged()
+    for change, back in (("gone", Path.touch), ("file", Path.unlink), ("folder", lambda path: path.rename(f"{path}2"))):
+        back(tmp_path / change)
+        assert not found.unchanged()
+        write(tmp_path / "s", shapes=[(path, snapshots.shape_of(path)) for path in shapes])
+        found = snapshots.read(str(tmp_path / "s"), ("me",))
+        assert found is not None and found.unchanged()
 
 
 def test_a_place_that_cannot_be_written_raises_and_leaves_nothing(tmp_path: Path) -> None:
