@@ -135,7 +135,9 @@ def test_a_broken_neighbour_may_be_mended(azure: Space) -> None:
     azure.edit("package.yml", "azureml:my-env:1", "azureml:my-env@latest")
     azure.edit("environment/env.yml", "name: my-env", "name: my-env\nversion: 1")
     azure.write("environment/env2.yml", 'name: my-env\nversion: "2\nimage: registry.example/base:1\n')
+    azure.write("BUILD.yaml", "workspace:\n  name: acme\n  platforms: [linux/amd64]\n\ntargets: {}\n")
     command = ("build", "--package", "package.yml", *OPTIONS)
+    azure.run(*command)  # writes the locks
     azure.settle(*command)
     azure.run(*command).said("0 built")
     azure.edit("environment/env2.yml", '"2', "2\nconda_file: other.yaml")

@@ -74,20 +74,22 @@ def test_the_environment_comes_from_the_model(space: Space) -> None:
     assert space.build(options=["--locked"]).executed == 0
 
 
-def test_a_file_that_comes_later_is_seen(space: Space) -> None:
+def test_a_file_that_comes_later_where_nobody_looks_is_seen(space: Space) -> None:
     """Also in a folder that holds no packages, which nobody lists."""
     space.edit("BUILD.yaml", "name: acme", "name: acme\n  ignore: [data]")
     space.edit("BUILD.yaml", "path: iris", "path: data/iris")
     space.edit("BUILD.yaml", 'base_env: ":base"', 'base_env: ":env"')
     space.append("BUILD.yaml", '  env: {rule: python_env, base: ":base", model: ":iris"}\n')
+    aside = space.folder / "requirements.txt"
     space.path("data").mkdir()
     space.path("iris").rename(space.path("data/iris"))
-    space.path("data/iris/requirements.txt").rename(space.path("requirements.txt"))
+    space.path("data/iris/requirements.txt").rename(aside)
     space.path("data/iris/MLmodel").read_text()
     command = ("build", "//:env")
+    space.run(*command)  # writes the locks
     space.settle(*command)
     space.run(*command).said("0 built")
-    space.path("requirements.txt").rename(space.path("data/iris/requirements.txt"))
+    aside.rename(space.path("data/iris/requirements.txt"))
     space.append("data/iris/requirements.txt", "skops==0.15\n")
     space.run(*command, code=None).said("skops")
 
