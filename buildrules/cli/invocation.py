@@ -18,6 +18,7 @@ from buildrules.engine.result import GoalResult, goal_results
 from buildrules.errors import BuildrulesError
 from buildrules.snapshot import file as snapshot_file
 from buildrules.snapshot.file import UNTRUSTED, Row, Snapshot, shape_of, unanswered
+from buildrules.store.private import sweep
 from buildrules.store.statindex import RACY_NS, stat_row
 from buildrules.store.store import Store
 from buildrules.workspace.globs import expand
@@ -224,6 +225,7 @@ class Invocation:
     def prepare(self, snapshot: Snapshot | None) -> None:
         """Lock the store, take the kept plan or make a new one."""
         self.store.lock()
+        sweep(self.store.blobs.aside)
         if snapshot is None or not self.resume(snapshot):
             self.make_plan()
 

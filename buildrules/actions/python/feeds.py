@@ -11,7 +11,6 @@ a wheel: there they go by a netrc file instead, which is removed afterwards.
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 from buildrules.credentials.connections import Connection, feeds, serving, variable_name
 from buildrules.errors import CredentialsError
+from buildrules.store.private import private_folder
 
 _REFUSED = (
     re.compile(r"\((?P<url>https?://[^)\s]+)\)[^\n]*?\((?P<status>40[13][^)\n]*)\)"),
@@ -80,8 +80,11 @@ def uv_environment(chosen: Feeds, *, logins: bool = True) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def build_environment(chosen: Feeds) -> Iterator[dict[str, str]]:
-    """`uv_environment` for building: logins stand in a netrc file, which is removed at the end."""
+def build_environment(chosen: Feeds, aside: str) -> Iterator[dict[str, str]]:
+    """`uv_environment` for building: logins stand in a netrc file, which is removed at the end.
+
+    `aside` is the store's folder for what is being written.
+    """
     found = uv_environment(chosen, logins=False)
     entries: dict[str, tuple[str, str]] = {}
     for _, url, connection in chosen.indexes():
@@ -97,7 +100,7 @@ def build_environment(chosen: Feeds) -> Iterator[dict[str, str]]:
     if not entries:
         yield found
         return
-    with tempfile.TemporaryDirectory(prefix="buildrules-") as folder:
+    with private_folder(aside) as folder:
         path = os.path.join(folder, "netrc")
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             for host, (user, password) in entries.items():

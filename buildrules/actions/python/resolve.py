@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +18,8 @@ from buildrules.actions.python.requirement import Requirement
 from buildrules.actions.python.select import select
 from buildrules.actions.python.uvtool import Answer, compile_arguments, failure, run_uv, write_lines
 from buildrules.errors import CredentialsError, ResolutionError
+from buildrules.snapshot.location import store_root
+from buildrules.store.private import private_folder
 
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _NOT_FOUND = re.compile(r"\b(\S+) was not found in the package registry|no versions of (\S+)")
@@ -42,7 +43,7 @@ def make_lock(
     if keep and named:
         rest = tuple(package for package in keep.packages if package.name not in named)
         keep = Lock(keep.name, keep.folder, keep.target, keep.inputs, rest, keep.portable)
-    with tempfile.TemporaryDirectory(prefix="buildrules-") as folder:
+    with private_folder(os.path.join(store_root(), "tmp")) as folder:  # requirements may hold passwords
         output = os.path.join(folder, "pylock.toml")
         _preferences(output, [lock for lock in (base, keep) if lock])
         requirements = [item.line(request.root) for item in request.requirements]
