@@ -26,6 +26,8 @@ def command(folder: str, name: str | None) -> None:
     folder = os.path.abspath(folder)
     path = os.path.join(folder, BUILD_FILE)
     if os.path.exists(path):
+        if os.path.isfile(path):
+            find_root(folder)  # says what is wrong with one that is no workspace, nor in one
         raise UsageError(f"there is a {os.path.relpath(path)} already", hint="add targets to it; see the tutorial")
     found = Found(folder)
     name = _clean(name or os.path.basename(folder))
