@@ -212,6 +212,14 @@ def test_an_environment_needs_a_base_with_python(workspace: Space) -> None:
     workspace.run("build", APP, code=1).said("has no Python", 'python: "3.12"')
 
 
+def test_a_python_that_nothing_in_the_image_speaks_of(workspace: Space) -> None:
+    make_base(workspace.path("bare"), python="")
+    workspace.edit("BUILD.yaml", "layout: base}", 'layout: bare, python: "3.11"}')
+    workspace.run("build", APP).said("warning: //:base: /usr/local/bin/python3.11 is taken to be its Python")
+    workspace.edit("BUILD.yaml", 'python: "3.11"', 'python: "3.11", interpreter: /usr/bin/python3.11')
+    assert "is taken to be" not in workspace.run("build", APP).err
+
+
 def test_a_base_that_says_another_python_than_it_has(workspace: Space) -> None:
     workspace.edit("BUILD.yaml", "layout: base}", 'layout: base, python: "3.12"}')
     workspace.run("build", APP, code=1).said("has Python 3.11.2, and the target says 3.12")
