@@ -71,7 +71,13 @@ class PackagePlanner:
             weight=0.01,
         )
         self._plan.add(action)
-        return Goal(label, platform, action.id, "image", package_info(parts, self._settings.name, locks))
+        return Goal(
+            label,
+            platform,
+            action.id,
+            "image",
+            package_info(parts, self._settings.name, locks, self._models.locks.versions(parts.placed)),
+        )
 
     def _extra_layers(self, target: ResolvedTarget, part: Contribution, platform: str) -> list[str]:
         """The layers a rule contributes by naming kinds of actions."""

@@ -60,6 +60,18 @@ MISTAKES = {
         ("BUILD.yaml", "server: :server\n    code: :code", "server: torchserve"),
         [r"BUILD.yaml:10:26: 'weights' is no model archive", "torch-model-archiver"],
     ),
+    "a folder as a request": (
+        ("BUILD.yaml", "    code: :code\n", "    code: :code\n    sample_request: weights\n"),
+        [r"BUILD.yaml:19:21: 'weights' is a folder", "name a file in it"],
+    ),
+    "no requirements file": (
+        ("BUILD.yaml", "requirements: [numlib==1.0]", "requirements_file: src/hepler.py"),
+        [r"BUILD.yaml:9:24: there is no 'src/hepler.py'", "did you mean 'helper.py'"],
+    ),
+    "a folder as a glob": (
+        ("BUILD.yaml", 'srcs: ["src/**"]', "srcs: [src]"),
+        [r"BUILD.yaml:11:\d+: no file matches the srcs of //:code", r"'src' is a folder; .* 'src/\*\*'"],
+    ),
     "no module of a service": (
         ("BUILD.yaml", "server: :server", "server: bentoml"),
         [r"BUILD.yaml:17:\d+: the code has no module 'service', in which .* looks for 'service:Service'", "helper"],

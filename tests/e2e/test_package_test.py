@@ -148,7 +148,7 @@ def test_one_that_never_gets_ready(space: Space, runner: str) -> None:
     space.edit("rules/cgi.yaml", "readiness: 8080/model/weights/labels.txt", "readiness: 8080/no")
     (found,) = failures(space, "//:app_test", "--runner", runner, "--timeout", "1")
     assert found["kind"] == "never ready"
-    assert "'//:app' was not ready after 1 s: GET /no at port 8080: answered 404" in found["message"]
+    assert "'//:app' was not ready after 1 s: GET /no at port 8080: answered 404; it listens" in found["message"]
     assert found["log"] == "starting\n"
     assert left(space, runner) == []
 
