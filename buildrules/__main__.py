@@ -45,7 +45,7 @@ def _from_snapshot(argv: list[str]) -> int | None:
     snapshot = read(snapshot_path(root, argv, directory), identity(root, argv, directory))
     if snapshot is None:
         return None
-    if argv[0] == "build" and "--trace" not in argv and snapshot.unchanged():
+    if argv[0] == "build" and not _traced(argv) and snapshot.unchanged():
         seconds = time.perf_counter() - began
         answer = f"{snapshot.json}{seconds:.4f}\n}}\n" if snapshot.json else f"{snapshot.text}{seconds:.2f} s\n"
         try:
@@ -59,6 +59,11 @@ def _from_snapshot(argv: list[str]) -> int | None:
     from buildrules.cli.resume import resume
 
     return _heard(lambda: resume(root, directory, argv, snapshot))
+
+
+def _traced(argv: list[str]) -> bool:
+    """Whether a trace is wanted, which only a build writes."""
+    return any(word.partition("=")[0] == "--trace" for word in argv)
 
 
 def _heard(command: "Callable[[], int]") -> int:
