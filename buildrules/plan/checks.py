@@ -83,7 +83,7 @@ class PathChecks:
         if path is None or not self._exists(target, "path", path):
             return
         absolute = os.path.join(self._root, path)
-        if os.path.isdir(absolute) and not os.listdir(absolute):
+        if os.path.isdir(absolute) and _is_empty(absolute):
             self._problems.add(
                 f"the folder '{path}' is empty",
                 hint="put the model there, or name where it is",
@@ -137,3 +137,10 @@ class PathChecks:
 
     def _look(self, directory: str, name: str) -> None:
         self.looked_at.add(f"{directory}/{name}" if directory else name)
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        return not os.listdir(folder)
+    except OSError:
+        return False  # the action that packs it says why it cannot be read
