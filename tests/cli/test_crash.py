@@ -144,6 +144,12 @@ def test_a_full_disk_is_said(settled: Space, command: str, verb: str) -> None:
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.parametrize("command", PIPED)
+def test_a_closed_output_is_nobodys_business(settled: Space, command: str) -> None:
+    done = _shell(settled, f'exec "$PYTHON" -m buildrules {command} >&-')
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_errors_that_nobody_can_read_do_not_change_the_exit_code(workspace: Space) -> None:
     assert _shell(workspace, '"$PYTHON" -m buildrules build //:nope 2> /dev/full').returncode == 1
     done = _shell(workspace, f'"$PYTHON" -m buildrules build {APP} --verbose 2> /dev/full')
