@@ -94,7 +94,7 @@ class PathChecks:
         if path is None or not self._exists(target, "path", path):
             return
         absolute = os.path.join(self._root, path)
-        if os.path.isdir(absolute) and not os.listdir(absolute):
+        if os.path.isdir(absolute) and _is_empty(absolute):
             self._problems.add(
                 f"the folder '{path}' is empty",
                 hint="put the model there, or name where it is",
@@ -154,3 +154,10 @@ class PathChecks:
 def _said_at(target: ResolvedTarget, value: str) -> Position | None:
     """Where a target says a value, whatever the attribute is called."""
     return next((target.position_of(name) for name in target.given if target.values.get(name) == value), None)
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        return not os.listdir(folder)
+    except OSError:
+        return False  # the action that packs it says why it cannot be read

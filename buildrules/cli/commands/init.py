@@ -7,6 +7,7 @@ import re
 import click
 
 from buildrules.cli.commands.found import Found
+from buildrules.cli.writing import write_text
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.labels import parse_label
 from buildrules.workspace.root import BUILD_FILE, find_root, package_of
@@ -42,8 +43,7 @@ def command(folder: str, name: str | None) -> None:
     except LoadError as error:
         raise UsageError(f"'{package}' cannot be a package: {error.message}", hint=_RENAME) from None
     text = head + targets(found, name)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    write_text(path, text)
     click.echo(f"wrote {os.path.relpath(path)}")
     for line in found.notes:
         click.echo(f"  {line}")
