@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,11 @@ def init():
     global mark
     mark = "ready"
     say("init", os.environ.get("MODE", ""), sys.argv[1:])
+    if os.environ.get("MODE") == "forked":
+        if not os.fork():
+            while not os.path.exists("../released"):
+                time.sleep(0.05)
+        os._exit(5)
     if os.environ.get("MODE") == "broken":
         raise RuntimeError("the weights are torn")
 
@@ -50,6 +56,9 @@ def shutdown():
 """
 
 
+QUIET: Any = {"capture_output": True, "text": True, "timeout": 60}
+
+
 class Batch:
     """A script, a folder of files, and a folder of results."""
 
@@ -72,15 +81,8 @@ class Batch:
         return {"PYTHONUNBUFFERED": "1", "AZUREML_ENTRY_SCRIPT": "code/score.py", **said}
 
     def run(self, *args: str, code: int = 0, **environment: object) -> str:
-        done = subprocess.run(
-            self.command(*args),
-            cwd=self.root,
-            env=self.environment(**environment),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        variables = self.environment(**environment)
+        done = subprocess.run(self.command(*args), check=False, cwd=self.root, env=variables, **QUIET)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
@@ -146,6 +148,49 @@ def test_only_what_the_script_writes(batch: Batch) -> None:
     assert (batch.root / "in" / "out" / "rows.txt").read_text() == "['0.txt', 'once']\n['1.txt', 'a']\n"
 
 
+def test_results_are_no_input_where_both_are_one_folder(batch: Batch) -> None:
+    batch.files("a", "b")
+    (batch.root / "in" / "predictions.csv.incomplete").write_text("raise")
+    for _ in range(2):
+        assert "done: 2 files, 0 failed" in batch.run("in", "in")
+    (batch.root / "in" / "predictions.csv").write_text("c")
+    assert "done: 3 files" in batch.run("in", "in", BATCH_OUTPUT_FILE="other.csv")
+    assert "done: 4 files" in batch.run("in", "in", BATCH_OUTPUT_ACTION="summary_only")
+
+
+def test_an_unreadable_folder_is_not_passed_over(batch: Batch) -> None:
+    batch.files("a")
+    (batch.root / "in" / "deep").mkdir(mode=0)
+    # root reads everything, unless it gives that up
+    limits = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.getuid() == 0 else []
+    done = subprocess.run(
+        [*limits, *batch.command()],
+        check=False,
+        cwd=batch.root,
+        env=batch.environment(PATH=os.environ["PATH"]),
+        **QUIET,
+    )
+    assert done.returncode == 2, done.stderr
+    assert f"error: cannot read the input '{batch.root}/in/deep': Permission denied; let user" in done.stderr
+    assert not batch.out.joinpath("predictions.csv").exists()
+
+
+def test_a_script_that_forks_and_dies(batch: Batch) -> None:
+    """What it left behind holds the driver's pipes open, and is not waited for."""
+    batch.files("a")
+    with open(batch.root / "said", "w+") as said:
+        process = subprocess.Popen(
+            batch.command(), cwd=batch.root, env=batch.environment(MODE="forked"), stdout=said, stderr=said
+        )
+        try:
+            assert process.wait(timeout=60) == 1
+        finally:
+            (batch.root / "released").touch()
+            process.wait(timeout=60)
+        said.seek(0)
+        assert "the worker's process died with code 5" in said.read()
+
+
 def test_what_ends_a_run_at_once(batch: Batch) -> None:
     assert "usage: docker run" in batch.run("in", code=2)
     assert "error: there is no input" in batch.run(code=2)
@@ -169,14 +214,18 @@ def test_what_ends_a_run_at_once(batch: Batch) -> None:
 
 
 def test_a_signal_ends_it(batch: Batch) -> None:
-    batch.files("sleep")
+    batch.files(*["sleep"] * 4)
+    environment = batch.environment(BATCH_MAX_RETRIES=50, BATCH_WORKERS=4)
     process = subprocess.Popen(
-        batch.command(), cwd=batch.root, env=batch.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        batch.command(), cwd=batch.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line.startswith(b"init"), line + process.communicate(timeout=30)[1]
+    lines = [process.stdout.readline() for _ in range(4)]
+    assert lines == [b"init  []\n"] * 4, process.communicate(timeout=30)[1]
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
+    printed, said = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGTERM
     assert b"error: stopped by a signal" in said
+    assert b"Traceback" not in said
+    assert b", attempt 2 of" not in said
+    assert b"init" not in printed, "no worker is started any more"
