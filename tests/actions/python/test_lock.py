@@ -74,7 +74,7 @@ def test_round_trip_of_every_kind(root: Path) -> None:
 names = st.from_regex(r"[a-z][a-z0-9]{0,8}(-[a-z0-9]{1,4})?", fullmatch=True)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(st.dictionaries(names, st.tuples(st.booleans(), st.integers(0, 1 << 40)), max_size=6), st.booleans())
 def test_what_is_written_is_read(root: Path, found: dict[str, tuple[bool, int]], portable: bool) -> None:
     packages = []
