@@ -73,6 +73,7 @@ class Planner:
         self.packages: list[str] = []
         self.ignore: list[str] = []
         self.plugins: list[str] = []
+        self._looked_at: set[str] = set()  # as `shapes`, before the plan is whole
         self._options = options
         self._stream = stream
         self.keeper = LockKeeper(root, options, store, stream)
@@ -116,7 +117,8 @@ class Planner:
                 elif str(label) in named and not (self._options.get("locking") and _is_part(target)):
                     _check_named(loaded, target, testing=tests is not None)
         plan.goals += list(_indexes(plan))
-        self._remember(loaded, packages.files, models.looked_at)
+        self._looked_at |= models.looked_at | (tests.looked_at if tests is not None else set())
+        self._remember(loaded, packages.files)
         return plan
 
     def _lock_models(self, loaded: Loaded, selected: list[Label], models: ModelPlanner) -> None:
@@ -141,6 +143,7 @@ class Planner:
         for note in found.notes:
             self._stream.emit(Notice(note))
         self.files |= found.watched
+        self._looked_at |= found.looked_at
         return Loaded(self.root, found.texts, whole=found.whole)
 
     def _check_paths(self, loaded: Loaded, selected: list[Label]) -> set[str]:
@@ -201,9 +204,9 @@ class Planner:
             return Goal(label, platform, plan.add(group), "group")
         return None
 
-    def _remember(self, loaded: Loaded, files: set[str], paths: set[str]) -> None:
+    def _remember(self, loaded: Loaded, files: set[str]) -> None:
         workspace = loaded.workspace
-        looked_at = paths.union(*(parts.looked_at for parts in loaded.packages.values()))
+        looked_at = self._looked_at.union(*(parts.looked_at for parts in loaded.packages.values()))
         for path in {*workspace.files, *loaded.catalogue.files, *files}:
             absolute = os.path.join(self.root, path)
             if os.path.isfile(absolute):

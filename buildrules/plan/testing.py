@@ -13,7 +13,7 @@ from buildrules.plan.package import PackagePlanner
 from buildrules.plan.requests import Requests
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import Resolution, ResolvedTarget
-from buildrules.serving.platform import emulated, host_platform
+from buildrules.serving.platform import emulated, emulator_path, host_platform
 from buildrules.serving.trial import STOPPED
 from buildrules.start import mlflow, s3
 from buildrules.workspace.labels import Label, Patterns
@@ -41,7 +41,10 @@ class _Test:
 
 
 class TestPlanner:
-    """Plans the tests of one plan. `options` are the command line's: runner, timeout, platform."""
+    """Plans the tests of one plan. `options` are the command line's: runner, timeout, platform.
+
+    `looked_at` are absolute paths of which mattered whether they are there.
+    """
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class TestPlanner:
         self._parts = parts
         self._tests = [resolution.of(label) for label in resolution.labels("test")]
         self._options = options
+        self.looked_at: set[str] = set()
 
     def select(self, selected: list[Label], patterns: Patterns) -> list[Label]:
         """The selected labels, and the test targets of the selected packages unless they were left out."""
@@ -84,9 +88,11 @@ class TestPlanner:
                 return self._untested(target.label, platform, _no_request(self._parts[target.label]))
         else:
             return None
-        if not self._options.get("platform") and platform != host_platform() and not emulated(platform):
-            reason = f"it is built for {platform}, and this machine runs {host_platform()}"
-            return self._untested(target.label, platform, reason)
+        if not self._options.get("platform") and platform != host_platform():
+            self.looked_at.add(emulator_path(platform))
+            if not emulated(platform):
+                reason = f"it is built for {platform}, and this machine runs {host_platform()}"
+                return self._untested(target.label, platform, reason)
         return self._tested(target.label, platform, test)
 
     def _of_target(self, target: ResolvedTarget) -> _Test | None:

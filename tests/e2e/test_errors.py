@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -258,6 +259,24 @@ def test_a_wheel_that_is_gone_says_to_lock_again(workspace: Space, tmp_path: Pat
     (links / "numlib-1.0-py3-none-any.whl").unlink()
     result = workspace.run("build", APP, code=4)
     result.said("numlib-1.0-py3-none-any.whl", "buildrules lock --upgrade-package numlib")
+
+
+def test_a_wheel_that_is_gone_may_be_put_beside_the_lock(workspace: Space, tmp_path: Path) -> None:
+    """Also while the plan is kept."""
+    links = make_wheels(tmp_path / "links")
+    workspace.env["UV_FIND_LINKS"] = str(links)
+    export = ("export", APP, "-o", str(tmp_path / "layout"))
+    workspace.run(*export)
+    workspace.settle(*export)
+    wheel = links / "numlib-1.0-py3-none-any.whl"
+    data = wheel.read_bytes()
+    wheel.unlink()
+    shutil.rmtree(workspace.store / "blobs")
+    shutil.rmtree(workspace.store / "table")
+    shutil.rmtree(tmp_path / "layout")
+    workspace.run(*export, code=4).said("numlib-1.0-py3-none-any.whl", "put the file beside the lock")
+    workspace.write("numlib-1.0-py3-none-any.whl", data)
+    workspace.run(*export)
 
 
 def test_a_failing_build_reports_as_json_too(built: Space) -> None:

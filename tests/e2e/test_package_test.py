@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -222,8 +223,10 @@ def test_what_a_killed_process_left_is_removed_by_the_next(space: Space, runner:
     _wait_for(process, space, runner, 1)
     process.kill()
     process.communicate(timeout=60)
-    while _launchers(space):
-        pass
+    end = time.monotonic() + 60
+    while found := _launchers(space):
+        assert time.monotonic() < end, found
+        time.sleep(0.05)
     assert len(left(space, runner)) == 1
     for folder in (space.store / "tmp").glob("rootfs-*"):
         os.utime(folder, (0, 0))  # as if it were long ago
@@ -265,6 +268,7 @@ def _wait_for(process: subprocess.Popen[str], space: Space, runner: str, count: 
             running = in_podman(space)
         else:
             running = [path for path in (space.store / "tmp").glob("rootfs-*/run-*/log") if path.stat().st_size]
+        time.sleep(0.02)
 
 
 def test_a_sample_request_is_a_test_by_itself(space: Space) -> None:

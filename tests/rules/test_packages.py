@@ -154,8 +154,8 @@ def test_an_mlflow_model_needs_no_code(load: Callable[..., Any]) -> None:
     target = "  p: {rule: model_package, model: ':m', base_env: ':env', server: azureml_online}\n"
     parts = package(load(target, {"model/MLmodel": "flavors: {}"}))
     assert (parts.flavour, parts.generated_code) == ("mlflow", True)
-    (path,) = parts.server_part.files
-    assert path == "/var/mlflow_resources/mlflow_score_script.py"
+    path = "/var/mlflow_resources/mlflow_score_script.py"
+    assert list(parts.server_part.files) == [path, "/var/mlflow_resources/mlflow_signature.py"]
     assert parts.server_part.environment["AML_APP_ROOT"] == "/var/mlflow_resources"
     assert parts.server_part.environment["MLFLOW_MODEL_FOLDER"] == "model"
     assert path in parts.server_part.entrypoint
