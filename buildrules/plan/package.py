@@ -47,7 +47,7 @@ class PackagePlanner:
         if parts.env is not None:
             env = self._environments.environment(parts.env, base, platform)
             name = parts.env.label.name
-        server = self._environments.server(parts.server, parts.server_part.requirements, base, env, name, platform)
+        server = self._environments.server(parts.server, parts.server_part, base, env, name, platform)
         self.files |= env.files
         deps = [*base.actions, *env.actions, *server.actions]
         deps += self._extra_layers(parts.server, parts.server_part, platform)

@@ -376,3 +376,17 @@ def test_json_of_a_failed_load_is_an_object_with_all_errors(workspace: Space) ->
     assert found["actions"] == {"executed": 0, "cached": 0, "failed": 0}
     assert len(found["errors"]) >= 2
     assert all(error["position"].startswith("BUILD.yaml:") for error in found["errors"])
+
+
+def test_two_environments_with_one_lock(workspace: Space) -> None:
+    """The names of locks have no dots (PEP 751)."""
+    workspace.append(
+        "BUILD.yaml",
+        """\
+  env.b: {rule: python_env, base: ":base", requirements: [numlib]}
+  env-b: {rule: python_env, base: ":base", requirements: [numlib]}
+""",
+    )
+    workspace.run("build", "//...", code=2).said(
+        "two environments would have the lock 'pylock.env-b-", "'env.b'", "rename"
+    )
