@@ -11,7 +11,7 @@ from buildrules.errors import BuildrulesError, LoadError, UsageError
 from buildrules.plan.base import Base, need_python
 from buildrules.plan.locks import LockKeeper, moves
 from buildrules.plan.mlflow import ModelEnvironments
-from buildrules.plan.server_needs import ServerNeeds, lock_for_servers
+from buildrules.plan.server_needs import Need, ServerNeeds, lock_for_servers
 from buildrules.rules.contribution import VENV, Contribution
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
@@ -198,7 +198,7 @@ class EnvironmentPlanner:
             actions.insert(0, self._venv(server, base, platform, python))
         return Environment(actions, lock, set(found.files), {path: self._keeper.digest(path)})
 
-    def _lock(self, request: "Request", what: str, servers: Sequence[Sequence[str]] = ()) -> "tuple[Lock, str]":
+    def _lock(self, request: "Request", what: str, servers: Sequence[Need] = ()) -> "tuple[Lock, str]":
         from buildrules.actions.python import resolve
         from buildrules.actions.python.lock import lock_filename, read_lock, write_lock
 
