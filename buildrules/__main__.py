@@ -84,18 +84,22 @@ def _heard(command: "Callable[[], int]") -> int:
 
 
 def _terminable(command: "Callable[[], int]") -> int:
-    """Run `command` while SIGTERM, by which CI cancels, does what Ctrl-C does: finished work is kept."""
+    """Run `command` while SIGTERM, by which CI cancels, and SIGHUP, of a terminal that is closed, do what Ctrl-C does:
+    finished work is kept, and what was started is stopped.
+    """
     import signal
     import threading
 
-    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if mine:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    mine = []
+    if threading.current_thread() is threading.main_thread():
+        mine = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    for one in mine:
+        signal.signal(one, signal.default_int_handler)
     try:
         return command()
     finally:
-        if mine:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for one in mine:
+            signal.signal(one, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

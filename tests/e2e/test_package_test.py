@@ -201,7 +201,7 @@ def test_one_whose_program_is_not_there(space: Space, runner: str) -> None:
     assert left(space, runner) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_leaves_nothing_behind(space: Space, runner: str, number: signal.Signals) -> None:
     space.append("BUILD.yaml", TEST + TEST.replace("app_test", "app_again"))  # one in the main thread, one beside it
     space.edit("rules/cgi.yaml", "readiness: 8080/model/weights/labels.txt", "readiness: 8080/no")
