@@ -41,11 +41,14 @@ def _from_snapshot(argv: list[str]) -> int | None:
 
     try:
         here = os.getcwd()
-        root = find_root(here)
-        directory = package_of(root, here)
+        own = _workspace_of_file(argv)
+        root = own or find_root(here)
+        inside = f"{os.path.realpath(here)}/".startswith(root.rstrip("/") + "/")
+        directory = package_of(root, here) if inside else ""
+        words = [*argv, here] if own else argv  # the paths in a command line for a file are relative to here
     except (BuildrulesError, OSError):
         return None
-    snapshot = read(snapshot_path(root, argv, directory), identity(root, argv, directory))
+    snapshot = read(snapshot_path(root, words, directory), identity(root, words, directory))
     if snapshot is None:
         return None
     if argv[0] == "build" and not _traced(argv) and snapshot.unchanged():
@@ -62,6 +65,24 @@ def _from_snapshot(argv: list[str]) -> int | None:
     from buildrules.cli.resume import resume
 
     return _heard(lambda: resume(root, directory, argv, snapshot))
+
+
+def _workspace_of_file(argv: list[str]) -> str | None:
+    """The root of the workspace that a file of Azure ML makes by itself, where all it names lies beside it or below.
+
+    None where `--package` names none, or one in a workspace. Where it is wrong nothing was kept for it.
+    """
+    from buildrules.workspace.root import find_root
+
+    for number, word in enumerate(argv):
+        option, equals, path = word.partition("=")
+        if option == "--package" and (equals or number + 1 < len(argv)):
+            folder = os.path.dirname(os.path.abspath(path if equals else argv[number + 1]))
+            try:
+                return find_root(folder)
+            except BuildrulesError:
+                return folder
+    return None
 
 
 def _traced(argv: list[str]) -> bool:

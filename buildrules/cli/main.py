@@ -121,7 +121,7 @@ def perform_request(verb: str, patterns: tuple[str | None, ...], options: dict[s
     if options.get("package"):
         root, labels = located(named, options)
         inside = f"{os.path.realpath(here)}/".startswith(root.rstrip("/") + "/")
-        return start(root, package_of(root, here) if inside else "", argv, Request(verb, labels, options))
+        return start(root, package_of(root, here) if inside else "", [*argv, here], Request(verb, labels, options))
     check_package(options)
     if not named:
         raise click.MissingParameter(param_hint="'LABEL'", param_type="argument")

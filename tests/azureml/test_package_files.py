@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.space import Report, Space, make_base
+from tests.test_imports import ANSWER, imported
 
 CONDA = "name: env\ndependencies:\n  - python=3.12\n  - numlib=1.0\n"
 PACKAGE = """\
@@ -66,6 +67,28 @@ def test_builds_without_a_workspace(azure: Space) -> None:
         "pylock.my-env+azureml_online-linux-amd64.toml",
         "pylock.my-env-linux-amd64.toml",
     ]
+
+
+def test_an_unchanged_one_is_answered_at_once(azure: Space) -> None:
+    """Also outside of a workspace; and a path of the command line is another one in another directory."""
+    for name in ("one", "other"):
+        fill(azure, FILES, f"x/y/{name}/z/")
+    azure.write("x/y/other/z/model/m.txt", "4 5 6\n")
+    options = ("--model", "z/model", "--base", "layout:base", "--python", "3.11")
+    for name in ("one", "other"):
+        make_base(azure.root / f"x/y/{name}/z/base")
+        azure.settle("build", "--package", "z/package.yml", *options, "--json", cwd=f"x/y/{name}")
+    loaded = imported(azure, "build", "--package", "z/package.yml", *options, "--json", cwd="x/y/one")
+    assert loaded.isdisjoint(ANSWER)
+    found = [only(build(azure, "z/package.yml", *options, cwd=f"x/y/{name}")) for name in ("one", "other")]
+    assert found[0] != found[1]
+    # from elsewhere with the same words, but for the model
+    azure.write("x/y/one/model/m.txt", "7 8 9\n")
+    make_base(azure.root / "x/y/one/base")
+    words = (f"{azure.root}/x/y/one/z/package.yml", "--model", "model", "--base", "layout:base", "--python", "3.11")
+    here = only(build(azure, *words, cwd="x/y/one/z"))
+    assert here == found[0]
+    assert only(build(azure, *words, cwd="x/y/one")) != here
 
 
 def test_says_why_it_would_be_rebuilt(azure: Space) -> None:
