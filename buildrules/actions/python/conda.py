@@ -46,6 +46,22 @@ def wheel_name(name: str) -> str | None:
     return name
 
 
+def is_ignored(name: str) -> bool:
+    """Whether a conda package means nothing outside of conda."""
+    return name in _table()["ignored"]
+
+
+def conda_spec(text: str) -> tuple[str, str] | None:
+    """What a conda package is called, in lower case, and the PEP 440 specifier for it; None where it is no package.
+
+    Raises ValueError with what is wrong, as the end of a sentence.
+    """
+    match = _SPEC.match(text)
+    if match is None:
+        return None
+    return match["name"].lower(), python_specifier(_version_of(match["rest"], match["brackets"]))
+
+
 def python_specifier(rest: str) -> str:
     """The PEP 440 specifier for what follows a conda package's name: "=2.3.1" -> "==2.3.1.*", "" -> "".
 
@@ -174,21 +190,20 @@ class _Reader:
 
     def package(self, node: Any) -> None:
         text, place = str(node.value).strip(), self.at(node)
-        match = _SPEC.match(text)
-        if not match:
-            self.collector.fail(f"{text!r} is not a conda package", place)
-            return
         try:
-            specifier = python_specifier(_version_of(match["rest"], match["brackets"]))
+            spec = conda_spec(text)
         except ValueError as error:
             self.collector.fail(f"conda package {text!r} {error}", place)
             return
-        name = match["name"].lower()
+        if spec is None:
+            self.collector.fail(f"{text!r} is not a conda package", place)
+            return
+        name, specifier = spec
         if name == "python":
             if self.collector.found.python is None:
                 self.collector.found.python = PythonPin(specifier, place)
             return
-        if name in _table()["ignored"]:
+        if is_ignored(name):
             return
         wheel = wheel_name(name)
         if wheel is None:
