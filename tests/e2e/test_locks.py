@@ -8,7 +8,7 @@ import pytest
 
 from buildrules.actions.debian import lock as debian
 from buildrules.actions.debian.request import Request
-from buildrules.oci.lock import ImageLock, inputs_digest, write_lock
+from buildrules.oci.lock import ImageLock, inputs_digest, read_lock, write_lock
 from tests.support.space import APP, Space, make_base, make_wheels, wheel
 
 A = "sha256:" + "a" * 64
@@ -106,9 +106,15 @@ def test_what_is_locked_is_built_whatever_is_newer(workspace: Space, tmp_path: P
 
 def test_a_base_image_that_moved_stays_where_it_is_locked(workspace: Space) -> None:
     first = workspace.build().digest
+    lock = workspace.path("oci.base-linux-amd64.lock")
+    before = read_lock(str(lock))
     make_base(workspace.path("base"), files={"etc/os-release": b"ID=newer\n"})
     assert workspace.build().digest == first
-    workspace.run("lock").said("wrote oci.base-linux-amd64.lock")
+    said = workspace.run("lock")
+    after = read_lock(str(lock))
+    assert before is not None
+    assert after is not None
+    said.said(f"wrote oci.base-linux-amd64.lock\n  digest {before.digest[:19]} -> {after.digest[:19]}\n")
     report = workspace.build()
     assert report.digest != first
     assert report.executed == 2  # the base and the image: every other layer is what it was
