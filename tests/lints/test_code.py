@@ -118,6 +118,27 @@ def test_what_is_no_secret(text: str) -> None:
     assert secrets_in("src/score.py", text.encode()) == []
 
 
+@pytest.mark.parametrize(
+    "piece",
+    ["a.", "a.a://", "sk-", "sk-ant-", "a://b:c@d", "a://u:", "-----BEGIN A ", "?sig=", "xoxb-", "secret_access_key= "],
+)
+def test_the_time_is_in_proportion_to_the_file(piece: str) -> None:
+    """Forms that try every place again took twenty minutes, so the test's time-out is what tells."""
+    marks = " :// T3BlbkFJ sk-ant- SG. sig= xox aws_secret_access_key PRIVATE KEY"
+    secrets_in("data.txt", (piece * (LARGEST // len(piece)))[: LARGEST - len(marks)].encode() + marks.encode())
+
+
+@pytest.mark.parametrize("end", [" ", "\n"])
+def test_many_secrets_in_one_file(end: str) -> None:
+    key = KEYS["an AWS access key"]
+    lines = [key, "nothing", f"{key}  # buildrules: ignore", key, ""]
+    found = secrets_in("a.py", ("\n".join(lines) + (key + end) * 20_000).encode())
+    assert [item.line for item in found[:3]] == [1, 4, 5]
+    assert found[-1].line == (5 if end == " " else 20_004)
+    assert found[-1].column == (1 if end == "\n" else 1 + 19_999 * (len(key) + 1))
+    assert len(found) == 20_002
+
+
 def test_files_that_hold_secrets_by_their_name() -> None:
     for path in (".env", "src/.env.prod", "a/.git-credentials", ".netrc", "keys/id_rsa", "x.pfx", ".aws/credentials"):
         (found,) = secrets_in(path, b"")
