@@ -71,6 +71,27 @@ def test_the_standard_library_is_the_targets() -> None:
     assert len(imports(text, python="3.10")) == 1
 
 
+@pytest.mark.parametrize(
+    ("module", "first", "last"),
+    [
+        ("compression", 14, 99),
+        ("annotationlib", 14, 99),
+        ("tomllib", 11, 99),
+        ("zoneinfo", 9, 99),
+        ("binhex", 0, 10),
+        ("asyncore", 0, 11),
+        ("imp", 0, 11),
+        ("telnetlib", 0, 12),
+        ("json", 0, 99),
+    ],
+)
+def test_the_standard_library_is_that_of_the_image(module: str, first: int, last: int) -> None:
+    """Whatever Python the tests run on."""
+    for minor in (8, 9, 10, 11, 12, 13, 14, 15):
+        found = imports({"score.py": f"import {module}\n"}, python=f"3.{minor}")
+        assert (found == []) == (first <= minor <= last), minor
+
+
 def said(path: str, text: str) -> list[str]:
     return [f"{item.position}: {item.message}" for item in secrets_in(path, text.encode())]
 
