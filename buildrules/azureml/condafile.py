@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from buildrules.actions.python.conda import conda_spec, is_ignored, wheel_name
+from buildrules.actions.python.conda import SETUPTOOLS, conda_spec, is_ignored, wheel_name
 from buildrules.errors import LoadError
 from buildrules.workspace.nodes import Node, parse
 from buildrules.workspace.problems import Problems
@@ -90,7 +90,17 @@ def conda_requirements(node: Node, problems: Problems) -> tuple[list[str], list[
                 _pip(line, requirements, comments, problems)
         else:
             problems.add_error(item.error("a dependency must be a package or a list under 'pip'"))
+    if any(_sound(item)[0] == "pip" for item in _dependencies(node)) and "setuptools" not in map(_name, requirements):
+        requirements.append(SETUPTOOLS)
     return requirements, comments
+
+
+def _name(requirement: str) -> str:
+    """The normalised name of a requirement of ours."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    return canonicalize_name(Requirement(requirement).name)
 
 
 def foreign_packages(node: Node | None) -> list[str]:

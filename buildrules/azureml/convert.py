@@ -167,7 +167,10 @@ def _join(work: Work, spec: Specification) -> Target | None:
     before = len(work.problems)
     models = find_models(work, spec)
     mlflow = bool(models) and all(model.mlflow for model in models)
-    if not models and spec.server != "custom" and not len(work.problems):
+    needless = spec.server == "custom" or (
+        spec.deployment and spec.server == "azureml_online" and spec.code is not None
+    )
+    if not models and not needless and not len(work.problems):
         work.fail(spec.name_node, f"'{spec.name}' has no model", "name it: --model PATH")
     made = [model_target(work, model) for model in models]
     plain = spec.environment is None and spec.code is None and spec.deployment
@@ -205,6 +208,8 @@ def _join(work: Work, spec: Specification) -> Target | None:
         folder = os.path.dirname(code.attributes["entry_script"])
         variables.setdefault("AML_APP_ROOT", f"/var/azureml-app/{code.attributes['name']}/{folder}")
     comments = [*([spec.description] if spec.description else []), *spec.comments]
+    if spec.mount_path and not made:
+        comments.append("model_mount_path left out: there is no model")
     attributes: dict[str, Any] = {
         "model": Ref(made[0]) if len(made) == 1 else None,
         "models": [Ref(one) for one in made] if len(made) > 1 else None,
@@ -212,8 +217,8 @@ def _join(work: Work, spec: Specification) -> Target | None:
         "base_env": stands.base_env,
         "server": server,
         "code": Ref(code) if code is not None else None,
-        "mode": mode,
-        "mount_path": spec.mount_path,
+        "mode": mode if made or inputs else None,
+        "mount_path": spec.mount_path if made else None,
         "target_environment": ":".join(part for part in spec.target_environment if part)
         if spec.target_environment
         else None,
@@ -287,7 +292,13 @@ def _custom(work: Work, spec: Specification, models: list[Target], code: Target 
         environment["AML_APP_ROOT"] = place
         environment["AZUREML_ENTRY_SCRIPT"] = code.attributes["entry_script"]
     if spec.entry_script is not None:
-        attributes["entrypoint"] = _command(spec.entry_script, code)
+        try:
+            attributes["entrypoint"] = _command(spec.entry_script, code)
+        except ValueError:
+            hint = "close the quotation, or write \\' for an apostrophe"
+            work.fail(
+                spec.entry_node or spec.name_node, f"'{spec.entry_script}' is no command: a quotation is open", hint
+            )
     attributes["ports"] = sorted({port for port, _ in routes.values()})
     attributes["routes"] = {name: f"{port}{path}" for name, (port, path) in routes.items()}
     attributes["environment"] = environment
@@ -298,7 +309,7 @@ def _custom(work: Work, spec: Specification, models: list[Target], code: Target 
 
 
 def _command(text: str, code: Target | None) -> list[str]:
-    """`entry_script` is a script or a command."""
+    """`entry_script` is a script or a command. Raises ValueError where a quotation is not closed."""
     words = shlex.split(text)
     place = f"/var/azureml-app/{code.attributes['name']}" if code is not None else ""
     if len(words) == 1 and words[0].endswith(".py"):

@@ -115,9 +115,9 @@ def _asked(parts: PackageParts) -> list[str]:
 
 def _entry(parts: PackageParts) -> str | None:
     """The file of the code that the server loads first, below the code's directory; None if nobody says."""
-    app = parts.server.values.get("app")
-    if isinstance(app, str):
-        return app.partition(":")[0].replace(".", "/") + ".py"
+    module = parts.server_part.module
+    if module is not None:
+        return module.partition(":")[0].replace(".", "/") + ".py"
     script = parts.code.values["entry_script"] if parts.code is not None else None
     return str(script) if script is not None else None
 

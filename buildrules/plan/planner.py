@@ -114,7 +114,7 @@ class Planner:
                     goal = self._goal(loaded, target, platform, plan, packages, bases, environments)
                 if goal is not None:
                     plan.goals.append(goal)
-                elif str(label) in named:
+                elif str(label) in named and not (self._options.get("locking") and _is_part(target)):
                     _check_named(loaded, target, testing=tests is not None)
         plan.goals += list(_indexes(plan))
         self._looked_at |= models.looked_at | (tests.looked_at if tests is not None else set())
@@ -125,6 +125,8 @@ class Planner:
         """Have the locks of models that are not in the workspace: their files decide what a package is made of."""
         packages = [loaded.packages[label] for label in selected if label in loaded.packages]
         targets = [target for parts in packages for target in (*parts.models, *parts.inputs)]
+        if self._options.get("locking"):
+            targets += [target for label in selected if _is_part(target := loaded.resolution.of(label))]
         for target in targets:
             if target.values["uri"] is not None:
                 models.locks.of(target)
@@ -260,6 +262,11 @@ def _check_named(loaded: Loaded, target: ResolvedTarget, *, testing: bool) -> No
             f"'{target.label}' provides {target.provides}, which is only built as part of a package",
             hint=_user_of(loaded, target.label),
         )
+
+
+def _is_part(target: ResolvedTarget) -> bool:
+    """Whether it is a model or an input, which has a lock of its own where it is kept elsewhere."""
+    return target.provides in ("model", "input")
 
 
 def _user_of(loaded: Loaded, label: Label) -> str:

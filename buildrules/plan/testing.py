@@ -15,7 +15,14 @@ from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.serving.platform import emulated, emulator_path, host_platform
 from buildrules.serving.trial import STOPPED
+from buildrules.start import mlflow, s3
 from buildrules.workspace.labels import Label, Patterns
+
+_AMBIENT = {
+    "s3": (*s3.DEFAULTS.values(), "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
+    "mlflow": (mlflow.USER, mlflow.PASSWORD, mlflow.TOKEN),
+}
+"""kind of source -> the variables it looks at where no connection gives it credentials."""
 
 _READY_SECONDS = 120.0
 _STOP_SECONDS = 10.0
@@ -149,6 +156,7 @@ class TestPlanner:
                 "runner": self._options.get("runner"),
                 "timeout": self._options.get("timeout"),
                 "name": image.info["name"],
+                "variables": _needed(self._plan, image.action),
             },
         )
         names = [item["name"] for item in test.requests]
@@ -195,6 +203,19 @@ class TestPlanner:
         if path is not None:
             return asked.post(MLFLOW_EXAMPLE, scoring, path, {"status": 200})
         return asked.post_text(MLFLOW_EXAMPLE, scoring, text.decode(errors="replace"), {"status": 200})
+
+
+def _needed(plan: Plan, image: str) -> list[str]:
+    """The variables with credentials that the image's downloads at start look for."""
+    names: set[str] = set()
+    for dep in plan.actions[image].deps:
+        action = plan.actions[dep]
+        for download in action.params["downloads"] if action.kind == "start_layers" else ():
+            source = download["source"]
+            roles = source.get("credentials", {}).values()
+            names.update(name for name in roles if not name.startswith("="))
+            names.update(_AMBIENT.get(source["kind"], ()))
+    return sorted(names)
 
 
 def not_a_test(target: ResolvedTarget) -> UsageError:

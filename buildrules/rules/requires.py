@@ -64,7 +64,12 @@ def check_requires(
         return server.rule.file.without_code is not None
     hint = "add `code:` with the label of a scoring_code target"
     if unless is not None:
-        hint += f"; only a model of the flavour '{unless}' needs none, " + (
-            "and there are several" if len(models) > 1 else f"and this one is '{flavour}' (`flavour:` in its target)"
-        )
+        hint += f"; only a model of the flavour '{unless}' needs none" + _other(models, flavour)
     raise LoadError(f"server '{name}' needs code", hint=hint, position=package.position_of("server"))
+
+
+def _other(models: list[ResolvedTarget], flavour: str | None) -> str:
+    """Why the package has no such model."""
+    if len(models) == 1:
+        return f", and this one is '{flavour}' (`flavour:` in its target)"
+    return ", and there are several" if models else ", and there is no model"

@@ -27,11 +27,11 @@ _STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
 class Container:
     """A container of `image` (a name or ID), as a context manager: started on entry, removed on exit.
 
-    `ports` maps container ports to ports of 127.0.0.1, None meaning any free one. `environment` is
-    laid over the image's. `command` replaces the image's arguments, `entrypoint` its program. `title` is
-    what errors call it, the image by default. On exit the container gets SIGTERM, `grace` seconds, then
-    SIGKILL. Inside, SIGTERM to this process raises Interrupted (main thread only). Methods raise
-    ServingError, and DockerError where the engine fails.
+    `ports` maps container ports to ports of 127.0.0.1, None meaning any free one. `environment` is laid over the
+    image's; `labels` are the container's. `command` replaces the image's arguments, `entrypoint` its program. `title`
+    is what errors call it, the image by default. On exit the container gets SIGTERM, `grace` seconds, then SIGKILL.
+    Inside, SIGTERM to this process raises Interrupted (main thread only). Methods raise ServingError, and DockerError
+    where the engine fails.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Container:
         entrypoint: Sequence[str] | None = None,
         name: str | None = None,
         title: str | None = None,
+        labels: Mapping[str, str] | None = None,
         grace: float = 10.0,
     ) -> None:
         self.engine = engine
@@ -57,6 +58,7 @@ class Container:
         self._command = command
         self._entrypoint = entrypoint
         self._name = name
+        self._labels = {LABEL: self.title, **(labels or {})}
         self._addresses: dict[int, int] = {}
         self._signals = contextlib.ExitStack()
 
@@ -187,7 +189,7 @@ class Container:
             "Image": self.image,
             "Env": [f"{name}={value}" for name, value in self._environment.items()],
             "ExposedPorts": {port: {} for port in ports},
-            "Labels": {LABEL: self.title},
+            "Labels": self._labels,
             "HostConfig": {"PortBindings": ports},
         }
         if self._command is not None:

@@ -1,11 +1,13 @@
 """Runs packages as containers of a Docker Engine."""
 
 import contextlib
+import json
 import threading
 
 from buildrules.errors import BuildrulesError, UsageError
 from buildrules.oci.docker import load
 from buildrules.oci.docker_http import Engine
+from buildrules.serving import owner
 from buildrules.serving.container import Container
 from buildrules.serving.platform import emulated, machine_of
 from buildrules.serving.runner import Package
@@ -25,12 +27,16 @@ class DockerRunner:
         self.engine = engine
         self._store = store
         self._loading = threading.Lock()
+        self._swept = False
 
     def start(self, package: Package) -> Container:
         """See `runner.Runner`. Raises DockerError as well."""
         check_platform(self.engine, package.title, package.platform)
         name = f"{package.name}:{TAG}"
         with self._loading:
+            if not self._swept:
+                self._sweep()
+                self._swept = True
             report = load(self.engine, package.image, [name], package.stream, store=self._store)
             if report.previous is not None:
                 with contextlib.suppress(BuildrulesError):  # somebody may use it
@@ -41,7 +47,16 @@ class DockerRunner:
             ports=dict.fromkeys(package.ports),
             environment=package.environment,
             title=package.title,
+            labels={owner.LABEL: owner.owner()},
         )
+
+    def _sweep(self) -> None:
+        """Remove the containers of tests whose process was killed."""
+        filters = json.dumps({"label": [owner.LABEL]})
+        for found in self.engine.call("GET", "/containers/json", query={"all": 1, "filters": filters}):
+            if owner.abandoned(found["Labels"][owner.LABEL]):
+                query: dict[str, str | int] = {"force": 1, "v": 1}
+                self.engine.call("DELETE", f"/containers/{found['Id']}", query=query, missing_ok=True)
 
     def _forget(self, image: str) -> None:
         """Remove the image tested before, if it has no other name."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from buildrules.errors import ServingError, UsageError
 from buildrules.oci.archive import stream_archive
+from buildrules.serving import owner
 from buildrules.serving.container import ADDRESS, LABEL
 from buildrules.serving.copied import file_in
 from buildrules.serving.docker import TAG
@@ -32,6 +33,7 @@ class PodmanRunner:
 
     def __init__(self) -> None:
         self._loading = threading.Lock()
+        self._swept = False
 
     @contextlib.contextmanager
     def start(self, package: Package) -> Iterator["PodmanContainer"]:
@@ -42,6 +44,9 @@ class PodmanRunner:
                 hint=f"test it with --platform {host_platform()}, or have Linux emulate the other",
             )
         with self._loading:
+            if not self._swept:
+                self._sweep()
+                self._swept = True
             self._load(package)
         container = PodmanContainer(package)
         try:
@@ -52,6 +57,15 @@ class PodmanRunner:
                 container.stop()
             finally:
                 container.kill()
+
+    def _sweep(self) -> None:
+        """Remove the containers of tests whose process was killed."""
+        form = f'{{{{.ID}}}} {{{{index .Labels "{owner.LABEL}"}}}}'
+        found = podman("ps", "--all", "--filter", f"label={owner.LABEL}", "--format", form, check=False)
+        for line in found.stdout.splitlines():
+            container, _, value = line.partition(" ")
+            if owner.abandoned(value):
+                podman("rm", "--force", "--time", "0", "--volumes", container, check=False)
 
     def _load(self, package: Package) -> None:
         identity = package.image.config_digest.removeprefix("sha256:")
@@ -107,6 +121,7 @@ class PodmanContainer:
         """Create and start it. Raises ServingError."""
         package = self._package
         command = ["run", "--detach", "--name", self._name, "--pull", "never", "--label", f"{LABEL}={self.title}"]
+        command += ["--label", f"{owner.LABEL}={owner.owner()}"]
         command += _limits()
         for port in self.ports:
             command += ["--publish", f"{ADDRESS}::{port}"]
@@ -146,28 +161,34 @@ class PodmanContainer:
         """The last lines of what it wrote, both streams together."""
         if not self._there:
             return ""
-        done = subprocess.run(
-            ["podman", "logs", "--tail", str(lines), self._name],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_SECONDS,
-            check=False,
-            start_new_session=True,
-        )
-        return done.stdout.decode(errors="replace")
-
-    def read(self, path: str) -> bytes | None:
-        """See `runner.Running`."""
-        with tempfile.TemporaryFile() as copy:
+        try:
             done = subprocess.run(
-                ["podman", "cp", f"{self._name}:{path}", "-"],
-                stdout=copy,
-                stderr=subprocess.PIPE,
-                stdin=subprocess.DEVNULL,
+                ["podman", "logs", "--tail", str(lines), self._name],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 timeout=_SECONDS,
                 check=False,
                 start_new_session=True,
             )
+        except subprocess.TimeoutExpired as error:  # what went wrong with the package is worth more than this
+            return str(_hangs("logs", error))
+        return done.stdout.decode(errors="replace")
+
+    def read(self, path: str) -> bytes | None:
+        """See `runner.Running`. Raises ServingError where the container is gone, or Podman hangs."""
+        with tempfile.TemporaryFile() as copy:
+            try:
+                done = subprocess.run(
+                    ["podman", "cp", f"{self._name}:{path}", "-"],
+                    stdout=copy,
+                    stderr=subprocess.PIPE,
+                    stdin=subprocess.DEVNULL,
+                    timeout=_SECONDS,
+                    check=False,
+                    start_new_session=True,
+                )
+            except subprocess.TimeoutExpired as error:
+                raise _hangs("cp", error) from error
             if done.returncode != 0:
                 self._inspect()
                 return None
@@ -204,7 +225,7 @@ class PodmanContainer:
 
 
 def podman(
-    *args: str, check: bool = True, timeout: float = _SECONDS, environment: Mapping[str, str] | None = None
+    *args: str, check: bool = True, timeout: float | None = None, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a podman command. Raises ServingError where it hangs, or, with `check`, fails."""
     try:
@@ -213,17 +234,21 @@ def podman(
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=timeout,
+            timeout=timeout or _SECONDS,
             check=False,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for us
             env={**os.environ, **(environment or {})},
         )
     except subprocess.TimeoutExpired as error:
-        raise ServingError(f"podman {args[0]} did not end within {timeout:g} s") from error
+        raise _hangs(args[0], error) from error
     if check and done.returncode != 0:
         raise ServingError(f"podman {args[0]} failed: {_last(done.stderr.encode())}")
     return done
+
+
+def _hangs(what: str, error: subprocess.TimeoutExpired) -> ServingError:
+    return ServingError(f"podman {what} did not end within {error.timeout:g} s")
 
 
 def connect() -> PodmanRunner:

@@ -1,5 +1,6 @@
 """A conda file in place means what the same file means beside it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -27,25 +28,25 @@ SPECS = (
 BROKEN = ("numpy[version", "numpy[flavour=a]", "numpy=1|2", "!numpy", "numpy=1 2 3")
 
 
-def in_place(spec: str) -> Node:
-    node = parse("conda.yaml", f'dependencies: ["{spec}"]\n'.encode(), Problems())
+def in_place(*specs: str) -> Node:
+    node = parse("conda.yaml", f"dependencies: {json.dumps(specs)}\n".encode(), Problems())
     assert node is not None
     return node
 
 
-def from_file(root: Path, spec: str) -> Collector:
-    (root / "conda.yaml").write_text(f'dependencies: ["{spec}"]\n')
+def from_file(root: Path, *specs: str) -> Collector:
+    (root / "conda.yaml").write_text(f"dependencies: {json.dumps(specs)}\n")
     collector = Collector(str(root))
     read_conda(collector, "conda.yaml", None)
     return collector
 
 
-@pytest.mark.parametrize("spec", SPECS)
-def test_a_package(spec: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("specs", [*((spec,) for spec in SPECS), ("pip", "numpy"), ("setuptools=70", "pip")])
+def test_packages(specs: tuple[str, ...], tmp_path: Path) -> None:
     problems = Problems()
-    requirements, comments = conda_requirements(in_place(spec), problems)
+    requirements, comments = conda_requirements(in_place(*specs), problems)
     problems.raise_all()
-    expected = [item.text for item in from_file(tmp_path, spec).finish().items]
+    expected = [item.text for item in from_file(tmp_path, *specs).finish().items]
     assert [str(Requirement(text)) for text in requirements] == expected
     assert comments == []
 

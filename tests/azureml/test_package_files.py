@@ -68,6 +68,15 @@ def test_builds_without_a_workspace(azure: Space) -> None:
     ]
 
 
+def test_says_why_it_would_be_rebuilt(azure: Space) -> None:
+    build(azure, "package.yml", *OPTIONS)
+    azure.append("src/score.py", "# more\n")
+    azure.run("why", "--package", "package.yml", *OPTIONS).said("code src: would run", "file src/score.py changed")
+    azure.run("why", "//:scored", "--package", "package.yml", code=2).said("both name what to build")
+    azure.run("why", "//:scored", "--model", "model", code=2).said("--model belongs to --package")
+    azure.run("why", code=2).said("no target given", "--package FILE")
+
+
 def test_says_the_environment_it_makes(azure: Space) -> None:
     azure.run("build", "--package", "package.yml", *OPTIONS).said("scored:4", "took the folder model")
 

@@ -61,6 +61,22 @@ MISTAKES = {
         ("BUILD.yaml", "server: :server\n    code: :code", "server: torchserve"),
         [r"BUILD.yaml:10:26: 'weights' is no model archive", "torch-model-archiver"],
     ),
+    "a folder as a request": (
+        ("BUILD.yaml", "    code: :code\n", "    code: :code\n    sample_request: weights\n"),
+        [r"BUILD.yaml:19:21: 'weights' is a folder", "name a file in it"],
+    ),
+    "no requirements file": (
+        ("BUILD.yaml", "requirements: [numlib==1.0]", "requirements_file: src/hepler.py"),
+        [r"BUILD.yaml:9:24: there is no 'src/hepler.py'", "did you mean 'helper.py'"],
+    ),
+    "a folder as a glob": (
+        ("BUILD.yaml", 'srcs: ["src/**"]', "srcs: [src]"),
+        [r"BUILD.yaml:11:\d+: no file matches the srcs of //:code", r"'src' is a folder; .* 'src/\*\*'"],
+    ),
+    "no module of a service": (
+        ("BUILD.yaml", "server: :server", "server: bentoml"),
+        [r"BUILD.yaml:17:\d+: the code has no module 'service', in which .* looks for 'service:Service'", "helper"],
+    ),
     "path outside": (("BUILD.yaml", "path: weights", "path: ../weights"), [r"BUILD.yaml:10:\d+: "]),
     "absolute path": (("BUILD.yaml", "path: weights", "path: /etc"), [r"BUILD.yaml:10:\d+: "]),
     "missing model": (("BUILD.yaml", "path: weights", "path: weihgts"), [r"weihgts"]),
@@ -209,6 +225,14 @@ def test_an_environment_needs_a_base_with_python(workspace: Space) -> None:
     workspace.run("build", APP, code=1).said("has no Python", 'python: "3.12"')
 
 
+def test_a_python_that_nothing_in_the_image_speaks_of(workspace: Space) -> None:
+    make_base(workspace.path("bare"), python="")
+    workspace.edit("BUILD.yaml", "layout: base}", 'layout: bare, python: "3.11"}')
+    workspace.run("build", APP).said("warning: //:base: /usr/local/bin/python3.11 is taken to be its Python")
+    workspace.edit("BUILD.yaml", 'python: "3.11"', 'python: "3.11", interpreter: /usr/bin/python3.11')
+    assert "is taken to be" not in workspace.run("build", APP).err
+
+
 def test_a_base_that_says_another_python_than_it_has(workspace: Space) -> None:
     workspace.edit("BUILD.yaml", "layout: base}", 'layout: base, python: "3.12"}')
     workspace.run("build", APP, code=1).said("has Python 3.11.2, and the target says 3.12")
@@ -352,3 +376,17 @@ def test_json_of_a_failed_load_is_an_object_with_all_errors(workspace: Space) ->
     assert found["actions"] == {"executed": 0, "cached": 0, "failed": 0}
     assert len(found["errors"]) >= 2
     assert all(error["position"].startswith("BUILD.yaml:") for error in found["errors"])
+
+
+def test_two_environments_with_one_lock(workspace: Space) -> None:
+    """The names of locks have no dots (PEP 751)."""
+    workspace.append(
+        "BUILD.yaml",
+        """\
+  env.b: {rule: python_env, base: ":base", requirements: [numlib]}
+  env-b: {rule: python_env, base: ":base", requirements: [numlib]}
+""",
+    )
+    workspace.run("build", "//...", code=2).said(
+        "two environments would have the lock 'pylock.env-b-", "'env.b'", "rename"
+    )

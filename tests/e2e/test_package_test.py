@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from buildrules.serving.owner import abandoned, owner
 from tests.support.dockerlab import tidy
 from tests.support.package_tests import RUNNERS, failures, forget, in_docker, in_podman, left, results
 from tests.support.space import APP, Space, make_base
@@ -148,7 +149,7 @@ def test_one_that_never_gets_ready(space: Space, runner: str) -> None:
     space.edit("rules/cgi.yaml", "readiness: 8080/model/weights/labels.txt", "readiness: 8080/no")
     (found,) = failures(space, "//:app_test", "--runner", runner, "--timeout", "1")
     assert found["kind"] == "never ready"
-    assert "'//:app' was not ready after 1 s: GET /no at port 8080: answered 404" in found["message"]
+    assert "'//:app' was not ready after 1 s: GET /no at port 8080: answered 404; it listens" in found["message"]
     assert found["log"] == "starting\n"
     assert left(space, runner) == []
 
@@ -214,22 +215,34 @@ def test_ctrl_c_leaves_nothing_behind(space: Space, runner: str, number: signal.
     assert not _launchers(space)
 
 
-def test_a_killed_process_takes_its_package_along(space: Space) -> None:
+def test_what_a_killed_process_left_is_removed_by_the_next(space: Space, runner: str) -> None:
+    """Without an engine the package dies with it; a container is found by the process that is gone."""
     space.append("BUILD.yaml", TEST)
     space.edit("rules/cgi.yaml", "readiness: 8080/model/weights/labels.txt", "readiness: 8080/no")
-    process = space.start("test", "//...", "--runner", "rootfs", start_new_session=True)
-    _wait_for(process, space, "rootfs", 1)
+    process = space.start("test", "//...", "--runner", runner, start_new_session=True)
+    _wait_for(process, space, runner, 1)
     process.kill()
     process.communicate(timeout=60)
     end = time.monotonic() + 60
     while found := _launchers(space):
         assert time.monotonic() < end, found
         time.sleep(0.05)
-    (folder,) = (space.store / "tmp").glob("rootfs-*")
-    os.utime(folder, (0, 0))  # as if it were long ago
+    assert len(left(space, runner)) == 1
+    for folder in (space.store / "tmp").glob("rootfs-*"):
+        os.utime(folder, (0, 0))  # as if it were long ago
     space.edit("rules/cgi.yaml", "readiness: 8080/no", "readiness: 8080/model/weights/labels.txt")
-    space.run("test", "//...", "--runner", "rootfs").said("1 passed")
-    assert left(space, "rootfs") == []
+    space.run("test", "//...", "--runner", runner).said("1 passed")
+    assert left(space, runner) == []
+
+
+def test_containers_of_the_living_and_of_strangers_stay() -> None:
+    assert not abandoned(owner())
+    gone = subprocess.run(["sh", "-c", "cat /proc/$$/stat"], capture_output=True, text=True, check=True).stdout.split()
+    here = owner().rsplit(".", 2)[0]
+    assert abandoned(f"{here}.{gone[0]}.{gone[21]}")
+    assert abandoned(f"{here}.{os.getpid()}.1")  # a later process with its number
+    assert not abandoned(f"another-boot.{gone[0]}.{gone[21]}")
+    assert not any(map(abandoned, ("", ".", "...", "x.1.2.3", f"{here}.x.1")))
 
 
 def _launchers(space: Space) -> list[str]:

@@ -25,6 +25,7 @@ from buildrules.errors import IntegrityError, ServingError
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Layer
 from buildrules.serving.request import ask
 from buildrules.serving.rootfs import launcher
+from buildrules.serving.rootfs import runner as runner_module
 from buildrules.serving.rootfs.inside import directory, read_text
 from buildrules.serving.rootfs.runner import RootfsRunner
 from buildrules.serving.rootfs.unpack import unpack
@@ -416,6 +417,17 @@ def test_linux_may_refuse(nobodys: Path) -> None:
     assert done.stdout == "unshare: there may be no more user namespaces"
     done = subprocess.run([*PYTHON, str(nobodys / "launcher.py"), "probe"], capture_output=True, text=True, check=True)
     assert done.stdout == ""
+
+
+def test_a_probe_that_does_not_end_is_no_answer(
+    shelf: Shelf, busybox: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "_START_SECONDS", 1e-6)  # no program is as fast
+    with (
+        pytest.raises(ServingError, match="linux refuses to say within 1e-06 s whether it gives namespaces"),
+        RootfsRunner(str(tmp_path)).start(package(shelf, busybox)),
+    ):
+        pass
 
 
 def test_one_that_needs_the_network_has_it(shelf: Shelf, busybox: bytes, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,13 @@ class Running:
             return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
         finally:
             connection.close()
+
+    def logs(self, *texts: str) -> None:
+        """Wait until these stand in the container's log, which the engine writes a moment later."""
+        deadline = time.monotonic() + 20
+        while missing := [text for text in texts if text not in (log := self.container.log(300))]:
+            assert time.monotonic() < deadline, f"{missing} not in:\n{log}"
+            time.sleep(0.1)
 
     def post(self, path: str, value: Any, **headers: str) -> Answer:
         """POST a value as JSON."""

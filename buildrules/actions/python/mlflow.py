@@ -163,8 +163,8 @@ def _add_mlflow(found: Requirements, marked: Marked, files: ModelFiles, asker: s
     if not named.intersection(_MLFLOW):
         added.append("mlflow-skinny" + _pin(said.text if said else None))
         added += [name for name in _LOADER if name not in named]
-    if said is not None and said.text.startswith("1.") and "setuptools" not in named:
-        added.append("setuptools<81")  # MLflow 1 imports pkg_resources, and relies on the installer for it
+    if said is not None and said.text.startswith(("1.", "2.")) and "setuptools" not in named:
+        added.append("setuptools<81")  # they import pkg_resources, and rely on the installer for it
     collector = Collector("", asker)
     for text in added:
         collector.add(text, files.folder, place)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from buildrules.cli.azureml import check_package, located, package_options
 from buildrules.cli.request import Request
 from buildrules.engine.build import FIRST
 from buildrules.engine.inspection import Finding, Need
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="say why a target was, or would be, rebuilt")
-@click.argument("label")
+@click.argument("label", required=False)
+@package_options
 @click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
 @click.option("-v", "--verbose", is_flag=True, help="Show everything the keys see.")
-def command(label: str, **options: Any) -> int:
+def command(label: str | None, **options: Any) -> int:
     """Say of each step of a target whether it would run now and why, and why it last ran.
 
     The answer is what the step's key really sees: files with their digests, parameters, the layers below.
@@ -27,13 +29,20 @@ def command(label: str, **options: Any) -> int:
     from buildrules.engine.events import Event, Notice, Stream
     from buildrules.engine.inspection import inspect
     from buildrules.engine.sources import SourceReader
-    from buildrules.errors import LockError
+    from buildrules.errors import LockError, UsageError
     from buildrules.workspace.globs import expand
     from buildrules.workspace.root import find_root, package_of
 
-    root = find_root(os.getcwd())
-    request = Request("why", [label], {**options, "locked": True, "preview": True})
-    invocation = Invocation(root, package_of(root, os.getcwd()), [], request)
+    patterns = [label] if label is not None else []
+    if options["package"]:
+        root, patterns = located(patterns, options)
+    else:
+        check_package(options)
+        if not patterns:
+            raise UsageError("no target given", hint="buildrules why //models:regressor, or --package FILE")
+        root = find_root(os.getcwd())
+    request = Request("why", patterns, {**options, "locked": True, "preview": True})
+    invocation = Invocation(root, package_of(root, root if options["package"] else os.getcwd()), [], request)
     locking: list[str] = []
 
     def hear(event: Event) -> None:

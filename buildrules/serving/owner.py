@@ -1,0 +1,39 @@
+"""Which process started a container: what a killed one left behind is removed by the next."""
+
+import os
+
+__all__ = ["LABEL", "abandoned", "owner"]
+
+LABEL = "buildrules.test"
+"""On the containers of tests alone: those of `run --detach` outlive their process on purpose."""
+
+
+def owner() -> str:
+    """This process as the value of a label: the boot, the namespace of process ids, id and start time (proc(5))."""
+    return ".".join([*_here(), str(os.getpid()), _started(os.getpid()) or "0"])
+
+
+def abandoned(value: str) -> bool:
+    """Whether the process that `owner` once named is gone. False where that cannot be known from here."""
+    parts = value.rsplit(".", 3)
+    if len(parts) != 4 or not parts[0] or parts[:2] != _here() or not parts[2].isdecimal():
+        return False
+    return _started(int(parts[2])) != parts[3]
+
+
+def _here() -> list[str]:
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            boot = file.read().strip()
+        return [boot, str(os.stat("/proc/self/ns/pid").st_ino)]
+    except OSError:
+        return ["", ""]
+
+
+def _started(process: int) -> str | None:
+    """When a process started, in ticks after boot; None where there is none."""
+    try:
+        with open(f"/proc/{process}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[19].decode()
+    except (OSError, IndexError):
+        return None
