@@ -1,6 +1,7 @@
 """An Azure ML file built as it stands: BUILD.yaml texts that only the loader sees."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,8 @@ from buildrules.workspace.problems import Problems
 from buildrules.workspace.root import BUILD_FILE, find_root, read_file
 
 __all__ = ["Overlay", "options_from", "overlay"]
+
+_PYTHON = re.compile(r"3\.\d{1,3}(\.\d{1,3})?", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -36,7 +39,10 @@ class Overlay:
 
 
 def options_from(options: dict[str, Any]) -> Options:
-    """The options of a command line, paths made absolute."""
+    """The options of a command line, paths made absolute. Raises UsageError for what means nothing."""
+    python = options.get("python")
+    if python is not None and not _PYTHON.fullmatch(python):
+        raise UsageError(f"--python '{python}' is no version of Python", hint="write it like --python 3.11")
     inputs = []
     for text in options.get("inputs") or ():
         name, equals, path = str(text).rpartition("=")
@@ -49,7 +55,7 @@ def options_from(options: dict[str, Any]) -> Options:
         ),
         environment=_absolute(options.get("environment")),
         code=_absolute(options.get("code")),
-        python=options.get("python"),
+        python=python,
         base=options.get("base"),
         mode=options.get("mode"),
         download_uri=options.get("download_uri"),

@@ -7,7 +7,7 @@ from typing import Any
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Plan
 from buildrules.errors import BuildrulesError, ResolutionError
-from buildrules.plan.locks import LockKeeper
+from buildrules.plan.locks import LockKeeper, moves
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.settings import Settings
 
@@ -71,6 +71,7 @@ class BasePlanner:
             stale=lambda found: "what it is asked to hold has changed" if found.is_stale(request) else None,
             make=lambda _: locks.make_lock(request, mirrors, self._keeper.context),
             write=lambda made: locks.write_lock(made, absolute),
+            describe=lambda old, new: moves(old.versions(), new.versions()),
         )
         action = Action(
             id=f"{target.label} {platform} base",
@@ -121,6 +122,7 @@ class BasePlanner:
                     default_registry=registry,
                 ),
                 write=lambda made: locks.write_lock(absolute, made),
+                describe=locks.changes,
             )
             used[path] = self._keeper.digest(path)
         action = Action(

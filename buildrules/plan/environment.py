@@ -298,7 +298,10 @@ class EnvironmentPlanner:
     ) -> str:
         """A wheel made of a source archive, or of a folder of the workspace, in a layer of its own."""
         title = f"{package.name} {package.version}".strip()
+        from buildrules.actions.python.uvtool import builder_for
+
         params: dict[str, Any] = {"name": package.name, "version": package.version, "target": target.to_dict()}
+        params["builder"] = builder_for(target.python_minor)
         sources: tuple[SourceSet, ...] = ()
         if package.kind == "sdist":
             params["sdist"] = package.params()

@@ -221,6 +221,13 @@ def test_a_deployment_is_built_as_well(azure: Space) -> None:
     assert {"A=1", "AZUREML_MODEL_DIR=/var/azureml-app/azureml-models/m/2"} <= set(config["Env"])
 
 
+@pytest.mark.parametrize("python", ["abc", "", "3", "2.7", "3.11.x", ">=3.11", "3.11 "])
+@pytest.mark.parametrize("command", [("build", "--package"), ("import", "azureml", "--dry-run")])
+def test_a_python_that_is_no_version(azure: Space, command: tuple[str, ...], python: str) -> None:
+    result = azure.run(*command, "package.yml", "--base", "layout:base", "--python", python, code=2)
+    result.said(f"--python '{python}' is no version of Python", "hint: write it like --python 3.11")
+
+
 def test_what_does_not_go_together(azure: Space) -> None:
     azure.run("build", "//:x", "--package", "package.yml", code=2).said("both name what to build")
     azure.run("build", "//:x", "--model", "model", code=2).said("--model belongs to --package")

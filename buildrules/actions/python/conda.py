@@ -46,6 +46,22 @@ def wheel_name(name: str) -> str | None:
     return name
 
 
+def is_ignored(name: str) -> bool:
+    """Whether a conda package means nothing outside of conda."""
+    return name in _table()["ignored"]
+
+
+def conda_spec(text: str) -> tuple[str, str] | None:
+    """What a conda package is called, in lower case, and the PEP 440 specifier for it; None where it is no package.
+
+    Raises ValueError with what is wrong, as the end of a sentence.
+    """
+    match = _SPEC.match(text)
+    if match is None:
+        return None
+    return match["name"].lower(), python_specifier(_version_of(match["rest"], match["brackets"]))
+
+
 def python_specifier(rest: str) -> str:
     """The PEP 440 specifier for what follows a conda package's name: "=2.3.1" -> "==2.3.1.*", "" -> "".
 
@@ -135,7 +151,8 @@ def _at(path: str, mark: Any, text: str) -> Position:
     return Position(path, mark.line + 1, mark.column + 1, scrub(excerpt))
 
 
-_SETUPTOOLS = "setuptools<81"  # the last ones with pkg_resources
+SETUPTOOLS = "setuptools<81"
+"""What conda's pip brings along: the last ones with pkg_resources."""
 
 
 class _Reader:
@@ -190,7 +207,7 @@ class _Reader:
         pip = next((item for item in self.collector.found.items if item.conda == "pip"), None)
         named = {item.name for item in self.collector.found.items} | self.collector.exclude
         if pip is not None and pip.position is not None and "setuptools" not in named:
-            self.collector.add(_SETUPTOOLS, os.path.dirname(self.path), pip.position, conda="pip")
+            self.collector.add(SETUPTOOLS, os.path.dirname(self.path), pip.position, conda="pip")
 
     def pip(self, node: Any) -> None:
         if node.id == "scalar" and node.value in ("", "null", "~"):
@@ -203,21 +220,20 @@ class _Reader:
 
     def package(self, node: Any) -> None:
         text, place = str(node.value).strip(), self.at(node)
-        match = _SPEC.match(text)
-        if not match:
-            self.collector.fail(f"{text!r} is not a conda package", place)
-            return
         try:
-            specifier = python_specifier(_version_of(match["rest"], match["brackets"]))
+            spec = conda_spec(text)
         except ValueError as error:
             self.collector.fail(f"conda package {text!r} {error}", place)
             return
-        name = match["name"].lower()
+        if spec is None:
+            self.collector.fail(f"{text!r} is not a conda package", place)
+            return
+        name, specifier = spec
         if name == "python":
             if self.collector.found.python is None:
                 self.collector.found.python = PythonPin(specifier, place)
             return
-        if name in _table()["ignored"]:
+        if is_ignored(name):
             return
         wheel = wheel_name(name)
         if wheel is None:

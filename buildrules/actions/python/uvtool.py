@@ -68,6 +68,22 @@ def interpreter_for(version: str) -> str | None:
 
 
 @functools.cache
+def builder_for(version: str) -> str:
+    """What runs build back ends for `version` ("3.11"), for keys: "CPython 3.11.2"; "" where nothing is known of it."""
+    import subprocess
+
+    path = interpreter_for(version)
+    if path is None:
+        return ""
+    command = "import platform; print(platform.python_implementation(), platform.python_version())"
+    try:
+        done = subprocess.run([path, "-I", "-c", command], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+@functools.cache
 def _find(version: str) -> str | None:
     answer = _run(("python", "find", "--no-python-downloads", "--no-project", version), os.path.expanduser("~"))
     found = answer.output.strip()
