@@ -74,10 +74,11 @@ def test_an_unchanged_one_is_answered_at_once(azure: Space) -> None:
     for name in ("one", "other"):
         fill(azure, FILES, f"x/y/{name}/z/")
     azure.write("x/y/other/z/model/m.txt", "4 5 6\n")
-    options = ("--model", "z/model", "--base", "layout:base", "--python", "3.11")
+    options = ("--model", "z/model", "--base", "layout:z/base", "--python", "3.11")
     for name in ("one", "other"):
         make_base(azure.root / f"x/y/{name}/z/base")
-        azure.settle("build", "--package", "z/package.yml", *options, "--json", cwd=f"x/y/{name}")
+        azure.run("build", "--package", "z/package.yml", *options, "--json", cwd=f"x/y/{name}")
+    azure.settle("build", "--package", "z/package.yml", *options, "--json", cwd="x/y/one")
     loaded = imported(azure, "build", "--package", "z/package.yml", *options, "--json", cwd="x/y/one")
     assert loaded.isdisjoint(ANSWER)
     found = [only(build(azure, "z/package.yml", *options, cwd=f"x/y/{name}")) for name in ("one", "other")]
