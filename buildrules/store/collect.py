@@ -6,8 +6,8 @@ begun: the lock is exclusive here and shared there.
 """
 
 import contextlib
-import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +15,10 @@ from typing import Any
 
 from buildrules.errors import StoreError
 from buildrules.snapshot.file import body_of
+from buildrules.store.records import canonical
 from buildrules.store.store import Store
 
-_CHUNK = 1 << 20
+_HEX = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 
 @dataclass(slots=True)
@@ -85,17 +86,39 @@ def sizes(store: Store) -> Sizes:
 
 
 def verify(store: Store) -> list[str]:
-    """Hash every blob; the corrupt ones are removed, so that the next build makes them again. Returns their digests."""
-    corrupt = []
-    for digest, entry in list(blob_files(store)):
-        sha256 = hashlib.sha256()
-        with open(entry.path, "rb") as file:
-            while chunk := file.read(_CHUNK):
-                sha256.update(chunk)
-        if sha256.hexdigest() != entry.name:
-            corrupt.append(digest)
-            store.blobs.discard(digest)
+    """Hash every blob; the corrupt ones are removed, so that the next build makes them again. Returns their digests.
+
+    What was made from one may be wrong as well: records that name it, or whose key saw it, are forgotten, and so are
+    the snapshots that answer from them.
+    """
+    corrupt = [digest for digest, _ in list(blob_files(store)) if not store.blobs.heal(digest)]
+    if corrupt:
+        _forget(store, {digest.removeprefix("sha256:") for digest in corrupt})
     return corrupt
+
+
+def _forget(store: Store, corrupt: set[str]) -> None:
+    """Drop the records and snapshots of what was made from blobs (hex) that were not what they must be."""
+    keys: set[str] = set()
+    for name in list(store.explanations.keys()):
+        saw = store.explanations.get(name)
+        if saw is None or _named(saw.get("values"), corrupt):
+            keys.update([str(saw["key"])] if saw and "key" in saw else [])
+            store.explanations.delete(name)
+    for key in list(store.records.keys()):
+        if key in keys or _named(store.records.get(key), corrupt):
+            keys.add(key)
+            store.records.delete(key)
+    for path, _ in list(_files_below(os.path.join(store.root, "workspaces"))):
+        with contextlib.suppress(OSError, ValueError, EOFError, TypeError, KeyError):
+            outputs = body_of(path)["outputs"].values()
+            if any(key in keys or _named(made, corrupt) for key, made in outputs):
+                os.unlink(path)
+
+
+def _named(value: Any, digests: set[str]) -> bool:
+    """Whether plain data names one of the digests (hex) anywhere."""
+    return not digests.isdisjoint(_HEX.findall(canonical(value).decode()))
 
 
 def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collected:

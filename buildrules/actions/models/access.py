@@ -101,11 +101,12 @@ class Access:
     def take(self, source: Mapping[str, Any], file: Mapping[str, Any]) -> tuple[int, str]:
         """Have a file in the store; gives its size and sha256 (hex).
 
-        `file` has `path`, `key` where the source calls it otherwise, and `size` and `sha256` where they are known.
+        `file` has `path`, `key` where the source calls it otherwise, and `size` and `sha256` where they are known. One
+        that is there already is read, since a lock is made from it or other files are taken out of it.
         """
         blobs = self.context.blobs
         size, sha256 = file.get("size"), file.get("sha256")
-        if sha256 and blobs.has(f"sha256:{sha256}", size):
+        if sha256 and blobs.has(f"sha256:{sha256}", size) and blobs.heal(f"sha256:{sha256}"):
             return os.stat(blobs.path(f"sha256:{sha256}")).st_size, sha256
         armed = self.armed(source)
         folder = os.path.join(blobs.aside, "partial")
