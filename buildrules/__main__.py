@@ -3,7 +3,7 @@
 import os
 import sys
 
-from buildrules.errors import BuildrulesError
+from buildrules.errors import BuildrulesError, UnheardError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +15,17 @@ _BUILDING = frozenset({"build", "load", "export", "run", "show"})
 def main() -> int:
     """Run the command in `sys.argv`; returns the exit code."""
     argv = sys.argv[1:]
-    if argv and argv[0] in _BUILDING:
-        code = _from_snapshot(argv)
-        if code is not None:
-            return code
-    from buildrules.cli.main import run
+    try:
+        code = _from_snapshot(argv) if argv and argv[0] in _BUILDING else None
+        if code is None:
+            from buildrules.cli.main import run
 
-    return _terminable(lambda: run(argv))
+            code = _heard(lambda: run(argv))
+    except (Exception, UnheardError) as error:  # noqa: BLE001 - nobody is left to catch it
+        from buildrules.cli.crash import last_words
+
+        return last_words(error, argv)
+    return code
 
 
 def _from_snapshot(argv: list[str]) -> int | None:
@@ -41,14 +45,39 @@ def _from_snapshot(argv: list[str]) -> int | None:
     snapshot = read(snapshot_path(root, argv, directory), identity(root, argv, directory))
     if snapshot is None:
         return None
-    if argv[0] == "build" and "--trace" not in argv and snapshot.unchanged():
+    if argv[0] == "build" and not _traced(argv) and snapshot.unchanged():
         seconds = time.perf_counter() - began
         answer = f"{snapshot.json}{seconds:.4f}\n}}\n" if snapshot.json else f"{snapshot.text}{seconds:.2f} s\n"
-        sys.stdout.write(answer)
+        try:
+            sys.stdout.write(answer)
+            sys.stdout.flush()
+        except OSError as error:
+            from buildrules.cli.output import unheard
+
+            raise unheard(sys.stdout, error) from error
         return 0
     from buildrules.cli.resume import resume
 
-    return _terminable(lambda: resume(root, directory, argv, snapshot))
+    return _heard(lambda: resume(root, directory, argv, snapshot))
+
+
+def _traced(argv: list[str]) -> bool:
+    """Whether a trace is wanted, which only a build writes."""
+    return any(word.partition("=")[0] == "--trace" for word in argv)
+
+
+def _heard(command: "Callable[[], int]") -> int:
+    """Run `command` while standard output and error raise UnheardError where they cannot be written."""
+    from buildrules.cli.output import Output
+
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = Output(sys.stdout), Output(sys.stderr)
+    try:
+        code = _terminable(command)
+        sys.stdout.flush()
+        return code
+    finally:
+        sys.stdout, sys.stderr = streams
 
 
 def _terminable(command: "Callable[[], int]") -> int:

@@ -117,15 +117,25 @@ def _package(item: Node, requirements: list[str], comments: list[str], problems:
         return
     name = match["name"].lower()
     if name in _WITHOUT:
+        if name == "python":  # whose version decides about the base
+            _specifier(item, match["rest"], problems)
         return
     wheel = wheel_name(name)
     if wheel is None:
         comments.append(f"conda package '{name}' left out: it is no Python package")
         return
+    specifier = _specifier(item, match["rest"], problems)
+    if specifier is not None:
+        requirements.append(wheel + specifier)
+
+
+def _specifier(item: Node, rest: str, problems: Problems) -> str | None:
+    """What is asked for of a conda package; None, with the error noted, where it has no meaning for wheels."""
     try:
-        requirements.append(wheel + python_specifier(match["rest"]))
+        return python_specifier(rest)
     except ValueError as error:
         problems.add_error(item.error(f"conda package '{item.text}' {error}"))
+        return None
 
 
 def _pip(item: Node, requirements: list[str], comments: list[str], problems: Problems) -> None:

@@ -289,7 +289,13 @@ def _custom(work: Work, spec: Specification, models: list[Target], code: Target 
         environment["AML_APP_ROOT"] = place
         environment["AZUREML_ENTRY_SCRIPT"] = code.attributes["entry_script"]
     if spec.entry_script is not None:
-        attributes["entrypoint"] = _command(spec.entry_script, code)
+        try:
+            attributes["entrypoint"] = _command(spec.entry_script, code)
+        except ValueError:
+            hint = "close the quotation, or write \\' for an apostrophe"
+            work.fail(
+                spec.entry_node or spec.name_node, f"'{spec.entry_script}' is no command: a quotation is open", hint
+            )
     attributes["ports"] = sorted({port for port, _ in routes.values()})
     attributes["routes"] = {name: f"{port}{path}" for name, (port, path) in routes.items()}
     attributes["environment"] = environment
@@ -300,7 +306,7 @@ def _custom(work: Work, spec: Specification, models: list[Target], code: Target 
 
 
 def _command(text: str, code: Target | None) -> list[str]:
-    """`entry_script` is a script or a command."""
+    """`entry_script` is a script or a command. Raises ValueError where a quotation is not closed."""
     words = shlex.split(text)
     place = f"/var/azureml-app/{code.attributes['name']}" if code is not None else ""
     if len(words) == 1 and words[0].endswith(".py"):

@@ -5,6 +5,7 @@ import os
 import time
 
 from buildrules.engine.events import ActionFinished, ActionStarted, Event, Notice, Status
+from buildrules.errors import UnexpectedError
 
 KEPT = 200  # logs; the oldest go first
 
@@ -43,6 +44,8 @@ class BuildLog:
                 self.add(f"              because {reason}")
             for layer in event.outputs.layers if event.outputs and event.status is Status.EXECUTED else ():
                 self.add(f"              layer {layer.digest}  {layer.size} bytes  {layer.origin}")
+            if isinstance(event.error, UnexpectedError):
+                self.add(event.error.traceback)
 
     def add(self, text: str) -> None:
         """Add lines of text."""
@@ -61,6 +64,10 @@ class BuildLog:
             names = sorted(os.listdir(folder))
             for name in names[:-KEPT]:
                 os.unlink(os.path.join(folder, name))
+
+    def line(self) -> str:
+        """The line that says where the log is."""
+        return f"the full log of build {self.id}: {self.path}\n"
 
     def to_dict(self) -> dict[str, str]:
         """The `build` of `--json`."""

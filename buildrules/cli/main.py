@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from buildrules import __version__
-from buildrules.cli.report import error_text
 from buildrules.cli.request import Request
-from buildrules.errors import BuildrulesError, LoadError
+from buildrules.errors import BuildrulesError
 
 _COMMANDS = {
     "build": "build targets and print what was built, reused and why",
@@ -91,18 +90,15 @@ def run(argv: list[str]) -> int:
         sys.stderr.write("error: interrupted\n")
         return 130
     except BuildrulesError as error:
-        sys.stderr.write(error_text(error) + "\n")
-        if "--json" in argv:
-            import json
+        from buildrules.cli.crash import say
 
-            from buildrules.cli.report import error_json
-
-            errors = error.errors if isinstance(error, LoadError) else [error]
-            sys.stdout.write(json.dumps({"errors": [error_json(item) for item in errors]}, indent=2) + "\n")
-        return error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return say(error, argv)
+    except SystemExit as ended:
+        if isinstance(
+            ended.__context__, BrokenPipeError
+        ):  # click ends so at any: ours are UnheardErrors, so a server's
+            raise ended.__context__ from None
+        raise
     return value if isinstance(value, int) else 0
 
 

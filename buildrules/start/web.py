@@ -66,8 +66,11 @@ def request(
         if answer.status not in (301, 302, 303, 307, 308) or not location:
             return answer
         answer.close()
-        url = urljoin(url, location)
-        parts = urlsplit(url)
+        try:
+            url = urljoin(url, location)
+            parts = urlsplit(url)
+        except ValueError:
+            raise Failure(UNUSABLE, f"a redirect of {shown(url)} leads to what is no address") from None
         # Userinfo in a Location comes from the server, not from the user: it is not used.
         url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
         if parts.scheme not in ("http", "https"):
@@ -180,10 +183,10 @@ def _context() -> ssl.SSLContext:
 
 
 def _origin(url: str) -> tuple[str, str, int]:
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise Failure(UNUSABLE, f"{shown(url)!r} has no valid port") from None
+        raise Failure(UNUSABLE, f"{shown(url)!r} is no address, or has no valid port") from None
     scheme = parts.scheme.lower()
     return scheme, (parts.hostname or "").lower(), port or (443 if scheme == "https" else 80)

@@ -114,19 +114,20 @@ class _Server:
         """(what the source says, path inside) of a `runs:` uri. A logged model stands among the run's artifacts."""
         if not parts or not _ID.fullmatch(parts[0]):
             raise UsageError(f"{uri!r} names no run", hint="write runs:/RUN/PATH")
-        answer = self._get("runs/get", f"run {parts[0]!r}", run_id=parts[0]).get("run") or {}
-        info, outputs = answer.get("info") or {}, answer.get("outputs") or {}
-        models = [self._logged_info(str(item.get("model_id"))) for item in outputs.get("model_outputs") or ()]
+        answer = self._map(self._get("runs/get", f"run {parts[0]!r}", run_id=parts[0]).get("run"))
+        info, outputs = self._map(answer.get("info")), self._map(answer.get("outputs"))
+        models = [self._logged_info(str(item.get("model_id"))) for item in self._maps(outputs.get("model_outputs"))]
         named = [model for model in models if parts[1:] and model.get("name") == parts[1]]
         found = {"uri": f"runs:/{'/'.join(parts)}", "run_id": parts[0]}
         if named:
-            newest = max(named, key=lambda model: int(model.get("creation_timestamp_ms") or 0))
+            newest = max(named, key=lambda model: _number(model.get("creation_timestamp_ms")) or 0)
             return {**self._logged_source(newest), **found}, "/".join(parts[2:])
         return {**found, "artifacts": _text(info, "artifact_uri", uri)}, "/".join(parts[1:])
 
     def _aliased(self, name: str, alias: str) -> str:
-        answer = self._get("registered-models/get", f"model {name!r}", name=name).get("registered_model") or {}
-        aliases = {str(row.get("alias")): row for row in answer.get("aliases") or ()}
+        answer = self._get("registered-models/get", f"model {name!r}", name=name)
+        rows = self._maps(self._map(answer.get("registered_model")).get("aliases"))
+        aliases = {str(row.get("alias")): row for row in rows}
         if alias not in aliases:
             known = ", ".join(sorted(aliases))
             raise GoneError(
@@ -138,14 +139,14 @@ class _Server:
     def _latest(self, name: str) -> str:
         quoted = f'"{name}"' if "'" in name else f"'{name}'"
         query = {"filter": f"name={quoted}", "order_by": "version_number DESC", "max_results": "1"}
-        versions = self._get("model-versions/search", f"model {name!r}", **query).get("model_versions") or []
+        versions = self._maps(self._get("model-versions/search", f"model {name!r}", **query).get("model_versions"))
         if not versions:
             raise GoneError(f"model {name!r} has no versions at {self._tracking}", hint="see that its name is right")
         return _text(versions[0], "version", name)
 
     def _version(self, name: str, version: str, alias: str | None = None) -> dict[str, Any]:
         what = f"version {version} of model {name!r}"
-        row = self._get("model-versions/get", what, name=name, version=version).get("model_version") or {}
+        row = self._map(self._get("model-versions/get", what, name=name, version=version).get("model_version"))
         version, status = _text(row, "version", name), row.get("status") or "READY"
         if status != "READY":
             raise FetchError(f"{what} is not ready: {status}", hint="wait until it is registered")
@@ -157,7 +158,7 @@ class _Server:
             "version": version,
             "artifacts": location,
             **({"alias": alias} if alias else {}),
-            **({"run_id": row["run_id"]} if row.get("run_id") else {}),
+            **({"run_id": _text(row, "run_id", name)} if row.get("run_id") else {}),
         }
         if location.startswith("models:"):
             return {**found, **self._logged(location.removeprefix("models:").strip("/")), "uri": found["uri"]}
@@ -170,7 +171,7 @@ class _Server:
         if not _MODEL_ID.fullmatch(model_id):
             raise FetchError(f"{self._tracking} names a logged model {model_id!r}, which is none")
         answer = self._get(f"logged-models/{model_id}", f"logged model {model_id!r}")
-        info = (answer.get("model") or {}).get("info") or {}
+        info = self._map(self._map(answer.get("model")).get("info"))
         return {**info, "model_id": model_id}
 
     def _logged_source(self, info: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,7 +182,7 @@ class _Server:
             "uri": f"models:/{model_id}",
             "model_id": model_id,
             "artifacts": _text(info, "artifact_uri", model_id),
-            **({"run_id": info["source_run_id"]} if info.get("source_run_id") else {}),
+            **({"run_id": _text(info, "source_run_id", model_id)} if info.get("source_run_id") else {}),
         }
 
     def files(self, found: dict[str, Any], inside: str, uri: str) -> Resolved:
@@ -226,18 +227,20 @@ class _Server:
         url = f"{base}?{urlencode({'path': posixpath.join(path, folder).strip('/')})}"
         answer = self._ask(url, source)
         rows = []
-        for item in answer.get("files") or ():
-            name, size = item.get("path"), item.get("file_size")
+        for item in self._maps(answer.get("files")):
+            name, size = item.get("path"), _number(item.get("file_size"))
             if not isinstance(name, str) or not safe_path(name):
                 raise UsageError(f"{uri!r} has an artifact named {name!r}, which cannot become a file")
-            size = int(size) if str(size).isdecimal() else None
             rows.append({"path": posixpath.join(folder, name), "is_dir": bool(item.get("is_dir")), "size": size})
         if len(rows) > MOST_FILES:
             raise UsageError(f"{uri!r} has more than {MOST_FILES} artifacts", hint="name the folder of one model")
         return rows
 
     def _check(self, location: str, uri: str) -> None:
-        scheme = urlsplit(location).scheme
+        try:
+            scheme = urlsplit(location).scheme
+        except ValueError:
+            raise self._nonsense() from None
         if scheme not in ("mlflow-artifacts", "http", "https"):
             raise FetchError(
                 f"the artifacts of {uri!r} are kept in {scheme or 'a folder of the server'}, which cannot be read here",
@@ -258,11 +261,23 @@ class _Server:
         data = self._access.ask(source, lambda armed: (url, headers(armed, url, environ)))
         try:
             answer = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             raise self._nonsense()
         return answer
+
+    def _map(self, value: Any) -> dict[str, Any]:
+        """A part of an answer that is a map, or left out. Raises FetchError."""
+        if value is not None and not isinstance(value, dict):
+            raise self._nonsense()
+        return value or {}
+
+    def _maps(self, value: Any) -> list[dict[str, Any]]:
+        """A part of an answer that is a list of maps, or left out. Raises FetchError."""
+        if value is not None and not isinstance(value, list):
+            raise self._nonsense()
+        return [self._map(item) for item in value or ()]
 
     def _nonsense(self) -> FetchError:
         return FetchError(
@@ -291,3 +306,9 @@ def _text(row: Mapping[str, Any], name: str, what: str) -> str:
     if not isinstance(value, (str, int)) or not str(value):
         raise FetchError(f"the tracking server says no {name} of {what!r}")
     return str(value)
+
+
+def _number(value: Any) -> int | None:
+    """A number that is told as such or as a text; None for anything else."""
+    text = str(value)
+    return int(text) if text.isdecimal() and len(text) < 20 else None

@@ -66,7 +66,20 @@ def python_specifier(rest: str) -> str:
             if build == "*":
                 build = ""
     clauses = [_clause(part.strip(), bool(build)) for part in rest.split(",")] if rest else []
+    for clause in clauses:
+        _check(clause)
     return ",".join(clause for clause in clauses if clause)
+
+
+def _check(clause: str) -> None:
+    """Raise ValueError for what PEP 440 does not know, such as "~=3" and ">=1.0+local"."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        SpecifierSet(clause)
+    except InvalidSpecifier:
+        more = f"; write {clause}.0" if clause.startswith("~=") and "." not in clause else ""
+        raise ValueError(f"has the version {clause!r}, which no wheel can have{more}") from None
 
 
 def _clause(text: str, exact: bool) -> str:
@@ -140,6 +153,11 @@ class _Reader:
             self.collector.fail(f"{self.path!r} is not a conda file: it has no 'dependencies'", Position(self.path, 1))
             return
         for key, value in root.value:
+            if key.id != "scalar":
+                self.collector.fail(
+                    "a key of a conda file must be a text", self.at(key), "is it a placeholder that is not filled in?"
+                )
+                continue
             if key.value in sections:
                 self.collector.fail(f"key {key.value!r} is given twice", self.at(key))
             sections[key.value] = value

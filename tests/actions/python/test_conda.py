@@ -90,7 +90,9 @@ def test_specs(rest: str, specifier: str) -> None:
     SpecifierSet(specifier)
 
 
-@pytest.mark.parametrize("rest", ["=1|=2", ">=1|<0.5", "=2024_07", "=", ">", "=a b c", "^1.2$"])
+@pytest.mark.parametrize(
+    "rest", ["=1|=2", ">=1|<0.5", "=2024_07", "=", ">", "=a b c", "^1.2$", "~=3", ">=1,~=2", ">1.0+cu118"]
+)
 def test_specs_without_a_meaning_for_wheels(rest: str) -> None:
     with pytest.raises(ValueError, match=r"alternatives|no version|no wheel"):
         python_specifier(rest)
@@ -157,6 +159,10 @@ def test_programs_and_libraries(name: str) -> None:
         ("dependencies: [\n", "is not YAML"),
         ("dependencies: []\ndependencies: []\n", "given twice"),
         ("dependencies:\n- numpy=1|2\n", "alternatives"),
+        ("dependencies:\n- python~=3\n", "has the version '~=3', which no wheel can have; write ~=3.0"),
+        ("dependencies:\n- numpy\n{{ name }}: x\n", "a key of a conda file must be a text"),
+        ("dependencies: [numpy]\n? [a]\n: b\n", "a key of a conda file must be a text"),
+        ("dependencies:\n- ? [pip]\n  : [a]\n", "must be a package"),
         ("dependencies:\n- 'numpy[md5=abc]'\n", "'md5'"),
         ("dependencies:\n- pip:\n  - --index-url https://x.example\n", "says where from"),
     ],

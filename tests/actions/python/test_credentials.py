@@ -1,0 +1,38 @@
+"""Configuration files of uv that are not as uv's own are: what can be read of them counts, and uv says the rest."""
+
+from pathlib import Path
+
+import pytest
+
+from buildrules.actions.python.credentials import authorize, indexes
+
+GOOD = "https://feed.example/simple"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("uv.toml", 'index = ["x"]\n'),
+        ("uv.toml", "index = 5\n"),
+        ("uv.toml", "pip = 1\n"),
+        ("uv.toml", "index-url = 5\n"),
+        ("uv.toml", "extra-index-url = {a = 1}\n"),
+        ("uv.toml", 'find-links = ["http://[bad"]\n'),
+        ("uv.toml", 'index-url = "https://host:port/simple"\n'),
+        ("uv.toml", '[[index]]\nname = 3\nurl = ["x"]\n'),
+        ("pyproject.toml", "tool = 1\n"),
+        ("pyproject.toml", "[tool]\nuv = [1]\n"),
+    ],
+)
+def test_odd_files_of_uv_are_no_crash(tmp_path: Path, isolated: None, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert indexes(str(tmp_path)) == []
+    assert authorize(f"{GOOD}/a.whl", str(tmp_path)) == f"{GOOD}/a.whl"
+
+
+def test_what_is_well_beside_something_odd_counts(
+    tmp_path: Path, isolated: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uv.toml").write_text('pip = 1\nindex-url = "https://me:word@feed.example/simple"\n')
+    monkeypatch.setenv("UV_EXTRA_INDEX_URL", "http://[bad")
+    assert authorize(f"{GOOD}/a.whl", str(tmp_path)) == "https://me:word@feed.example/simple/a.whl"
