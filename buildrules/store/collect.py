@@ -20,6 +20,8 @@ from buildrules.store.store import Store
 
 _HEX = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
+_PID_DIGITS = 9
+
 
 @dataclass(slots=True)
 class Sizes:
@@ -138,7 +140,7 @@ def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collecte
             done.blobs += 1
             done.bytes += stat.st_size
     for path, stat in list(_files_below(store.blobs.aside)):
-        if stat.st_mtime < limit:
+        if stat.st_mtime < limit or _abandoned(os.path.relpath(path, store.blobs.aside)):
             os.unlink(path)
             done.bytes += stat.st_size
     for key in list(store.records.keys()):
@@ -147,6 +149,24 @@ def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collecte
             store.records.delete(key)
             done.records += 1
     return done
+
+
+def _abandoned(path: str) -> bool:
+    """Whether the process that was writing a file, or a folder of files, aside (`Blobs.aside_path`) is no more.
+
+    Nobody goes on with it then, as with a partial file. The caller holds the store exclusively, so there is no process
+    in another container either that is about to.
+    """
+    owner, dash, _ = path.split(os.sep, maxsplit=1)[0].partition("-")
+    if not dash or not owner.isdecimal() or len(owner) > _PID_DIGITS:
+        return False
+    try:
+        os.kill(int(owner), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # somebody else's process
+    return False
 
 
 def needed_blobs(outputs: dict[str, Any]) -> Iterator[str]:
