@@ -209,7 +209,9 @@ class ModelPlanner:
         target = placed.target
         connection = connection_of(target, source)
         if connection is not None and connection.roles():
-            source["credentials"] = connection.roles()
+            from buildrules.actions.models.connection import scope
+
+            source.update(scope(source, connection), credentials=connection.roles())
         return {
             "name": target.name,
             "kind": target.provides,

@@ -48,10 +48,12 @@ def fetch(
     stop: threading.Event | None = None,
     tries: int = TRIES,
     arrived: Callable[[], bool] | None = None,
+    within: str | None = None,
 ) -> tuple[int, str]:
     """Bring a file of `size` bytes with the digest `sha256` (hex; None: whatever comes) to the path `partial`.
 
-    Gives its size and digest. What is there of an earlier transfer is used where the digest is known.  The caller renames. Raises Failure; then what has arrived
+    Gives its size and digest. What is there of an earlier transfer is used where the digest is known. The headers of
+    `locate` go `within` an address only, if one is given. The caller renames. Raises Failure; then what has arrived
     stays, unless it is wrong. Raises Arrived where somebody else who was waited for has brought and renamed it, as
     `arrived` says.
     """
@@ -60,7 +62,7 @@ def fetch(
             file = stack.enter_context(
                 _Partial(partial, keep=sha256 is not None, stop=stop or threading.Event(), arrived=arrived)
             )
-            return _Transfer(locate, file, size, sha256, moved or _nobody, tries).run()
+            return _Transfer(locate, file, size, sha256, moved or _nobody, tries, within).run()
         except OSError as error:
             raise disk_failure(error, os.path.dirname(partial)) from None
 
@@ -74,8 +76,9 @@ def fetch_to(
     moved: Moved | None = None,
     stop: threading.Event | None = None,
     tries: int = TRIES,
+    within: str | None = None,
 ) -> None:
-    """Bring a file to `path`, whole or not at all. Raises Failure."""
+    """Bring a file to `path`, whole or not at all; see `fetch`. Raises Failure."""
     folder = os.path.dirname(path)
     partial = os.path.join(folder, f".{sha256}.part")
     try:
@@ -89,6 +92,7 @@ def fetch_to(
             stop=stop,
             tries=tries,
             arrived=lambda: is_right(path, size, sha256, stop),
+            within=within,
         )
         put(partial, path)
     except Arrived:
@@ -246,6 +250,7 @@ class _Transfer:
         sha256: str | None,
         moved: Moved,
         tries: int,
+        within: str | None,
     ) -> None:
         self._locate = locate
         self._file = file
@@ -253,6 +258,7 @@ class _Transfer:
         self._expected = sha256
         self._moved = moved
         self._tries = tries
+        self._within = within
         self._tag: str | None = None  # of what has arrived, where the digest is not known
         self._whole = size  # bytes there must be in the end, as far as anybody has said
         moved(file.size)
@@ -291,7 +297,7 @@ class _Transfer:
             extra = {"Range": f"bytes={resumed}-"} if resumed else {}
             if resumed and self._expected is None:
                 extra["If-Range"] = self._tag or ""
-            answer = request(url, headers, extra)
+            answer = request(url, headers, extra, within=self._within)
             try:
                 self._judge(answer, url)
                 self._append(answer, url)

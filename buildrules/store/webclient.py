@@ -9,12 +9,14 @@ import re
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from buildrules.credentials import connections
 from buildrules.credentials.address import origin_of
 from buildrules.credentials.secret import hide
 from buildrules.errors import FetchError
+from buildrules.start.address import following, shown_origin
+from buildrules.start.header import content_length, fits
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0  # seconds
 IDLE_TIMEOUT = 30.0  # seconds without a byte, not seconds in all
 REDIRECTS = 10
+SHORT = 64 << 10  # bytes of a redirect's body that are read
 
 _pools: dict[tuple[Any, ...], "PoolManager"] = {}
 _pools_lock = threading.Lock()
@@ -96,26 +99,40 @@ def get(
             login = login or netrc_login(origin[1])
         if login and not any(name.lower() == "authorization" for name in sent):
             sent["Authorization"] = basic(*login)
+        unfit = next((name for name, value in sent.items() if not fits(value)), None)
+        if unfit:
+            raise FetchError(
+                f"the header {unfit!r} would have characters that cannot be sent",
+                hint="see that the credential is set to the secret and nothing else",
+            )
         response = _pool(clean).request(
             "GET", asked, headers=sent, preload_content=False, redirect=False, retries=False, decode_content=False
         )
         location = response.headers.get("Location")
         if response.status not in (301, 302, 303, 307, 308) or not location:
             return response
+        let_go(response)
+        clean = following(clean, location)
+        if not clean:
+            raise FetchError("it redirects to what is no address, or is neither http nor https")
+    raise FetchError(f"it redirects more than {REDIRECTS} times, the last time to {shown_origin(clean)}")
+
+
+def let_go(response: "BaseHTTPResponse") -> None:
+    """Be done with an answer whose body nobody wants: a short one is read, so that the connection serves again."""
+    length = content_length(response.headers)
+    if length is not None and length <= SHORT:
         response.drain_conn()
         response.release_conn()
-        # Userinfo in a Location header comes from the server, not from the user: it is not used.
-        clean = split_userinfo(urljoin(clean, location))[0]
-        if urlsplit(clean).scheme not in ("http", "https"):
-            raise FetchError(f"redirect to {redact(clean)!r}, which is neither http nor https")
-    raise FetchError(f"more than {REDIRECTS} redirects, the last to {redact(clean)!r}")
+    else:
+        response.close()
 
 
 def basic(user: str, password: str) -> str:
-    """The value of an Authorization header, RFC 7617."""
-    import base64
+    """The value of an Authorization header, which is shown nowhere from then on."""
+    from buildrules.start import http
 
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+    return http.basic(user, password)
 
 
 def netrc_login(host: str) -> tuple[str, str] | None:

@@ -126,7 +126,7 @@ def _check_source(path: str, source: Mapping[str, Any]) -> None:
     for name in needed:
         if not isinstance(source.get(name), str):
             raise _broken(path, f"its source has no `{name}`")
-    if "credentials" in source:
+    if "credentials" in source or "within" in source:
         raise _broken(path, "its source names credentials")
     for value in source.values():
         if isinstance(value, str) and "@" in value.partition("://")[2].partition("/")[0]:
