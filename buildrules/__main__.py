@@ -15,6 +15,9 @@ _BUILDING = frozenset({"build", "load", "export", "run", "show"})
 def main() -> int:
     """Run the command in `sys.argv`; returns the exit code."""
     argv = sys.argv[1:]
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed before we began, as by ">&-": then nobody wants to hear
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     try:
         code = _from_snapshot(argv) if argv and argv[0] in _BUILDING else None
         if code is None:

@@ -23,7 +23,7 @@ class Overlay:
     """`texts` map packages (workspace-relative directories) to BUILD.yaml texts; `labels` are the packages to build.
 
     `whole` says that the targets name others of the workspace. `watched` are absolute paths that the texts depend on,
-    `notes` are for the user.
+    `looked_at` those of which only matters what is there, `notes` are for the user.
     """
 
     root: str
@@ -32,6 +32,7 @@ class Overlay:
     whole: bool = False
     notes: list[str] = field(default_factory=list)
     watched: set[str] = field(default_factory=set)
+    looked_at: set[str] = field(default_factory=set)
 
 
 def options_from(options: dict[str, Any]) -> Options:
@@ -154,7 +155,7 @@ def _placed(conversion: Conversion, root: str, folder: str) -> Overlay:
         ]
         texts[package] = "targets:\n" + "\n".join(parts)
     labels = [str(Label(places[id(target)], target.name)) for target in conversion.packages]
-    return Overlay(root, texts, labels, notes=conversion.notes, watched=conversion.watched)
+    return Overlay(root, texts, labels, False, conversion.notes, conversion.watched, conversion.looked_at)
 
 
 def _place(target: Target, root: str, folder: str, home: str) -> str:

@@ -22,9 +22,7 @@ def last_words(error: BaseException, argv: list[str]) -> int:
             _write(f"error: cannot write the output: {error.reason}\n  hint: free some space, or write it elsewhere\n")
         return CLOSED if error.closed else 1
     assert isinstance(error, Exception)
-    found = foreseen(error, "", BuildLog(store_root()))
-    if "--verbose" in argv or "-v" in argv:
-        show_traceback(found)
+    found = logged(error)
     with contextlib.suppress(OSError):
         say(found, argv)
     return found.exit_code
@@ -38,12 +36,19 @@ def show_traceback(error: BuildrulesError) -> None:
 
 def say(error: BuildrulesError, argv: list[str]) -> int:
     """Print an error, as JSON as well where `argv` asks for it; returns the exit code."""
+    if "--verbose" in argv or "-v" in argv:
+        show_traceback(error)
     sys.stderr.write(error_text(error) + "\n")
     if "--json" in argv:
         errors = error.errors if isinstance(error, LoadError) else [error]
         sys.stdout.write(json.dumps({"errors": [error_json(item) for item in errors]}, indent=2) + "\n")
         sys.stdout.flush()
     return error.exit_code
+
+
+def logged(error: Exception) -> BuildrulesError:
+    """The error as one for people, where there is no build whose log could hold its traceback: it gets a log."""
+    return foreseen(error, "", BuildLog(store_root()))
 
 
 def foreseen(error: Exception, root: str, log: BuildLog) -> BuildrulesError:

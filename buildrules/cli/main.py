@@ -48,6 +48,15 @@ class _Verbs(click.Group):
         command.name = cmd_name
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """As of any group; click would end without a word where a server or a program breaks a connection."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:  # not of our output, which raises UnheardError
+            from buildrules.cli.crash import logged
+
+            raise logged(error) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
@@ -93,12 +102,6 @@ def run(argv: list[str]) -> int:
         from buildrules.cli.crash import say
 
         return say(error, argv)
-    except SystemExit as ended:
-        if isinstance(
-            ended.__context__, BrokenPipeError
-        ):  # click ends so at any: ours are UnheardErrors, so a server's
-            raise ended.__context__ from None
-        raise
     return value if isinstance(value, int) else 0
 
 

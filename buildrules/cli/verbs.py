@@ -102,7 +102,7 @@ def _perform(invocation: Invocation, snapshot: Snapshot | None, began: float) ->
         (sys.stdout if request.verb == "build" else sys.stderr).write(report)
     if findings and not request.option("json"):
         sys.stdout.flush()
-        sys.stderr.write("".join(finding_text(finding) + "\n" for finding in findings))
+        sys.stderr.write("".join(finding_text(finding, aside=True) + "\n" for finding in findings))
     if not build.ok:
         for error in failures(build):
             sys.stderr.write(error_text(error) + "\n")

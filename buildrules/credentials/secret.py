@@ -12,6 +12,7 @@ from buildrules.start.secret import conceal, hide
 __all__ = ["conceal", "forget", "hide", "place", "read"]
 
 LARGEST = 64 << 10  # bytes of a file
+_PATIENCE = 60.0  # seconds a program that keeps secrets has to answer
 
 _from_keyring: dict[str, str] = {}
 
@@ -90,18 +91,29 @@ def _keyring(entry: str, owner: str) -> str:
 
 
 def _ask_program(service: str, user: str, owner: str) -> str | None:
-    import subprocess
-
-    command = ["keyring", "get", service, user]
     try:
-        done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
-    except subprocess.TimeoutExpired:
-        raise CredentialsError(
-            f"{owner}: the keyring did not answer", hint="unlock it, or keep the secret elsewhere: env or file"
-        ) from None
+        answer = ask_program(["keyring", "get", service, user], owner, "the keyring")
     except OSError:
         return _ask_library(service, user, owner)
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+    return None if answer is None else answer.decode(errors="replace")
+
+
+def ask_program(command: list[str], owner: str, what: str, request: bytes = b"") -> bytes | None:
+    """What a program that keeps secrets answers to `request`; None where it has none.
+
+    Raises CredentialsError where `what` (the program, in words) does not answer: it may wait for somebody to unlock
+    it. Raises OSError where there is no such program.
+    """
+    import subprocess
+
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, input=request, timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise CredentialsError(
+            f"{owner}: {what} did not answer within {_PATIENCE:g} s",
+            hint="unlock it, or keep the secret elsewhere: env or file",
+        ) from None
+    return done.stdout if done.returncode == 0 else None
 
 
 def _ask_library(service: str, user: str, owner: str) -> str | None:

@@ -130,6 +130,16 @@ def test_every_file_it_depends_on_is_watched(azure: Space, path: str, old: str, 
     azure.run(*command, code=None).said(said)
 
 
+def test_a_sample_that_comes_later_is_seen(azure: Space) -> None:
+    options = ("--model", "model", "--environment", "environment/conda.yaml")  # nothing is looked for by name
+    command = ("test", "--package", "package.yml", "--runner", "rootfs", *options, *OPTIONS)
+    azure.run(*command)
+    azure.settle(*command)
+    azure.run(*command).said("not tested", "no request: add")
+    azure.write("sample-request.json", "{}")
+    azure.run(*command, code=1).said("failed      //:scored")  # the base has no Python to start it with
+
+
 def test_in_a_workspace_its_settings_count(azure: Space, tmp_path: Path) -> None:
     """Also for a model that lies outside of it."""
     azure.write("BUILD.yaml", "workspace:\n  name: acme\n  platforms: [linux/arm64]\n\ntargets: {}\n")

@@ -1,6 +1,7 @@
 """What nobody caught is one error: its text, its JSON, its exit code, and where the traceback is."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,17 +18,20 @@ from buildrules.__main__ import main
 from buildrules.cli.commands import query
 
 def broken(**options):
-    raise LookupError("https://me:passw0rd@host/")
+    raise MISTAKE
 
 query.command.callback = broken
 sys.exit(main())
 """
 
 
-def buggy(space: Space, *args: str, code: int = 1) -> Result:
-    """Run a command of which one verb has a bug."""
+BUG = 'LookupError("https://me:passw0rd@host/")'
+
+
+def buggy(space: Space, *args: str, mistake: str = BUG, code: int = 1) -> Result:
+    """Run a command of which one verb raises `mistake`."""
     done = subprocess.run(
-        [sys.executable, "-c", BUGGY, *args],
+        [sys.executable, "-c", BUGGY.replace("MISTAKE", mistake), *args],
         cwd=space.root,
         env={**space.env, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
@@ -55,6 +59,27 @@ def test_a_bug_is_json_where_json_is_asked_for(workspace: Space) -> None:
     (error,) = json.loads(buggy(workspace, "query", APP, "--json").out)["errors"]
     assert "LookupError" in error["message"]
     assert "the traceback is in" in error["hint"]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("PermissionError(13, 'Permission denied', '/srv/x')", "permission denied: '/srv/x'"),
+        ("OSError(28, 'No space left on device')", "no space left on device"),
+        ("BrokenPipeError(32, 'Broken pipe')", "broken pipe"),  # of a server: standard output is well
+        ("ConnectionResetError('http://me:passw0rd@host/ is gone')", "http://host/ is gone"),
+    ],
+)
+def test_what_the_system_refuses_is_one_error(workspace: Space, mistake: str, said: str) -> None:
+    result = buggy(workspace, "query", APP, "--json", mistake=mistake)
+    (error,) = json.loads(result.out)["errors"]
+    assert error["message"] == said
+    assert Path(error["hint"].removeprefix("the traceback is in ")).is_file()
+    assert "Traceback" not in result.err
+
+
+def test_ctrl_c_is_no_crash(workspace: Space) -> None:
+    assert buggy(workspace, "query", APP, mistake="KeyboardInterrupt", code=130).err == "\nerror: interrupted\n"
 
 
 def test_a_traceback_that_cannot_be_kept_is_shown_with_verbose(workspace: Space) -> None:
@@ -98,8 +123,13 @@ PIPED = ["show //:app", "build //:app", "build //:app --json", "rules", "schema"
 def test_a_pipe_nobody_reads_ends_it_quietly(settled: Space, command: str, verb: str) -> None:
     if verb == "first":
         shutil.rmtree(settled.store / "workspaces")
-    done = _shell(settled, f'{{ "$PYTHON" -m buildrules {command}; echo "code $?" >&2; }} | exec 0<&- sleep 0')
-    assert done.stderr == "code 141\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = _shell(settled, f'exec "$PYTHON" -m buildrules {command}', stdout=writer)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize("command", PIPED)
@@ -114,18 +144,25 @@ def test_a_full_disk_is_said(settled: Space, command: str, verb: str) -> None:
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.parametrize("command", PIPED)
+def test_a_closed_output_is_nobodys_business(settled: Space, command: str) -> None:
+    done = _shell(settled, f'exec "$PYTHON" -m buildrules {command} >&-')
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_errors_that_nobody_can_read_do_not_change_the_exit_code(workspace: Space) -> None:
     assert _shell(workspace, '"$PYTHON" -m buildrules build //:nope 2> /dev/full').returncode == 1
     done = _shell(workspace, f'"$PYTHON" -m buildrules build {APP} --verbose 2> /dev/full')
     assert (done.returncode, done.stdout) == (1, "")
 
 
-def _shell(space: Space, script: str) -> "subprocess.CompletedProcess[str]":
+def _shell(space: Space, script: str, stdout: int = subprocess.PIPE) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         ["sh", "-c", script],
         cwd=space.root,
         env={**space.env, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHON": sys.executable},
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         check=False,
     )

@@ -66,6 +66,17 @@ def test_another_uri_is_locked_anew(workspace: Space, web: Web) -> None:
     workspace.run("build", APP).said("what the target says has changed", "- 1.bin", "+ 2.bin")
 
 
+def test_a_model_is_locked_by_its_own_name(workspace: Space, web: Web) -> None:
+    web.files["/1.bin"] = b"1"
+    from_uri(workspace, f"{web.url}/1.bin")
+    workspace.path("pylock.env-linux-amd64.toml").unlink()
+    workspace.run("lock", "//:m").said("wrote model.m.lock")
+    assert not workspace.path("pylock.env-linux-amd64.toml").exists()  # nothing else was asked for
+    web.files["/1.bin"] = b"2"
+    workspace.run("lock", ":m").said("1.bin sha256:", " -> sha256:")
+    workspace.run("build", "//:m", code=2).said("only built as part of a package")
+
+
 def test_a_killed_build_goes_on_where_it_was(workspace: Space, web: Web) -> None:
     web.files["/m.bin"] = LARGE
     from_uri(workspace, f"{web.url}/m.bin")

@@ -10,6 +10,8 @@ import pytest
 from buildrules.actions.models import mlflow, registry
 from buildrules.errors import BuildrulesError, FetchError, RegistryError
 from buildrules.start import registry as start
+from buildrules.start.failure import Failure
+from buildrules.start.mlflow import artifacts
 from tests.models.conftest import APP, from_uri
 from tests.oci.registry.servers import Answer, Seen
 from tests.oci.registry.servers import web as answering
@@ -147,3 +149,9 @@ def test_tokens_that_are_none(tmp_path: Path, realm: str, token: Any) -> None:
 
     with answering(answer) as server, pytest.raises(FetchError, match=r"token|no address"):
         registry.resolve(f"oci://{server.host}/team/model:v1", access(tmp_path))
+
+
+@pytest.mark.parametrize("place", ["mlflow-artifacts://[bad/x", "http://[bad"])
+def test_a_locked_place_that_is_no_address(place: str) -> None:
+    with pytest.raises(Failure, match="is no place of artifacts"):
+        artifacts({"tracking_uri": "http://tracking.example", "artifacts": place})

@@ -135,6 +135,9 @@ def _at(path: str, mark: Any, text: str) -> Position:
     return Position(path, mark.line + 1, mark.column + 1, scrub(excerpt))
 
 
+_SETUPTOOLS = "setuptools<81"  # the last ones with pkg_resources
+
+
 class _Reader:
     """Walks the YAML nodes, which know where they stand."""
 
@@ -174,12 +177,20 @@ class _Reader:
                     self.pip(value)
             else:
                 self.collector.fail("a dependency must be a package or a list under 'pip'", self.at(node))
+        self.installer()
         for name, place in self.unmapped:
             self.collector.fail(
                 f"conda package {name!r} is no Python package, so there is no wheel of it",
                 place,
                 f"provide it in the base, or leave it out on purpose with exclude: [{name}]",
             )
+
+    def installer(self) -> None:
+        """conda's pip brings setuptools along, and code that imports pkg_resources counts on it."""
+        pip = next((item for item in self.collector.found.items if item.conda == "pip"), None)
+        named = {item.name for item in self.collector.found.items} | self.collector.exclude
+        if pip is not None and pip.position is not None and "setuptools" not in named:
+            self.collector.add(_SETUPTOOLS, os.path.dirname(self.path), pip.position, conda="pip")
 
     def pip(self, node: Any) -> None:
         if node.id == "scalar" and node.value in ("", "null", "~"):

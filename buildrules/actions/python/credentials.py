@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from buildrules.credentials import connections
 from buildrules.credentials.address import origin_of
-from buildrules.store.webclient import split_userinfo, with_userinfo
+from buildrules.credentials.secret import ask_program
+from buildrules.store.webclient import redact, split_userinfo, with_userinfo
 
 _URL_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 
@@ -166,15 +167,11 @@ def _listed(value: Any) -> list[Any]:
 
 @functools.lru_cache(maxsize=64)
 def _keyring(service: str, user: str) -> str | None:
-    import subprocess
-
     try:
-        done = subprocess.run(
-            ["keyring", "get", service, user], capture_output=True, check=False, stdin=subprocess.DEVNULL
-        )
+        answer = ask_program(["keyring", "get", service, user], f"the index {redact(service)!r}", "the keyring")
     except OSError:
         return None
-    return done.stdout.decode(errors="replace").rstrip("\r\n") or None if done.returncode == 0 else None
+    return answer.decode(errors="replace").rstrip("\r\n") or None if answer else None
 
 
 def _stored(url: str) -> tuple[str, str] | None:
@@ -186,7 +183,6 @@ def _from_uv(origin: str) -> tuple[str, str] | None:
     """What 'uv auth login' keeps for an origin. Asked for only where uv has a store at all."""
     import base64
     import binascii
-    import subprocess
 
     from buildrules.actions.python.uvtool import uv_binary
 
@@ -197,9 +193,9 @@ def _from_uv(origin: str) -> tuple[str, str] | None:
     command = [uv_binary(), "auth", "helper", "--preview-features", "auth-helper", "--protocol", "bazel", "get"]
     request = json.dumps({"uri": origin + "/"}).encode()
     try:
-        done = subprocess.run(command, input=request, capture_output=True, check=False)
-        value = json.loads(done.stdout)["headers"]["Authorization"][0]
+        answer = ask_program(command, f"the index {origin!r}", "uv's own store", request)
+        value = json.loads(answer or b"")["headers"]["Authorization"][0]
         user, _, password = base64.b64decode(value.removeprefix("Basic ")).decode().partition(":")
-    except (OSError, ValueError, KeyError, IndexError, TypeError, binascii.Error):
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, binascii.Error):
         return None
     return user, password

@@ -1,5 +1,6 @@
 """Brings locked files into the store: from the store, from their urls, from wherever an index has them now."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,8 @@ def fetch_files(files: Sequence[dict[str, Any]], hints: Mapping[str, Any], conte
     missing = [file for file in files if not intact(context.blobs, file)]
     if not missing:
         return
-    urls: dict[str, list[str]] = {name: _list(value) for name, value in (hints.get("urls") or {}).items()}
+    # Files are looked for now and not while planning: somebody may have put one beside the lock since.
+    urls = {name: [url for url in _list(value) if _may_be(url)] for name, value in (hints.get("urls") or {}).items()}
     known = [file for file in missing if urls.get(file["filename"])]
     lost = [file for file in missing if not urls.get(file["filename"])]
     gone: GoneError | None = None
@@ -39,6 +41,15 @@ def fetch_files(files: Sequence[dict[str, Any]], hints: Mapping[str, Any], conte
 
 def _list(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
+
+
+def _may_be(url: str) -> bool:
+    """False for a file of this machine that is not there."""
+    if not url.startswith("file:"):
+        return True
+    from urllib.parse import unquote, urlsplit
+
+    return os.path.isfile(unquote(urlsplit(url).path))
 
 
 def _fetch(files: Sequence[dict[str, Any]], urls: dict[str, list[str]], context: Context) -> None:

@@ -77,9 +77,11 @@ class RootfsRunner:
 
 def _refusal() -> str:
     """Why Linux gives no namespaces here; "" where it does. Asked before anything is unpacked."""
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", launcher.__file__, "probe"], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-I", "-S", launcher.__file__, "probe"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_START_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"to say within {_START_SECONDS:g} s whether it gives namespaces"
     return done.stdout.strip() if done.returncode == 0 else done.stderr.strip()[-200:]
 
 

@@ -48,6 +48,7 @@ def test_azure_file(root: Path) -> None:
         "pip==25.1.1.*",
         "scikit-learn==1.7.0.*",
         "xgboost==3.0.2",
+        "setuptools<81",  # which conda's pip brings along
     ]
     assert found.python is not None and found.python.specifier == "==3.12.*"
     assert str(found.items[3].position) == "conda.yaml:9:5"
@@ -57,8 +58,24 @@ def test_azure_file(root: Path) -> None:
 def test_mlflow_file(root: Path) -> None:
     (root / "more.txt").write_text("psutil\n")
     found = read(root, MLFLOW)
-    assert [item.text for item in found.items] == ["pip<=23.2.1", "mlflow==2.9.2", "cloudpickle==3.0.0", "psutil"]
+    texts = [item.text for item in found.items]
+    assert texts == ["pip<=23.2.1", "mlflow==2.9.2", "cloudpickle==3.0.0", "psutil", "setuptools<81"]
     assert found.files == ["conda.yaml", "more.txt"]
+
+
+@pytest.mark.parametrize(
+    ("packages", "exclude", "brings"),
+    [
+        ("numpy", [], False),  # no pip, no setuptools
+        ("pip", [], True),
+        ("pip, setuptools=70", [], False),
+        ("pip, {pip: [setuptools==75.1.0]}", [], False),
+        ("pip", ["setuptools"], False),
+    ],
+)
+def test_what_condas_pip_brings_along(root: Path, packages: str, exclude: list[str], brings: bool) -> None:
+    found = read(root, f"dependencies: [{packages}]\n", exclude=exclude)
+    assert ("setuptools<81" in [item.text for item in found.items]) is brings
 
 
 @pytest.mark.parametrize(
