@@ -32,6 +32,7 @@ LOCATIONS = [
     "{web}/art?sig=" + SECRET,
     "{web}/art?x=" + SECRET,
     "{web}/art#token=" + SECRET,
+    "{web}/art#" + SECRET,
     "http://ali:" + SECRET + "@127.0.0.1:9/art",
     "mlflow-artifacts://ali:" + SECRET + "@127.0.0.1:9/art",
     "mlflow-artifacts:/art?sig=" + SECRET,

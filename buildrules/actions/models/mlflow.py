@@ -315,8 +315,8 @@ def _require_plain(location: str, uri: str) -> None:
         raise FetchError(
             f"the artifacts of {uri!r} are at what is no address", hint="ask who runs the server"
         ) from None
-    web = parts.scheme in ("http", "https")
-    if "@" in parts.netloc or secret_in_query(location) or (web and "?" in location) or repeats(location):
+    more = parts.scheme in ("http", "https") and not {"?", "#"}.isdisjoint(location)
+    if "@" in parts.netloc or secret_in_query(location) or more or repeats(location):
         raise FetchError(
             f"the place the tracking server names for the artifacts of {uri!r} holds a credential, or has a query",
             hint="let the experiment keep its artifacts at a plain address, and give credentials by a connection",
