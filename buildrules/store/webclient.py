@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from buildrules.credentials import connections
 from buildrules.credentials.address import origin_of
-from buildrules.credentials.secret import hide
+from buildrules.credentials.secret import conceal, hide
 from buildrules.errors import FetchError
 from buildrules.start.address import following, shown_origin
 from buildrules.start.header import content_length, fits
@@ -26,6 +26,7 @@ IDLE_TIMEOUT = 30.0  # seconds without a byte, not seconds in all
 REDIRECTS = 10
 SHORT = 64 << 10  # bytes of a redirect's body that are read
 
+_UV_SECRETS = ("_PASSWORD", "_TOKEN")
 _pools: dict[tuple[Any, ...], "PoolManager"] = {}
 _pools_lock = threading.Lock()
 _USERINFO = re.compile(r"(?<=://)[^/\s\"'<>]*@")
@@ -44,6 +45,14 @@ def redact(url: str) -> str:
 def scrub(text: str) -> str:
     """`text` of another program with the userinfo and query of every url in it taken out."""
     return hide(_QUERY.sub(r"\1", _USERINFO.sub("", text)))
+
+
+def scrub_output(text: str) -> str:
+    """`scrub` for what a program says that reads the machine's logins itself, such as uv: a server may repeat them."""
+    for host in _netrc_hosts().values():
+        basic(host[0] or "", host[2] or "")
+    conceal(value for name, value in os.environ.items() if name.startswith("UV_") and name.endswith(_UV_SECRETS))
+    return scrub(text)
 
 
 def split_userinfo(url: str) -> tuple[str, tuple[str, str] | None]:
@@ -137,14 +146,20 @@ def basic(user: str, password: str) -> str:
 
 def netrc_login(host: str) -> tuple[str, str] | None:
     """(user, password) of `host` in $NETRC or ~/.netrc; None where there is none or it cannot be read."""
+    hosts = _netrc_hosts()
+    found = hosts.get(host) or hosts.get("default")
+    return (found[0] or "", found[2] or "") if found else None
+
+
+def _netrc_hosts() -> Mapping[str, tuple[str | None, str | None, str | None]]:
+    """(login, account, password) by host; empty where the file cannot be read."""
     import netrc
 
     path = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
     try:
-        found = netrc.netrc(path).authenticators(host)
+        return netrc.netrc(path).hosts
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
-        return None  # a parse error's text may quote the secret itself, so it is not even shown
-    return (found[0] or "", found[2] or "") if found else None
+        return {}  # a parse error's text may quote the secret itself, so it is not even shown
 
 
 def reason(error: Exception) -> str:

@@ -210,3 +210,12 @@ def test_headers_of_any_other_kind_are_looked_at_as_well() -> None:
         webclient.get("http://127.0.0.1:1/", {"X-Key": "canary\u20ac"})
     assert http.basic("a", "\u20ac\u20ac\u20ac\u20ac").isascii()
     registry.forget()
+
+
+def test_what_a_program_says_has_no_login_that_it_read_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "netrc").write_text(f"machine feed.example login ali password {TOKEN}-netrc\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("UV_INDEX_TEAM_PASSWORD", f"{TOKEN}-uv")
+    pair = base64.b64encode(f"ali:{TOKEN}-netrc".encode()).decode()
+    text = f"error: https://feed.example/{pair} or /{quote(TOKEN, safe='')}-uv answers 404"
+    assert webclient.scrub_output(text) == "error: https://feed.example/*** or /*** answers 404"
