@@ -139,8 +139,7 @@ def test_lengths_that_are_none(tmp_path: Path, digits: str) -> None:
         s3.resolve("s3://bucket/m", access(tmp_path, {"AWS_ENDPOINT_URL": server.url}))
 
 
-def test_a_wheel_server_with_such_a_length_is_no_bug(workspace: Space) -> None:
-    """The same header where files have digests."""
+def test_a_build_with_such_a_length(workspace: Space) -> None:
     with raw(lambda _: head(200, Content_Length="9" * 5000) + OLD) as server:
         from_uri(workspace, f"{server.url}/m.bin")
         workspace.build(APP)

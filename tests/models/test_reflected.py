@@ -15,8 +15,10 @@ from buildrules.start.failure import Failure
 from buildrules.start.sources import credential, locate
 from buildrules.start.web import request
 from buildrules.store import webclient
+from buildrules.store.download import fetch_blob
 from tests.models.conftest import APP, download, from_uri
 from tests.models.test_fetched import connect
+from tests.support.fetching import Context
 from tests.support.raw import Request, head, raw, whole
 from tests.support.space import Space
 
@@ -112,6 +114,20 @@ def test_the_words_of_a_status_are_not_the_servers(workspace: Space) -> None:
         told = workspace.run("build", APP, code=1)
     told.said("418")
     silent(told.out + told.err + logs(workspace), base64.b64encode(f"ali:{TOKEN}".encode()).decode())
+
+
+def test_the_words_of_a_status_are_not_those_of_a_wheels_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login ali password {TOKEN}\n")
+
+    def answer(request: Request) -> bytes:
+        return b"HTTP/1.1 418 words " + request.headers["authorization"].encode() + b"\r\n\r\n"
+
+    with raw(answer) as server, pytest.raises(FetchError, match="status 418") as caught:
+        fetch_blob([f"{server.url}/m.whl"], "sha256:" + "0" * 64, None, Context(tmp_path))
+    assert "words" not in caught.value.message
 
 
 def test_logins_of_docker_and_tokens_are_never_shown() -> None:
