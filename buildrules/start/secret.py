@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable
-from urllib.parse import quote, quote_plus
 
 SHORTEST = 4  # what is shorter would take innocent words apart, and hides nothing
 PIECE = 6
@@ -51,6 +49,9 @@ def touches(host: str) -> bool:
 
 
 def _forms(secret: str) -> Iterable[str]:
+    from base64 import b64encode, urlsafe_b64encode
+    from urllib.parse import quote, quote_plus
+
     data = secret.encode("utf-8", "surrogateescape")
     for form in (secret, b64encode(data).decode(), urlsafe_b64encode(data).decode()):
         yield from (form, form.rstrip("=") or form, quote(data if form == secret else form, safe=""))
