@@ -96,6 +96,14 @@ class IntegrityError(BuildrulesError):
     """Content does not have the digest, size or signature it must have."""
 
 
+class DamagedError(IntegrityError):
+    """A blob of the store is not what its name says; `digest` is its name. Whoever can make it again does."""
+
+    def __init__(self, message: str, digest: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.digest = digest
+
+
 class StoreError(BuildrulesError):
     """The local store cannot be used: newer version, no space, no permission."""
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 
+from buildrules.credentials.secret import hide
 from buildrules.engine.events import ActionFinished, ActionStarted, Event, Notice, Status
 from buildrules.errors import UnexpectedError
 
@@ -21,7 +22,7 @@ class BuildLog:
     """Hears the events of one build and writes `logs/<id>.log` below the store at its end.
 
     `id` is unique and sorts by time, as "20260131T093000-1f9c0a7b"; `state` is Running, Succeeded or Failed. Nothing in
-    events holds a credential, so nothing in a log does.
+    events holds a credential; what a server repeats of one is taken out.
     """
 
     def __init__(self, store: str) -> None:
@@ -49,7 +50,7 @@ class BuildLog:
 
     def add(self, text: str) -> None:
         """Add lines of text."""
-        self._lines.extend(text.splitlines())
+        self._lines.extend(hide(text).splitlines())
 
     def end(self, *, ok: bool, text: str) -> None:
         """Write the log, with `text` (report or errors) as its end. Failing to costs nobody the build."""

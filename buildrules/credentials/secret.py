@@ -4,14 +4,16 @@ A reference is plain data: {"env": NAME}, {"file": path} or {"keyring": "service
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from buildrules.errors import CredentialsError
+from buildrules.start.secret import conceal, hide
+
+__all__ = ["conceal", "forget", "hide", "place", "read"]
 
 LARGEST = 64 << 10  # bytes of a file
 _PATIENCE = 60.0  # seconds a program that keeps secrets has to answer
 
-_shown_never: dict[str, None] = {}
 _from_keyring: dict[str, str] = {}
 
 
@@ -42,27 +44,6 @@ def place(reference: Mapping[str, str]) -> str:
     ((kind, where),) = reference.items()
     words = {"env": "the environment variable", "file": "the file", "keyring": "the keyring's entry"}
     return f"{words[kind]} {where!r}"
-
-
-def conceal(secrets: Iterable[str]) -> None:
-    """Never show these texts, nor their usual encodings."""
-    import base64
-    from urllib.parse import quote, quote_plus
-
-    for secret in secrets:
-        if len(secret) < 4:  # would take innocent words apart, and hides nothing
-            continue
-        data = secret.encode()
-        encoded = [base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()]
-        for form in (secret, quote(secret, safe=""), quote_plus(secret), *encoded, *(e.rstrip("=") for e in encoded)):
-            _shown_never[form] = None
-
-
-def hide(text: str) -> str:
-    """`text` without any secret this process has read."""
-    for secret in sorted(_shown_never, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
 
 
 def forget() -> None:

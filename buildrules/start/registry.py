@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from .address import is_loopback
 from .failure import UNUSABLE, Failure
 from .http import basic
+from .secret import conceal
 from .sources import credential
 from .web import ask, failure_of, request
 
@@ -104,6 +105,7 @@ def _token(
             raise ValueError("a token is a text that fits a header")
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise Failure(UNUSABLE, f"{source['registry']} gives a token that is none") from None
+    conceal([token])
     return max(seconds, 1.0), {"Authorization": f"Bearer {token}"}
 
 

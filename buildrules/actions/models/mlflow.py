@@ -20,10 +20,12 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from buildrules.actions.models import s3
 from buildrules.actions.models.access import Access
 from buildrules.actions.models.resolved import File, Resolved
+from buildrules.credentials.address import secret_in_query
 from buildrules.errors import FetchError, GoneError, UsageError
 from buildrules.start.address import is_loopback
 from buildrules.start.complaint import NOT_THERE
 from buildrules.start.mlflow import artifacts, headers
+from buildrules.start.secret import repeats
 from buildrules.start.sources import safe_path
 
 MOST_FILES = 100_000
@@ -188,11 +190,12 @@ class _Server:
     def files(self, found: dict[str, Any], inside: str, uri: str) -> Resolved:
         """The files in the folder `inside` of an artifact location, or the one file it is."""
         location = found.pop("artifacts")
+        _require_plain(location, uri)
         if location.startswith("s3://"):
             return self._in_bucket(found, location, inside)
         source = {**self._source, **found, "artifacts": _below(location, inside)}
         self._check(location, uri)
-        files = list(self._walk(source, "", uri))
+        files = list(self._walk(source, uri))
         if not files:
             parent, _, name = inside.rpartition("/")
             source["artifacts"] = _below(location, parent)
@@ -213,14 +216,20 @@ class _Server:
         resolved = s3.resolve_at(source | ({"endpoint": endpoint} if endpoint else {}), where, access)
         return Resolved({**found, **resolved.source}, resolved.files)
 
-    def _walk(self, source: Mapping[str, Any], folder: str, uri: str, depth: int = 0) -> Iterator[dict[str, Any]]:
-        if depth > DEEPEST:
-            raise FetchError(f"the artifacts of {uri!r} are folders inside each other without an end")
-        for row in self._listed(source, folder, uri):
-            if row["is_dir"]:
-                yield from self._walk(source, row["path"], uri, depth + 1)
-            else:
-                yield row
+    def _walk(self, source: Mapping[str, Any], uri: str) -> Iterator[dict[str, Any]]:
+        """The files in all folders, which count as well: a server can name folders without an end."""
+        count = 0
+        waiting = [("", 0)]
+        while waiting:
+            folder, depth = waiting.pop()
+            if depth > DEEPEST:
+                raise FetchError(f"the artifacts of {uri!r} are folders inside each other without an end")
+            rows = self._listed(source, folder, uri)
+            count += len(rows)
+            if count > MOST_FILES:
+                raise UsageError(f"{uri!r} has more than {MOST_FILES} artifacts", hint="name the folder of one model")
+            waiting += [(row["path"], depth + 1) for row in rows if row["is_dir"]]
+            yield from (row for row in rows if not row["is_dir"])
 
     def _listed(self, source: Mapping[str, Any], folder: str, uri: str) -> list[dict[str, Any]]:
         base, path = artifacts(source)
@@ -232,8 +241,6 @@ class _Server:
             if not isinstance(name, str) or not safe_path(name):
                 raise UsageError(f"{uri!r} has an artifact named {name!r}, which cannot become a file")
             rows.append({"path": posixpath.join(folder, name), "is_dir": bool(item.get("is_dir")), "size": size})
-        if len(rows) > MOST_FILES:
-            raise UsageError(f"{uri!r} has more than {MOST_FILES} artifacts", hint="name the folder of one model")
         return rows
 
     def _check(self, location: str, uri: str) -> None:
@@ -297,15 +304,35 @@ def _parts(uri: str) -> list[str]:
     return parts
 
 
+def _require_plain(location: str, uri: str) -> None:
+    """Raise FetchError for a place of artifacts that holds a credential: it would stand in the lock, and in images.
+
+    A web address with a query is none that files lie below, whatever the query says.
+    """
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        raise FetchError(
+            f"the artifacts of {uri!r} are at what is no address", hint="ask who runs the server"
+        ) from None
+    more = parts.scheme in ("http", "https") and not {"?", "#"}.isdisjoint(location)
+    if "@" in parts.netloc or secret_in_query(location) or more or repeats(location):
+        raise FetchError(
+            f"the place the tracking server names for the artifacts of {uri!r} holds a credential, or has a query",
+            hint="let the experiment keep its artifacts at a plain address, and give credentials by a connection",
+        )
+
+
 def _below(location: str, path: str) -> str:
     return f"{location.rstrip('/')}/{path}" if path else location
 
 
 def _text(row: Mapping[str, Any], name: str, what: str) -> str:
     value = row.get(name)
-    if not isinstance(value, (str, int)) or not str(value):
+    text = str(value) if isinstance(value, (str, int)) else ""
+    if not text or not text.isprintable():  # it is shown, and stands in the lock
         raise FetchError(f"the tracking server says no {name} of {what!r}")
-    return str(value)
+    return text
 
 
 def _number(value: Any) -> int | None:

@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from buildrules.actions.models.resolved import File, Resolved
+from buildrules.actions.models.resolved import LARGEST, File, Resolved
 from buildrules.errors import IntegrityError, RegistryError, UsageError
 from buildrules.oci import descriptor as media
 from buildrules.oci.reference import DIGEST, parse_reference
@@ -105,7 +105,7 @@ def _is_packed(layer: dict[str, Any]) -> bool:
 
 def _blob(layer: dict[str, Any], uri: str) -> File:
     digest, size, title = layer.get("digest"), layer.get("size"), _title(layer)
-    if not isinstance(digest, str) or not DIGEST.fullmatch(digest) or type(size) is not int or size < 0:
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest) or type(size) is not int or not 0 <= size < LARGEST:
         raise RegistryError(f"a layer of {uri!r} has no digest and size")
     if str(layer.get("mediaType", "")).endswith("zstd"):
         raise UsageError(f"a layer of {uri!r} is packed with zstd, which cannot be unpacked", hint="pack it with gzip")

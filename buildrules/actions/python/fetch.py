@@ -1,13 +1,12 @@
 """Brings locked files into the store: from the store, from their urls, from wherever an index has them now."""
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from buildrules.engine.action import Context
 from buildrules.errors import GoneError, IntegrityError
-from buildrules.store.blobs import CHUNK, Blobs
+from buildrules.store.blobs import Blobs
 from buildrules.store.download import Download, fetch_all
 
 
@@ -67,34 +66,14 @@ def _fetch(files: Sequence[dict[str, Any]], urls: dict[str, list[str]], context:
 
 def intact(blobs: Blobs, file: dict[str, Any]) -> bool:
     """Whether the store has the file with its digest; a corrupt one is discarded."""
-    if not blobs.has(file["sha256"]):
-        return False
-    if hash_blob(blobs, file["sha256"]) == file["sha256"]:
-        return True
-    blobs.discard(file["sha256"])
-    return False
-
-
-def hash_blob(blobs: Blobs, digest: str) -> str:
-    """The sha256, as hex, of what lies in the store under `digest`; "" where nothing does."""
-    found = hashlib.sha256()
-    try:
-        with blobs.open(digest) as file:
-            while data := file.read(CHUNK):
-                found.update(data)
-    except FileNotFoundError:
-        return ""
-    return found.hexdigest()
+    return blobs.heal(file["sha256"])
 
 
 def require_intact(blobs: Blobs, digest: str, filename: str) -> None:
     """Raise IntegrityError naming `filename` unless the store has the blob `digest` (bare hex or sha256:<hex>)."""
-    wanted = digest.removeprefix("sha256:")
-    found = hash_blob(blobs, digest)
-    if found != wanted:
-        if found:
-            blobs.discard(digest)
+    there = blobs.has(digest)
+    if not blobs.heal(digest):
         raise IntegrityError(
-            f"{filename!r} in the store is {'corrupt and has been removed' if found else 'missing'}",
+            f"{filename!r} in the store is {'corrupt and has been removed' if there else 'missing'}",
             hint="build again: it will be made or fetched anew",
         )

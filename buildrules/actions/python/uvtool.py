@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from buildrules.actions.python.feeds import refused
 from buildrules.actions.python.target import Target
 from buildrules.errors import ActionError, CredentialsError, FetchError, Interrupted, ResolutionError
-from buildrules.store.webclient import scrub
+from buildrules.store.webclient import scrub_output
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -142,7 +142,7 @@ def _run(
     except BaseException:
         _end(process)
         raise
-    errors = scrub(_ANSI.sub("", said.decode(errors="replace"))).strip()
+    errors = scrub_output(_ANSI.sub("", said.decode(errors="replace"))).strip()
     return Answer(process.returncode, output.decode(errors="replace"), errors)
 
 
