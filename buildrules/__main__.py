@@ -3,7 +3,7 @@
 import os
 import sys
 
-from buildrules.errors import BuildrulesError
+from buildrules.errors import BuildrulesError, UnheardError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,13 +15,20 @@ _BUILDING = frozenset({"build", "load", "export", "run", "show"})
 def main() -> int:
     """Run the command in `sys.argv`; returns the exit code."""
     argv = sys.argv[1:]
-    if argv and argv[0] in _BUILDING:
-        code = _from_snapshot(argv)
-        if code is not None:
-            return code
-    from buildrules.cli.main import run
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed before we began, as by ">&-": then nobody wants to hear
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    try:
+        code = _from_snapshot(argv) if argv and argv[0] in _BUILDING else None
+        if code is None:
+            from buildrules.cli.main import run
 
-    return _terminable(lambda: run(argv))
+            code = _heard(lambda: run(argv))
+    except (Exception, UnheardError) as error:  # noqa: BLE001 - nobody is left to catch it
+        from buildrules.cli.crash import last_words
+
+        return last_words(error, argv)
+    return code
 
 
 def _from_snapshot(argv: list[str]) -> int | None:
@@ -34,36 +41,86 @@ def _from_snapshot(argv: list[str]) -> int | None:
 
     try:
         here = os.getcwd()
-        root = find_root(here)
-        directory = package_of(root, here)
+        own = _workspace_of_file(argv)
+        root = own or find_root(here)
+        inside = f"{os.path.realpath(here)}/".startswith(root.rstrip("/") + "/")
+        directory = package_of(root, here) if inside else ""
+        words = [*argv, here] if own else argv  # the paths in a command line for a file are relative to here
     except (BuildrulesError, OSError):
         return None
-    snapshot = read(snapshot_path(root, argv, directory), identity(root, argv, directory))
+    snapshot = read(snapshot_path(root, words, directory), identity(root, words, directory))
     if snapshot is None:
         return None
-    if argv[0] == "build" and "--trace" not in argv and snapshot.unchanged():
+    if argv[0] == "build" and not _traced(argv) and snapshot.unchanged():
         seconds = time.perf_counter() - began
         answer = f"{snapshot.json}{seconds:.4f}\n}}\n" if snapshot.json else f"{snapshot.text}{seconds:.2f} s\n"
-        sys.stdout.write(answer)
+        try:
+            sys.stdout.write(answer)
+            sys.stdout.flush()
+        except OSError as error:
+            from buildrules.cli.output import unheard
+
+            raise unheard(sys.stdout, error) from error
         return 0
     from buildrules.cli.resume import resume
 
-    return _terminable(lambda: resume(root, directory, argv, snapshot))
+    return _heard(lambda: resume(root, directory, argv, snapshot))
+
+
+def _workspace_of_file(argv: list[str]) -> str | None:
+    """The root of the workspace that a file of Azure ML makes by itself, where all it names lies beside it or below.
+
+    None where `--package` names none, or one in a workspace. Where it is wrong nothing was kept for it.
+    """
+    from buildrules.workspace.root import find_root
+
+    for number, word in enumerate(argv):
+        option, equals, path = word.partition("=")
+        if option == "--package" and (equals or number + 1 < len(argv)):
+            folder = os.path.dirname(os.path.abspath(path if equals else argv[number + 1]))
+            try:
+                return find_root(folder)
+            except BuildrulesError:
+                return folder
+    return None
+
+
+def _traced(argv: list[str]) -> bool:
+    """Whether a trace is wanted, which only a build writes."""
+    return any(word.partition("=")[0] == "--trace" for word in argv)
+
+
+def _heard(command: "Callable[[], int]") -> int:
+    """Run `command` while standard output and error raise UnheardError where they cannot be written."""
+    from buildrules.cli.output import Output
+
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = Output(sys.stdout), Output(sys.stderr)
+    try:
+        code = _terminable(command)
+        sys.stdout.flush()
+        return code
+    finally:
+        sys.stdout, sys.stderr = streams
 
 
 def _terminable(command: "Callable[[], int]") -> int:
-    """Run `command` while SIGTERM, by which CI cancels, does what Ctrl-C does: finished work is kept."""
+    """Run `command` while SIGTERM, by which CI cancels, and SIGHUP, of a terminal that is closed, do what Ctrl-C does:
+    finished work is kept, and what was started is stopped.
+    """
     import signal
     import threading
 
-    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if mine:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    mine = []
+    if threading.current_thread() is threading.main_thread():
+        mine = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    for one in mine:
+        signal.signal(one, signal.default_int_handler)
     try:
         return command()
     finally:
-        if mine:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for one in mine:
+            signal.signal(one, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

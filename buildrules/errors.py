@@ -96,12 +96,28 @@ class IntegrityError(BuildrulesError):
     """Content does not have the digest, size or signature it must have."""
 
 
+class DamagedError(IntegrityError):
+    """A blob of the store is not what its name says; `digest` is its name. Whoever can make it again does."""
+
+    def __init__(self, message: str, digest: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.digest = digest
+
+
 class StoreError(BuildrulesError):
     """The local store cannot be used: newer version, no space, no permission."""
 
 
 class ActionError(BuildrulesError):
     """An action failed on its inputs."""
+
+
+class UnexpectedError(ActionError):
+    """An action or a command raised what nobody foresaw: a bug. `traceback` is Python's, as text without secrets."""
+
+    def __init__(self, message: str, traceback: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.traceback = traceback
 
 
 class RegistryError(BuildrulesError):
@@ -140,3 +156,15 @@ class Interrupted(BuildrulesError):
     """Ctrl-C. Everything finished so far is kept."""
 
     exit_code = 130
+
+
+class UnheardError(BaseException):
+    """What is printed cannot be written: nobody reads it any more (`closed`), or the disk is full.
+
+    No Exception, so that nobody who catches all of them takes it for his own: like Ctrl-C it ends everything.
+    """
+
+    def __init__(self, reason: str, *, closed: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.closed = closed

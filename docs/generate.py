@@ -34,6 +34,7 @@ _CLI_TAIL = """## Exit codes
 | 2 | the command line, a `BUILD.yaml`, a rule or a setting is wrong; nothing was built |
 | 4 | a locked file is gone from the server it came from; locking again helps |
 | 130 | interrupted; what was finished is kept |
+| 141 | nobody reads the output any more, as in `show \\| head` |
 
 Where several steps fail, the first failure decides.
 

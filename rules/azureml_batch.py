@@ -16,6 +16,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 
 log = logging.getLogger("azureml_batch")
@@ -75,8 +76,11 @@ def configure_logging(level):
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
-def files_of(places, output):
-    """The files of the input folders and files, sorted; nothing hidden, nothing below the output folder."""
+def files_of(places, output, own=()):
+    """The files of the input folders and files, sorted; nothing hidden, nothing below the output folder.
+
+    Where that is an input itself, the files `own` in it are results. Raises BatchError.
+    """
     found = []
     for place in map(os.path.abspath, places):  # the script is run in its own folder
         if os.path.isfile(place):
@@ -85,15 +89,22 @@ def files_of(places, output):
         if not os.path.isdir(place):
             raise BatchError(f"there is no input {place!r}: mount a folder there, or name another", 2)
         inside = []
-        for folder, folders, names in os.walk(place):
+        for folder, folders, names in os.walk(place, onerror=_unreadable):
             folders[:] = [
                 name for name in folders if name[0] != "." and os.path.realpath(os.path.join(folder, name)) != output
             ]
-            inside += [os.path.join(folder, name) for name in names if name[0] != "."]
+            results = own if os.path.realpath(folder) == output else ()
+            inside += [os.path.join(folder, name) for name in names if name[0] != "." and name not in results]
         found += sorted(path for path in inside if os.path.isfile(path))
     if not found:
         raise BatchError(f"there is no file in {' '.join(places)}", 2)
     return found
+
+
+def _unreadable(error):
+    """A folder that cannot be listed would be passed over in silence."""
+    reason = f"{error.strerror}; let user {os.getuid()} read it"
+    raise BatchError(f"cannot read the input {error.filename!r}: {reason}", 2) from error
 
 
 def rows_of(result, delimiter):
@@ -168,11 +179,20 @@ class Worker:
         return self._answer(self._settings.timeout)
 
     def _answer(self, timeout):
-        if not multiprocessing.connection.wait([self._pipe, self._process.sentinel], timeout):
-            self.kill()
-            return FAILED, f"run() took longer than {timeout} s", 0
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = GRANULARITY if end is None else min(GRANULARITY, max(0.0, end - time.monotonic()))
+            # What the script forked holds the pipe and the sentinel open after its death, so that is asked for as well.
+            dead = self._process.exitcode is not None
+            if multiprocessing.connection.wait([self._pipe, self._process.sentinel], 0 if dead else left):
+                break
+            if dead:
+                return self._died()
+            if end is not None and time.monotonic() >= end:
+                self.kill()
+                return FAILED, f"run() took longer than {timeout} s", 0
         try:
-            return self._pipe.recv()
+            return self._pipe.recv() if self._pipe.poll() else self._died()
         except (EOFError, OSError):
             return self._died()
 
@@ -195,7 +215,9 @@ class Worker:
         if self._process is not None:
             try:
                 self._pipe.send(None)
-                self._process.join(STOP_SECONDS)
+                end = time.monotonic() + STOP_SECONDS
+                while self._process.exitcode is None and time.monotonic() < end:
+                    self._process.join(0.1)  # in pieces, for what the script forked
             except OSError:
                 log.warning("a worker's process was gone at the end")
             self.kill()
@@ -220,11 +242,15 @@ class Run:
         """Do everything. Raises BatchError where it was stopped or nothing succeeded."""
         count = min(self.settings.workers, len(self.batches))
         threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(GRANULARITY)  # in pieces, so that signals are handled
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(GRANULARITY)  # in pieces, so that signals are handled
+        finally:
+            with self._lock:  # after a signal no thread may start a worker or write rows while the interpreter ends
+                self._stopped.set()
         if self.error is not None:
             raise self.error
         if not self.succeeded:
@@ -264,6 +290,8 @@ class Run:
 
     def _finish(self, number, batch, text, rows):
         with self._lock:
+            if self._stopped.is_set():
+                return
             self.rows += rows
             self.succeeded += text is not None
             missing = max(0, len(batch) - rows)
@@ -299,20 +327,22 @@ def perform(places, output):
         raise BatchError(f"cannot write to {output!r}: {reason}; let user {os.getuid()} write to it", 2) from error
     output = os.path.realpath(output)
     os.environ["AZUREML_BI_OUTPUT_PATH"] = output
-    files = files_of(places, output)
+    target = os.path.join(output, settings.output_file)
+    unfinished = f"{target}.incomplete"
+    summary = settings.output_action == "summary_only"
+    files = files_of(places, output, () if summary else {os.path.basename(target), os.path.basename(unfinished)})
     size = settings.mini_batch_size
     batches = [files[start : start + size] for start in range(0, len(files), size)]
     log.info("%d files in %d mini batches", len(files), len(batches))
-    target = os.path.join(output, settings.output_file)
-    if settings.output_action == "summary_only":
+    if summary:
         run = Run(settings, batches, None)
         run.perform()
     else:
         # Under its own name only once it is whole: what is there after a failure cannot be taken for a result.
-        with open(f"{target}.incomplete", "w", encoding="utf-8", newline="") as stream:
+        with open(unfinished, "w", encoding="utf-8", newline="") as stream:
             run = Run(settings, batches, stream)
             run.perform()
-        os.replace(f"{target}.incomplete", target)
+        os.replace(unfinished, target)
     log.info("done: %d files, %d failed, %d rows", len(files), run.failed, run.rows)
 
 

@@ -17,6 +17,7 @@ import numpy
 import pandas
 from azureml_inference_server_http.api.aml_response import AMLResponse
 from mlflow.exceptions import MlflowException
+from mlflow_signature import cast, is_tensor, read_csv
 
 MLFLOW_STYLES = ("dataframe_split", "dataframe_records", "instances", "inputs")
 CHAT = ("messages", "prompt", "input")  # requests that MLflow hands to a model as they are
@@ -101,11 +102,11 @@ def from_azure(data):
             if isinstance(data, dict) and "data" in data and set(data) <= {"columns", "index", "data"}:
                 return split_frame(data)
             return pandas.DataFrame(data) if objects(data) else arrays(data, {})
-        if is_tensor():
+        if is_tensor(schema):
             return arrays(data, {spec.name: spec.type for spec in schema.inputs})
         if isinstance(data, dict) and "data" in data and set(data) <= {"columns", "index", "data"}:
-            return cast(split_frame(data))
-        return cast(frame(data))
+            return cast(split_frame(data), schema)
+        return cast(frame(data), schema)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise Unusable(f"'input_data' cannot be read: {error}") from None
 
@@ -123,7 +124,7 @@ def from_mlflow(style, data):
     try:
         if style in ("instances", "inputs"):
             if rows_of_columns(data):
-                return cast(frame(data))
+                return cast(frame(data), schema)
             return parse_tf_serving_input({style: data}, schema=schema)
         return dataframe_from_parsed_json(data, pandas_orient=style[len("dataframe_") :], schema=schema)
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
@@ -132,7 +133,7 @@ def from_mlflow(style, data):
 
 def from_csv(text):
     try:
-        return cast(pandas.read_csv(io.StringIO(text)))
+        return cast(read_csv(io.StringIO(text), schema), schema)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise Unusable(f"The body is not CSV that fits the model: {error}") from None
 
@@ -140,11 +141,6 @@ def from_csv(text):
 def hinted():
     """Whether the signature comes from the type hints of `predict`: then MLflow converts the data itself."""
     ask = getattr(model.metadata, "_is_signature_from_type_hint", None)
-    return bool(ask and ask())
-
-
-def is_tensor():
-    ask = getattr(schema, "is_tensor_spec", None)
     return bool(ask and ask())
 
 
@@ -163,8 +159,9 @@ def objects(data):
 
 def rows_of_columns(data):
     """Whether these are rows of a model that takes several columns, which MLflow itself would not tell apart."""
-    rows = isinstance(data, list) and bool(data) and isinstance(data[0], list)
-    return rows and schema is not None and not is_tensor() and len(schema.inputs) > 1 and all(schema.input_names())
+    if schema is None or is_tensor(schema) or not all(schema.input_names()):
+        return False
+    return len(schema.inputs) > 1 and isinstance(data, list) and bool(data) and isinstance(data[0], list)
 
 
 def arrays(data, types):
@@ -193,26 +190,6 @@ def frame(data):
             raise ValueError(f"a row has {len(data[0])} values, and the model takes {len(schema.inputs)}")
         return pandas.DataFrame(data, columns=schema.input_names())
     return pandas.DataFrame(data)
-
-
-def cast(table):
-    """JSON writes 1 for 1.0, a text for a time and for bytes; the signature knows which is meant."""
-    if schema is None or is_tensor():
-        return table
-    names = schema.input_names() if all(schema.input_names()) else list(table.columns)[: len(schema.inputs)]
-    for name, spec in zip(names, schema.inputs):
-        kind = getattr(spec.type, "name", None)
-        if name not in table:
-            continue
-        if kind == "datetime":
-            table[name] = pandas.to_datetime(table[name]).astype("datetime64[ns]")
-        elif kind == "binary":
-            table[name] = table[name].map(lambda text: base64.decodebytes(text.encode()))
-        elif kind in ("integer", "long", "float", "double", "boolean") and not table[name].isna().any():
-            table[name] = table[name].astype(spec.type.to_numpy())
-        elif kind == "string" and not table[name].isna().any():
-            table[name] = table[name].astype(object)
-    return table
 
 
 def as_mlflow(result):

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from buildrules.oci.docker_http import Engine
@@ -15,6 +16,18 @@ from tests.support.mlflow_server import Tracking, mlflow_server
 from tests.support.service import run_folder
 from tests.support.space import APP, Space, make_wheels
 from tests.support.swift import Swift, swift_server
+
+hypothesis.settings.register_profile("buildrules", deadline=None)  # no timed assertions, here neither
+hypothesis.settings.load_profile("buildrules")
+
+SLOW_SECONDS = 1800  # images are pulled, environments are made
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests have longer than the `timeout` of pyproject.toml, which is there to end what would never end."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
 
 
 @pytest.fixture(scope="session")

@@ -42,12 +42,12 @@ sys.exit(code)
 """
 
 
-def imported(space: Space, *args: str) -> set[str]:
+def imported(space: Space, *args: str, cwd: str = ".") -> set[str]:
     """The names of all modules that a command loads, beyond those the interpreter starts with."""
     listed = space.folder / "modules.txt"
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, *args],
-        cwd=space.root,
+        cwd=space.root / cwd,
         env={**space.env, "PYTHONPATH": str(REPOSITORY), "MODULES": str(listed)},
         capture_output=True,
         text=True,

@@ -14,15 +14,17 @@ _DYNAMIC = frozenset({"exec", "eval", "globals", "locals", "vars", "setattr"})
 
 
 class EntryScript:
-    """Params: `functions`, names the script must bind at its top level, and `server`, whom to name as their caller.
+    """Params: `functions`, names the script must bind at its top level, `server`, whom to name as their caller, and
+    `python`, the version in the image ("3.11", None where that is not known).
 
     The one source is the script. Outputs nothing. Raises ActionError, with a position in the script, for a function
-    that is nowhere defined, imported or assigned. A script that may bind names in ways that cannot be seen
-    (`from x import *`, `globals()`, `exec` and their like), or that this Python cannot parse, passes.
+    that is nowhere defined, imported or assigned, and for a script that is no Python. A script that may bind names in
+    ways that cannot be seen (`from x import *`, `globals()`, `exec` and their like), or that may be written for a
+    newer Python than this one, passes.
     """
 
     name = "entry_script"
-    version = 1
+    version = 2
 
     def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
         """Read the script and look."""
@@ -32,12 +34,41 @@ class EntryScript:
             with open(os.path.join(context.workspace, file.path), "rb") as stream:
                 text = stream.read(_LARGEST + 1)
             context.count(read=len(text))
-            found = names_of(text) if len(text) <= _LARGEST else None
+            if len(text) > _LARGEST:
+                continue
+            _check_syntax(text, file.path, action.params["python"])
+            found = names_of(text)
             if found is not None:
                 for wanted in action.params["functions"]:
                     if wanted not in found:
                         raise _missing(wanted, found, file.path, text, str(action.params["server"]))
         return Outputs()
+
+
+def _check_syntax(text: bytes, path: str, python: str | None) -> None:
+    """Raise ActionError where the image's Python cannot read the script. An older one here does not know that."""
+    import ast
+    import sys
+    import warnings
+
+    if python is None or tuple(map(int, python.split(".")[:2])) > sys.version_info[:2]:
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None) or 1
+        lines = text.decode(errors="replace").splitlines() or [""]
+        excerpt = lines[line - 1] if line <= len(lines) else ""
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise ActionError(
+            f"the script is not Python {python}: {reason}",
+            hint="the server could not load it",
+            position=Position(path, line, column, excerpt),
+        ) from error
+    except (RecursionError, MemoryError):
+        return
 
 
 def _missing(wanted: str, found: dict[str, int], path: str, text: bytes, server: str) -> ActionError:

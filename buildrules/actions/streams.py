@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from buildrules.engine.action import Context
-from buildrules.errors import FetchError, IntegrityError
+from buildrules.errors import DamagedError, FetchError, IntegrityError
 from buildrules.oci.assemble import stream_layer
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.parts import Sources
@@ -38,6 +38,12 @@ class LayerStreams:
                 yield from self._checked(layer)
             else:
                 yield from stream_layer(layer, self._sources)
+        except DamagedError as error:
+            self._context.blobs.discard(error.digest)
+            raise IntegrityError(
+                f"a file of layer {layer.digest[:19]} ({layer.origin}) was damaged in the store and has been removed",
+                hint="run the command again: it is fetched anew",
+            ) from error
         except FileNotFoundError as error:
             raise FetchError(
                 f"layer {layer.digest[:19]} ({layer.origin}) is no longer in the store", hint="build again"

@@ -10,7 +10,8 @@
             and `expect`.
     sources the files those numbers mean, one each
     deps    the image, then the actions that made its layers, in its order
-    hints   `runner`, `name` (the image's repository)
+    hints   `runner`, `name` (the image's repository), `variables` (names of those that downloads at start take
+            credentials from)
 
 Outputs: values `requests` (how many passed; 0 of a job), `seconds`, `ready_seconds`, `runner`. Which runner was used is
 not part of the key: a package that answers in one of them does so in all.
@@ -18,12 +19,14 @@ not part of the key: a package that answers in one of them does so in all.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from buildrules.actions.streams import LayerStreams
+from buildrules.credentials import connections
+from buildrules.credentials.secret import conceal, hide
 from buildrules.engine.action import Action, BuildContext, Outputs, SourceFile
-from buildrules.errors import ActionError, BuildrulesError, Interrupted
+from buildrules.errors import ActionError, BuildrulesError, Interrupted, PackageTestError
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.image import LayerStream, read_image
 from buildrules.serving.choose import choose
@@ -57,13 +60,16 @@ class PackageTest:
             stream=_until_cancelled(LayerStreams(context, context.hints_of), context),
             platform=params["platform"],
             ports=tuple(params["ports"]),
-            environment=params["environment"],
+            environment={**_credentials(hints.get("variables") or ()), **params["environment"]},
             network=params["network"],
         )
         attempt = _attempt(params, files)
         runner = choose(hints.get("runner"), os.path.dirname(context.blobs.aside))
         try:
             outcome = try_out(package, attempt, runner, context)
+        except PackageTestError as error:
+            shown = [{name: hide(text) for name, text in failure.items()} for failure in error.failures]
+            raise PackageTestError(hide(error.message), shown, hint=error.hint) from None
         except BuildrulesError:
             if context.cancelled:
                 raise Interrupted("interrupted") from None
@@ -76,6 +82,14 @@ class PackageTest:
                 "runner": runner.name,
             }
         )
+
+
+def _credentials(names: Collection[str]) -> dict[str, str]:
+    """The values of variables that downloads at start look for, as far as they are set. Raises CredentialsError."""
+    found = connections.environ_for(names)
+    found.update({name: os.environ[name] for name in names if name in os.environ and name not in found})
+    conceal(found.values())
+    return found
 
 
 def _until_cancelled(stream: LayerStream, context: BuildContext) -> LayerStream:

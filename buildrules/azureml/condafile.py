@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 
-from buildrules.actions.python.conda import python_specifier, wheel_name
+from buildrules.actions.python.conda import SETUPTOOLS, conda_spec, is_ignored, wheel_name
 from buildrules.errors import LoadError
 from buildrules.workspace.nodes import Node, parse
 from buildrules.workspace.problems import Problems
@@ -21,9 +21,7 @@ __all__ = [
     "server_pin",
 ]
 
-_SPEC = re.compile(r"(?:[^\s:\[]+::)?(?P<name>[A-Za-z0-9_.-]+)\s*(?P<rest>[^\[#;]*)")
 _SERVER = re.compile(r"azureml[-_]inference[-_]server[-_]http\s*([=<>~!][^;#]*)", re.IGNORECASE)
-_WITHOUT = frozenset({"python", "pip", "setuptools", "wheel"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +55,9 @@ def _dependencies(node: Node | None) -> list[Node]:
 def python_pin(node: Node | None) -> Pin | None:
     """The Python among a conda file's dependencies, or in an MLflow python_env.yaml (`python: 3.11.9`)."""
     for item in _dependencies(node):
-        match = _SPEC.match(item.text.strip()) if item.kind == "scalar" else None
-        if match is None or match["name"].lower() != "python":
-            continue
-        try:
-            specifier = python_specifier(match["rest"])
-        except ValueError:
-            return None
-        return Pin(specifier, item) if specifier else None
+        name, specifier = _sound(item)
+        if name == "python":
+            return Pin(specifier, item) if specifier else None
     said = node.entries.get("python") if node is not None else None
     if said is not None and said.kind == "scalar" and re.fullmatch(r"3(\.\d+)+", said.text):
         return Pin(f"=={said.text}" if said.text.count(".") > 1 else f"=={said.text}.*", said)
@@ -97,35 +90,54 @@ def conda_requirements(node: Node, problems: Problems) -> tuple[list[str], list[
                 _pip(line, requirements, comments, problems)
         else:
             problems.add_error(item.error("a dependency must be a package or a list under 'pip'"))
+    if any(_sound(item)[0] == "pip" for item in _dependencies(node)) and "setuptools" not in map(_name, requirements):
+        requirements.append(SETUPTOOLS)
     return requirements, comments
+
+
+def _name(requirement: str) -> str:
+    """The normalised name of a requirement of ours."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    return canonicalize_name(Requirement(requirement).name)
 
 
 def foreign_packages(node: Node | None) -> list[str]:
     """Names of the conda packages of a file that are no Python packages, as `exclude` wants them."""
     found = []
     for item in _dependencies(node):
-        match = _SPEC.match(item.text.strip()) if item.kind == "scalar" else None
-        if match is not None and match["name"].lower() not in _WITHOUT and wheel_name(match["name"]) is None:
-            found.append(match["name"].lower())
+        name, _ = _sound(item)
+        if name not in ("", "python") and not is_ignored(name) and wheel_name(name) is None:
+            found.append(name)
     return sorted(set(found))
 
 
+def _sound(item: Node) -> tuple[str, str]:
+    """Name and specifier of a conda package; empty where it is none, which whoever resolves it says."""
+    try:
+        return (conda_spec(item.text.strip()) if item.kind == "scalar" else None) or ("", "")
+    except ValueError:
+        return "", ""
+
+
 def _package(item: Node, requirements: list[str], comments: list[str], problems: Problems) -> None:
-    match = _SPEC.fullmatch(item.text.strip())
-    if match is None:
+    try:
+        spec = conda_spec(item.text.strip())
+    except ValueError as error:
+        problems.add_error(item.error(f"conda package '{item.text}' {error}"))
+        return
+    if spec is None:
         problems.add_error(item.error(f"'{item.text}' is not a conda package"))
         return
-    name = match["name"].lower()
-    if name in _WITHOUT:
+    name, specifier = spec
+    if name == "python" or is_ignored(name):
         return
     wheel = wheel_name(name)
     if wheel is None:
         comments.append(f"conda package '{name}' left out: it is no Python package")
         return
-    try:
-        requirements.append(wheel + python_specifier(match["rest"]))
-    except ValueError as error:
-        problems.add_error(item.error(f"conda package '{item.text}' {error}"))
+    requirements.append(wheel + specifier)
 
 
 def _pip(item: Node, requirements: list[str], comments: list[str], problems: Problems) -> None:

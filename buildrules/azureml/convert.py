@@ -33,7 +33,9 @@ _SAMPLES = ("sample-request.json", "sample_request.json", "sample-data.json")
 
 @dataclass(slots=True)
 class Conversion:
-    """What came out. `packages` are the images to be, `watched` absolute paths the outcome depends on."""
+    """What came out. `packages` are the images to be, `watched` absolute paths the outcome depends on, `looked_at`
+    those of which only matters what is there.
+    """
 
     documents: list[Document]
     targets: Targets
@@ -41,6 +43,7 @@ class Conversion:
     connections: list[Connection] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     watched: set[str] = field(default_factory=set)
+    looked_at: set[str] = field(default_factory=set)
 
 
 def read_documents(paths: list[str], work: Work) -> list[Document]:
@@ -96,6 +99,7 @@ def convert(paths: list[str], options: Options, top: str | None) -> Conversion:
     work.targets.all.sort(key=_rank)
     conversion.notes = work.notes
     conversion.watched = work.watched()
+    conversion.looked_at = work.looked_at
     return conversion
 
 
@@ -223,9 +227,8 @@ def _join(work: Work, spec: Specification) -> Target | None:
     }
     if mode == "copy" and spec.mode is None and work.options.mode is None:
         remarks["mode"] = "nothing was said; Azure's default is download"
-    sample = next(
-        (path for name in _SAMPLES if os.path.isfile(path := os.path.join(spec.document.directory, name))), None
-    )
+    beside = [os.path.join(spec.document.directory, name) for name in _SAMPLES]
+    sample = next((path for path in beside if work.is_file(path)), None)
     if sample is not None and spec.server != "azureml_batch":  # which works on files, not on requests
         attributes["sample_request"] = Local(sample)
     return work.targets.add(spec.name, "model_package", attributes, comments=comments, remarks=remarks, kind="package")
@@ -289,7 +292,13 @@ def _custom(work: Work, spec: Specification, models: list[Target], code: Target 
         environment["AML_APP_ROOT"] = place
         environment["AZUREML_ENTRY_SCRIPT"] = code.attributes["entry_script"]
     if spec.entry_script is not None:
-        attributes["entrypoint"] = _command(spec.entry_script, code)
+        try:
+            attributes["entrypoint"] = _command(spec.entry_script, code)
+        except ValueError:
+            hint = "close the quotation, or write \\' for an apostrophe"
+            work.fail(
+                spec.entry_node or spec.name_node, f"'{spec.entry_script}' is no command: a quotation is open", hint
+            )
     attributes["ports"] = sorted({port for port, _ in routes.values()})
     attributes["routes"] = {name: f"{port}{path}" for name, (port, path) in routes.items()}
     attributes["environment"] = environment
@@ -300,7 +309,7 @@ def _custom(work: Work, spec: Specification, models: list[Target], code: Target 
 
 
 def _command(text: str, code: Target | None) -> list[str]:
-    """`entry_script` is a script or a command."""
+    """`entry_script` is a script or a command. Raises ValueError where a quotation is not closed."""
     words = shlex.split(text)
     place = f"/var/azureml-app/{code.attributes['name']}" if code is not None else ""
     if len(words) == 1 and words[0].endswith(".py"):

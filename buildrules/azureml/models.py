@@ -138,9 +138,20 @@ def _unnamed(work: Work, spec: Specification) -> list[Model]:
 def _usual(directory: str) -> str | None:
     for name in _USUAL:
         path = os.path.join(directory, name)
-        if os.path.isdir(path) and os.listdir(path):
+        if os.path.isdir(path) and _listed(path):
             return path
     return None
+
+
+def _listed(folder: str) -> list[str]:
+    """The names in a folder, sorted. Raises UsageError where it cannot be read."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(
+            f"cannot read the folder '{display(folder)}': {reason}", hint="give yourself the right to read it"
+        ) from error
 
 
 def _given(work: Work, text: str, code: bool) -> list[Model]:
@@ -156,8 +167,7 @@ def _given(work: Work, text: str, code: bool) -> list[Model]:
             return _of_asset(work, _read(work, document))
     work.directories.add(text if os.path.isdir(text) else os.path.dirname(text))
     if os.path.isdir(text) and not code and not os.path.isfile(os.path.join(text, "MLmodel")):
-        below = sorted(entry.name for entry in os.scandir(text) if entry.is_dir())
-        several = [name for name in below if os.path.isfile(os.path.join(text, name, "MLmodel"))]
+        several = [name for name in _listed(text) if os.path.isfile(os.path.join(text, name, "MLmodel"))]
         if len(several) > 1:
             work.note(f"{display(text)} holds {len(several)} MLflow models: {', '.join(several)}")
             return [Model(name, None, os.path.join(text, name)) for name in several]
@@ -199,7 +209,7 @@ def _checked(work: Work, model: Model) -> list[Model]:
             )
         return [model]
     directory, name = os.path.split(model.path.rstrip("/"))
-    there = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+    there = _listed(directory) if os.path.isdir(directory) else []
     hint = did_you_mean(name, there, what=f"what is in '{display(directory)}'", limit=8)
     assert model.node is not None
     work.fail(model.node, f"there is no '{display(model.path)}'", either(hint, _SAY))

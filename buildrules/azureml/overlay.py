@@ -1,6 +1,7 @@
 """An Azure ML file built as it stands: BUILD.yaml texts that only the loader sees."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,13 +18,15 @@ from buildrules.workspace.root import BUILD_FILE, find_root, read_file
 
 __all__ = ["Overlay", "options_from", "overlay"]
 
+_PYTHON = re.compile(r"3\.\d{1,3}(\.\d{1,3})?", re.ASCII)
+
 
 @dataclass(slots=True)
 class Overlay:
     """`texts` map packages (workspace-relative directories) to BUILD.yaml texts; `labels` are the packages to build.
 
     `whole` says that the targets name others of the workspace. `watched` are absolute paths that the texts depend on,
-    `notes` are for the user.
+    `looked_at` those of which only matters what is there, `notes` are for the user.
     """
 
     root: str
@@ -32,10 +35,14 @@ class Overlay:
     whole: bool = False
     notes: list[str] = field(default_factory=list)
     watched: set[str] = field(default_factory=set)
+    looked_at: set[str] = field(default_factory=set)
 
 
 def options_from(options: dict[str, Any]) -> Options:
-    """The options of a command line, paths made absolute."""
+    """The options of a command line, paths made absolute. Raises UsageError for what means nothing."""
+    python = options.get("python")
+    if python is not None and not _PYTHON.fullmatch(python):
+        raise UsageError(f"--python '{python}' is no version of Python", hint="write it like --python 3.11")
     inputs = []
     for text in options.get("inputs") or ():
         name, equals, path = str(text).rpartition("=")
@@ -48,7 +55,7 @@ def options_from(options: dict[str, Any]) -> Options:
         ),
         environment=_absolute(options.get("environment")),
         code=_absolute(options.get("code")),
-        python=options.get("python"),
+        python=python,
         base=options.get("base"),
         mode=options.get("mode"),
         download_uri=options.get("download_uri"),
@@ -154,7 +161,7 @@ def _placed(conversion: Conversion, root: str, folder: str) -> Overlay:
         ]
         texts[package] = "targets:\n" + "\n".join(parts)
     labels = [str(Label(places[id(target)], target.name)) for target in conversion.packages]
-    return Overlay(root, texts, labels, notes=conversion.notes, watched=conversion.watched)
+    return Overlay(root, texts, labels, False, conversion.notes, conversion.watched, conversion.looked_at)
 
 
 def _place(target: Target, root: str, folder: str, home: str) -> str:

@@ -36,7 +36,8 @@ class Work:
     """One conversion under way. `documents` are those the user gave, `named` the absolute paths of those among them
     that were not just in a directory; `top` is the workspace's root, if there is one.
 
-    `notes` go to the user, `files` and `directories` (absolute) are what the outcome depends on.
+    `notes` go to the user, `files` and `directories` (absolute) are what the outcome depends on, `looked_at` absolute
+    paths of which only matters whether a file, a folder or nothing is there.
     """
 
     options: Options
@@ -48,6 +49,7 @@ class Work:
     notes: list[str] = field(default_factory=list)
     files: set[str] = field(default_factory=set)
     directories: set[str] = field(default_factory=set)
+    looked_at: set[str] = field(default_factory=set)
     _near: dict[str, Neighbourhood] = field(default_factory=dict)
 
     def given(self, kind: Kind) -> list[Document]:
@@ -65,6 +67,11 @@ class Work:
         """One more file."""
         self.files.add(path)
         return read_document(path, self.problems)
+
+    def is_file(self, path: str) -> bool:
+        """Whether a file is at an absolute path, where its coming or going changes the outcome."""
+        self.looked_at.add(path)
+        return os.path.isfile(path)
 
     def note(self, text: str) -> None:
         """Something to tell the user, once."""

@@ -4,7 +4,9 @@ import contextlib
 import os
 import time
 
+from buildrules.credentials.secret import hide
 from buildrules.engine.events import ActionFinished, ActionStarted, Event, Notice, Status
+from buildrules.errors import UnexpectedError
 
 KEPT = 200  # logs; the oldest go first
 
@@ -20,7 +22,7 @@ class BuildLog:
     """Hears the events of one build and writes `logs/<id>.log` below the store at its end.
 
     `id` is unique and sorts by time, as "20260131T093000-1f9c0a7b"; `state` is Running, Succeeded or Failed. Nothing in
-    events holds a credential, so nothing in a log does.
+    events holds a credential; what a server repeats of one is taken out.
     """
 
     def __init__(self, store: str) -> None:
@@ -43,10 +45,12 @@ class BuildLog:
                 self.add(f"              because {reason}")
             for layer in event.outputs.layers if event.outputs and event.status is Status.EXECUTED else ():
                 self.add(f"              layer {layer.digest}  {layer.size} bytes  {layer.origin}")
+            if isinstance(event.error, UnexpectedError):
+                self.add(event.error.traceback)
 
     def add(self, text: str) -> None:
         """Add lines of text."""
-        self._lines.extend(text.splitlines())
+        self._lines.extend(hide(text).splitlines())
 
     def end(self, *, ok: bool, text: str) -> None:
         """Write the log, with `text` (report or errors) as its end. Failing to costs nobody the build."""
@@ -61,6 +65,10 @@ class BuildLog:
             names = sorted(os.listdir(folder))
             for name in names[:-KEPT]:
                 os.unlink(os.path.join(folder, name))
+
+    def line(self) -> str:
+        """The line that says where the log is."""
+        return f"the full log of build {self.id}: {self.path}\n"
 
     def to_dict(self) -> dict[str, str]:
         """The `build` of `--json`."""

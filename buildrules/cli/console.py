@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from buildrules.cli.rows import Row, Rows, short_name
 from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Event, Notice, Progress, Status
-from buildrules.errors import Interrupted
+from buildrules.errors import Interrupted, UnexpectedError
 
 _PATIENCE = 0.4  # seconds before anything is shown: short builds stay quiet
 _PLAIN_EVERY = 5.0  # seconds between plain progress lines
@@ -62,6 +62,8 @@ class Console:
                 self._line(f"stopped {event.action.title}")
         elif event.status is Status.FAILED:
             self._line(f"FAILED  {event.action.title}  ({event.action.target})")
+            if self._verbose and isinstance(event.error, UnexpectedError):
+                self._line(event.error.traceback.rstrip())
         elif event.status is Status.EXECUTED and (self._verbose or slow):
             self._line(f"done    {event.action.title}  {event.seconds:.1f} s")
         elif self._verbose and event.status is not Status.SKIPPED:

@@ -28,8 +28,12 @@ def _in_build_file(finding: Finding) -> bool:
     return posixpath.basename(finding.path) == BUILD_FILE
 
 
-def finding_text(finding: Finding) -> str:
-    """A finding as a person wants it: severity, place, message, name, the way out."""
+def finding_text(finding: Finding, *, aside: bool = False) -> str:
+    """A finding as a person wants it: severity, place, message, name, the way out.
+
+    `aside` is for verbs that do not fail because of it: then an error is that of a lint.
+    """
     where = f"{finding.position}: " if finding.position is not None else ""
-    text = f"{finding.severity}: {where}{finding.message} [{finding.name}]"
+    severity = f"lint {finding.severity}" if aside and finding.severity == "error" else finding.severity
+    text = f"{severity}: {where}{finding.message} [{finding.name}]"
     return f"{text}\n  hint: {finding.hint}" if finding.hint else text

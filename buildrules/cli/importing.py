@@ -12,6 +12,7 @@ from buildrules.azureml.document import display
 from buildrules.azureml.overlay import options_from
 from buildrules.azureml.targets import clean_name
 from buildrules.azureml.writer import render_connections
+from buildrules.cli.writing import write_text
 from buildrules.errors import UsageError
 from buildrules.workspace.root import find_root
 
@@ -51,9 +52,7 @@ def _write(addition: Addition, conversion: Conversion, top: str | None, *, force
     elif not conversion.targets.all and top is not None:
         pass  # connections belong into the workspace's own file
     elif addition.text != addition.before:
-        os.makedirs(os.path.dirname(addition.path), exist_ok=True)
-        with open(addition.path, "w", encoding="utf-8") as file:
-            file.write(addition.text)
+        write_text(addition.path, addition.text)
         click.echo(f"{'wrote' if addition.before is None else 'added to'} {path}: {', '.join(addition.added) or '-'}")
     else:
         click.echo(f"{path} has it all already")

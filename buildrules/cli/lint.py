@@ -28,7 +28,10 @@ def finish(invocation: Invocation, build: Build, findings: Sequence[Finding]) ->
         warnings = len(findings) - errors
         sys.stdout.write(f"{count}: {errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}\n")
     sys.stdout.flush()
+    invocation.log.end(ok=not broken, text="\n".join(error_text(error) for error in broken))
     for error in broken:
         sys.stderr.write(error_text(error) + "\n")
+    if broken:
+        sys.stderr.write(invocation.log.line())
     failed = errors or (findings and invocation.request.option("strict"))
     return 1 if failed or broken else 0

@@ -8,9 +8,8 @@ from typing import Any
 import click
 
 from buildrules import __version__
-from buildrules.cli.report import error_text
 from buildrules.cli.request import Request
-from buildrules.errors import BuildrulesError, LoadError
+from buildrules.errors import BuildrulesError
 
 _COMMANDS = {
     "build": "build targets and print what was built, reused and why",
@@ -48,6 +47,15 @@ class _Verbs(click.Group):
         command: click.Command = module.command
         command.name = cmd_name
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As of any group; click would end without a word where a server or a program breaks a connection."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:  # not of our output, which raises UnheardError
+            from buildrules.cli.crash import logged
+
+            raise logged(error) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -91,18 +99,9 @@ def run(argv: list[str]) -> int:
         sys.stderr.write("error: interrupted\n")
         return 130
     except BuildrulesError as error:
-        sys.stderr.write(error_text(error) + "\n")
-        if "--json" in argv:
-            import json
+        from buildrules.cli.crash import say
 
-            from buildrules.cli.report import error_json
-
-            errors = error.errors if isinstance(error, LoadError) else [error]
-            sys.stdout.write(json.dumps({"errors": [error_json(item) for item in errors]}, indent=2) + "\n")
-        return error.exit_code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return say(error, argv)
     return value if isinstance(value, int) else 0
 
 
@@ -122,7 +121,7 @@ def perform_request(verb: str, patterns: tuple[str | None, ...], options: dict[s
     if options.get("package"):
         root, labels = located(named, options)
         inside = f"{os.path.realpath(here)}/".startswith(root.rstrip("/") + "/")
-        return start(root, package_of(root, here) if inside else "", argv, Request(verb, labels, options))
+        return start(root, package_of(root, here) if inside else "", [*argv, here], Request(verb, labels, options))
     check_package(options)
     if not named:
         raise click.MissingParameter(param_hint="'LABEL'", param_type="argument")

@@ -114,7 +114,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         if found[title]:
             yield title
         for item in found[title]:
-            place = f"{item['mode']} of {item['from']} in {item['directory']}"
+            version = f", version {item['locked_version']}," if item["locked_version"] else ""
+            place = f"{item['mode']} of {item['from']}{version} in {item['directory']}"
             yield f"  {item['name']}:{item['version']}  {item['label']}  {place}"
     yield "layers"
     for layer in found["layers"]:

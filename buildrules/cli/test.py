@@ -55,6 +55,8 @@ def finish(invocation: Invocation, build: Build, seconds: float) -> int:
     sys.stdout.flush()
     for error in broken:
         sys.stderr.write(error_text(error) + "\n")
+    if not build.ok:
+        sys.stderr.write(invocation.log.line())
     return 0 if build.ok else 1
 
 

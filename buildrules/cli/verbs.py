@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from buildrules.cli.crash import foreseen, show_traceback
 from buildrules.cli.findings import finding_text, fresh_findings
 from buildrules.cli.invocation import Invocation, executed, failures
 from buildrules.cli.report import error_text, json_failure, json_report, text_report, unchanged_json, unchanged_text
@@ -39,11 +40,14 @@ def perform(root: str, directory: str, argv: list[str], request: Request, snapsh
         invocation = Invocation(root, directory, argv, request)
         try:
             return _perform(invocation, snapshot, began)
-        except BuildrulesError as error:
+        except Exception as raised:
+            error = foreseen(raised, root, invocation.log)
             if invocation.log.state == "Running":
                 invocation.log.end(ok=False, text=error_text(error))
             log = invocation.log.to_dict()
-            raise
+            if error is raised:
+                raise
+            raise error from raised
         finally:
             invocation.console.close()
             invocation.store.close()
@@ -51,6 +55,8 @@ def perform(root: str, directory: str, argv: list[str], request: Request, snapsh
         sys.stderr.write("error: interrupted\n  hint: what was finished is kept; the same command goes on from there\n")
         return _leave(130)
     except BuildrulesError as error:
+        if request.option("verbose"):
+            show_traceback(error)
         sys.stderr.write(error_text(error) + "\n")
         if request.option("json"):
             sys.stdout.write(json_failure(error, time.perf_counter() - began, log))
@@ -96,11 +102,11 @@ def _perform(invocation: Invocation, snapshot: Snapshot | None, began: float) ->
         (sys.stdout if request.verb == "build" else sys.stderr).write(report)
     if findings and not request.option("json"):
         sys.stdout.flush()
-        sys.stderr.write("".join(finding_text(finding) + "\n" for finding in findings))
+        sys.stderr.write("".join(finding_text(finding, aside=True) + "\n" for finding in findings))
     if not build.ok:
         for error in failures(build):
             sys.stderr.write(error_text(error) + "\n")
-        sys.stderr.write(f"the full log of build {invocation.log.id}: {invocation.log.path}\n")
+        sys.stderr.write(invocation.log.line())
         return failures(build)[0].exit_code if failures(build) else 1
     actions = len(build.outcomes) - len(invocation.plan.lints)
     if request.option("json"):

@@ -109,6 +109,13 @@ class Connection:
             found[self.variable("session_token")] = login.session
         return found
 
+    def variables(self) -> set[str]:
+        """The variables that `roles` names, without reading any."""
+        if self.kind == "none":
+            return set()
+        fields = (SECRETS.get(self.kind, ""), "session_token")
+        return {self.variable(field) for field in fields if self.parts.get(field)}
+
     def variable(self, field: str) -> str:
         """The container's variable for one field of the credentials."""
         return str(self.parts[field].get("env") or f"BUILDRULES_{variable_name(self.name)}_{field.upper()}")
@@ -151,6 +158,15 @@ class Connection:
 def connections() -> list[Connection]:
     """All of them, in the workspace file's order."""
     return [Connection(row) for row in _rows]
+
+
+def environ_for(names: Collection[str]) -> dict[str, str]:
+    """The values, read now, of those variables that connections' roles name. Raises CredentialsError."""
+    found: dict[str, str] = {}
+    for connection in connections():
+        if not connection.variables().isdisjoint(names):
+            found.update(connection.environ())
+    return found
 
 
 def named(name: str) -> Connection:

@@ -4,13 +4,16 @@ A reference is plain data: {"env": NAME}, {"file": path} or {"keyring": "service
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from buildrules.errors import CredentialsError
+from buildrules.start.secret import conceal, hide
+
+__all__ = ["conceal", "forget", "hide", "place", "read"]
 
 LARGEST = 64 << 10  # bytes of a file
+_PATIENCE = 60.0  # seconds a program that keeps secrets has to answer
 
-_shown_never: dict[str, None] = {}
 _from_keyring: dict[str, str] = {}
 
 
@@ -41,27 +44,6 @@ def place(reference: Mapping[str, str]) -> str:
     ((kind, where),) = reference.items()
     words = {"env": "the environment variable", "file": "the file", "keyring": "the keyring's entry"}
     return f"{words[kind]} {where!r}"
-
-
-def conceal(secrets: Iterable[str]) -> None:
-    """Never show these texts, nor their usual encodings."""
-    import base64
-    from urllib.parse import quote, quote_plus
-
-    for secret in secrets:
-        if len(secret) < 4:  # would take innocent words apart, and hides nothing
-            continue
-        data = secret.encode()
-        encoded = [base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()]
-        for form in (secret, quote(secret, safe=""), quote_plus(secret), *encoded, *(e.rstrip("=") for e in encoded)):
-            _shown_never[form] = None
-
-
-def hide(text: str) -> str:
-    """`text` without any secret this process has read."""
-    for secret in sorted(_shown_never, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
 
 
 def forget() -> None:
@@ -109,18 +91,29 @@ def _keyring(entry: str, owner: str) -> str:
 
 
 def _ask_program(service: str, user: str, owner: str) -> str | None:
-    import subprocess
-
-    command = ["keyring", "get", service, user]
     try:
-        done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL, timeout=60)
-    except subprocess.TimeoutExpired:
-        raise CredentialsError(
-            f"{owner}: the keyring did not answer", hint="unlock it, or keep the secret elsewhere: env or file"
-        ) from None
+        answer = ask_program(["keyring", "get", service, user], owner, "the keyring")
     except OSError:
         return _ask_library(service, user, owner)
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+    return None if answer is None else answer.decode(errors="replace")
+
+
+def ask_program(command: list[str], owner: str, what: str, request: bytes = b"") -> bytes | None:
+    """What a program that keeps secrets answers to `request`; None where it has none.
+
+    Raises CredentialsError where `what` (the program, in words) does not answer: it may wait for somebody to unlock
+    it. Raises OSError where there is no such program.
+    """
+    import subprocess
+
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, input=request, timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise CredentialsError(
+            f"{owner}: {what} did not answer within {_PATIENCE:g} s",
+            hint="unlock it, or keep the secret elsewhere: env or file",
+        ) from None
+    return done.stdout if done.returncode == 0 else None
 
 
 def _ask_library(service: str, user: str, owner: str) -> str | None:

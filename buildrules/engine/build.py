@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from buildrules.engine.action import NOTHING, Action, Kind, Outputs, SourceFile
 from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Notice, Progress, Status, Stream
 from buildrules.engine.key import compute_key, differences, explain
+from buildrules.engine.mishap import unexpected
 from buildrules.engine.plan import Plan
 from buildrules.engine.scheduler import Scheduler
 from buildrules.engine.sources import Expand, SourceReader
@@ -33,6 +34,8 @@ SHORT = 0.05
 """Actions of at most this weight, in seconds, are not worth another thread."""
 
 FIRST = "first build here"
+
+_BUG = "this is a bug of a plugin or of buildrules; the traceback is in the build's log, and shown with --verbose"
 
 Previous = Mapping[str, tuple[str, dict[str, Any]]]
 """Action id -> (key, outputs as plain data) of the last build, from the snapshot."""
@@ -192,6 +195,10 @@ class Build:
             outcome = Outcome(Status.FAILED, error=error)
         except OSError as error:
             outcome = Outcome(Status.FAILED, error=self._os_error(action, error))
+        except Exception as error:
+            if self._cancelled:  # whatever breaks on the way out is no news
+                raise
+            outcome = Outcome(Status.FAILED, error=unexpected(error, action.title, self.workspace, _BUG))
         self.outcomes[name] = outcome
         seconds = time.perf_counter() - self._began - began
         self._stream.emit(

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 __all__ = ["missing_modules", "provides"]
 
 _REMOVED = {
+    9: ("dummy_threading",),
+    10: ("formatter", "parser", "symbol"),
+    11: ("binhex",),
     12: ("asynchat", "asyncore", "distutils", "imp", "smtpd"),
     13: (
         *("aifc", "audioop", "cgi", "cgitb", "chunk", "crypt", "imghdr", "lib2to3", "mailcap", "msilib", "nis"),
@@ -19,7 +22,17 @@ _REMOVED = {
     ),
 }
 """Modules of the standard library and the minor version of Python 3 that no longer has them (What's New)."""
-_ADDED = {"tomllib": 11}
+_ADDED = {
+    **{"contextvars": 7, "dataclasses": 7},
+    **{"graphlib": 9, "zoneinfo": 9},
+    "tomllib": 11,
+    **{"annotationlib": 14, "compression": 14},
+}
+"""Modules of the standard library and the minor version of Python 3 that has them first.
+
+With these two the names of the Python that runs buildrules become those of the image's. What is left is its syntax: a
+file that only a newer Python can parse is not looked at. So it is with modules whose names begin with `_`.
+"""
 
 DISTRIBUTIONS = {
     "attr": "attrs",
@@ -123,7 +136,9 @@ def _standard(module: str, minor: int) -> bool:
     for version, removed in _REMOVED.items():
         if top in removed:
             return minor < version
-    return top in sys.stdlib_module_names and minor >= _ADDED.get(top, 0)
+    if top in _ADDED:
+        return minor >= _ADDED[top]
+    return top in sys.stdlib_module_names
 
 
 def _local(module: str, names: Collection[str], importer: str) -> list[str] | None:

@@ -6,11 +6,9 @@ that names the same blobs. It is made as a stream: nothing is copied or kept on 
 Entries are plain ustar; a size of 8 GiB or more is written in base 256, as GNU tar and Go do.
 """
 
-import contextlib
-import os
 from collections.abc import Collection, Iterator, Sequence
 
-from buildrules.errors import UsageError
+from buildrules.oci.aside import write_aside
 from buildrules.oci.image import Image, Index, LayerStream, canonical_json, verified
 from buildrules.oci.layout import MARKER, Progress, index_entries, index_json, layers_of, small_blobs
 from buildrules.oci.names import tagged
@@ -32,30 +30,22 @@ def write_archive(
     """Write the archive to `path`, aside first and then renamed; returns its size in bytes.
 
     With `docker`, one image gets the `manifest.json` that `docker load` reads; an index cannot have
-    one. The same content gives the same bytes. Raises UsageError for a malformed name or a folder
-    that does not exist, IntegrityError where a layer changed since the build; nothing is left then.
+    one. The same content gives the same bytes. Raises UsageError for a malformed name or a place
+    that cannot be written, IntegrityError where a layer changed since the build; nothing is left then.
     """
-    aside = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
     total = archive_size(content, names=names, docker=docker)
+    chunks = stream_archive(content, layer_stream, names=names, docker=docker)
+    write_aside(path, _reported(chunks, total, progress), "archive", path)
+    return total
+
+
+def _reported(chunks: Iterator[bytes], total: int, progress: Progress | None) -> Iterator[bytes]:
     done = 0
-    try:
-        with open(aside, "wb") as file:
-            for chunk in stream_archive(content, layer_stream, names=names, docker=docker):
-                file.write(chunk)
-                done += len(chunk)
-                if progress is not None:
-                    progress("writing archive", done, total)
-        os.replace(aside, path)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        if error.filename not in (aside, path):
-            raise
-        raise UsageError(
-            f"cannot write the archive {path!r}: {error.strerror}", hint="name a file in a folder that exists"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(aside)
-    return done
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        if progress is not None:
+            progress("writing archive", done, total)
 
 
 def stream_archive(

@@ -6,6 +6,8 @@ without them. Needs the docker SDK, so everything is imported late.
 
 from typing import Any
 
+from buildrules.start.secret import conceal
+
 
 class Credentials:
     """What to show a registry: user name and password, or an identity token; both None is anonymous.
@@ -82,7 +84,9 @@ def credentials_for(host: str, config: str | None = None, *, repository: str = "
     if not found:
         return ANONYMOUS
     lowered = {key.lower(): value for key, value in found.items() if isinstance(value, str) and value}
-    return Credentials(lowered.get("username"), lowered.get("password"), lowered.get("identitytoken"))
+    credentials = Credentials(lowered.get("username"), lowered.get("password"), lowered.get("identitytoken"))
+    conceal(credentials.secrets())
+    return credentials
 
 
 def endpoint(host: str, repository: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ with the right size stays as it is, so exporting after a code edit writes one sm
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import UsageError
+from buildrules.oci.aside import write_aside, writing
 from buildrules.oci.descriptor import INDEX, Layer
 from buildrules.oci.image import Image, Index, LayerStream, canonical_json, verified
 from buildrules.oci.names import full, tagged
@@ -89,13 +91,16 @@ def write_layout(
     Entries of index.json with another name (or, without one, another digest) stay, so that several
     images can share a layout and its layers. `prune` removes the blobs nothing refers to any more.
     Everything is written aside and renamed, index.json last. Raises UsageError where the directory
-    holds something else or a name is malformed, IntegrityError where a layer changed since the build.
+    holds something else or cannot be written, or a name is malformed, IntegrityError where a layer
+    changed since the build.
     """
     entries = index_entries(content, names)
     replaced = {_identity(entry) for entry in entries}
-    kept_entries = [entry for entry in read_entries(directory) if _identity(entry) not in replaced]
     folder = os.path.join(directory, "blobs", "sha256")
-    os.makedirs(folder, exist_ok=True)
+    with writing("layout", directory):
+        kept_entries = [entry for entry in read_entries(directory) if _identity(entry) not in replaced]
+        os.makedirs(folder, exist_ok=True)
+    write = functools.partial(write_aside, what="layout", place=directory)
     layers = layers_of(content)
     total = sum(layer.size for layer in layers)
     done = written = count = kept = 0
@@ -105,7 +110,7 @@ def write_layout(
             kept += 1
             done += layer.size
             continue
-        _replace(path, _reported(verified(layer, layer_stream(layer)), done, total, progress))
+        write(path, _reported(verified(layer, layer_stream(layer)), done, total, progress))
         count += 1
         done += layer.size
         written += layer.size
@@ -114,11 +119,11 @@ def write_layout(
         if _size(path) == len(data):
             kept += 1
             continue
-        _replace(path, [data])
+        write(path, [data])
         count += 1
         written += len(data)
-    _replace(os.path.join(directory, "oci-layout"), [MARKER])
-    _replace(os.path.join(directory, "index.json"), [index_json(kept_entries + entries)])
+    write(os.path.join(directory, "oci-layout"), [MARKER])
+    write(os.path.join(directory, "index.json"), [index_json(kept_entries + entries)])
     if prune:
         _prune(folder, [entry["digest"] for entry in kept_entries + entries])
     return LayoutReport(written, count, kept)
@@ -144,7 +149,7 @@ def read_entries(directory: str) -> list[dict[str, Any]]:
         return []
     except NotADirectoryError:
         raise UsageError(f"{directory!r} is not a directory") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{os.path.join(directory, 'index.json')!r} is not the index of an image layout: {error!r}",
             hint="remove the directory, or name another one",
@@ -163,20 +168,6 @@ def _reported(chunks: Iterable[bytes], done: int, total: int, progress: Progress
         done += len(chunk)
         if progress is not None:
             progress("writing layers", done, total)
-
-
-def _replace(path: str, chunks: Iterable[bytes]) -> None:
-    """Write `path` aside and rename it; an error leaves neither."""
-    aside = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
-    try:
-        with open(aside, "wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-        os.replace(aside, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(aside)
-        raise
 
 
 def _prune(folder: str, roots: list[str]) -> None:
@@ -214,5 +205,5 @@ def _listing(directory: str) -> list[str]:
 def _size(path: str) -> int | None:
     try:
         return os.stat(path).st_size
-    except FileNotFoundError:
-        return None
+    except OSError:
+        return None  # whoever writes it says why that cannot be

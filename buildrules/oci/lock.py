@@ -83,17 +83,12 @@ def pinned(reference: Reference, platform: str) -> ImageLock | None:
     return ImageLock(str(reference), platform, reference.digest, "", inputs_digest(str(reference), platform))
 
 
-def describe_change(before: ImageLock | None, after: ImageLock) -> str | None:
-    """What to tell the user about a new lock, or None where nothing changed."""
-    if before is None:
-        return f"locked {after.reference} for {after.platform} to {after.digest}"
-    if before == after:
-        return None
-    if before.digest == after.digest:
-        return f"lock of {after.reference} for {after.platform} renewed, still {after.digest}"
-    if before.reference == after.reference:
-        return f"{after.reference} for {after.platform} moved from {before.digest} to {after.digest}"
-    return f"{before.reference} replaced by {after.reference} for {after.platform}: {after.digest}"
+def changes(old: ImageLock, new: ImageLock) -> list[str]:
+    """What a new lock says that the old one did not, one line each."""
+    lines = [] if old.reference == new.reference else [f"image {old.reference} -> {new.reference}"]
+    if old.digest != new.digest:
+        lines.append(f"digest {old.digest[:19]} -> {new.digest[:19]}")
+    return lines
 
 
 def read_lock(path: str) -> ImageLock | None:

@@ -1,9 +1,10 @@
 """Reading ranges of files into buffers, and cutting a stream of pieces into full buffers."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from buildrules.errors import ActionError, IntegrityError
+from buildrules.errors import ActionError, DamagedError, IntegrityError
 from buildrules.oci.parts.entry import DeflateRange, FileRange
 from buildrules.oci.tar import Piece
 
@@ -46,7 +47,7 @@ class Reader:
                 os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         end = piece.offset + piece.length
         if self._size < end or (isinstance(piece, FileRange) and piece.whole and self._size != end):
-            raise changed(piece.path)
+            raise damaged(piece.digest) if isinstance(piece, FileRange) and piece.digest else changed(piece.path)
         return self._fd
 
     def some(self, piece: FileRange | DeflateRange, done: int, view: memoryview) -> int:
@@ -84,6 +85,13 @@ def changed(path: str) -> ActionError:
     return ActionError(f"{path!r} changed while it was being built", hint="build again when nothing writes to it")
 
 
+def damaged(digest: str) -> DamagedError:
+    """The error for a blob of the store that is not what its name says."""
+    return DamagedError(
+        f"blob {digest} in the store is damaged", digest, hint="run 'buildrules cache verify', and build again"
+    )
+
+
 Inflate = Callable[[Reader, DeflateRange], Iterator[bytes | bytearray | memoryview]]
 
 
@@ -99,6 +107,7 @@ def cut(
 
     `take` gives the next buffer to fill; a yielded view belongs to the caller until the buffer is given again. A
     buffer is yielded before it is full only at the end and before a kept range. `inflate` expands the other ranges.
+    Raises DamagedError where a range does not have its digest, when all of it has been read.
     """
     buffer = take()
     capacity = len(buffer)
@@ -112,14 +121,19 @@ def cut(
             continue
         if isinstance(piece, FileRange):
             reader.open(piece)
+            sha256 = hashlib.sha256() if piece.digest else None
             done = 0
             while done < piece.length:
                 if used == capacity:
                     yield memoryview(buffer)
                     buffer, used = take(), 0
                 count = reader.some(piece, done, memoryview(buffer)[used:])
+                if sha256:
+                    sha256.update(memoryview(buffer)[used : used + count])
                 done += count
                 used += count
+            if sha256 and piece.digest != f"sha256:{sha256.hexdigest()}":
+                raise damaged(piece.digest or "")
             continue
         for run in (piece,) if isinstance(piece, bytes) else inflate(reader, piece):
             start, length = 0, len(run)

@@ -16,8 +16,10 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from buildrules.errors import RegistryError
 from buildrules.oci.auth import ANONYMOUS, Credentials
-from buildrules.start.address import is_loopback
+from buildrules.start.address import is_loopback, shown_origin
 from buildrules.start.retry import retry_after
+from buildrules.start.secret import conceal, hide
+from buildrules.store.webclient import let_go
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -151,7 +153,7 @@ class Transport:
         try:
             first = json.loads(self.read(response))["errors"][0]
             code, message = str(first.get("code", "")), str(first.get("message", ""))
-        except (RegistryError, ValueError, LookupError, TypeError, AttributeError):
+        except (RegistryError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             response.close()
         said = self._redact(": ".join(part for part in (code, message[:300]) if part))
         wait = retry_after(response.headers.get("Retry-After"))
@@ -167,12 +169,15 @@ class Transport:
 
     def allowed(self, url: str) -> str:
         """`url`, if it may be asked: https, or http where that was allowed. Raises RegistryError."""
+        origin = shown_origin(url)
+        if origin is None:
+            raise RegistryError(f"registry {self.host} sends us to what is no address, or is not encrypted")
         parts = urlsplit(url)
         plain = self._plain_http is True or (self._plain_http is None and is_loopback(parts.hostname or ""))
         if parts.scheme == "https" or (parts.scheme == "http" and plain):
             return url
         raise RegistryError(
-            f"registry {self.host} sends us to {parts.scheme}://{parts.hostname}, which is not encrypted",
+            f"registry {self.host} sends us to {origin}, which is not encrypted",
             hint="only registries on this machine, or ones marked as plain http, may be reached without TLS",
         )
 
@@ -187,7 +192,7 @@ class Transport:
             granted = self._answer_challenge(response.headers.get("WWW-Authenticate", ""), scopes)
             if granted is None:
                 return response
-            response.drain_conn()
+            let_go(response)
             with self._lock:
                 if granted.startswith("Basic"):
                     self._basic = granted
@@ -206,8 +211,8 @@ class Transport:
             location = response.headers.get("Location")
             if request.method not in ("GET", "HEAD") or response.status not in _REDIRECT or not location:
                 return request.url, response
-            response.drain_conn()
-            request = replace(request, url=self.allowed(urljoin(request.url, location)))
+            let_go(response)
+            request = replace(request, url=self.allowed(_joined(request.url, location)))
         raise RegistryError(f"registry {self.host} redirects more than {_REDIRECTS} times")
 
     def _send(self, request: "_Request") -> "BaseHTTPResponse":
@@ -272,8 +277,7 @@ class Transport:
 
     def _token(self, challenge: dict[str, str], scopes: tuple[str, ...]) -> str | None:
         """Ask the token server of `challenge` for a Bearer token. Raises RegistryError."""
-        realm = urljoin(self.base, challenge.get("realm", ""))
-        self.allowed(realm)
+        realm = self.allowed(_joined(self.base, challenge.get("realm", "")))
         wanted = sorted({*scopes, *challenge.get("scope", "").split()})
         query = [("service", challenge["service"])] if "service" in challenge else []
         query += [("scope", scope) for scope in wanted]
@@ -306,19 +310,17 @@ class Transport:
         try:
             answer: dict[str, Any] = json.loads(data)
             token = answer.get("token") or answer["access_token"]
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             token = None
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
             raise RegistryError(f"token server {urlsplit(realm).hostname} of registry {self.host} sent no token")
+        conceal([token])
         return token
 
     def _redact(self, text: str) -> str:
         """`text` of the other side without anything secret it may have echoed, and on one line."""
-        with self._lock:
-            tokens = [value.partition(" ")[2] for value in self._authorizations.values()]
-        for secret in [*self.credentials.secrets(), *tokens]:
-            text = text.replace(secret, "***")
-        return " ".join(text.split())
+        conceal(self.credentials.secrets())
+        return " ".join(hide(text).split())
 
 
 def parse_challenges(header: str) -> dict[str, dict[str, str]]:
@@ -331,6 +333,14 @@ def parse_challenges(header: str) -> dict[str, dict[str, str]]:
         }
         found.setdefault(scheme.lower(), parameters)
     return found
+
+
+def _joined(url: str, reference: str) -> str:
+    """Where a reference leads from `url`; "" where that is no address."""
+    try:
+        return urljoin(url, reference)
+    except ValueError:
+        return ""
 
 
 def _origin(url: str) -> tuple[str, str | None, int]:

@@ -7,7 +7,7 @@ from typing import Any
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Plan
 from buildrules.errors import BuildrulesError, ResolutionError
-from buildrules.plan.locks import LockKeeper
+from buildrules.plan.locks import LockKeeper, moves
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.settings import Settings
 
@@ -71,6 +71,7 @@ class BasePlanner:
             stale=lambda found: "what it is asked to hold has changed" if found.is_stale(request) else None,
             make=lambda _: locks.make_lock(request, mirrors, self._keeper.context),
             write=lambda made: locks.write_lock(made, absolute),
+            describe=lambda old, new: moves(old.versions(), new.versions()),
         )
         action = Action(
             id=f"{target.label} {platform} base",
@@ -121,6 +122,7 @@ class BasePlanner:
                     default_registry=registry,
                 ),
                 write=lambda made: locks.write_lock(absolute, made),
+                describe=locks.changes,
             )
             used[path] = self._keeper.digest(path)
         action = Action(
@@ -132,10 +134,15 @@ class BasePlanner:
             hints={"reference": reference, "default_registry": registry},
             weight=1.0,
         )
-        python, variables = self._look_inside(action, values["python"])
-        interpreter = values["interpreter"] or (
-            f"/usr/local/bin/python{'.'.join(python.split('.')[:2])}" if python else ""
-        )
+        python, variables, declared = self._look_inside(action, values["python"])
+        interpreter = values["interpreter"]
+        if interpreter is None:
+            interpreter = f"/usr/local/bin/python{'.'.join(python.split('.')[:2])}" if python else ""
+            if values["python"] is not None and not declared:
+                self._keeper.context.warn(
+                    f"{target.label}: {interpreter} is taken to be its Python; nothing in the image says so, and"
+                    " without it no environment on it works. `interpreter:` names another, or this one"
+                )
         return Base(target, [self._plan.add(action)], python, interpreter, _GLIBC_OF_OTHERS, used, variables)
 
     def _reference(self, values: dict[str, Any]) -> str:
@@ -143,13 +150,15 @@ class BasePlanner:
             return f"oci-layout:{values['layout']}"
         return f"docker-daemon:{values['docker']}" if values["docker"] else str(values["image"])
 
-    def _look_inside(self, action: Action, python: str | None) -> tuple[str | None, dict[str, str]]:
-        """The image's Python, from its own config where the target does not say, and its variables."""
+    def _look_inside(self, action: Action, python: str | None) -> tuple[str | None, dict[str, str], bool]:
+        """The image's Python, from its own config where the target does not say, its variables, and whether the config
+        names a Python, as that of an image with one in the usual place does.
+        """
         from buildrules.actions.oci_base import OciBase
 
         values = OciBase().run(action, [], [], self._keeper.context).values
         variables = dict(str(item).split("=", 1) for item in values["config"].get("Env") or () if "=" in str(item))
-        return python or values["python_version"] or values["python"], variables
+        return python or values["python_version"] or values["python"], variables, bool(values["python_version"])
 
 
 def _numbers(version: str) -> str:

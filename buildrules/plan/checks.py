@@ -28,7 +28,12 @@ class PathChecks:
     def package(self, parts: PackageParts) -> None:
         """Check the model, the code, the sample request and the extra files of a package."""
         for attribute in ("sample_request", "expected_response"):
-            self._exists(parts.package, attribute, parts.package.values[attribute])
+            path = parts.package.values[attribute]
+            if self._exists(parts.package, attribute, path) and path is not None and parts.server_part.job is None:
+                self._is_file(parts.package, attribute, path)
+        if parts.env is not None:
+            for attribute in ("requirements_file", "pyproject", "conda_file"):
+                self._exists(parts.env, attribute, parts.env.values[attribute])
         for path in (parts.package.values["files"] or {}).values():
             self._exists(parts.package, "files", path)
         for target in (*parts.models, *parts.inputs):
@@ -57,6 +62,12 @@ class PathChecks:
     def _exists(self, target: ResolvedTarget, attribute: str, path: str | None) -> bool:
         return path is None or self.exists(path, target.position_of(attribute))
 
+    def _is_file(self, target: ResolvedTarget, attribute: str, path: str) -> None:
+        if os.path.isdir(os.path.join(self._root, path)):
+            self._problems.add(
+                f"'{path}' is a folder", hint="name a file in it", position=target.position_of(attribute)
+            )
+
     def exists(self, path: str, position: Position | None) -> bool:
         """Whether there is something at a workspace-relative path; noted at `position` where there is not."""
         self.looked_at.add(path)
@@ -83,7 +94,7 @@ class PathChecks:
         if path is None or not self._exists(target, "path", path):
             return
         absolute = os.path.join(self._root, path)
-        if os.path.isdir(absolute) and not os.listdir(absolute):
+        if os.path.isdir(absolute) and _is_empty(absolute):
             self._problems.add(
                 f"the folder '{path}' is empty",
                 hint="put the model there, or name where it is",
@@ -105,9 +116,12 @@ class PathChecks:
         names = [name for _, name, _ in files]
         script = values["entry_script"]
         if not names:
+            folder = next((src for src in include if os.path.isdir(os.path.join(self._root, directory, src))), None)
             self._problems.add(
                 f"no file matches the srcs of {target.label}",
-                hint=f"globs are relative to '{target.label.package or '.'}/', where the BUILD.yaml is",
+                hint=f"globs are relative to '{target.label.package or '.'}/', where the BUILD.yaml is"
+                if folder is None
+                else f"'{folder}' is a folder; all files in it are '{folder}/**'",
                 position=target.position_of("srcs"),
             )
         elif script is not None and script not in names:
@@ -140,3 +154,10 @@ class PathChecks:
 def _said_at(target: ResolvedTarget, value: str) -> Position | None:
     """Where a target says a value, whatever the attribute is called."""
     return next((target.position_of(name) for name in target.given if target.values.get(name) == value), None)
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        return not os.listdir(folder)
+    except OSError:
+        return False  # the action that packs it says why it cannot be read

@@ -11,8 +11,8 @@ from buildrules.errors import BuildrulesError, LoadError, UsageError
 from buildrules.plan.base import Base, need_python
 from buildrules.plan.locks import LockKeeper, moves
 from buildrules.plan.mlflow import ModelEnvironments
-from buildrules.plan.server_needs import ServerNeeds, lock_for_servers
-from buildrules.rules.contribution import VENV
+from buildrules.plan.server_needs import Need, ServerNeeds, lock_for_servers
+from buildrules.rules.contribution import VENV, Contribution
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
 
@@ -51,6 +51,7 @@ class EnvironmentPlanner:
         self._models = models
         self.server_needs = ServerNeeds()
         self._done: dict[tuple[str, ...], Environment] = {}
+        self._owners: dict[str, str] = {}  # path of a lock -> the name it is for
         self._servers: dict[tuple[str, str, str], str] = {}  # who has a name on an environment
 
     def completed(self, parts: PackageParts, base: Base) -> PackageParts:
@@ -129,19 +130,20 @@ class EnvironmentPlanner:
             raise
 
     def server(
-        self, server: ResolvedTarget, requirements: list[str], base: Base, env: Environment, name: str, platform: str
+        self, server: ResolvedTarget, part: Contribution, base: Base, env: Environment, name: str, platform: str
     ) -> Environment:
-        """What `server` needs on top of `env`, resolved with its pins as constraints. `name` is the environment's.
+        """What `server`, which contributes `part`, needs on top of `env`, whose pins are constraints. `name` is the
+        environment's.
 
         One lock per pair of environment and server, whichever package asks. Raises as `environment` does.
         """
-        if not requirements:
+        if not part.requirements:
             return Environment([], None)
         folder = env.lock.folder if env.lock else base.target.label.package
         server_name = self._server_name(server, folder, name)
         key = (folder, name, server_name, platform)
         if key not in self._done:
-            self._done[key] = self._server(server, requirements, base, env, f"{name}+{server_name}", platform)
+            self._done[key] = self._server(server, part, base, env, f"{name}+{server_name}", platform)
         return self._done[key]
 
     def _server_name(self, server: ResolvedTarget, folder: str, name: str) -> str:
@@ -157,7 +159,7 @@ class EnvironmentPlanner:
         )
 
     def _server(
-        self, server: ResolvedTarget, requirements: list[str], base: Base, env: Environment, name: str, platform: str
+        self, server: ResolvedTarget, part: Contribution, base: Base, env: Environment, name: str, platform: str
     ) -> Environment:
         from buildrules.actions.python.feeds import Feeds
         from buildrules.actions.python.request import Request
@@ -170,7 +172,8 @@ class EnvironmentPlanner:
         found = collect(
             self._keeper.root,
             folder,
-            requirements=requirements,
+            requirements=part.requirements,
+            constraints=part.constraints,
             asker=asker,
             place=lambda attribute, _=None: server.position_of(attribute),
         )
@@ -180,6 +183,7 @@ class EnvironmentPlanner:
             folder=folder,
             target=Target(platform, python, base.glibc),
             requirements=tuple(found.items),
+            constraints=tuple(found.constraints),
             exclude=env.exclude,
             feeds=env.feeds or Feeds(),
             base=env.lock,
@@ -194,11 +198,16 @@ class EnvironmentPlanner:
             actions.insert(0, self._venv(server, base, platform, python))
         return Environment(actions, lock, set(found.files), {path: self._keeper.digest(path)})
 
-    def _lock(self, request: "Request", what: str, servers: Sequence[Sequence[str]] = ()) -> "tuple[Lock, str]":
+    def _lock(self, request: "Request", what: str, servers: Sequence[Need] = ()) -> "tuple[Lock, str]":
         from buildrules.actions.python import resolve
         from buildrules.actions.python.lock import lock_filename, read_lock, write_lock
 
         path = os.path.join(request.folder, lock_filename(request.name, request.target.platform))
+        if self._owners.setdefault(path, request.name) != request.name:
+            raise LoadError(
+                f"two environments would have the lock '{path}': {self._owners[path]!r} and {request.name!r}",
+                hint="rename one of them: in the names of locks a dot is a dash",
+            )
         lock = self._keeper.obtain(
             path,
             what,
@@ -289,7 +298,10 @@ class EnvironmentPlanner:
     ) -> str:
         """A wheel made of a source archive, or of a folder of the workspace, in a layer of its own."""
         title = f"{package.name} {package.version}".strip()
+        from buildrules.actions.python.uvtool import builder_for
+
         params: dict[str, Any] = {"name": package.name, "version": package.version, "target": target.to_dict()}
+        params["builder"] = builder_for(target.python_minor)
         sources: tuple[SourceSet, ...] = ()
         if package.kind == "sdist":
             params["sdist"] = package.params()

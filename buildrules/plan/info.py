@@ -1,6 +1,7 @@
 """What the verbs after a build need to know of a package: plain data, kept with the plan."""
 
 import posixpath
+from collections.abc import Mapping
 from typing import Any
 
 from buildrules.rules.package import PackageParts, Placed
@@ -9,8 +10,11 @@ MLFLOW_EXAMPLE = "serving_input_example.json"
 """The request MLflow keeps with a model, in the form of its own server."""
 
 
-def package_info(parts: PackageParts, workspace: str, locks: dict[str, str]) -> dict[str, Any]:
-    """Everything a package's image does not say itself. `locks` maps workspace-relative paths to digests.
+def package_info(
+    parts: PackageParts, workspace: str, locks: dict[str, str], versions: Mapping[str, str]
+) -> dict[str, Any]:
+    """Everything a package's image does not say itself. `locks` maps workspace-relative paths to digests, `versions`
+    labels of models to the version that their lock took of a registered model.
 
     `target_environment` has `name`, `version` (None: the digest's) and `asked`, whether the target says it.
     """
@@ -34,8 +38,8 @@ def package_info(parts: PackageParts, workspace: str, locks: dict[str, str]) -> 
         "env": str(parts.env.label) if parts.env is not None else None,
         "server": parts.server.rule.reference if parts.server.implicit else str(parts.server.label),
         "code": str(parts.code.label) if parts.code is not None else None,
-        "models": [_placed(item) for item in parts.placed if item.target.provides == "model"],
-        "inputs": [_placed(item) for item in parts.placed if item.target.provides == "input"],
+        "models": [_placed(item, versions) for item in parts.placed if item.target.provides == "model"],
+        "inputs": [_placed(item, versions) for item in parts.placed if item.target.provides == "input"],
         "flavour": parts.flavour,
         "tags": dict(values["tags"] or {}),
         "locks": dict(sorted(locks.items())),
@@ -61,13 +65,14 @@ def routes_of(parts: PackageParts) -> dict[str, str]:
     return {name: f"{route['port']}{route['path']}" for name, route in parts.server_part.routes.items()}
 
 
-def _placed(item: Placed) -> dict[str, Any]:
+def _placed(item: Placed, versions: Mapping[str, str]) -> dict[str, Any]:
     values = item.target.values
     return {
         "label": str(item.target.label),
         "name": item.target.name,
         "version": item.target.version,
         "from": values["uri"] or values["path"] or " ".join(values["srcs"] or ()),
+        "locked_version": versions.get(str(item.target.label)),
         "mode": item.mode,
         "directory": item.directory,
     }

@@ -89,7 +89,10 @@ class ModelEnvironments:
         own.items += asked.items
         own.constraints += asked.constraints
         own.prerelease |= asked.prerelease
-        own.files += [path for path in (*asked.files, *self._watched(env)) if path not in own.files]
+        # A model from elsewhere has a lock, which is watched.
+        here = self._resolution.of(env.deps["model"][0]).values["path"] is not None
+        watched = (*asked.files, *(found.watched if here else ()))
+        own.files += [path for path in watched if path not in own.files]
         return own
 
     def check_python(self, env: ResolvedTarget, python: str) -> None:
@@ -129,13 +132,6 @@ class ModelEnvironments:
                 where = f"{item.position}: " if item.position else ""
                 self._stream.emit(Notice(f"{where}{item.message}", warning=True))
         return self._done[key]
-
-    def _watched(self, env: ResolvedTarget) -> list[str]:
-        """The files of a model in the workspace; one from elsewhere has a lock, which is watched."""
-        from buildrules.actions.python.mlflow_files import watched
-
-        path = self._resolution.of(env.deps["model"][0]).values["path"]
-        return watched(path) if path is not None else []
 
     def _files(self, model: ResolvedTarget, env: ResolvedTarget) -> "ModelFiles":
         from buildrules.actions.python.mlflow_files import read_model_files

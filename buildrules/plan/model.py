@@ -126,8 +126,12 @@ class ModelPlanner:
         for row in found.files:
             if row.path == found.folder + path:
                 hints = self.locks.hints(target)
-                provide([{"path": row.path, "size": row.size, "sha256": row.sha256}], hints, self._keeper.context, path)
-                return self._keeper.context.blobs.read(f"sha256:{row.sha256}")
+                context, digest = self._keeper.context, f"sha256:{row.sha256}"
+                for _ in range(2):  # a second time where the store has it damaged
+                    provide([{"path": row.path, "size": row.size, "sha256": row.sha256}], hints, context, path)
+                    if context.blobs.heal(digest):
+                        break
+                return context.blobs.read(digest)
         return None
 
     def path_source(self, path: str, place: str, *, keep: bool) -> tuple[SourceSet, str]:
@@ -205,7 +209,9 @@ class ModelPlanner:
         target = placed.target
         connection = connection_of(target, source)
         if connection is not None and connection.roles():
-            source["credentials"] = connection.roles()
+            from buildrules.actions.models.connection import scope
+
+            source.update(scope(source, connection), credentials=connection.roles())
         return {
             "name": target.name,
             "kind": target.provides,

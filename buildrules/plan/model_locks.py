@@ -57,6 +57,11 @@ class ModelLocks:
         paths = [lock_path(target.label.package, target.label.name) for target in targets]
         return {path: self._keeper.digest(path) for path in paths}
 
+    def versions(self, placed: Sequence[Placed]) -> dict[str, str]:
+        """label -> the version of a registered model that its lock took."""
+        locks = {str(one.target.label): self.of(one.target) for one in placed if one.target.values["uri"] is not None}
+        return {label: str(lock.source["version"]) for label, lock in locks.items() if "version" in lock.source}
+
     def hints(self, target: ResolvedTarget) -> dict[str, Any]:
         """Where the files of a model come from, as actions take it (kind "fetched_model"). Raises as `of`."""
         lock = self.of(target)

@@ -47,7 +47,7 @@ class PackagePlanner:
         if parts.env is not None:
             env = self._environments.environment(parts.env, base, platform)
             name = parts.env.label.name
-        server = self._environments.server(parts.server, parts.server_part.requirements, base, env, name, platform)
+        server = self._environments.server(parts.server, parts.server_part, base, env, name, platform)
         self.files |= env.files
         deps = [*base.actions, *env.actions, *server.actions]
         deps += self._extra_layers(parts.server, parts.server_part, platform)
@@ -57,7 +57,7 @@ class PackagePlanner:
         self._check_overlap(parts)
         models = self._models.actions(parts.placed, parts.package)
         code = self._code(parts)
-        deps += [*files, *models, *code, *self._script(parts)]
+        deps += [*files, *models, *code, *self._script(parts, base)]
         plan_lints(self._plan, parts, platform, base, (env, server), models=models, code=code, files=files)
         label = str(parts.package.label)
         locks = {**base.locks, **env.locks, **server.locks, **self._models.locks.digests(parts.placed)}
@@ -71,7 +71,13 @@ class PackagePlanner:
             weight=0.01,
         )
         self._plan.add(action)
-        return Goal(label, platform, action.id, "image", package_info(parts, self._settings.name, locks))
+        return Goal(
+            label,
+            platform,
+            action.id,
+            "image",
+            package_info(parts, self._settings.name, locks, self._models.locks.versions(parts.placed)),
+        )
 
     def _extra_layers(self, target: ResolvedTarget, part: Contribution, platform: str) -> list[str]:
         """The layers a rule contributes by naming kinds of actions."""
@@ -156,22 +162,23 @@ class PackagePlanner:
         if len(laid) > 1:
             check_overlap(laid)
 
-    def _script(self, parts: PackageParts) -> list[str]:
+    def _script(self, parts: PackageParts, base: Base) -> list[str]:
         """A look into the entry script, if the server calls functions of it. It adds nothing to the image."""
         requires = parts.server.rule.file.requires
         script = parts.code.values["entry_script"] if parts.code is not None else None
         if parts.code is None or script is None or requires is None or not requires.functions:
             return []
         server = parts.server.rule.name
+        python = ".".join(base.python.split(".")[:2]) if base.python else None
         return [
             self._plan.add(
                 Action(
-                    id=f"{parts.code.label} {script} for {server}",
+                    id=f"{parts.code.label} {script} for {server} on {python}",
                     target=str(parts.code.label),
                     kind="entry_script",
                     title=f"{script} for {server}",
                     weight=0.01,
-                    params={"functions": requires.functions, "server": server},
+                    params={"functions": requires.functions, "server": server, "python": python},
                     sources=(SourceSet(globbed(parts.code).directory, (literal(script),)),),
                 )
             )

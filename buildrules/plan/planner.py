@@ -73,6 +73,7 @@ class Planner:
         self.packages: list[str] = []
         self.ignore: list[str] = []
         self.plugins: list[str] = []
+        self._looked_at: set[str] = set()  # as `shapes`, before the plan is whole
         self._options = options
         self._stream = stream
         self.keeper = LockKeeper(root, options, store, stream)
@@ -113,16 +114,19 @@ class Planner:
                     goal = self._goal(loaded, target, platform, plan, packages, bases, environments)
                 if goal is not None:
                     plan.goals.append(goal)
-                elif str(label) in named:
+                elif str(label) in named and not (self._options.get("locking") and _is_part(target)):
                     _check_named(loaded, target, testing=tests is not None)
         plan.goals += list(_indexes(plan))
-        self._remember(loaded, packages.files, models.looked_at)
+        self._looked_at |= models.looked_at | (tests.looked_at if tests is not None else set())
+        self._remember(loaded, packages.files)
         return plan
 
     def _lock_models(self, loaded: Loaded, selected: list[Label], models: ModelPlanner) -> None:
         """Have the locks of models that are not in the workspace: their files decide what a package is made of."""
         packages = [loaded.packages[label] for label in selected if label in loaded.packages]
         targets = [target for parts in packages for target in (*parts.models, *parts.inputs)]
+        if self._options.get("locking"):
+            targets += [target for label in selected if _is_part(target := loaded.resolution.of(label))]
         for target in targets:
             if target.values["uri"] is not None:
                 models.locks.of(target)
@@ -139,6 +143,7 @@ class Planner:
         for note in found.notes:
             self._stream.emit(Notice(note))
         self.files |= found.watched
+        self._looked_at |= found.looked_at
         return Loaded(self.root, found.texts, whole=found.whole)
 
     def _check_paths(self, loaded: Loaded, selected: list[Label]) -> set[str]:
@@ -199,9 +204,9 @@ class Planner:
             return Goal(label, platform, plan.add(group), "group")
         return None
 
-    def _remember(self, loaded: Loaded, files: set[str], paths: set[str]) -> None:
+    def _remember(self, loaded: Loaded, files: set[str]) -> None:
         workspace = loaded.workspace
-        looked_at = paths.union(*(parts.looked_at for parts in loaded.packages.values()))
+        looked_at = self._looked_at.union(*(parts.looked_at for parts in loaded.packages.values()))
         for path in {*workspace.files, *loaded.catalogue.files, *files}:
             absolute = os.path.join(self.root, path)
             if os.path.isfile(absolute):
@@ -257,6 +262,11 @@ def _check_named(loaded: Loaded, target: ResolvedTarget, *, testing: bool) -> No
             f"'{target.label}' provides {target.provides}, which is only built as part of a package",
             hint=_user_of(loaded, target.label),
         )
+
+
+def _is_part(target: ResolvedTarget) -> bool:
+    """Whether it is a model or an input, which has a lock of its own where it is kept elsewhere."""
+    return target.provides in ("model", "input")
 
 
 def _user_of(loaded: Loaded, label: Label) -> str:

@@ -6,7 +6,7 @@ with them in view; the lock's digest knows nothing of it, and another server lat
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from buildrules.errors import BuildrulesError, ResolutionError
 from buildrules.rules.package import PackageParts
@@ -15,30 +15,38 @@ from buildrules.workspace.labels import Label
 if TYPE_CHECKING:
     from buildrules.actions.python.lock import Lock
     from buildrules.actions.python.request import Request
+    from buildrules.actions.python.requirements import Requirements
+
+
+class Need(NamedTuple):
+    """What one server asks for: requirements, and limits on what these bring along."""
+
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...]
 
 
 class ServerNeeds:
     """What servers ask for on each environment of a workspace."""
 
     def __init__(self) -> None:
-        self._asked: dict[Label, dict[tuple[str, ...], None]] = {}
+        self._asked: dict[Label, dict[Need, None]] = {}
 
     def add(self, packages: Iterable[PackageParts]) -> None:
         """Note the server of each package. A package without an environment counts for its model's own."""
         for parts in packages:
             foundation = parts.env or parts.model
-            asked = tuple(parts.server_part.requirements)
-            if foundation is not None and asked:
-                self._asked.setdefault(foundation.label, {}).setdefault(asked)
+            need = Need(tuple(parts.server_part.requirements), tuple(parts.server_part.constraints))
+            if foundation is not None and need.requirements:
+                self._asked.setdefault(foundation.label, {}).setdefault(need)
 
-    def of(self, label: Label) -> list[tuple[str, ...]]:
-        """The requirements of each server on the environment `label`."""
+    def of(self, label: Label) -> list[Need]:
+        """What each server on the environment `label` asks for."""
         return list(self._asked.get(label, ()))
 
 
 def lock_for_servers(
     request: "Request",
-    servers: Sequence[Sequence[str]],
+    servers: Sequence[Need],
     *,
     existing: "Lock | None",
     upgrade: bool | Collection[str],
@@ -51,44 +59,49 @@ def lock_for_servers(
     from buildrules.actions.python import resolve
 
     lock = resolve.make_lock(request, existing=existing, upgrade=upgrade, portable=portable)
-    asked = [requirements for server in servers if (requirements := _parsed(request, server))]
-    if all(_fits(request, lock, requirements) for requirements in asked):
+    asked = [found for need in servers if (found := _parsed(request, need)) is not None]
+    if all(_fits(request, lock, one) for one in asked):
         return lock
-    everything = tuple(item for requirements in asked for item in requirements)
-    for wanted in (everything, *asked) if len(asked) > 1 else (everything,):
+    for wanted in (asked, *([one] for one in asked)) if len(asked) > 1 else (asked,):
         together = _with(request, wanted)
         try:
             shared = resolve.make_lock(together, existing=existing, upgrade=upgrade)
             better = resolve.make_lock(request, existing=shared, portable=portable)
         except ResolutionError:
             continue
-        if any(_fits(request, better, requirements) for requirements in asked):
+        if any(_fits(request, better, one) for one in asked):
             return better
     return lock
 
 
-def _parsed(request: "Request", texts: Sequence[str]) -> "tuple[object, ...]":
-    """A server's requirements; none where they cannot be read, which is said when the server is locked."""
+def _parsed(request: "Request", need: Need) -> "Requirements | None":
+    """A server's requirements; None where they cannot be read, which is said when the server is locked."""
     from buildrules.actions.python.requirements import collect
 
     try:
-        return tuple(collect(request.root, request.folder, requirements=texts, asker="the server").items)
+        return collect(request.root, request.folder, **need._asdict(), asker="the server")
     except BuildrulesError:
-        return ()
+        return None
 
 
-def _with(request: "Request", items: "tuple[object, ...]") -> "Request":
+def _with(request: "Request", asked: "Sequence[Requirements]") -> "Request":
     from dataclasses import replace
 
-    return replace(request, requirements=(*request.requirements, *items))  # type: ignore[arg-type]
+    return replace(
+        request,
+        requirements=(*request.requirements, *(item for one in asked for item in one.items)),
+        constraints=(*request.constraints, *(item for one in asked for item in one.constraints)),
+    )
 
 
-def _fits(request: "Request", lock: "Lock", requirements: "tuple[object, ...]") -> bool:
+def _fits(request: "Request", lock: "Lock", asked: "Requirements") -> bool:
     from dataclasses import replace
 
     from buildrules.actions.python import resolve
 
-    on_top = replace(request, requirements=requirements, constraints=(), exclude=(), base=lock)  # type: ignore[arg-type]
+    on_top = replace(
+        request, requirements=tuple(asked.items), constraints=tuple(asked.constraints), exclude=(), base=lock
+    )
     try:
         resolve.make_lock(on_top)
     except ResolutionError:

@@ -13,9 +13,16 @@ from buildrules.plan.package import PackagePlanner
 from buildrules.plan.requests import Requests
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import Resolution, ResolvedTarget
-from buildrules.serving.platform import emulated, host_platform
+from buildrules.serving.platform import emulated, emulator_path, host_platform
 from buildrules.serving.trial import STOPPED
+from buildrules.start import mlflow, s3
 from buildrules.workspace.labels import Label, Patterns
+
+_AMBIENT = {
+    "s3": (*s3.DEFAULTS.values(), "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
+    "mlflow": (mlflow.USER, mlflow.PASSWORD, mlflow.TOKEN),
+}
+"""kind of source -> the variables it looks at where no connection gives it credentials."""
 
 _READY_SECONDS = 120.0
 _STOP_SECONDS = 10.0
@@ -34,7 +41,10 @@ class _Test:
 
 
 class TestPlanner:
-    """Plans the tests of one plan. `options` are the command line's: runner, timeout, platform."""
+    """Plans the tests of one plan. `options` are the command line's: runner, timeout, platform.
+
+    `looked_at` are absolute paths of which mattered whether they are there.
+    """
 
     def __init__(
         self,
@@ -51,6 +61,7 @@ class TestPlanner:
         self._parts = parts
         self._tests = [resolution.of(label) for label in resolution.labels("test")]
         self._options = options
+        self.looked_at: set[str] = set()
 
     def select(self, selected: list[Label], patterns: Patterns) -> list[Label]:
         """The selected labels, and the test targets of the selected packages unless they were left out."""
@@ -77,9 +88,11 @@ class TestPlanner:
                 return self._untested(target.label, platform, _no_request(self._parts[target.label]))
         else:
             return None
-        if not self._options.get("platform") and platform != host_platform() and not emulated(platform):
-            reason = f"it is built for {platform}, and this machine runs {host_platform()}"
-            return self._untested(target.label, platform, reason)
+        if not self._options.get("platform") and platform != host_platform():
+            self.looked_at.add(emulator_path(platform))
+            if not emulated(platform):
+                reason = f"it is built for {platform}, and this machine runs {host_platform()}"
+                return self._untested(target.label, platform, reason)
         return self._tested(target.label, platform, test)
 
     def _of_target(self, target: ResolvedTarget) -> _Test | None:
@@ -144,7 +157,11 @@ class TestPlanner:
             sources=tuple(test.asked.sources),
             deps=(made, *self._plan.actions[made].deps),
             weight=10.0,
-            hints={"runner": self._options.get("runner"), "name": image.info["name"]},
+            hints={
+                "runner": self._options.get("runner"),
+                "name": image.info["name"],
+                "variables": _needed(self._plan, image.action),
+            },
         )
         names = [item["name"] for item in test.requests]
         info = {"package": str(parts.package.label), "requests": names, "job": test.job is not None}
@@ -190,6 +207,19 @@ class TestPlanner:
         if path is not None:
             return asked.post(MLFLOW_EXAMPLE, scoring, path, {"status": 200})
         return asked.post_text(MLFLOW_EXAMPLE, scoring, text.decode(errors="replace"), {"status": 200})
+
+
+def _needed(plan: Plan, image: str) -> list[str]:
+    """The variables with credentials that the image's downloads at start look for."""
+    names: set[str] = set()
+    for dep in plan.actions[image].deps:
+        action = plan.actions[dep]
+        for download in action.params["downloads"] if action.kind == "start_layers" else ():
+            source = download["source"]
+            roles = source.get("credentials", {}).values()
+            names.update(name for name in roles if not name.startswith("="))
+            names.update(_AMBIENT.get(source["kind"], ()))
+    return sorted(names)
 
 
 def not_a_test(target: ResolvedTarget) -> UsageError:

@@ -31,6 +31,7 @@ class Contribution:
     """
 
     requirements: list[str] = field(default_factory=list)
+    constraints: list[str] = field(default_factory=list)
     model_places: list[ModelPlace] = field(default_factory=list)
     keep_folder: bool = True
     code_directory: str | None = None
@@ -82,6 +83,7 @@ def contribute(
         scopes = _layout(rule, found, names, models, mount_path, generated_code)
         if file.python is not None:
             found.requirements = [str(item) for item in substitute_list(file.python.requirements, names)]
+            found.constraints = list(file.python.constraints)
         _image(rule, found, names)
         _job(rule, found, names)
         if file.requires is not None:
@@ -98,7 +100,7 @@ def contribute(
             raise LoadError(f"rule '{rule.name}' has `without_code` and no `layout.code` to put it in")
         for name, text in rule.beside(instead.files).items():
             found.files[image_path(f"{found.code_directory}/{name}")] = text
-    _check_requirements(rule, found.requirements)
+    _check_requirements(rule, [*found.requirements, *found.constraints])
     return found
 
 

@@ -190,6 +190,8 @@ class PythonPart(Strict):
 
     requirements: list[str] | str = Field(default_factory=list)
     """Requirements (PEP 508), resolved on top of the environment's."""
+    constraints: list[str] = Field(default_factory=list)
+    """Limits on versions (PEP 508) of what the requirements bring along."""
 
 
 class Layout(Strict):
@@ -225,8 +227,10 @@ class Image(Strict):
     """Environment variables. One whose template has no value is left out."""
     path: list[str] | str = Field(default_factory=list)
     """Directories to put in front of the base's PATH."""
-    entrypoint: list[str] | str = Field(default_factory=list)
-    cmd: list[str] | str = Field(default_factory=list)
+    entrypoint: list[str | list[str]] | str = Field(default_factory=list)
+    """The command. A list in it stands for its words, and is left out if a template in it has no value."""
+    cmd: list[str | list[str]] | str = Field(default_factory=list)
+    """Its arguments; lists in it as in `entrypoint`."""
     ports: list[int | str] | str = Field(default_factory=list)
     user: str | None = None
     """User (and group) to run as: ids, or names the base knows."""

@@ -51,7 +51,7 @@ class Rule:
 
     @property
     def provides(self) -> str:
-        """base, env, server, model, code or package."""
+        """base, env, server, model, input, code, package or test."""
         return self.file.provides
 
     @property

@@ -4,6 +4,7 @@
 list it is spliced in if that is a list. Names are words joined by dots: `workers`, `model.version`.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -93,7 +94,10 @@ def substitute(value: Any, scope: Mapping[str, Any]) -> Any:
 
 
 def substitute_list(value: Any, scope: Mapping[str, Any]) -> list[Any]:
-    """Replace the names in a list. An item that names a list is spliced in. Raises MissingValueError."""
+    """Replace the names in a list. An item that names a list is spliced in.
+
+    An item that is a list is spliced in too, or left out if a name in it has no value. Raises MissingValueError.
+    """
     if isinstance(value, str):
         try:
             value = substitute(value, scope)
@@ -102,6 +106,10 @@ def substitute_list(value: Any, scope: Mapping[str, Any]) -> list[Any]:
         return list(value) if isinstance(value, list | tuple) else [value]
     items: list[Any] = []
     for item in value or ():
+        if isinstance(item, list):
+            with contextlib.suppress(MissingValueError):
+                items += substitute_list(item, scope)
+            continue
         found = substitute(item, scope)
         if isinstance(found, list | tuple):
             items.extend(found)

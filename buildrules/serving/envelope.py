@@ -18,10 +18,15 @@ def in_envelope(example: Any, envelope: str) -> Any:
         raise ValueError(f"it has not one of {', '.join(_KEYS)}")
     data = example[found[0]]
     if found[0] == "dataframe_records" and isinstance(data, list) and data and isinstance(data[0], dict):
+        if not all(isinstance(row, dict) for row in data):
+            raise ValueError("its rows are not all of one form")
         columns = list(data[0])
         data = {"columns": columns, "data": [[row.get(name) for name in columns] for row in data]}
     if found[0] == "dataframe_split" and isinstance(data, dict) and "index" not in data:
-        data = {**data, "index": list(range(len(data.get("data", []))))}
+        rows = data.get("data", [])
+        if not isinstance(rows, list):
+            raise ValueError(f"'data' must be a list of rows, not {rows!r:.60}")
+        data = {**data, "index": list(range(len(rows)))}
     body = {"input_data": data}
     return {**body, "params": example["params"]} if example.get("params") else body
 

@@ -17,7 +17,12 @@ def host_platform() -> str:
     return f"{os.uname().sysname.lower()}/{machine_of(os.uname().machine)}"
 
 
+def emulator_path(platform: str) -> str:
+    """Where something is if Linux was told how to run programs of `platform`."""
+    wanted = platform.partition("/")[2].partition("/")[0]
+    return _EMULATOR + _QEMU.get(wanted, wanted)
+
+
 def emulated(platform: str) -> bool:
     """Whether Linux was told how to run programs of `platform`."""
-    wanted = platform.partition("/")[2].partition("/")[0]
-    return os.path.exists(_EMULATOR + _QEMU.get(wanted, wanted))
+    return os.path.exists(emulator_path(platform))

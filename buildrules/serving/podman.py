@@ -161,28 +161,34 @@ class PodmanContainer:
         """The last lines of what it wrote, both streams together."""
         if not self._there:
             return ""
-        done = subprocess.run(
-            ["podman", "logs", "--tail", str(lines), self._name],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_SECONDS,
-            check=False,
-            start_new_session=True,
-        )
-        return done.stdout.decode(errors="replace")
-
-    def read(self, path: str) -> bytes | None:
-        """See `runner.Running`."""
-        with tempfile.TemporaryFile() as copy:
+        try:
             done = subprocess.run(
-                ["podman", "cp", f"{self._name}:{path}", "-"],
-                stdout=copy,
-                stderr=subprocess.PIPE,
-                stdin=subprocess.DEVNULL,
+                ["podman", "logs", "--tail", str(lines), self._name],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 timeout=_SECONDS,
                 check=False,
                 start_new_session=True,
             )
+        except subprocess.TimeoutExpired as error:  # what went wrong with the package is worth more than this
+            return str(_hangs("logs", error))
+        return done.stdout.decode(errors="replace")
+
+    def read(self, path: str) -> bytes | None:
+        """See `runner.Running`. Raises ServingError where the container is gone, or Podman hangs."""
+        with tempfile.TemporaryFile() as copy:
+            try:
+                done = subprocess.run(
+                    ["podman", "cp", f"{self._name}:{path}", "-"],
+                    stdout=copy,
+                    stderr=subprocess.PIPE,
+                    stdin=subprocess.DEVNULL,
+                    timeout=_SECONDS,
+                    check=False,
+                    start_new_session=True,
+                )
+            except subprocess.TimeoutExpired as error:
+                raise _hangs("cp", error) from error
             if done.returncode != 0:
                 self._inspect()
                 return None
@@ -219,7 +225,7 @@ class PodmanContainer:
 
 
 def podman(
-    *args: str, check: bool = True, timeout: float = _SECONDS, environment: Mapping[str, str] | None = None
+    *args: str, check: bool = True, timeout: float | None = None, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a podman command. Raises ServingError where it hangs, or, with `check`, fails."""
     try:
@@ -228,17 +234,21 @@ def podman(
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=timeout,
+            timeout=timeout or _SECONDS,
             check=False,
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for us
             env={**os.environ, **(environment or {})},
         )
     except subprocess.TimeoutExpired as error:
-        raise ServingError(f"podman {args[0]} did not end within {timeout:g} s") from error
+        raise _hangs(args[0], error) from error
     if check and done.returncode != 0:
         raise ServingError(f"podman {args[0]} failed: {_last(done.stderr.encode())}")
     return done
+
+
+def _hangs(what: str, error: subprocess.TimeoutExpired) -> ServingError:
+    return ServingError(f"podman {what} did not end within {error.timeout:g} s")
 
 
 def connect() -> PodmanRunner:

@@ -68,6 +68,8 @@ def wait_ready(
             )
         if time.monotonic() + pause > deadline:
             probe = f"GET {route.path} at port {route.port}" if route is not None else f"port {port}"
+            if last == "answered 404":
+                last += "; it listens, and has no such route: the server's target or rule names it"
             raise NotReadyError(
                 f"{container.title!r} was not ready after {timeout:g} s: {probe}: {last}",
                 hint="see its log, or allow more time",

@@ -17,6 +17,7 @@ import threading
 from typing import Any
 
 from .fetcher import Fetcher, Trouble
+from .secret import hide
 
 PARALLEL = 8
 
@@ -82,7 +83,7 @@ def _number(name: str, default: int) -> int:
 
 
 def _say(text: str) -> None:
-    print(f"buildrules: {text}", file=sys.stderr, flush=True)  # noqa: T201 - a container's log
+    print(f"buildrules: {hide(text)}", file=sys.stderr, flush=True)  # noqa: T201 - a container's log
 
 
 if __name__ == "__main__":

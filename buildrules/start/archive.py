@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
+import gzip
 import lzma
 import os
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from typing import IO
+from typing import IO, Any
 
 from .failure import UNUSABLE, Failure
 from .sources import safe_path
 
 MEMBERS = 200_000  # more is no model but an attack, or a mistake
+HEADER = 1 << 20  # bytes of an entry's name, attributes and holes; tar writes a few hundred
 BLOWN_UP = 200  # so many times its own size no archive unpacks to that holds a model,
 SMALL = 1 << 30  # unless it is not much after all (bytes)
 _BROKEN = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
-    *(NotImplementedError, OSError, ValueError),  # zipfile: a compression it does not know; gzip and bz2: bad data
+    *(
+        NotImplementedError,
+        OSError,
+        ValueError,
+        RecursionError,
+    ),  # zipfile: a compression it does not know; gzip and bz2: bad data
 )
 
 
@@ -76,11 +84,59 @@ def _readable(what: str) -> Iterator[None]:
 
 
 def _tar(path: str, what: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int, IO[bytes]]]:
-    with tarfile.open(path, "r:*") as archive:
-        for number, entry in enumerate(archive):
-            _few(number, what)
-            if entry.isdir() or not wanted(_plain(entry.name)):
-                continue
+    with _opened(path) as stream:
+        bounded = _Bounded(stream, what)
+        source: Any = bounded  # it has of a file what tarfile uses
+        with tarfile.open(fileobj=source, mode="r:") as archive:
+            yield from _entries(archive, bounded, what, wanted)
+
+
+def _opened(path: str) -> Any:
+    """The tar stream in a file, by what the compression begins with (RFC 1952, bzip2, xz and lzma formats)."""
+    with open(path, "rb") as file:
+        start = file.read(6)
+    if start.startswith(b"\x1f\x8b"):
+        return gzip.open(path)
+    if start.startswith(b"BZh"):
+        return bz2.open(path)
+    return lzma.open(path) if start.startswith((b"\xfd7zXZ\0", b"\x5d\0\0")) else open(path, "rb")
+
+
+class _Bounded:
+    """A tar stream whose headers, long names and maps of holes in files are bounded: tarfile holds them in memory."""
+
+    def __init__(self, inner: Any, what: str) -> None:
+        self._inner = inner
+        self._what = what
+        self._left: int | None = HEADER
+        self.seek, self.tell = inner.seek, inner.tell
+
+    def bound(self, left: int | None) -> None:
+        """From now on at most so many bytes are read; any number for None."""
+        self._left = left
+
+    def read(self, count: int) -> bytes:
+        """As a file's."""
+        if self._left is not None:
+            self._left -= count
+            if self._left < 0:
+                raise Failure(
+                    UNUSABLE,
+                    f"{self._what!r} has an entry whose header is larger than {HEADER >> 20} MiB",
+                    hint="pack it anew, without extended attributes",
+                )
+        data: bytes = self._inner.read(count)
+        return data
+
+
+def _entries(
+    archive: tarfile.TarFile, bounded: _Bounded, what: str, wanted: Callable[[str], bool]
+) -> Iterator[tuple[str, int, IO[bytes]]]:
+    number = 0
+    while (entry := archive.next()) is not None:
+        _few(number, what)
+        number += 1
+        if not entry.isdir() and wanted(_plain(entry.name)):
             name = _name(entry.name, what)
             content = archive.extractfile(entry) if entry.isreg() else None
             if content is None:
@@ -89,13 +145,17 @@ def _tar(path: str, what: str, wanted: Callable[[str], bool]) -> Iterator[tuple[
                     f"{what!r} has {entry.name!r}, which is no plain file",
                     hint="pack the archive without links and devices (tar --dereference)",
                 )
+            bounded.bound(None)
             yield name, entry.size, content
+        bounded.bound(HEADER)
 
 
 def _zip(path: str, what: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int, IO[bytes]]]:
     with zipfile.ZipFile(path) as archive:
         for number, entry in enumerate(archive.infolist()):
             _few(number, what)
+            if not entry.filename:
+                raise Failure(UNUSABLE, f"{what!r} has a file without a name", hint="pack it anew")
             if entry.is_dir() or not wanted(_plain(entry.filename)):
                 continue
             name = _name(entry.filename, what)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .secret import hide
+
 UNREACHABLE = "unreachable"  # no answer, or none that helps, after all tries
 REFUSED = "refused"  # 401, 403, 407: no credentials, wrong ones, expired ones
 MISSING = "missing"  # 404, 410
@@ -13,7 +15,7 @@ STOPPED = "stopped"
 
 
 class Failure(Exception):
-    """`reason` is one of the words above; the text is lower case, holds no credential; `hint` is the way out.
+    """`reason` is one of the words above; the text is lower case; `hint` is the way out. Neither holds a credential.
 
     `retry` says that the same request may do better later, in `wait` seconds where the server said so.
     """
@@ -21,9 +23,10 @@ class Failure(Exception):
     def __init__(
         self, reason: str, text: str, *, hint: str | None = None, retry: bool = False, wait: float | None = None
     ) -> None:
+        text = hide(text)
         super().__init__(text)
         self.reason = reason
         self.text = text
-        self.hint = hint
+        self.hint = hint and hide(hint)
         self.retry = retry
         self.wait = wait

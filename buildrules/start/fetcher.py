@@ -144,6 +144,7 @@ class Fetcher:
             moved=self._moved,
             stop=self._stop,
             tries=self._tries,
+            within=source.get("within"),
         )
 
     def _unpack(self, file: dict[str, Any], content: Content, path: str) -> None:

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from .failure import UNUSABLE, Failure
+from .header import fits
+from .secret import conceal
 from .sources import credential
 
 
@@ -29,6 +32,13 @@ def authorization(source: Mapping[str, Any], url: str, environ: Mapping[str, str
     """The `Authorization` header for `url`, or the `header` of the source's own, if there are credentials."""
     token = credential(source, "token", environ)
     own = credential(source, "header", environ)
+    if token and not fits(token):
+        name = source["credentials"]["token"]
+        raise Failure(
+            UNUSABLE,
+            f"what ${name} holds has characters that cannot be sent in a header",
+            hint=f"set {name} to the token and nothing else",
+        )
     if token and own:
         return {own: token}
     if token:
@@ -40,8 +50,10 @@ def authorization(source: Mapping[str, Any], url: str, environ: Mapping[str, str
 
 
 def basic(user: str, password: str) -> str:
-    """The value of an `Authorization` header (RFC 7617)."""
-    return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+    """The value of an `Authorization` header (RFC 7617), which is shown nowhere from then on."""
+    pair = b64encode(f"{user}:{password}".encode()).decode()
+    conceal([password, pair])
+    return f"Basic {pair}"
 
 
 def _netrc(host: str, environ: Mapping[str, str]) -> tuple[str | None, str | None]:

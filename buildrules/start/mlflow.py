@@ -32,7 +32,10 @@ def locate(
 
 def artifacts(source: Mapping[str, Any]) -> tuple[str, str]:
     """(address, path below it) of a source's folder. Raises Failure for a scheme that only other clients understand."""
-    parts = urlsplit(source["artifacts"])
+    try:
+        parts = urlsplit(source["artifacts"])
+    except ValueError:
+        raise Failure(UNUSABLE, f"{source['artifacts']!r} is no place of artifacts") from None
     tracking: str = source["tracking_uri"].rstrip("/")
     if parts.scheme in ("http", "https"):
         return source["artifacts"].rstrip("/"), ""

@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from .address import is_loopback
 from .failure import UNUSABLE, Failure
 from .http import basic
+from .secret import conceal
 from .sources import credential
 from .web import ask, failure_of, request
 
@@ -84,7 +85,11 @@ def _token(
     source: Mapping[str, Any], url: str, challenge: str, user: str | None, password: str | None
 ) -> tuple[float, dict[str, str]]:
     found = {match[0].lower(): match[1] or match[2] for match in _PARAMETER.findall(challenge)}
-    realm = urljoin(url, found.get("realm", ""))
+    try:
+        realm = urljoin(url, found.get("realm", ""))
+        urlsplit(realm)
+    except ValueError:
+        raise Failure(UNUSABLE, f"{source['registry']} wants its token fetched from what is no address") from None
     if urlsplit(realm).scheme != "https" and urlsplit(url).scheme == "https":
         raise Failure(UNUSABLE, f"{source['registry']} wants its token fetched without encryption")
     query = {"scope": f"repository:{source['repository']}:pull"}
@@ -96,8 +101,11 @@ def _token(
         answer = json.loads(data)
         token = answer.get("token") or answer["access_token"]
         seconds = float(answer.get("expires_in") or _TOKEN_SECONDS)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            raise ValueError("a token is a text that fits a header")
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise Failure(UNUSABLE, f"{source['registry']} gives a token that is none") from None
+    conceal([token])
     return max(seconds, 1.0), {"Authorization": f"Bearer {token}"}
 
 

@@ -6,7 +6,8 @@ A kind's module has one function:
 
 `source` is the source's JSON object: `kind`, the kind's own fields, and where it needs credentials `credentials`, which
 maps a role (`username`, `password`, `token`, `header`, `sas_token`, `access_key_id`, `secret_access_key`,
-`session_token`) to the name of a variable, or to what is no secret itself after a `=`. `file` has `path`, `size` and
+`session_token`) to the name of a variable, or to what is no secret itself after a `=`. `within` is the address below
+which the credentials may go, where that is not the whole server. `file` has `path`, `size` and
 `sha256` (hex), and `key` where the source calls the file something else than its path. `environ` maps variables to
 values: use `credential`, never os.environ, for what is secret.
 
@@ -24,6 +25,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .failure import UNUSABLE, Failure
+from .secret import conceal
 
 KINDS = {"http": "http", "oci": "registry", "s3": "s3", "mlflow": "mlflow"}
 """kind -> module of this package."""
@@ -42,27 +44,46 @@ def locate(
     return found
 
 
+OPEN = ("username", "header", "access_key_id")
+"""Roles that are no secret."""
+
+
 def credential(source: Mapping[str, Any], role: str, environ: Mapping[str, str], *defaults: str) -> str | None:
     """The credential of a role: of the variable the source names, else of the first of `defaults` that is set.
 
     A variable `NAME` may be given as `NAME_FILE`, the path of a file that holds it, as mounted secrets are. Raises
-    Failure where that file cannot be read.
+    Failure where that file cannot be read, and for what no credential is. What is secret is shown nowhere from then on.
     """
     named = (source.get("credentials") or {}).get(role)
     if named and named.startswith("="):
         return str(named[1:])
     for name in [named] if named else defaults:
-        if environ.get(name):
-            return environ[name]
-        path = environ.get(f"{name}_FILE")
-        if path:
-            try:
-                with open(path, encoding="utf-8") as file:
-                    return file.read().strip()
-            except (OSError, ValueError) as error:
-                why = getattr(error, "strerror", None) or "not text"
-                raise Failure(UNUSABLE, f"the file named by ${name}_FILE cannot be read: {why}") from None
+        value, path = environ.get(name), environ.get(f"{name}_FILE")
+        if not value and not path:
+            continue
+        value = value.rstrip("\r\n") if value else _read(name, path or "").strip()
+        if role not in OPEN:
+            signatures = (
+                [part[4:] for part in value.split("&") if part.startswith("sig=")] if role == "sas_token" else []
+            )
+            conceal([value, value.lstrip("?"), *signatures])
+        if any(ord(character) < 32 or ord(character) == 127 for character in value):
+            raise Failure(
+                UNUSABLE,
+                f"what ${name} holds has a line break or control character in it, which no credential has",
+                hint=f"set {name} to the secret and nothing else",
+            )
+        return value
     return None
+
+
+def _read(name: str, path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not text"
+        raise Failure(UNUSABLE, f"the file named by ${name}_FILE cannot be read: {why}") from None
 
 
 USUAL = {
@@ -102,6 +123,10 @@ def describe(source: Mapping[str, Any]) -> str:
 
 def safe_path(path: str) -> bool:
     """Whether a file's path stays below the directory it is to be laid in."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON may hold and no file name does
+        return False
     parts = path.split("/")
     return bool(path) and "\0" not in path and "\\" not in path and not {"", ".", ".."}.intersection(parts)
 

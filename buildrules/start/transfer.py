@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .failure import MISSING, NO_SPACE, STOPPED, UNREACHABLE, UNWRITABLE, WRONG, Failure
+from .header import content_length, content_range
 from .web import broken, failure_of, request, shown
 
 PATIENCE = "see that the address is right and can be reached from here"
@@ -47,19 +48,21 @@ def fetch(
     stop: threading.Event | None = None,
     tries: int = TRIES,
     arrived: Callable[[], bool] | None = None,
+    within: str | None = None,
 ) -> tuple[int, str]:
     """Bring a file of `size` bytes with the digest `sha256` (hex; None: whatever comes) to the path `partial`.
 
-    Gives its size and digest. What is there of an earlier transfer is used where the digest is known. The caller
-    renames. Raises Failure; then what has arrived stays, unless it is wrong. Raises Arrived where somebody else who was
-    waited for has brought and renamed it, as `arrived` says.
+    Gives its size and digest. What is there of an earlier transfer is used where the digest is known. The headers of
+    `locate` go `within` an address only, if one is given. The caller renames. Raises Failure; then what has arrived
+    stays, unless it is wrong. Raises Arrived where somebody else who was waited for has brought and renamed it, as
+    `arrived` says.
     """
     with contextlib.ExitStack() as stack:
         try:
             file = stack.enter_context(
                 _Partial(partial, keep=sha256 is not None, stop=stop or threading.Event(), arrived=arrived)
             )
-            return _Transfer(locate, file, size, sha256, moved or _nobody, tries).run()
+            return _Transfer(locate, file, size, sha256, moved or _nobody, tries, within).run()
         except OSError as error:
             raise disk_failure(error, os.path.dirname(partial)) from None
 
@@ -73,8 +76,9 @@ def fetch_to(
     moved: Moved | None = None,
     stop: threading.Event | None = None,
     tries: int = TRIES,
+    within: str | None = None,
 ) -> None:
-    """Bring a file to `path`, whole or not at all. Raises Failure."""
+    """Bring a file to `path`, whole or not at all; see `fetch`. Raises Failure."""
     folder = os.path.dirname(path)
     partial = os.path.join(folder, f".{sha256}.part")
     try:
@@ -88,6 +92,7 @@ def fetch_to(
             stop=stop,
             tries=tries,
             arrived=lambda: is_right(path, size, sha256, stop),
+            within=within,
         )
         put(partial, path)
     except Arrived:
@@ -238,7 +243,14 @@ class _Partial:
 
 class _Transfer:
     def __init__(
-        self, locate: Locate, file: _Partial, size: int | None, sha256: str | None, moved: Moved, tries: int
+        self,
+        locate: Locate,
+        file: _Partial,
+        size: int | None,
+        sha256: str | None,
+        moved: Moved,
+        tries: int,
+        within: str | None,
     ) -> None:
         self._locate = locate
         self._file = file
@@ -246,7 +258,9 @@ class _Transfer:
         self._expected = sha256
         self._moved = moved
         self._tries = tries
+        self._within = within
         self._tag: str | None = None  # of what has arrived, where the digest is not known
+        self._whole = size  # bytes there must be in the end, as far as anybody has said
         moved(file.size)
 
     def run(self) -> tuple[int, str]:
@@ -283,13 +297,16 @@ class _Transfer:
             extra = {"Range": f"bytes={resumed}-"} if resumed else {}
             if resumed and self._expected is None:
                 extra["If-Range"] = self._tag or ""
-            answer = request(url, headers, extra)
+            answer = request(url, headers, extra, within=self._within)
             try:
                 self._judge(answer, url)
                 self._append(answer, url)
             finally:
                 answer.close()
-        if self._expected is None or (file.sha256 == self._expected and size in (None, file.size)):
+        if self._expected is None:
+            self._check_size(url)
+            return
+        if file.sha256 == self._expected and size in (None, file.size):
             return
         found = f"sha256:{file.sha256}, {file.size} bytes"
         self._restart()
@@ -297,7 +314,24 @@ class _Transfer:
             raise Failure(WRONG, f"what {shown(url)} answers has {found}", retry=True)
         raise self._wrong(url, found)
 
+    def _check_size(self, url: str) -> None:
+        """Raise Failure where the file, whose digest nobody knows, is not as long as somebody has said it is."""
+        file, whole = self._file, self._whole
+        if whole is None or file.size == whole:
+            return
+        if file.size > whole:
+            self._restart()
+            raise self._wrong(url, f"more than {whole} bytes")
+        failure = Failure(UNREACHABLE, f"{shown(url)} ends at byte {file.size} of {whole}", retry=True)
+        if self._tag is None:  # nothing says that the rest would be of the same file
+            self._restart()
+        raise failure
+
     def _wrong(self, url: str, found: str) -> Failure:
+        if self._expected is None:
+            due = "" if self._size is None else f", and {self._size} are due"
+            hint = "see that nothing writes to it, and try again"
+            return Failure(WRONG, f"{shown(url)} contradicts what its server says of it: {found}{due}", hint=hint)
         due = f"sha256:{self._expected}" + ("" if self._size is None else f", {self._size} bytes")
         return Failure(
             WRONG,
@@ -307,28 +341,45 @@ class _Transfer:
 
     def _judge(self, answer: Any, url: str) -> None:
         """Go on, or raise Failure; puts the partial file where the answer starts."""
-        file = self._file
+        tag = answer.headers.get("ETag") or ""
         if answer.status == 200:
             self._restart()
-            length = _length(answer.headers)
+            length = content_length(answer.headers)
             if self._size is not None and length is not None and length != self._size:
                 raise self._wrong(url, f"{length} bytes")
+            self._whole = self._size if self._size is not None else length
         elif answer.status == 206:
-            start = (answer.headers.get("Content-Range") or "").replace("bytes", "", 1).strip().partition("-")[0]
-            if start != str(file.size):
+            problem = self._mismatch(answer.headers, tag)
+            if problem:
                 self._restart()
-                raise Failure(UNREACHABLE, f"{shown(url)} answers another range than was asked for", retry=True)
+                raise Failure(UNREACHABLE, f"{shown(url)} answers {problem}", retry=True)
         elif answer.status == 416:
             self._restart()
             raise Failure(UNREACHABLE, f"{shown(url)} answers 416", retry=True)
         else:
             raise failure_of(answer, url)
-        tag = answer.headers.get("ETag") or ""
         self._tag = tag if tag.startswith('"') else None
 
+    def _mismatch(self, headers: Mapping[str, str], tag: str) -> str | None:
+        """Why a part of the file cannot be put behind what has arrived.
+
+        Where the digest is known it decides in the end. Otherwise the part must say that it is of the same file, by the
+        ETag that If-Range asked for and by the bytes of the whole, and it must be known where the whole ends.
+        """
+        size = self._file.size
+        found = content_range(headers)
+        if not size or found is None or found[0] != size:
+            return "another range than was asked for"
+        if self._expected is None:
+            whole = self._whole if found[1] is None else found[1]
+            if tag != self._tag or whole is None or self._whole not in (None, whole):
+                return "a part of another file than it began with"
+            self._whole = whole
+        return None
+
     def _append(self, answer: Any, url: str) -> None:
-        file, size = self._file, self._size
-        length = _length(answer.headers)
+        file, most = self._file, self._whole
+        length = content_length(answer.headers)
         end = None if length is None else file.size + length
         try:
             while True:
@@ -341,7 +392,7 @@ class _Transfer:
                 check(file.stop)
                 file.write(data)
                 self._moved(len(data))
-                if size is not None and file.size > size:
+                if most is not None and file.size > most:
                     return
             if end is not None and file.size < end:
                 raise Failure(UNREACHABLE, f"{shown(url)} broke off at byte {file.size} of {end}", retry=True)
@@ -351,14 +402,10 @@ class _Transfer:
             raise
 
     def _restart(self) -> None:
+        self._tag, self._whole = None, self._size
         if self._file.size:
             self._moved(-self._file.size)
             self._file.restart()
-
-
-def _length(headers: Mapping[str, str]) -> int | None:
-    value = headers.get("Content-Length") or ""
-    return int(value) if value.isdecimal() else None
 
 
 def _patience(failure: Failure) -> str | None:

@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
+from .address import below, following, origin_of, shown_origin
 from .complaint import complaint
 from .failure import MISSING, REFUSED, UNREACHABLE, UNUSABLE, Failure
+from .header import fits
 from .retry import retry_after
 
 IDLE_SECONDS = 30.0  # without a byte, not in all
@@ -31,8 +33,12 @@ _CERTIFI = "python3.*/site-packages/certifi/cacert.pem"
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
+    """Leaves redirects to us, before it has read where they lead."""
+
+    def http_error_302(self, *_: Any, **__: Any) -> Any:
         return None
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def shown(url: str) -> str:
@@ -51,28 +57,29 @@ def request(
     *,
     method: str = "GET",
     body: bytes | None = None,
+    within: str | None = None,
 ) -> Any:
     """Send a request and follow redirects; gives an answer with `status`, `headers`, `read` and `close`.
 
-    `headers` go to the url's own origin, `extra` to every hop. Raises Failure only where there is no answer.
+    `headers` go to the url's own origin, there `within` an address only, if one is given; `extra` goes to every hop.
+    Raises Failure only where there is no answer.
     """
-    home = _origin(url)
+    home, asked = _origin(url), url
     for _ in range(_REDIRECTS):
         sent = {"Accept-Encoding": "identity", "User-Agent": "buildrules", **(extra or {})}
-        if _origin(url) == home:
+        if _origin(url) == home and (within is None or below(url, within) is not None):
             sent.update(headers)
-        answer = _send(url, sent, method, body)
+        answer = _send(url, sent, method, body, None if url == asked else shown_origin(url))
         location = answer.headers.get("Location")
         if answer.status not in (301, 302, 303, 307, 308) or not location:
             return answer
         answer.close()
-        url = urljoin(url, location)
-        parts = urlsplit(url)
-        # Userinfo in a Location comes from the server, not from the user: it is not used.
-        url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
-        if parts.scheme not in ("http", "https"):
-            raise Failure(UNUSABLE, f"a redirect leads to {shown(url)}, which is neither http nor https")
-    raise Failure(UNUSABLE, f"more than {_REDIRECTS} redirects, the last to {shown(url)}")
+        url = following(url, location)
+        if not url:
+            raise Failure(UNUSABLE, f"{shown(asked)} redirects to what is no address, or is neither http nor https")
+    raise Failure(
+        UNUSABLE, f"{shown(asked)} redirects more than {_REDIRECTS} times, the last time to {shown_origin(url)}"
+    )
 
 
 def ask(
@@ -82,9 +89,13 @@ def ask(
     method: str = "GET",
     body: bytes | None = None,
     ok: tuple[int, ...] = (200,),
+    within: str | None = None,
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """(status, headers, body) of a small answer: one try. Raises Failure, with `retry` where another try may help."""
-    answer = request(url, headers, method=method, body=body)
+    """(status, headers, body) of a small answer: one try, as `request` makes it.
+
+    Raises Failure, with `retry` where another try may help.
+    """
+    answer = request(url, headers, method=method, body=body, within=within)
     try:
         if answer.status not in ok:
             raise failure_of(answer, url)
@@ -118,14 +129,17 @@ def failure_of(answer: Any, url: str) -> Failure:
     return Failure(UNUSABLE, text)
 
 
-def broken(error: BaseException, url: str) -> Failure:
-    """The failure a connection that broke or never came about is."""
+def broken(error: BaseException, url: str, host: str | None = None) -> Failure:
+    """The failure a connection that broke or never came about is; `host` is what may be shown, where `url` may not."""
     inner = error.reason if isinstance(error, urllib.error.URLError) else error
-    host = urlsplit(shown(url)).netloc
+    host = host or urlsplit(shown(url)).netloc
     if isinstance(inner, ssl.SSLCertVerificationError):
+        why = (
+            inner.verify_message if "'" not in inner.verify_message else "it is for another host"
+        )  # it quotes the host
         return Failure(
             UNREACHABLE,
-            f"the certificate of {host} is not trusted: {inner.verify_message}",
+            f"the certificate of {host} is not trusted: {why}",
             hint="name a file with the certificates to trust in SSL_CERT_FILE",
         )
     if isinstance(inner, (TimeoutError, socket.timeout)):  # one and the same from Python 3.10 on
@@ -139,16 +153,23 @@ def broken(error: BaseException, url: str) -> Failure:
     return Failure(UNREACHABLE, f"{host} cannot be reached: {why}", retry=True)
 
 
-def _send(url: str, headers: Mapping[str, str], method: str, body: bytes | None) -> Any:
+def _send(url: str, headers: Mapping[str, str], method: str, body: bytes | None, host: str | None = None) -> Any:
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise Failure(UNUSABLE, f"{shown(url)!r} is not an http or https url")
+    for name, value in headers.items():
+        if not fits(value):
+            raise Failure(
+                UNUSABLE,
+                f"the header {name!r} for {shown(url)} would have characters that cannot be sent",
+                hint="see that each credential is set to the secret and nothing else",
+            )
     try:
         asked = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310 - checked above
         return _opener(url).open(asked, timeout=IDLE_SECONDS)
     except urllib.error.HTTPError as answer:
         return answer
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise broken(error, url) from None
+        raise broken(error, url, host) from None
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:
@@ -180,10 +201,7 @@ def _context() -> ssl.SSLContext:
 
 
 def _origin(url: str) -> tuple[str, str, int]:
-    parts = urlsplit(url)
     try:
-        port = parts.port
+        return origin_of(url)
     except ValueError:
-        raise Failure(UNUSABLE, f"{shown(url)!r} has no valid port") from None
-    scheme = parts.scheme.lower()
-    return scheme, (parts.hostname or "").lower(), port or (443 if scheme == "https" else 80)
+        raise Failure(UNUSABLE, f"{shown(url)!r} is no address, or has no valid port") from None

@@ -110,6 +110,20 @@ class Blobs:
         """A fresh name in the aside folder, on the same file system as the blobs."""
         return os.path.join(self.aside, f"{os.getpid()}-{os.urandom(8).hex()}")
 
+    def heal(self, digest: str) -> bool:
+        """Hash the blob and remove it where it is not what its name says; whether it is there and right."""
+        found = hashlib.sha256()
+        try:
+            with self.open(digest) as file:
+                while data := file.read(CHUNK):
+                    found.update(data)
+        except FileNotFoundError:
+            return False
+        if found.hexdigest() == hex_of(digest):
+            return True
+        self.discard(digest)
+        return False
+
     def discard(self, digest: str) -> None:
         """Forget the blob, if it is there."""
         with contextlib.suppress(FileNotFoundError):

@@ -6,8 +6,8 @@ begun: the lock is exclusive here and shared there.
 """
 
 import contextlib
-import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +15,12 @@ from typing import Any
 
 from buildrules.errors import StoreError
 from buildrules.snapshot.file import body_of
+from buildrules.store.records import canonical
 from buildrules.store.store import Store
 
-_CHUNK = 1 << 20
+_HEX = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+
+_PID_DIGITS = 9
 
 
 @dataclass(slots=True)
@@ -85,17 +88,39 @@ def sizes(store: Store) -> Sizes:
 
 
 def verify(store: Store) -> list[str]:
-    """Hash every blob; the corrupt ones are removed, so that the next build makes them again. Returns their digests."""
-    corrupt = []
-    for digest, entry in list(blob_files(store)):
-        sha256 = hashlib.sha256()
-        with open(entry.path, "rb") as file:
-            while chunk := file.read(_CHUNK):
-                sha256.update(chunk)
-        if sha256.hexdigest() != entry.name:
-            corrupt.append(digest)
-            store.blobs.discard(digest)
+    """Hash every blob; the corrupt ones are removed, so that the next build makes them again. Returns their digests.
+
+    What was made from one may be wrong as well: records that name it, or whose key saw it, are forgotten, and so are
+    the snapshots that answer from them.
+    """
+    corrupt = [digest for digest, _ in list(blob_files(store)) if not store.blobs.heal(digest)]
+    if corrupt:
+        _forget(store, {digest.removeprefix("sha256:") for digest in corrupt})
     return corrupt
+
+
+def _forget(store: Store, corrupt: set[str]) -> None:
+    """Drop the records and snapshots of what was made from blobs (hex) that were not what they must be."""
+    keys: set[str] = set()
+    for name in list(store.explanations.keys()):
+        saw = store.explanations.get(name)
+        if saw is None or _named(saw.get("values"), corrupt):
+            keys.update([str(saw["key"])] if saw and "key" in saw else [])
+            store.explanations.delete(name)
+    for key in list(store.records.keys()):
+        if key in keys or _named(store.records.get(key), corrupt):
+            keys.add(key)
+            store.records.delete(key)
+    for path, _ in list(_files_below(os.path.join(store.root, "workspaces"))):
+        with contextlib.suppress(OSError, ValueError, EOFError, TypeError, KeyError):
+            outputs = body_of(path)["outputs"].values()
+            if any(key in keys or _named(made, corrupt) for key, made in outputs):
+                os.unlink(path)
+
+
+def _named(value: Any, digests: set[str]) -> bool:
+    """Whether plain data names one of the digests (hex) anywhere."""
+    return not digests.isdisjoint(_HEX.findall(canonical(value).decode()))
 
 
 def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collected:
@@ -115,7 +140,7 @@ def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collecte
             done.blobs += 1
             done.bytes += stat.st_size
     for path, stat in list(_files_below(store.blobs.aside)):
-        if stat.st_mtime < limit:
+        if stat.st_mtime < limit or _abandoned(os.path.relpath(path, store.blobs.aside)):
             os.unlink(path)
             done.bytes += stat.st_size
     for key in list(store.records.keys()):
@@ -124,6 +149,24 @@ def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collecte
             store.records.delete(key)
             done.records += 1
     return done
+
+
+def _abandoned(path: str) -> bool:
+    """Whether the process that was writing a file, or a folder of files, aside (`Blobs.aside_path`) is no more.
+
+    Nobody goes on with it then, as with a partial file. The caller holds the store exclusively, so there is no process
+    in another container either that is about to.
+    """
+    owner, dash, _ = path.split(os.sep, maxsplit=1)[0].partition("-")
+    if not dash or not owner.isdecimal() or len(owner) > _PID_DIGITS:
+        return False
+    try:
+        os.kill(int(owner), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # somebody else's process
+    return False
 
 
 def needed_blobs(outputs: dict[str, Any]) -> Iterator[str]:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from buildrules.credentials import connections
-from buildrules.credentials.secret import hide
 from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted, StoreError
+from buildrules.start.header import content_length
 from buildrules.start.retry import retry_after
 from buildrules.store.blobs import CHUNK, Blobs
 from buildrules.store.partial import PartialBlob
@@ -231,7 +231,8 @@ class _Transfer:
 
     def _append(self, response: "BaseHTTPResponse") -> None:
         partial, size, name = self.partial, self.item.size, _name(self.item)
-        total = size if size is not None else _length(response, partial.size)
+        length = content_length(response.headers)
+        total = size if size is not None or length is None else partial.size + length
         while data := response.read(READ):
             _check(self.context, self.stop)
             partial.write(data)
@@ -242,11 +243,15 @@ class _Transfer:
 
     def _judge(self, response: "BaseHTTPResponse") -> None:
         """Turn the status into 'go on', _RetryLater or _GivenUp; put `partial` where the answer starts."""
+        from http.client import responses
+
         status, partial, size = response.status, self.partial, self.item.size
-        cause = f"status {status}" + (f" {hide(response.reason)}" if response.reason else "")
+        cause = (
+            f"status {status} {responses.get(status, '')}".rstrip()
+        )  # the server's words may repeat what it was sent
         if status == 200:
             partial.restart()
-            length = _length(response, 0)
+            length = content_length(response.headers)
             if size is not None and length is not None and length != size:
                 raise _GivenUp(f"the server offers {length} bytes, expected {size}", corrupt=True)
         elif status == 206:
@@ -301,11 +306,6 @@ def _refused(url: str, cause: str) -> _GivenUp:
         return _GivenUp(message, hint=hint)
     host = urlsplit(redact(url)).hostname
     return _GivenUp(cause, hint=f"give credentials for {host!r}, in ~/.netrc for example")
-
-
-def _length(response: "BaseHTTPResponse", offset: int) -> int | None:
-    value = response.headers.get("Content-Length", "")
-    return offset + int(value) if value.isdecimal() else None
 
 
 def _check(context: Fetching, stop: Event) -> None:

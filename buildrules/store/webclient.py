@@ -9,12 +9,14 @@ import re
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from buildrules.credentials import connections
 from buildrules.credentials.address import origin_of
-from buildrules.credentials.secret import hide
+from buildrules.credentials.secret import conceal, hide
 from buildrules.errors import FetchError
+from buildrules.start.address import following, shown_origin
+from buildrules.start.header import content_length, fits
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT = 10.0  # seconds
 IDLE_TIMEOUT = 30.0  # seconds without a byte, not seconds in all
 REDIRECTS = 10
+SHORT = 64 << 10  # bytes of a redirect's body that are read
 
+_UV_SECRETS = ("_PASSWORD", "_TOKEN")
 _pools: dict[tuple[Any, ...], "PoolManager"] = {}
 _pools_lock = threading.Lock()
 _USERINFO = re.compile(r"(?<=://)[^/\s\"'<>]*@")
@@ -41,6 +45,14 @@ def redact(url: str) -> str:
 def scrub(text: str) -> str:
     """`text` of another program with the userinfo and query of every url in it taken out."""
     return hide(_QUERY.sub(r"\1", _USERINFO.sub("", text)))
+
+
+def scrub_output(text: str) -> str:
+    """`scrub` for what a program says that reads the machine's logins itself, such as uv: a server may repeat them."""
+    for host in _netrc_hosts().values():
+        basic(host[0] or "", host[2] or "")
+    conceal(value for name, value in os.environ.items() if name.startswith("UV_") and name.endswith(_UV_SECRETS))
+    return scrub(text)
 
 
 def split_userinfo(url: str) -> tuple[str, tuple[str, str] | None]:
@@ -96,38 +108,58 @@ def get(
             login = login or netrc_login(origin[1])
         if login and not any(name.lower() == "authorization" for name in sent):
             sent["Authorization"] = basic(*login)
+        unfit = next((name for name, value in sent.items() if not fits(value)), None)
+        if unfit:
+            raise FetchError(
+                f"the header {unfit!r} would have characters that cannot be sent",
+                hint="see that the credential is set to the secret and nothing else",
+            )
         response = _pool(clean).request(
             "GET", asked, headers=sent, preload_content=False, redirect=False, retries=False, decode_content=False
         )
         location = response.headers.get("Location")
         if response.status not in (301, 302, 303, 307, 308) or not location:
             return response
+        let_go(response)
+        clean = following(clean, location)
+        if not clean:
+            raise FetchError("it redirects to what is no address, or is neither http nor https")
+    raise FetchError(f"it redirects more than {REDIRECTS} times, the last time to {shown_origin(clean)}")
+
+
+def let_go(response: "BaseHTTPResponse") -> None:
+    """Be done with an answer whose body nobody wants: a short one is read, so that the connection serves again."""
+    length = content_length(response.headers)
+    if length is not None and length <= SHORT:
         response.drain_conn()
         response.release_conn()
-        # Userinfo in a Location header comes from the server, not from the user: it is not used.
-        clean = split_userinfo(urljoin(clean, location))[0]
-        if urlsplit(clean).scheme not in ("http", "https"):
-            raise FetchError(f"redirect to {redact(clean)!r}, which is neither http nor https")
-    raise FetchError(f"more than {REDIRECTS} redirects, the last to {redact(clean)!r}")
+    else:
+        response.close()
 
 
 def basic(user: str, password: str) -> str:
-    """The value of an Authorization header, RFC 7617."""
-    import base64
+    """The value of an Authorization header, which is shown nowhere from then on."""
+    from buildrules.start import http
 
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+    return http.basic(user, password)
 
 
 def netrc_login(host: str) -> tuple[str, str] | None:
     """(user, password) of `host` in $NETRC or ~/.netrc; None where there is none or it cannot be read."""
+    hosts = _netrc_hosts()
+    found = hosts.get(host) or hosts.get("default")
+    return (found[0] or "", found[2] or "") if found else None
+
+
+def _netrc_hosts() -> Mapping[str, tuple[str | None, str | None, str | None]]:
+    """(login, account, password) by host; empty where the file cannot be read."""
     import netrc
 
     path = os.environ.get("NETRC") or os.path.expanduser("~/.netrc")
     try:
-        found = netrc.netrc(path).authenticators(host)
+        return netrc.netrc(path).hosts
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
-        return None  # a parse error's text may quote the secret itself, so it is not even shown
-    return (found[0] or "", found[2] or "") if found else None
+        return {}  # a parse error's text may quote the secret itself, so it is not even shown
 
 
 def reason(error: Exception) -> str:

@@ -93,22 +93,42 @@ def find_root(start: str = ".") -> str:
     The nearest BUILD.yaml with a `workspace:` key wins, so workspaces nest. Raises UsageError if there is none.
     """
     directory = os.path.realpath(start)
-    misspelt = ""
+    misspelt = nearest = ""
     while True:
-        if is_workspace_file(os.path.join(directory, BUILD_FILE)):
+        path = os.path.join(directory, BUILD_FILE)
+        if is_workspace_file(path):
             return directory
+        if not nearest and os.path.isfile(path):
+            nearest = path
         if not misspelt:
             misspelt = next((name for name in _MISSPELT if os.path.exists(os.path.join(directory, name))), "")
         parent = os.path.dirname(directory)
         if parent == directory:
             break
         directory = parent
+    if nearest:
+        raise _rootless(nearest)
     hint = "run `buildrules init` in the directory that should be the root"
     if misspelt:
         hint = f"there is a file '{misspelt}': the name must be {BUILD_FILE}; or {hint}"
     raise UsageError(
         "no workspace here: no BUILD.yaml with a `workspace:` section in this directory or above", hint=hint
     )
+
+
+def _rootless(path: str) -> UsageError:
+    """The error where the nearest BUILD.yaml opens no workspace, and none above does."""
+    from difflib import get_close_matches
+
+    shown = os.path.relpath(path)
+    hint = f"add `workspace: {{name: NAME}}` to the {BUILD_FILE} at the root"
+    for number, line in enumerate(read_file(path).decode(errors="replace").splitlines(), 1):
+        key = line.partition(":")[0].strip("'\"")
+        if ":" in line and line[:1].strip() and get_close_matches(key, ["workspace"]):
+            return UsageError(
+                f"no workspace here: {shown}:{number}: there is no section '{key}'", hint="did you mean 'workspace'?"
+            )
+    return UsageError(f"no workspace here: {shown} has no `workspace:` section, nor has one above", hint=hint)
 
 
 def find_packages(root: str, ignore: "list[str] | tuple[str, ...]" = ()) -> Packages:

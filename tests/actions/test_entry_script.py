@@ -1,5 +1,6 @@
 """Which scripts have the functions their server calls, and which do not."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,9 +46,10 @@ class _Context:
         pass
 
 
-def look(root: Path, text: str) -> None:
+def look(root: Path, text: str, python: str | None = None) -> None:
     (root / "score.py").write_text(text)
-    action = Action("a", "//:code", "entry_script", "s", {"functions": ["init", "run"], "server": "azureml_online"})
+    params = {"functions": ["init", "run"], "server": "azureml_online", "python": python}
+    action = Action("a", "//:code", "entry_script", "s", params)
     file = SourceFile("score.py", "score.py", len(text), 0o644, "sha256:" + "0" * 64)
     outputs = kind_named("entry_script").run(action, [[file]], [], _Context(root))  # type: ignore[arg-type]
     assert outputs.to_dict() == {"layers": [], "values": {}, "blobs": {}}
@@ -71,7 +73,19 @@ def test_scripts_that_lack_a_function(tmp_path: Path, name: str) -> None:
 def test_the_kind_reads_bytes_of_any_encoding() -> None:
     assert names_of("# coding: latin-1\nrun = 'ä'\n".encode("latin-1")) == {"run": 2}
     assert names_of(b"\x00") is None
-    assert EntryScript.version == 1
+    assert EntryScript.version == 2
+
+
+def test_a_script_that_is_no_python(tmp_path: Path) -> None:
+    with pytest.raises(ActionError) as caught:
+        look(tmp_path, GOOD["another Python's"], "3.9")
+    assert caught.value.message == "the script is not Python 3.9: invalid syntax"
+    assert str(caught.value.position).startswith("score.py:3:")
+    with pytest.raises(ActionError, match=r"not Python 3.9: .*null bytes"):
+        look(tmp_path, "def init(): pass\0", "3.9")
+    newer = f"3.{sys.version_info[1] + 1}"
+    look(tmp_path, GOOD["another Python's"], newer)  # whose grammar is not known here
+    look(tmp_path, GOOD["plain"], "3.9")
 
 
 def test_a_build_looks_again_when_the_script_changes(workspace: Space) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.space import Report, Space, make_base
+from tests.test_imports import ANSWER, imported
 
 CONDA = "name: env\ndependencies:\n  - python=3.12\n  - numlib=1.0\n"
 PACKAGE = """\
@@ -66,6 +67,29 @@ def test_builds_without_a_workspace(azure: Space) -> None:
         "pylock.my-env+azureml_online-linux-amd64.toml",
         "pylock.my-env-linux-amd64.toml",
     ]
+
+
+def test_an_unchanged_one_is_answered_at_once(azure: Space) -> None:
+    """Also outside of a workspace; and a path of the command line is another one in another directory."""
+    for name in ("one", "other"):
+        fill(azure, FILES, f"x/y/{name}/z/")
+    azure.write("x/y/other/z/model/m.txt", "4 5 6\n")
+    options = ("--model", "z/model", "--base", "layout:z/base", "--python", "3.11")
+    for name in ("one", "other"):
+        make_base(azure.root / f"x/y/{name}/z/base")
+        azure.run("build", "--package", "z/package.yml", *options, "--json", cwd=f"x/y/{name}")
+    azure.settle("build", "--package", "z/package.yml", *options, "--json", cwd="x/y/one")
+    loaded = imported(azure, "build", "--package", "z/package.yml", *options, "--json", cwd="x/y/one")
+    assert loaded.isdisjoint(ANSWER)
+    found = [only(build(azure, "z/package.yml", *options, cwd=f"x/y/{name}")) for name in ("one", "other")]
+    assert found[0] != found[1]
+    # from elsewhere with the same words, but for the model
+    azure.write("x/y/one/model/m.txt", "7 8 9\n")
+    make_base(azure.root / "x/y/one/base")
+    words = (f"{azure.root}/x/y/one/z/package.yml", "--model", "model", "--base", "layout:base", "--python", "3.11")
+    here = only(build(azure, *words, cwd="x/y/one/z"))
+    assert here == found[0]
+    assert only(build(azure, *words, cwd="x/y/one")) != here
 
 
 def test_says_why_it_would_be_rebuilt(azure: Space) -> None:
@@ -144,6 +168,16 @@ def test_a_broken_neighbour_may_be_mended(azure: Space) -> None:
     azure.run(*command, code=2).said("other.yaml")
 
 
+def test_a_sample_that_comes_later_is_seen(azure: Space) -> None:
+    options = ("--model", "model", "--environment", "environment/conda.yaml")  # nothing is looked for by name
+    command = ("test", "--package", "package.yml", "--runner", "rootfs", *options, *OPTIONS)
+    azure.run(*command)
+    azure.settle(*command)
+    azure.run(*command).said("not tested", "no request: add")
+    azure.write("sample-request.json", "{}")
+    azure.run(*command, code=1).said("failed      //:scored")  # the base has no Python to start it with
+
+
 def test_in_a_workspace_its_settings_count(azure: Space, tmp_path: Path) -> None:
     """Also for a model that lies outside of it."""
     azure.write("BUILD.yaml", "workspace:\n  name: acme\n  platforms: [linux/arm64]\n\ntargets: {}\n")
@@ -200,6 +234,13 @@ def test_a_deployment_is_built_as_well(azure: Space) -> None:
     )
     config = azure.config(only(build(azure, "deployment.yml", *OPTIONS)))
     assert {"A=1", "AZUREML_MODEL_DIR=/var/azureml-app/azureml-models/m/2"} <= set(config["Env"])
+
+
+@pytest.mark.parametrize("python", ["abc", "", "3", "2.7", "3.11.x", ">=3.11", "3.11 "])
+@pytest.mark.parametrize("command", [("build", "--package"), ("import", "azureml", "--dry-run")])
+def test_a_python_that_is_no_version(azure: Space, command: tuple[str, ...], python: str) -> None:
+    result = azure.run(*command, "package.yml", "--base", "layout:base", "--python", python, code=2)
+    result.said(f"--python '{python}' is no version of Python", "hint: write it like --python 3.11")
 
 
 def test_what_does_not_go_together(azure: Space) -> None:

@@ -1,5 +1,7 @@
 """What `why`, `lock`, `query`, `build` and `help-rule` answer."""
 
+from pathlib import Path
+
 from buildrules.plan.locks import moves
 from tests.support.space import APP, Space
 
@@ -58,3 +60,11 @@ def test_a_query_goes_one_way(workspace: Space) -> None:
 def test_help_rule_shows_what_comes_into_the_image(workspace: Space) -> None:
     result = workspace.run("help-rule", "//rules:tiny")
     result.said("/srv/model", "MODEL_DIR={layout.model}", "ports", "8080", "8080/score")
+
+
+def test_all_rules_are_listed(workspace: Space) -> None:
+    listed = [line.split()[0] for line in workspace.run("rules").out.partition("\n\n")[0].splitlines()]
+    files = sorted(path.stem for path in (Path(__file__).parents[2] / "rules").glob("*.yaml"))
+    assert len(files) > 15
+    assert sorted(listed) == sorted([*files, "//rules:tiny"])
+    assert listed.index("oci_base") < listed.index("python_env") < listed.index("model_package")

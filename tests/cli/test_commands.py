@@ -431,6 +431,16 @@ def test_a_trace_has_every_action(workspace: Space) -> None:
     assert all(event["dur"] >= 0 for event in events)
 
 
+@pytest.mark.parametrize("option", ["--trace={}", "--trace {}"])
+def test_a_trace_is_written_of_an_unchanged_build_too(settled: Space, option: str) -> None:
+    trace = settled.folder / "trace.json"
+    words = option.format(trace).split()
+    settled.settle("build", APP, *words)  # its snapshot is one of this very command line
+    trace.unlink()
+    settled.run("build", APP, *words).said("0 built")
+    assert len(json.loads(trace.read_text())["traceEvents"]) == 9
+
+
 def test_verbose_shows_every_layer_and_action(built: Space) -> None:
     built.append("src/score.py", "#\n")
     result = built.run("build", APP, "--verbose")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from buildrules.credentials import connections
+from buildrules.credentials import connections, secret
 from buildrules.credentials.secret import hide
 from buildrules.errors import CredentialsError, UsageError
 from buildrules.start import http
@@ -228,6 +228,18 @@ def test_the_keyring_program_is_asked(tmp_path: Path, monkeypatch: pytest.Monkey
     connections.use([row("c", HOST, parts={"pat": {"keyring": "a/b/you"}})], ".")
     with pytest.raises(CredentialsError, match="no entry 'a/b/you'"):
         connections.named("c").login()
+
+
+def test_a_keyring_that_waits_for_somebody_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "keyring"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setattr(secret, "_PATIENCE", 0.2)
+    connections.use([row("c", HOST, parts={"pat": {"keyring": "a/b/me"}})], ".")
+    with pytest.raises(CredentialsError, match=r"connection 'c': the keyring did not answer within 0.2 s") as caught:
+        connections.named("c").login()
+    assert "unlock it" in (caught.value.hint or "")
 
 
 def test_http_to_another_machine_must_be_allowed() -> None:

@@ -92,7 +92,7 @@ def test_run_starts_serves_follows_and_stops(named: Space, engine: Engine, tmp_p
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_run_can_be_stopped_while_it_waits(
     named: Space, engine: Engine, tmp_path: Path, number: signal.Signals
 ) -> None:

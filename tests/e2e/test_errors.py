@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,18 @@ MISTAKES = {
     "no model archive": (
         ("BUILD.yaml", "server: :server\n    code: :code", "server: torchserve"),
         [r"BUILD.yaml:10:26: 'weights' is no model archive", "torch-model-archiver"],
+    ),
+    "a folder as a request": (
+        ("BUILD.yaml", "    code: :code\n", "    code: :code\n    sample_request: weights\n"),
+        [r"BUILD.yaml:19:21: 'weights' is a folder", "name a file in it"],
+    ),
+    "no requirements file": (
+        ("BUILD.yaml", "requirements: [numlib==1.0]", "requirements_file: src/hepler.py"),
+        [r"BUILD.yaml:9:24: there is no 'src/hepler.py'", "did you mean 'helper.py'"],
+    ),
+    "a folder as a glob": (
+        ("BUILD.yaml", 'srcs: ["src/**"]', "srcs: [src]"),
+        [r"BUILD.yaml:11:\d+: no file matches the srcs of //:code", r"'src' is a folder; .* 'src/\*\*'"],
     ),
     "no module of a service": (
         ("BUILD.yaml", "server: :server", "server: bentoml"),
@@ -212,6 +225,14 @@ def test_an_environment_needs_a_base_with_python(workspace: Space) -> None:
     workspace.run("build", APP, code=1).said("has no Python", 'python: "3.12"')
 
 
+def test_a_python_that_nothing_in_the_image_speaks_of(workspace: Space) -> None:
+    make_base(workspace.path("bare"), python="")
+    workspace.edit("BUILD.yaml", "layout: base}", 'layout: bare, python: "3.11"}')
+    workspace.run("build", APP).said("warning: //:base: /usr/local/bin/python3.11 is taken to be its Python")
+    workspace.edit("BUILD.yaml", 'python: "3.11"', 'python: "3.11", interpreter: /usr/bin/python3.11')
+    assert "is taken to be" not in workspace.run("build", APP).err
+
+
 def test_a_base_that_says_another_python_than_it_has(workspace: Space) -> None:
     workspace.edit("BUILD.yaml", "layout: base}", 'layout: base, python: "3.12"}')
     workspace.run("build", APP, code=1).said("has Python 3.11.2, and the target says 3.12")
@@ -238,6 +259,24 @@ def test_a_wheel_that_is_gone_says_to_lock_again(workspace: Space, tmp_path: Pat
     (links / "numlib-1.0-py3-none-any.whl").unlink()
     result = workspace.run("build", APP, code=4)
     result.said("numlib-1.0-py3-none-any.whl", "buildrules lock --upgrade-package numlib")
+
+
+def test_a_wheel_that_is_gone_may_be_put_beside_the_lock(workspace: Space, tmp_path: Path) -> None:
+    """Also while the plan is kept."""
+    links = make_wheels(tmp_path / "links")
+    workspace.env["UV_FIND_LINKS"] = str(links)
+    export = ("export", APP, "-o", str(tmp_path / "layout"))
+    workspace.run(*export)
+    workspace.settle(*export)
+    wheel = links / "numlib-1.0-py3-none-any.whl"
+    data = wheel.read_bytes()
+    wheel.unlink()
+    shutil.rmtree(workspace.store / "blobs")
+    shutil.rmtree(workspace.store / "table")
+    shutil.rmtree(tmp_path / "layout")
+    workspace.run(*export, code=4).said("numlib-1.0-py3-none-any.whl", "put the file beside the lock")
+    workspace.write("numlib-1.0-py3-none-any.whl", data)
+    workspace.run(*export)
 
 
 def test_a_failing_build_reports_as_json_too(built: Space) -> None:
@@ -337,3 +376,17 @@ def test_json_of_a_failed_load_is_an_object_with_all_errors(workspace: Space) ->
     assert found["actions"] == {"executed": 0, "cached": 0, "failed": 0}
     assert len(found["errors"]) >= 2
     assert all(error["position"].startswith("BUILD.yaml:") for error in found["errors"])
+
+
+def test_two_environments_with_one_lock(workspace: Space) -> None:
+    """The names of locks have no dots (PEP 751)."""
+    workspace.append(
+        "BUILD.yaml",
+        """\
+  env.b: {rule: python_env, base: ":base", requirements: [numlib]}
+  env-b: {rule: python_env, base: ":base", requirements: [numlib]}
+""",
+    )
+    workspace.run("build", "//...", code=2).said(
+        "two environments would have the lock 'pylock.env-b-", "'env.b'", "rename"
+    )

@@ -1,5 +1,7 @@
 """Locks on the command line: made where missing, renewed where stale, refused with --locked."""
 
+import platform
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +10,11 @@ import pytest
 
 from buildrules.actions.debian import lock as debian
 from buildrules.actions.debian.request import Request
-from buildrules.oci.lock import ImageLock, inputs_digest, write_lock
+from buildrules.engine.events import Stream
+from buildrules.engine.key import explain
+from buildrules.oci.lock import ImageLock, inputs_digest, read_lock, write_lock
+from buildrules.plan.planner import Planner
+from buildrules.store.store import Store
 from tests.support.space import APP, Space, make_base, make_wheels, wheel
 
 A = "sha256:" + "a" * 64
@@ -106,9 +112,15 @@ def test_what_is_locked_is_built_whatever_is_newer(workspace: Space, tmp_path: P
 
 def test_a_base_image_that_moved_stays_where_it_is_locked(workspace: Space) -> None:
     first = workspace.build().digest
+    lock = workspace.path("oci.base-linux-amd64.lock")
+    before = read_lock(str(lock))
     make_base(workspace.path("base"), files={"etc/os-release": b"ID=newer\n"})
     assert workspace.build().digest == first
-    workspace.run("lock").said("wrote oci.base-linux-amd64.lock")
+    said = workspace.run("lock")
+    after = read_lock(str(lock))
+    assert before is not None
+    assert after is not None
+    said.said(f"wrote oci.base-linux-amd64.lock\n  digest {before.digest[:19]} -> {after.digest[:19]}\n")
     report = workspace.build()
     assert report.digest != first
     assert report.executed == 2  # the base and the image: every other layer is what it was
@@ -164,6 +176,21 @@ def test_a_new_dependency_of_a_local_project_makes_the_lock_stale(workspace: Spa
     workspace.run("lock", "--check", code=1).said("the requirements have changed")
     workspace.run("lock")
     assert "extra" in workspace.path("pylock.env-linux-amd64.toml").read_text()
+
+
+def test_what_builds_a_local_project_is_part_of_its_key(unlocked: Space) -> None:
+    shutil.rmtree(unlocked.path("base"))
+    make_base(unlocked.path("base"), python=platform.python_version())
+    unlocked.write("lib/pyproject.toml", '[project]\nname = "lib"\nversion = "1"\n')
+    unlocked.edit("BUILD.yaml", "[numlib==1.0]", "[numlib==1.0, ./lib]")
+    planner = Planner(str(unlocked.root), "", {}, Store(str(unlocked.store)), Stream())
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in unlocked.env.items():
+            patch.setenv(name, value)
+        plan = planner.plan(["//:env"])
+    (action,) = [action for action in plan.actions.values() if action.kind == "build_wheel"]
+    assert action.params["builder"] == f"{platform.python_implementation()} {platform.python_version()}"
+    assert f'"{action.params["builder"]}"' in explain(action, 1, [[]], []).values()
 
 
 def test_another_default_registry_makes_the_lock_of_a_base_stale(unlocked: Space) -> None:

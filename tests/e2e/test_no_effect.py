@@ -43,6 +43,11 @@ def test_an_attribute_of_another_kind_of_store_is_refused_before_anything_is_ask
     workspace.run("build", APP, code=2).said(text, "BUILD.yaml:10:", "leave it out")
 
 
+def test_an_answer_to_no_request(workspace: Space) -> None:
+    workspace.edit("BUILD.yaml", "    code: :code\n", "    code: :code\n    expected_response: src/score.py\n")
+    workspace.run("build", APP, code=2).said("'expected_response' has no effect without 'sample_request'")
+
+
 @pytest.mark.parametrize("line", ["mount_path: /models", "mode: download"])
 def test_a_package_without_a_model_has_no_place_for_it(workspace: Space, line: str) -> None:
     workspace.edit("BUILD.yaml", "    model: :m\n", f"    {line}\n")

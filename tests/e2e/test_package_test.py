@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,7 @@ def test_one_that_never_gets_ready(space: Space, runner: str) -> None:
     space.edit("rules/cgi.yaml", "readiness: 8080/model/weights/labels.txt", "readiness: 8080/no")
     (found,) = failures(space, "//:app_test", "--runner", runner, "--timeout", "1")
     assert found["kind"] == "never ready"
-    assert "'//:app' was not ready after 1 s: GET /no at port 8080: answered 404" in found["message"]
+    assert "'//:app' was not ready after 1 s: GET /no at port 8080: answered 404; it listens" in found["message"]
     assert found["log"] == "starting\n"
     assert left(space, runner) == []
 
@@ -211,7 +212,7 @@ def test_one_whose_program_is_not_there(space: Space, runner: str) -> None:
     assert left(space, runner) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_leaves_nothing_behind(space: Space, runner: str, number: signal.Signals) -> None:
     space.append("BUILD.yaml", TEST + TEST.replace("app_test", "app_again"))  # one in the main thread, one beside it
     space.edit("rules/cgi.yaml", "readiness: 8080/model/weights/labels.txt", "readiness: 8080/no")
@@ -234,8 +235,10 @@ def test_what_a_killed_process_left_is_removed_by_the_next(space: Space, runner:
     _wait_for(process, space, runner, 1)
     process.kill()
     process.communicate(timeout=60)
-    while _launchers(space) or (runner == "rootfs" and _servers(space)):
-        pass
+    end = time.monotonic() + 60
+    while found := _launchers(space) or (runner == "rootfs" and _servers(space)):
+        assert time.monotonic() < end, found
+        time.sleep(0.05)
     assert len(left(space, runner)) == 1
     for folder in (space.store / "tmp").glob("rootfs-*"):
         os.utime(folder, (0, 0))  # as if it were long ago
@@ -287,6 +290,7 @@ def _wait_for(process: subprocess.Popen[str], space: Space, runner: str, count: 
             running = in_podman(space)
         else:
             running = _servers(space)
+        time.sleep(0.02)
 
 
 def test_a_sample_request_is_a_test_by_itself(space: Space) -> None:

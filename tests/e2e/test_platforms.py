@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.engine.events import Stream
+from buildrules.plan.planner import Planner
+from buildrules.serving.platform import emulator_path
+from buildrules.store.store import Store
 from tests.support.space import APP, Space, make_base
 
 BOTH = ("linux/amd64", "linux/arm64")
@@ -29,6 +33,18 @@ def test_one_build_makes_an_index_over_both_images(both: Space) -> None:
     assert index["platforms"] == {BOTH[0]: first["digest"], BOTH[1]: second["digest"]}
     assert f"index {index['digest']}  (2 platforms" in both.run("build", APP, "-v").out
     assert index["digest"] in both.run("show", APP).out
+
+
+def test_an_emulator_that_comes_later_is_seen(both: Space) -> None:
+    """A plan of tests says what it depends on: also where Linux would list the emulator."""
+    both.append(
+        "BUILD.yaml", "  check: {rule: package_test, package: ':app', requests: [{route: scoring, json: {}}]}\n"
+    )
+    store = Store(str(both.store))
+    planner = Planner(str(both.root), "", {"test": True}, store, Stream())
+    goals = planner.plan([APP]).goals
+    (other,) = [goal for goal in goals if goal.kind == "untested"]
+    assert planner.shapes[emulator_path(other.platform)] == "nothing"
 
 
 def test_what_both_images_share_is_made_once(both: Space) -> None:

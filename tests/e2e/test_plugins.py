@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import tarfile
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from tests.support.space import Report, Space, make_base
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write-an-action.md"
 ECHO = "//:echo"
+LISTENER = 'values = action.params["values"]\n        context._stream.add(lambda event: 1 / 0)'
 
 
 @pytest.fixture
@@ -98,9 +100,31 @@ def test_a_kind_that_no_plugin_registers(followed: Space) -> None:
 
 def test_a_bug_in_a_plugin_names_the_action(followed: Space) -> None:
     followed.edit("tools/stamp.py", 'values = action.params["values"]', 'values = action.params["vlaues"]')
-    result = followed.process("build", ECHO, code=None)
-    assert result.code != 0
-    result.said("vlaues", "stamp.py")
+    result = followed.process("build", ECHO, code=1)
+    said = "error: threads: ini_layer failed unexpectedly: KeyError: 'vlaues' (tools/stamp.py:"
+    result.said(said, "hint: this is a bug of a plugin", "the full log of build")
+    assert "Traceback" not in result.err
+    (log,) = re.findall(r"the full log of build \S+: (\S+)", result.err)
+    assert "Traceback (most recent call last)" in Path(log).read_text()
+    followed.process("build", ECHO, "--verbose", code=1).said("Traceback (most recent call last)", said)
+    told = json.loads(followed.process("build", ECHO, "--json", code=1).out)
+    assert [error["message"] for error in told["errors"]] == [result.err.partition("error: ")[2].partition("\n")[0]]
+
+
+def test_a_bug_that_breaks_the_build_loop_is_one_error(followed: Space) -> None:
+    """A listener that raises: no action is to blame, and what caught the action's error does not catch this."""
+    followed.edit("tools/stamp.py", 'values = action.params["values"]', LISTENER)
+    result = followed.process("build", ECHO, code=1)
+    result.said("error: buildrules failed unexpectedly: ZeroDivisionError: division by zero (tools/stamp.py:")
+    assert "Traceback" not in result.err
+    (log,) = re.findall(r"the traceback is in (\S+)", result.err)
+    assert "Traceback (most recent call last)" in Path(log).read_text()
+    shutil.rmtree(followed.store)  # the action itself is done, and would not run again
+    followed.process("build", ECHO, "-v", code=1).said("Traceback (most recent call last)", log.rpartition("/")[0])
+    shutil.rmtree(followed.store)
+    told = json.loads(followed.process("build", ECHO, "--json", code=1).out)
+    assert told["build"]["state"] == "Failed"
+    assert told["errors"][0]["message"].startswith("buildrules failed unexpectedly: ZeroDivisionError")
 
 
 def test_an_edited_plugin_runs_again(followed: Space) -> None:

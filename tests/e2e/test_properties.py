@@ -152,7 +152,7 @@ def follow(template: Path, wheelhouse: Path, sequence: list[list[Edit]]) -> None
 
 
 sequences = st.lists(st.lists(edits, min_size=1, max_size=3), min_size=1, max_size=3)
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+patient = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @given(sequence=sequences)

@@ -12,7 +12,7 @@ from buildrules.engine.action import Action, Context, Outputs, SourceFile, Sourc
 from buildrules.engine.build import FIRST, Build
 from buildrules.engine.events import ActionFinished, Event, Notice, Status, Stream
 from buildrules.engine.plan import Goal, Plan
-from buildrules.errors import ActionError, Interrupted
+from buildrules.errors import ActionError, Interrupted, UnexpectedError
 from buildrules.store.store import Store
 from buildrules.workspace.globs import expand
 
@@ -209,14 +209,45 @@ def test_an_os_error_becomes_an_error_for_people(bench: Bench) -> None:
     assert error.message == "a failed: No such file or directory 'weights.bin'"
 
 
-def test_a_bug_in_an_action_is_raised(bench: Bench) -> None:
+@pytest.mark.parametrize("mistake", [KeyError("https://user:word@host/x"), RecursionError("deep"), AssertionError()])
+def test_a_bug_in_an_action_is_an_error_that_names_it(bench: Bench, mistake: Exception) -> None:
     def buggy(*_: Any) -> Outputs:
-        raise KeyError("bug")
+        raise mistake
 
     bench.kinds.works["buggy"] = buggy
     bench.add("a", kind="buggy", goal=True)
-    with pytest.raises(KeyError):
-        bench.build()
+    bench.add("b", goal=True)
+    build = bench.build(keep_going=True)
+    assert statuses(build) == {"a": Status.FAILED, "b": Status.EXECUTED}
+    (error,) = build.errors
+    assert isinstance(error, UnexpectedError)
+    assert error.message.startswith(f"a failed unexpectedly: {type(mistake).__name__}")
+    assert "tests/engine/test_build.py:" in error.message
+    assert "raise mistake" in error.traceback
+    assert "word" not in error.message + error.traceback
+    assert "bug of a plugin or of buildrules" in (error.hint or "")
+
+
+def test_what_breaks_after_ctrl_c_is_no_bug(bench: Bench) -> None:
+    """The build is interrupted, and nothing else is said of it."""
+
+    def patient(action: Action, sources: Any, deps: Any, context: Context) -> Outputs:
+        if threading.current_thread() is threading.main_thread():
+            context.progress("long", 0, None)
+            begun.wait(30)
+            raise KeyboardInterrupt
+        begun.set()
+        while not context.cancelled:
+            threading.Event().wait(0.01)
+        raise KeyError("the way out")
+
+    begun = threading.Event()
+    bench.kinds.works["patient"] = patient
+    for name in "ab":
+        bench.add(name, kind="patient", goal=True)
+    with pytest.raises(Interrupted):
+        bench.build(jobs=2)
+    assert not [event for event in bench.events if isinstance(event, ActionFinished) and event.error is not None]
 
 
 def test_an_input_that_changes_while_it_is_used_is_used_and_not_recorded(bench: Bench) -> None:

@@ -71,6 +71,27 @@ def test_the_standard_library_is_the_targets() -> None:
     assert len(imports(text, python="3.10")) == 1
 
 
+@pytest.mark.parametrize(
+    ("module", "first", "last"),
+    [
+        ("compression", 14, 99),
+        ("annotationlib", 14, 99),
+        ("tomllib", 11, 99),
+        ("zoneinfo", 9, 99),
+        ("binhex", 0, 10),
+        ("asyncore", 0, 11),
+        ("imp", 0, 11),
+        ("telnetlib", 0, 12),
+        ("json", 0, 99),
+    ],
+)
+def test_the_standard_library_is_that_of_the_image(module: str, first: int, last: int) -> None:
+    """Whatever Python the tests run on."""
+    for minor in (8, 9, 10, 11, 12, 13, 14, 15):
+        found = imports({"score.py": f"import {module}\n"}, python=f"3.{minor}")
+        assert (found == []) == (first <= minor <= last), minor
+
+
 def said(path: str, text: str) -> list[str]:
     return [f"{item.position}: {item.message}" for item in secrets_in(path, text.encode())]
 
@@ -116,6 +137,27 @@ def test_keys_and_tokens(what: str) -> None:
 )
 def test_what_is_no_secret(text: str) -> None:
     assert secrets_in("src/score.py", text.encode()) == []
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a.", "a.a://", "sk-", "sk-ant-", "a://b:c@d", "a://u:", "-----BEGIN A ", "?sig=", "xoxb-", "secret_access_key= "],
+)
+def test_the_time_is_in_proportion_to_the_file(piece: str) -> None:
+    """Forms that try every place again took twenty minutes, so the test's time-out is what tells."""
+    marks = " :// T3BlbkFJ sk-ant- SG. sig= xox aws_secret_access_key PRIVATE KEY"
+    secrets_in("data.txt", (piece * (LARGEST // len(piece)))[: LARGEST - len(marks)].encode() + marks.encode())
+
+
+@pytest.mark.parametrize("end", [" ", "\n"])
+def test_many_secrets_in_one_file(end: str) -> None:
+    key = KEYS["an AWS access key"]
+    lines = [key, "nothing", f"{key}  # buildrules: ignore", key, ""]
+    found = secrets_in("a.py", ("\n".join(lines) + (key + end) * 20_000).encode())
+    assert [item.line for item in found[:3]] == [1, 4, 5]
+    assert found[-1].line == (5 if end == " " else 20_004)
+    assert found[-1].column == (1 if end == "\n" else 1 + 19_999 * (len(key) + 1))
+    assert len(found) == 20_002
 
 
 def test_files_that_hold_secrets_by_their_name() -> None:

@@ -9,6 +9,7 @@ import warnings
 warnings.simplefilter("ignore")
 script, model, requests = sys.argv[1:]
 os.environ["AZUREML_MODEL_DIR"], os.environ["MLFLOW_MODEL_FOLDER"] = os.path.split(model)
+sys.path.append(os.path.dirname(script))  # as the server does
 spec = importlib.util.spec_from_file_location("entry_module", script)
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)

@@ -76,7 +76,7 @@ def test_where_mlmodel_names_one_file_that_is_first(model: Model) -> None:
     ("name", "mlflow", "extra"),
     [
         ("sklearn_1", "mlflow", ["setuptools<81"]),
-        ("sklearn_2", "mlflow==2.22.5", []),
+        ("sklearn_2", "mlflow==2.22.5", ["setuptools<81"]),
         ("sklearn_3", "mlflow==3.17.2", []),
     ],
 )

@@ -128,6 +128,18 @@ def test_a_file_that_comes_later_is_seen(space: Space) -> None:
     assert "psutil" not in locked(space)
 
 
+def test_a_virtualenv_file_of_another_name_is_watched(space: Space) -> None:
+    for name in ("requirements.txt", "conda.yaml"):
+        space.remove(f"iris/{name}")
+    space.path("iris/python_env.yaml").unlink()
+    space.edit("iris/MLmodel", "virtualenv: python_env.yaml", "virtualenv: venv.yaml")
+    space.write("iris/venv.yaml", "python: 3.11.7\ndependencies: [scikit-learn==1.9.1]\n")
+    space.build()
+    space.settle("build", "//:app")
+    space.edit("iris/venv.yaml", "1.9.1", "1.9.0")
+    space.run("build", "//:app").said("scikit-learn 1.9.1 -> 1.9.0")
+
+
 def test_another_python_than_the_base_has(space: Space) -> None:
     for name in ("python_env.yaml", "conda.yaml"):
         space.edit(f"iris/{name}", "3.11.7", "3.12.3")

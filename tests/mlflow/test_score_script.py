@@ -8,16 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.venvs import environment
+from .conftest import VENVS, mlflow_python
 
 SCRIPT = Path(__file__).parents[2] / "rules" / "mlflow_score_script.py"
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
-
-VENVS = {
-    "1": ["mlflow-skinny==1.30.1", "scikit-learn==1.3.2", "pandas<2", "numpy<2", "setuptools<81"],
-    "2": ["mlflow-skinny==2.22.5", "scikit-learn==1.6.1", "pandas==2.2.3"],
-    "3": ["mlflow-skinny==3.17.2", "scikit-learn==1.9.1", "skops==0.16.0", "pandas==3.1.1"],
-}
 
 NAMES = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6, 3, 5, 2]]  # the second of whole numbers, as JSON writes 6.0
@@ -48,7 +42,7 @@ def ask(run_directory: Path, models: Path) -> Ask:
     """Send requests to a model in the environment of a major version."""
 
     def send(major: str, model: str, *requests: Any, kind: str = "application/json") -> list[list[Any]]:
-        python = environment(f"mlflow{major}", *VENVS[major], "azureml-inference-server-http") / "python"
+        python = mlflow_python(major)
         texts = [[body if isinstance(body, str) else json.dumps(body), kind] for body in requests]
         done = subprocess.run(
             [python, Path(__file__).parent / "ask.py", SCRIPT, models / model, json.dumps(texts)],
@@ -125,6 +119,14 @@ def test_arrays(ask: Ask) -> None:
         [200, sums],
         [200, {"predictions": sums}],
         [200, {"predictions": sums}],
+    ]
+
+
+def test_csv_for_arrays_and_texts(ask: Ask) -> None:
+    """CSV writes neither 1.0 nor that 007 is a text; the signature says it."""
+    assert ask("3", "tensor_3", "a,b,c\n1,2,3\n4,5,6\n", kind="text/csv") == [[200, {"predictions": [6.0, 15.0]}]]
+    assert ask("2", "params_2", "name,when\n007,2020-01-01\n", kind="text/csv") == [
+        [200, {"predictions": ["hello 007: Timestamp 2020"]}]
     ]
 
 

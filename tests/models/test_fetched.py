@@ -66,6 +66,17 @@ def test_another_uri_is_locked_anew(workspace: Space, web: Web) -> None:
     workspace.run("build", APP).said("what the target says has changed", "- 1.bin", "+ 2.bin")
 
 
+def test_a_model_is_locked_by_its_own_name(workspace: Space, web: Web) -> None:
+    web.files["/1.bin"] = b"1"
+    from_uri(workspace, f"{web.url}/1.bin")
+    workspace.path("pylock.env-linux-amd64.toml").unlink()
+    workspace.run("lock", "//:m").said("wrote model.m.lock")
+    assert not workspace.path("pylock.env-linux-amd64.toml").exists()  # nothing else was asked for
+    web.files["/1.bin"] = b"2"
+    workspace.run("lock", ":m").said("1.bin sha256:", " -> sha256:")
+    workspace.run("build", "//:m", code=2).said("only built as part of a package")
+
+
 def test_a_killed_build_goes_on_where_it_was(workspace: Space, web: Web) -> None:
     web.files["/m.bin"] = LARGE
     from_uri(workspace, f"{web.url}/m.bin")
@@ -183,3 +194,68 @@ def test_too_little_space_is_said_before_anything_is_fetched(workspace: Space, w
     assert "of space, 1048576.0 TiB are needed" in told and "mount a larger volume" in told
     assert not web.seen
     assert workspace.build().layer(START)
+
+
+def damage(space: Space, data: bytes) -> Path:
+    """Change four bytes of a blob of the store and nothing else about it."""
+    path = space.blobs()[f"sha256:{hashlib.sha256(data).hexdigest()}"]
+    path.chmod(0o644)
+    path.write_bytes(data[:-4] + b"evil")
+    return path
+
+
+@pytest.mark.parametrize("data", [LARGE, b"small enough for a layer of small files"], ids=["large", "small"])
+def test_a_damaged_blob_is_fetched_again_before_it_is_packed(workspace: Space, web: Web, data: bytes) -> None:
+    web.files["/m.bin"] = data
+    from_uri(workspace, f"{web.url}/m.bin")
+    workspace.build()
+    workspace.append("BUILD.yaml", "    mount_path: /elsewhere\n")
+    text = workspace.path("BUILD.yaml").read_text()
+    first = text.index("    mount_path: /")
+    workspace.write("BUILD.yaml", text[:first] + text[text.index("\n", first) + 1 :])
+    expected = workspace.clean_build().digest
+    damaged = damage(workspace, data)
+    web.seen.clear()
+    assert workspace.build().digest == expected
+    assert len(web.asked("/m.bin")) == 1
+    assert damaged.read_bytes() == data
+    workspace.run("cache", "verify")
+
+
+def test_what_is_in_a_damaged_archive_is_not_locked(workspace: Space, web: Web) -> None:
+    data = archive(FILES)
+    web.files["/m.tar.gz"] = data
+    digest = hashlib.sha256(data).hexdigest()
+    from_uri(workspace, f"{web.url}/m.tar.gz", f', unpack: true, digest: "sha256:{digest}"')
+    workspace.run("lock")
+    lock = workspace.path("model.m.lock").read_text()
+    damage(workspace, data)
+    workspace.run("lock")
+    assert workspace.path("model.m.lock").read_text() == lock
+    assert len(web.asked("/m.tar.gz")) == 2
+
+
+def test_an_export_of_a_damaged_blob_fails_and_the_next_one_fetches_it(workspace: Space, web: Web) -> None:
+    web.files["/m.bin"] = LARGE
+    from_uri(workspace, f"{web.url}/m.bin")
+    digest = workspace.build().digest
+    damaged = damage(workspace, LARGE)
+    output = str(workspace.folder / "image.tar")
+    workspace.run("export", APP, "-o", output, code=1).said("damaged in the store", "run the command again")
+    assert not damaged.exists()
+    workspace.run("export", APP, "-o", output).said(digest)
+
+
+@pytest.mark.parametrize("data", [LARGE, b"small enough for a layer of small files"], ids=["large", "small"])
+def test_verify_forgets_what_was_made_from_a_damaged_blob(workspace: Space, web: Web, data: bytes) -> None:
+    web.files["/m.bin"] = data
+    from_uri(workspace, f"{web.url}/m.bin")
+    expected = workspace.build().digest
+    workspace.build()
+    assert not workspace.build().built
+    damage(workspace, data)
+    workspace.run("cache", "verify", code=1).said("corrupt, removed", hashlib.sha256(data).hexdigest())
+    assert not workspace.snapshots()
+    report = workspace.build()
+    assert report.digest == expected
+    assert any(origin.startswith("m") for origin in report.built), report.built

@@ -247,6 +247,7 @@ def test_a_moved_alias_changes_nothing_until_it_is_locked(workspace: Space, trac
     assert locked(workspace)["source"]["version"] == "2"
     second = workspace.build(env=env)
     assert second.digest != first.digest
+    workspace.run("show", APP, env=env).said(f"models:/{name}@champion, version 2, in ")
     workspace.run("lock", env=env)
     assert workspace.build(env=env).digest == second.digest
 

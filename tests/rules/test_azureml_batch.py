@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +13,19 @@ DRIVER = Path(__file__).parents[2] / "rules" / "azureml_batch.py"
 SCRIPT = """
 import logging, os, sys, time
 
+def say(*words):
+    # At once: print() writes word by word, and the workers share a pipe.
+    sys.stdout.write(" ".join(map(str, words)) + "\\n")
+
 def init():
     global mark
     mark = "ready"
-    print("init", os.environ.get("MODE", ""), sys.argv[1:])
+    say("init", os.environ.get("MODE", ""), sys.argv[1:])
+    if os.environ.get("MODE") == "forked":
+        if not os.fork():
+            while not os.path.exists("../released"):
+                time.sleep(0.05)
+        os._exit(5)
     if os.environ.get("MODE") == "broken":
         raise RuntimeError("the weights are torn")
 
@@ -43,8 +52,11 @@ def run(mini_batch):
     return rows
 
 def shutdown():
-    print("shutdown", mark)
+    say("shutdown", mark)
 """
+
+
+QUIET: Any = {"capture_output": True, "text": True, "timeout": 60}
 
 
 class Batch:
@@ -69,15 +81,8 @@ class Batch:
         return {"PYTHONUNBUFFERED": "1", "AZUREML_ENTRY_SCRIPT": "code/score.py", **said}
 
     def run(self, *args: str, code: int = 0, **environment: object) -> str:
-        done = subprocess.run(
-            self.command(*args),
-            cwd=self.root,
-            env=self.environment(**environment),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        variables = self.environment(**environment)
+        done = subprocess.run(self.command(*args), check=False, cwd=self.root, env=variables, **QUIET)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
@@ -107,15 +112,22 @@ def test_rows_come_in_the_order_of_the_files(batch: Batch) -> None:
 
 
 def test_failing_mini_batches_are_tried_again_and_counted(batch: Batch) -> None:
-    batch.files("a", "once", "raise", "crash", "sleep", "none", "b", "skip")
-    said = batch.run(BATCH_MAX_RETRIES=1, BATCH_TIMEOUT=1)
-    assert batch.rows == ["['0.txt', 'a']", "['1.txt', 'once']", "['6.txt', 'b']"]
-    assert "done: 8 files, 5 failed, 3 rows" in said
-    for text, times in (("not yet", 1), ("torn file", 2), ("died with code 7", 2), ("longer than 1 s", 2)):
+    batch.files("a", "once", "raise", "crash", "none", "b", "skip")
+    said = batch.run(BATCH_MAX_RETRIES=1)
+    assert batch.rows == ["['0.txt', 'a']", "['1.txt', 'once']", "['5.txt', 'b']"]
+    assert "done: 7 files, 4 failed, 3 rows" in said
+    for text, times in (("not yet", 1), ("torn file", 2), ("died with code 7", 2)):
         assert said.count(text) - said.count(f'ValueError("{text}")') == times, text
     assert "run() returned NoneType; it must return a DataFrame or a list" in said
     assert "1 files and only 0 rows" in said
     assert "/in/2.txt" in said
+
+
+def test_a_mini_batch_that_takes_too_long(batch: Batch) -> None:
+    batch.files("sleep")
+    said = batch.run(code=1, BATCH_MAX_RETRIES=1, BATCH_TIMEOUT=1)
+    assert said.count("run() took longer than 1 s") == 2
+    assert said.count("init  []") == 2, "the worker is started again"
 
 
 def test_the_threshold(batch: Batch) -> None:
@@ -134,6 +146,49 @@ def test_only_what_the_script_writes(batch: Batch) -> None:
     assert os.listdir(batch.root / "in" / "out") == ["0.txt.tried"]
     batch.run("in", "in/out", BATCH_OUTPUT_FILE="rows.txt")  # the output folder is no input
     assert (batch.root / "in" / "out" / "rows.txt").read_text() == "['0.txt', 'once']\n['1.txt', 'a']\n"
+
+
+def test_results_are_no_input_where_both_are_one_folder(batch: Batch) -> None:
+    batch.files("a", "b")
+    (batch.root / "in" / "predictions.csv.incomplete").write_text("raise")
+    for _ in range(2):
+        assert "done: 2 files, 0 failed" in batch.run("in", "in")
+    (batch.root / "in" / "predictions.csv").write_text("c")
+    assert "done: 3 files" in batch.run("in", "in", BATCH_OUTPUT_FILE="other.csv")
+    assert "done: 4 files" in batch.run("in", "in", BATCH_OUTPUT_ACTION="summary_only")
+
+
+def test_an_unreadable_folder_is_not_passed_over(batch: Batch) -> None:
+    batch.files("a")
+    (batch.root / "in" / "deep").mkdir(mode=0)
+    # root reads everything, unless it gives that up
+    limits = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.getuid() == 0 else []
+    done = subprocess.run(
+        [*limits, *batch.command()],
+        check=False,
+        cwd=batch.root,
+        env=batch.environment(PATH=os.environ["PATH"]),
+        **QUIET,
+    )
+    assert done.returncode == 2, done.stderr
+    assert f"error: cannot read the input '{batch.root}/in/deep': Permission denied; let user" in done.stderr
+    assert not batch.out.joinpath("predictions.csv").exists()
+
+
+def test_a_script_that_forks_and_dies(batch: Batch) -> None:
+    """What it left behind holds the driver's pipes open, and is not waited for."""
+    batch.files("a")
+    with open(batch.root / "said", "w+") as said:
+        process = subprocess.Popen(
+            batch.command(), cwd=batch.root, env=batch.environment(MODE="forked"), stdout=said, stderr=said
+        )
+        try:
+            assert process.wait(timeout=60) == 1
+        finally:
+            (batch.root / "released").touch()
+            process.wait(timeout=60)
+        said.seek(0)
+        assert "the worker's process died with code 5" in said.read()
 
 
 def test_what_ends_a_run_at_once(batch: Batch) -> None:
@@ -159,14 +214,18 @@ def test_what_ends_a_run_at_once(batch: Batch) -> None:
 
 
 def test_a_signal_ends_it(batch: Batch) -> None:
-    batch.files("sleep")
+    batch.files(*["sleep"] * 4)
+    environment = batch.environment(BATCH_MAX_RETRIES=50, BATCH_WORKERS=4)
     process = subprocess.Popen(
-        batch.command(), cwd=batch.root, env=batch.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        batch.command(), cwd=batch.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout is not None
-    while "init" not in process.stdout.readline().decode():
-        time.sleep(0.01)
+    lines = [process.stdout.readline() for _ in range(4)]
+    assert lines == [b"init  []\n"] * 4, process.communicate(timeout=30)[1]
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
+    printed, said = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGTERM
     assert b"error: stopped by a signal" in said
+    assert b"Traceback" not in said
+    assert b", attempt 2 of" not in said
+    assert b"init" not in printed, "no worker is started any more"

@@ -37,12 +37,12 @@ def package(loaded: Any, name: str = "p") -> Any:
 def test_azureml(load: Callable[..., Any]) -> None:
     parts = package(load(PACKAGE.replace("SERVER", "azureml_online"), {"model/x.pkl": "x"}))
     server = parts.server_part
-    assert server.requirements == ["azureml-inference-server-http~=1.5"]
+    assert server.requirements == ["azureml-inference-server-http>=0.7,<2"]
     (place,) = server.model_places
     assert place.directory == "/var/azureml-app/azureml-models/m/1"
     assert server.keep_folder is True  # so that $AZUREML_MODEL_DIR/model/x.pkl is the model
     assert server.entrypoint == [
-        *["azmlinfsrv", "--entry_script", "/var/azureml-app/c/score.py", "--port", "5001", "--health_port", "5000"],
+        *["azmlinfsrv", "--entry_script", "/var/azureml-app/c/score.py", "--port", "5001"],
     ]
     assert server.ports == [5001]
     assert server.routes == {
@@ -58,6 +58,22 @@ def test_azureml(load: Callable[..., Any]) -> None:
     assert "AML_CORS_ORIGINS" not in environment  # not set, so left out
     assert parts.user == "65532:65532"
     assert (parts.flavour, parts.generated_code) == ("custom", False)
+
+
+def test_words_without_a_value_are_left_out(load: Callable[..., Any]) -> None:
+    rule = SERVER_RULE.replace("entrypoint: [", 'entrypoint: [["--health", "{health}"], ')
+    assert rule != SERVER_RULE
+    text = PACKAGE.replace("SERVER", "//rules:my_server")
+    files = {"rules/my_server.yaml": rule, "model/x.pkl": "x"}
+    bare = package(load(text, files)).server_part.entrypoint
+    assert "--health" not in bare
+    text = PACKAGE.replace("SERVER", "':s'") + "  s: {rule: //rules:my_server, health: /up}\n"
+    assert package(load(text, files)).server_part.entrypoint == ["--health", "/up", *bare]
+
+
+def test_limits_of_a_rule(load: Callable[..., Any]) -> None:
+    parts = package(load(PACKAGE.replace("SERVER", "azureml_online"), {"model/x.pkl": "x"}))
+    assert parts.server_part.constraints == ["setuptools<81"]
 
 
 def test_azureml_without_a_model(load: Callable[..., Any]) -> None:
@@ -154,8 +170,8 @@ def test_an_mlflow_model_needs_no_code(load: Callable[..., Any]) -> None:
     target = "  p: {rule: model_package, model: ':m', base_env: ':env', server: azureml_online}\n"
     parts = package(load(target, {"model/MLmodel": "flavors: {}"}))
     assert (parts.flavour, parts.generated_code) == ("mlflow", True)
-    (path,) = parts.server_part.files
-    assert path == "/var/mlflow_resources/mlflow_score_script.py"
+    path = "/var/mlflow_resources/mlflow_score_script.py"
+    assert list(parts.server_part.files) == [path, "/var/mlflow_resources/mlflow_signature.py"]
     assert parts.server_part.environment["AML_APP_ROOT"] == "/var/mlflow_resources"
     assert parts.server_part.environment["MLFLOW_MODEL_FOLDER"] == "model"
     assert path in parts.server_part.entrypoint

@@ -104,7 +104,16 @@ def run(raw_data):
     return raw_data
 """
 
+AGED = """
+def init():
+    pass
+
+def run(raw_data):
+    return {"got": raw_data}
+"""
+
 SCRIPTS = {"plain": PLAIN, "raw": RAW, "legacy": LEGACY, "schema": SCHEMA, "configured": CONFIGURED, "broken": BROKEN}
+SCRIPTS["aged"] = AGED
 
 TARGETS = """
   weights: {rule: model, path: weights, name: factors, version: "7"}
@@ -114,6 +123,7 @@ TARGETS = """
     service_name: Factors
     service_version: "7.1"
     service_path_prefix: /factors
+  aged_env: {rule: python_env, base: "//bases:python311", requirements: [gunicorn==20.1.0]}
   legacy_server: {rule: azureml_online, requirements: [azureml-contrib-services]}
   schema_server: {rule: azureml_online, server_version_header: false}
   configured_server:
@@ -127,7 +137,7 @@ TARGETS = """
     config_file: settings/server.json
     source_directory: lib
 """
-SERVERS = {"raw": "azureml_online", "broken": "azureml_online"}
+SERVERS = {"raw": "azureml_online", "broken": "azureml_online", "aged": "azureml_online"}
 MODELLESS = ("schema",)
 
 
@@ -139,7 +149,7 @@ def _targets() -> str:
   {name}_code: {{rule: scoring_code, srcs: ["{name}/**"], entry_script: score.py}}
   {name}:
     rule: model_package
-    base_env: //bases:python311
+    base_env: "{":aged_env" if name == "aged" else "//bases:python311"}"
     {"" if name in MODELLESS else "model: :weights"}
     code: :{name}_code
     server: "{server}"
@@ -334,3 +344,10 @@ def test_a_failing_init_ends_the_container(packages: Contract) -> None:
     with packages.space.start(packages.engine, "//:broken") as broken:
         assert broken.container.wait() == 3
         broken.logs("the weights are torn", "Model Directory Contents", "factor.json")
+
+
+def test_an_old_environment_gets_the_server_that_goes_with_it(packages: Contract) -> None:
+    """gunicorn 20, as old versions of mlflow pin it: the server is older, and has the pkg_resources it imports."""
+    aged = packages["aged"]
+    assert aged.ask("GET", "/").status == 200
+    assert aged.post("/score", 5).json == {"got": "5"}

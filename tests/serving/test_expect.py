@@ -123,3 +123,17 @@ def test_an_example_for_azures_server(example: Any, body: Any) -> None:
 def test_what_is_no_example(example: Any) -> None:
     with pytest.raises(ValueError, match="it has not one of"):
         in_envelope(example, "input_data")
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        ({"dataframe_records": [{"a": 1}, 5]}, "its rows are not all of one form"),
+        ({"dataframe_records": [{"a": 1}, [1]]}, "its rows are not all of one form"),
+        ({"dataframe_split": {"data": 5}}, "'data' must be a list of rows, not 5"),
+        ({"dataframe_split": {"data": None}}, "'data' must be a list of rows, not None"),
+    ],
+)
+def test_examples_that_are_no_tables(example: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        in_envelope(example, "input_data")

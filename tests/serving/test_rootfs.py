@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ import zstandard
 from buildrules.errors import IntegrityError, ServingError
 from buildrules.oci.descriptor import LAYER_ZSTD
 from buildrules.serving.request import ask
+from buildrules.serving.rootfs import runner as runner_module
 from buildrules.serving.rootfs.inside import directory, read_text
 from buildrules.serving.rootfs.runner import RootfsRunner, launcher
 from buildrules.serving.rootfs.unpack import unpack
 from buildrules.serving.rootfs.users import User, find_user
 from buildrules.serving.route import Route
-from buildrules.serving.runner import Package
+from buildrules.serving.runner import Package, Running
 from tests.support.handmade import Shelf, image_of
 from tests.support.ordinary import ORDINARY, PYTHON, ordinary
 from tests.support.tars import Tars, link, special
@@ -228,15 +230,22 @@ def package(shelf: Shelf, busybox: bytes, **settings: Any) -> Package:
     return Package("//:app", "acme/app", image, shelf.stream, "linux/amd64", (8080,))
 
 
+def reach(running: Running, port: int) -> None:
+    """Wait until a package takes connections, as long as it lives."""
+    while True:
+        with contextlib.suppress(OSError):
+            running.connect(port, 5.0).close()
+            return
+        assert running.state().running, running.log()
+        time.sleep(0.02)
+
+
 def test_one_runs_beside_another_with_the_same_port(shelf: Shelf, busybox: bytes, tmp_path: Path) -> None:
     runner = RootfsRunner(str(tmp_path))
     mine = package(shelf, busybox)
     with runner.start(mine) as one, runner.start(mine) as other:
         for running in (one, other):
-            while True:
-                with contextlib.suppress(OSError):
-                    running.connect(8080, 5.0).close()
-                    break
+            reach(running, 8080)
             assert ask(running, Route(8080, "/ready")).body == b"yes"
         assert len(list(tmp_path.glob("rootfs-*"))) == 1  # they share their files
         with pytest.raises(ConnectionRefusedError):
@@ -310,6 +319,17 @@ def test_linux_may_refuse(nobodys: Path) -> None:
     assert done.stdout == ""
 
 
+def test_a_probe_that_does_not_end_is_no_answer(
+    shelf: Shelf, busybox: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "_START_SECONDS", 1e-6)  # no program is as fast
+    with (
+        pytest.raises(ServingError, match="linux refuses to say within 1e-06 s whether it gives namespaces"),
+        RootfsRunner(str(tmp_path)).start(package(shelf, busybox)),
+    ):
+        pass
+
+
 def test_one_that_needs_the_network_has_it(shelf: Shelf, busybox: bytes, tmp_path: Path) -> None:
     with socket.socket() as finder:
         finder.bind(("127.0.0.1", 0))
@@ -318,9 +338,6 @@ def test_one_that_needs_the_network_has_it(shelf: Shelf, busybox: bytes, tmp_pat
     mine = package(shelf, busybox, entrypoint=["/bin/busybox", "sh", "-c", serve])
     shared = Package("//:app", "acme/app", mine.image, mine.stream, "linux/amd64", (port,), network=True)
     with RootfsRunner(str(tmp_path)).start(shared) as running:
-        while True:
-            with contextlib.suppress(OSError):
-                running.connect(port, 5.0).close()
-                break
+        reach(running, port)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready") as answer:
             assert answer.read() == b"yes"

@@ -1,5 +1,7 @@
 """Collection keeps what the last builds need, takes the rest, and never harms a build."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -68,12 +70,27 @@ def test_after_collecting_everything_a_build_is_right(built: Space) -> None:
 
 
 def test_unfinished_files_go_when_they_are_old(built: Space) -> None:
-    aside = built.store / "tmp" / "1234-abcd"
-    aside.write_bytes(b"half")
+    aside = built.store / "tmp" / f"{os.getpid()}-abcd"
+    partial = built.store / "tmp" / "partial" / ("0" * 64)
+    partial.parent.mkdir(exist_ok=True)
+    for path in (aside, partial):
+        path.write_bytes(b"half")
     collected(built, keep=3600)
-    assert aside.exists()
+    assert aside.exists() and partial.exists()
     collected(built, keep=-10)
-    assert not aside.exists()
+    assert not aside.exists() and not partial.exists()
+
+
+def test_what_a_killed_process_was_writing_goes_at_any_age(built: Space) -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    aside = built.store / "tmp" / f"{process.pid}-abcd"
+    inside = built.store / "tmp" / f"{process.pid}-folder" / "partial" / "archive.deb"
+    inside.parent.mkdir(parents=True)
+    for path in (aside, inside):
+        path.write_bytes(b"half")
+    collected(built, keep=3600)
+    assert not aside.exists() and not inside.exists()
 
 
 @pytest.mark.parametrize("damage", [b"", b"garbage", b"buildrules snapshot 3\n" + b"\0" * 40])

@@ -317,11 +317,11 @@ class Space:
         result = self.run("build", *(patterns or (APP,)), "--json", *options, **more)
         return Report(json.loads(result.out), result.err)
 
-    def settle(self, *args: str) -> None:
+    def settle(self, *args: str, cwd: str = ".") -> None:
         """Build until everything is trusted: what was written less than two seconds before it is hashed is not."""
         newest = max(os.lstat(path).st_ctime for path in [self.root, *self.root.rglob("*")])
         time.sleep(max(0.0, newest + 2.05 - time.time()))
-        self.run(*(args or ("build", APP)))
+        self.run(*(args or ("build", APP)), cwd=cwd)
 
     def clean_run(self, *args: str) -> Result:
         """Run a command with an empty store."""

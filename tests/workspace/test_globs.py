@@ -212,7 +212,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     return root, found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(include=st.lists(globs, min_size=1, max_size=3), exclude=st.lists(globs, max_size=2))
 def test_against_the_definition(tree: tuple[Path, list[str]], include: list[str], exclude: list[str]) -> None:
     root, files = tree

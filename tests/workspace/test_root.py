@@ -41,6 +41,22 @@ def test_no_workspace(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("targets: {}\n", "has no `workspace:` section, nor has one above", "add `workspace: {name: NAME}`"),
+        ("# a\nworksapce:\n  name: a\n", ":2: there is no section 'worksapce'", "did you mean 'workspace'?"),
+        ("\0\1\n", "has no `workspace:` section", "add `workspace:"),
+    ],
+)
+def test_a_file_that_opens_no_workspace(tmp_path: Path, text: str, message: str, hint: str) -> None:
+    write(tmp_path, {"BUILD.yaml": text, "below/x": ""})
+    with pytest.raises(UsageError) as caught:
+        find_root(str(tmp_path / "below"))
+    assert message in caught.value.message
+    assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("workspace:\n", True),

@@ -82,6 +82,10 @@ class Lock:
         """Whether the lock was made for something else than `request` asks for."""
         return self.inputs != request.digest()
 
+    def versions(self) -> dict[str, str]:
+        """The version of every package by name."""
+        return {package.name: package.version for package in self.packages}
+
 
 def lock_name(name: str, platform: str) -> str:
     """File name of the lock of target `name` for a platform like "linux/amd64"."""

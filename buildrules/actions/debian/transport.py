@@ -185,20 +185,20 @@ class _Helper:
     def _failure(what: str, url: str, output: str) -> Exception:
         from urllib.parse import unquote
 
-        from buildrules.store.webclient import redact, scrub
+        from buildrules.store.webclient import redact, scrub_output
 
         # apt writes the address in its own way: "~" as "%7e", escapes in lower case.
         causes = {unquote(redact(where)): cause.strip() for where, cause in _FAILED.findall(output)}
         cause = causes.get(unquote(redact(url)), "")
         shown = redact(url) if what == url else f"{what} from {redact(url)}"
         if "mismatch" in cause or "unexpected size" in cause:
-            return IntegrityError(f"{shown}: the archive has other content than was signed ({scrub(cause)})")
+            return IntegrityError(f"{shown}: the archive has other content than was signed ({scrub_output(cause)})")
         if _GONE.search(cause):
-            return GoneError(f"{shown} does not exist ({scrub(cause)})")
+            return GoneError(f"{shown} does not exist ({scrub_output(cause)})")
         return FetchError(
             f"could not fetch {shown}",
             hint="check the network and the machine's apt configuration",
-            log=scrub(output)[-2000:] or None,
+            log=scrub_output(output)[-2000:] or None,
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from buildrules.actions.models.connection import connection_of
+from buildrules.actions.models.connection import connection_of, scope
 from buildrules.actions.models.resolved import File
 from buildrules.errors import (
     BuildrulesError,
@@ -51,31 +51,34 @@ class Access:
     plain_http: bool = False
     known: Sequence[File] = ()
     credentials: Mapping[str, str] = field(default_factory=dict)
-    _roles_known: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
+    _armed: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def armed(self, source: Mapping[str, Any]) -> dict[str, Any]:
         """`source` with the roles of its credentials; `environ` has them afterwards. Raises CredentialsError."""
         key = repr(sorted(source.items()))
         with self._lock:
-            if key not in self._roles_known:
-                self._roles_known[key] = self._roles(source)
-        return {**source, "credentials": self._roles_known[key]} if self._roles_known[key] else dict(source)
+            if key not in self._armed:
+                self._armed[key] = self._credentials(source)
+        return {**source, **self._armed[key]}
 
-    def _roles(self, source: Mapping[str, Any]) -> dict[str, str]:
+    def _credentials(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        """`credentials` and `within` of a source, as far as it has them."""
         if self.credentials:
-            return dict(self.credentials)
+            return {"credentials": dict(self.credentials)}
         connection = connection_of(source, self.connection)
         if connection is not None:
             self.environ.update(connection.environ())
-            return connection.roles()
+            roles = connection.roles()
+            return {"credentials": roles, **scope(source, connection)} if roles else {}
         if source.get("kind") == "oci":
             from buildrules.oci.auth import credentials_for
 
             found = credentials_for(source["registry"], repository=source["repository"])
             if found.username and found.password:
                 self.environ["BUILDRULES_DOCKER_LOGIN"] = found.password
-                return {"username": f"={found.username}", "password": "BUILDRULES_DOCKER_LOGIN"}
+                roles = {"username": f"={found.username}", "password": "BUILDRULES_DOCKER_LOGIN"}
+                return {"credentials": roles}
         return {}
 
     def ask(self, source: Mapping[str, Any], where: Callable[[dict[str, Any]], tuple[str, dict[str, str]]]) -> bytes:
@@ -91,7 +94,8 @@ class Access:
         """(headers, body) of a small answer, as `ask` gets it."""
         for tries in range(1, TRIES + 1):
             try:
-                return ask(*where(self.armed(source)), method=method)[1:]
+                armed = self.armed(source)
+                return ask(*where(armed), method=method, within=armed.get("within"))[1:]
             except Failure as failure:
                 if not failure.retry or tries == TRIES or self.context.cancelled:
                     raise self.error(failure, source) from None
@@ -101,11 +105,12 @@ class Access:
     def take(self, source: Mapping[str, Any], file: Mapping[str, Any]) -> tuple[int, str]:
         """Have a file in the store; gives its size and sha256 (hex).
 
-        `file` has `path`, `key` where the source calls it otherwise, and `size` and `sha256` where they are known.
+        `file` has `path`, `key` where the source calls it otherwise, and `size` and `sha256` where they are known. One
+        that is there already is read, since a lock is made from it or other files are taken out of it.
         """
         blobs = self.context.blobs
         size, sha256 = file.get("size"), file.get("sha256")
-        if sha256 and blobs.has(f"sha256:{sha256}", size):
+        if sha256 and blobs.has(f"sha256:{sha256}", size) and blobs.heal(f"sha256:{sha256}"):
             return os.stat(blobs.path(f"sha256:{sha256}")).st_size, sha256
         armed = self.armed(source)
         folder = os.path.join(blobs.aside, "partial")
@@ -131,6 +136,7 @@ class Access:
                 moved=moved,
                 stop=stop,
                 arrived=lambda: bool(sha256) and blobs.has(f"sha256:{sha256}", size),
+                within=armed.get("within"),
             )
             self._adopt(partial, found[1])
         except Failure as failure:

@@ -33,6 +33,17 @@ def connection_of(source: Mapping[str, Any], name: str | None) -> Connection | N
     return first
 
 
+def scope(source: Mapping[str, Any], connection: Connection) -> dict[str, str]:
+    """`within` of a source: the address below which the connection's credentials may go.
+
+    A registry's token is got beside its repositories, so there the whole server is theirs.
+    """
+    target = connection.target
+    if source.get("kind") == "oci" or not target.startswith(("http://", "https://")):
+        return {}
+    return {"within": target} if any(below(address, target) is not None for address in _addresses_of(source)) else {}
+
+
 def _addresses_of(source: Mapping[str, Any]) -> list[str]:
     """The addresses a connection's target is compared with."""
     if source.get("kind") == "oci":

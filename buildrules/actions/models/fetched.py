@@ -5,7 +5,7 @@ from typing import Any
 
 from buildrules.actions.models.layers import lay
 from buildrules.engine.action import Action, Context, Outputs, SourceFile
-from buildrules.errors import IntegrityError
+from buildrules.errors import DamagedError, IntegrityError
 
 
 class FetchedModel:
@@ -19,11 +19,22 @@ class FetchedModel:
     version = 1
 
     def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
-        """Have every file in the store, make the layers. Raises FetchError, GoneError, IntegrityError, StoreError."""
+        """Have every file in the store, make the layers. Raises FetchError, GoneError, IntegrityError, StoreError.
+
+        The store is believed as far as sizes go; what is packed is held against its digest as it is read. Where that
+        shows a damaged file, all are looked at, and the damaged ones are fetched again, once.
+        """
         files: list[dict[str, Any]] = action.params["files"]
-        provide(files, action.hints, context, action.params["name"])
+        prefix, name = action.params["prefix"], action.params["name"]
         found = [SourceFile("", row["path"], row["size"], 0o644, f"sha256:{row['sha256']}") for row in files]
-        return lay(found, action.params["prefix"], action.params["name"], context)
+        provide(files, action.hints, context, name)
+        try:
+            return lay(found, prefix, name, context)
+        except DamagedError:
+            for file in found:
+                context.blobs.heal(file.digest)
+        provide(files, action.hints, context, name)
+        return lay(found, prefix, name, context)
 
 
 def provide(files: list[dict[str, Any]], hints: Mapping[str, Any], context: Context, name: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from buildrules.actions.models.resolved import OPTIONAL, File, check_files
+from buildrules.actions.models.resolved import LARGEST, OPTIONAL, File, check_files
 from buildrules.errors import BuildrulesError, LockError
 from buildrules.store.lockfile import write_whole
 
@@ -126,7 +126,7 @@ def _check_source(path: str, source: Mapping[str, Any]) -> None:
     for name in needed:
         if not isinstance(source.get(name), str):
             raise _broken(path, f"its source has no `{name}`")
-    if "credentials" in source:
+    if "credentials" in source or "within" in source:
         raise _broken(path, "its source names credentials")
     for value in source.values():
         if isinstance(value, str) and "@" in value.partition("://")[2].partition("/")[0]:
@@ -146,7 +146,7 @@ def _files(path: str, rows: Any) -> list[File]:
         for digest in filter(None, (row["sha256"], more.get("archive"))):
             if len(digest) != 64 or digest.strip("0123456789abcdef"):
                 raise _broken(path, f"{digest!r} is not a sha256 digest")
-        if not 0 <= row["size"] < 1 << 62:
+        if not 0 <= row["size"] < LARGEST:
             raise _broken(path, f"the file {row['path']!r} has no sensible size")
         found.append(File(row["path"], row["size"], row["sha256"], **more))
     return found

@@ -20,10 +20,12 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from buildrules.actions.models import s3
 from buildrules.actions.models.access import Access
 from buildrules.actions.models.resolved import File, Resolved
+from buildrules.credentials.address import secret_in_query
 from buildrules.errors import FetchError, GoneError, UsageError
 from buildrules.start.address import is_loopback
 from buildrules.start.complaint import NOT_THERE
 from buildrules.start.mlflow import artifacts, headers
+from buildrules.start.secret import repeats
 from buildrules.start.sources import safe_path
 
 MOST_FILES = 100_000
@@ -114,19 +116,20 @@ class _Server:
         """(what the source says, path inside) of a `runs:` uri. A logged model stands among the run's artifacts."""
         if not parts or not _ID.fullmatch(parts[0]):
             raise UsageError(f"{uri!r} names no run", hint="write runs:/RUN/PATH")
-        answer = self._get("runs/get", f"run {parts[0]!r}", run_id=parts[0]).get("run") or {}
-        info, outputs = answer.get("info") or {}, answer.get("outputs") or {}
-        models = [self._logged_info(str(item.get("model_id"))) for item in outputs.get("model_outputs") or ()]
+        answer = self._map(self._get("runs/get", f"run {parts[0]!r}", run_id=parts[0]).get("run"))
+        info, outputs = self._map(answer.get("info")), self._map(answer.get("outputs"))
+        models = [self._logged_info(str(item.get("model_id"))) for item in self._maps(outputs.get("model_outputs"))]
         named = [model for model in models if parts[1:] and model.get("name") == parts[1]]
         found = {"uri": f"runs:/{'/'.join(parts)}", "run_id": parts[0]}
         if named:
-            newest = max(named, key=lambda model: int(model.get("creation_timestamp_ms") or 0))
+            newest = max(named, key=lambda model: _number(model.get("creation_timestamp_ms")) or 0)
             return {**self._logged_source(newest), **found}, "/".join(parts[2:])
         return {**found, "artifacts": _text(info, "artifact_uri", uri)}, "/".join(parts[1:])
 
     def _aliased(self, name: str, alias: str) -> str:
-        answer = self._get("registered-models/get", f"model {name!r}", name=name).get("registered_model") or {}
-        aliases = {str(row.get("alias")): row for row in answer.get("aliases") or ()}
+        answer = self._get("registered-models/get", f"model {name!r}", name=name)
+        rows = self._maps(self._map(answer.get("registered_model")).get("aliases"))
+        aliases = {str(row.get("alias")): row for row in rows}
         if alias not in aliases:
             known = ", ".join(sorted(aliases))
             raise GoneError(
@@ -138,14 +141,14 @@ class _Server:
     def _latest(self, name: str) -> str:
         quoted = f'"{name}"' if "'" in name else f"'{name}'"
         query = {"filter": f"name={quoted}", "order_by": "version_number DESC", "max_results": "1"}
-        versions = self._get("model-versions/search", f"model {name!r}", **query).get("model_versions") or []
+        versions = self._maps(self._get("model-versions/search", f"model {name!r}", **query).get("model_versions"))
         if not versions:
             raise GoneError(f"model {name!r} has no versions at {self._tracking}", hint="see that its name is right")
         return _text(versions[0], "version", name)
 
     def _version(self, name: str, version: str, alias: str | None = None) -> dict[str, Any]:
         what = f"version {version} of model {name!r}"
-        row = self._get("model-versions/get", what, name=name, version=version).get("model_version") or {}
+        row = self._map(self._get("model-versions/get", what, name=name, version=version).get("model_version"))
         version, status = _text(row, "version", name), row.get("status") or "READY"
         if status != "READY":
             raise FetchError(f"{what} is not ready: {status}", hint="wait until it is registered")
@@ -157,7 +160,7 @@ class _Server:
             "version": version,
             "artifacts": location,
             **({"alias": alias} if alias else {}),
-            **({"run_id": row["run_id"]} if row.get("run_id") else {}),
+            **({"run_id": _text(row, "run_id", name)} if row.get("run_id") else {}),
         }
         if location.startswith("models:"):
             return {**found, **self._logged(location.removeprefix("models:").strip("/")), "uri": found["uri"]}
@@ -170,7 +173,7 @@ class _Server:
         if not _MODEL_ID.fullmatch(model_id):
             raise FetchError(f"{self._tracking} names a logged model {model_id!r}, which is none")
         answer = self._get(f"logged-models/{model_id}", f"logged model {model_id!r}")
-        info = (answer.get("model") or {}).get("info") or {}
+        info = self._map(self._map(answer.get("model")).get("info"))
         return {**info, "model_id": model_id}
 
     def _logged_source(self, info: Mapping[str, Any]) -> dict[str, Any]:
@@ -181,17 +184,18 @@ class _Server:
             "uri": f"models:/{model_id}",
             "model_id": model_id,
             "artifacts": _text(info, "artifact_uri", model_id),
-            **({"run_id": info["source_run_id"]} if info.get("source_run_id") else {}),
+            **({"run_id": _text(info, "source_run_id", model_id)} if info.get("source_run_id") else {}),
         }
 
     def files(self, found: dict[str, Any], inside: str, uri: str) -> Resolved:
         """The files in the folder `inside` of an artifact location, or the one file it is."""
         location = found.pop("artifacts")
+        _require_plain(location, uri)
         if location.startswith("s3://"):
             return self._in_bucket(found, location, inside)
         source = {**self._source, **found, "artifacts": _below(location, inside)}
         self._check(location, uri)
-        files = list(self._walk(source, "", uri))
+        files = list(self._walk(source, uri))
         if not files:
             parent, _, name = inside.rpartition("/")
             source["artifacts"] = _below(location, parent)
@@ -212,32 +216,38 @@ class _Server:
         resolved = s3.resolve_at(source | ({"endpoint": endpoint} if endpoint else {}), where, access)
         return Resolved({**found, **resolved.source}, resolved.files)
 
-    def _walk(self, source: Mapping[str, Any], folder: str, uri: str, depth: int = 0) -> Iterator[dict[str, Any]]:
-        if depth > DEEPEST:
-            raise FetchError(f"the artifacts of {uri!r} are folders inside each other without an end")
-        for row in self._listed(source, folder, uri):
-            if row["is_dir"]:
-                yield from self._walk(source, row["path"], uri, depth + 1)
-            else:
-                yield row
+    def _walk(self, source: Mapping[str, Any], uri: str) -> Iterator[dict[str, Any]]:
+        """The files in all folders, which count as well: a server can name folders without an end."""
+        count = 0
+        waiting = [("", 0)]
+        while waiting:
+            folder, depth = waiting.pop()
+            if depth > DEEPEST:
+                raise FetchError(f"the artifacts of {uri!r} are folders inside each other without an end")
+            rows = self._listed(source, folder, uri)
+            count += len(rows)
+            if count > MOST_FILES:
+                raise UsageError(f"{uri!r} has more than {MOST_FILES} artifacts", hint="name the folder of one model")
+            waiting += [(row["path"], depth + 1) for row in rows if row["is_dir"]]
+            yield from (row for row in rows if not row["is_dir"])
 
     def _listed(self, source: Mapping[str, Any], folder: str, uri: str) -> list[dict[str, Any]]:
         base, path = artifacts(source)
         url = f"{base}?{urlencode({'path': posixpath.join(path, folder).strip('/')})}"
         answer = self._ask(url, source)
         rows = []
-        for item in answer.get("files") or ():
-            name, size = item.get("path"), item.get("file_size")
+        for item in self._maps(answer.get("files")):
+            name, size = item.get("path"), _number(item.get("file_size"))
             if not isinstance(name, str) or not safe_path(name):
                 raise UsageError(f"{uri!r} has an artifact named {name!r}, which cannot become a file")
-            size = int(size) if str(size).isdecimal() else None
             rows.append({"path": posixpath.join(folder, name), "is_dir": bool(item.get("is_dir")), "size": size})
-        if len(rows) > MOST_FILES:
-            raise UsageError(f"{uri!r} has more than {MOST_FILES} artifacts", hint="name the folder of one model")
         return rows
 
     def _check(self, location: str, uri: str) -> None:
-        scheme = urlsplit(location).scheme
+        try:
+            scheme = urlsplit(location).scheme
+        except ValueError:
+            raise self._nonsense() from None
         if scheme not in ("mlflow-artifacts", "http", "https"):
             raise FetchError(
                 f"the artifacts of {uri!r} are kept in {scheme or 'a folder of the server'}, which cannot be read here",
@@ -258,11 +268,23 @@ class _Server:
         data = self._access.ask(source, lambda armed: (url, headers(armed, url, environ)))
         try:
             answer = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             raise self._nonsense()
         return answer
+
+    def _map(self, value: Any) -> dict[str, Any]:
+        """A part of an answer that is a map, or left out. Raises FetchError."""
+        if value is not None and not isinstance(value, dict):
+            raise self._nonsense()
+        return value or {}
+
+    def _maps(self, value: Any) -> list[dict[str, Any]]:
+        """A part of an answer that is a list of maps, or left out. Raises FetchError."""
+        if value is not None and not isinstance(value, list):
+            raise self._nonsense()
+        return [self._map(item) for item in value or ()]
 
     def _nonsense(self) -> FetchError:
         return FetchError(
@@ -282,12 +304,38 @@ def _parts(uri: str) -> list[str]:
     return parts
 
 
+def _require_plain(location: str, uri: str) -> None:
+    """Raise FetchError for a place of artifacts that holds a credential: it would stand in the lock, and in images.
+
+    A web address with a query is none that files lie below, whatever the query says.
+    """
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        raise FetchError(
+            f"the artifacts of {uri!r} are at what is no address", hint="ask who runs the server"
+        ) from None
+    more = parts.scheme in ("http", "https") and not {"?", "#"}.isdisjoint(location)
+    if "@" in parts.netloc or secret_in_query(location) or more or repeats(location):
+        raise FetchError(
+            f"the place the tracking server names for the artifacts of {uri!r} holds a credential, or has a query",
+            hint="let the experiment keep its artifacts at a plain address, and give credentials by a connection",
+        )
+
+
 def _below(location: str, path: str) -> str:
     return f"{location.rstrip('/')}/{path}" if path else location
 
 
 def _text(row: Mapping[str, Any], name: str, what: str) -> str:
     value = row.get(name)
-    if not isinstance(value, (str, int)) or not str(value):
+    text = str(value) if isinstance(value, (str, int)) else ""
+    if not text or not text.isprintable():  # it is shown, and stands in the lock
         raise FetchError(f"the tracking server says no {name} of {what!r}")
-    return str(value)
+    return text
+
+
+def _number(value: Any) -> int | None:
+    """A number that is told as such or as a text; None for anything else."""
+    text = str(value)
+    return int(text) if text.isdecimal() and len(text) < 20 else None

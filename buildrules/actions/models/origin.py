@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from buildrules.actions.models.resolved import Resolved, check_files
-from buildrules.errors import UsageError
+from buildrules.errors import FetchError, UsageError
+from buildrules.start.secret import repeats
 
 if TYPE_CHECKING:
     from buildrules.actions.models.access import Access
@@ -78,6 +79,12 @@ def resolve(uri: str, access: "Access") -> Resolved:
     found = origin_of(uri).resolve(uri, access)
     files = sorted(found.files, key=lambda file: file.path)
     check_files(_shown(uri), files)
+    said = [*found.source.values(), *(value for file in (*files, *found.archives) for value in file.to_dict().values())]
+    if any(isinstance(value, str) and repeats(value) for value in said):
+        raise FetchError(
+            f"what a server says of {_shown(uri)!r} repeats a credential, which would stand in the lock",
+            hint="ask who runs the server",
+        )
     return Resolved(found.source, files, sorted(found.archives, key=lambda file: file.sha256))
 
 

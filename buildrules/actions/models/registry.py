@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from buildrules.actions.models.resolved import File, Resolved
+from buildrules.actions.models.resolved import LARGEST, File, Resolved
 from buildrules.errors import IntegrityError, RegistryError, UsageError
 from buildrules.oci import descriptor as media
 from buildrules.oci.reference import DIGEST, parse_reference
@@ -31,10 +31,12 @@ def resolve(uri: str, access: "Access") -> Resolved:
     source.update({"plain_http": True} if access.plain_http else {})
     reference = parse_reference(uri.partition("://")[2])
     source["digest"], manifest = _manifest(source, reference.digest or reference.tag or "latest", access)
-    layers = manifest.get("layers")
+    layers, config = manifest.get("layers"), manifest.get("config") or {}
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
         raise RegistryError(f"{uri!r} is no artifact: its manifest has no layers")
-    is_image = (manifest.get("config") or {}).get("mediaType") in _CONFIGS and not any(map(_title, layers))
+    if not isinstance(config, dict) or not all(isinstance(layer.get("annotations") or {}, dict) for layer in layers):
+        raise RegistryError(f"{uri!r} is no artifact: its manifest has another form than manifests have")
+    is_image = config.get("mediaType") in _CONFIGS and not any(map(_title, layers))
     files: dict[str, File] = {}
     archives: dict[str, File] = {}
     for layer in layers:
@@ -76,11 +78,13 @@ def _manifest(source: dict[str, Any], reference: str, access: "Access", depth: i
         raise IntegrityError(f"the registry {source['registry']} answers {digest} where {reference} is due")
     try:
         found = json.loads(data)
+        if not isinstance(found, dict):
+            raise TypeError("a manifest is a map")
         if "manifests" not in found:
             return digest, found
         rows = [row for row in found["manifests"] if (row.get("platform") or {}).get("os") != "unknown"]
-        first = rows[0]["digest"]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        first = str(rows[0]["digest"])
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise RegistryError(f"the registry {source['registry']} answers a manifest that is none") from error
     if depth or not DIGEST.fullmatch(first):
         raise RegistryError(f"{reference!r} is an index of indexes, which is no model")
@@ -101,7 +105,7 @@ def _is_packed(layer: dict[str, Any]) -> bool:
 
 def _blob(layer: dict[str, Any], uri: str) -> File:
     digest, size, title = layer.get("digest"), layer.get("size"), _title(layer)
-    if not isinstance(digest, str) or not DIGEST.fullmatch(digest) or not isinstance(size, int):
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest) or type(size) is not int or not 0 <= size < LARGEST:
         raise RegistryError(f"a layer of {uri!r} has no digest and size")
     if str(layer.get("mediaType", "")).endswith("zstd"):
         raise UsageError(f"a layer of {uri!r} is packed with zstd, which cannot be unpacked", hint="pack it with gzip")

@@ -7,6 +7,9 @@ from typing import Any
 from buildrules.errors import UsageError
 from buildrules.start.sources import safe_path
 
+LARGEST = 1 << 62
+"""So many bytes no file has."""
+
 OPTIONAL = ("key", "archive", "version", "etag")
 """Fields of a file that it need not have."""
 

@@ -15,11 +15,13 @@ from buildrules.actions.models.access import Access
 from buildrules.actions.models.resolved import File, Resolved
 from buildrules.errors import FetchError, GoneError, UsageError
 from buildrules.start import s3 as start
+from buildrules.start.header import DIGITS
 from buildrules.start.s3 import keys_of, object_url, signed
 from buildrules.start.sources import safe_path
 
 MOST_FILES = 100_000
 ENDPOINT = "see that the endpoint is that of an S3-compatible store"
+MOST_EMPTY = 100  # answers without an object one after the other, which a store may give while it looks for more
 PAGE = 1000  # keys per answer, the most there may be
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _AMAZON = re.compile(r"(?:^|\.)s3[.-]([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$")
@@ -121,7 +123,8 @@ def _listed(
     source: Mapping[str, Any], prefix: str, uri: str, access: Access, most: int | None = None
 ) -> Iterator[_Object]:
     """The objects whose keys start with `prefix`, without the empty ones that stand for folders."""
-    count, token = 0, ""
+    count, empty, token = 0, 0, ""
+    seen: set[str] = set()
     while True:
         query = [("list-type", "2"), ("encoding-type", "url"), ("prefix", prefix)]
         query += [("continuation-token", token)] if token else []
@@ -135,18 +138,19 @@ def _listed(
         answer = _parsed(data, uri)
         for item in answer.iter("Contents"):
             found = _object(item, answer, uri)
-            if found.key.endswith("/") and not found.size:
-                continue
             count += 1
             if count > MOST_FILES:
                 raise UsageError(f"{uri!r} has more than {MOST_FILES} objects", hint="name the prefix of one model")
-            yield found
+            if not found.key.endswith("/") or found.size:
+                yield found
         following = answer.findtext("NextContinuationToken") or ""
         if most or answer.findtext("IsTruncated") != "true":
             return
-        if not following or following == token:
+        empty = 0 if answer.find("Contents") is not None else empty + 1
+        if not following or following in seen or empty > MOST_EMPTY:
             raise FetchError(f"the list of objects of {uri!r} breaks off", hint="try again, or ask who runs the store")
         token = following
+        seen.add(token)
 
 
 def _parsed(data: bytes, uri: str) -> ElementTree.Element:
@@ -174,7 +178,7 @@ def _doubt(source: Mapping[str, Any], access: Access) -> str:
 
 def _object(item: ElementTree.Element, answer: ElementTree.Element, uri: str) -> _Object:
     key, size = item.findtext("Key"), item.findtext("Size") or ""
-    if not key or not size.isdecimal():
+    if not key or not size.isdecimal() or len(size) > DIGITS:
         raise FetchError(f"the list of objects of {uri!r} has one without name or size")
     if answer.findtext("EncodingType") == "url":
         key = unquote_plus(key)

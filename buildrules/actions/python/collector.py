@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from buildrules.actions.python.requirement import Requirement, Written, parse, workspace_path
 from buildrules.credentials.connections import serving
 from buildrules.errors import LoadError, Position
-from buildrules.store.webclient import scrub, split_userinfo
+from buildrules.store.webclient import redact, scrub, split_userinfo
 
 _INDEX_OPTIONS = {
     "-i": "--index-url",
@@ -151,7 +151,12 @@ class Collector:
 
     def _index(self, name: str, value: str, position: Position) -> None:
         """An index is taken where a connection of the workspace says that it is to be trusted, and with what login."""
-        if name in ("--index-url", "--extra-index-url") and not split_userinfo(value)[1] and serving(value):
+        try:
+            known = name in ("--index-url", "--extra-index-url") and not split_userinfo(value)[1] and serving(value)
+        except ValueError:
+            self.fail(f"{name} {redact(value)!r} is no address", position, "write it like https://HOST/simple")
+            return
+        if known:
             if value not in self.found.indexes:
                 self.found.indexes.append(value)
             return

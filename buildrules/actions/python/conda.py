@@ -46,6 +46,22 @@ def wheel_name(name: str) -> str | None:
     return name
 
 
+def is_ignored(name: str) -> bool:
+    """Whether a conda package means nothing outside of conda."""
+    return name in _table()["ignored"]
+
+
+def conda_spec(text: str) -> tuple[str, str] | None:
+    """What a conda package is called, in lower case, and the PEP 440 specifier for it; None where it is no package.
+
+    Raises ValueError with what is wrong, as the end of a sentence.
+    """
+    match = _SPEC.match(text)
+    if match is None:
+        return None
+    return match["name"].lower(), python_specifier(_version_of(match["rest"], match["brackets"]))
+
+
 def python_specifier(rest: str) -> str:
     """The PEP 440 specifier for what follows a conda package's name: "=2.3.1" -> "==2.3.1.*", "" -> "".
 
@@ -66,7 +82,20 @@ def python_specifier(rest: str) -> str:
             if build == "*":
                 build = ""
     clauses = [_clause(part.strip(), bool(build)) for part in rest.split(",")] if rest else []
+    for clause in clauses:
+        _check(clause)
     return ",".join(clause for clause in clauses if clause)
+
+
+def _check(clause: str) -> None:
+    """Raise ValueError for what PEP 440 does not know, such as "~=3" and ">=1.0+local"."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        SpecifierSet(clause)
+    except InvalidSpecifier:
+        more = f"; write {clause}.0" if clause.startswith("~=") and "." not in clause else ""
+        raise ValueError(f"has the version {clause!r}, which no wheel can have{more}") from None
 
 
 def _clause(text: str, exact: bool) -> str:
@@ -122,6 +151,10 @@ def _at(path: str, mark: Any, text: str) -> Position:
     return Position(path, mark.line + 1, mark.column + 1, scrub(excerpt))
 
 
+SETUPTOOLS = "setuptools<81"
+"""What conda's pip brings along: the last ones with pkg_resources."""
+
+
 class _Reader:
     """Walks the YAML nodes, which know where they stand."""
 
@@ -140,6 +173,11 @@ class _Reader:
             self.collector.fail(f"{self.path!r} is not a conda file: it has no 'dependencies'", Position(self.path, 1))
             return
         for key, value in root.value:
+            if key.id != "scalar":
+                self.collector.fail(
+                    "a key of a conda file must be a text", self.at(key), "is it a placeholder that is not filled in?"
+                )
+                continue
             if key.value in sections:
                 self.collector.fail(f"key {key.value!r} is given twice", self.at(key))
             sections[key.value] = value
@@ -156,12 +194,20 @@ class _Reader:
                     self.pip(value)
             else:
                 self.collector.fail("a dependency must be a package or a list under 'pip'", self.at(node))
+        self.installer()
         for name, place in self.unmapped:
             self.collector.fail(
                 f"conda package {name!r} is no Python package, so there is no wheel of it",
                 place,
                 f"provide it in the base, or leave it out on purpose with exclude: [{name}]",
             )
+
+    def installer(self) -> None:
+        """conda's pip brings setuptools along, and code that imports pkg_resources counts on it."""
+        pip = next((item for item in self.collector.found.items if item.conda == "pip"), None)
+        named = {item.name for item in self.collector.found.items} | self.collector.exclude
+        if pip is not None and pip.position is not None and "setuptools" not in named:
+            self.collector.add(SETUPTOOLS, os.path.dirname(self.path), pip.position, conda="pip")
 
     def pip(self, node: Any) -> None:
         if node.id == "scalar" and node.value in ("", "null", "~"):
@@ -174,21 +220,20 @@ class _Reader:
 
     def package(self, node: Any) -> None:
         text, place = str(node.value).strip(), self.at(node)
-        match = _SPEC.match(text)
-        if not match:
-            self.collector.fail(f"{text!r} is not a conda package", place)
-            return
         try:
-            specifier = python_specifier(_version_of(match["rest"], match["brackets"]))
+            spec = conda_spec(text)
         except ValueError as error:
             self.collector.fail(f"conda package {text!r} {error}", place)
             return
-        name = match["name"].lower()
+        if spec is None:
+            self.collector.fail(f"{text!r} is not a conda package", place)
+            return
+        name, specifier = spec
         if name == "python":
             if self.collector.found.python is None:
                 self.collector.found.python = PythonPin(specifier, place)
             return
-        if name in _table()["ignored"]:
+        if is_ignored(name):
             return
         wheel = wheel_name(name)
         if wheel is None:

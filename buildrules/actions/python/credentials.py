@@ -5,17 +5,20 @@ UV_INDEX_<NAME>_USERNAME and _PASSWORD, the `keyring` program where the user cho
 netrc is left to the fetch itself.
 """
 
+import contextlib
 import functools
 import json
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from buildrules.credentials import connections
 from buildrules.credentials.address import origin_of
-from buildrules.store.webclient import split_userinfo, with_userinfo
+from buildrules.credentials.secret import ask_program
+from buildrules.store.webclient import redact, split_userinfo, with_userinfo
 
 _URL_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 
@@ -62,18 +65,25 @@ def _configured(url: str, root: str) -> tuple[str, str] | None:
 def indexes(root: str) -> list[Index]:
     """The indexes of the environment and of the configuration files that hold for `root`."""
     found = []
+    for name, url in _named(root):
+        with contextlib.suppress(ValueError):  # no address: uv says so, and of whom it has it
+            index = _index(name, url)
+            origin_of(index.url)
+            found.append(index)
+    return found
+
+
+def _named(root: str) -> Iterator[tuple[str, str]]:
     for variable in _URL_VARIABLES:
         for word in re.split(r"[\s,]+" if variable == "UV_FIND_LINKS" else r"\s+", os.environ.get(variable, "")):
             name, equals, url = word.partition("=")
             if not equals or "://" in name:
                 name, url = "", word
             if "://" in url:
-                found.append(_index(name, url))
+                yield name, url
     for feed in connections.feeds():  # uv is told of those without credentials too, and may know some for them
-        found.append(_index(feed.name, feed.target))
-    for name, url in _files(os.path.abspath(root)):
-        found.append(_index(name, url))
-    return found
+        yield feed.name, feed.target
+    yield from _files(os.path.abspath(root))
 
 
 def _index(name: str, url: str) -> Index:
@@ -132,26 +142,36 @@ def _read_config(path: str, stamp: int) -> tuple[tuple[str, str], ...]:
     except (OSError, ValueError, RecursionError):
         return ()  # uv itself says what is wrong with it
     if os.path.basename(path) == "pyproject.toml":
-        data = data.get("tool", {}).get("uv", {})
-    found = [(str(entry.get("name", "")), str(entry.get("url", ""))) for entry in data.get("index", [])]
-    for table in (data, data.get("pip", {})):
+        data = _table(_table(data.get("tool")).get("uv"))
+    found = [
+        (str(entry.get("name", "")), str(entry.get("url", "")))
+        for entry in _listed(data.get("index"))
+        if isinstance(entry, dict)
+    ]
+    for table in (data, _table(data.get("pip"))):
         for key in ("index-url", "extra-index-url", "find-links"):
-            value = table.get(key, [])
-            found.extend(("", str(url)) for url in ([value] if isinstance(value, str) else value))
+            found.extend(("", str(url)) for url in _listed(table.get(key)))
     return tuple((name, url) for name, url in found if "://" in url)
+
+
+# uv itself says what is wrong with a file of its own, so what has another form is left out here
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 @functools.lru_cache(maxsize=64)
 def _keyring(service: str, user: str) -> str | None:
-    import subprocess
-
     try:
-        done = subprocess.run(
-            ["keyring", "get", service, user], capture_output=True, check=False, stdin=subprocess.DEVNULL
-        )
+        answer = ask_program(["keyring", "get", service, user], f"the index {redact(service)!r}", "the keyring")
     except OSError:
         return None
-    return done.stdout.decode(errors="replace").rstrip("\r\n") or None if done.returncode == 0 else None
+    return answer.decode(errors="replace").rstrip("\r\n") or None if answer else None
 
 
 def _stored(url: str) -> tuple[str, str] | None:
@@ -163,7 +183,6 @@ def _from_uv(origin: str) -> tuple[str, str] | None:
     """What 'uv auth login' keeps for an origin. Asked for only where uv has a store at all."""
     import base64
     import binascii
-    import subprocess
 
     from buildrules.actions.python.uvtool import uv_binary
 
@@ -174,9 +193,9 @@ def _from_uv(origin: str) -> tuple[str, str] | None:
     command = [uv_binary(), "auth", "helper", "--preview-features", "auth-helper", "--protocol", "bazel", "get"]
     request = json.dumps({"uri": origin + "/"}).encode()
     try:
-        done = subprocess.run(command, input=request, capture_output=True, check=False)
-        value = json.loads(done.stdout)["headers"]["Authorization"][0]
+        answer = ask_program(command, f"the index {origin!r}", "uv's own store", request)
+        value = json.loads(answer or b"")["headers"]["Authorization"][0]
         user, _, password = base64.b64decode(value.removeprefix("Basic ")).decode().partition(":")
-    except (OSError, ValueError, KeyError, IndexError, TypeError, binascii.Error):
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, binascii.Error):
         return None
     return user, password

@@ -83,10 +83,12 @@ def uv_environment(chosen: Feeds, *, logins: bool = True) -> dict[str, str]:
 def build_environment(chosen: Feeds, aside: str) -> Iterator[dict[str, str]]:
     """`uv_environment` for building: logins stand in a netrc file, which is removed at the end.
 
-    `aside` is the store's folder for what is being written.
+    `aside` is the store's folder for what is being written. Raises StoreError, and CredentialsError, also where two
+    feeds of one host have different logins: netrc has one for each host.
     """
     found = uv_environment(chosen, logins=False)
     entries: dict[str, tuple[str, str]] = {}
+    owners: dict[str, Connection] = {}
     for _, url, connection in chosen.indexes():
         login = _login(connection)
         if login[1]:
@@ -96,7 +98,14 @@ def build_environment(chosen: Feeds, aside: str) -> Iterator[dict[str, str]]:
                     " and cannot be given to a build from source",
                     hint="use a token without these",
                 )
-            entries.setdefault(urlsplit(url).hostname or "", login)
+            host = urlsplit(url).hostname or ""
+            first = owners.setdefault(host, connection)
+            if entries.setdefault(host, login) != login:
+                raise CredentialsError(
+                    f"connections {first.name!r} and {connection.name!r} have different logins for {host!r},"
+                    " and a build from source can be given one for each host",
+                    hint="name the one that is needed in `connections` of the environment, or give both one login",
+                )
     if not entries:
         yield found
         return

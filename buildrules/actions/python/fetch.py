@@ -1,12 +1,12 @@
 """Brings locked files into the store: from the store, from their urls, from wherever an index has them now."""
 
-import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from buildrules.engine.action import Context
 from buildrules.errors import GoneError, IntegrityError
-from buildrules.store.blobs import CHUNK, Blobs
+from buildrules.store.blobs import Blobs
 from buildrules.store.download import Download, fetch_all
 
 
@@ -19,7 +19,8 @@ def fetch_files(files: Sequence[dict[str, Any]], hints: Mapping[str, Any], conte
     missing = [file for file in files if not intact(context.blobs, file)]
     if not missing:
         return
-    urls: dict[str, list[str]] = {name: _list(value) for name, value in (hints.get("urls") or {}).items()}
+    # Files are looked for now and not while planning: somebody may have put one beside the lock since.
+    urls = {name: [url for url in _list(value) if _may_be(url)] for name, value in (hints.get("urls") or {}).items()}
     known = [file for file in missing if urls.get(file["filename"])]
     lost = [file for file in missing if not urls.get(file["filename"])]
     gone: GoneError | None = None
@@ -42,6 +43,15 @@ def _list(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
+def _may_be(url: str) -> bool:
+    """False for a file of this machine that is not there."""
+    if not url.startswith("file:"):
+        return True
+    from urllib.parse import unquote, urlsplit
+
+    return os.path.isfile(unquote(urlsplit(url).path))
+
+
 def _fetch(files: Sequence[dict[str, Any]], urls: dict[str, list[str]], context: Context) -> None:
     if not files:
         return
@@ -56,34 +66,14 @@ def _fetch(files: Sequence[dict[str, Any]], urls: dict[str, list[str]], context:
 
 def intact(blobs: Blobs, file: dict[str, Any]) -> bool:
     """Whether the store has the file with its digest; a corrupt one is discarded."""
-    if not blobs.has(file["sha256"]):
-        return False
-    if hash_blob(blobs, file["sha256"]) == file["sha256"]:
-        return True
-    blobs.discard(file["sha256"])
-    return False
-
-
-def hash_blob(blobs: Blobs, digest: str) -> str:
-    """The sha256, as hex, of what lies in the store under `digest`; "" where nothing does."""
-    found = hashlib.sha256()
-    try:
-        with blobs.open(digest) as file:
-            while data := file.read(CHUNK):
-                found.update(data)
-    except FileNotFoundError:
-        return ""
-    return found.hexdigest()
+    return blobs.heal(file["sha256"])
 
 
 def require_intact(blobs: Blobs, digest: str, filename: str) -> None:
     """Raise IntegrityError naming `filename` unless the store has the blob `digest` (bare hex or sha256:<hex>)."""
-    wanted = digest.removeprefix("sha256:")
-    found = hash_blob(blobs, digest)
-    if found != wanted:
-        if found:
-            blobs.discard(digest)
+    there = blobs.has(digest)
+    if not blobs.heal(digest):
         raise IntegrityError(
-            f"{filename!r} in the store is {'corrupt and has been removed' if found else 'missing'}",
+            f"{filename!r} in the store is {'corrupt and has been removed' if there else 'missing'}",
             hint="build again: it will be made or fetched anew",
         )

@@ -46,16 +46,18 @@ class Lock:
         return {package.name: package.version for package in self.packages}
 
     def hints(self, root: str, feeds: Feeds | None = None) -> dict[str, Any]:
-        """Where files may be fetched from, for the actions' `hints`: {"urls": {filename: [url, ...]}, "index": ...}."""
+        """Where files may be fetched from, for the actions' `hints`: {"urls": {filename: [url, ...]}, "index": ...}.
+
+        The first url is that of the place beside the lock, where there may be nothing.
+        """
         urls: dict[str, list[str]] = {}
         pins = []
         for package in self.packages:
             file = package.file
             if file is None:
                 continue
-            near = [file.path] if file.path else [os.path.join(self.folder, file.filename)]
-            found = [_file_url(root, path) for path in near if os.path.isfile(os.path.join(root, path))]
-            urls[file.filename] = found + ([file.url] if file.url else [])
+            near = _file_url(root, file.path or os.path.join(self.folder, file.filename))
+            urls[file.filename] = [near, *([file.url] if file.url else [])]
             if not package.direct:
                 pins.append([package.name, package.version])
         chosen = feeds.to_dict() if feeds else {}

@@ -23,6 +23,7 @@ from buildrules.actions.python.mlflow_files import (
     Said,
     Tree,
     read_mark,
+    watched,
 )
 from buildrules.actions.python.requirement import Requirement
 from buildrules.errors import LoadError, Position, ResolutionError
@@ -44,12 +45,15 @@ class Disagreement:
 
 @dataclass(slots=True)
 class ModelEnvironment:
-    """What a model asks for. `source` is the file its requirements are taken from, `python` the version it wants."""
+    """What a model asks for. `source` is the file its requirements are taken from, `python` the version it wants,
+    `watched` are the paths of all files that could change it, whether they exist or not.
+    """
 
     requirements: Requirements
     source: str
     python: Said | None
     disagreements: list[Disagreement] = field(default_factory=list)
+    watched: list[str] = field(default_factory=list)
 
 
 def collect_model(
@@ -73,7 +77,8 @@ def collect_model(
     installer = [item for item in found.items if item.conda == "pip"]  # which installs the list below it, there
     found.items = [item for item in found.items if item.name not in without and item not in installer]
     _add_mlflow(found, marked, files, asker, {*without, *(item.name for item in found.items)})
-    return ModelEnvironment(found, files.path(chosen.name), pythons[0] if pythons else None, disagreements)
+    python = pythons[0] if pythons else None
+    return ModelEnvironment(found, files.path(chosen.name), python, disagreements, watched(files, marked))
 
 
 def check_python(wanted: Said | None, python: str, override: str | None, way_out: str) -> None:
@@ -158,8 +163,8 @@ def _add_mlflow(found: Requirements, marked: Marked, files: ModelFiles, asker: s
     if not named.intersection(_MLFLOW):
         added.append("mlflow-skinny" + _pin(said.text if said else None))
         added += [name for name in _LOADER if name not in named]
-    if said is not None and said.text.startswith("1.") and "setuptools" not in named:
-        added.append("setuptools<81")  # MLflow 1 imports pkg_resources, and relies on the installer for it
+    if said is not None and said.text.startswith(("1.", "2.")) and "setuptools" not in named:
+        added.append("setuptools<81")  # they import pkg_resources, and rely on the installer for it
     collector = Collector("", asker)
     for text in added:
         collector.add(text, files.folder, place)

@@ -94,7 +94,7 @@ def read_model_files(folder: str, read: Callable[[str], bytes | None]) -> ModelF
     if MARK not in texts:
         raise LoadError(f"there is no {files.path(MARK)!r}, so this is no MLflow model")
     marked = read_mark(files)
-    for name in (REQUIREMENTS, marked.conda, marked.virtualenv, "constraints.txt"):
+    for name in _names(marked):
         _take(files, name, read)
     return files
 
@@ -109,10 +109,14 @@ def _take(files: ModelFiles, name: str, read: Callable[[str], bytes | None]) -> 
         raise LoadError(f"cannot read {files.path(name)!r}: not UTF-8", position=files.at(name)) from None
 
 
-def watched(folder: str) -> list[str]:
-    """The workspace-relative paths whose coming, going or changing can change a model's environment."""
-    names = (MARK, REQUIREMENTS, "conda.yaml", "python_env.yaml")
-    return [f"{folder}/{name}" if folder else name for name in names]
+def watched(files: ModelFiles, marked: Marked) -> list[str]:
+    """The paths of the files whose coming, going or changing can change a model's environment."""
+    return [files.path(name) for name in (MARK, *_names(marked))]
+
+
+def _names(marked: Marked) -> tuple[str, ...]:
+    """The files beside MLmodel that are read."""
+    return (REQUIREMENTS, marked.conda, marked.virtualenv, "constraints.txt")
 
 
 def read_mark(files: ModelFiles) -> Marked:

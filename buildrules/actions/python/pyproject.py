@@ -25,19 +25,22 @@ def read_pyproject(
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         collector.fail(f"cannot read {path!r}: {error}", position)
         return
-    project = data.get("project", {})
     reader = _Reader(collector, path, text)
+    project = reader.table(data, "project")
     if extras or not groups:
-        if "dependencies" in project.get("dynamic", []):
+        dynamic = project.get("dynamic", [])
+        if not isinstance(dynamic, list):
+            collector.fail("project.dynamic must be a list of strings", reader.position("dynamic"))
+        elif "dependencies" in dynamic:
             collector.fail(
                 "project.dependencies is dynamic, so only a build would tell",
                 reader.position("dynamic"),
                 "list the requirements in the BUILD.yaml or in a requirements file",
             )
         reader.add_all(project.get("dependencies", []), "project.dependencies")
-    optional = project.get("optional-dependencies", {})
+    optional = reader.table(project, "optional-dependencies", "project.")
     reader.add_extras(optional, str(project.get("name", "")), extras, position)
-    reader.add_groups(data.get("dependency-groups", {}), groups, position)
+    reader.add_groups(reader.table(data, "dependency-groups"), groups, position)
 
 
 class _Reader:
@@ -53,6 +56,14 @@ class _Reader:
             if column >= 0:
                 return Position(self.path, number, column + 1, scrub(line))
         return Position(self.path, 1)
+
+    def table(self, data: dict[str, Any], name: str, prefix: str = "") -> dict[str, Any]:
+        """The table `name` of `data`; empty where there is none, or, with the error noted, something else."""
+        value = data.get(name, {})
+        if isinstance(value, dict):
+            return value
+        self.collector.fail(f"{prefix}{name} must be a table", self.position(name))
+        return {}
 
     def add_all(self, items: Any, what: str) -> None:
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):

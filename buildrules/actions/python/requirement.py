@@ -125,6 +125,8 @@ def _local(text: str, written: Written) -> Requirement:
 
 def workspace_path(text: str, root: str, folder: str, position: Position | None) -> str:
     """The workspace-relative path of `text`, which is written in `folder`. Raises LoadError where it leaves."""
+    if "\0" in text:
+        raise LoadError(f"{text!r} is no path: it holds NUL", position=position)
     base = os.path.realpath(root)
     place = os.path.realpath(os.path.join(base, folder, text))
     if os.path.isabs(text) or (place != base and not place.startswith(base + os.sep)):

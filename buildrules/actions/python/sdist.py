@@ -2,13 +2,15 @@
 
     params  {"name", "version", "target": {"platform", "python", "glibc"}, and either
              "sdist": {"name", "version", "filename", "sha256", "size"} or "directory": "rel/path",
-             optionally "constraints": [requirement, ...] for the build back end and its dependencies}
+             optionally "constraints": [requirement, ...] for the build back end and its dependencies,
+             "builder": the Python of this host that runs the back end, such as "CPython 3.11.2"}
     sources for a folder: one SourceSet of it
     hints   as for "wheel_layer"; "asked": the source archive itself was asked for, by url or path
     outputs blobs {"wheel": digest}, values {"filename", "name", "version", "size"}
 
 The back end runs on this host, so native code can only be built where host and image agree; that is checked, not hoped.
-The wheel is written anew (`normalise`), so that two builds of one source give the same bytes.
+The wheel is written anew (`normalise`), so that two builds of one source give the same bytes on one
+machine. Its compilers, and the versions of the back end that an index has today, are not in the key.
 """
 
 from buildrules.engine.action import Action, Context, Outputs, SourceFile

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from buildrules.actions.python.feeds import refused
 from buildrules.actions.python.target import Target
 from buildrules.errors import ActionError, CredentialsError, FetchError, Interrupted, ResolutionError
-from buildrules.store.webclient import scrub
+from buildrules.store.webclient import scrub_output
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -65,6 +65,22 @@ def interpreter_for(version: str) -> str | None:
     if version == ".".join(map(str, sys.version_info[:2])):
         return sys.executable
     return _find(version)
+
+
+@functools.cache
+def builder_for(version: str) -> str:
+    """What runs build back ends for `version` ("3.11"), for keys: "CPython 3.11.2"; "" where nothing is known of it."""
+    import subprocess
+
+    path = interpreter_for(version)
+    if path is None:
+        return ""
+    command = "import platform; print(platform.python_implementation(), platform.python_version())"
+    try:
+        done = subprocess.run([path, "-I", "-c", command], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 @functools.cache
@@ -126,7 +142,7 @@ def _run(
     except BaseException:
         _end(process)
         raise
-    errors = scrub(_ANSI.sub("", said.decode(errors="replace"))).strip()
+    errors = scrub_output(_ANSI.sub("", said.decode(errors="replace"))).strip()
     return Answer(process.returncode, output.decode(errors="replace"), errors)
 
 

@@ -7,6 +7,7 @@ import re
 import click
 
 from buildrules.cli.commands.found import Found
+from buildrules.cli.writing import write_text
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.labels import parse_label
 from buildrules.workspace.root import BUILD_FILE, find_root, package_of
@@ -26,6 +27,8 @@ def command(folder: str, name: str | None) -> None:
     folder = os.path.abspath(folder)
     path = os.path.join(folder, BUILD_FILE)
     if os.path.exists(path):
+        if os.path.isfile(path):
+            find_root(folder)  # says what is wrong with one that is no workspace, nor in one
         raise UsageError(f"there is a {os.path.relpath(path)} already", hint="add targets to it; see the tutorial")
     found = Found(folder)
     name = _clean(name or os.path.basename(folder))
@@ -40,8 +43,7 @@ def command(folder: str, name: str | None) -> None:
     except LoadError as error:
         raise UsageError(f"'{package}' cannot be a package: {error.message}", hint=_RENAME) from None
     text = head + targets(found, name)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    write_text(path, text)
     click.echo(f"wrote {os.path.relpath(path)}")
     for line in found.notes:
         click.echo(f"  {line}")

@@ -42,7 +42,9 @@ def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
         root = find_root(here)
         directory = package_of(root, here)
     options["upgrade_packages"] = list(options["upgrade_packages"])
-    request = Request("lock", list(patterns or ("//...",)), {**options, "locked": check, "relock": not check})
+    request = Request(
+        "lock", list(patterns or ("//...",)), {**options, "locked": check, "relock": not check, "locking": True}
+    )
     store = Store()
     console = Console()
     try:

@@ -10,6 +10,7 @@ def command() -> None:
     """List the rules: the built-in ones, and those of the workspace."""
     from buildrules.errors import UsageError
     from buildrules.rules.catalogue import Catalogue
+    from buildrules.rules.describe import list_rules
     from buildrules.workspace.root import find_root
 
     try:
@@ -17,12 +18,9 @@ def command() -> None:
     except UsageError:
         root = None
     catalogue = Catalogue(root)
-    rules = catalogue.all()
+    rules = list_rules(catalogue)
     catalogue.problems.raise_all()
-    order = ("base", "env", "server", "model", "code", "package")
     width = max(len(rule.reference) for rule in rules)
-    for provides in order:
-        for rule in rules:
-            if rule.provides == provides:
-                click.echo(f"{rule.reference:<{width}}  {provides:<8} {rule.file.summary}")
+    for rule in rules:
+        click.echo(f"{rule.reference:<{width}}  {rule.provides:<8} {rule.summary}")
     click.echo("\n'buildrules help-rule NAME' shows one.")

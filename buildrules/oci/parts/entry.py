@@ -12,16 +12,17 @@ class FileRange:
     """`length` bytes of the file `path` (absolute) from `offset`.
 
     With `whole` the file must be exactly offset + length bytes long when it is read, else the build fails: the file has
-    changed since it was measured.
+    changed since it was measured. With `digest` (`sha256:<hex>`) the bytes that are read must have it.
     """
 
-    __slots__ = ("length", "offset", "path", "whole")
+    __slots__ = ("digest", "length", "offset", "path", "whole")
 
-    def __init__(self, path: str, offset: int, length: int, whole: bool = False) -> None:
+    def __init__(self, path: str, offset: int, length: int, whole: bool = False, *, digest: str | None = None) -> None:
         self.path = path
         self.offset = offset
         self.length = length
         self.whole = whole
+        self.digest = digest
 
 
 class DeflateRange:

@@ -92,7 +92,11 @@ def launcher(argument: str, python: str = sys.executable, place: str = "") -> li
 
 def _refusal() -> str:
     """Why Linux gives no namespaces here; "" where it does. Asked before anything is unpacked."""
-    done = subprocess.run(launcher("probe"), capture_output=True, text=True, check=False)
+    command = launcher("probe")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_START_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"to say within {_START_SECONDS:g} s whether it gives namespaces"
     return done.stdout.strip() if done.returncode == 0 else done.stderr.strip()[-200:]
 
 

@@ -153,7 +153,7 @@ def test_not_a_package(tmp_path: Path, deb_tools: Any) -> None:
             entries(path)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_is_an_integrity_error_or_harmless(data: st.DataObject, tmp_path: Path, deb_tools: Any) -> None:
     ar, _, _ = deb_tools

@@ -17,6 +17,7 @@ from buildrules.actions.debian import lock as locks
 from buildrules.actions.debian import signature
 from buildrules.actions.debian.request import Request
 from buildrules.errors import FetchError, GoneError, IntegrityError, LockError, ResolutionError, UsageError
+from tests.support.space import Space
 
 
 def test_lock_of_a_python_base(lab: Any, tmp_path: Path) -> None:
@@ -71,6 +72,21 @@ def test_staleness() -> None:
         Request("base", "bookworm", packages=("a", "b"), exact=True),
     ):
         assert lock.is_stale(other)
+
+
+def test_what_moved_is_said(lab: Any, new_space: Callable[..., Space]) -> None:
+    lab.base()
+    lab.publish()
+    space = new_space(locked=False)
+    shutil.copy(lab.keyring, space.path("archive.asc"))
+    settings = {**lab.settings, "keyring": "archive.asc"}
+    where = ", ".join(f"{name}: '{value}'" for name, value in settings.items())
+    head = f"workspace: {{name: acme, platforms: [linux/amd64], debian: {{{where}}}}}\n"
+    space.write("BUILD.yaml", head + "targets:\n  base: {rule: debian_base, python: false}\n")
+    space.run("lock", "//:base")
+    lab.security.add("libc6", "2.36-9+deb12u1", suite="bookworm-security", Depends="libgcc-s1")
+    lab.publish()
+    space.run("lock", "//:base").said("wrote debian.base-linux-amd64.lock\n  libc6 2.36-9 -> 2.36-9+deb12u1\n")
 
 
 def test_indexes_are_fetched_once(lab: Any) -> None:

@@ -40,7 +40,7 @@ version = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(version, version)
 def test_agrees_with_dpkg(one: str, two: str) -> None:
     expected = "lt" if by_dpkg(one, "lt", two) else "eq" if by_dpkg(one, "eq", two) else "gt"

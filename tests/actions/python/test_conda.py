@@ -48,6 +48,7 @@ def test_azure_file(root: Path) -> None:
         "pip==25.1.1.*",
         "scikit-learn==1.7.0.*",
         "xgboost==3.0.2",
+        "setuptools<81",  # which conda's pip brings along
     ]
     assert found.python is not None and found.python.specifier == "==3.12.*"
     assert str(found.items[3].position) == "conda.yaml:9:5"
@@ -57,8 +58,24 @@ def test_azure_file(root: Path) -> None:
 def test_mlflow_file(root: Path) -> None:
     (root / "more.txt").write_text("psutil\n")
     found = read(root, MLFLOW)
-    assert [item.text for item in found.items] == ["pip<=23.2.1", "mlflow==2.9.2", "cloudpickle==3.0.0", "psutil"]
+    texts = [item.text for item in found.items]
+    assert texts == ["pip<=23.2.1", "mlflow==2.9.2", "cloudpickle==3.0.0", "psutil", "setuptools<81"]
     assert found.files == ["conda.yaml", "more.txt"]
+
+
+@pytest.mark.parametrize(
+    ("packages", "exclude", "brings"),
+    [
+        ("numpy", [], False),  # no pip, no setuptools
+        ("pip", [], True),
+        ("pip, setuptools=70", [], False),
+        ("pip, {pip: [setuptools==75.1.0]}", [], False),
+        ("pip", ["setuptools"], False),
+    ],
+)
+def test_what_condas_pip_brings_along(root: Path, packages: str, exclude: list[str], brings: bool) -> None:
+    found = read(root, f"dependencies: [{packages}]\n", exclude=exclude)
+    assert ("setuptools<81" in [item.text for item in found.items]) is brings
 
 
 @pytest.mark.parametrize(
@@ -90,7 +107,9 @@ def test_specs(rest: str, specifier: str) -> None:
     SpecifierSet(specifier)
 
 
-@pytest.mark.parametrize("rest", ["=1|=2", ">=1|<0.5", "=2024_07", "=", ">", "=a b c", "^1.2$"])
+@pytest.mark.parametrize(
+    "rest", ["=1|=2", ">=1|<0.5", "=2024_07", "=", ">", "=a b c", "^1.2$", "~=3", ">=1,~=2", ">1.0+cu118"]
+)
 def test_specs_without_a_meaning_for_wheels(rest: str) -> None:
     with pytest.raises(ValueError, match=r"alternatives|no version|no wheel"):
         python_specifier(rest)
@@ -157,6 +176,10 @@ def test_programs_and_libraries(name: str) -> None:
         ("dependencies: [\n", "is not YAML"),
         ("dependencies: []\ndependencies: []\n", "given twice"),
         ("dependencies:\n- numpy=1|2\n", "alternatives"),
+        ("dependencies:\n- python~=3\n", "has the version '~=3', which no wheel can have; write ~=3.0"),
+        ("dependencies:\n- numpy\n{{ name }}: x\n", "a key of a conda file must be a text"),
+        ("dependencies: [numpy]\n? [a]\n: b\n", "a key of a conda file must be a text"),
+        ("dependencies:\n- ? [pip]\n  : [a]\n", "must be a package"),
         ("dependencies:\n- 'numpy[md5=abc]'\n", "'md5'"),
         ("dependencies:\n- pip:\n  - --index-url https://x.example\n", "says where from"),
     ],

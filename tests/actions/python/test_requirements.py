@@ -1,3 +1,4 @@
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from buildrules.actions.python.requirement import Written, parse
 from buildrules.actions.python.requirements import collect
+from buildrules.credentials import connections
 from buildrules.errors import LoadError, Position
 
 from .conftest import TOKEN, Asking, make_wheel
@@ -167,12 +169,56 @@ all = [{include-group = "base"}, "scipy"]
         ('[project]\ndependencies = "numpy"\n', "must be a list of strings"),
         ('[project]\ndynamic = ["dependencies"]\n', "is dynamic"),
         ('[project]\ndependencies = ["num py"]\n', "is not a requirement"),
+        ('project = "x"\n', "project must be a table"),
+        ("[project]\ndynamic = 1\n", "project.dynamic must be a list of strings"),
+        ('[project]\noptional-dependencies = ["a"]\n', "project.optional-dependencies must be a table"),
+        ("[project.optional-dependencies]\nx = 5\n", "project.optional-dependencies.x must be a list of strings"),
+        ("[project.optional-dependencies]\nx = [{a = 1}]\n", "project.optional-dependencies.x must be a list"),
+        ("dependency-groups = 3\n", "dependency-groups must be a table"),
+        ("[dependency-groups]\nx = 3\n", "dependency group 'x' of 'pyproject.toml' cannot be read"),
+        ('[dependency-groups]\nx = [{include-group = ["x"]}]\n', "dependency group 'x' of .* cannot be read"),
     ],
 )
 def test_broken_pyproject(root: Path, text: str, message: str) -> None:
     (root / "pyproject.toml").write_text(text)
-    with pytest.raises(LoadError, match=message):
-        collect(str(root), "", pyproject="pyproject.toml")
+    with pytest.raises(LoadError) as caught:
+        collect(
+            str(root),
+            "",
+            pyproject="pyproject.toml",
+            extras=["x"] if "optional" in text else [],
+            groups=["x"] if "groups" in text else [],
+        )
+    assert any(re.search(message, error.message) for error in caught.value.errors)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--index-url http://[bad", "--index-url '<unreadable url>' is no address"),
+        ("--extra-index-url=https://me:word@host:port/simple", "says where from"),
+        ("--extra-index-url https://host:port/simple", "says where from"),
+        ("--find-links http://[bad", "says where from"),
+        ("-r more\0.txt", "is no path: it holds NUL"),
+        ("-c more\0.txt", "is no path: it holds NUL"),
+        ("./lib\0", "holds a line break or NUL"),
+        ("numpy @ http://[bad", "."),
+    ],
+)
+def test_odd_lines_are_errors_with_their_place(root: Path, line: str, message: str) -> None:
+    (root / "r.txt").write_text(f"scipy\n{line}\n")
+    connections.use([{"name": "c", "type": "http", "target": "https://host/simple", "kind": "none", "parts": {}}], ".")
+    try:
+        found = collect(str(root), "", requirements_file="r.txt")
+    except LoadError as error:
+        assert re.search(message, error.message)
+        assert str(error.position).startswith("r.txt:2:")
+        assert "word" not in error.message
+    else:
+        assert message == "."
+        assert len(found.items) == 2
+    finally:
+        connections.use([], ".")
 
 
 @given(st.text(max_size=60))

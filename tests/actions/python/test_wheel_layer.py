@@ -133,11 +133,12 @@ def test_a_portable_lock_takes_files_beside_it_without_an_index(
     feed: Index, asking: Asking, root: Path, context: Context, lock: Lock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = read_lock(str(root), write_lock(make_lock(asking("aa"), portable=True), str(root)))
+    action = action_for(read, context)  # planned before somebody puts the files there
     for name, data in feed.files.items():
         (root / name).write_bytes(data)
     monkeypatch.setattr(index, "_located", {})
     feed.seen.clear()
-    run(action_for(read, context), context)
+    run(action, context)
     assert feed.seen == []
 
 

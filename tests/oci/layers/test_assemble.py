@@ -87,7 +87,7 @@ def test_stream_and_digests_agree(sources: Sources, level: int | None) -> None:
     assert not os.path.exists(sources.blobs.root), "assembling writes nothing"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.one_of(st.binary(max_size=2000), st.integers(0, 200_000).map(noise)), max_size=6),
     st.sampled_from(LEVELS),

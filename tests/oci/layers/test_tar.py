@@ -74,7 +74,7 @@ PATHS = st.one_of(
 ).filter(lambda path: bad_path(path) is None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(PATHS, st.binary(max_size=1500), st.integers(0, 0o7777))
 def test_any_file_is_read_back(path: str, content: bytes, mode: int) -> None:
     data = tar_of(file(path, content, mode))
@@ -85,7 +85,7 @@ def test_any_file_is_read_back(path: str, content: bytes, mode: int) -> None:
     assert len(found) == path.count("/") + 1
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(PATHS, st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=400))
 def test_any_link_is_read_back(path: str, target: str) -> None:
     absolute = "/" + target

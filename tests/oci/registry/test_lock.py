@@ -6,7 +6,7 @@ from buildrules.errors import LockError, UsageError
 from buildrules.oci.descriptor import MANIFEST
 from buildrules.oci.lock import (
     ImageLock,
-    describe_change,
+    changes,
     inputs_digest,
     lock_name,
     make_lock,
@@ -53,8 +53,7 @@ def test_a_moved_tag_changes_the_lock_and_is_told(hub: str, gallery: Gallery, bl
     amd64, arm64 = gallery.images.values()
     push_image(registry, push_blobs(gallery, amd64), amd64.manifest, MANIFEST, ["stable"])
     before = make_lock(f"{hub}/moving:stable", "linux/amd64", blobs)
-    assert describe_change(None, before) == f"locked {hub}/moving:stable for linux/amd64 to {amd64.digest}"
-    assert describe_change(before, make_lock(f"{hub}/moving:stable", "linux/amd64", blobs)) is None
+    assert changes(before, make_lock(f"{hub}/moving:stable", "linux/amd64", blobs)) == []
     push_image(registry, push_blobs(gallery, arm64), arm64.manifest, MANIFEST, ["stable"])
     with pytest.raises(UsageError, match="not for linux/amd64"):
         make_lock(f"{hub}/moving:stable", "linux/amd64", blobs)
@@ -63,7 +62,9 @@ def test_a_moved_tag_changes_the_lock_and_is_told(hub: str, gallery: Gallery, bl
     registry.put_manifest(index.data, "application/vnd.oci.image.index.v1+json", "stable")
     after = make_lock(f"{hub}/moving:stable", "linux/arm64", blobs)
     moved = ImageLock(after.reference, after.platform, A, after.media_type, after.inputs)
-    assert describe_change(moved, after) == f"{hub}/moving:stable for linux/arm64 moved from {A} to {arm64.digest}"
+    assert changes(moved, after) == [f"digest {A[:19]} -> {arm64.digest[:19]}"]
+    other = ImageLock("h.example/other:1", after.platform, after.digest, after.media_type, after.inputs)
+    assert changes(other, after) == [f"image h.example/other:1 -> {hub}/moving:stable"]
 
 
 def test_a_reference_with_a_digest_needs_no_lock_file() -> None:

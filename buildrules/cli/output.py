@@ -1,0 +1,40 @@
+"""Standard output and standard error, of which it is known at once that nobody reads them or that they are full."""
+
+import contextlib
+import os
+from typing import Any, TextIO
+
+from buildrules.errors import UnheardError
+
+
+class Output:
+    """A stream that raises UnheardError where `stream` raises OSError: a file's error would look the same."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """As of the stream. Raises UnheardError."""
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            raise unheard(self._stream, error) from error
+
+    def flush(self) -> None:
+        """As of the stream. Raises UnheardError."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise unheard(self._stream, error) from error
+
+
+def unheard(stream: TextIO, error: OSError) -> UnheardError:
+    """The error to raise for `error` of `stream`, which leads nowhere from now on: Python writes to it at its end."""
+    with contextlib.suppress(OSError):  # a stream that is no file has no number
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    return UnheardError((error.strerror or str(error)).lower(), closed=isinstance(error, BrokenPipeError))

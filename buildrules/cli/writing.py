@@ -1,0 +1,17 @@
+"""A file that a command writes for a person."""
+
+import os
+
+from buildrules.azureml.document import display
+from buildrules.errors import UsageError
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a file, with the folders it lies in. Raises UsageError."""
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"cannot write '{display(path)}': {reason}", hint="name a place you may write to") from error

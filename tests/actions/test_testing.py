@@ -1,0 +1,33 @@
+"""Requests of a package test that are made of MLflow's example of the model."""
+
+import json
+
+import pytest
+
+from buildrules.actions.testing import _body
+from buildrules.errors import ActionError
+
+SOURCE = {"source": 0, "envelope": "input_data"}
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        ('{"dataframe_records": [{"a": 1}, 5]}', "is not an example of MLflow's: its rows are not all of one form"),
+        ('{"dataframe_split": {"data": 5}}', "is not an example of MLflow's: 'data' must be a list of rows, not 5"),
+        ("[1]", "is not an example of MLflow's: it has not one of"),
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+    ],
+)
+def test_an_example_that_is_none_is_named(example: str, message: str) -> None:
+    with pytest.raises(ActionError, match=f"'m/serving_input_example.json' {message}"):
+        _body(SOURCE, [("m/serving_input_example.json", example.encode())])
+    with pytest.raises(ActionError, match=f"'the model's example' {message}"):
+        _body({"text": example, "envelope": "input_data"}, [])
+
+
+def test_an_example_is_put_into_azures_envelope() -> None:
+    body = _body(SOURCE, [("x.json", b'{"dataframe_records": [{"a": 1}, {"a": 2}]}')])
+    assert body is not None
+    assert json.loads(body) == {"input_data": {"columns": ["a"], "data": [[1], [2]]}}

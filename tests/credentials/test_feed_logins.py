@@ -1,0 +1,59 @@
+"""The logins of feeds that a build from source is given."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildrules.actions.python.feeds import ALL, Feeds, build_environment
+from buildrules.credentials import connections
+from buildrules.errors import CredentialsError
+
+
+def row(name: str, target: str, variable: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": "python_feed",
+        "target": target,
+        "kind": "pat",
+        "parts": {"pat": {"env": variable}},
+    }
+
+
+@pytest.fixture(autouse=True)
+def _feeds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("NETRC", raising=False)
+    for name, text in (("ONE", "first-secret"), ("TWO", "second-secret")):
+        monkeypatch.setenv(name, text)
+    yield
+    connections.use([], ".")
+
+
+def netrc(chosen: Feeds) -> list[str]:
+    with build_environment(chosen) as found:
+        return Path(found["NETRC"]).read_text().splitlines()
+
+
+def test_two_logins_for_one_host_are_refused() -> None:
+    mine = row("mine", "https://pkgs.example/mine/simple", "ONE")
+    other = row("other", "https://pkgs.example/other/simple", "TWO")
+    connections.use([mine, other], ".")
+    with pytest.raises(CredentialsError, match="'mine' and 'other' have different logins for 'pkgs") as e:
+        netrc(ALL)
+    assert "secret" not in f"{e.value.message}{e.value.hint}"
+    (line,) = netrc(Feeds(("other",)))
+    assert line.startswith("machine pkgs.example ")
+    assert line.endswith(" password second-secret")
+
+
+def test_one_login_for_two_feeds_and_two_hosts() -> None:
+    mine = row("mine", "https://pkgs.example/mine/simple", "ONE")
+    other = row("other", "https://pkgs.example/other/simple", "ONE")
+    third = row("third", "https://feed.example/simple", "TWO")
+    connections.use([mine, other, third], ".")
+    assert [line.split()[1::4] for line in netrc(ALL)] == [
+        ["pkgs.example", "first-secret"],
+        ["feed.example", "second-secret"],
+    ]
