@@ -16,6 +16,7 @@ TAIL = 1 << 20
 """Of a larger file, so many bytes at its beginning and end are looked at."""
 
 _OPCODES = 100_000
+_PLACES = 1000  # at which a version may be said to stand elsewhere
 _SKLEARN = b"_sklearn_version"
 _TEXTS = ("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE")
 _GETS = ("BINGET", "LONG_BINGET", "GET")
@@ -86,7 +87,9 @@ def _sklearn(content: bytes) -> str | None:
     import pickletools
 
     place = content.rfind(_SKLEARN)
-    while place >= 0:
+    for _ in range(_PLACES):
+        if place < 0:
+            break
         rest = content[place + len(_SKLEARN) : place + len(_SKLEARN) + 64].lstrip(b"\n")
         try:
             for opcode, argument, _ in pickletools.genops(io.BytesIO(rest)):

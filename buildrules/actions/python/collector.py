@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from buildrules.actions.python.requirement import Requirement, Written, parse, workspace_path
 from buildrules.credentials.connections import serving
 from buildrules.errors import LoadError, Position
+from buildrules.regular import read_file
 from buildrules.store.webclient import redact, scrub, split_userinfo
 
 _INDEX_OPTIONS = {
@@ -82,11 +83,7 @@ class Collector:
     def open(self, path: str, position: Position | None) -> str | None:
         """The text of a workspace-relative file; None, with the error noted, where it cannot be read."""
         try:
-            if path in self.texts:
-                text = self.texts[path]
-            else:
-                with open(os.path.join(self.root, path), encoding="utf-8-sig") as file:
-                    text = file.read()
+            text = self.texts[path] if path in self.texts else _text(read_file(os.path.join(self.root, path)))
         except FileNotFoundError:
             self.fail(f"there is no file {path!r}", position)
             return None
@@ -192,6 +189,11 @@ class Collector:
             place = Position(path, number, 1, scrub(line))
             self.line(line, os.path.dirname(path), place, constraint=constraint)
         self._stack.pop()
+
+
+def _text(data: bytes) -> str:
+    """The text of a file, as `open` reads it."""
+    return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

@@ -19,8 +19,8 @@ from buildrules.store.webclient import scrub
 if TYPE_CHECKING:
     from buildrules.actions.python.collector import Collector
 
-_SPEC = re.compile(
-    r"(?:(?P<channel>[^\s:\[]+)::)?(?P<name>[A-Za-z0-9_.-]+)\s*(?P<rest>[^\[]*)(?:\[(?P<brackets>.*)\])?$"
+_SPEC = re.compile(  # possessive: what does not fit is given up at once, however long it is
+    r"(?:(?P<channel>[^\s:\[]++)::)?(?P<name>[A-Za-z0-9_.-]++)(?P<rest>[^\[]*+)(?:\[(?P<brackets>.*)\])?$"
 )
 _BRACKET = re.compile(r"\s*(\w+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|([^,'\"\s]+))\s*(?:,|$)")
 _CLAUSE = re.compile(r"(==|!=|<=|>=|~=|<|>|=)?\s*([A-Za-z0-9_.!+]*\*?)$")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 
-from buildrules.actions.python.conda import check_python, python_specifier, wheel_name
+from buildrules.actions.python.conda import check_python, conda_spec, python_specifier, wheel_name
 from buildrules.actions.python.requirements import Requirements, collect
 from buildrules.errors import LoadError, ResolutionError
 
@@ -212,3 +212,9 @@ def test_python_pin_against_the_base(root: Path) -> None:
         check_python(pin, "3.11.2", override="3.10")
     with pytest.raises(LoadError, match="no version of Python"):
         check_python(pin, "3.11.2", override="three")
+
+
+@pytest.mark.parametrize("text", ["a" + " " * 200_000 + "[", "a" * 200_000 + "[", "a" * 200_000 + ":["])
+def test_a_long_line_is_no_package_at_once(text: str) -> None:
+    """Where the time grew with the square this would not end."""
+    assert conda_spec(text) is None

@@ -1,3 +1,4 @@
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,6 +108,14 @@ def test_files_that_include_each_other(root: Path) -> None:
     (root / "b.txt").write_text("-r a.txt\n")
     with pytest.raises(LoadError, match=r"a\.txt -> b\.txt -> a\.txt"):
         collect(str(root), "", requirements_file="a.txt")
+
+
+def test_a_pipe_is_no_file(root: Path) -> None:
+    """It would wait for its other end."""
+    os.mkfifo(root / "pipe")
+    (root / "requirements.txt").write_text("-r pipe\n")
+    with pytest.raises(LoadError, match="cannot read 'pipe': it is no regular file"):
+        collect(str(root), "", requirements_file="requirements.txt")
 
 
 def test_links_do_not_lead_out(root: Path, tmp_path: Path) -> None:
