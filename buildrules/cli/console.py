@@ -5,6 +5,7 @@ import threading
 import time
 from typing import Any, TextIO
 
+from buildrules.cli.harmless import harmless
 from buildrules.cli.rows import Row, Rows, short_name
 from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Event, Notice, Progress, Status
 from buildrules.errors import Interrupted, UnexpectedError
@@ -70,6 +71,7 @@ class Console:
             self._line(f"reused  {event.action.title}")
 
     def _line(self, text: str) -> None:
+        text = harmless(text)
         if self._live is not None:
             self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
@@ -78,7 +80,7 @@ class Console:
 
     def _progress(self, event: Progress) -> None:
         now = time.monotonic()
-        name = short_name(event.what)
+        name = harmless(short_name(event.what))
         if event.total is not None and event.done >= event.total:
             self._rows.end(name, now)
             return

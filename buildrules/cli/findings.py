@@ -2,6 +2,7 @@
 
 import posixpath
 
+from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation
 from buildrules.engine.events import Status
 from buildrules.lints.finding import Finding
@@ -36,4 +37,4 @@ def finding_text(finding: Finding, *, aside: bool = False) -> str:
     where = f"{finding.position}: " if finding.position is not None else ""
     severity = f"lint {finding.severity}" if aside and finding.severity == "error" else finding.severity
     text = f"{severity}: {where}{finding.message} [{finding.name}]"
-    return f"{text}\n  hint: {finding.hint}" if finding.hint else text
+    return harmless(f"{text}\n  hint: {finding.hint}" if finding.hint else text)

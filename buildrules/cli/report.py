@@ -4,7 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from buildrules.cli.harmless import harmless
 from buildrules.credentials.secret import hide
+from buildrules.credentials.shown import without_logins
 from buildrules.engine.build import Build
 from buildrules.engine.events import Status
 from buildrules.engine.result import GoalResult, LayerResult, counts
@@ -95,14 +97,14 @@ def text_report(results: list[GoalResult], build: Build, seconds: float, *, verb
         else:
             lines += target_lines(result, shown, verbose=verbose)
     lines.append(summary(build, seconds))
-    return "\n".join(lines) + "\n"
+    return harmless("\n".join(lines) + "\n")
 
 
 def unchanged_text(results: list[GoalResult], actions: int) -> str:
     """What the next run prints if nothing has changed; the time is appended by whoever prints it."""
     lines = [unchanged_line(result) for result in results]
     lines.append(f"0 built, {actions} reused, 0 B read, 0 B written in ")
-    return "\n".join(lines)
+    return harmless("\n".join(lines))
 
 
 def targets_json(results: list[GoalResult]) -> list[dict[str, Any]]:
@@ -210,7 +212,7 @@ def error_json(error: BuildrulesError) -> dict[str, Any]:
         value["hint"] = error.hint
     if error.log:
         value["log"] = error.log
-    return {name: hide(text) for name, text in value.items()}
+    return {name: hide(without_logins(text, queries=False)) for name, text in value.items()}
 
 
 def error_text(error: BuildrulesError) -> str:
@@ -225,4 +227,4 @@ def error_text(error: BuildrulesError) -> str:
         lines += ["    " + line for line in error.log.strip().splitlines()]
     if error.hint:
         lines.append(f"  hint: {error.hint}")
-    return hide("\n".join(lines))
+    return harmless(hide(without_logins("\n".join(lines), queries=False)))

@@ -5,6 +5,7 @@ import os
 import sys
 from typing import Any, NamedTuple
 
+from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation, once
 from buildrules.cli.report import error_json, error_text
 from buildrules.engine.build import Build, Outcome
@@ -97,12 +98,7 @@ def _text(rows: list[_Row], seconds: float) -> str:
     ]
     lines += [""] * any(row.status == "failed" for row in rows)
     lines.append(f"{', '.join(counted) or 'no tests'} in {seconds:.2f} s")
-    return _harmless("\n".join(lines) + "\n")
-
-
-def _harmless(text: str) -> str:
-    """Text that a package had a part in, without what a terminal would obey."""
-    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
+    return harmless("\n".join(lines) + "\n")
 
 
 def _failure_lines(error: BuildrulesError) -> list[str]:

@@ -5,7 +5,6 @@ and go where they were meant for and nowhere else: redirects are followed here, 
 """
 
 import os
-import re
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 from buildrules.credentials import connections
 from buildrules.credentials.address import origin_of
 from buildrules.credentials.secret import conceal, hide
+from buildrules.credentials.shown import login_before_slash, without_logins
 from buildrules.errors import FetchError
 from buildrules.start.address import following, shown_origin
 from buildrules.start.header import content_length, fits
@@ -29,12 +29,12 @@ SHORT = 64 << 10  # bytes of a redirect's body that are read
 _UV_SECRETS = ("_PASSWORD", "_TOKEN")
 _pools: dict[tuple[Any, ...], "PoolManager"] = {}
 _pools_lock = threading.Lock()
-_USERINFO = re.compile(r"(?<=://)[^/\s\"'<>]*@")
-_QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>]*")
 
 
 def redact(url: str) -> str:
     """`url` as it may be shown or stored: without userinfo, query and fragment."""
+    if login_before_slash(url):
+        url = f"{url.partition('://')[0]}://{url.rpartition('@')[2]}"
     try:
         parts = urlsplit(url)
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
@@ -44,7 +44,7 @@ def redact(url: str) -> str:
 
 def scrub(text: str) -> str:
     """`text` of another program with the userinfo and query of every url in it taken out."""
-    return hide(_QUERY.sub(r"\1", _USERINFO.sub("", text)))
+    return hide(without_logins(text))
 
 
 def scrub_output(text: str) -> str:

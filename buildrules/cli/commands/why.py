@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from buildrules.cli.azureml import check_package, located, package_options
+from buildrules.cli.harmless import harmless
 from buildrules.cli.request import Request
 from buildrules.engine.build import FIRST
 from buildrules.engine.inspection import Finding, Need
@@ -71,11 +72,11 @@ def command(label: str | None, **options: Any) -> int:
     finally:
         invocation.store.close()
     for line in locking:
-        click.echo(line)
+        click.echo(harmless(line))
     for goal in plan.goals:
         click.echo(f"{goal.label}  {goal.platform}")
     for line in _report(plan, findings, verbose=bool(options["verbose"])):
-        click.echo(line)
+        click.echo(harmless(line))
     return 0
 
 

@@ -1,0 +1,60 @@
+"""Addresses in texts that are shown: without what might be a login. Rather too much is hidden than too little.
+
+A password may hold anything, whatever it should have been escaped to: `https://user:a/b?c#d@host` is meant by people,
+and is an address of the host `user` to a program. So all between `://` and the last `@` goes.
+"""
+
+import re
+
+__all__ = ["login_before_slash", "without_logins"]
+
+_TOKEN = re.compile(r"[^\s\"'<>]+")
+_PLAIN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")  # host and port (RFC 3986, 3.2)
+_OPTION = re.compile(r"(--trusted-host[ \t=]+)[^\s\"'<>]*@")
+_DIGEST = "@sha256:"
+_WEB = ("http", "https")
+_SECRET = re.compile(r"sig|token|secret|passw|credential|key|auth|code|pwd", re.IGNORECASE)
+
+
+def without_logins(text: str, *, queries: bool = True) -> str:
+    """`text` without user names, passwords, and queries and fragments of addresses.
+
+    Without `queries` those queries stay that do not look like secrets.
+    """
+    if "@" in text:
+        text = _OPTION.sub(r"\1", text)
+    if not any(sign in text for sign in "@?#"):
+        return text
+    return _TOKEN.sub(lambda found: _token(found[0], queries=queries), text)
+
+
+def login_before_slash(url: str) -> bool:
+    """Whether what seems to be the host of `url` is the beginning of a login with an unescaped `/`, `?` or `#`."""
+    rest = url.partition("://")[2]
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    return "@" not in authority and "@" in rest and _PLAIN.fullmatch(authority) is None and bool(authority)
+
+
+def _token(token: str, *, queries: bool) -> str:
+    head, sign, rest = token.partition("://")
+    if not sign:
+        return _without_parameters(token, queries=False) if "#" in token else token
+    scheme = re.split(r"[^A-Za-z0-9.-]", head)[-1].lower()
+    rest, digest, value = rest.partition(_DIGEST)
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    plain = _PLAIN.fullmatch(authority) is not None
+    if plain:
+        rest = _without_parameters(rest, queries=queries and scheme in _WEB)
+    if not plain or scheme in _WEB:
+        rest = rest.rpartition("@")[2]
+        rest = _without_parameters(rest, queries=queries and scheme in _WEB)
+    return f"{head}://{rest}{digest}{value}"
+
+
+def _without_parameters(text: str, *, queries: bool) -> str:
+    """`text` up to a query or fragment that looks like a secret, or with `queries` is a query."""
+    address, sign, rest = text.partition("?")
+    if sign and (queries or _SECRET.search(rest)):
+        return address
+    address, sign, rest = text.partition("#")
+    return address if sign and "=" in rest and _SECRET.search(rest) else text

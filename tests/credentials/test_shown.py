@@ -1,0 +1,70 @@
+"""What is taken out of texts with addresses before they are shown."""
+
+import pytest
+
+from buildrules.cli.report import error_json, error_text
+from buildrules.credentials.shown import without_logins
+from buildrules.errors import BuildrulesError, Position
+from buildrules.store.webclient import redact, scrub
+
+SECRET = "s3cr3t"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"see https://u:{SECRET}@host/simple now", "see https://host/simple now"),
+        (f"https://u:{SECRET}/x@host/simple", "https://host/simple"),
+        (f"https://u:{SECRET}/x@y/{SECRET}@host", "https://host"),
+        (f"https://{SECRET}/x@host", "https://host"),
+        (f"https://u:a?{SECRET}@host", "https://host"),
+        (f"https://u:a#{SECRET}@host", "https://host"),
+        (f"https://u:12/{SECRET}@host", "https://host"),
+        (f"'https://u:{SECRET}/x@host' and \"http://v:{SECRET}/@h/a\"", "'https://host' and \"http://h/a\""),
+        (f"--trusted-host u:{SECRET}@h", "--trusted-host h"),
+        (f"--trusted-host={SECRET}@h:8080", "--trusted-host=h:8080"),
+        (f"a.whl#sig={SECRET}", "a.whl"),
+        (f"a @ https://h/a.whl#sig={SECRET}", "a @ https://h/a.whl"),
+        (f"https://h/a?sig={SECRET}&b=c", "https://h/a"),
+        (f"s3://b:{SECRET}/x@host/a", "s3://host/a"),
+        ("oci://host/model@sha256:abc", "oci://host/model@sha256:abc"),
+        ("git+ssh://host/repo@v1", "git+ssh://host/repo@v1"),
+        ("a.whl#sha256=abc, a@b.c # not=hidden", "a.whl#sha256=abc, a@b.c # not=hidden"),
+        ("//models:iris and mail a@b.c", "//models:iris and mail a@b.c"),
+    ],
+)
+def test_logins_are_taken_out(text: str, shown: str) -> None:
+    assert without_logins(text) == shown == scrub(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"https://u:{SECRET}/x@host/a.whl", "https://host/a.whl"),
+        (f"https://u:{SECRET}?x@host/a.whl#b", "https://host/a.whl"),
+        ("https://host:8080/a@b/c.whl", "https://host:8080/a@b/c.whl"),
+        ("https://[::1]:80/a@b", "https://[::1]:80/a@b"),
+        ("file:///a@b.whl", "file:///a@b.whl"),
+    ],
+)
+def test_what_is_stored_of_an_address(url: str, shown: str) -> None:
+    assert redact(url) == shown
+
+
+def test_errors_show_none_wherever_they_come_from() -> None:
+    error = BuildrulesError(
+        f"'https://u:{SECRET}/x@h' is not there",
+        hint=f"ask https://h/a?token={SECRET}",
+        position=Position("BUILD.yaml", 1, 1, f"target: https://u:{SECRET}/x@h"),
+        log=f"tried https://u:{SECRET}@h",
+    )
+    assert SECRET not in error_text(error)
+    assert SECRET not in str(error_json(error))
+    plain = BuildrulesError("see https://h/a?page=2")
+    assert error_text(plain) == "error: see https://h/a?page=2"
+
+
+def test_long_texts_take_no_longer_than_they_are() -> None:
+    """Where the time grew with the square this would not end."""
+    for text in ("://" * 200_000, "@" + "://" * 200_000, "a" * 600_000 + "@", "--trusted-host " * 40_000 + "@"):
+        without_logins(text)
