@@ -20,6 +20,7 @@ from buildrules.serving.container import ADDRESS, LABEL
 from buildrules.serving.copied import file_in
 from buildrules.serving.docker import TAG
 from buildrules.serving.platform import emulated, host_platform
+from buildrules.serving.podman_variables import given
 from buildrules.serving.runner import Package, State, Stopped
 
 _MANY = 32768  # open files, and processes
@@ -125,15 +126,10 @@ class PodmanContainer:
         command += _limits()
         for port in self.ports:
             command += ["--publish", f"{ADDRESS}::{port}"]
-        for name in package.environment:
-            command += ["--env", name]  # its value stands in podman's own environment, not in the list of processes
-        self._there = True
-        found = podman(
-            *command,
-            package.image.config_digest.removeprefix("sha256:"),
-            check=False,
-            environment=package.environment,
-        )
+        with given(package.environment) as (options, own):
+            self._there = True
+            image = package.image.config_digest.removeprefix("sha256:")
+            found = podman(*command, *options, image, check=False, environment=own)
         if found.returncode != 0:
             hint = None
             if "executable file" in found.stderr or "no such file" in found.stderr:
