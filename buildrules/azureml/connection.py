@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from buildrules.azureml.document import Document
 from buildrules.azureml.fields import Section
 from buildrules.azureml.targets import clean_name
+from buildrules.credentials.address import secret_in_query
+from buildrules.credentials.shown import login_before_slash
+from buildrules.errors import LoadError, Position
+from buildrules.workspace.nodes import Node
 from buildrules.workspace.problems import Problems
 
 __all__ = ["Connection", "read_connection"]
@@ -65,6 +69,8 @@ def read_connection(document: Document, problems: Problems) -> Connection | str 
     section = Section(document.node, "a connection", _NAMES, problems, {"category": "type", "authType": "auth_type"})
     name = section.text("name", required=True)
     kind = section.choice("type", (*_TYPES, *_OTHERS), required=True)
+    if not _is_map(section, problems):
+        return None
     credentials = section.section(
         "credentials",
         ("type", *dict.fromkeys(n for table in (_SECRETS, _OPEN) for names in table.values() for n in names)),
@@ -78,9 +84,10 @@ def read_connection(document: Document, problems: Problems) -> Connection | str 
     if target is None:
         return None
     found = Connection(clean_name(name), _TYPES[kind], target)
-    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*@", target):
-        node = section.node("target") or section.given
-        problems.add_error(node.error("the address holds a user name or password", "take them out"))
+    secret = secret_in_query(target)
+    if secret or login_before_slash(target) or re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*@", target):
+        what = f"a credential, '{secret}'" if secret else "a user name or password"
+        problems.add_error(_hidden(section.node("target") or section.given, f"the address holds {what}", "take it out"))
         return None
     if kind == "git" and "/simple" in target:
         found.type = "python_feed"
@@ -88,6 +95,21 @@ def read_connection(document: Document, problems: Problems) -> Connection | str 
     if credentials is not None:
         _credentials(found, credentials)
     return found
+
+
+def _is_map(section: Section, problems: Problems) -> bool:
+    """Whether the credentials are a map; what else stands there may be a secret as a whole."""
+    node = section.node("credentials")
+    if node is None or node.kind == "map" or node.is_null:
+        return True
+    problems.add_error(_hidden(node, "'credentials' must be a map", "write {type: ..., ...}, as Azure ML does"))
+    return False
+
+
+def _hidden(node: Node, message: str, hint: str) -> LoadError:
+    """An error that points at a node, and does not show the line."""
+    place = node.position
+    return LoadError(message, hint=hint, position=Position(place.path, place.line, place.column))
 
 
 def _credentials(found: Connection, section: Section) -> None:

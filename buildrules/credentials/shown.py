@@ -6,14 +6,20 @@ and is an address of the host `user` to a program. So all between `://` and the 
 
 import re
 
-__all__ = ["login_before_slash", "without_logins"]
+__all__ = ["login_before_slash", "seems_secret", "without_logins"]
 
 _TOKEN = re.compile(r"[^\s\"'<>]+")
 _PLAIN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")  # host and port (RFC 3986, 3.2)
 _OPTION = re.compile(r"(--trusted-host[ \t=]+)[^\s\"'<>]*@")
 _DIGEST = "@sha256:"
 _WEB = ("http", "https")
-_SECRET = re.compile(r"sig|token|secret|passw|credential|key|auth|code|pwd", re.IGNORECASE)
+_NAME = re.compile(
+    r"token|secret|passw|pwd|credential|cookie|auth|(?:^|[^a-z])(?:key|sig|sas|pat)s?(?:$|[^a-z])|[a-z_-]key$",
+    re.IGNORECASE,
+)
+_SECRET = re.compile(  # a parameter whose value is not covered already
+    r"(?i)(?:sig|token|secret|passw|credential|key|auth|code|pwd)[\w.-]*=(?!\*+(?:[&;#]|$))"
+)
 
 
 def without_logins(text: str, *, queries: bool = True) -> str:
@@ -35,6 +41,11 @@ def login_before_slash(url: str) -> bool:
     return "@" not in authority and "@" in rest and _PLAIN.fullmatch(authority) is None and bool(authority)
 
 
+def seems_secret(name: str) -> bool:
+    """Whether a variable or header of this name is likely to hold a secret."""
+    return _NAME.search(name) is not None
+
+
 def _token(token: str, *, queries: bool) -> str:
     head, sign, rest = token.partition("://")
     if not sign:
@@ -46,7 +57,9 @@ def _token(token: str, *, queries: bool) -> str:
     if plain:
         rest = _without_parameters(rest, queries=queries and scheme in _WEB)
     if not plain or scheme in _WEB:
-        rest = rest.rpartition("@")[2]
+        login, _, host = rest.rpartition("@")
+        if not login or login.strip("*"):  # covered already, in as many columns
+            rest = host
         rest = _without_parameters(rest, queries=queries and scheme in _WEB)
     return f"{head}://{rest}{digest}{value}"
 

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from buildrules.credentials.shown import seems_secret
 from buildrules.engine.action import Action, Outputs, SourceFile
 from buildrules.store.records import canonical
 
@@ -40,13 +41,16 @@ class HashWriter:
 
 
 class ExplainWriter:
-    """Keeps names and values as they are."""
+    """Keeps names and values as they are, but a digest of what seems to be a secret: explanations are shown."""
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
 
     def value(self, name: str, value: str) -> None:
         """See `Writer.value`."""
+        group = next((part for part in (".environment.", ".headers.") if part in name), None)
+        if group is not None and seems_secret(name.rpartition(group)[2].strip('"')):
+            value = f"sha256:{hashlib.sha256(value.encode('utf-8', 'surrogateescape')).hexdigest()}"
         self.values[name] = value
 
 

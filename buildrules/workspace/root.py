@@ -19,7 +19,6 @@ __all__ = [
     "is_workspace_file",
     "package_of",
     "read_file",
-    "shape_of",
 ]
 
 BUILD_FILE = "BUILD.yaml"
@@ -86,13 +85,6 @@ def _has_workspace_key(data: bytes) -> bool:
                 return True
         at = data.find(b"workspace", at + 1)
     return False
-
-
-def shape_of(path: str) -> str:
-    """What is at a path: "file", "directory" or "nothing" (links are followed; all else is a file)."""
-    if os.path.isdir(path):
-        return "directory"
-    return "file" if os.path.lexists(path) else "nothing"
 
 
 def find_root(start: str = ".") -> str:

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from buildrules.credentials.address import is_open
+from buildrules.credentials.address import is_open, secret_in_query
 from buildrules.credentials.connections import variable_name
+from buildrules.credentials.shown import login_before_slash
 from buildrules.workspace.validation import Strict
 
 __all__ = ["Cache", "Connection", "Credentials", "Debian", "Locks", "Platform", "SecretReference", "Settings"]
@@ -49,11 +50,18 @@ def _reference(value: Any) -> Any:
 
 
 def _no_userinfo(value: str) -> str:
-    if _USERINFO.match(value):
+    if _USERINFO.match(value) or login_before_slash(value):
         raise PydanticCustomError(
             "literal_secret",
             "the address holds a user name or password",
             {"hint": "take them out, and put them in ~/.netrc"},
+        )
+    name = secret_in_query(value)
+    if name is not None:
+        raise PydanticCustomError(
+            "literal_secret",
+            "the address holds a credential, '{name}'",
+            {"name": name, "hint": "take it out, and give it by `credentials:` of a connection"},
         )
     return value
 

@@ -7,12 +7,13 @@ from buildrules.errors import Position
 __all__ = ["Source"]
 
 _WIDTH = 150
-_USERINFO = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+# A password may hold an unescaped slash, so all up to the last @ is covered, but behind what is a host and a path.
+_USERINFO = re.compile(r"""(?<=://)(?:(?![\w.-]+(?::\d+)?/)[^\s"'<>]+(?=@(?!sha256:))|[^/\s@]+(?=@))""")
 _QUERY = re.compile(
     r"""(?i)(?<=[?&#;])([\w.-]*(?:sig|token|secret|password|credential|key|auth)[\w.-]*=)([^\s&"'<>]+)"""
 )
 _SECRET = re.compile(
-    r"""(?i)(?<=\b)(?:[\w-]*(?:password|secret|token|pat|sas|account_key|api_key|access_key|key))["']?\s*:\s*(?P<value>[^\s{#].*)"""
+    r"""(?i)(?<=\b)(?:[\w-]*(?:password|secret|token|pat|sas|account_key|api_key|access_key|key|credentials|authorization))["']?\s*:\s*(?P<value>[^\s{#].*)"""
 )
 
 
@@ -53,8 +54,8 @@ class Source:
 
 def _mask(line: str) -> str:
     """Cover what may be a credential: an excerpt ends up in logs."""
-    line = _USERINFO.sub(lambda match: "*" * len(match[0]), line)
     if "://" in line:
+        line = _USERINFO.sub(lambda match: "*" * len(match[0]), line) if "@" in line else line
         line = _QUERY.sub(lambda match: match[1] + "*" * len(match[2]), line)
     found = _SECRET.search(line)
     if found:

@@ -109,6 +109,14 @@ def test_a_connection_belongs_to_the_workspace_above(folder: Folder) -> None:
     assert not (folder.root / "sub/BUILD.yaml").exists()
 
 
+@pytest.mark.parametrize("target", ["https://h/simple?token=canary", "https://u:canary/x@h/s", "https://u:canary@h"])
+def test_an_address_with_a_secret_is_not_written(folder: Folder, target: str) -> None:
+    folder.write({"feed.yml": f"name: feed\ntype: python_feed\ntarget: {target}\ncredentials: {{type: none}}\n"})
+    said = folder.run("import", "azureml", "feed.yml", code=2).has("feed.yml:3:9", "the address holds a")
+    assert "canary" not in said.out + said.err
+    assert not (folder.root / "BUILD.yaml").exists()
+
+
 def test_secrets_are_never_repeated(folder: Folder) -> None:
     """Neither in what is written nor in what is said, whatever is wrong around them."""
     head = "name: c\ntype: {type}\ntarget: https://x.example\ncredentials: "
@@ -121,6 +129,8 @@ def test_secrets_are_never_repeated(folder: Folder) -> None:
             ("custom", "{type: account_key, account_key: canary}"),
             ("custom", "{type: api_key, key: [canary]}"),
             ("python_feed", "[pat, {pat: canary}]"),
+            ("python_feed", "user:canary"),
+            ("python_feed", "'canary'"),
         ]
     ):
         folder.write({f"{number}/c.yml": head.replace("{type}", kind) + credentials + "\n"})

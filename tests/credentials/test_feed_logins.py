@@ -1,5 +1,6 @@
 """The logins of feeds that a build from source is given."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ def _feeds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 def netrc(chosen: Feeds) -> list[str]:
-    with build_environment(chosen) as found:
+    with build_environment(chosen, os.path.join(os.environ["HOME"], "tmp")) as found:
+        assert os.stat(found["NETRC"]).st_mode & 0o777 == 0o600
         return Path(found["NETRC"]).read_text().splitlines()
 
 

@@ -45,6 +45,8 @@ def test_taken(workspace: Space, text: str) -> None:
         ("{type: http, target: 'https://c.example', credentials: {type: managed_identity}}", ["cannot be used"]),
         (f"{{type: azure_blob, target: 'https://c.example', credentials: {{account_key: {S}}}}}", ["use a sas"]),
         ("{type: http, target: 'https://me:pw@c.example'}", ["user name or password"]),
+        ("{type: http, target: 'https://me:abc/x@c.example'}", ["user name or password"]),
+        ("{type: http, target: 'https://c.example/simple?token=abc'}", ["holds a credential, 'token'"]),
         ("{type: http, target: 'https://c.example'}, C: {type: git, target: 'https://c.example'}", ["rename one"]),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 
 from buildrules.cli.report import error_json, error_text
-from buildrules.credentials.shown import without_logins
+from buildrules.credentials.shown import seems_secret, without_logins
 from buildrules.errors import BuildrulesError, Position
 from buildrules.store.webclient import redact, scrub
 
@@ -27,6 +27,7 @@ SECRET = "s3cr3t"
         (f"a @ https://h/a.whl#sig={SECRET}", "a @ https://h/a.whl"),
         (f"https://h/a?sig={SECRET}&b=c", "https://h/a"),
         (f"s3://b:{SECRET}/x@host/a", "s3://host/a"),
+        ("https://******@host/a", "https://******@host/a"),
         ("oci://host/model@sha256:abc", "oci://host/model@sha256:abc"),
         ("git+ssh://host/repo@v1", "git+ssh://host/repo@v1"),
         ("a.whl#sha256=abc, a@b.c # not=hidden", "a.whl#sha256=abc, a@b.c # not=hidden"),
@@ -49,6 +50,18 @@ def test_logins_are_taken_out(text: str, shown: str) -> None:
 )
 def test_what_is_stored_of_an_address(url: str, shown: str) -> None:
     assert redact(url) == shown
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "x-api-key", "API_KEY", "TOKEN", "DB_PASSWORD", "Cookie", "AWS_SECRET_ACCESS_KEY", "SAS"]
+)
+def test_names_of_secrets(name: str) -> None:
+    assert seems_secret(name)
+
+
+@pytest.mark.parametrize("name", ["PATH", "content-type", "AZUREML_LOG_LEVEL", "KEYBOARD", "SIGNAL", "x-request-id"])
+def test_other_names(name: str) -> None:
+    assert not seems_secret(name)
 
 
 def test_errors_show_none_wherever_they_come_from() -> None:

@@ -178,3 +178,21 @@ def test_an_action_without_parameters_has_a_key():
 def test_a_key_that_looks_like_a_path_is_not_one(one, two):
     keys = {compute_key(replace(ACTION, params=params), 1, FILES, DEPS) for params in (one, two)}
     assert len(keys) == 2
+
+
+def test_explanations_show_digests_of_what_seems_secret():
+    """The key sees the value; what is stored and shown of it is that it changed."""
+
+    def seen(secret):
+        requests = [{"name": "a", "headers": {"Authorization": secret, "x-id": "1"}}]
+        params = {"environment": {"API_TOKEN": secret, "a.b": "2"}, "requests": requests}
+        return explain(replace(ACTION, params=params, sources=(), deps=()), 1, [], [])
+
+    before, after = seen("canary-1"), seen("canary-2")
+    assert "canary" not in str(before)
+    assert before["params.requests[0].headers.x-id"] == '"1"'
+    lines = differences(before, after)
+    assert [line.partition(" changed: sha256:")[0] for line in lines] == [
+        "params.environment.API_TOKEN",
+        "params.requests[0].headers.Authorization",
+    ]

@@ -2,13 +2,13 @@
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from buildrules.actions.python.requirement import Requirement, Written, parse, workspace_path
 from buildrules.credentials.connections import serving
 from buildrules.errors import LoadError, Position
-from buildrules.regular import read_file
 from buildrules.store.webclient import redact, scrub, split_userinfo
 
 _INDEX_OPTIONS = {
@@ -83,7 +83,7 @@ class Collector:
     def open(self, path: str, position: Position | None) -> str | None:
         """The text of a workspace-relative file; None, with the error noted, where it cannot be read."""
         try:
-            text = self.texts[path] if path in self.texts else _text(read_file(os.path.join(self.root, path)))
+            text = self.texts[path] if path in self.texts else _text(os.path.join(self.root, path))
         except FileNotFoundError:
             self.fail(f"there is no file {path!r}", position)
             return None
@@ -191,9 +191,12 @@ class Collector:
         self._stack.pop()
 
 
-def _text(data: bytes) -> str:
-    """The text of a file, as `open` reads it."""
-    return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+def _text(path: str) -> str:
+    """The text of a regular file: a pipe would wait for its other end."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8-sig") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(0, "it is no regular file")
+        return file.read()
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
