@@ -7,9 +7,9 @@ what may stand before a mark is bounded. What is shown is masked.
 
 from collections.abc import Iterator
 
-from buildrules.lints.finding import ERROR, Finding
+from buildrules.lints.finding import ERROR, WARNING, Finding
 
-__all__ = ["LARGEST", "secrets_in", "suspicious_name"]
+__all__ = ["LARGEST", "secret_of_test", "secrets_in", "suspicious_name"]
 
 LARGEST = 1 << 20
 """Files of more bytes are data."""
@@ -98,6 +98,16 @@ def secrets_in(path: str, content: bytes) -> list[Finding]:
     if len(content) <= LARGEST and b"\0" not in content[:8192]:
         found += _by_form(path, content)
     return found
+
+
+def secret_of_test(label: str, name: str) -> Finding:
+    """A value of a test that seems to be a secret. Of the test's own place, which is still to be set."""
+    return Finding(
+        "secret",
+        WARNING,
+        f"'{label}' has the value of '{name}' written out, which seems to be a secret: it is kept in the store",
+        hint="test with one that opens nothing; if it is none, say so with lint_ignore: [secret] of the package",
+    )
 
 
 def _by_form(path: str, content: bytes) -> Iterator[Finding]:

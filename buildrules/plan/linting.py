@@ -1,12 +1,14 @@
 """Plans the lints of a package: one action for its code, which runs at every edit, and one for all around it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from buildrules.credentials.shown import seems_secret
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Plan
 from buildrules.errors import LoadError
 from buildrules.lints.finding import NAMES
+from buildrules.lints.secrets import secrets_in
 from buildrules.plan.base import Base
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
@@ -26,10 +28,12 @@ def plan_lints(
     models: Sequence[str],
     code: Sequence[str],
     files: Sequence[str],
+    tests: Sequence[ResolvedTarget],
 ) -> None:
     """Add the lints of a package to `plan.lints`.
 
-    `installed` are its environment and its server's packages; `models`, `code` and `files` the actions that lay these.
+    `installed` are its environment and its server's packages; `models`, `code` and `files` the actions that lay these;
+    `tests` the targets that test it.
     Raises LoadError for a name in `lint_ignore` that no lint has.
     """
     label = str(parts.package.label)
@@ -79,6 +83,7 @@ def plan_lints(
                 "requirements": _asked(parts),
                 "place": _place(parts.package if parts.server.implicit else parts.server, "server"),
             },
+            "tests": [row for test in tests for row in _secrets(test)],
             "models": [
                 {"prefix": plan.actions[name].params["prefix"], "shown": _shown(plan.actions[name]), "deps": 1}
                 for name in laid
@@ -100,6 +105,19 @@ def _ignored(package: ResolvedTarget) -> list[str]:
                 position=package.position_of("lint_ignore", number),
             )
     return sorted(names)
+
+
+def _secrets(test: ResolvedTarget) -> Iterator[list[Any]]:
+    """Label, name and place of each value of a test that seems to be a secret; never the value."""
+    given = test.target.attributes if test.target is not None else {}
+    maps = [given["environment"]] if "environment" in given else []
+    if "requests" in given:
+        maps += [item.entries["headers"] for item in given["requests"].items if "headers" in item.entries]
+    for name, value in (pair for values in maps for pair in values.entries.items()):
+        written = value.kind == "scalar" and bool(value.text)
+        if written and (seems_secret(name) or secrets_in("", value.text.encode())):
+            place = value.position
+            yield [str(test.label), name, place.path, place.line, place.column]
 
 
 def _asked(parts: PackageParts) -> list[str]:

@@ -17,6 +17,7 @@ from buildrules.plan.sources import globbed, literal
 from buildrules.rules.contribution import Contribution
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
+from buildrules.workspace.labels import Label
 from buildrules.workspace.settings import Settings
 
 
@@ -36,6 +37,7 @@ class PackagePlanner:
         self._bases = bases
         self._environments = environments
         self._models = models
+        self.tests: dict[Label, list[ResolvedTarget]] = {}  # targets that test a package, which its lints look at
         self.files: set[str] = set()  # workspace-relative files the plan depends on besides BUILD files
 
     def package(self, parts: PackageParts, platform: str) -> Goal:
@@ -58,7 +60,17 @@ class PackagePlanner:
         models = self._models.actions(parts.placed, parts.package)
         code = self._code(parts)
         deps += [*files, *models, *code, *self._script(parts, base)]
-        plan_lints(self._plan, parts, platform, base, (env, server), models=models, code=code, files=files)
+        plan_lints(
+            self._plan,
+            parts,
+            platform,
+            base,
+            (env, server),
+            models=models,
+            code=code,
+            files=files,
+            tests=self.tests.get(parts.package.label, ()),
+        )
         label = str(parts.package.label)
         locks = {**base.locks, **env.locks, **server.locks, **self._models.locks.digests(parts.placed)}
         action = Action(

@@ -95,6 +95,9 @@ class Planner:
         )
         environments.server_needs.add(loaded.packages.values())
         packages = PackagePlanner(plan, settings, bases, environments, models)
+        for label in loaded.resolution.labels("test"):
+            test = loaded.resolution.of(label)
+            packages.tests.setdefault(test.deps["package"][0], []).append(test)
         chosen = parse_patterns(patterns, self.directory)
         selected = loaded.select(chosen)
         tests = None

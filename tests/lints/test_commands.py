@@ -118,3 +118,28 @@ def test_a_package_without_goals_builds_no_image(workspace: Space) -> None:
 def test_a_servers_version_that_nobody_says(workspace: Space) -> None:
     workspace.edit("rules/tiny.yaml", "tinyserver~=1.0", "tinyserver")
     workspace.run("lint", APP).said("BUILD.yaml:12:", "the server 'tiny' takes any version of 'tinyserver'")
+
+
+def test_secrets_written_into_a_test(workspace: Space) -> None:
+    test = f"""\
+  app_test:
+    rule: package_test
+    package: :app
+    requests:
+      - {{path: /, expect: {{headers: {{x-token: a}}}}}}
+      - path: /
+        headers: {{Authorization: Bearer canary-1, x-id: "1"}}
+    environment: {{API_KEY: canary-2, PLAIN: {TOKEN}, LOG_LEVEL: DEBUG, TOKEN: ""}}
+"""
+    workspace.append("BUILD.yaml", test)
+    said = workspace.run("lint", APP).said("0 errors, 3 warnings", "[secret]", "lint_ignore: [secret]")
+    for name in ("Authorization", "API_KEY", "PLAIN"):
+        line, column = next(
+            (number, row.index(name) + len(name) + 3)
+            for number, row in enumerate(workspace.path("BUILD.yaml").read_text().splitlines(), 1)
+            if f"{name}: " in row
+        )
+        said.said(f"warning: BUILD.yaml:{line}:{column}: '//:app_test' has the value of '{name}' written out")
+    assert "canary" not in said.out + said.err and TOKEN not in said.out + said.err
+    workspace.edit("BUILD.yaml", "    code: :code", "    code: :code\n    lint_ignore: [secret]")
+    workspace.run("lint", APP).said("0 errors, 0 warnings")
