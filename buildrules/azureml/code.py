@@ -10,6 +10,7 @@ from buildrules.azureml.specification import Code, Specification
 from buildrules.azureml.targets import Glob, Local, Target, plain_name
 from buildrules.azureml.work import Work
 from buildrules.errors import UsageError
+from buildrules.workspace.root import read_file
 from buildrules.workspace.suggest import did_you_mean
 
 __all__ = ["code_target"]
@@ -106,8 +107,7 @@ def _scripts(directory: str, name: str) -> list[str]:
 
 def _is_script(path: str) -> bool:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read(1 << 20)
+        text = read_file(path).decode(errors="replace")
     except OSError:
         return False
     return bool(re.search(r"^def init\(", text, re.M) and re.search(r"^def run\(", text, re.M))

@@ -10,8 +10,11 @@ import re
 from buildrules.azureml.condafile import conda_requirements, read_conda_node
 from buildrules.azureml.document import display
 from buildrules.workspace.problems import Problems
+from buildrules.workspace.root import read_file
 
 __all__ = ["conda_that_counts"]
+
+_LONGEST = 4000  # characters of a line: what is longer is no requirement
 
 
 def conda_that_counts(folder: str) -> str | None:
@@ -27,8 +30,7 @@ def conda_that_counts(folder: str) -> str | None:
     path = os.path.join(folder, name)
     node = read_conda_node(path, display(path)) if "/" not in name else None
     try:
-        with open(os.path.join(folder, "requirements.txt"), encoding="utf-8", errors="replace") as file:
-            others = _versions(file.read(1 << 20).splitlines())
+        others = _versions(read_file(os.path.join(folder, "requirements.txt")).decode(errors="replace").splitlines())
     except OSError:
         return None
     problems = Problems()
@@ -44,6 +46,8 @@ def _versions(lines: list[str]) -> dict[str, str]:
 
     found: dict[str, str] = {}
     for line in lines:
+        if len(line) > _LONGEST:
+            continue
         try:
             item = Requirement(re.split(r"\s+#|\s+--hash|\s*\\$", line.strip())[0])
         except InvalidRequirement:

@@ -1,5 +1,7 @@
 """What `buildrules import azureml` does to a BUILD.yaml that is there, or is not."""
 
+import os
+
 import pytest
 
 from tests.azureml.conftest import Folder
@@ -137,3 +139,13 @@ def test_secrets_are_never_repeated(folder: Folder) -> None:
         said = folder.run("import", "azureml", f"{number}/c.yml", code=None)
         written = folder.root / str(number) / "BUILD.yaml"
         assert "canary" not in said.out + said.err + (written.read_text() if written.exists() else ""), kind
+
+
+def test_a_pipe_is_no_script(azure: Folder) -> None:
+    """It would wait for its other end."""
+    package = azure.root / "package.yml"
+    package.write_text(
+        package.read_text().replace("code: src, scoring_script: score.py", "code: code, scoring_script: x.py")
+    )
+    os.mkfifo(azure.root / "src/pipe.py")
+    azure.run("import", "azureml", "package.yml", code=2).has("there is 'src/score.py'")
