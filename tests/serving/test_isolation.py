@@ -70,12 +70,13 @@ def test_root_writes_nothing_of_the_machine(shelf: Shelf, busybox: bytes, tmp_pa
 
 
 @pytest.mark.parametrize("hidden", [False, True], ids=["whole", "partly hidden"])
-def test_nor_does_an_ordinary_user(nobodys: Path, hidden: bool) -> None:
-    """In a container whose /proc and /sys are partly hidden, Linux gives no new ones."""
+@pytest.mark.parametrize("share", [False, True], ids=["alone", "with the machine's network"])
+def test_nor_does_an_ordinary_user(nobodys: Path, hidden: bool, share: bool) -> None:
+    """In a container whose /proc and /sys are partly hidden, and with its network, Linux gives no new ones."""
     script = 'mount -t tmpfs none /proc/acpi && mount -t tmpfs none /sys/firmware && exec "$@"'
     before = ("unshare", "-m", "sh", "-c", script, "sh") if hidden else ()
     command = ["/bin/busybox", "sh", "-c", "(" + LOOK + ") > /www/out 2>&1"]
-    with ordinary(nobodys, command, overlay=False, user=0, before=before) as (mine, process):
+    with ordinary(nobodys, command, overlay=False, user=0, share=share, before=before) as (mine, process):
         while not (nobodys / "root/www/done").exists():
             time.sleep(0.01)
         mine.close()
@@ -85,7 +86,7 @@ def test_nor_does_an_ordinary_user(nobodys: Path, hidden: bool) -> None:
     assert "ro" in mounts["/proc/sys"] & mounts["/sys"]
     assert ("ro" in mounts["/proc"]) == hidden
     below = [options for path, options in mounts.items() if path.startswith(("/proc/", "/sys/"))]
-    assert len(below) > 1 + hidden
+    assert len(below) > 1 + hidden + share
     assert all("ro" in options for options in below)
 
 

@@ -35,7 +35,7 @@ def nobodys_folder(busybox: bytes) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def ordinary(
-    folder: Path, argv: list[str], *, overlay: bool, user: int = 1234, before: tuple[str, ...] = ()
+    folder: Path, argv: list[str], *, overlay: bool, user: int = 1234, share: bool = False, before: tuple[str, ...] = ()
 ) -> Iterator[tuple[socket.socket, subprocess.Popen[bytes]]]:
     """The launcher with a started program: the socket to ask it, and its process. `before` are words in front of it."""
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -55,7 +55,7 @@ def ordinary(
         "gid": user,
         "groups": [],
         "hostname": "package",
-        "share": False,
+        "share": share,
         "overlay": overlay,
     }
     with mine:
