@@ -8,6 +8,7 @@ what may stand before a mark is bounded. What is shown is masked.
 from collections.abc import Iterator
 
 from buildrules.lints.finding import ERROR, WARNING, Finding
+from buildrules.lints.passwords import assigned
 
 __all__ = ["LARGEST", "secret_of_test", "secrets_in", "suspicious_name"]
 
@@ -97,6 +98,8 @@ def secrets_in(path: str, content: bytes) -> list[Finding]:
         found.append(Finding("secret", ERROR, f"'{path}' holds {what}, and would be in the image", path, 1, 1, hint))
     if len(content) <= LARGEST and b"\0" not in content[:8192]:
         found += _by_form(path, content)
+        places = {(finding.line, finding.column) for finding in found}
+        found += [finding for finding in _by_name(path, content) if (finding.line, finding.column) not in places]
     return found
 
 
@@ -136,6 +139,25 @@ def _by_form(path: str, content: bytes) -> Iterator[Finding]:
                 "take it out, revoke it if anybody has seen it, and read it from the environment when the server runs;"
                 f" if it is no secret, write '{IGNORE.decode()}' on the line",
             )
+
+
+def _by_name(path: str, content: bytes) -> Iterator[Finding]:
+    for start, stop, name in assigned(path, content):
+        begin = content.rfind(b"\n", 0, start) + 1
+        end = content.find(b"\n", stop)
+        shown = name.decode("ascii", "replace")[:40]
+        if IGNORE in content[begin : end if end >= 0 else len(content)]:
+            continue
+        yield Finding(
+            "secret",
+            WARNING,
+            f"what is assigned to '{shown}' looks like a secret, and would be in the image",
+            path,
+            content.count(b"\n", 0, begin) + 1,
+            start - begin + 1,
+            "read it from the environment when the server runs;"
+            f" if it is no secret, write '{IGNORE.decode()}' on the line",
+        )
 
 
 def _masked(secret: bytes) -> str:

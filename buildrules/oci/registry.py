@@ -18,6 +18,7 @@ from buildrules.oci import descriptor as media
 from buildrules.oci.auth import ANONYMOUS, Credentials
 from buildrules.oci.reference import DIGEST
 from buildrules.oci.transport import TRIES, AnswerError, Body, ConnectionFailedError, Transport
+from buildrules.start.header import content_length
 from buildrules.store.blobs import CHUNK
 
 if TYPE_CHECKING:
@@ -91,12 +92,12 @@ class Registry:
         answer = self._head(url, {"Accept": ACCEPT})
         if answer is None:
             return None
-        return answer.headers.get("Docker-Content-Digest", ""), int(answer.headers.get("Content-Length") or 0)
+        return answer.headers.get("Docker-Content-Digest", ""), content_length(answer.headers) or 0
 
     def blob_size(self, digest: str) -> int | None:
         """end-2 HEAD: the size of a blob in bytes, or None where this repository does not have it."""
         answer = self._head(self._url("blobs", digest), {})
-        return None if answer is None else int(answer.headers.get("Content-Length") or 0)
+        return None if answer is None else content_length(answer.headers) or 0
 
     def blob(self, digest: str, size: int | None = None) -> Iterator[bytes]:
         """end-2: the bytes of a blob, digest-checked at their end, resumed with Range where the connection breaks.

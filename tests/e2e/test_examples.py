@@ -54,7 +54,7 @@ def test_the_packages_share_what_they_can(examples: Examples) -> None:
     }
     assert set(layers) == {f"//models:{name}" for name in ("regressor", "iris", "wine", "digits", "both")}
     shared = set.intersection(*map(set, layers.values()))
-    assert len(shared) == 10  # the base, the virtual environment, the environment
+    assert len(shared) == 11  # the base, the virtual environment, the environment
     both = set(layers["//models:regressor"]) & set(layers["//models:iris"])
     assert len(both) == len(layers["//models:iris"]) - 2  # all but model and code
     assert report["bytes"]["fetched"] == 0

@@ -141,7 +141,21 @@ def test_what_is_no_secret(text: str) -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["a.", "a.a://", "sk-", "sk-ant-", "a://b:c@d", "a://u:", "-----BEGIN A ", "?sig=", "xoxb-", "secret_access_key= "],
+    [
+        "a.",
+        "a.a://",
+        "sk-",
+        "sk-ant-",
+        "a://b:c@d",
+        "a://u:",
+        "-----BEGIN A ",
+        "?sig=",
+        "xoxb-",
+        "secret_access_key= ",
+        "password",
+        "password = '",
+        "token_a1='b",
+    ],
 )
 def test_the_time_is_in_proportion_to_the_file(piece: str) -> None:
     """Forms that try every place again took twenty minutes, so the test's time-out is what tells."""
@@ -182,3 +196,48 @@ def test_a_model_that_the_code_packs_as_well() -> None:
     ]
     assert isinstance(found[0], Finding)
     assert "exclude" in found[0].hint
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('password = "Xk3!pQ9zLm2vT7wR"', "password"),
+        ("DB_PASSWORD='hunter2hunter2'", "DB_PASSWORD"),
+        ('API_KEY = "sk-proj-abcd1hgf"', "API_KEY"),
+        ('{"client_secret": "kQz8Q~abcdefgh"}', "client_secret"),
+        ("auth_token: 'a1b2c3d4e5f6a1b2c3d4e5f6'", "auth_token"),
+    ],
+)
+def test_what_is_assigned_to_the_name_of_a_secret(text: str, name: str) -> None:
+    (found,) = secrets_in("src/settings.py", f"import os\n  {text}\n".encode())
+    assert (found.severity, found.line) == ("warning", 2)
+    assert f"assigned to '{name}' looks like a secret" in found.message
+    assert found.column == f"  {text}".index(name) + 1
+    assert not secrets_in("src/settings.py", f"  {text}  # buildrules: ignore\n".encode())
+    assert not secrets_in("weights.bin", text.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'password = os.environ["PASSWORD1"]',
+        'password = "changeme1"',
+        'password = "password"',
+        'API_KEY = "<your key 1>"',
+        'api_key = "${API_KEY_1}"',
+        'secret = "{env: NAME_1}"',
+        'pad_token = "[PAD1]2"',
+        '"unk_token": "unk12345"',
+        '"tokenizer_class": "LlamaTokenizer2"',
+        'secret_file = "/run/secrets/one1"',
+        "password_length = 12345678",
+        'token_url = "https://login.example/v2"',
+    ],
+)
+def test_what_only_sounds_like_a_secret(text: str) -> None:
+    assert secrets_in("src/settings.py", text.encode()) == []
+
+
+def test_a_secret_of_known_form_is_told_of_once() -> None:
+    (found,) = secrets_in("a.py", b"token = 'x'; key = '" + b"AKIA" + b"Q3EGRIEXLMPVWXYZ'\n")
+    assert found.severity == "error"

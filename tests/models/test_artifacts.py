@@ -123,6 +123,18 @@ def test_a_packed_folder_is_unpacked(workspace: Space, host: str) -> None:
     assert (directory / "model/w.bin").read_bytes() == WEIGHTS
 
 
+def test_a_file_of_the_type_that_oras_gives_by_default_is_a_file(workspace: Space, host: str) -> None:
+    repository = Repository(host)
+    kind = "application/vnd.oci.image.layer.v1.tar"
+    repository.push("v1", [repository.blob(WEIGHTS, kind, **{TITLE: "weights.bin"})])
+    directory = from_uri(workspace, repository.uri("v1"))
+    workspace.build()
+    assert [file["path"] for file in lock_of(workspace)["files"]] == ["weights.bin"]
+    workspace.append("BUILD.yaml", DOWNLOAD)
+    download(workspace).run()
+    assert (directory / "weights.bin").read_bytes() == WEIGHTS
+
+
 def test_an_image_gives_what_it_has_below_models(workspace: Space, host: str) -> None:
     repository = Repository(host)
     layer = "application/vnd.oci.image.layer.v1.tar"

@@ -66,6 +66,24 @@ def test_another_uri_is_locked_anew(workspace: Space, web: Web) -> None:
     workspace.run("build", APP).said("what the target says has changed", "- 1.bin", "+ 2.bin")
 
 
+@pytest.mark.parametrize("head", [True, False], ids=["HEAD", "no HEAD"])
+def test_a_digest_of_another_file_that_is_here_is_no_proof(workspace: Space, web: Web, head: bool) -> None:
+    web.files |= {"/1.bin": LARGE, "/2.bin": LARGE[::-1], "/3.bin": b"3", "/4.bin": LARGE}
+    web.head = head
+    digest = hashlib.sha256(LARGE).hexdigest()
+    from_uri(workspace, f"{web.url}/1.bin", f', digest: "sha256:{digest}"')
+    workspace.build()
+    for wrong in ("/3.bin", "/gone.bin") if head else ("/2.bin", "/3.bin", "/gone.bin"):
+        workspace.edit("BUILD.yaml", "/1.bin", wrong)
+        assert workspace.run("build", APP, code=None).code in (1, 4)
+        workspace.edit("BUILD.yaml", wrong, "/1.bin")
+    workspace.edit("BUILD.yaml", "/1.bin", "/4.bin")
+    asked = len(web.seen)
+    workspace.build()
+    assert "/4.bin" in web.heads
+    assert [path for path, _ in web.seen[asked:]] == ([] if head else ["/4.bin"])
+
+
 def test_a_model_is_locked_by_its_own_name(workspace: Space, web: Web) -> None:
     web.files["/1.bin"] = b"1"
     from_uri(workspace, f"{web.url}/1.bin")

@@ -109,6 +109,7 @@ WHEELS = (
     ("numlib", "2.0", ()),
     ("extra", "1.0", ()),
     ("pip", "25.0", ()),
+    ("setuptools", "80.0", ()),
     ("needy", "1.0", ("numlib>=2",)),
     ("tinyserver", "1.0", ("extra",)),
     ("azureml_inference_server_http", "1.5.0", ("extra",)),

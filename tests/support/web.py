@@ -15,8 +15,10 @@ class Web:
         self.faults: dict[str, list[str]] = defaultdict(list)
         self.wanted: str | None = None  # the Authorization header without which nothing is given
         self.ranges = True
+        self.head = True  # whether HEAD is known
         self.pause = 0.0  # seconds after every 64 KiB
         self.seen: list[tuple[str, dict[str, str]]] = []
+        self.heads: list[str] = []
         outer = self
 
         class Answer(_Answer):
@@ -62,6 +64,18 @@ class _Answer(Handler):
             start = int(wanted.removeprefix("bytes=").partition("-")[0])
             return self._send(206, data[start:], len(data), what, **{"Content-Range": f"bytes {start}-/{len(data)}"})
         return self._send(200, data, len(data), what)
+
+    def do_HEAD(self) -> None:
+        web = self.web
+        path = self.path.partition("?")[0]
+        web.heads.append(path)
+        if not web.head:
+            self._plain(405, b"")
+            return
+        refused = web.wanted is not None and self.headers.get("Authorization") != web.wanted
+        self.send_response(401 if refused else 200 if path in web.files else 404)
+        self.send_header("Content-Length", str(len(web.files.get(path, b""))))
+        self.end_headers()
 
     def _plain(self, status: int, body: bytes, **headers: str) -> None:
         self.send_response(status)

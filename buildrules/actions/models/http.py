@@ -1,12 +1,13 @@
 """Models of web servers: one file, or an archive of files where the target says `unpack`."""
 
+import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from buildrules.actions.models.resolved import File, Resolved
 from buildrules.credentials.address import secret_in_query
-from buildrules.errors import IntegrityError, UsageError
-from buildrules.start.sources import safe_path
+from buildrules.errors import BuildrulesError, CredentialsError, GoneError, IntegrityError, UsageError
+from buildrules.start.sources import locate, safe_path
 
 if TYPE_CHECKING:
     from buildrules.actions.models.access import Access
@@ -22,7 +23,7 @@ def resolve(uri: str, access: "Access") -> Resolved:
     if access.digest:
         wanted["sha256"] = access.digest.removeprefix("sha256:")
     try:
-        size, sha256 = access.take(source, wanted)
+        size, sha256 = _asked(source, wanted, access)
     except IntegrityError as error:
         error.hint = "see that `digest` is what the file's owner says it is, or write the one it has now"
         raise
@@ -30,6 +31,30 @@ def resolve(uri: str, access: "Access") -> Resolved:
         return Resolved(source, [File(name, size, sha256)])
     archive = File(name, size, sha256)
     return Resolved(source, access.unpacked(archive), [archive])
+
+
+def _asked(source: dict[str, Any], wanted: dict[str, Any], access: "Access") -> tuple[int, str]:
+    """`access.take`, but the address is asked also for a file that is in the store: it may be another address's."""
+    sha256 = wanted.get("sha256")
+    blobs = access.context.blobs
+    if sha256 is None or not blobs.has(f"sha256:{sha256}"):
+        return access.take(source, wanted)
+    size = os.stat(blobs.path(f"sha256:{sha256}")).st_size
+    try:
+        headers, _ = access.answer(source, lambda armed: locate(armed, wanted, access.environ), "HEAD")
+        same = headers.get("Content-Length") == str(size)
+    except (GoneError, CredentialsError):
+        raise
+    except BuildrulesError:  # not every server knows HEAD
+        same = False
+    if same:
+        return access.take(source, wanted)
+    found = access.take(source, {"path": wanted["path"]})
+    if found[1] != sha256:
+        raise IntegrityError(
+            f"{wanted['path']!r} of {access.name!r} has the digest sha256:{found[1]}, and sha256:{sha256} is expected"
+        )
+    return found
 
 
 def place(uri: str) -> dict[str, Any]:

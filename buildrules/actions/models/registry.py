@@ -22,6 +22,7 @@ IMAGE_FOLDER = "models/"
 _CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 _TITLES = ("org.opencontainers.image.title", "org.cncf.model.filepath")
 _ACCEPT = ", ".join((media.MANIFEST, media.INDEX, media.DOCKER_MANIFEST, media.DOCKER_MANIFEST_LIST))
+_MODEL_PACK = "application/vnd.cncf.model."
 _PACKED = ("tar", "tar+gzip", "tar.gzip", "tar.gz")
 
 
@@ -99,7 +100,9 @@ def _title(layer: dict[str, Any]) -> str | None:
 def _is_packed(layer: dict[str, Any]) -> bool:
     if str((layer.get("annotations") or {}).get("io.deis.oras.content.unpack")).lower() == "true":
         return True
-    kind = str(layer.get("mediaType", ""))
+    kind, notes = str(layer.get("mediaType", "")), layer.get("annotations") or {}
+    if notes.get(_TITLES[0]) and not kind.startswith(_MODEL_PACK):
+        return False  # a file of that name, as ORAS pulls it; it gives files the type of a tar if nobody says another
     return kind.endswith(_PACKED) and not str(_title(layer) or "").endswith((".tar", ".tar.gz", ".tgz"))
 
 

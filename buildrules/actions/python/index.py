@@ -13,6 +13,7 @@ from buildrules.actions.python.feeds import Feeds, uv_environment
 from buildrules.actions.python.target import Target
 from buildrules.actions.python.uvtool import compile_arguments, failure, run_uv
 from buildrules.errors import CredentialsError, FetchError, GoneError, LockError
+from buildrules.start.header import content_length
 from buildrules.store.webclient import get, redact
 
 _located: dict[str, str] = {}  # sha256 -> url, perhaps with userinfo: for this process only
@@ -112,9 +113,9 @@ def remote_size(url: str, root: str, filename: str) -> int:
         with contextlib.suppress(HTTPError, FetchError):
             response = get(authorize(url, root))
             response.close()
-            length = response.headers.get("Content-Length", "")
-            if response.status == 200 and length.isdecimal():
-                return int(length)
+            length = content_length(response.headers)
+            if response.status == 200 and length is not None:
+                return length
     raise LockError(
         f"the size of {filename!r} is not known: neither the index nor {redact(url)!r} tells it",
         hint="use an index that gives sizes, or check the credentials for it",

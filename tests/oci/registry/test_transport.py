@@ -212,6 +212,32 @@ def test_redirects_end_and_stay_encrypted() -> None:
         connect(server.host)[0].upload(DIGEST, len(BLOB), lambda: [BLOB])
 
 
+@pytest.mark.parametrize("location", ["http://[::1/x", "http://127.0.0.1:port/x", "x" * 9 + "://h/"])
+def test_redirects_to_what_is_no_address(location: str) -> None:
+    with web(lambda _: (307, {"Location": location}, b"")) as server, pytest.raises(RegistryError, match="no address"):
+        connect(server.host)[0].manifest("v1")
+    realm = {"WWW-Authenticate": f'Bearer realm="{location}"'}
+    with web(lambda _: (401, realm, b"")) as server, pytest.raises(RegistryError, match="no address"):
+        connect(server.host)[0].manifest("v1")
+
+
+def test_what_a_registry_repeats_of_a_login_is_not_shown() -> None:
+    def answer(request: Seen) -> Answer:
+        shown = request.headers.get("authorization", "")
+        if not shown:
+            return 401, {"WWW-Authenticate": "Basic"}, b""
+        words = f"{shown} and {base64.b64decode(shown.split()[1]).decode()}"
+        return 403, {}, json.dumps({"errors": [{"code": "DENIED", "message": words}]}).encode()
+
+    with web(answer) as server, pytest.raises(AnswerError, match=r"DENIED: Basic \*\*\* and ali:\*\*\*"):
+        connect(server.host, Credentials(USER, PASSWORD))[0].manifest("v1")
+
+
+def test_a_length_that_is_none_counts_as_nothing() -> None:
+    with web(lambda _: (200, {"Content-Length": "9" * 5000}, b"")) as server:
+        assert connect(server.host)[0].blob_size(DIGEST) == 0
+
+
 def test_credentials_do_not_go_to_a_token_server_without_tls() -> None:
     challenge = {"WWW-Authenticate": 'Bearer realm="http://tokens.example/token",service="x"'}
     with web(lambda _: (401, challenge, b"")) as server, pytest.raises(RegistryError, match="not encrypted"):
