@@ -19,6 +19,7 @@ from buildrules.azureml.environment import Environment, read_environment
 from buildrules.azureml.mlflow_conda import conda_that_counts
 from buildrules.azureml.models import Model
 from buildrules.azureml.neighbourhood import matching, text_of
+from buildrules.azureml.plain_base import full_image, is_release, plain_base, python_override
 from buildrules.azureml.references import Place
 from buildrules.azureml.specification import Named, Specification
 from buildrules.azureml.targets import Local, Ref, Target
@@ -26,15 +27,12 @@ from buildrules.azureml.work import Work, either
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.suggest import did_you_mean
 
-__all__ = ["Foundation", "find_environment", "foundation", "plain_base"]
+__all__ = ["Foundation", "find_environment", "foundation", "from_environment", "mlflow_pin"]
 
-_SUITES = {"3.11.2": ("bookworm", "Debian 12"), "3.13.5": ("trixie", "Debian 13")}
-"""Python of the Debian releases that `debian_base` knows, the usual one first."""
 _IMAGE = {
     "triton": "name its image: --base IMAGE, such as a tritonserver image",
     "custom": "name its image: --base IMAGE, or --environment FILE",
 }
-_LABEL = re.compile(r"(//[^:]*)?:[^:]+|//[^:]+")
 
 
 class Foundation:
@@ -137,9 +135,10 @@ def from_environment(
     """The targets of an environment; with `own_user` an image that is one runs as the user it names itself."""
     if environment.conda_node is not None:
         return _conda(work, environment, fallback)
+    own_user = own_user or environment.routes is not None
     if work.options.base is not None:
-        base = plain_base(work, None, fallback)
-        return None if base is None else Foundation(base, environment, image=True)
+        base = plain_base(work, None, fallback, own_user=own_user)
+        return None if base is None else Foundation(base, environment, image=not is_release(work.options.base))
     if environment.build_node is not None:
         work.fail(
             environment.build_node,
@@ -150,9 +149,9 @@ def from_environment(
     assert environment.image is not None
     name = environment.name or re.split(r"[:@]", environment.image.rpartition("/")[2])[0]
     comments = [environment.description] if environment.description else []
-    attributes: dict[str, Any] = {"image": environment.image}
+    attributes: dict[str, Any] = {"image": full_image(environment.image)}
     remarks = {}
-    if environment.routes is not None or own_user:
+    if own_user:
         attributes["user"] = ""
         remarks["user"] = "the image's own"
     made = work.targets.add(name, "oci_base", attributes, comments=comments, remarks=remarks, kind="base")
@@ -191,7 +190,7 @@ def _conda(work: Work, environment: Environment, fallback: str, *said: str) -> F
         comments.append(f"exclude: no Python packages; what is needed of {', '.join(foreign)} belongs into the base")
         work.note(f"{display(environment.conda_path)}: left out {', '.join(foreign)}, which is no Python package")
     remarks = {}
-    python = _override(work, pin)
+    python = python_override(work, pin)
     if python is not None:
         attributes["python"] = python
         if pin is not None:
@@ -209,87 +208,6 @@ def _requirements(work: Work, spec: Specification, path: str) -> Target:
     if work.options.python and work.options.base is None:
         attributes["python"] = work.options.python
     return work.targets.add(f"{spec.name}-env", "python_env", attributes, kind="env")
-
-
-def _override(work: Work, pin: Pin | None) -> str | None:
-    """The Python to write although the file asks for another: the one on the command line, or another patch release."""
-    from packaging.specifiers import SpecifierSet
-
-    said = work.options.python
-    if said is not None:
-        return said if pin is None or not _fits(pin.specifier, said) else None
-    if pin is None or work.options.base is not None:
-        return None
-    patch = next((version for version in _SUITES if _same_minor(pin.specifier, version)), None)
-    if patch is None or SpecifierSet(pin.specifier).contains(patch):
-        return None
-    return patch.rpartition(".")[0]
-
-
-def _fits(specifier: str, python: str) -> bool:
-    from packaging.specifiers import SpecifierSet
-
-    versions = [version for version in _SUITES if version.startswith(f"{python}.")] or [python]
-    return any(SpecifierSet(specifier).contains(version) for version in versions)
-
-
-def _same_minor(specifier: str, version: str) -> bool:
-    """Whether a pin of one release (==3.11.9) has the minor version of `version`."""
-    found = re.fullmatch(r"={2,3}(3\.\d+)(\.\d+)?(\.\*)?", specifier)
-    return found is not None and version.startswith(f"{found[1]}.")
-
-
-def plain_base(work: Work, pin: Pin | None, name: str) -> Ref | str | None:
-    """A base, as a label or a target: the one on the command line, or the Debian whose Python fits `pin`."""
-    if work.options.base is not None:
-        return _given_base(work, work.options.base, name)
-    from packaging.specifiers import SpecifierSet
-
-    python = work.options.python
-    for version, (suite, release) in _SUITES.items():
-        if python is not None:
-            fits = python == version or python == version.rpartition(".")[0]
-        else:
-            fits = pin is None or SpecifierSet(pin.specifier).contains(version) or _same_minor(pin.specifier, version)
-        if fits:
-            minor = version.rpartition(".")[0]
-            made = work.targets.add(
-                f"python{minor.replace('.', '')}",
-                "debian_base",
-                {"suite": suite},
-                remarks={"suite": f"{release}, Python {minor}"},
-                kind="base",
-            )
-            return Ref(made)
-    has = " and ".join(f"{version.rpartition('.')[0]} ({suite})" for version, (suite, _) in _SUITES.items())
-    if python is not None:
-        raise UsageError(
-            f"no Debian base has Python {python}", hint=f"there is {has}; or name an image with --base IMAGE"
-        )
-    assert pin is not None
-    wanted = pin.specifier.removeprefix("==").removesuffix(".*")
-    work.fail(
-        pin.node,
-        f"the environment asks for Python {wanted}, and no Debian base has it: there is {has}",
-        "override it with --python 3.11, or name an image that has it with --base IMAGE",
-    )
-    return None
-
-
-def _given_base(work: Work, text: str, name: str) -> Ref | str:
-    if _LABEL.fullmatch(text):
-        return text
-    if text in {suite for suite, _ in _SUITES.values()}:
-        return Ref(work.targets.add(text, "debian_base", {"suite": text}, kind="base"))
-    attributes: dict[str, Any] = {"image": text}
-    for scheme, attribute in (("docker:", "docker"), ("docker-daemon:", "docker")):
-        if text.startswith(scheme):
-            attributes = {attribute: text.removeprefix(scheme)}
-    if text.startswith(("oci-layout:", "layout:")) or os.path.isfile(os.path.join(text, "oci-layout")):
-        attributes = {"layout": Local(os.path.abspath(re.sub(r"^(oci-)?layout:", "", text)))}
-    if work.options.python:
-        attributes["python"] = work.options.python
-    return Ref(work.targets.add(f"{name}-base", "oci_base", attributes, kind="base"))
 
 
 def _bare(work: Work, spec: Specification, models: list[tuple[Model, Target]]) -> Foundation | None:
@@ -311,7 +229,7 @@ def _bare(work: Work, spec: Specification, models: list[tuple[Model, Target]]) -
         return Foundation(Ref(made))
     if work.options.base is not None:
         base = plain_base(work, None, spec.name)
-        return None if base is None else Foundation(base, image=True)
+        return None if base is None else Foundation(base, image=not is_release(work.options.base))
     place = spec.document.node
     if spec.server == "triton":
         work.fail(place, "nothing says which image holds Triton", "name it: --base IMAGE, such as a tritonserver image")

@@ -1,7 +1,6 @@
 """From files of Azure ML to targets."""
 
 import os
-import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,24 +8,22 @@ from buildrules.azureml.bases import Foundation, foundation, from_environment
 from buildrules.azureml.code import code_target
 from buildrules.azureml.condafile import read_conda_node
 from buildrules.azureml.connection import Connection, read_connection
+from buildrules.azureml.custom import custom_server, take_over
 from buildrules.azureml.deployment import read_deployment
 from buildrules.azureml.document import Document, Kind, display
-from buildrules.azureml.environment import Environment, read_environment
+from buildrules.azureml.environment import read_environment
 from buildrules.azureml.inputs import input_target
 from buildrules.azureml.models import Model, find_models, model_target, models_of_document
 from buildrules.azureml.neighbourhood import Neighbourhood, text_of
 from buildrules.azureml.package import read_package
 from buildrules.azureml.references import parse_reference
-from buildrules.azureml.specification import Routes, Specification
+from buildrules.azureml.specification import Specification
 from buildrules.azureml.targets import Local, Ref, Target, Targets, clean_name
 from buildrules.azureml.work import Options, Work
 from buildrules.errors import UsageError
 
 __all__ = ["Conversion", "convert", "read_documents"]
 
-_MODELS = "/var/azureml-app/azureml-models"
-_INFERENCE_ROUTES = {"liveness": (5001, "/"), "readiness": (5001, "/"), "scoring": (5001, "/score")}
-"""Of the inference images: nginx before azureml-inference-server-http."""
 _NOTED = {Kind.ENDPOINT: "there is nothing to build", Kind.DATA: "used where a package names it as input"}
 _SAMPLES = ("sample-request.json", "sample_request.json", "sample-data.json")
 
@@ -170,16 +167,19 @@ def _join(work: Work, spec: Specification) -> Target | None:
     needless = spec.server == "custom" or (
         spec.deployment and spec.server == "azureml_online" and spec.code is not None
     )
-    if not models and not needless and not len(work.problems):
-        work.fail(spec.name_node, f"'{spec.name}' has no model", "name it: --model PATH")
+    missing = not models and not needless and len(work.problems) == before
+    if missing and spec.environment is None and work.options.environment is None:
+        _no_model(work, spec)
     made = [model_target(work, model) for model in models]
     plain = spec.environment is None and spec.code is None and spec.deployment
     if plain and models and all(model.flavour == "triton" for model in models):
         spec.server = "triton"
     lost = not models and len(work.problems) > before  # an MLflow model brings an environment; nobody knows now
     stands = foundation(work, spec, models=list(zip(models, made, strict=True)) if mlflow else [], lost=lost)
-    if stands is not None and stands.environment is not None:
-        _take_over(spec, stands.environment)
+    if stands is not None:
+        take_over(work, spec, stands)
+    if missing and len(work.problems) == before and spec.server != "custom":  # a container may need none
+        _no_model(work, spec)
     if spec.server == "azureml_online" and spec.code is None and mlflow and len(models) > 1:
         names = ", ".join(display(model.path or model.uri or "") for model in models)
         hint = "name one of them with --model, or write a scoring script that loads them all"
@@ -234,15 +234,8 @@ def _join(work: Work, spec: Specification) -> Target | None:
     return work.targets.add(spec.name, "model_package", attributes, comments=comments, remarks=remarks, kind="package")
 
 
-def _take_over(spec: Specification, environment: Environment) -> None:
-    """An environment that is an image alone runs as it is: its own command answers, at its own routes."""
-    if environment.conda_node is not None or environment.build_node is not None:
-        return
-    if environment.routes is not None and spec.server in ("azureml_online", "custom"):
-        spec.server, spec.routes = "custom", spec.routes or environment.routes
-    elif spec.deployment and spec.server == "azureml_online" and spec.code is not None:
-        spec.server, spec.routes = "custom", Routes(environment.node, dict(_INFERENCE_ROUTES))
-        spec.comments.append("the environment is an image alone: its own inference server is started, as Azure does")
+def _no_model(work: Work, spec: Specification) -> None:
+    work.fail(spec.name_node, f"'{spec.name}' has no model", "name it: --model PATH")
 
 
 def _mode(work: Work, spec: Specification, models: list[Model]) -> str:
@@ -264,7 +257,7 @@ def _server(
 ) -> Ref | str:
     """A rule's name, or a target of it where something is set."""
     if spec.server == "custom":
-        return Ref(_custom(work, spec, models, code))
+        return Ref(custom_server(work, spec, models, code))
     attributes: dict[str, Any] = dict(spec.server_attributes)
     comments = []
     if spec.server == "azureml_online" and stands.server_pin is not None:
@@ -273,47 +266,3 @@ def _server(
     if not attributes:
         return spec.server
     return Ref(work.targets.add(f"{spec.name}-server", spec.server, attributes, comments=comments, kind="server"))
-
-
-def _custom(work: Work, spec: Specification, models: list[Target], code: Target | None) -> Target:
-    """A server of somebody's own: the image's own command, or `entry_script`."""
-    routes = spec.routes.routes if spec.routes is not None else {}
-    environment = {}
-    attributes: dict[str, Any] = {}
-    if models:
-        name, version = models[0].attributes["name"], models[0].attributes.get("version", "1")
-        place = spec.mount_path if spec.mount_path else f"{_MODELS}/{name}/{version}"
-        environment["AZUREML_MODEL_DIR"] = place
-        if spec.mount_path is None:
-            attributes["model_dir"] = place
-    if code is not None:
-        place = f"/var/azureml-app/{code.attributes['name']}"
-        attributes["code_dir"] = place
-        environment["AML_APP_ROOT"] = place
-        environment["AZUREML_ENTRY_SCRIPT"] = code.attributes["entry_script"]
-    if spec.entry_script is not None:
-        try:
-            attributes["entrypoint"] = _command(spec.entry_script, code)
-        except ValueError:
-            hint = "close the quotation, or write \\' for an apostrophe"
-            work.fail(
-                spec.entry_node or spec.name_node, f"'{spec.entry_script}' is no command: a quotation is open", hint
-            )
-    attributes["ports"] = sorted({port for port, _ in routes.values()})
-    attributes["routes"] = {name: f"{port}{path}" for name, (port, path) in routes.items()}
-    attributes["environment"] = environment
-    if not routes:
-        hint = "write inference_configuration: {scoring_route: {path: /score, port: 8080}, ...}"
-        work.fail(spec.name_node, f"nothing says where the server of '{spec.name}' answers", hint)
-    return work.targets.add(f"{spec.name}-server", "custom_server", attributes, kind="server")
-
-
-def _command(text: str, code: Target | None) -> list[str]:
-    """`entry_script` is a script or a command. Raises ValueError where a quotation is not closed."""
-    words = shlex.split(text)
-    place = f"/var/azureml-app/{code.attributes['name']}" if code is not None else ""
-    if len(words) == 1 and words[0].endswith(".py"):
-        return ["python", f"{place}/{words[0]}" if place and not words[0].startswith("/") else words[0]]
-    if len(words) == 1 and words[0].endswith(".sh"):
-        return ["sh", f"{place}/{words[0]}" if place and not words[0].startswith("/") else words[0]]
-    return words

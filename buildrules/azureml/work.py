@@ -3,11 +3,12 @@
 import os
 from dataclasses import dataclass, field
 
-from buildrules.azureml.document import Document, Kind, read_document
+from buildrules.azureml.document import Document, Kind, display, read_document
 from buildrules.azureml.neighbourhood import Neighbourhood
 from buildrules.azureml.targets import Targets
-from buildrules.workspace.nodes import Node
+from buildrules.workspace.nodes import Node, parse
 from buildrules.workspace.problems import Problems
+from buildrules.workspace.root import BUILD_FILE, read_file
 
 __all__ = ["Options", "Work", "either"]
 
@@ -67,6 +68,17 @@ class Work:
         """One more file."""
         self.files.add(path)
         return read_document(path, self.problems)
+
+    def default_registry(self) -> str | None:
+        """The registry that the workspace around the files sets for images that name none."""
+        if self.top is None:
+            return None
+        path = os.path.join(self.top, BUILD_FILE)
+        self.files.add(path)
+        node = parse(display(path), read_file(path), Problems())  # whoever loads the workspace says what is wrong
+        for name in ("workspace", "default_registry"):
+            node = node.entries.get(name) if node is not None else None
+        return node.text if node is not None and node.text else None
 
     def is_file(self, path: str) -> bool:
         """Whether a file is at an absolute path, where its coming or going changes the outcome."""
