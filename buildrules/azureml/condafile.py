@@ -37,7 +37,7 @@ class Pin:
 def read_conda_node(path: str, shown: str) -> Node | None:
     """The map of a conda file; None where it cannot be read: whoever resolves it says so."""
     try:
-        node = parse(shown, read_file(path), Problems())
+        node = parse(shown, read_file(path), Problems(), aliases=True)
     except (OSError, LoadError):
         return None
     return node if node is not None and node.kind == "map" else None

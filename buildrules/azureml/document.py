@@ -102,7 +102,7 @@ def read_document(path: str, problems: Problems) -> Document | None:
     if data.lstrip()[:1] == b"{":
         data = _JSON_INDENT.sub(b" ", data)  # JSON may be indented with tabs, YAML not
     found = Problems()
-    node = parse(display(path), data, found)
+    node = parse(display(path), data, found, aliases=True)
     unfilled = [said for one in found.errors if (said := _unfilled(one)) is not None]
     for one in unfilled[:1] or found.errors:
         problems.add_error(one)
