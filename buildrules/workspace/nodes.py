@@ -190,15 +190,16 @@ class Node:
         return f"<{self.kind} at {self.source.path}:{self.line}:{self.column}>"
 
 
-def parse(path: str, data: bytes, problems: Problems, *, aliases: bool = False) -> Node | None:
+def parse(path: str, data: bytes, problems: Problems, *, aliases: bool = False, made: bool = False) -> Node | None:
     """Read a YAML file: the node of the document, None for an empty one and for one that is no YAML.
 
     `path` is workspace-relative and only used for positions. Errors are noted in `problems`; where the structure
     is sound what is refused is left out of the node, so that more errors can be found in the rest. With `aliases`
-    they and merge keys are taken; together they may stand for so many values.
+    they and merge keys are taken; together they may stand for so many values. A text that was `made` from the file
+    at `path` has no lines of it to point at.
     """
     try:
-        document, source = _compose(path, data, aliases=aliases)
+        document, source = _compose(path, data, aliases=aliases, made=made)
     except LoadError as error:
         problems.add_error(error)
         return None
@@ -207,7 +208,7 @@ def parse(path: str, data: bytes, problems: Problems, *, aliases: bool = False) 
     return _Reader(source, problems, Aliases(source, _loader()) if aliases else None).convert(document, 0)
 
 
-def _compose(path: str, data: bytes, *, aliases: bool) -> tuple[Any, Source]:
+def _compose(path: str, data: bytes, *, aliases: bool, made: bool) -> tuple[Any, Source]:
     import yaml
 
     try:
@@ -215,7 +216,7 @@ def _compose(path: str, data: bytes, *, aliases: bool) -> tuple[Any, Source]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise LoadError(f"'{path}' is not UTF-8", position=Position(path, line)) from error
-    source = Source(path, text)
+    source = Source(path, text, made=made)
     try:
         deep = too_deep(text, _loader())
         if deep is not None:

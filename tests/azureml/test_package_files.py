@@ -244,3 +244,27 @@ environment_variables: {THREADS: 4, RATE: 1.50}
 def test_locks_can_be_made_alone(azure: Space) -> None:
     azure.run("lock", "--package", "package.yml", *OPTIONS).said("3 of 3 locks written")
     azure.run("build", "--package", "package.yml", *OPTIONS, "--locked")
+
+
+def test_errors_name_the_azure_file_alone(azure: Space) -> None:
+    """What is wrong with a target that was made from it stands in no line of any file."""
+    result = azure.run(
+        "build", "--package", "package.yml", "--mode", "download", "--download-uri", "nowhere://x", *OPTIONS, code=2
+    )
+    result.said("package.yml: 'nowhere://x' does not say where a model is")
+    assert "BUILD.yaml" not in result.out + result.err
+
+
+def test_a_mount_path_that_is_the_working_directory(azure: Space) -> None:
+    azure.write("package.yml", PACKAGE + "model_configuration: {mode: copy, mount_path: .}\n")
+    config = azure.config(only(build(azure, "package.yml", *OPTIONS)))
+    assert "AZUREML_MODEL_DIR=/var/azureml-app/src" in config["Env"]
+
+
+def test_a_model_behind_a_link(azure: Space, tmp_path: Path) -> None:
+    direct = build(azure, "package.yml", *OPTIONS).data["targets"][0]["layers"]
+    os.makedirs(tmp_path / "far")
+    os.rename(azure.root / "model", tmp_path / "far/model")
+    os.symlink("../far/model", azure.root / "model")
+    layers = build(azure, "package.yml", *OPTIONS).data["targets"][0]["layers"]
+    assert [layer["digest"] for layer in layers] == [layer["digest"] for layer in direct]
