@@ -196,7 +196,9 @@ def _conda(work: Work, environment: Environment, fallback: str, *said: str) -> F
         if pin is not None:
             remarks["python"] = f"{os.path.basename(pin.node.source.path)} asks for {pin.node.text.strip()}"
     name = environment.name or conda_name(node) or f"{fallback}-env"
-    made = work.targets.add(name, "python_env", attributes, comments=comments, remarks=remarks, kind="env")
+    made = work.targets.add(
+        name, "python_env", attributes, comments=comments, remarks=remarks, kind="env", node=environment.conda_node
+    )
     return Foundation(Ref(made), environment, pin=server_pin(node))
 
 

@@ -13,9 +13,11 @@ from buildrules.azureml.deployment import read_deployment
 from buildrules.azureml.document import Document, Kind, display
 from buildrules.azureml.environment import read_environment
 from buildrules.azureml.inputs import input_target
-from buildrules.azureml.models import Model, find_models, model_target, models_of_document
+from buildrules.azureml.model_choice import find_models, models_of_document
+from buildrules.azureml.models import Model, already_packed, model_target
 from buildrules.azureml.neighbourhood import Neighbourhood, text_of
 from buildrules.azureml.package import read_package
+from buildrules.azureml.places import settle_places
 from buildrules.azureml.references import parse_reference
 from buildrules.azureml.specification import Specification
 from buildrules.azureml.targets import Local, Ref, Target, Targets, clean_name
@@ -92,6 +94,7 @@ def convert(paths: list[str], options: Options, top: str | None) -> Conversion:
                 conversion.packages.append(target)
     for document in work.documents:
         _other(work, conversion, document, named=document.path in paths)
+    settle_places(work)
     work.problems.raise_all()
     work.targets.all.sort(key=_rank)
     conversion.notes = work.notes
@@ -126,7 +129,8 @@ def _other(work: Work, conversion: Conversion, document: Document, *, named: boo
             from_environment(work, environment, environment.name or "environment")
     elif kind is Kind.MODEL:
         for model in models_of_document(work, document):
-            model_target(work, model)
+            if not already_packed(work, model):
+                model_target(work, model)
     elif kind is Kind.CONNECTION:
         connection = read_connection(document, work.problems)
         if isinstance(connection, str):

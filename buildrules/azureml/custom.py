@@ -67,7 +67,13 @@ def custom_server(work: Work, spec: Specification, models: list[Target], code: T
     attributes: dict[str, Any] = {}
     if models:
         name, version = models[0].attributes["name"], models[0].attributes.get("version", "1")
-        place = spec.mount_path if spec.mount_path else f"{_MODELS}/{name}/{version}"
+        place = f"{_MODELS}/{name}/{version}"
+        if spec.mount_path == ".":
+            hint = "write a directory, such as /models"
+            node = spec.mount_node or spec.name_node
+            work.fail(node, "the working directory of somebody's own server is not known here", hint)
+        elif spec.mount_path is not None:  # a relative one starts at the root: the image's own directory is not known
+            place = f"/{spec.mount_path.removeprefix('/')}"
         environment["AZUREML_MODEL_DIR"] = place
         if spec.mount_path is None:
             attributes["model_dir"] = place

@@ -57,7 +57,9 @@ def input_target(work: Work, spec: Specification, given: Input) -> Target | None
         "mount_path": mount_path,
         "mode": mode,
     }
-    return work.targets.add(name, "input", attributes, comments=comments, remarks=remarks, kind="input")
+    return work.targets.add(
+        name, "input", attributes, comments=comments, remarks=remarks, kind="input", node=given.source.node
+    )
 
 
 def _source(work: Work, spec: Specification, given: Input) -> Source | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from buildrules.azureml.document import Document, Kind, display, read_document
 from buildrules.azureml.neighbourhood import Neighbourhood
-from buildrules.azureml.targets import Targets
+from buildrules.azureml.targets import Target, Targets
 from buildrules.workspace.nodes import Node, parse
 from buildrules.workspace.problems import Problems
 from buildrules.workspace.root import BUILD_FILE, read_file
@@ -38,7 +38,8 @@ class Work:
     that were not just in a directory; `top` is the workspace's root, if there is one.
 
     `notes` go to the user, `files` and `directories` (absolute) are what the outcome depends on, `looked_at` absolute
-    paths of which only matters whether a file, a folder or nothing is there.
+    paths of which only matters whether a file, a folder or nothing is there. `nameless` are targets of models that no
+    file gives a name.
     """
 
     options: Options
@@ -51,6 +52,7 @@ class Work:
     files: set[str] = field(default_factory=set)
     directories: set[str] = field(default_factory=set)
     looked_at: set[str] = field(default_factory=set)
+    nameless: list[Target] = field(default_factory=list)
     _near: dict[str, Neighbourhood] = field(default_factory=dict)
 
     def given(self, kind: Kind) -> list[Document]:
@@ -68,6 +70,14 @@ class Work:
         """One more file."""
         self.files.add(path)
         return read_document(path, self.problems)
+
+    @property
+    def around(self) -> str:
+        """The absolute directory that holds what the user named: the workspace, where there is one."""
+        if self.top is not None:
+            return self.top
+        places = [path if os.path.isdir(path) else os.path.dirname(path) for path in self.named]
+        return os.path.commonpath(places)
 
     def default_registry(self) -> str | None:
         """The registry that the workspace around the files sets for images that name none."""

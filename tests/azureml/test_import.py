@@ -127,3 +127,22 @@ def test_secrets_are_never_repeated(folder: Folder) -> None:
         said = folder.run("import", "azureml", f"{number}/c.yml", code=None)
         written = folder.root / str(number) / "BUILD.yaml"
         assert "canary" not in said.out + said.err + (written.read_text() if written.exists() else ""), kind
+
+
+def test_links_that_lead_away_are_followed(azure: Folder) -> None:
+    """The files are named where they are: a workspace holds no link that leaves it."""
+    away = azure.root.parent / "away"
+    away.mkdir()
+    (azure.root / "model").rename(away / "trained")
+    (azure.root / "model").symlink_to("../away/trained")
+    azure.run("import", "azureml", "package.yml", code=0).has(
+        "wrote ../BUILD.yaml", "model is a link to ../away/trained"
+    )
+    assert "model: {rule: model, path: away/trained}" in azure.build_file("../BUILD.yaml")
+
+
+def test_links_inside_stay(azure: Folder) -> None:
+    (azure.root / "model").rename(azure.root / "trained")
+    (azure.root / "model").symlink_to("trained")
+    azure.run("import", "azureml", "package.yml")
+    assert "model: {rule: model, path: model}" in azure.build_file()
