@@ -1,12 +1,13 @@
 """From files of Azure ML to targets."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.azureml.bases import Foundation, foundation, from_environment
 from buildrules.azureml.code import code_target
-from buildrules.azureml.condafile import read_conda_node
 from buildrules.azureml.connection import Connection, read_connection
 from buildrules.azureml.custom import custom_server, take_over
 from buildrules.azureml.deployment import read_deployment
@@ -15,16 +16,18 @@ from buildrules.azureml.environment import read_environment
 from buildrules.azureml.inputs import input_target
 from buildrules.azureml.model_choice import find_models, models_of_document
 from buildrules.azureml.models import Model, already_packed, model_target
-from buildrules.azureml.neighbourhood import Neighbourhood, text_of
+from buildrules.azureml.neighbourhood import text_of
 from buildrules.azureml.package import read_package
 from buildrules.azureml.places import settle_places
+from buildrules.azureml.reading import failures, read_documents, wanted_kinds
 from buildrules.azureml.references import parse_reference
 from buildrules.azureml.specification import Specification
 from buildrules.azureml.targets import Local, Ref, Target, Targets, clean_name
 from buildrules.azureml.work import Options, Work
-from buildrules.errors import UsageError
+from buildrules.errors import LoadError
+from buildrules.workspace.problems import Problems
 
-__all__ = ["Conversion", "convert", "read_documents"]
+__all__ = ["Conversion", "convert"]
 
 _NOTED = {Kind.ENDPOINT: "there is nothing to build", Kind.DATA: "used where a package names it as input"}
 _SAMPLES = ("sample-request.json", "sample_request.json", "sample-data.json")
@@ -33,7 +36,8 @@ _SAMPLES = ("sample-request.json", "sample_request.json", "sample-data.json")
 @dataclass(slots=True)
 class Conversion:
     """What came out. `packages` are the images to be, `watched` absolute paths the outcome depends on, `looked_at`
-    those of which only matters what is there.
+    those of which only matters what is there. `failed` are the errors of files (absolute paths) that were found in a
+    directory and could not be converted.
     """
 
     documents: list[Document]
@@ -43,38 +47,13 @@ class Conversion:
     notes: list[str] = field(default_factory=list)
     watched: set[str] = field(default_factory=set)
     looked_at: set[str] = field(default_factory=set)
+    failed: dict[str, list[LoadError]] = field(default_factory=dict)
 
-
-def read_documents(paths: list[str], work: Work) -> list[Document]:
-    """The files of Azure ML among `paths` (absolute); of a directory those in it. Raises UsageError."""
-    found: dict[str, Document] = {}
-    for path in paths:
-        if not os.path.isdir(path):
-            document = work.read(path)
-            if document is not None:
-                found[document.path] = document
-            elif not len(work.problems):
-                raise UsageError(f"'{display(path)}' is no file of Azure ML", hint=_conda(path) or _wants())
-            continue
-        work.directories.add(path)
-        inside = [item for item in sorted(Neighbourhood(path, path, []).below()) if item not in found]
-        some = [document for item in inside if (document := work.read(item)) is not None]
-        if not some and not len(work.problems):
-            raise UsageError(f"there is no file of Azure ML in '{display(path)}'", hint=_wants())
-        found |= {document.path: document for document in some}
-    return list(found.values())
-
-
-def _conda(path: str) -> str | None:
-    """The way out for a conda file, which is taken beside the file that it belongs to."""
-    node = read_conda_node(path, display(path))
-    if node is None or "dependencies" not in node.entries:
-        return None
-    return f"it is a conda file: --environment {display(path)}, beside a package or a deployment"
-
-
-def _wants() -> str:
-    return "a model package, environment, model, data asset, deployment, endpoint or connection, in YAML or JSON"
+    def raise_failed(self) -> None:
+        """Raise what is wrong with the files of a directory that could not be converted, as one LoadError."""
+        error = failures(self.failed)
+        if error is not None:
+            raise error
 
 
 def convert(paths: list[str], options: Options, top: str | None) -> Conversion:
@@ -87,20 +66,49 @@ def convert(paths: list[str], options: Options, top: str | None) -> Conversion:
     conversion = Conversion(work.documents, work.targets)
     packaged = {text_of(d.node, "target_environment", "targetEnvironmentId") for d in work.given(Kind.PACKAGE)}
     work.targets.reserved = {clean_name(name) for document in work.documents for name in _package_names(document)}
-    for document in work.documents:
-        if document.kind in (Kind.PACKAGE, Kind.ONLINE, Kind.BATCH):
+    packages = [d for d in work.documents if d.kind in (Kind.PACKAGE, Kind.ONLINE, Kind.BATCH)]
+    for document in packages:
+        with _attempt(work, document):
             target = _package(work, document, {name for name in packaged if name})
             if target is not None and target not in conversion.packages:
                 conversion.packages.append(target)
     for document in work.documents:
-        _other(work, conversion, document, named=document.path in paths)
-    settle_places(work)
+        with _attempt(work, document):
+            if document not in packages:
+                _other(work, conversion, document, named=document.path in paths)
     work.problems.raise_all()
+    conversion.packages = [target for target in conversion.packages if target in work.targets.all]
+    conversion.failed = work.failed
+    conversion.documents = [document for document in work.documents if document.path not in work.failed]
+    if work.failed and not work.targets.all and not conversion.connections:
+        conversion.raise_failed()
     work.targets.all.sort(key=_rank)
     conversion.notes = work.notes
     conversion.watched = work.watched()
     conversion.looked_at = work.looked_at
     return conversion
+
+
+@contextmanager
+def _attempt(work: Work, document: Document) -> Iterator[None]:
+    """Convert one file. Where a directory was named, what is wrong with one file does not stop the others: its errors
+    are kept in `work.failed`, and its targets are dropped.
+    """
+    if document.path in work.named:
+        before = len(work.targets.all)
+        yield
+        settle_places(work, before)
+        return
+    there, kept = list(work.targets.all), work.problems
+    work.problems = Problems()
+    try:
+        yield
+        settle_places(work, len(there))
+        if len(work.problems):
+            work.failed[document.path] = list(work.problems.errors)
+            work.targets.all = there
+    finally:
+        work.problems = kept
 
 
 def _rank(target: Target) -> int:
@@ -143,7 +151,9 @@ def _other(work: Work, conversion: Conversion, document: Document, *, named: boo
         work.fail(document.node, "a pipeline deployment runs components and holds no model", "name a model deployment")
     elif kind is Kind.OTHER:
         work.fail(
-            document.node, f"'{text_of(document.node, '$schema')}': nothing can be made of this kind of file", _wants()
+            document.node,
+            f"'{text_of(document.node, '$schema')}': nothing can be made of this kind of file",
+            wanted_kinds(),
         )
 
 

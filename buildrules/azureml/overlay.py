@@ -82,6 +82,7 @@ def overlay(path: str, options: Options) -> Overlay:
         around = None
     top = around
     conversion = convert([path], options, top)
+    conversion.raise_failed()
     if not conversion.packages:
         said = f"; {conversion.notes[0]}" if conversion.notes else ""
         raise UsageError(f"'{display(path)}' describes no package{said}", hint="name a model package or a deployment")

@@ -11,13 +11,13 @@ from buildrules.errors import UsageError
 __all__ = ["settle_places"]
 
 
-def settle_places(work: Work) -> None:
-    """Give the targets the real places of their files, where links lead out of what the user named.
+def settle_places(work: Work, first: int = 0) -> None:
+    """Give the targets from the `first` on the real places of their files, where links lead out of what the user named.
 
     A name that would be a pattern is noted as an error, where a file names it. Raises UsageError where none does.
     """
     around = work.around
-    for target in work.targets.all:
+    for target in work.targets.all[first:]:
         for name, value in target.attributes.items():
             if isinstance(value, list):
                 target.attributes[name] = [_settled(work, target, item, around) for item in value]
@@ -41,7 +41,7 @@ def _settled(work: Work, target: Target, value: object, around: str) -> object:
 
 def _followed(work: Work, path: str, around: str) -> str:
     """`path`, or the real place of what it is a link to, or lies behind one, outside of `around`."""
-    link = path
+    link = path = "/" + path.lstrip("/")  # POSIX lets two slashes mean something else
     stop = os.path.commonpath([path, around])
     while len(link) > len(stop) and not os.path.islink(link):
         link = os.path.dirname(link)

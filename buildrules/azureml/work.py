@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from buildrules.azureml.document import Document, Kind, display, read_document
 from buildrules.azureml.neighbourhood import Neighbourhood
 from buildrules.azureml.targets import Target, Targets
+from buildrules.errors import LoadError
 from buildrules.workspace.nodes import Node, parse
 from buildrules.workspace.problems import Problems
 from buildrules.workspace.root import BUILD_FILE, read_file
@@ -39,7 +40,7 @@ class Work:
 
     `notes` go to the user, `files` and `directories` (absolute) are what the outcome depends on, `looked_at` absolute
     paths of which only matters whether a file, a folder or nothing is there. `nameless` are targets of models that no
-    file gives a name.
+    file gives a name, `failed` the errors of files that were found in a directory.
     """
 
     options: Options
@@ -52,6 +53,7 @@ class Work:
     files: set[str] = field(default_factory=set)
     directories: set[str] = field(default_factory=set)
     looked_at: set[str] = field(default_factory=set)
+    failed: dict[str, list[LoadError]] = field(default_factory=dict)
     nameless: list[Target] = field(default_factory=list)
     _near: dict[str, Neighbourhood] = field(default_factory=dict)
 
