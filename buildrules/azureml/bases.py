@@ -8,6 +8,7 @@ from buildrules.azureml.condafile import (
     Pin,
     conda_name,
     conda_requirements,
+    conda_variables,
     foreign_packages,
     nearest_conda,
     python_pin,
@@ -36,7 +37,9 @@ _IMAGE = {
 
 
 class Foundation:
-    """`base_env` is what the package names; `environment` what it was made from, `server_pin` a version it pins."""
+    """`base_env` is what the package names; `environment` what it was made from, `server_pin` a version it pins,
+    `variables` what its conda file sets.
+    """
 
     def __init__(
         self,
@@ -45,11 +48,13 @@ class Foundation:
         *,
         image: bool = False,
         pin: str | None = None,
+        variables: dict[str, str] | None = None,
     ) -> None:
         self.base_env = base_env
         self.environment = environment
         self.image = image
         self.server_pin = pin
+        self.variables = variables or {}
 
 
 def find_environment(work: Work, spec: Specification, named: Named) -> Environment | None:
@@ -97,6 +102,14 @@ def _from_file(work: Work, path: str) -> Environment | None:
     if document is not None and document.kind is Kind.ENVIRONMENT:
         return read_environment(document.node, document.directory, work.problems, named=False)
     node = read_conda_node(path, display(path))
+    if node is not None and ("build_dependencies" in node.entries or "python" in node.entries):
+        beside = os.path.join(os.path.dirname(path), "requirements.txt")
+        python = node.entries.get("python")
+        minor = ".".join(python.text.split(".")[:2]) if python is not None and python.kind == "scalar" else "3.11"
+        raise UsageError(
+            f"'{display(path)}' is MLflow's python_env: it names a Python, and a requirements.txt",
+            hint=f"--environment {display(beside)} --python {minor}",
+        )
     if node is not None and "dependencies" in node.entries:
         return Environment(node, None, None, conda_path=path, conda_node=node)
     raise UsageError(
@@ -189,6 +202,9 @@ def _conda(work: Work, environment: Environment, fallback: str, *said: str) -> F
         attributes["exclude"] = foreign
         comments.append(f"exclude: no Python packages; what is needed of {', '.join(foreign)} belongs into the base")
         work.note(f"{display(environment.conda_path)}: left out {', '.join(foreign)}, which is no Python package")
+    variables = conda_variables(node)
+    if variables:
+        comments.append(f"variables of the conda file are set by its packages: {', '.join(variables)}")
     remarks = {}
     python = python_override(work, pin)
     if python is not None:
@@ -199,7 +215,7 @@ def _conda(work: Work, environment: Environment, fallback: str, *said: str) -> F
     made = work.targets.add(
         name, "python_env", attributes, comments=comments, remarks=remarks, kind="env", node=environment.conda_node
     )
-    return Foundation(Ref(made), environment, pin=server_pin(node))
+    return Foundation(Ref(made), environment, pin=server_pin(node), variables=variables)
 
 
 def _requirements(work: Work, spec: Specification, path: str) -> Target:

@@ -194,15 +194,7 @@ def _join(work: Work, spec: Specification) -> Target | None:
         take_over(work, spec, stands)
     if missing and len(work.problems) == before and spec.server != "custom":  # a container may need none
         _no_model(work, spec)
-    if spec.server == "azureml_online" and spec.code is None and mlflow and len(models) > 1:
-        names = ", ".join(display(model.path or model.uri or "") for model in models)
-        hint = "name one of them with --model, or write a scoring script that loads them all"
-        work.fail(
-            spec.name_node, f"without a scoring script one MLflow model is served, and here are several: {names}", hint
-        )
-    if spec.server in ("azureml_online", "azureml_batch") and spec.code is None and models and not mlflow:
-        hint = "only an MLflow model needs none; write code_configuration: {code: src, scoring_script: score.py}"
-        work.fail(spec.name_node, f"'{spec.name}' has no code_configuration", hint)
+    _check_code(work, spec, models, mlflow=mlflow)
     code = code_target(work, spec, [model.path for model in models if model.path])
     inputs = [target for one in spec.inputs if (target := input_target(work, spec, one)) is not None]
     mode = _mode(work, spec, models)
@@ -216,7 +208,7 @@ def _join(work: Work, spec: Specification) -> Target | None:
         )
         return None
     server = _server(work, spec, stands, made, code)
-    variables = dict(spec.variables)
+    variables = {**stands.variables, **spec.variables}
     remarks = {}
     if code is not None and spec.server == "azureml_online" and "/" in code.attributes["entry_script"]:
         folder = os.path.dirname(code.attributes["entry_script"])
@@ -245,7 +237,35 @@ def _join(work: Work, spec: Specification) -> Target | None:
     sample = next((path for path in beside if work.is_file(path)), None)
     if sample is not None and spec.server != "azureml_batch":  # which works on files, not on requests
         attributes["sample_request"] = Local(sample)
-    return work.targets.add(spec.name, "model_package", attributes, comments=comments, remarks=remarks, kind="package")
+    target = work.targets.add(
+        spec.name, "model_package", attributes, comments=comments, remarks=remarks, kind="package"
+    )
+    _say_other_name(work, spec, target)
+    return target
+
+
+def _check_code(work: Work, spec: Specification, models: list[Model], *, mlflow: bool) -> None:
+    """Note an error where a scoring script is missing: one MLflow model needs none."""
+    if spec.server == "azureml_online" and spec.code is None and mlflow and len(models) > 1:
+        names = ", ".join(display(model.path or model.uri or "") for model in models)
+        hint = "name one of them with --model, or write a scoring script that loads them all"
+        work.fail(
+            spec.name_node, f"without a scoring script one MLflow model is served, and here are several: {names}", hint
+        )
+    if spec.server in ("azureml_online", "azureml_batch") and spec.code is None and models and not mlflow:
+        hint = "only an MLflow model needs none; write code_configuration: {code: src, scoring_script: score.py}"
+        work.fail(spec.name_node, f"'{spec.name}' has no code_configuration", hint)
+
+
+def _say_other_name(work: Work, spec: Specification, target: Target) -> None:
+    """Say that a package has another name here, where it differs from another one's in its capitals alone."""
+    wanted = clean_name(spec.name)
+    names = {one.name for one in work.targets.all if one.rule == "model_package"}
+    if target.name.lower() == wanted.lower() or wanted in names or wanted.lower() not in map(str.lower, names):
+        return
+    said = f"{wanted} is named {target.name}: names of images know no capitals, and there is such a one"
+    target.comments.append(said)
+    work.note(f"{spec.document.shown}: {said}")
 
 
 def _no_model(work: Work, spec: Specification) -> None:

@@ -105,7 +105,9 @@ class Targets:
 
     def _free(self, name: str, kind: str) -> str:
         taken = {target.name for target in self.all} | (self.reserved if kind != "package" else set())
-        if name not in taken:
+        if kind == "package":  # whose name becomes an image's, in small letters
+            taken |= {target.name.lower() for target in self.all if target.rule == "model_package"}
+        if name not in taken and (kind != "package" or name.lower() not in taken):
             return name
         if f"{name}-{kind}" not in taken:
             return f"{name}-{kind}"

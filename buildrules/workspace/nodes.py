@@ -215,7 +215,7 @@ def _compose(path: str, data: bytes, *, aliases: bool, made: bool) -> tuple[Any,
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise LoadError(f"'{path}' is not UTF-8", position=Position(path, line)) from error
+        raise LoadError(f"'{path}' is not UTF-8", hint=_encoding(data), position=Position(path, line)) from error
     source = Source(path, text, made=made)
     try:
         deep = too_deep(text, _loader())
@@ -234,6 +234,14 @@ def _compose(path: str, data: bytes, *, aliases: bool, made: bool) -> tuple[Any,
             f"'{path}' is not YAML: {str(error).splitlines()[0].lower()}", position=Position(path, 1)
         ) from error
     return document, source
+
+
+def _encoding(data: bytes) -> str | None:
+    """How to make UTF-8 of a text in another encoding, where it says which."""
+    name = "UTF-32" if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff") else "UTF-16"
+    if name == "UTF-16" and data[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+        return "save it as UTF-8"
+    return f"it is {name}: save it as UTF-8, such as with iconv -f {name} -t UTF-8"
 
 
 def _syntax_error(source: Source, error: Any, *, aliases: bool) -> LoadError:
