@@ -19,7 +19,7 @@ from buildrules.azureml.document import Kind, display
 from buildrules.azureml.environment import Environment, read_environment
 from buildrules.azureml.mlflow_conda import conda_that_counts
 from buildrules.azureml.models import Model
-from buildrules.azureml.neighbourhood import matching, text_of
+from buildrules.azureml.neighbourhood import text_of
 from buildrules.azureml.plain_base import full_image, is_release, plain_base, python_override
 from buildrules.azureml.references import Place
 from buildrules.azureml.specification import Named, Specification
@@ -72,7 +72,7 @@ def find_environment(work: Work, spec: Specification, named: Named) -> Environme
         return None
     near = work.near(directory)
     documents = near.documents(Kind.ENVIRONMENT)
-    found = matching(documents, reference.name, reference.version)
+    found = work.match(documents, reference.name, reference.version)
     if found is not None:
         work.files.add(found.path)
         return read_environment(found.node, found.directory, work.problems, named=True)

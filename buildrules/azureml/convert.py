@@ -194,7 +194,9 @@ def _join(work: Work, spec: Specification) -> Target | None:
         take_over(work, spec, stands)
     if missing and len(work.problems) == before and spec.server != "custom":  # a container may need none
         _no_model(work, spec)
-    _check_code(work, spec, models, mlflow=mlflow)
+    unknown = stands is None and spec.deployment and spec.environment is not None  # it may be a container
+    if not unknown:
+        _check_code(work, spec, models, mlflow=mlflow)
     code = code_target(work, spec, [model.path for model in models if model.path])
     inputs = [target for one in spec.inputs if (target := input_target(work, spec, one)) is not None]
     mode = _mode(work, spec, models)

@@ -5,7 +5,7 @@ import os
 from buildrules.azureml.document import Document, Kind, display, read_document
 from buildrules.azureml.model import Asset, read_model
 from buildrules.azureml.models import SAY, Model, absolute, checked, listed, of_asset, remarks
-from buildrules.azureml.neighbourhood import matching, text_of
+from buildrules.azureml.neighbourhood import text_of
 from buildrules.azureml.references import Place, Reference, parse_reference
 from buildrules.azureml.specification import Specification
 from buildrules.azureml.work import Work, either
@@ -51,7 +51,7 @@ def _referred(work: Work, node: Node, reference: Reference, directory: str) -> l
         work.fail(node, f"'{reference.text}' is a store of Azure, which is not read here", SAY)
         return []
     documents = work.near(directory).documents(Kind.MODEL)
-    document = matching(documents, reference.name, reference.version)
+    document = work.match(documents, reference.name, reference.version)
     if document is not None:
         return of_asset(work, _read(work, document))
     folder = _usual(directory)
@@ -167,7 +167,7 @@ def _given(work: Work, text: str, directory: str, *, code: bool) -> list[Model]:
 def _registered(work: Work, reference: Reference, directory: str) -> list[Model]:
     """A model that `--model` names as Azure ML does."""
     documents = work.near(directory).documents(Kind.MODEL)
-    document = matching(documents, reference.name, reference.version)
+    document = work.match(documents, reference.name, reference.version)
     if document is not None:
         return of_asset(work, _read(work, document))
     message = f"--model '{reference.text}': there is no model '{reference.asked}' in the files nearby"

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 
 from buildrules.azureml.document import Document, Kind, display, read_document
-from buildrules.azureml.neighbourhood import Neighbourhood
+from buildrules.azureml.neighbourhood import Neighbourhood, matching, text_of
 from buildrules.azureml.targets import Target, Targets
 from buildrules.errors import LoadError
 from buildrules.workspace.nodes import Node, parse
@@ -91,6 +91,19 @@ class Work:
         for name in ("workspace", "default_registry"):
             node = node.entries.get(name) if node is not None else None
         return node.text if node is not None and node.text else None
+
+    def match(self, documents: list[Document], name: str, version: str | None) -> Document | None:
+        """The document of this name and version, as `matching` finds it; others that say something else are noted."""
+        found = matching(documents, name, version)
+        if found is None:
+            return None
+        said = text_of(found.node, "version")
+        for other in documents:
+            same = text_of(other.node, "name") == name and text_of(other.node, "version") == said
+            if same and other.path != found.path and read_file(other.path) != read_file(found.path):
+                asked = f"{name}:{said}" if said else name
+                self.note(f"{asked}: took {found.shown}; {other.shown} has that name too, and says something else")
+        return found
 
     def is_file(self, path: str) -> bool:
         """Whether a file is at an absolute path, where its coming or going changes the outcome."""

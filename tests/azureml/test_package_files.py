@@ -268,3 +268,30 @@ def test_a_model_behind_a_link(azure: Space, tmp_path: Path) -> None:
     os.symlink("../far/model", azure.root / "model")
     layers = build(azure, "package.yml", *OPTIONS).data["targets"][0]["layers"]
     assert [layer["digest"] for layer in layers] == [layer["digest"] for layer in direct]
+
+
+def test_what_docker_built_runs_as_its_own_user(azure: Space) -> None:
+    """An environment from a Dockerfile, on `--base`: the image's own command and user, at the environment's routes."""
+    azure.write(
+        "deployment.yml",
+        "name: tfs\nendpoint_name: e\nmodel: {name: m, version: 2, path: model}\n"
+        "environment:\n  build: {path: .}\n  inference_config:\n"
+        "    liveness_route: {port: 8501, path: /live}\n    readiness_route: {port: 8501, path: /live}\n"
+        "    scoring_route: {port: 8501, path: /score}\n",
+    )
+    azure.run("build", "--package", "deployment.yml", code=2).said("deployment.yml:5:3", "--base docker:NAME")
+    config = azure.config(only(build(azure, "deployment.yml", "--base", "layout:base")))
+    assert config["Cmd"] == ["python3"] and not config.get("Entrypoint") and not config.get("User")
+    assert list(config["ExposedPorts"]) == ["8501/tcp"]
+    assert "AZUREML_MODEL_DIR=/var/azureml-app/azureml-models/m/2" in config["Env"]
+
+
+def test_a_container_without_a_model(azure: Space) -> None:
+    azure.write(
+        "deployment.yml",
+        "name: tfs\nendpoint_name: e\nenvironment:\n  image: x\n  inference_config:\n"
+        "    liveness_route: {port: 8501, path: /live}\n    readiness_route: {port: 8501, path: /live}\n"
+        "    scoring_route: {port: 8501, path: /score}\n",
+    )
+    config = azure.config(only(build(azure, "deployment.yml", "--base", "layout:base")))
+    assert list(config["ExposedPorts"]) == ["8501/tcp"]
