@@ -39,12 +39,13 @@ def read_documents(paths: list[str], work: Work) -> list[Document]:
         left: list[str] = []
         before = len(work.failed)
         some = [document for item in inside if (document := _one_of_many(work, item, left)) is not None]
+        if not some and len(work.failed) == before:
+            hint = "; ".join([wanted_kinds(), *left[:1]])
+            raise UsageError(f"there is no file of Azure ML in '{display(path)}'", hint=hint)
         for text in left[:_SHOWN]:
             work.note(text)
         if len(left) > _SHOWN:
             work.note(f"left out: {len(left) - _SHOWN} more files like these")
-        if not some and len(work.failed) == before:
-            raise UsageError(f"there is no file of Azure ML in '{display(path)}'", hint=wanted_kinds())
         found |= {document.path: document for document in some}
     return list(found.values())
 

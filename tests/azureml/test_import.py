@@ -146,3 +146,12 @@ def test_links_inside_stay(azure: Folder) -> None:
     (azure.root / "model").symlink_to("trained")
     azure.run("import", "azureml", "package.yml")
     assert "model: {rule: model, path: model}" in azure.build_file()
+
+
+def test_a_base_without_a_registry(azure: Folder) -> None:
+    """It is Docker Hub's, as everywhere; a workspace may say that it is another one's."""
+    azure.run("import", "azureml", "package.yml", "--base", "python:3.11")
+    assert 'image: "docker.io/library/python:3.11"' in azure.build_file()
+    azure.write({"BUILD.yaml": "workspace:\n  name: acme\n  default_registry: registry.example/hub\n"})
+    azure.run("import", "azureml", "package.yml", "--base", "python:3.11")
+    assert 'image: "python:3.11"' in azure.build_file()
