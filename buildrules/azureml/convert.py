@@ -190,12 +190,13 @@ def _join(work: Work, spec: Specification) -> Target | None:
         spec.server = "triton"
     lost = not models and len(work.problems) > before  # an MLflow model brings an environment; nobody knows now
     stands = foundation(work, spec, models=list(zip(models, made, strict=True)) if mlflow else [], lost=lost)
+    sound = len(work.problems)
     if stands is not None:
         take_over(work, spec, stands)
     if missing and len(work.problems) == before and spec.server != "custom":  # a container may need none
         _no_model(work, spec)
     unknown = stands is None and spec.deployment and spec.environment is not None  # it may be a container
-    if not unknown:
+    if not unknown and len(work.problems) == sound:
         _check_code(work, spec, models, mlflow=mlflow)
     code = code_target(work, spec, [model.path for model in models if model.path])
     inputs = [target for one in spec.inputs if (target := input_target(work, spec, one)) is not None]

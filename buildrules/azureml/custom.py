@@ -39,6 +39,10 @@ def _routes(work: Work, spec: Specification, environment: Environment) -> None:
     if environment.routes is None:
         return
     said = environment.routes.routes
+    if environment.conda_node is None and spec.code is None and spec.entry_script is None:
+        message = f"'{work.options.base}' holds no server that would answer at these routes"
+        work.fail(environment.routes.node, message, "name the image that does: --base IMAGE")
+        return
     if spec.server == "custom":
         spec.routes = spec.routes or environment.routes
         return

@@ -270,6 +270,19 @@ def test_a_model_behind_a_link(azure: Space, tmp_path: Path) -> None:
     assert [layer["digest"] for layer in layers] == [layer["digest"] for layer in direct]
 
 
+def test_a_link_that_is_pointed_elsewhere_is_seen(azure: Space, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        os.makedirs(tmp_path / name / "model")
+        (tmp_path / name / "model/m.txt").write_text(name)
+    os.rename(azure.root / "model", tmp_path / "old")
+    os.symlink("../one/model", azure.root / "model")
+    azure.settle("build", "--package", "package.yml", *OPTIONS)
+    azure.run("build", "--package", "package.yml", *OPTIONS).said("0 built")
+    os.remove(azure.root / "model")
+    os.symlink("../two/model", azure.root / "model")
+    assert build(azure, "package.yml", *OPTIONS).built == {"model, small files"}
+
+
 def test_what_docker_built_runs_as_its_own_user(azure: Space) -> None:
     """An environment from a Dockerfile, on `--base`: the image's own command and user, at the environment's routes."""
     azure.write(
