@@ -5,7 +5,10 @@ This module is imported on every path, so it imports nothing itself.
 
 
 class Position:
-    """A place in a file a user wrote: workspace-relative path, line and column counted from 1."""
+    """A place in a file a user wrote: workspace-relative path, line and column counted from 1.
+
+    Line 0 is the file as a whole: what is wrong was made from it, and stands in no line of it.
+    """
 
     __slots__ = ("column", "excerpt", "line", "path")
 
@@ -16,7 +19,7 @@ class Position:
         self.excerpt = excerpt
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}"
+        return f"{self.path}:{self.line}:{self.column}" if self.line else self.path
 
     def __repr__(self) -> str:
         return f"Position({str(self)!r})"

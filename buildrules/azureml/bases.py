@@ -8,6 +8,7 @@ from buildrules.azureml.condafile import (
     Pin,
     conda_name,
     conda_requirements,
+    conda_variables,
     foreign_packages,
     nearest_conda,
     python_pin,
@@ -18,7 +19,8 @@ from buildrules.azureml.document import Kind, display
 from buildrules.azureml.environment import Environment, read_environment
 from buildrules.azureml.mlflow_conda import conda_that_counts
 from buildrules.azureml.models import Model
-from buildrules.azureml.neighbourhood import matching, text_of
+from buildrules.azureml.neighbourhood import text_of
+from buildrules.azureml.plain_base import full_image, is_release, plain_base, python_override
 from buildrules.azureml.references import Place
 from buildrules.azureml.specification import Named, Specification
 from buildrules.azureml.targets import Local, Ref, Target
@@ -26,19 +28,18 @@ from buildrules.azureml.work import Work, either
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.suggest import did_you_mean
 
-__all__ = ["Foundation", "find_environment", "foundation", "plain_base"]
+__all__ = ["Foundation", "find_environment", "foundation", "from_environment", "mlflow_pin"]
 
-_SUITES = {"3.11.2": ("bookworm", "Debian 12"), "3.13.5": ("trixie", "Debian 13")}
-"""Python of the Debian releases that `debian_base` knows, the usual one first."""
 _IMAGE = {
     "triton": "name its image: --base IMAGE, such as a tritonserver image",
     "custom": "name its image: --base IMAGE, or --environment FILE",
 }
-_LABEL = re.compile(r"(//[^:]*)?:[^:]+|//[^:]+")
 
 
 class Foundation:
-    """`base_env` is what the package names; `environment` what it was made from, `server_pin` a version it pins."""
+    """`base_env` is what the package names; `environment` what it was made from, `server_pin` a version it pins,
+    `variables` what its conda file sets.
+    """
 
     def __init__(
         self,
@@ -47,11 +48,13 @@ class Foundation:
         *,
         image: bool = False,
         pin: str | None = None,
+        variables: dict[str, str] | None = None,
     ) -> None:
         self.base_env = base_env
         self.environment = environment
         self.image = image
         self.server_pin = pin
+        self.variables = variables or {}
 
 
 def find_environment(work: Work, spec: Specification, named: Named) -> Environment | None:
@@ -69,7 +72,7 @@ def find_environment(work: Work, spec: Specification, named: Named) -> Environme
         return None
     near = work.near(directory)
     documents = near.documents(Kind.ENVIRONMENT)
-    found = matching(documents, reference.name, reference.version)
+    found = work.match(documents, reference.name, reference.version)
     if found is not None:
         work.files.add(found.path)
         return read_environment(found.node, found.directory, work.problems, named=True)
@@ -99,6 +102,14 @@ def _from_file(work: Work, path: str) -> Environment | None:
     if document is not None and document.kind is Kind.ENVIRONMENT:
         return read_environment(document.node, document.directory, work.problems, named=False)
     node = read_conda_node(path, display(path))
+    if node is not None and ("build_dependencies" in node.entries or "python" in node.entries):
+        beside = os.path.join(os.path.dirname(path), "requirements.txt")
+        python = node.entries.get("python")
+        minor = ".".join(python.text.split(".")[:2]) if python is not None and python.kind == "scalar" else "3.11"
+        raise UsageError(
+            f"'{display(path)}' is MLflow's python_env: it names a Python, and a requirements.txt",
+            hint=f"--environment {display(beside)} --python {minor}",
+        )
     if node is not None and "dependencies" in node.entries:
         return Environment(node, None, None, conda_path=path, conda_node=node)
     raise UsageError(
@@ -137,9 +148,10 @@ def from_environment(
     """The targets of an environment; with `own_user` an image that is one runs as the user it names itself."""
     if environment.conda_node is not None:
         return _conda(work, environment, fallback)
+    own_user = own_user or environment.routes is not None
     if work.options.base is not None:
-        base = plain_base(work, None, fallback)
-        return None if base is None else Foundation(base, environment, image=True)
+        base = plain_base(work, None, fallback, own_user=own_user)
+        return None if base is None else Foundation(base, environment, image=not is_release(work.options.base))
     if environment.build_node is not None:
         work.fail(
             environment.build_node,
@@ -150,9 +162,9 @@ def from_environment(
     assert environment.image is not None
     name = environment.name or re.split(r"[:@]", environment.image.rpartition("/")[2])[0]
     comments = [environment.description] if environment.description else []
-    attributes: dict[str, Any] = {"image": environment.image}
+    attributes: dict[str, Any] = {"image": full_image(environment.image)}
     remarks = {}
-    if environment.routes is not None or own_user:
+    if own_user:
         attributes["user"] = ""
         remarks["user"] = "the image's own"
     made = work.targets.add(name, "oci_base", attributes, comments=comments, remarks=remarks, kind="base")
@@ -190,15 +202,20 @@ def _conda(work: Work, environment: Environment, fallback: str, *said: str) -> F
         attributes["exclude"] = foreign
         comments.append(f"exclude: no Python packages; what is needed of {', '.join(foreign)} belongs into the base")
         work.note(f"{display(environment.conda_path)}: left out {', '.join(foreign)}, which is no Python package")
+    variables = conda_variables(node)
+    if variables:
+        comments.append(f"variables of the conda file are set by its packages: {', '.join(variables)}")
     remarks = {}
-    python = _override(work, pin)
+    python = python_override(work, pin)
     if python is not None:
         attributes["python"] = python
         if pin is not None:
             remarks["python"] = f"{os.path.basename(pin.node.source.path)} asks for {pin.node.text.strip()}"
     name = environment.name or conda_name(node) or f"{fallback}-env"
-    made = work.targets.add(name, "python_env", attributes, comments=comments, remarks=remarks, kind="env")
-    return Foundation(Ref(made), environment, pin=server_pin(node))
+    made = work.targets.add(
+        name, "python_env", attributes, comments=comments, remarks=remarks, kind="env", node=environment.conda_node
+    )
+    return Foundation(Ref(made), environment, pin=server_pin(node), variables=variables)
 
 
 def _requirements(work: Work, spec: Specification, path: str) -> Target:
@@ -209,87 +226,6 @@ def _requirements(work: Work, spec: Specification, path: str) -> Target:
     if work.options.python and work.options.base is None:
         attributes["python"] = work.options.python
     return work.targets.add(f"{spec.name}-env", "python_env", attributes, kind="env")
-
-
-def _override(work: Work, pin: Pin | None) -> str | None:
-    """The Python to write although the file asks for another: the one on the command line, or another patch release."""
-    from packaging.specifiers import SpecifierSet
-
-    said = work.options.python
-    if said is not None:
-        return said if pin is None or not _fits(pin.specifier, said) else None
-    if pin is None or work.options.base is not None:
-        return None
-    patch = next((version for version in _SUITES if _same_minor(pin.specifier, version)), None)
-    if patch is None or SpecifierSet(pin.specifier).contains(patch):
-        return None
-    return patch.rpartition(".")[0]
-
-
-def _fits(specifier: str, python: str) -> bool:
-    from packaging.specifiers import SpecifierSet
-
-    versions = [version for version in _SUITES if version.startswith(f"{python}.")] or [python]
-    return any(SpecifierSet(specifier).contains(version) for version in versions)
-
-
-def _same_minor(specifier: str, version: str) -> bool:
-    """Whether a pin of one release (==3.11.9) has the minor version of `version`."""
-    found = re.fullmatch(r"={2,3}(3\.\d+)(\.\d+)?(\.\*)?", specifier)
-    return found is not None and version.startswith(f"{found[1]}.")
-
-
-def plain_base(work: Work, pin: Pin | None, name: str) -> Ref | str | None:
-    """A base, as a label or a target: the one on the command line, or the Debian whose Python fits `pin`."""
-    if work.options.base is not None:
-        return _given_base(work, work.options.base, name)
-    from packaging.specifiers import SpecifierSet
-
-    python = work.options.python
-    for version, (suite, release) in _SUITES.items():
-        if python is not None:
-            fits = python == version or python == version.rpartition(".")[0]
-        else:
-            fits = pin is None or SpecifierSet(pin.specifier).contains(version) or _same_minor(pin.specifier, version)
-        if fits:
-            minor = version.rpartition(".")[0]
-            made = work.targets.add(
-                f"python{minor.replace('.', '')}",
-                "debian_base",
-                {"suite": suite},
-                remarks={"suite": f"{release}, Python {minor}"},
-                kind="base",
-            )
-            return Ref(made)
-    has = " and ".join(f"{version.rpartition('.')[0]} ({suite})" for version, (suite, _) in _SUITES.items())
-    if python is not None:
-        raise UsageError(
-            f"no Debian base has Python {python}", hint=f"there is {has}; or name an image with --base IMAGE"
-        )
-    assert pin is not None
-    wanted = pin.specifier.removeprefix("==").removesuffix(".*")
-    work.fail(
-        pin.node,
-        f"the environment asks for Python {wanted}, and no Debian base has it: there is {has}",
-        "override it with --python 3.11, or name an image that has it with --base IMAGE",
-    )
-    return None
-
-
-def _given_base(work: Work, text: str, name: str) -> Ref | str:
-    if _LABEL.fullmatch(text):
-        return text
-    if text in {suite for suite, _ in _SUITES.values()}:
-        return Ref(work.targets.add(text, "debian_base", {"suite": text}, kind="base"))
-    attributes: dict[str, Any] = {"image": text}
-    for scheme, attribute in (("docker:", "docker"), ("docker-daemon:", "docker")):
-        if text.startswith(scheme):
-            attributes = {attribute: text.removeprefix(scheme)}
-    if text.startswith(("oci-layout:", "layout:")) or os.path.isfile(os.path.join(text, "oci-layout")):
-        attributes = {"layout": Local(os.path.abspath(re.sub(r"^(oci-)?layout:", "", text)))}
-    if work.options.python:
-        attributes["python"] = work.options.python
-    return Ref(work.targets.add(f"{name}-base", "oci_base", attributes, kind="base"))
 
 
 def _bare(work: Work, spec: Specification, models: list[tuple[Model, Target]]) -> Foundation | None:
@@ -311,7 +247,7 @@ def _bare(work: Work, spec: Specification, models: list[tuple[Model, Target]]) -
         return Foundation(Ref(made))
     if work.options.base is not None:
         base = plain_base(work, None, spec.name)
-        return None if base is None else Foundation(base, image=True)
+        return None if base is None else Foundation(base, image=not is_release(work.options.base))
     place = spec.document.node
     if spec.server == "triton":
         work.fail(place, "nothing says which image holds Triton", "name it: --base IMAGE, such as a tritonserver image")

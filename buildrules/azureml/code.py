@@ -7,7 +7,7 @@ from typing import Any
 from buildrules.azureml.document import display
 from buildrules.azureml.references import Place, parse_reference
 from buildrules.azureml.specification import Code, Specification
-from buildrules.azureml.targets import Glob, Local, Target, plain_name
+from buildrules.azureml.targets import Glob, Local, Target, literal, plain_name
 from buildrules.azureml.work import Work
 from buildrules.errors import UsageError
 from buildrules.workspace.root import read_file
@@ -45,7 +45,7 @@ def code_target(work: Work, spec: Specification, models: list[str]) -> Target | 
         "name": plain_name(name, "code"),
     }
     target_name = name if "code" in name.lower() else f"{name}-code"
-    return work.targets.add(target_name, "scoring_code", attributes, kind="code")
+    return work.targets.add(target_name, "scoring_code", attributes, kind="code", node=code.folder_node)
 
 
 def _folder(work: Work, spec: Specification, code: Code) -> str | None:
@@ -125,7 +125,7 @@ def _excluded(work: Work, folder: str, models: list[str]) -> list[Glob]:
     documents = [document.path for document in work.documents]
     for path in [*models, *documents]:
         if path != folder and path.startswith(folder + "/"):
-            inside = path[len(folder) + 1 :]
+            inside = literal(path[len(folder) + 1 :])
             globs.append(f"{inside}/**" if os.path.isdir(path) else inside)
     if any(os.path.dirname(path) == folder for path in documents):
         globs += _LEFT_OUT
@@ -157,6 +157,7 @@ def _ignored(work: Work, path: str) -> list[str]:
         body = text.strip("/")
         if not body or ".." in body.split("/"):
             continue
+        body = re.sub("[{}]", lambda found: f"[{found[0]}]", body)  # plain characters, for git as well
         stem = body if anchored else f"**/{body}"
         globs.append(f"{stem}/**")
         if not text.endswith("/"):

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from buildrules.actions.python.conda import SETUPTOOLS, conda_spec, is_ignored, wheel_name
+from buildrules.actions.python.requirement import repair
 from buildrules.errors import LoadError
 from buildrules.workspace.nodes import Node, parse
 from buildrules.workspace.problems import Problems
@@ -14,6 +15,7 @@ __all__ = [
     "Pin",
     "conda_name",
     "conda_requirements",
+    "conda_variables",
     "foreign_packages",
     "nearest_conda",
     "python_pin",
@@ -35,7 +37,7 @@ class Pin:
 def read_conda_node(path: str, shown: str) -> Node | None:
     """The map of a conda file; None where it cannot be read: whoever resolves it says so."""
     try:
-        node = parse(shown, read_file(path), Problems())
+        node = parse(shown, read_file(path), Problems(), aliases=True)
     except (OSError, LoadError):
         return None
     return node if node is not None and node.kind == "map" else None
@@ -103,6 +105,15 @@ def _name(requirement: str) -> str:
     return canonicalize_name(Requirement(requirement).name)
 
 
+def conda_variables(node: Node | None) -> dict[str, str]:
+    """The variables that a conda file sets where its environment is active."""
+    found = node.entries.get("variables") if node is not None else None
+    if found is None or found.kind != "map":
+        return {}
+    sound = {name: value for name, value in found.entries.items() if value.kind == "scalar" and not value.is_null}
+    return {name: value.text for name, value in sound.items() if name and "\0" not in name + value.text}
+
+
 def foreign_packages(node: Node | None) -> list[str]:
     """Names of the conda packages of a file that are no Python packages, as `exclude` wants them."""
     found = []
@@ -157,7 +168,9 @@ def _pip(item: Node, requirements: list[str], comments: list[str], problems: Pro
     try:
         requirements.append(str(Requirement(text)))
     except InvalidRequirement as error:
-        problems.add_error(item.error(f"'{text}' is not a requirement: {str(error).splitlines()[0].lower()}"))
+        problems.add_error(
+            item.error(f"'{text}' is not a requirement: {str(error).splitlines()[0].lower()}", repair(text))
+        )
 
 
 def nearest_conda(directory: str) -> str | None:

@@ -1,32 +1,34 @@
 """From files of Azure ML to targets."""
 
 import os
-import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.azureml.bases import Foundation, foundation, from_environment
 from buildrules.azureml.code import code_target
-from buildrules.azureml.condafile import read_conda_node
 from buildrules.azureml.connection import Connection, read_connection
+from buildrules.azureml.custom import custom_server, take_over
 from buildrules.azureml.deployment import read_deployment
 from buildrules.azureml.document import Document, Kind, display
-from buildrules.azureml.environment import Environment, read_environment
+from buildrules.azureml.environment import read_environment
 from buildrules.azureml.inputs import input_target
-from buildrules.azureml.models import Model, find_models, model_target, models_of_document
-from buildrules.azureml.neighbourhood import Neighbourhood, text_of
+from buildrules.azureml.model_choice import find_models, models_of_document
+from buildrules.azureml.models import Model, already_packed, model_target
+from buildrules.azureml.neighbourhood import text_of
 from buildrules.azureml.package import read_package
+from buildrules.azureml.places import settle_places
+from buildrules.azureml.reading import failures, read_documents, wanted_kinds
 from buildrules.azureml.references import parse_reference
-from buildrules.azureml.specification import Routes, Specification
+from buildrules.azureml.specification import Specification
 from buildrules.azureml.targets import Local, Ref, Target, Targets, clean_name
 from buildrules.azureml.work import Options, Work
-from buildrules.errors import UsageError
+from buildrules.errors import LoadError
+from buildrules.workspace.problems import Problems
 
-__all__ = ["Conversion", "convert", "read_documents"]
+__all__ = ["Conversion", "convert"]
 
-_MODELS = "/var/azureml-app/azureml-models"
-_INFERENCE_ROUTES = {"liveness": (5001, "/"), "readiness": (5001, "/"), "scoring": (5001, "/score")}
-"""Of the inference images: nginx before azureml-inference-server-http."""
 _NOTED = {Kind.ENDPOINT: "there is nothing to build", Kind.DATA: "used where a package names it as input"}
 _SAMPLES = ("sample-request.json", "sample_request.json", "sample-data.json")
 
@@ -34,7 +36,8 @@ _SAMPLES = ("sample-request.json", "sample_request.json", "sample-data.json")
 @dataclass(slots=True)
 class Conversion:
     """What came out. `packages` are the images to be, `watched` absolute paths the outcome depends on, `looked_at`
-    those of which only matters what is there.
+    those of which only matters what is there. `failed` are the errors of files (absolute paths) that were found in a
+    directory and could not be converted.
     """
 
     documents: list[Document]
@@ -44,38 +47,13 @@ class Conversion:
     notes: list[str] = field(default_factory=list)
     watched: set[str] = field(default_factory=set)
     looked_at: set[str] = field(default_factory=set)
+    failed: dict[str, list[LoadError]] = field(default_factory=dict)
 
-
-def read_documents(paths: list[str], work: Work) -> list[Document]:
-    """The files of Azure ML among `paths` (absolute); of a directory those in it. Raises UsageError."""
-    found: dict[str, Document] = {}
-    for path in paths:
-        if not os.path.isdir(path):
-            document = work.read(path)
-            if document is not None:
-                found[document.path] = document
-            elif not len(work.problems):
-                raise UsageError(f"'{display(path)}' is no file of Azure ML", hint=_conda(path) or _wants())
-            continue
-        work.directories.add(path)
-        inside = [item for item in sorted(Neighbourhood(path, path, []).below()) if item not in found]
-        some = [document for item in inside if (document := work.read(item)) is not None]
-        if not some and not len(work.problems):
-            raise UsageError(f"there is no file of Azure ML in '{display(path)}'", hint=_wants())
-        found |= {document.path: document for document in some}
-    return list(found.values())
-
-
-def _conda(path: str) -> str | None:
-    """The way out for a conda file, which is taken beside the file that it belongs to."""
-    node = read_conda_node(path, display(path))
-    if node is None or "dependencies" not in node.entries:
-        return None
-    return f"it is a conda file: --environment {display(path)}, beside a package or a deployment"
-
-
-def _wants() -> str:
-    return "a model package, environment, model, data asset, deployment, endpoint or connection, in YAML or JSON"
+    def raise_failed(self) -> None:
+        """Raise what is wrong with the files of a directory that could not be converted, as one LoadError."""
+        error = failures(self.failed)
+        if error is not None:
+            raise error
 
 
 def convert(paths: list[str], options: Options, top: str | None) -> Conversion:
@@ -88,19 +66,49 @@ def convert(paths: list[str], options: Options, top: str | None) -> Conversion:
     conversion = Conversion(work.documents, work.targets)
     packaged = {text_of(d.node, "target_environment", "targetEnvironmentId") for d in work.given(Kind.PACKAGE)}
     work.targets.reserved = {clean_name(name) for document in work.documents for name in _package_names(document)}
-    for document in work.documents:
-        if document.kind in (Kind.PACKAGE, Kind.ONLINE, Kind.BATCH):
+    packages = [d for d in work.documents if d.kind in (Kind.PACKAGE, Kind.ONLINE, Kind.BATCH)]
+    for document in packages:
+        with _attempt(work, document):
             target = _package(work, document, {name for name in packaged if name})
             if target is not None and target not in conversion.packages:
                 conversion.packages.append(target)
     for document in work.documents:
-        _other(work, conversion, document, named=document.path in paths)
+        with _attempt(work, document):
+            if document not in packages:
+                _other(work, conversion, document, named=document.path in paths)
     work.problems.raise_all()
+    conversion.packages = [target for target in conversion.packages if target in work.targets.all]
+    conversion.failed = work.failed
+    conversion.documents = [document for document in work.documents if document.path not in work.failed]
+    if work.failed and not work.targets.all and not conversion.connections:
+        conversion.raise_failed()
     work.targets.all.sort(key=_rank)
     conversion.notes = work.notes
     conversion.watched = work.watched()
     conversion.looked_at = work.looked_at
     return conversion
+
+
+@contextmanager
+def _attempt(work: Work, document: Document) -> Iterator[None]:
+    """Convert one file. Where a directory was named, what is wrong with one file does not stop the others: its errors
+    are kept in `work.failed`, and its targets are dropped.
+    """
+    if document.path in work.named:
+        before = len(work.targets.all)
+        yield
+        settle_places(work, before)
+        return
+    there, kept = list(work.targets.all), work.problems
+    work.problems = Problems()
+    try:
+        yield
+        settle_places(work, len(there))
+        if len(work.problems):
+            work.failed[document.path] = list(work.problems.errors)
+            work.targets.all = there
+    finally:
+        work.problems = kept
 
 
 def _rank(target: Target) -> int:
@@ -129,7 +137,8 @@ def _other(work: Work, conversion: Conversion, document: Document, *, named: boo
             from_environment(work, environment, environment.name or "environment")
     elif kind is Kind.MODEL:
         for model in models_of_document(work, document):
-            model_target(work, model)
+            if not already_packed(work, model):
+                model_target(work, model)
     elif kind is Kind.CONNECTION:
         connection = read_connection(document, work.problems)
         if isinstance(connection, str):
@@ -142,7 +151,9 @@ def _other(work: Work, conversion: Conversion, document: Document, *, named: boo
         work.fail(document.node, "a pipeline deployment runs components and holds no model", "name a model deployment")
     elif kind is Kind.OTHER:
         work.fail(
-            document.node, f"'{text_of(document.node, '$schema')}': nothing can be made of this kind of file", _wants()
+            document.node,
+            f"'{text_of(document.node, '$schema')}': nothing can be made of this kind of file",
+            wanted_kinds(),
         )
 
 
@@ -170,25 +181,23 @@ def _join(work: Work, spec: Specification) -> Target | None:
     needless = spec.server == "custom" or (
         spec.deployment and spec.server == "azureml_online" and spec.code is not None
     )
-    if not models and not needless and not len(work.problems):
-        work.fail(spec.name_node, f"'{spec.name}' has no model", "name it: --model PATH")
+    missing = not models and not needless and len(work.problems) == before
+    if missing and spec.environment is None and work.options.environment is None:
+        _no_model(work, spec)
     made = [model_target(work, model) for model in models]
     plain = spec.environment is None and spec.code is None and spec.deployment
     if plain and models and all(model.flavour == "triton" for model in models):
         spec.server = "triton"
     lost = not models and len(work.problems) > before  # an MLflow model brings an environment; nobody knows now
     stands = foundation(work, spec, models=list(zip(models, made, strict=True)) if mlflow else [], lost=lost)
-    if stands is not None and stands.environment is not None:
-        _take_over(spec, stands.environment)
-    if spec.server == "azureml_online" and spec.code is None and mlflow and len(models) > 1:
-        names = ", ".join(display(model.path or model.uri or "") for model in models)
-        hint = "name one of them with --model, or write a scoring script that loads them all"
-        work.fail(
-            spec.name_node, f"without a scoring script one MLflow model is served, and here are several: {names}", hint
-        )
-    if spec.server in ("azureml_online", "azureml_batch") and spec.code is None and models and not mlflow:
-        hint = "only an MLflow model needs none; write code_configuration: {code: src, scoring_script: score.py}"
-        work.fail(spec.name_node, f"'{spec.name}' has no code_configuration", hint)
+    sound = len(work.problems)
+    if stands is not None:
+        take_over(work, spec, stands)
+    if missing and len(work.problems) == before and spec.server != "custom":  # a container may need none
+        _no_model(work, spec)
+    unknown = stands is None and spec.deployment and spec.environment is not None  # it may be a container
+    if not unknown and len(work.problems) == sound:
+        _check_code(work, spec, models, mlflow=mlflow)
     code = code_target(work, spec, [model.path for model in models if model.path])
     inputs = [target for one in spec.inputs if (target := input_target(work, spec, one)) is not None]
     mode = _mode(work, spec, models)
@@ -202,7 +211,7 @@ def _join(work: Work, spec: Specification) -> Target | None:
         )
         return None
     server = _server(work, spec, stands, made, code)
-    variables = dict(spec.variables)
+    variables = {**stands.variables, **spec.variables}
     remarks = {}
     if code is not None and spec.server == "azureml_online" and "/" in code.attributes["entry_script"]:
         folder = os.path.dirname(code.attributes["entry_script"])
@@ -231,18 +240,39 @@ def _join(work: Work, spec: Specification) -> Target | None:
     sample = next((path for path in beside if work.is_file(path)), None)
     if sample is not None and spec.server != "azureml_batch":  # which works on files, not on requests
         attributes["sample_request"] = Local(sample)
-    return work.targets.add(spec.name, "model_package", attributes, comments=comments, remarks=remarks, kind="package")
+    target = work.targets.add(
+        spec.name, "model_package", attributes, comments=comments, remarks=remarks, kind="package"
+    )
+    _say_other_name(work, spec, target)
+    return target
 
 
-def _take_over(spec: Specification, environment: Environment) -> None:
-    """An environment that is an image alone runs as it is: its own command answers, at its own routes."""
-    if environment.conda_node is not None or environment.build_node is not None:
+def _check_code(work: Work, spec: Specification, models: list[Model], *, mlflow: bool) -> None:
+    """Note an error where a scoring script is missing: one MLflow model needs none."""
+    if spec.server == "azureml_online" and spec.code is None and mlflow and len(models) > 1:
+        names = ", ".join(display(model.path or model.uri or "") for model in models)
+        hint = "name one of them with --model, or write a scoring script that loads them all"
+        work.fail(
+            spec.name_node, f"without a scoring script one MLflow model is served, and here are several: {names}", hint
+        )
+    if spec.server in ("azureml_online", "azureml_batch") and spec.code is None and models and not mlflow:
+        hint = "only an MLflow model needs none; write code_configuration: {code: src, scoring_script: score.py}"
+        work.fail(spec.name_node, f"'{spec.name}' has no code_configuration", hint)
+
+
+def _say_other_name(work: Work, spec: Specification, target: Target) -> None:
+    """Say that a package has another name here, where it differs from another one's in its capitals alone."""
+    wanted = clean_name(spec.name)
+    names = {one.name for one in work.targets.all if one.rule == "model_package"}
+    if target.name.lower() == wanted.lower() or wanted in names or wanted.lower() not in map(str.lower, names):
         return
-    if environment.routes is not None and spec.server in ("azureml_online", "custom"):
-        spec.server, spec.routes = "custom", spec.routes or environment.routes
-    elif spec.deployment and spec.server == "azureml_online" and spec.code is not None:
-        spec.server, spec.routes = "custom", Routes(environment.node, dict(_INFERENCE_ROUTES))
-        spec.comments.append("the environment is an image alone: its own inference server is started, as Azure does")
+    said = f"{wanted} is named {target.name}: names of images know no capitals, and there is such a one"
+    target.comments.append(said)
+    work.note(f"{spec.document.shown}: {said}")
+
+
+def _no_model(work: Work, spec: Specification) -> None:
+    work.fail(spec.name_node, f"'{spec.name}' has no model", "name it: --model PATH")
 
 
 def _mode(work: Work, spec: Specification, models: list[Model]) -> str:
@@ -264,7 +294,7 @@ def _server(
 ) -> Ref | str:
     """A rule's name, or a target of it where something is set."""
     if spec.server == "custom":
-        return Ref(_custom(work, spec, models, code))
+        return Ref(custom_server(work, spec, models, code))
     attributes: dict[str, Any] = dict(spec.server_attributes)
     comments = []
     if spec.server == "azureml_online" and stands.server_pin is not None:
@@ -273,47 +303,3 @@ def _server(
     if not attributes:
         return spec.server
     return Ref(work.targets.add(f"{spec.name}-server", spec.server, attributes, comments=comments, kind="server"))
-
-
-def _custom(work: Work, spec: Specification, models: list[Target], code: Target | None) -> Target:
-    """A server of somebody's own: the image's own command, or `entry_script`."""
-    routes = spec.routes.routes if spec.routes is not None else {}
-    environment = {}
-    attributes: dict[str, Any] = {}
-    if models:
-        name, version = models[0].attributes["name"], models[0].attributes.get("version", "1")
-        place = spec.mount_path if spec.mount_path else f"{_MODELS}/{name}/{version}"
-        environment["AZUREML_MODEL_DIR"] = place
-        if spec.mount_path is None:
-            attributes["model_dir"] = place
-    if code is not None:
-        place = f"/var/azureml-app/{code.attributes['name']}"
-        attributes["code_dir"] = place
-        environment["AML_APP_ROOT"] = place
-        environment["AZUREML_ENTRY_SCRIPT"] = code.attributes["entry_script"]
-    if spec.entry_script is not None:
-        try:
-            attributes["entrypoint"] = _command(spec.entry_script, code)
-        except ValueError:
-            hint = "close the quotation, or write \\' for an apostrophe"
-            work.fail(
-                spec.entry_node or spec.name_node, f"'{spec.entry_script}' is no command: a quotation is open", hint
-            )
-    attributes["ports"] = sorted({port for port, _ in routes.values()})
-    attributes["routes"] = {name: f"{port}{path}" for name, (port, path) in routes.items()}
-    attributes["environment"] = environment
-    if not routes:
-        hint = "write inference_configuration: {scoring_route: {path: /score, port: 8080}, ...}"
-        work.fail(spec.name_node, f"nothing says where the server of '{spec.name}' answers", hint)
-    return work.targets.add(f"{spec.name}-server", "custom_server", attributes, kind="server")
-
-
-def _command(text: str, code: Target | None) -> list[str]:
-    """`entry_script` is a script or a command. Raises ValueError where a quotation is not closed."""
-    words = shlex.split(text)
-    place = f"/var/azureml-app/{code.attributes['name']}" if code is not None else ""
-    if len(words) == 1 and words[0].endswith(".py"):
-        return ["python", f"{place}/{words[0]}" if place and not words[0].startswith("/") else words[0]]
-    if len(words) == 1 and words[0].endswith(".sh"):
-        return ["sh", f"{place}/{words[0]}" if place and not words[0].startswith("/") else words[0]]
-    return words

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from buildrules.azureml.document import Document, Kind
-from buildrules.azureml.fields import Section
+from buildrules.azureml.fields import READ_ONLY, Section
 from buildrules.azureml.specification import Specification, read_code, read_named
 from buildrules.workspace.problems import Problems
 
@@ -38,7 +38,6 @@ _PLATFORM = {
     "liveness_probe": "probes are the platform's matter; the image's labels say where to ask",
     "readiness_probe": "probes are the platform's matter; the image's labels say where to ask",
     "properties": "notes of Azure's own",
-    "provisioning_state": "an answer of the service",
     "package_model": "every target here is a package",
     "with_package": "every target here is a package",
     "container_resource_requirements": "the platform gives cpu and memory",
@@ -47,7 +46,7 @@ _PLATFORM = {
 }
 _SETTINGS = (
     "mini_batch_size", "max_concurrency_per_instance", "output_action", "output_file_name", "retry_settings",
-    "error_threshold", "logging_level", "environment_variables",
+    "error_threshold", "logging_level", "environment_variables", "instance_count",
 )  # fmt: skip
 _PROBE = (
     "initial_delay",
@@ -65,9 +64,9 @@ _PROBE = (
 def read_deployment(document: Document, problems: Problems) -> Specification | None:
     """What a deployment would run. Errors are noted in `problems`; then None may come back."""
     batch = document.kind is Kind.BATCH
-    own: Sequence[str] = _SETTINGS[:-1] if batch else ("model_mount_path", "app_insights_enabled", "request_settings")
+    own: Sequence[str] = _SETTINGS[:-2] if batch else ("model_mount_path", "app_insights_enabled", "request_settings")
     names = (*_COMMON, *own, *(["settings"] if batch else []), *(n for n in _PLATFORM if n not in _COMMON))
-    section = Section(document.node, f"{document.kind.value}", names, problems, _ALIASES)
+    section = Section(document.node, f"{document.kind.value}", names, problems, _ALIASES, READ_ONLY)
     name = section.text("name")
     if name is None:
         name = section.text("endpoint_name") or "deployment"

@@ -12,6 +12,7 @@ from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.nodes import Node, parse
 from buildrules.workspace.problems import Problems
 from buildrules.workspace.root import read_file
+from buildrules.workspace.source import Source
 
 __all__ = ["Document", "Kind", "display", "kind_of", "read_document"]
 
@@ -54,6 +55,7 @@ _SCHEMAS = {
 _BATCH_KEYS = {"compute", "settings", "mini_batch_size", "max_concurrency_per_instance", "output_action"}
 _ARM_KEYS = {"id", "name", "type", "location", "systemData", "kind", "sku", "identity", "tags", "etag", "properties"}
 _JSON_INDENT = re.compile(rb"\t")
+_COMMENT = re.compile(r"^[^\"\n]*?(?:\"(?:[^\"\\\n]|\\.)*\"[^\"\n]*?)*?(?P<mark>//|/\*)", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"\{\{.*?\}\}")
 
 
@@ -102,8 +104,10 @@ def read_document(path: str, problems: Problems) -> Document | None:
     if data.lstrip()[:1] == b"{":
         data = _JSON_INDENT.sub(b" ", data)  # JSON may be indented with tabs, YAML not
     found = Problems()
-    node = parse(display(path), data, found)
+    node = parse(display(path), data, found, aliases=True)
     unfilled = [said for one in found.errors if (said := _unfilled(one)) is not None]
+    if path.endswith(".json"):
+        unfilled = unfilled or _commented(display(path), data)
     for one in unfilled[:1] or found.errors:
         problems.add_error(one)
     if unfilled or node is None or node.kind != "map":
@@ -121,6 +125,20 @@ def _unfilled(error: LoadError) -> LoadError | None:
         return None
     message = f"the placeholder '{found[0]}' is not filled in"
     return LoadError(message, hint="put its value there first, such as with sed", position=place)
+
+
+def _commented(path: str, data: bytes) -> list[LoadError]:
+    """What is wrong with JSON that has comments."""
+    text = data.decode("utf-8-sig", errors="replace")
+    found = _COMMENT.search(text)
+    if found is None:
+        return []
+    start = found.start("mark")
+    line = text.count("\n", 0, start) + 1
+    position = Source(path, text).position(line, start - text.rfind("\n", 0, start), 2)
+    return [
+        LoadError("JSON has no comments", hint="take them out, or name the file .yml and write #", position=position)
+    ]
 
 
 def _text(node: Node, name: str) -> str:

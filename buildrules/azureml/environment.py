@@ -1,9 +1,10 @@
 """Environments: an image, and a conda file on top of it, or a Dockerfile."""
 
 import os
+import re
 from dataclasses import dataclass, field
 
-from buildrules.azureml.fields import Section
+from buildrules.azureml.fields import READ_ONLY, Section
 from buildrules.azureml.specification import ROUTES, Routes, read_routes
 from buildrules.workspace.nodes import Node, parse
 from buildrules.workspace.problems import Problems
@@ -12,8 +13,7 @@ __all__ = ["Environment", "read_environment"]
 
 _NAMES = (
     "$schema", "name", "version", "image", "build", "conda_file", "inference_config", "os_type", "tags", "datastore",
-    "description", "properties", "creation_context", "id", "is_archived", "is_anonymous", "auto_rebuild",
-    "environment_type", "provisioning_state", "stage", "intellectual_property",
+    "description", "properties", "auto_rebuild", "environment_type", "stage",
 )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def read_environment(node: Node, directory: str, problems: Problems, *, named: b
             )
             return None
     aliases = {"inferenceConfig": "inference_config", "dockerfile": "build"}
-    section = Section(node, "an environment", _NAMES, problems, aliases)
+    section = Section(node, "an environment", _NAMES, problems, aliases, READ_ONLY)
     found = Environment(node, section.text("name", required=named), section.text("version"))
     found.image, found.image_node = section.text("image"), section.node("image")
     found.description = section.text("description")
@@ -83,10 +83,8 @@ def _conda(found: Environment, section: Section, directory: str) -> None:
     text = section.text("conda_file")
     if text is None:
         return
-    if "\n" in text or "dependencies:" in text:  # REST carries the content as one text
-        content = parse(node.source.path, text.encode(), section.problems)
-        if content is not None and content.kind == "map":
-            found.conda = content
+    if "\n" in text or re.match(r"\{|.*\bdependencies\b[\"']?\s*:", text):  # REST carries the content as one text
+        found.conda = _embedded(node, text, section.problems)
         return
     path = text.removeprefix("file:")
     found.conda_path = os.path.normpath(os.path.join(directory, path))
@@ -94,6 +92,24 @@ def _conda(found: Environment, section: Section, directory: str) -> None:
         there = _conda_files(directory)
         hint = f"there is {', '.join(there)}" if there else "the path starts at the directory of this file"
         section.problems.add_error(node.error(f"there is no conda file '{text}'", hint))
+
+
+def _embedded(node: Node, text: str, problems: Problems) -> Node | None:
+    """The map of a conda file that is the text of `node`, with everything at its place."""
+    inside = Problems()
+    content = parse(node.source.path, text.encode(), inside, aliases=True)
+    for error in inside.errors:
+        line = f"line {error.position.line} of " if error.position is not None else ""
+        problems.add_error(node.error(f"{line}the conda file in this text: {error.message}", error.hint))
+    if content is None or content.kind != "map":
+        if not len(inside):
+            problems.add_error(node.error("the conda file in this text holds no map", "write dependencies: [...]"))
+        return None
+    below = [content]
+    for one in below:
+        one.source, one.line, one.column, one.width = node.source, node.line, node.column, node.width
+        below += [*one.items, *one.keys.values(), *one.entries.values()]
+    return content
 
 
 def _conda_files(directory: str) -> list[str]:

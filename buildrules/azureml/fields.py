@@ -12,7 +12,14 @@ from buildrules.workspace.nodes import Node
 from buildrules.workspace.problems import Problems
 from buildrules.workspace.suggest import did_you_mean, nearest
 
-__all__ = ["Section", "camel", "plain_text", "word"]
+__all__ = ["READ_ONLY", "Section", "camel", "plain_text", "word"]
+
+READ_ONLY = (
+    "id", "resource_group", "location", "kind", "sku", "identity", "etag", "provisioning_state", "creation_context",
+    "system_data", "system_metadata", "utc_time_created", "latest_version", "is_archived", "is_anonymous",
+    "intellectual_property", "base_path", "origin",
+)  # fmt: skip
+"""What the service and its tools add to what they print, of any kind of asset or deployment: left out unsaid."""
 
 
 def camel(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from buildrules.azureml.document import Kind, display
 from buildrules.azureml.model import read_data, read_model
-from buildrules.azureml.neighbourhood import matching, text_of
+from buildrules.azureml.neighbourhood import text_of
 from buildrules.azureml.references import Place, Reference, parse_reference
 from buildrules.azureml.specification import Input, Specification
 from buildrules.azureml.targets import Local, Target, plain_name
@@ -57,7 +57,9 @@ def input_target(work: Work, spec: Specification, given: Input) -> Target | None
         "mount_path": mount_path,
         "mode": mode,
     }
-    return work.targets.add(name, "input", attributes, comments=comments, remarks=remarks, kind="input")
+    return work.targets.add(
+        name, "input", attributes, comments=comments, remarks=remarks, kind="input", node=given.source.node
+    )
 
 
 def _source(work: Work, spec: Specification, given: Input) -> Source | None:
@@ -89,7 +91,7 @@ def _where(work: Work, node: Node, reference: Reference, directory: str, named: 
 def _asset(work: Work, spec: Specification, node: Node, reference: Reference) -> Source | None:
     near = work.near(spec.document.directory)
     documents = near.documents(Kind.DATA) + near.documents(Kind.MODEL)
-    document = matching(documents, reference.name, reference.version)
+    document = work.match(documents, reference.name, reference.version)
     if document is None:
         names = [name for item in documents if (name := text_of(item.node, "name"))]
         hint = did_you_mean(reference.name, names, what="data assets nearby")

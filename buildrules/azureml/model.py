@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from buildrules.azureml.fields import Section
+from buildrules.azureml.fields import READ_ONLY, Section
 from buildrules.azureml.references import Reference, parse_reference
 from buildrules.workspace.nodes import Node
 from buildrules.workspace.problems import Problems
@@ -12,12 +12,11 @@ __all__ = ["Asset", "read_data", "read_model"]
 
 _MODEL = (
     "$schema", "name", "version", "description", "path", "type", "flavors", "tags", "properties", "stage",
-    "datastore", "job_name", "id", "creation_context", "is_archived", "is_anonymous", "intellectual_property",
-    "default_deployment_template", "provisioning_state",
+    "datastore", "job_name", "default_deployment_template",
 )  # fmt: skip
 _DATA = (
     "$schema", "name", "version", "description", "path", "type", "tags", "properties", "datastore",
-    "auto_delete_setting", "id", "creation_context", "is_archived", "is_anonymous", "intellectual_property",
+    "auto_delete_setting", "job_name",
 )  # fmt: skip
 _UNSAID = ("properties", "stage", "job_name", "default_deployment_template")
 _FLAVOURS = {"custom_model": "custom", "mlflow_model": "mlflow", "triton_model": "triton"}
@@ -41,7 +40,7 @@ class Asset:
 
 def read_model(node: Node, directory: str, problems: Problems, *, named: bool) -> Asset | None:
     """A model, of its own file (`named`: it needs a name) or written in place. Paths start at `directory`."""
-    section = Section(node, "a model", _MODEL, problems, {"modelUri": "path", "modelType": "type"})
+    section = Section(node, "a model", _MODEL, problems, {"modelUri": "path", "modelType": "type"}, READ_ONLY)
     flavour = section.choice("type", tuple(_FLAVOURS))
     found = _asset(section, directory, named=named)
     if found is not None and flavour is not None:
@@ -53,7 +52,7 @@ def read_model(node: Node, directory: str, problems: Problems, *, named: bool) -
 
 def read_data(node: Node, directory: str, problems: Problems, *, named: bool = True) -> Asset | None:
     """A data asset of its own file."""
-    section = Section(node, "a data asset", _DATA, problems, {"dataUri": "path", "dataType": "type"})
+    section = Section(node, "a data asset", _DATA, problems, {"dataUri": "path", "dataType": "type"}, READ_ONLY)
     section.choice("type", ("uri_file", "uri_folder", "mltable"))
     return _asset(section, directory, named=named)
 

@@ -25,13 +25,15 @@ _PYTHON = re.compile(r"3\.\d{1,3}(\.\d{1,3})?", re.ASCII)
 class Overlay:
     """`texts` map packages (workspace-relative directories) to BUILD.yaml texts; `labels` are the packages to build.
 
-    `whole` says that the targets name others of the workspace. `watched` are absolute paths that the texts depend on,
-    `looked_at` those of which only matters what is there, `notes` are for the user.
+    `shown` is the Azure ML file for people, `whole` says that the targets name others of the workspace. `watched` are
+    absolute paths that the texts depend on, `looked_at` those of which only matters what is there, `notes` are for the
+    user.
     """
 
     root: str
     texts: dict[str, str]
     labels: list[str]
+    shown: str
     whole: bool = False
     notes: list[str] = field(default_factory=list)
     watched: set[str] = field(default_factory=set)
@@ -65,7 +67,7 @@ def options_from(options: dict[str, Any]) -> Options:
 
 
 def _is_address(text: str) -> bool:
-    return "://" in text or text.startswith(("models:/", "runs:/"))
+    return "://" in text or text.startswith(("models:/", "runs:/", "azureml:"))
 
 
 def _absolute(path: str | None) -> str | None:
@@ -86,6 +88,7 @@ def overlay(path: str, options: Options) -> Overlay:
         around = None
     top = around
     conversion = convert([path], options, top)
+    conversion.raise_failed()
     if not conversion.packages:
         said = f"; {conversion.notes[0]}" if conversion.notes else ""
         raise UsageError(f"'{display(path)}' describes no package{said}", hint="name a model package or a deployment")
@@ -95,7 +98,7 @@ def overlay(path: str, options: Options) -> Overlay:
     if top is not None and not _sound(folder, top) and all(_within(item, folder) for item in files):
         top = None  # no label can name the folder; a workspace of its own needs none
     root = common_directory([folder + "/", *files]) if top is None else top
-    found = _placed(conversion, root, folder)
+    found = _placed(conversion, root, folder, display(path))
     if top is None:
         head = _settings(around, found) if around is not None else _own(conversion, folder)
         found.texts[""] = head + found.texts.get("", "")
@@ -134,7 +137,7 @@ def _settings(around: str, found: Overlay) -> str:
     return "".join(lines[start:end]).rstrip("\n") + "\n"
 
 
-def _placed(conversion: Conversion, root: str, folder: str) -> Overlay:
+def _placed(conversion: Conversion, root: str, folder: str, shown: str) -> Overlay:
     """Each target in the package beside its files; all others, and so the locks, beside the package file."""
     if not _sound(folder, root):
         raise UsageError(
@@ -161,7 +164,7 @@ def _placed(conversion: Conversion, root: str, folder: str) -> Overlay:
         ]
         texts[package] = "targets:\n" + "\n".join(parts)
     labels = [str(Label(places[id(target)], target.name)) for target in conversion.packages]
-    return Overlay(root, texts, labels, False, conversion.notes, conversion.watched, conversion.looked_at)
+    return Overlay(root, texts, labels, shown, False, conversion.notes, conversion.watched, conversion.looked_at)
 
 
 def _place(target: Target, root: str, folder: str, home: str) -> str:

@@ -6,7 +6,7 @@ Sources: azure.ai.ml entities ModelPackage and REST PackageRequest (2023-08-01-p
 import re
 
 from buildrules.azureml.document import Document
-from buildrules.azureml.fields import Section, plain_text
+from buildrules.azureml.fields import READ_ONLY, Section, plain_text
 from buildrules.azureml.references import Place, Reference, parse_reference
 from buildrules.azureml.specification import (
     ROUTES,
@@ -51,7 +51,7 @@ _INFERENCE_NAMES = (*ROUTES, "entry_script", "configuration")
 
 def read_package(document: Document, problems: Problems) -> Specification | None:
     """The package of a document. Errors are noted in `problems`; then None may come back."""
-    section = Section(document.node, "a model package", _NAMES, problems, _ALIASES, also=_ANSWER)
+    section = Section(document.node, "a model package", _NAMES, problems, _ALIASES, also=(*_ANSWER, *READ_ONLY))
     target = _target_environment(section)
     inner = section.section("inferencing_server", _SERVER_NAMES, {"serverType": "type", "server_type": "type"})
     if inner is None:

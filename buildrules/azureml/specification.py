@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from buildrules.azureml.document import Document
-from buildrules.azureml.fields import Section
-from buildrules.azureml.references import Reference, parse_reference
+from buildrules.azureml.fields import Section, camel
+from buildrules.azureml.references import Place, Reference, parse_reference
 from buildrules.workspace.nodes import Node
 
 __all__ = ["Code", "Input", "Named", "Routes", "Specification", "read_code", "read_named", "read_routes"]
@@ -88,14 +88,28 @@ def read_named(section: Section, name: str) -> Named | None:
     if node is None:
         return None
     if node.kind == "map":
-        return Named(node, inline=node)
+        reference = _rest_reference(node)
+        return Named(node, inline=node) if reference is None else Named(node, reference)
     text = section.text(name)
     return None if text is None else Named(node, parse_reference(text, short=True))
 
 
+def _rest_reference(node: Node) -> Reference | None:
+    """What REST writes for a reference: `{referenceType: Id, assetId}`, `{referenceType: DataPath, datastoreId, path}`,
+    `{referenceType: OutputPath, jobId, path}` (AssetReferenceBase).
+    """
+    texts = {camel(key): value.text for key, value in node.entries.items() if value.kind == "scalar"}
+    if "assetId" in texts:
+        return parse_reference(texts["assetId"], short=True)
+    if "referenceType" in texts and ("datastoreId" in texts or "jobId" in texts):
+        return Reference(texts.get("path") or texts["referenceType"], Place.STORE)
+    return None
+
+
 def read_code(section: Section, name: str = "code_configuration") -> Code | None:
-    """`code_configuration`, in both spellings (`code`, `codeId`)."""
-    inner = section.section(name, ("code", "scoring_script"), {"codeId": "code", "code_id": "code"})
+    """`code_configuration`, in both spellings (`code`, `codeId`); `entry_script` is the documentation's older key."""
+    aliases = {"codeId": "code", "code_id": "code", "entry_script": "scoring_script", "entryScript": "scoring_script"}
+    inner = section.section(name, ("code", "scoring_script"), aliases)
     if inner is None:
         return None
     folder, script = inner.text("code"), inner.text("scoring_script")

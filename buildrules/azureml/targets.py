@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Glob", "Local", "Ref", "Target", "Targets", "clean_name", "common_directory", "plain_name"]
+from buildrules.workspace.nodes import Node
+
+__all__ = ["Glob", "Local", "Ref", "Target", "Targets", "clean_name", "common_directory", "literal", "plain_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,16 @@ class Ref:
 
 @dataclass(slots=True, eq=False)
 class Target:
-    """`attributes` hold plain values, Local, Glob, Ref and lists of them. `remarks` stand behind an attribute."""
+    """`attributes` hold plain values, Local, Glob, Ref and lists of them. `remarks` stand behind an attribute, `node`
+    is where a file names what the target is made of.
+    """
 
     name: str
     rule: str
     attributes: dict[str, Any]
     comments: list[str] = field(default_factory=list)
     remarks: dict[str, str] = field(default_factory=dict)
+    node: Node | None = None
 
     def paths(self) -> Iterator[str]:
         """The absolute paths it names; of a glob the directory, with a slash at the end."""
@@ -84,6 +89,7 @@ class Targets:
         comments: list[str] | None = None,
         remarks: dict[str, str] | None = None,
         kind: str = "",
+        node: Node | None = None,
     ) -> Target:
         """A target of this content: one that is there, else a new one. `kind` parts its name from another's."""
         given = {key: value for key, value in attributes.items() if value not in (None, [], {})}
@@ -92,14 +98,16 @@ class Targets:
                 target.comments += [line for line in comments or () if line not in target.comments]
                 return target
         made = Target(
-            self._free(clean_name(name), kind or rule), rule, given, list(comments or ()), dict(remarks or {})
+            self._free(clean_name(name), kind or rule), rule, given, list(comments or ()), dict(remarks or {}), node
         )
         self.all.append(made)
         return made
 
     def _free(self, name: str, kind: str) -> str:
         taken = {target.name for target in self.all} | (self.reserved if kind != "package" else set())
-        if name not in taken:
+        if kind == "package":  # whose name becomes an image's, in small letters
+            taken |= {target.name.lower() for target in self.all if target.rule == "model_package"}
+        if name not in taken and (kind != "package" or name.lower() not in taken):
             return name
         if f"{name}-{kind}" not in taken:
             return f"{name}-{kind}"
@@ -107,6 +115,11 @@ class Targets:
         while f"{name}-{number}" in taken:
             number += 1
         return f"{name}-{number}"
+
+
+def literal(path: str) -> str:
+    """A glob that matches this very path."""
+    return "".join(f"[{char}]" if char in "*?[{}" else char for char in path)
 
 
 def common_directory(paths: list[str]) -> str:

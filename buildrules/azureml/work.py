@@ -3,11 +3,13 @@
 import os
 from dataclasses import dataclass, field
 
-from buildrules.azureml.document import Document, Kind, read_document
-from buildrules.azureml.neighbourhood import Neighbourhood
-from buildrules.azureml.targets import Targets
-from buildrules.workspace.nodes import Node
+from buildrules.azureml.document import Document, Kind, display, read_document
+from buildrules.azureml.neighbourhood import Neighbourhood, matching, text_of
+from buildrules.azureml.targets import Target, Targets
+from buildrules.errors import LoadError
+from buildrules.workspace.nodes import Node, parse
 from buildrules.workspace.problems import Problems
+from buildrules.workspace.root import BUILD_FILE, read_file
 
 __all__ = ["Options", "Work", "either"]
 
@@ -37,7 +39,8 @@ class Work:
     that were not just in a directory; `top` is the workspace's root, if there is one.
 
     `notes` go to the user, `files` and `directories` (absolute) are what the outcome depends on, `looked_at` absolute
-    paths of which only matters whether a file, a folder or nothing is there.
+    paths of which only matters whether a file, a folder or nothing is there. `nameless` are targets of models that no
+    file gives a name, `failed` the errors of files that were found in a directory.
     """
 
     options: Options
@@ -50,6 +53,8 @@ class Work:
     files: set[str] = field(default_factory=set)
     directories: set[str] = field(default_factory=set)
     looked_at: set[str] = field(default_factory=set)
+    failed: dict[str, list[LoadError]] = field(default_factory=dict)
+    nameless: list[Target] = field(default_factory=list)
     _near: dict[str, Neighbourhood] = field(default_factory=dict)
 
     def given(self, kind: Kind) -> list[Document]:
@@ -67,6 +72,38 @@ class Work:
         """One more file."""
         self.files.add(path)
         return read_document(path, self.problems)
+
+    @property
+    def around(self) -> str:
+        """The absolute directory that holds what the user named: the workspace, where there is one."""
+        if self.top is not None:
+            return self.top
+        places = [path if os.path.isdir(path) else os.path.dirname(path) for path in self.named]
+        return os.path.commonpath(places)
+
+    def default_registry(self) -> str | None:
+        """The registry that the workspace around the files sets for images that name none."""
+        if self.top is None:
+            return None
+        path = os.path.join(self.top, BUILD_FILE)
+        self.files.add(path)
+        node = parse(display(path), read_file(path), Problems())  # whoever loads the workspace says what is wrong
+        for name in ("workspace", "default_registry"):
+            node = node.entries.get(name) if node is not None else None
+        return node.text if node is not None and node.text else None
+
+    def match(self, documents: list[Document], name: str, version: str | None) -> Document | None:
+        """The document of this name and version, as `matching` finds it; others that say something else are noted."""
+        found = matching(documents, name, version)
+        if found is None:
+            return None
+        said = text_of(found.node, "version")
+        for other in documents:
+            same = text_of(other.node, "name") == name and text_of(other.node, "version") == said
+            if same and other.path != found.path and read_file(other.path) != read_file(found.path):
+                asked = f"{name}:{said}" if said else name
+                self.note(f"{asked}: took {found.shown}; {other.shown} has that name too, and says something else")
+        return found
 
     def is_file(self, path: str) -> bool:
         """Whether a file is at an absolute path, where its coming or going changes the outcome."""

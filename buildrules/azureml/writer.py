@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from buildrules.azureml.connection import Connection
-from buildrules.azureml.targets import Glob, Local, Ref, Target
+from buildrules.azureml.targets import Glob, Local, Ref, Target, literal
 
 __all__ = ["render_connections", "render_target", "scalar"]
 
@@ -50,7 +50,7 @@ class _Renderer:
             return self.path(value.path)
         if isinstance(value, Glob):
             folder = self.path(value.directory)
-            return value.pattern if folder == "." else f"{_literal(folder)}/{value.pattern}"
+            return value.pattern if folder == "." else f"{literal(folder)}/{value.pattern}"
         if isinstance(value, list):
             return [self.plain(item) for item in value]
         if isinstance(value, dict):
@@ -59,11 +59,6 @@ class _Renderer:
 
     def path(self, path: str) -> str:
         return os.path.relpath(path, self.directory).replace(os.sep, "/")
-
-
-def _literal(path: str) -> str:
-    """A glob that matches this very path."""
-    return "".join(f"[{char}]" if char in "*?[" else char for char in path)
 
 
 def _flow(value: Any) -> str:

@@ -10,8 +10,10 @@ from buildrules.azureml.build_file import Addition, add_to, home_of
 from buildrules.azureml.convert import Conversion, convert
 from buildrules.azureml.document import display
 from buildrules.azureml.overlay import options_from
+from buildrules.azureml.reading import failures
 from buildrules.azureml.targets import clean_name
 from buildrules.azureml.writer import render_connections
+from buildrules.cli.report import error_text
 from buildrules.cli.writing import write_text
 from buildrules.errors import UsageError
 from buildrules.workspace.root import find_root
@@ -33,7 +35,8 @@ def import_azureml(paths: list[str], options: dict[str, Any], *, force: bool, dr
     top = _root(home)
     name = None if top is not None else clean_name(os.path.basename(home) or "workspace").lower()
     addition = add_to(home, conversion, workspace=name, force=force)
-    return _write(addition, conversion, top, force=force, dry_run=dry_run)
+    code = _write(addition, conversion, top, force=force, dry_run=dry_run)
+    return _failed(conversion) or code
 
 
 def _root(directory: str) -> str | None:
@@ -68,6 +71,18 @@ def _write(addition: Addition, conversion: Conversion, top: str | None, *, force
     if conversion.packages and not dry_run:
         click.echo(f"next: {_next(addition, conversion)}")
     return 0
+
+
+def _failed(conversion: Conversion) -> int:
+    """Say what is wrong with files of a directory that could not be converted; returns the exit code."""
+    error = failures(conversion.failed)
+    if error is None:
+        return 0
+    click.echo(error_text(error), err=True)
+    names = ", ".join(display(path) for path in conversion.failed)
+    count = len(conversion.failed)
+    click.echo(f"{count} file{'s' if count > 1 else ''} could not be converted: {names}", err=True)
+    return 1
 
 
 def _diff(before: str, after: str, path: str) -> str:

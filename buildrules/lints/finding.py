@@ -36,8 +36,8 @@ class Finding(NamedTuple):
 
     @property
     def position(self) -> Position | None:
-        """Where it is."""
-        return Position(self.path, self.line or 1, self.column or 1) if self.path else None
+        """Where it is; a line below 0 stands for the file as a whole."""
+        return Position(self.path, max(self.line or 1, 0), self.column or 1) if self.path else None
 
     def to_list(self) -> list[Any]:
         """Plain JSON types, for a record."""

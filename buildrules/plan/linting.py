@@ -142,7 +142,7 @@ def _entry(parts: PackageParts) -> str | None:
 
 def _place(target: ResolvedTarget | None, attribute: str) -> list[Any] | None:
     position = target.position_of(attribute) if target is not None else None
-    return [position.path, position.line, position.column] if position is not None else None
+    return [position.path, position.line or -1, position.column] if position is not None else None
 
 
 def _shown(action: Action) -> str:

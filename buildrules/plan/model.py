@@ -4,6 +4,7 @@ import os
 import posixpath
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
@@ -231,9 +232,17 @@ class ModelPlanner:
                 hint="set `download_uri:` to where the same files will lie, or use `mode: copy`",
                 position=target.position_of("rule"),
             )
-        source = positioned(target, "download_uri", lambda: place(uri))
+        source = positioned(target, "download_uri", lambda: place(self._above(target, uri)))
         connection = connection_of(target, source)
         return completed(source, connection)
+
+    def _above(self, target: ResolvedTarget, uri: str) -> str:
+        """The address of the folder that a single file lies in, where `download_uri` is the file's own."""
+        path = target.values["path"]
+        if path is None or os.path.isdir(os.path.join(self.root, path)):
+            return str(uri)
+        folder, _, name = str(uri).rpartition("/")
+        return folder if name in (posixpath.basename(path), quote(posixpath.basename(path))) else str(uri)
 
 
 def launcher(base: Base, package: ResolvedTarget) -> list[str]:

@@ -34,9 +34,11 @@ _PLATFORMS = ("linux/amd64", "linux/arm64")
 class Loaded:
     """A workspace whose targets are sound: everything a query or a plan starts from."""
 
-    def __init__(self, root: str, texts: Mapping[str, str] | None = None, *, whole: bool = True) -> None:
+    def __init__(
+        self, root: str, texts: Mapping[str, str] | None = None, *, whole: bool = True, made_from: str = "BUILD.yaml"
+    ) -> None:
         problems = Problems()
-        self.workspace = Workspace.load(root, problems, texts=texts, whole=whole)
+        self.workspace = Workspace.load(root, problems, texts=texts, whole=whole, made_from=made_from)
         self.catalogue = Catalogue(root, problems)
         self.resolution: Resolution = resolve(self.workspace, self.catalogue, problems)
         self.graph = TargetGraph.build(self.resolution.targets.values(), problems, known=self.workspace.targets)
@@ -147,7 +149,7 @@ class Planner:
             self._stream.emit(Notice(note))
         self.files |= found.watched
         self._looked_at |= found.looked_at
-        return Loaded(self.root, found.texts, whole=found.whole)
+        return Loaded(self.root, found.texts, whole=found.whole, made_from=found.shown)
 
     def _check_paths(self, loaded: Loaded, selected: list[Label]) -> set[str]:
         problems = Problems()

@@ -16,4 +16,4 @@ def globbed(target: ResolvedTarget) -> SourceSet:
 
 def literal(name: str) -> str:
     """A glob that matches this very name."""
-    return "".join(f"[{char}]" if char in "*?[" else char for char in name)
+    return "".join(f"[{char}]" if char in "*?[{}" else char for char in name)

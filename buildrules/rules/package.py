@@ -274,7 +274,7 @@ def _check_mount_path(package: ResolvedTarget) -> None:
     """Raise LoadError, with its position, for a mount path that is none, whatever it is relative to."""
     path = package.values.get("mount_path")
     try:
-        mount_directory(path if path is not None else "models", "/")
+        mount_directory(path if path is not None else "models", "/working/directory")
     except LoadError as error:
         error.position = package.position_of("mount_path")
         raise

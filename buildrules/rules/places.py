@@ -85,6 +85,11 @@ def mount_directory(path: str, working_dir: str | None) -> str:
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if not path.startswith("/"):
         parts = [*(working_dir or "/").strip("/").split("/"), *parts]
+        if not any(parts):
+            raise LoadError(
+                f"'{path}' is the working directory, and the server sets none",
+                hint="write a directory, such as /models",
+            )
     directory: str = image_path("/" + "/".join(part for part in parts if part))
     if directory.split("/")[1] in _KERNELS:
         raise LoadError(

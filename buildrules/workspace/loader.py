@@ -66,15 +66,17 @@ class Workspace:
         *,
         texts: Mapping[str, str] | None = None,
         whole: bool = True,
+        made_from: str = BUILD_FILE,
     ) -> "Workspace":
         """Load the workspace at `root` (from `find_root`).
 
         With `problems`, all errors are noted there and what could be read comes back; without, they are raised
         together as one LoadError. `texts` maps packages to the texts of BUILD.yaml files that no file holds: their
-        targets stand before those of a file there. Without `whole` they are all, and nothing is searched for.
+        targets stand before those of a file there, and errors in them name the file `made_from`. Without `whole` they
+        are all, and nothing is searched for.
         """
         noted = Problems() if problems is None else problems
-        workspace = _load(root, noted, texts or {}, whole=whole)
+        workspace = _load(root, noted, texts or {}, whole=whole, made_from=made_from)
         if problems is None:
             noted.raise_all()
         return workspace
@@ -84,12 +86,12 @@ class Workspace:
         return sorted(self.targets)
 
 
-def _load(root: str, problems: Problems, texts: Mapping[str, str], *, whole: bool) -> Workspace:
+def _load(root: str, problems: Problems, texts: Mapping[str, str], *, whole: bool, made_from: str) -> Workspace:
     from buildrules.workspace.settings import Settings
     from buildrules.workspace.validation import validate
 
     settings = None
-    overlaid = {package: parse(_build_file(package), text.encode(), problems) for package, text in texts.items()}
+    overlaid = {package: parse(made_from, text.encode(), problems, made=True) for package, text in texts.items()}
     document = overlaid.get("")
     kept = document is None or document.kind != "map" or "workspace" not in document.entries
     if kept:

@@ -5,7 +5,8 @@ what is wanted in its place. So `1.10` is refused where a version is expected in
 
 Stricter than YAML on purpose:
 - duplicate keys, aliases, merge keys, tags and several documents in a file are errors. An anchor is harmless without
-  its alias. (Repetition belongs into a rule; and an alias makes a position ambiguous.)
+  its alias. (Repetition belongs into a rule; and an alias makes a position ambiguous.) Files of other systems are read
+  with their aliases and merge keys: what an alias stands for has the alias's place.
 - unquoted `yes no on off`, numbers like `0755`, `1_000` and `1:30` read differently in YAML 1.1 and 1.2: they must be
   quoted to be texts and written plainly to be values.
 - a text that reads as a boolean, null or a decimal number must be quoted. Whole numbers may stand for a text
@@ -17,6 +18,7 @@ from typing import Any
 
 from buildrules.depth import MAX_DEPTH, too_deep
 from buildrules.errors import LoadError, Position
+from buildrules.workspace.aliases import MOST, Aliases
 from buildrules.workspace.problems import Problems
 from buildrules.workspace.source import Source
 
@@ -188,29 +190,33 @@ class Node:
         return f"<{self.kind} at {self.source.path}:{self.line}:{self.column}>"
 
 
-def parse(path: str, data: bytes, problems: Problems) -> Node | None:
+def parse(path: str, data: bytes, problems: Problems, *, aliases: bool = False, made: bool = False) -> Node | None:
     """Read a YAML file: the node of the document, None for an empty one and for one that is no YAML.
 
     `path` is workspace-relative and only used for positions. Errors are noted in `problems`; where the structure
-    is sound what is refused is left out of the node, so that more errors can be found in the rest.
+    is sound what is refused is left out of the node, so that more errors can be found in the rest. With `aliases`
+    they and merge keys are taken; together they may stand for so many values. A text that was `made` from the file
+    at `path` has no lines of it to point at.
     """
     try:
-        document, source = _compose(path, data)
+        document, source = _compose(path, data, aliases=aliases, made=made)
     except LoadError as error:
         problems.add_error(error)
         return None
-    return None if document is None else _Reader(source, problems).convert(document, 0)
+    if document is None:
+        return None
+    return _Reader(source, problems, Aliases(source, _loader()) if aliases else None).convert(document, 0)
 
 
-def _compose(path: str, data: bytes) -> tuple[Any, Source]:
+def _compose(path: str, data: bytes, *, aliases: bool, made: bool) -> tuple[Any, Source]:
     import yaml
 
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise LoadError(f"'{path}' is not UTF-8", position=Position(path, line)) from error
-    source = Source(path, text)
+        raise LoadError(f"'{path}' is not UTF-8", hint=_encoding(data), position=Position(path, line)) from error
+    source = Source(path, text, made=made)
     try:
         deep = too_deep(text, _loader())
         if deep is not None:
@@ -222,7 +228,7 @@ def _compose(path: str, data: bytes) -> tuple[Any, Source]:
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        raise _syntax_error(source, error) from error
+        raise _syntax_error(source, error, aliases=aliases) from error
     except yaml.YAMLError as error:
         raise LoadError(
             f"'{path}' is not YAML: {str(error).splitlines()[0].lower()}", position=Position(path, 1)
@@ -230,7 +236,15 @@ def _compose(path: str, data: bytes) -> tuple[Any, Source]:
     return document, source
 
 
-def _syntax_error(source: Source, error: Any) -> LoadError:
+def _encoding(data: bytes) -> str | None:
+    """How to make UTF-8 of a text in another encoding, where it says which."""
+    name = "UTF-32" if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff") else "UTF-16"
+    if name == "UTF-16" and data[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+        return "save it as UTF-8"
+    return f"it is {name}: save it as UTF-8, such as with iconv -f {name} -t UTF-8"
+
+
+def _syntax_error(source: Source, error: Any, *, aliases: bool) -> LoadError:
     mark = error.problem_mark or error.context_mark
     if mark and mark.line >= len(source.lines) > 0:  # libyaml puts the end of a file behind its last line
         position = source.position(len(source.lines), len(source.lines[-1]) + 1)
@@ -243,7 +257,9 @@ def _syntax_error(source: Source, error: Any) -> LoadError:
         return LoadError(
             "a second document begins here", hint="one file holds one document: remove the `---`", position=position
         )
-    if "undefined alias" in problem:
+    if "undefined alias" in problem and aliases:
+        problem, hint = "this alias names no anchor above it", "a text that starts with * needs quotes"
+    elif "undefined alias" in problem:
         problem, hint = "aliases are not supported", "write the value out"
     elif "cannot start any token" in problem:
         hint = "indent with spaces, and quote texts that start with % @ or `"
@@ -266,10 +282,12 @@ def _syntax_error(source: Source, error: Any) -> LoadError:
 class _Reader:
     """Turns PyYAML's nodes into ours and notes what is refused."""
 
-    def __init__(self, source: Source, problems: Problems) -> None:
+    def __init__(self, source: Source, problems: Problems, aliases: Aliases | None) -> None:
         self.source = source
         self.problems = problems
+        self._taken = aliases
         self._seen: set[int] = set()
+        self._open: set[int] = set()
         self._found_aliases = False
 
     def convert(self, raw: Any, depth: int) -> Node:
@@ -284,17 +302,44 @@ class _Reader:
         node.items = []
         node.entries = {}
         node.keys = {}
-        content = raw.value
-        if isinstance(content, str):
+        if isinstance(raw.value, str):
             node.kind = "scalar"
-            node.text = content
+            node.text = raw.value
             node.plain = not raw.style
         else:
             node.kind = "list" if raw.id == "sequence" else "map"
         if id(raw) in self._seen:
-            self._aliases()
-            return node
+            if self._taken is None:
+                self._aliases()
+                return node
+            if self._taken.enter():
+                try:
+                    return self._expanded(raw, node, depth, self._taken)
+                finally:
+                    self._taken.leave()
+            return self._expanded(raw, node, depth, self._taken)
         self._seen.add(id(raw))
+        return self._filled(raw, node, depth)
+
+    def _expanded(self, raw: Any, node: Node, depth: int, aliases: Aliases) -> Node:
+        """What an alias stands for, at the alias's place."""
+        if aliases.place is not None:
+            node.line, node.column, node.width = aliases.place
+        if id(raw) in self._open:
+            hint = "write the value out"
+            self.problems.add_error(aliases.error("this alias names a value that it stands in itself", hint))
+            return node
+        count = aliases.count()
+        if count == MOST + 1:
+            hint = "write out what is meant"
+            self.problems.add_error(aliases.error(f"the aliases of this file stand for more than {MOST} values", hint))
+        if count > MOST:
+            return node
+        return self._filled(raw, node, depth)
+
+    def _filled(self, raw: Any, node: Node, depth: int) -> Node:
+        """`node` with the entries or items of `raw`."""
+        content = raw.value
         if depth > MAX_DEPTH:
             self.problems.add_error(node.error("this is nested too deeply"))
             return node
@@ -305,13 +350,34 @@ class _Reader:
             self.problems.add_error(
                 node.error(f"the tag '{tag}' is not supported", "remove it; quote the value if it is a text")
             )
-        elif node.kind == "list":
-            node.items = [self.convert(item, depth + 1) for item in content]
-        elif node.kind == "map":
-            node.width = 1
-            for raw_key, raw_value in content:
-                self._entry(node, self.convert(raw_key, depth + 1), self.convert(raw_value, depth + 1))
+        elif node.kind != "scalar":
+            self._open.add(id(raw))
+            if node.kind == "list":
+                node.items = [self.convert(item, depth + 1) for item in content]
+            else:
+                node.width = 1
+                self._entries(node, content, depth)
+            self._open.discard(id(raw))
         return node
+
+    def _entries(self, node: Node, content: Any, depth: int) -> None:
+        merged: list[Node] = []
+        for raw_key, raw_value in content:
+            key, value = self.convert(raw_key, depth + 1), self.convert(raw_value, depth + 1)
+            if self._taken is not None and key.kind == "scalar" and key.plain and key.text == "<<":
+                merged += self._merged(value)
+            else:
+                self._entry(node, key, value)
+        for one in merged:  # what is written counts, then what is merged first
+            node.entries = one.entries | node.entries
+            node.keys = one.keys | node.keys
+
+    def _merged(self, value: Node) -> list[Node]:
+        found = value.items if value.kind == "list" else [value]
+        for one in found:
+            if one.kind != "map":
+                self.problems.add_error(one.error(f"`<<` merges maps, not {one.describe()}", "name a map's anchor"))
+        return [one for one in found if one.kind == "map"]
 
     def _entry(self, node: Node, key: Node, value: Node) -> None:
         if key.kind != "scalar":

@@ -18,17 +18,23 @@ _SECRET = re.compile(
 
 
 class Source:
-    """A file's workspace-relative path and text. Makes positions with an excerpt and a caret under the place."""
+    """A file's workspace-relative path and text. Makes positions with an excerpt and a caret under the place.
 
-    __slots__ = ("_lines", "path", "text")
+    With `made` the text was made from the file, and its lines are none of the file's: positions name the file alone.
+    """
 
-    def __init__(self, path: str, text: str) -> None:
+    __slots__ = ("_lines", "made", "path", "text")
+
+    def __init__(self, path: str, text: str, *, made: bool = False) -> None:
+        self.made = made
         self.path = path
         self.text = text
         self._lines: list[str] | None = None
 
     def position(self, line: int, column: int, width: int = 1) -> Position:
         """The place at `line` and `column`, counted from 1; `width` characters of it are underlined."""
+        if self.made:
+            return Position(self.path, 0, 0)
         return Position(self.path, line, column, self._excerpt(line, column, width))
 
     @property

@@ -149,3 +149,31 @@ def test_a_pipe_is_no_script(azure: Folder) -> None:
     )
     os.mkfifo(azure.root / "src/pipe.py")
     azure.run("import", "azureml", "package.yml", code=2).has("there is 'src/score.py'")
+
+
+def test_links_that_lead_away_are_followed(azure: Folder) -> None:
+    """The files are named where they are: a workspace holds no link that leaves it."""
+    away = azure.root.parent / "away"
+    away.mkdir()
+    (azure.root / "model").rename(away / "trained")
+    (azure.root / "model").symlink_to("../away/trained")
+    azure.run("import", "azureml", "package.yml", code=0).has(
+        "wrote ../BUILD.yaml", "model is a link to ../away/trained"
+    )
+    assert "model: {rule: model, path: away/trained}" in azure.build_file("../BUILD.yaml")
+
+
+def test_links_inside_stay(azure: Folder) -> None:
+    (azure.root / "model").rename(azure.root / "trained")
+    (azure.root / "model").symlink_to("trained")
+    azure.run("import", "azureml", "package.yml")
+    assert "model: {rule: model, path: model}" in azure.build_file()
+
+
+def test_a_base_without_a_registry(azure: Folder) -> None:
+    """It is Docker Hub's, as everywhere; a workspace may say that it is another one's."""
+    azure.run("import", "azureml", "package.yml", "--base", "python:3.11")
+    assert 'image: "docker.io/library/python:3.11"' in azure.build_file()
+    azure.write({"BUILD.yaml": "workspace:\n  name: acme\n  default_registry: registry.example/hub\n"})
+    azure.run("import", "azureml", "package.yml", "--base", "python:3.11")
+    assert 'image: "python:3.11"' in azure.build_file()

@@ -26,6 +26,8 @@ FULL = [
     "deployment_rest",
     "environment_in_place",
     "every_attribute",
+    "printed_by_az",
+    "rest_batch",
     "rest_json",
 ]
 ODD: list[Any] = [

@@ -289,3 +289,67 @@ environment_variables: {THREADS: 4, RATE: 1.50}
 def test_locks_can_be_made_alone(azure: Space) -> None:
     azure.run("lock", "--package", "package.yml", *OPTIONS).said("3 of 3 locks written")
     azure.run("build", "--package", "package.yml", *OPTIONS, "--locked")
+
+
+def test_errors_name_the_azure_file_alone(azure: Space) -> None:
+    """What is wrong with a target that was made from it stands in no line of any file."""
+    result = azure.run(
+        "build", "--package", "package.yml", "--mode", "download", "--download-uri", "nowhere://x", *OPTIONS, code=2
+    )
+    result.said("package.yml: 'nowhere://x' does not say where a model is")
+    assert "BUILD.yaml" not in result.out + result.err
+
+
+def test_a_mount_path_that_is_the_working_directory(azure: Space) -> None:
+    azure.write("package.yml", PACKAGE + "model_configuration: {mode: copy, mount_path: .}\n")
+    config = azure.config(only(build(azure, "package.yml", *OPTIONS)))
+    assert "AZUREML_MODEL_DIR=/var/azureml-app/src" in config["Env"]
+
+
+def test_a_model_behind_a_link(azure: Space, tmp_path: Path) -> None:
+    direct = build(azure, "package.yml", *OPTIONS).data["targets"][0]["layers"]
+    os.makedirs(tmp_path / "far")
+    os.rename(azure.root / "model", tmp_path / "far/model")
+    os.symlink("../far/model", azure.root / "model")
+    layers = build(azure, "package.yml", *OPTIONS).data["targets"][0]["layers"]
+    assert [layer["digest"] for layer in layers] == [layer["digest"] for layer in direct]
+
+
+def test_a_link_that_is_pointed_elsewhere_is_seen(azure: Space, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        os.makedirs(tmp_path / name / "model")
+        (tmp_path / name / "model/m.txt").write_text(name)
+    os.rename(azure.root / "model", tmp_path / "old")
+    os.symlink("../one/model", azure.root / "model")
+    azure.settle("build", "--package", "package.yml", *OPTIONS)
+    azure.run("build", "--package", "package.yml", *OPTIONS).said("0 built")
+    os.remove(azure.root / "model")
+    os.symlink("../two/model", azure.root / "model")
+    assert build(azure, "package.yml", *OPTIONS).built == {"model, small files"}
+
+
+def test_what_docker_built_runs_as_its_own_user(azure: Space) -> None:
+    """An environment from a Dockerfile, on `--base`: the image's own command and user, at the environment's routes."""
+    azure.write(
+        "deployment.yml",
+        "name: tfs\nendpoint_name: e\nmodel: {name: m, version: 2, path: model}\n"
+        "environment:\n  build: {path: .}\n  inference_config:\n"
+        "    liveness_route: {port: 8501, path: /live}\n    readiness_route: {port: 8501, path: /live}\n"
+        "    scoring_route: {port: 8501, path: /score}\n",
+    )
+    azure.run("build", "--package", "deployment.yml", code=2).said("deployment.yml:5:3", "--base docker:NAME")
+    config = azure.config(only(build(azure, "deployment.yml", "--base", "layout:base")))
+    assert config["Cmd"] == ["python3"] and not config.get("Entrypoint") and not config.get("User")
+    assert list(config["ExposedPorts"]) == ["8501/tcp"]
+    assert "AZUREML_MODEL_DIR=/var/azureml-app/azureml-models/m/2" in config["Env"]
+
+
+def test_a_container_without_a_model(azure: Space) -> None:
+    azure.write(
+        "deployment.yml",
+        "name: tfs\nendpoint_name: e\nenvironment:\n  image: x\n  inference_config:\n"
+        "    liveness_route: {port: 8501, path: /live}\n    readiness_route: {port: 8501, path: /live}\n"
+        "    scoring_route: {port: 8501, path: /score}\n",
+    )
+    config = azure.config(only(build(azure, "deployment.yml", "--base", "layout:base")))
+    assert list(config["ExposedPorts"]) == ["8501/tcp"]

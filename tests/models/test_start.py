@@ -233,6 +233,18 @@ def test_a_model_of_the_workspace_needs_to_be_told_where_it_will_lie(workspace: 
     assert (directory / "weights/labels.txt").read_text() == "cat\ndog\n"
 
 
+@pytest.mark.parametrize("address", ["/weights", "/weights/", "/weights/model.txt"])
+def test_a_single_file_may_be_named_by_its_own_address(workspace: Space, web: Web, address: str) -> None:
+    directory = workspace.folder / "served"
+    where = f'path: weights/model.txt, download_uri: "{web.url}{address}"'
+    workspace.edit("BUILD.yaml", "path: weights", where)
+    workspace.append("BUILD.yaml", f"{DOWNLOAD}    mount_path: {directory}\n")
+    start = download(workspace)
+    web.files["/weights/model.txt"] = workspace.path("weights/model.txt").read_bytes()
+    start.run()
+    assert (directory / "model.txt").read_bytes() == web.files["/weights/model.txt"]
+
+
 def test_a_base_without_python_is_refused(workspace: Space, web: Web) -> None:
     web.files[PATH] = DATA
     from_uri(workspace, web.url + PATH, package=DOWNLOAD)

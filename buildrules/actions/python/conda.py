@@ -23,6 +23,9 @@ _SPEC = re.compile(  # possessive: what does not fit is given up at once, howeve
     r"(?:(?P<channel>[^\s:\[]++)::)?(?P<name>[A-Za-z0-9_.-]++)(?P<rest>[^\[]*+)(?:\[(?P<brackets>.*)\])?$"
 )
 _BRACKET = re.compile(r"\s*(\w+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|([^,'\"\s]+))\s*(?:,|$)")
+_MERGE = "tag:yaml.org,2002:merge"
+_MOST = 10_000
+"""Lines that a file may ask for, an alias counted as what it stands for."""
 _CLAUSE = re.compile(r"(==|!=|<=|>=|~=|<|>|=)?\s*([A-Za-z0-9_.!+]*\*?)$")
 
 
@@ -145,6 +148,19 @@ def read_conda(collector: "Collector", path: str, position: Position | None) -> 
     _Reader(collector, path, text).document(root)
 
 
+def _merged(root: Any) -> list[tuple[Any, Any]]:
+    """The entries of a map, with those of its merge keys (`<<`) that it does not have itself."""
+    own = [(key, value) for key, value in root.value if key.tag != _MERGE]
+    seen = {key.value for key, _ in own if key.id == "scalar"}
+    for key, value in root.value:
+        for one in (value.value if value.id == "sequence" else [value]) if key.tag == _MERGE else ():
+            for name, inner in one.value if one.id == "mapping" else ():
+                if name.id == "scalar" and name.value not in seen:
+                    seen.add(name.value)
+                    own.append((name, inner))
+    return own
+
+
 def _at(path: str, mark: Any, text: str) -> Position:
     lines = text.splitlines()
     excerpt = lines[mark.line] if mark.line < len(lines) else ""
@@ -163,6 +179,7 @@ class _Reader:
         self.path = path
         self.text = text
         self.unmapped: list[tuple[str, Position]] = []
+        self.lines = 0
 
     def at(self, node: Any) -> Position:
         return _at(self.path, node.start_mark, self.text)
@@ -172,7 +189,7 @@ class _Reader:
         if root is None or root.id != "mapping":
             self.collector.fail(f"{self.path!r} is not a conda file: it has no 'dependencies'", Position(self.path, 1))
             return
-        for key, value in root.value:
+        for key, value in _merged(root):
             if key.id != "scalar":
                 self.collector.fail(
                     "a key of a conda file must be a text", self.at(key), "is it a placeholder that is not filled in?"
@@ -214,6 +231,10 @@ class _Reader:
             return
         if node.id != "sequence" or any(item.id != "scalar" for item in node.value):
             self.collector.fail("'pip' must hold a list of requirements", self.at(node))
+            return
+        self.lines += len(node.value)
+        if self.lines > _MOST:
+            self.collector.fail(f"{self.path!r} asks for more than {_MOST} packages", self.at(node))
             return
         for item in node.value:
             self.collector.line(item.value, os.path.dirname(self.path), self.at(item))

@@ -256,7 +256,7 @@ def _python_disagreements(pythons: list[Said]) -> Iterator[Disagreement]:
     for said in pythons[1:]:
         first = pythons[0]
         if _minor(said.text) != _minor(first.text):
-            place = f"{os.path.basename(first.position.path)}:{first.position.line}"
+            place = _line(first.position)
             yield Disagreement(
                 f"Python {said.text} is asked for here, and {first.text} in {place}, which is used", said.position
             )
@@ -279,4 +279,9 @@ def _specifier(text: str) -> object:
 
 
 def _place(item: Requirement) -> str:
-    return f"{os.path.basename(item.position.path)}:{item.position.line}" if item.position else "the requirements"
+    return _line(item.position) if item.position else "the requirements"
+
+
+def _line(position: Position) -> str:
+    name = os.path.basename(position.path)
+    return f"{name}:{position.line}" if position.line else name

@@ -79,7 +79,7 @@ def parse(text: str, written: Written) -> Requirement:
     except InvalidRequirement as error:
         reason = scrub(str(error).partition("\n")[0])
         raise LoadError(
-            f"{scrub(text)!r} is not a requirement: {reason}", position=position, hint=_repair(text)
+            f"{scrub(text)!r} is not a requirement: {reason}", position=position, hint=repair(text)
         ) from None
     if parsed.url:
         _check_url(parsed.name, parsed.url, position)
@@ -93,7 +93,7 @@ def _check_url(name: str, url: str, position: Position | None) -> None:
         raise LoadError(
             f"requirement {name!r} is fetched by {scheme!r}, which has no fixed content to lock",
             position=position,
-            hint="build a wheel and give its path, or use a released version",
+            hint=_released(name, url),
         )
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise LoadError(
@@ -136,7 +136,23 @@ def workspace_path(text: str, root: str, folder: str, position: Position | None)
     return os.path.relpath(place, base).replace(os.sep, "/")
 
 
-def _repair(text: str) -> str | None:
-    """A guess at what was meant."""
+def repair(text: str) -> str | None:
+    """A guess at what was meant by a text that is no requirement."""
+    if _VCS.match(text):
+        name = re.search(r"#(?:.*&)?egg=([A-Za-z0-9._-]+)", text)
+        return _released(name[1] if name else "NAME", text)
     match = re.fullmatch(r"([A-Za-z0-9._-]+(?:\[[^\]]*\])?)\s*=\s*([0-9][^=<>!~]*)", text)
     return f"write {match[1]}=={match[2]}" if match else None
+
+
+_VCS = re.compile(r"(?:git|hg|svn|bzr)\+")
+_GITHUB = re.compile(r"git\+(?:https|ssh)://(?:git@)?github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?(?:@([\w./-]+))?(?:#.*)?$")
+
+
+def _released(name: str, url: str) -> str:
+    """The way out for what a version control system would bring: of GitHub, the archive of the same commit."""
+    found = _GITHUB.match(url)
+    otherwise = "build a wheel and give its path, or use a released version"
+    if found is None:
+        return otherwise
+    return f"write {name} @ https://github.com/{found[1]}/archive/{found[2] or 'COMMIT'}.tar.gz; or {otherwise}"

@@ -163,6 +163,17 @@ def test_programs_and_libraries(name: str) -> None:
     assert wheel_name(name) is None
 
 
+def test_aliases_and_merge_keys(root: Path) -> None:
+    found = read(root, "x: &x [numpy]\ny: &y {dependencies: [scipy, {pip: *x}]}\n<<: *y\n")
+    assert [item.text for item in found.items] == ["scipy", "numpy"]
+
+
+def test_aliases_have_a_bound(root: Path) -> None:
+    wide = ", ".join(["{pip: *x}"] * 101)
+    with pytest.raises(LoadError, match="asks for more than 10000 packages"):
+        read(root, f"x: &x [{', '.join(['numpy'] * 100)}]\ndependencies: [{wide}]\n")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -269,3 +269,20 @@ def test_the_files_of_a_local_project_are_watched(root: Path) -> None:
     (root / "a" / "lib" / "pyproject.toml").write_text("")
     found = collect(str(root), "a", requirements=["./lib"])
     assert found.files == ["a/lib/pyproject.toml", "a/lib/setup.cfg", "a/lib/setup.py"]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("git+https://github.com/x/y.git@v1", "write NAME @ https://github.com/x/y/archive/v1.tar.gz"),
+        ("git+https://github.com/x/y@v1#egg=why", "write why @ https://github.com/x/y/archive/v1.tar.gz"),
+        ("y @ git+ssh://git@github.com/x/y.git", "write y @ https://github.com/x/y/archive/COMMIT.tar.gz"),
+        (f"git+https://{TOKEN}@github.com/x/y.git@v1", "build a wheel and give its path"),
+    ],
+)
+def test_what_git_would_bring_has_a_way_out(root: Path, line: str, hint: str) -> None:
+    (root / "r.txt").write_text(f"{line}\n")
+    with pytest.raises(LoadError) as caught:
+        collect(str(root), "", requirements_file="r.txt")
+    assert str(caught.value.hint).startswith(hint)
+    assert TOKEN not in str(caught.value) + str(caught.value.hint)
