@@ -13,6 +13,8 @@ _PLAIN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")  
 _OPTION = re.compile(r"(--trusted-host[ \t=]+)[^\s\"'<>]*@")
 _DIGEST = "@sha256:"
 _WEB = ("http", "https")
+_AZURE = ("wasb", "wasbs", "abfs", "abfss")
+"""Stores whose addresses have a container in front of the `@`."""
 _NAME = re.compile(
     r"token|secret|passw|pwd|credential|cookie|auth|(?:^|[^a-z])(?:key|sig|sas|pat)s?(?:$|[^a-z])|[a-z_-]key$",
     re.IGNORECASE,
@@ -54,9 +56,11 @@ def _token(token: str, *, queries: bool) -> str:
     rest, digest, value = rest.partition(_DIGEST)
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     plain = _PLAIN.fullmatch(authority) is not None
+    if scheme in _AZURE and _PLAIN.fullmatch(authority.replace("@", ".")) and ":" not in authority:
+        return token
     if plain:
         rest = _without_parameters(rest, queries=queries and scheme in _WEB)
-    if not plain or scheme in _WEB:
+    if not plain or (scheme in _WEB and "+" not in head):  # git+https://host/path@version
         login, _, host = rest.rpartition("@")
         if not login or login.strip("*"):  # covered already, in as many columns
             rest = host
