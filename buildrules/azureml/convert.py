@@ -19,7 +19,7 @@ from buildrules.azureml.models import Model, already_packed, model_target
 from buildrules.azureml.neighbourhood import text_of
 from buildrules.azureml.package import read_package
 from buildrules.azureml.places import settle_places
-from buildrules.azureml.reading import failures, read_documents, wanted_kinds
+from buildrules.azureml.reading import failures, is_sure, left_out, read_documents, wanted_kinds
 from buildrules.azureml.references import parse_reference
 from buildrules.azureml.specification import Specification
 from buildrules.azureml.targets import Local, Ref, Target, Targets, clean_name
@@ -79,7 +79,9 @@ def convert(paths: list[str], options: Options, top: str | None) -> Conversion:
     work.problems.raise_all()
     conversion.packages = [target for target in conversion.packages if target in work.targets.all]
     conversion.failed = work.failed
-    conversion.documents = [document for document in work.documents if document.path not in work.failed]
+    conversion.documents = [
+        document for document in work.documents if document.path not in work.failed.keys() | work.left
+    ]
     if work.failed and not work.targets.all and not conversion.connections:
         conversion.raise_failed()
     work.targets.all.sort(key=_rank)
@@ -105,7 +107,11 @@ def _attempt(work: Work, document: Document) -> Iterator[None]:
         yield
         settle_places(work, len(there))
         if len(work.problems):
-            work.failed[document.path] = list(work.problems.errors)
+            if is_sure(document):
+                work.failed[document.path] = list(work.problems.errors)
+            else:
+                work.note(left_out(document.path, work.problems))
+                work.left.add(document.path)
             work.targets.all = there
     finally:
         work.problems = kept

@@ -5,17 +5,19 @@ import re
 
 from buildrules.azureml.condafile import read_conda_node
 from buildrules.azureml.document import Document, Kind, display, read_document
-from buildrules.azureml.neighbourhood import Neighbourhood
+from buildrules.azureml.fields import word
+from buildrules.azureml.neighbourhood import Neighbourhood, text_of
 from buildrules.azureml.work import Work
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.problems import Problems
 from buildrules.workspace.root import read_file
 
-__all__ = ["failures", "read_documents", "wanted_kinds"]
+__all__ = ["failures", "is_sure", "left_out", "read_documents", "wanted_kinds"]
 
 _SCHEMA = re.compile(rb"\$schema[\"']?\s*:.*azureml")
 _LARGEST = 1 << 20
 _SHOWN = 12
+_TYPES = frozenset({"custommodel", "mlflowmodel", "tritonmodel", "urifile", "urifolder", "mltable"})
 _TELLING = frozenset({"conda_file", "condaFile", "inference_config", "inferenceConfig", "model_uri", "modelUri"})
 
 
@@ -64,19 +66,33 @@ def _one_of_many(work: Work, path: str, left: list[str]) -> Document | None:
     work.files.add(path)
     if not len(problems):
         return document
-    if _SCHEMA.search(data) or (document is not None and _is_told(document)):
+    if _SCHEMA.search(data) or (document is not None and is_sure(document)):
         work.failed[path] = list(problems.errors)
         return None
-    first = problems.errors[0]
-    left.append(f"left out: {first.position or display(path)}: {first.message}")
+    left.append(left_out(path, problems))
     return None
 
 
-def _is_told(document: Document) -> bool:
-    """Whether the attributes of a file without `$schema` leave no doubt."""
+def left_out(path: str, problems: Problems) -> str:
+    """That a file of a directory is left out, and what is the first thing wrong with it."""
+    first = problems.errors[0]
+    return f"left out: {first.position or display(path)}: {first.message}"
+
+
+def is_sure(document: Document) -> bool:
+    """Whether `$schema` or the attributes leave no doubt: other files have an `image`, or `name` and `path`."""
     if document.kind in (Kind.PACKAGE, Kind.ONLINE, Kind.BATCH):
         return True
-    return bool(document.node.entries.keys() & _TELLING)
+    kind, schema = (
+        text_of(document.node, "type", "modelType", "dataType") or "",
+        text_of(document.node, "$schema") or "",
+    )
+    if (
+        document.kind in (Kind.ENVIRONMENT, Kind.MODEL, Kind.DATA)
+        and {"name", "version"} <= document.node.entries.keys()
+    ):
+        return True
+    return word(kind) in _TYPES or "azureml" in schema.lower() or bool(document.node.entries.keys() & _TELLING)
 
 
 def failures(errors: dict[str, list[LoadError]]) -> LoadError | None:

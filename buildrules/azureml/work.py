@@ -40,7 +40,8 @@ class Work:
 
     `notes` go to the user, `files` and `directories` (absolute) are what the outcome depends on, `looked_at` absolute
     paths of which only matters whether a file, a folder or nothing is there. `nameless` are targets of models that no
-    file gives a name, `failed` the errors of files that were found in a directory.
+    file gives a name, `failed` the errors of files that were found in a directory, `left` files that were taken for
+    ones of Azure ML there, and are none.
     """
 
     options: Options
@@ -54,6 +55,7 @@ class Work:
     directories: set[str] = field(default_factory=set)
     looked_at: set[str] = field(default_factory=set)
     failed: dict[str, list[LoadError]] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
     nameless: list[Target] = field(default_factory=list)
     _near: dict[str, Neighbourhood] = field(default_factory=dict)
 
