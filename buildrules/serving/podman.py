@@ -23,6 +23,7 @@ from buildrules.serving.platform import emulated, host_platform
 from buildrules.serving.podman_variables import given
 from buildrules.serving.runner import Package, State, Stopped
 
+_HELPERS = ("slirp4netns", "pasta", "netavark", "cni", "network namespace", "newuidmap", "fuse-overlayfs", "conmon")
 _MANY = 32768  # open files, and processes
 _SECONDS = 120.0  # for a command that only looks or removes
 
@@ -131,10 +132,9 @@ class PodmanContainer:
             image = package.image.config_digest.removeprefix("sha256:")
             found = podman(*command, *options, image, check=False, environment=own)
         if found.returncode != 0:
-            hint = None
-            if "executable file" in found.stderr or "no such file" in found.stderr:
-                hint = "the image's entry point does not exist in it; look at the server's rule and the base image"
-            raise ServingError(f"cannot start {self.title!r}: {_last(found.stderr.encode())}", hint=hint)
+            raise ServingError(
+                f"cannot start {self.title!r}: {_last(found.stderr.encode())}", hint=_hint(found.stderr.lower())
+            )
         ports = self._inspect()["NetworkSettings"]["Ports"] or {}
         for port in self.ports:
             for binding in ports.get(f"{port}/tcp") or ():
@@ -268,6 +268,15 @@ def _limits() -> list[str]:
         limit = _MANY if hard == resource.RLIM_INFINITY else min(hard, _MANY)
         words += ["--ulimit", f"{name}={limit}:{limit}"]
     return words
+
+
+def _hint(said: str) -> str | None:
+    """The way out where Podman cannot start a container."""
+    if any(helper in said for helper in _HELPERS):
+        return "Podman lacks a helper of its own: install it, or use --runner rootfs, which needs none"
+    if "executable file" in said or "no such file" in said:
+        return "the image's entry point does not exist in it; look at the server's rule and the base image"
+    return None
 
 
 def _last(text: bytes) -> str:

@@ -37,3 +37,21 @@ def test_a_file_that_cannot_be_had_is_an_error(hanging: podman.PodmanContainer) 
 def test_a_state_that_cannot_be_had_is_an_error(hanging: podman.PodmanContainer) -> None:
     with pytest.raises(ServingError, match=r"podman container did not end within 0\.2 s"):
         hanging.state()
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        (
+            'could not find slirp4netns, the network namespace can\'t be configured: exec: "slirp4netns"',
+            "--runner rootfs",
+        ),
+        ("crun: executable file `/bin/nothing` not found in $PATH: No such file or directory", "entry point"),
+        ("out of patience", None),
+    ],
+)
+def test_why_it_does_not_start(hanging: podman.PodmanContainer, tmp_path: Path, said: str, hint: str | None) -> None:
+    (tmp_path / "podman").write_text(f"#!/bin/sh\ncat >&2 <<'END'\nError: {said}\nEND\nexit 127\n")
+    with pytest.raises(ServingError, match="cannot start '//:app'") as caught:
+        hanging.start()
+    assert (hint or "None") in str(caught.value.hint)
