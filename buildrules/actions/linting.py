@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from buildrules.engine.action import Action, Context, Outputs, SourceFile
 from buildrules.lints.finding import Finding, placed
-from buildrules.lints.secrets import LARGEST, secret_of_test, secrets_in
+from buildrules.lints.secrets import LARGEST, secret_of_image, secret_of_test, secrets_in
 
 if TYPE_CHECKING:
     from buildrules.lints.versions import Saved
@@ -28,8 +28,8 @@ class Lint:
 
     Otherwise: `packages` are rows of name, version and size, `variables` the image's, `server` its name, requirements
     and place, `place` that of the environment, and `models` rows of prefix in the image, how the folder is shown,
-    and how many of the last deps are its layers (the other deps are those of wheels). `tests` are rows of a test's
-    label, the name of a value that seems to be a secret, and its place.
+    and how many of the last deps are its layers (the other deps are those of wheels). `written` are rows of the name
+    and place of a variable that seems to hold a secret, `tests` rows of a test's label and the same.
     Values: `findings`, a list of `Finding.to_list`.
     """
 
@@ -90,6 +90,8 @@ def _package(params: Mapping[str, Any], deps: list[Outputs], context: Context) -
     server = params["server"]
     for finding in unpinned_server(server["requirements"], server["name"]):
         yield placed(finding, server["place"])
+    for name, *place in params["written"]:
+        yield placed(secret_of_image(name), place)
     for label, name, *place in params["tests"]:
         yield placed(secret_of_test(label, name), place)
     layers = sum(model["deps"] for model in params["models"])

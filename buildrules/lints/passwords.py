@@ -5,7 +5,7 @@ That is a guess, so a finding is a warning, and what looks like a placeholder, a
 
 from collections.abc import Iterator
 
-__all__ = ["Assigned", "assigned"]
+__all__ = ["Assigned", "assigned", "is_secret"]
 
 Assigned = tuple[int, int, bytes]
 """Where the name begins and where the value ends in the content, and the name."""
@@ -33,6 +33,12 @@ def assigned(path: str, content: bytes) -> Iterator[Assigned]:
         name, value = match[1], match[3]
         if _looks_secret(name.lower(), value):
             yield match.start(1), match.end(), name
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a variable of this name and value is likely to hold a secret."""
+    lower = name.lower().encode()
+    return any(mark in lower for mark in _MARKS) and len(value) >= 8 and _looks_secret(lower, value.encode())
 
 
 def _looks_secret(name: bytes, value: bytes) -> bool:

@@ -113,6 +113,16 @@ def secret_of_test(label: str, name: str) -> Finding:
     )
 
 
+def secret_of_image(name: str) -> Finding:
+    """A variable of a package that seems to hold a secret. Of the package's place, which is still to be set."""
+    return Finding(
+        "secret",
+        WARNING,
+        f"the variable '{name}' seems to hold a secret, and would be in the image",
+        hint="leave it out, and give it to the container when it runs; if it is none, lint_ignore: [secret]",
+    )
+
+
 def _by_form(path: str, content: bytes) -> Iterator[Finding]:
     for what, marks, form in _FORMS:
         if not any(mark in content for mark in marks):

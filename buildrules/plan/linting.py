@@ -8,6 +8,7 @@ from buildrules.engine.action import Action
 from buildrules.engine.plan import Plan
 from buildrules.errors import LoadError
 from buildrules.lints.finding import NAMES
+from buildrules.lints.passwords import is_secret
 from buildrules.lints.secrets import secrets_in
 from buildrules.plan.base import Base
 from buildrules.rules.package import PackageParts
@@ -83,6 +84,7 @@ def plan_lints(
                 "requirements": _asked(parts),
                 "place": _place(parts.package if parts.server.implicit else parts.server, "server"),
             },
+            "written": list(_written(parts.package)),
             "tests": [row for test in tests for row in _secrets(test)],
             "models": [
                 {"prefix": plan.actions[name].params["prefix"], "shown": _shown(plan.actions[name]), "deps": 1}
@@ -105,6 +107,15 @@ def _ignored(package: ResolvedTarget) -> list[str]:
                 position=package.position_of("lint_ignore", number),
             )
     return sorted(names)
+
+
+def _written(package: ResolvedTarget) -> Iterator[list[Any]]:
+    """Name and place of each variable of a package that seems to hold a secret; never the value."""
+    given = package.target.attributes.get("environment") if package.target is not None else None
+    for name, value in given.entries.items() if given is not None and given.kind == "map" else ():
+        if value.kind == "scalar" and (is_secret(name, value.text) or secrets_in("", value.text.encode())):
+            place = value.position
+            yield [name, place.path, place.line, place.column]
 
 
 def _secrets(test: ResolvedTarget) -> Iterator[list[Any]]:

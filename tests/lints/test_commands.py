@@ -143,3 +143,16 @@ def test_secrets_written_into_a_test(workspace: Space) -> None:
     assert "canary" not in said.out + said.err and TOKEN not in said.out + said.err
     workspace.edit("BUILD.yaml", "    code: :code", "    code: :code\n    lint_ignore: [secret]")
     workspace.run("lint", APP).said("0 errors, 0 warnings")
+
+
+def test_secrets_among_the_variables_of_an_image(workspace: Space) -> None:
+    storage = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=" + "Ab1/" * 21 + "Ab=="
+    variables = (
+        f"DB_PASSWORD: hunter2hunter2, STORE: '{storage}', TOKENIZERS_PARALLELISM: 'false', API_KEY_FILE: /run/k1"
+    )
+    workspace.edit("BUILD.yaml", "    code: :code", f"    code: :code\n    environment: {{{variables}}}")
+    said = workspace.run("lint", APP).said("0 errors, 2 warnings", "give it to the container when it runs")
+    line = workspace.path("BUILD.yaml").read_text().splitlines().index(f"    environment: {{{variables}}}") + 1
+    for name in ("DB_PASSWORD", "STORE"):
+        said.said(f"BUILD.yaml:{line}:", f"the variable '{name}' seems to hold a secret, and would be in the image")
+    assert "hunter2" not in said.out + said.err and "Ab1/" not in said.out + said.err
