@@ -6,7 +6,6 @@ from typing import Any
 
 from buildrules.azureml.condafile import (
     Pin,
-    conda_name,
     conda_requirements,
     conda_variables,
     foreign_packages,
@@ -17,6 +16,7 @@ from buildrules.azureml.condafile import (
 )
 from buildrules.azureml.document import Kind, display
 from buildrules.azureml.environment import Environment, read_environment
+from buildrules.azureml.environment_name import environment_name
 from buildrules.azureml.mlflow_conda import conda_that_counts
 from buildrules.azureml.models import Model
 from buildrules.azureml.neighbourhood import text_of
@@ -211,7 +211,7 @@ def _conda(work: Work, environment: Environment, fallback: str, *said: str) -> F
         attributes["python"] = python
         if pin is not None:
             remarks["python"] = f"{os.path.basename(pin.node.source.path)} asks for {pin.node.text.strip()}"
-    name = environment.name or conda_name(node) or f"{fallback}-env"
+    name = environment_name(work, environment, node, fallback)
     made = work.targets.add(
         name, "python_env", attributes, comments=comments, remarks=remarks, kind="env", node=environment.conda_node
     )

@@ -92,6 +92,22 @@ def test_an_unchanged_one_is_answered_at_once(azure: Space) -> None:
     assert only(build(azure, *words, cwd="x/y/one")) != here
 
 
+def test_environments_of_one_name_have_locks_of_their_own(azure: Space) -> None:
+    azure.edit("environment/env.yml", "name: my-env", "name: my-env\nversion: 1")
+    azure.write("environment/env2.yml", "name: my-env\nversion: 2\nconda_file: {dependencies: [numlib=2.0]}\n")
+    azure.write("second.yml", PACKAGE.replace("my-env:1", "my-env:2").replace("scored", "second"))
+    deployment = "endpoint_name: e\nmodel: {path: model}\ncode_configuration: {code: src, scoring_script: score.py}\n"
+    for name, conda in (("third", "conda"), ("fourth", "conda-more")):
+        azure.write(f"{name}.yml", f"name: {name}\n{deployment}environment: {{conda_file: environment/{conda}.yaml}}\n")
+    azure.write("environment/conda-more.yaml", CONDA + "  - extra\n")
+    for name in ("package", "second", "third", "fourth"):
+        build(azure, f"{name}.yml", *OPTIONS)
+    for name in ("package", "second", "third", "fourth"):
+        azure.run("build", "--package", f"{name}.yml", *OPTIONS, "--locked")
+    locks = {path.name.partition("+")[0] for path in azure.root.glob("pylock.*+*.toml")}
+    assert locks == {"pylock.my-env-1", "pylock.my-env-2", "pylock.env-conda", "pylock.env-conda-more"}
+
+
 def test_says_why_it_would_be_rebuilt(azure: Space) -> None:
     build(azure, "package.yml", *OPTIONS)
     azure.append("src/score.py", "# more\n")
