@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.dockerlab import tidy
-from tests.support.package_tests import RUNNERS, failures, forget, left, results
+from tests.support.package_tests import failures, forget, left, results
 from tests.support.space import APP, Space, make_base
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("docker")]  # the program for the image is downloaded
@@ -65,15 +64,6 @@ def space(new_space: Callable[..., Space], busybox: bytes) -> Iterator[Space]:
     made.append("BUILD.yaml", TEST)
     yield made
     forget(made)
-
-
-@pytest.fixture(params=RUNNERS)
-def runner(request: pytest.FixtureRequest, space: Space) -> Iterator[str]:
-    if request.param == "docker":
-        with tidy(request.getfixturevalue("engine"), space.name):
-            yield "docker"
-    else:
-        yield request.param
 
 
 def test_what_it_leaves_is_compared_and_remembered(space: Space, runner: str) -> None:

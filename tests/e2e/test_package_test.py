@@ -14,8 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from buildrules.serving.owner import abandoned, owner
-from tests.support.dockerlab import tidy
-from tests.support.package_tests import RUNNERS, failures, forget, in_docker, in_podman, left, results
+from tests.support.package_tests import failures, forget, in_docker, in_podman, left, results
 from tests.support.space import APP, Space, make_base
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("docker")]  # the program for the image is downloaded
@@ -73,15 +72,6 @@ def space(new_space: Callable[..., Space], busybox: bytes) -> Iterator[Space]:
     made.edit("BUILD.yaml", "name: acme", f"name: {made.name}")
     yield made
     forget(made)
-
-
-@pytest.fixture(params=RUNNERS)
-def runner(request: pytest.FixtureRequest, space: Space) -> Iterator[str]:
-    if request.param == "docker":
-        with tidy(request.getfixturevalue("engine"), space.name):
-            yield "docker"
-    else:
-        yield request.param
 
 
 def test_a_sound_package_passes_once(space: Space, runner: str) -> None:
