@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ import hypothesis
 import pytest
 
 from buildrules.oci.docker_http import Engine
+from buildrules.start import secret
 from tests.support.dockerlab import running_engine, static_busybox
 from tests.support.handmade import Shelf
 from tests.support.mlflow_server import Tracking, mlflow_server
@@ -20,6 +22,10 @@ from tests.support.swift import Swift, swift_server
 hypothesis.settings.register_profile("buildrules", deadline=None)  # no timed assertions, here neither
 hypothesis.settings.load_profile("buildrules")
 
+for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:  # as for what a shell starts in the background; processes inherit it
+        signal.signal(number, usual)
+
 SLOW_SECONDS = 1800  # images are pulled, environments are made
 
 
@@ -28,6 +34,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
+
+
+@pytest.fixture(autouse=True)
+def forgotten_secrets() -> Iterator[None]:
+    """What one test had to conceal stands in the next one's messages."""
+    yield
+    for kept in (secret._never, secret._pieces, secret._long, secret._known):
+        kept.clear()
 
 
 @pytest.fixture(scope="session")

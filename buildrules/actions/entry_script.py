@@ -1,5 +1,6 @@
 """The kind "entry_script": does a scoring script define the functions its server calls?"""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     import ast
 
 _LARGEST = 4 << 20  # bytes; what is larger is data
+_SHOWN = 150  # characters of a line
 _DYNAMIC = frozenset({"exec", "eval", "globals", "locals", "vars", "setattr"})
 
 
@@ -51,7 +53,8 @@ def _check_syntax(text: bytes, path: str, python: str | None) -> None:
     import sys
     import warnings
 
-    if python is None or tuple(map(int, python.split(".")[:2])) > sys.version_info[:2]:
+    numbers = re.match(r"(\d+)\.(\d+)", python or "")
+    if numbers is None or (int(numbers[1]), int(numbers[2])) > sys.version_info[:2]:
         return
     try:
         with warnings.catch_warnings():
@@ -59,13 +62,11 @@ def _check_syntax(text: bytes, path: str, python: str | None) -> None:
             ast.parse(text)
     except (SyntaxError, ValueError) as error:
         line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None) or 1
-        lines = text.decode(errors="replace").splitlines() or [""]
-        excerpt = lines[line - 1] if line <= len(lines) else ""
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         raise ActionError(
             f"the script is not Python {python}: {reason}",
             hint="the server could not load it",
-            position=Position(path, line, column, excerpt),
+            position=Position(path, line, column, _line(text, line)),
         ) from error
     except (RecursionError, MemoryError):
         return
@@ -76,10 +77,16 @@ def _missing(wanted: str, found: dict[str, int], path: str, text: bytes, server:
     line = found[close] if close is not None else 1
     hint = f"the server '{server}' calls it; "
     hint += f"rename '{close}'" if close is not None else "define it, or name another entry_script"
-    lines = text.decode(errors="replace").splitlines() or [""]
     return ActionError(
-        f"the script has no function '{wanted}'", hint=hint, position=Position(path, line, 1, lines[line - 1])
+        f"the script has no function '{wanted}'", hint=hint, position=Position(path, line, 1, _line(text, line))
     )
+
+
+def _line(text: bytes, number: int) -> str:
+    """A line as an error shows it: its beginning, without what stands in its literals, which may be a password."""
+    lines = text.decode(errors="replace").splitlines()
+    shown = lines[number - 1][:_SHOWN] if number <= len(lines) else ""
+    return re.sub(r"(['\"])(?:(?!\1).)+(\1|$)", r"\1...\1", shown)
 
 
 def names_of(text: bytes) -> dict[str, int] | None:

@@ -34,7 +34,7 @@ class Lint:
     """
 
     name = "lint"
-    version = 1
+    version = 2
 
     def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
         """Look; what cannot be read is passed over, for the actions that package it say so."""

@@ -11,7 +11,7 @@ from buildrules.engine.action import Kind
 from buildrules.errors import UsageError
 
 _BUILTIN = {
-    "entry_script": ("buildrules.actions.entry_script:EntryScript", 1),
+    "entry_script": ("buildrules.actions.entry_script:EntryScript", 2),
     "files_layer": ("buildrules.actions.files:FilesLayer", 1),
     "inline_layer": ("buildrules.actions.inline:InlineLayer", 1),
     "model_layers": ("buildrules.actions.models.layers:ModelLayers", 2),
@@ -21,9 +21,9 @@ _BUILTIN = {
     "build_wheel": ("buildrules.actions.python.sdist:BuildWheel", 1),
     "debian_layers": ("buildrules.actions.debian.layers:DebianLayers", 1),
     "oci_base": ("buildrules.actions.oci_base:OciBase", 2),
-    "lint": ("buildrules.actions.linting:Lint", 1),
+    "lint": ("buildrules.actions.linting:Lint", 2),
     "group": ("buildrules.actions.group:Group", 1),
-    "package_test": ("buildrules.actions.testing:PackageTest", 2),
+    "package_test": ("buildrules.actions.testing:PackageTest", 3),
     "image": ("buildrules.actions.image:ImageKind", 1),
     "index": ("buildrules.actions.image:IndexKind", 1),
 }

@@ -36,6 +36,7 @@ from buildrules.serving.route import Route
 from buildrules.serving.runner import Package
 from buildrules.serving.session import Attempt, try_out
 from buildrules.serving.trial import Exchange, Trial
+from buildrules.start import mlflow, s3
 
 
 class PackageTest:
@@ -84,11 +85,15 @@ class PackageTest:
         )
 
 
+_SECRET = (s3.DEFAULTS["secret_access_key"], s3.DEFAULTS["session_token"], mlflow.PASSWORD, mlflow.TOKEN)
+"""Of the variables that no connection names, those that hold a secret and not a name or an address."""
+
+
 def _credentials(names: Collection[str]) -> dict[str, str]:
     """The values of variables that downloads at start look for, as far as they are set. Raises CredentialsError."""
     found = connections.environ_for(names)
     found.update({name: os.environ[name] for name in names if name in os.environ and name not in found})
-    conceal(found.values())
+    conceal(value for name, value in found.items() if name in _SECRET)
     return found
 
 

@@ -80,6 +80,7 @@ def remarks(asset: Asset) -> tuple[str, ...]:
 
 
 def checked(work: Work, model: Model) -> list[Model]:
+    """The model, if its files are there and are what is said of them; errors are noted."""
     if os.path.lexists(model.path):
         if model.flavour == "mlflow" and not os.path.isfile(os.path.join(model.path, "MLmodel")) and model.node:
             work.fail(
@@ -95,6 +96,7 @@ def checked(work: Work, model: Model) -> list[Model]:
 
 
 def absolute(directory: str, path: str) -> str:
+    """A path that a file of `directory` names."""
     return os.path.normpath(os.path.join(directory, path))
 
 

@@ -10,7 +10,6 @@ from buildrules.cli.report import error_json, error_text
 from buildrules.engine.mishap import unexpected
 from buildrules.errors import BuildrulesError, LoadError, UnexpectedError, UnheardError, UsageError
 from buildrules.snapshot.location import store_root
-from buildrules.store.webclient import scrub
 
 CLOSED = 128 + 13  # what a shell says of a program that SIGPIPE ended
 
@@ -60,6 +59,8 @@ def foreseen(error: Exception, root: str, log: BuildLog) -> BuildrulesError:
     found = unexpected(error, "buildrules", root)
     if isinstance(error, OSError):  # hardly a bug: a disk, a network, a permission
         where = f": {error.filename!r}" if error.filename else ""
+        from buildrules.store.webclient import scrub
+
         found = UnexpectedError(scrub((error.strerror or str(error)).lower() + where), found.traceback)
     log.add(found.traceback)
     log.end(ok=False, text=f"error: {found.message}")

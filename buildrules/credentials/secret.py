@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from buildrules.errors import CredentialsError
 from buildrules.start.secret import conceal, hide
 
-__all__ = ["conceal", "forget", "hide", "place", "read"]
+__all__ = ["ask_program", "conceal", "forget", "hide", "place", "read"]
 
 LARGEST = 64 << 10  # bytes of a file
 _PATIENCE = 60.0  # seconds a program that keeps secrets has to answer

@@ -60,7 +60,7 @@ def _token(token: str, *, queries: bool) -> str:
         return token
     if plain:
         rest = _without_parameters(rest, queries=queries and scheme in _WEB)
-    if not plain or (scheme in _WEB and "+" not in head):  # git+https://host/path@version
+    if not plain or (scheme in _WEB and "." not in authority):  # else it is a path: hub.example/@team/model
         login, _, host = rest.rpartition("@")
         if not login or login.strip("*"):  # covered already, in as many columns
             rest = host

@@ -3,7 +3,6 @@
 import os
 
 from buildrules.errors import UnexpectedError
-from buildrules.store.webclient import scrub
 
 _LONGEST = 300  # signs of an exception's own text
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -11,6 +10,8 @@ _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 def unexpected(error: Exception, what: str, root: str, hint: str | None = None) -> UnexpectedError:
     """`what` failed with `error`: the error to show. Paths below the workspace `root` are shown relative to it."""
+    from buildrules.store.webclient import scrub
+
     said = " ".join(str(error).split())[:_LONGEST]
     told = type(error).__name__ + (f": {said}" if said else "")
     where = _place(error, root)

@@ -3,6 +3,7 @@
 That is a guess, so a finding is a warning, and what looks like a placeholder, a word or a part of a model is none.
 """
 
+import re
 from collections.abc import Iterator
 
 __all__ = ["Assigned", "assigned", "is_secret"]
@@ -17,9 +18,13 @@ _FORM = (
     rb"[\"']?[ \t]{0,8}(?::=|[=:])[ \t]{0,8}([\"'])([^\"'\s]{8,200})\2"
 )
 _HARMLESS = (b"example", b"changeme", b"change_me", b"placeholder", b"dummy", b"your", b"xxx", b"***", b"...", b"1234")
-_POINTS_ELSEWHERE = (b"<", b"{", b"[", b"$", b"%", b"/", b"http", b"env:", b"file:", b"os.")
-_OF_MODELS = (b"tokenizer", b"_token", b"token_", b"tokens")
-"""Names that language models use for what is no secret: `pad_token`, `token_type`."""
+_POINTS_ELSEWHERE = (b"<", b"{", b"[", b"$", b"%", b"/", b"http", b"env:", b"file:", b"os.", b"urn:")
+_OF_MODELS = (b"_token", b"token_", b"tokens")
+"""Names that language models use for what is no secret: `pad_token`, `token_type`. Long values are none of these."""
+_ABOUT = re.compile(
+    rb"tokeniz|special_tokens|_(?:name|scope|env|header|type|file|path|url|uri|class|id|length|format)$"
+)
+"""Names of what a secret is called, lies in or looks like, and of what divides texts into tokens."""
 
 
 def assigned(path: str, content: bytes) -> Iterator[Assigned]:
@@ -27,8 +32,6 @@ def assigned(path: str, content: bytes) -> Iterator[Assigned]:
     lower = content.lower() if path.lower().endswith(_ENDINGS) else b""
     if not any(mark in lower for mark in _MARKS):
         return
-    import re
-
     for match in re.finditer(_FORM, content):
         name, value = match[1], match[3]
         if _looks_secret(name.lower(), value):
@@ -44,6 +47,8 @@ def is_secret(name: str, value: str) -> bool:
 def _looks_secret(name: bytes, value: bytes) -> bool:
     lower = value.lower()
     if lower.startswith(_POINTS_ELSEWHERE) or any(part in lower for part in _HARMLESS):
+        return False
+    if _ABOUT.search(name) or lower.rstrip(b"0123456789_") == name:
         return False
     if b"token" in name and (any(part in name for part in _OF_MODELS) and len(value) < 20):
         return False

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from buildrules.lints.finding import ERROR, WARNING, Finding
 from buildrules.lints.passwords import assigned
 
-__all__ = ["LARGEST", "secret_of_test", "secrets_in", "suspicious_name"]
+__all__ = ["LARGEST", "secret_of_image", "secret_of_test", "secrets_in", "suspicious_name"]
 
 LARGEST = 1 << 20
 """Files of more bytes are data."""
@@ -123,48 +123,60 @@ def secret_of_image(name: str) -> Finding:
     )
 
 
+class _Lines:
+    """Where places of a file are, asked from front to back: a file may be one line with very many of them."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._line, self._begin, self._end, self._ignored = 1, 0, -1, False
+
+    def place(self, start: int, stop: int) -> tuple[int, int] | None:
+        """Line and column of a place; None where its line is not to be looked at."""
+        if start > self._end:
+            content = self._content
+            self._line += content.count(b"\n", self._begin, start)
+            self._begin = content.rfind(b"\n", 0, start) + 1
+            end = content.find(b"\n", stop)
+            self._end = end if end >= 0 else len(content)
+            self._ignored = IGNORE in content[self._begin : self._end]
+        return None if self._ignored else (self._line, start - self._begin + 1)
+
+
 def _by_form(path: str, content: bytes) -> Iterator[Finding]:
     for what, marks, form in _FORMS:
         if not any(mark in content for mark in marks):
             continue
         import re
 
-        line, begin, end, ignored = 1, 0, -1, False  # of the line that was looked at last: files may be one line
+        lines = _Lines(content)
         for match in re.finditer(form, content):
-            if match.start() > end:
-                line += content.count(b"\n", begin, match.start())
-                begin = content.rfind(b"\n", 0, match.start()) + 1
-                end = content.find(b"\n", match.end())
-                end = end if end >= 0 else len(content)
-                ignored = IGNORE in content[begin:end]
-            if ignored:
+            place = lines.place(match.start(), match.end())
+            if place is None:
                 continue
             yield Finding(
                 "secret",
                 ERROR,
                 f"{what} ({_masked(match[0])}) would be in the image",
                 path,
-                line,
-                match.start() - begin + 1,
+                *place,
                 "take it out, revoke it if anybody has seen it, and read it from the environment when the server runs;"
                 f" if it is no secret, write '{IGNORE.decode()}' on the line",
             )
 
 
 def _by_name(path: str, content: bytes) -> Iterator[Finding]:
+    lines = _Lines(content)
     for start, stop, name in assigned(path, content):
-        begin = content.rfind(b"\n", 0, start) + 1
-        end = content.find(b"\n", stop)
-        shown = name.decode("ascii", "replace")[:40]
-        if IGNORE in content[begin : end if end >= 0 else len(content)]:
+        place = lines.place(start, stop)
+        if place is None:
             continue
+        shown = name.decode("ascii", "replace")[:40]
         yield Finding(
             "secret",
             WARNING,
             f"what is assigned to '{shown}' looks like a secret, and would be in the image",
             path,
-            content.count(b"\n", 0, begin) + 1,
-            start - begin + 1,
+            *place,
             "read it from the environment when the server runs;"
             f" if it is no secret, write '{IGNORE.decode()}' on the line",
         )

@@ -39,7 +39,7 @@ class Jobs:
         node = target.target.attributes["job"] if target.target is not None else None
         self._input = ("path", said["input"])
         rows = said.get("output")
-        if rows is None:
+        if not rows:
             results = self._results({})
         else:
             results = [
@@ -122,12 +122,12 @@ class Jobs:
         parts = self._parts
         if parts.model is None or parts.flavour != "mlflow" or not parts.generated_code:
             return None
-        text = self._models.text(parts.model, MLFLOW_EXAMPLE)
+        data = self._models.text(parts.model, MLFLOW_EXAMPLE)
         try:
-            found = json.loads(text) if text is not None else None
-        except ValueError:
+            text = (data or b"").decode("utf-8-sig")
+            return text if is_table(json.loads(text)) else None
+        except (ValueError, RecursionError):
             return None
-        return text.decode() if text is not None and is_table(found) else None
 
 
 def needs_job(target: ResolvedTarget, parts: PackageParts) -> bool:

@@ -1,6 +1,6 @@
 """Plans the lints of a package: one action for its code, which runs at every edit, and one for all around it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from buildrules.credentials.shown import seems_secret
@@ -13,6 +13,7 @@ from buildrules.lints.secrets import secrets_in
 from buildrules.plan.base import Base
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
+from buildrules.workspace.nodes import Node
 from buildrules.workspace.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -115,20 +116,25 @@ def _written(package: ResolvedTarget) -> Iterator[list[Any]]:
     for name, value in given.entries.items() if given is not None and given.kind == "map" else ():
         if value.kind == "scalar" and (is_secret(name, value.text) or secrets_in("", value.text.encode())):
             place = value.position
-            yield [name, place.path, place.line, place.column]
+            yield [name, place.path, place.line or -1, place.column]
 
 
 def _secrets(test: ResolvedTarget) -> Iterator[list[Any]]:
     """Label, name and place of each value of a test that seems to be a secret; never the value."""
     given = test.target.attributes if test.target is not None else {}
-    maps = [given["environment"]] if "environment" in given else []
-    if "requests" in given:
-        maps += [item.entries["headers"] for item in given["requests"].items if "headers" in item.entries]
-    for name, value in (pair for values in maps for pair in values.entries.items()):
-        written = value.kind == "scalar" and bool(value.text)
-        if written and (seems_secret(name) or secrets_in("", value.text.encode())):
+    pairs: list[tuple[str, Node, Callable[[str, str], bool]]] = []
+    pairs += [(*pair, is_secret) for pair in given["environment"].entries.items()] if "environment" in given else []
+    for item in given["requests"].items if "requests" in given else ():
+        headers = item.entries.get("headers")
+        pairs += [(*pair, _header) for pair in headers.entries.items()] if headers is not None else []
+    for name, value, seems in pairs:
+        if value.kind == "scalar" and value.text and (seems(name, value.text) or secrets_in("", value.text.encode())):
             place = value.position
-            yield [str(test.label), name, place.path, place.line, place.column]
+            yield [str(test.label), name, place.path, place.line or -1, place.column]
+
+
+def _header(name: str, _value: str) -> bool:
+    return seems_secret(name)
 
 
 def _asked(parts: PackageParts) -> list[str]:

@@ -62,6 +62,8 @@ def credential(source: Mapping[str, Any], role: str, environ: Mapping[str, str],
         if not value and not path:
             continue
         value = value.rstrip("\r\n") if value else _read(name, path or "").strip()
+        if not value:
+            continue
         if role not in OPEN:
             signatures = (
                 [part[4:] for part in value.split("&") if part.startswith("sig=")] if role == "sas_token" else []

@@ -7,13 +7,14 @@ from buildrules.errors import Position
 __all__ = ["Source"]
 
 _WIDTH = 150
+_MASKED = 2000  # characters behind the place that are looked at; what is shown is less
 # A password may hold an unescaped slash, so all up to the last @ is covered, but behind what is a host and a path.
 _USERINFO = re.compile(r"""(?<=://)(?:(?![\w.-]+(?::\d+)?/)[^\s"'<>]+(?=@(?!sha256:))|[^/\s@]+(?=@))""")
 _QUERY = re.compile(
     r"""(?i)(?<=[?&#;])([\w.-]*(?:sig|token|secret|password|credential|key|auth)[\w.-]*=)([^\s&"'<>]+)"""
 )
 _SECRET = re.compile(
-    r"""(?i)(?<=\b)(?:[\w-]*(?:password|secret|token|pat|sas|account_key|api_key|access_key|key|credentials|authorization))["']?\s*:\s*(?P<value>[^\s{#].*)"""
+    r"""(?i)(?<![\w-])(?:[\w-]{0,60}(?:password|secret|token|pat|sas|account_key|api_key|access_key|key|credentials|authorization))["']?\s*:\s*(?P<value>[^\s{#].*)"""
 )
 
 
@@ -47,8 +48,9 @@ class Source:
     def _excerpt(self, line: int, column: int, width: int) -> str:
         if not 1 <= line <= len(self.lines):
             return ""
-        text = _mask(self.lines[line - 1])
         start = column - 1
+        whole = self.lines[line - 1]
+        text = _mask(whole[: max(start, 0) + _MASKED])
         shown, cut = (text, 0) if start < _WIDTH - 30 else ("..." + text[start - 40 :], start - 43)
         if len(shown) > _WIDTH:
             shown = shown[: _WIDTH - 3] + "..."

@@ -232,6 +232,11 @@ def test_what_is_assigned_to_the_name_of_a_secret(text: str, name: str) -> None:
         'secret_file = "/run/secrets/one1"',
         "password_length = 12345678",
         'token_url = "https://login.example/v2"',
+        'tokenizer = "distilbert-base-uncased-finetuned-sst-2-english"',
+        '"special_tokens_map_file": "models--roberta-2-large-cased-vocabulary"',
+        'SECRET_NAME = "fraud-model-db-v2"',
+        'password_env = "DB_PASSWORD_2"',
+        'TOKEN_TYPE = "urn:ietf:params:oauth:token-type:jwt2"',
     ],
 )
 def test_what_only_sounds_like_a_secret(text: str) -> None:

@@ -222,7 +222,8 @@ class _Reader:
     def installer(self) -> None:
         """conda's pip brings setuptools along, and code that imports pkg_resources counts on it."""
         pip = next((item for item in self.collector.found.items if item.conda == "pip"), None)
-        named = {item.name for item in self.collector.found.items} | self.collector.exclude
+        found = self.collector.found
+        named = {item.name for item in (*found.items, *found.constraints)} | self.collector.exclude
         if pip is not None and pip.position is not None and "setuptools" not in named:
             self.collector.add(SETUPTOOLS, os.path.dirname(self.path), pip.position, conda="pip")
 

@@ -1,6 +1,8 @@
 import http.server
 import json
 import os
+import signal
+import threading
 
 import joblib
 
@@ -26,4 +28,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-http.server.ThreadingHTTPServer(("", 9090), Handler).serve_forever()
+server = http.server.ThreadingHTTPServer(("", 9090), Handler)
+signal.signal(signal.SIGINT, lambda *_: threading.Thread(target=server.shutdown).start())
+server.serve_forever()
