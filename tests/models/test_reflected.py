@@ -215,7 +215,7 @@ def test_a_token_that_no_header_takes_is_named_by_its_variable(workspace: Space,
 def test_a_line_break_at_the_end_is_no_part_of_a_token() -> None:
     source = {"kind": "http", "url": "http://127.0.0.1:1/x", "credentials": {"token": "T"}}
     assert locate(source, {"path": "x"}, {"T": "abcd\r\n"})[1] == {"Authorization": "Bearer abcd"}
-    assert credential(source, "token", {"T": "\n"}) == ""
+    assert credential(source, "token", {"T": "\n"}) is None  # what is empty is not set
 
 
 def test_headers_of_any_other_kind_are_looked_at_as_well() -> None:
