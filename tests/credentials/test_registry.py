@@ -56,6 +56,7 @@ def watched(hub: Hub, tmp_path: Path, wheelhouse: Path, canary: Canary) -> Watch
     return Watched(space, canary)
 
 
+@pytest.mark.slow
 def test_a_private_base(watched: Watched, hub: Hub) -> None:
     space = watched.space
     with watched.lines:
@@ -67,6 +68,7 @@ def test_a_private_base(watched: Watched, hub: Hub) -> None:
     assert watched.canary.found(hub.folder) == []
 
 
+@pytest.mark.slow
 def test_a_wrong_password_names_the_connection(watched: Watched, hub: Hub) -> None:
     watched.run("lock")
     renewed = Canary(plain=True)

@@ -248,6 +248,7 @@ def test_a_nested_workspace_that_is_none_any_more_is_noticed(workspace: Space) -
     workspace.run("build", "//...", code=2).said("nonsense")
 
 
+@pytest.mark.slow
 def test_a_workspace_nested_later_is_watched_too(workspace: Space) -> None:
     workspace.settle("build", "//...")
     workspace.write("inner/BUILD.yaml", "workspace: {name: inner}\ntargets: {more: {rule: nonsense}}\n")

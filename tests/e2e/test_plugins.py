@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.space import Report, Space, make_base
 
+pytestmark = pytest.mark.slow  # some seconds each: a process for every build
+
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write-an-action.md"
 ECHO = "//:echo"
 LISTENER = 'values = action.params["values"]\n        context._stream.add(lambda event: 1 / 0)'

@@ -155,6 +155,7 @@ sequences = st.lists(st.lists(edits, min_size=1, max_size=3), min_size=1, max_si
 patient = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
+@pytest.mark.slow
 @given(sequence=sequences)
 @settings(patient, max_examples=6)
 def test_incremental_is_clean(template: Path, wheelhouse: Path, sequence: list[list[Edit]]) -> None:

@@ -149,6 +149,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, "KiB")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
 def test_a_header_that_unpacks_to_a_gibibyte_is_not_read(tmp_path: Path, kind: bytes) -> None:
     path = bomb(tmp_path / "bomb.tar.gz", kind)

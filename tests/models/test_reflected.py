@@ -70,6 +70,7 @@ def logs(space: Space) -> str:
     return "".join(path.read_text() for path in (space.store / "logs").iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lead", LEADS)
 def test_a_password_of_netrc_is_in_no_error_and_no_log(workspace: Space, lead: str) -> None:
     pair = base64.b64encode(f"ali:{TOKEN}".encode()).decode()

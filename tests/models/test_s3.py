@@ -300,6 +300,7 @@ def test_a_clock_that_is_wrong(swift: Swift, bucket: str) -> None:
     assert "RequestTimeTooSkewed" in caught.value.text and "clock" in (caught.value.hint or "")
 
 
+@pytest.mark.slow
 def test_nobody_there(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     environ = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": CANARY}

@@ -451,6 +451,7 @@ def test_many_at_once(server: Server, context: Context) -> None:
     assert len(server.seen) == 30
 
 
+@pytest.mark.slow
 def test_many_at_once_raises_the_cause_not_the_consequence(server: Server, context: Context) -> None:
     server.routes["/gone"] = status(404)
 
