@@ -7,7 +7,7 @@ from buildrules.errors import Position
 __all__ = ["Source"]
 
 _WIDTH = 150
-_MASKED = 2000  # characters behind the place that are looked at; what is shown is less
+_MASKED = 2000  # characters on each side of the place that are looked at; what is shown is less
 # A password may hold an unescaped slash, so all up to the last @ is covered, but behind what is a host and a path.
 _USERINFO = re.compile(r"""(?<=://)(?:(?![\w.-]+(?::\d+)?/)[^\s"'<>]+(?=@(?!sha256:))|[^/\s@]+(?=@))""")
 _QUERY = re.compile(
@@ -50,7 +50,8 @@ class Source:
             return ""
         start = column - 1
         whole = self.lines[line - 1]
-        text = _mask(whole[: max(start, 0) + _MASKED])
+        left = max(start - _MASKED, 0)
+        text = whole[:left] + _mask(whole[left : max(start, 0) + _MASKED])
         shown, cut = (text, 0) if start < _WIDTH - 30 else ("..." + text[start - 40 :], start - 43)
         if len(shown) > _WIDTH:
             shown = shown[: _WIDTH - 3] + "..."

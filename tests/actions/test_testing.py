@@ -1,10 +1,12 @@
-"""Requests of a package test that are made of MLflow's example of the model."""
+"""Requests of a package test that are made of MLflow's example of the model, and the credentials a package gets."""
 
 import json
 
 import pytest
 
-from buildrules.actions.testing import _body
+from buildrules.actions.testing import _body, _credentials
+from buildrules.credentials import connections
+from buildrules.credentials.secret import hide
 from buildrules.errors import ActionError
 
 SOURCE = {"source": 0, "envelope": "input_data"}
@@ -31,3 +33,12 @@ def test_an_example_is_put_into_azures_envelope() -> None:
     body = _body(SOURCE, [("x.json", b'{"dataframe_records": [{"a": 1}, {"a": 2}]}')])
     assert body is not None
     assert json.loads(body) == {"input_data": {"columns": ["a"], "data": [[1], [2]]}}
+
+
+def test_only_what_is_secret_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "reader", "AWS_SECRET_ACCESS_KEY": "canary-of-s3"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    connections.use([], ".")
+    assert _credentials([*values, "AWS_SESSION_TOKEN"]) == values
+    assert hide("reader in eu-west-1 with canary-of-s3") == "reader in eu-west-1 with ***"

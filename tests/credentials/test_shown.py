@@ -6,6 +6,7 @@ from buildrules.cli.report import error_json, error_text
 from buildrules.credentials.shown import seems_secret, without_logins
 from buildrules.errors import BuildrulesError, Position
 from buildrules.store.webclient import redact, scrub
+from buildrules.workspace.source import Source
 
 SECRET = "s3cr3t"
 
@@ -85,3 +86,9 @@ def test_long_texts_take_no_longer_than_they_are() -> None:
     """Where the time grew with the square this would not end."""
     for text in ("://" * 200_000, "@" + "://" * 200_000, "a" * 600_000 + "@", "--trusted-host " * 40_000 + "@"):
         without_logins(text)
+
+
+def test_a_long_line_is_covered_around_its_place() -> None:
+    line = "@://a:" * 40_000 + f"https://u:{SECRET}@h " + "@://a:" * 40_000
+    place = Source("BUILD.yaml", line).position(1, line.index("https") + 1, 5)
+    assert "@h @" in place.excerpt and SECRET not in place.excerpt
