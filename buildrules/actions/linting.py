@@ -142,7 +142,7 @@ def _look(path: str, file: BinaryIO, size: int, saved: "list[Saved]", needed: di
 
 def _marked(path: str, content: bytes) -> "list[Saved]":
     """The versions that the flavours of an MLmodel name."""
-    from buildrules.actions.python.mlflow_files import MARK, ModelFiles, read_mark
+    from buildrules.actions.models.mlflow_files import MARK, ModelFiles, read_mark
     from buildrules.errors import LoadError
     from buildrules.lints.versions import Saved
 

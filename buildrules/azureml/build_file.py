@@ -8,9 +8,9 @@ from buildrules.azureml.convert import Conversion
 from buildrules.azureml.document import display
 from buildrules.azureml.targets import Target, common_directory
 from buildrules.azureml.writer import render_connections, render_target, scalar
+from buildrules.document.nodes import Node, parse
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, UsageError
-from buildrules.workspace.nodes import Node, parse
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.root import BUILD_FILE, read_file
 
 __all__ = ["Addition", "add_to", "home_of"]

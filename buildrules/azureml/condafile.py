@@ -4,11 +4,11 @@ import os
 import re
 from dataclasses import dataclass
 
-from buildrules.actions.python.conda import SETUPTOOLS, conda_spec, is_ignored, wheel_name
-from buildrules.actions.python.requirement import repair
+from buildrules.document.nodes import Node, parse
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
-from buildrules.workspace.nodes import Node, parse
-from buildrules.workspace.problems import Problems
+from buildrules.locking.python.conda import SETUPTOOLS, conda_spec, is_ignored, wheel_name
+from buildrules.locking.python.requirement import repair
 from buildrules.workspace.root import read_file
 
 __all__ = [

@@ -8,9 +8,9 @@ from buildrules.azureml.fields import Section
 from buildrules.azureml.targets import clean_name
 from buildrules.credentials.address import secret_in_query
 from buildrules.credentials.shown import login_before_slash
+from buildrules.document.nodes import Node
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, Position
-from buildrules.workspace.nodes import Node
-from buildrules.workspace.problems import Problems
 
 __all__ = ["Connection", "read_connection"]
 

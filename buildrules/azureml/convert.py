@@ -24,8 +24,8 @@ from buildrules.azureml.references import parse_reference
 from buildrules.azureml.specification import Specification
 from buildrules.azureml.targets import Local, Ref, Target, Targets, clean_name
 from buildrules.azureml.work import Options, Work
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
-from buildrules.workspace.problems import Problems
 
 __all__ = ["Conversion", "convert"]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from buildrules.azureml.document import Document, Kind
 from buildrules.azureml.fields import READ_ONLY, Section
 from buildrules.azureml.specification import Specification, read_code, read_named
-from buildrules.workspace.problems import Problems
+from buildrules.document.problems import Problems
 
 __all__ = ["read_deployment"]
 

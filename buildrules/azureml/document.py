@@ -8,11 +8,11 @@ from enum import Enum
 
 from buildrules.azureml.fields import camel
 from buildrules.azureml.references import parse_reference
+from buildrules.document.nodes import Node, parse
+from buildrules.document.problems import Problems
+from buildrules.document.source import Source
 from buildrules.errors import LoadError, UsageError
-from buildrules.workspace.nodes import Node, parse
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.root import read_file
-from buildrules.workspace.source import Source
 
 __all__ = ["Document", "Kind", "display", "kind_of", "read_document"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from buildrules.azureml.fields import READ_ONLY, Section
 from buildrules.azureml.specification import ROUTES, Routes, read_routes
-from buildrules.workspace.nodes import Node, parse
-from buildrules.workspace.problems import Problems
+from buildrules.document.nodes import Node, parse
+from buildrules.document.problems import Problems
 
 __all__ = ["Environment", "read_environment"]
 

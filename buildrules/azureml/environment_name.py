@@ -10,7 +10,7 @@ from buildrules.azureml.document import Kind, display
 from buildrules.azureml.environment import Environment
 from buildrules.azureml.neighbourhood import text_of
 from buildrules.azureml.work import Work
-from buildrules.workspace.nodes import Node
+from buildrules.document.nodes import Node
 
 __all__ = ["environment_name"]
 

@@ -8,8 +8,8 @@ Scalars are read more gently than in a BUILD.yaml: `version: 1.0` is the text "1
 import re
 from collections.abc import Mapping, Sequence
 
-from buildrules.workspace.nodes import Node
-from buildrules.workspace.problems import Problems
+from buildrules.document.nodes import Node
+from buildrules.document.problems import Problems
 from buildrules.workspace.suggest import did_you_mean, nearest
 
 __all__ = ["READ_ONLY", "Section", "camel", "plain_text", "word"]

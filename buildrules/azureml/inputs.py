@@ -12,8 +12,8 @@ from buildrules.azureml.references import Place, Reference, parse_reference
 from buildrules.azureml.specification import Input, Specification
 from buildrules.azureml.targets import Local, Target, plain_name
 from buildrules.azureml.work import Work, either
+from buildrules.document.nodes import Node
 from buildrules.errors import UsageError
-from buildrules.workspace.nodes import Node
 from buildrules.workspace.suggest import did_you_mean
 
 __all__ = ["input_target"]

@@ -9,7 +9,7 @@ import re
 
 from buildrules.azureml.condafile import conda_requirements, read_conda_node
 from buildrules.azureml.document import display
-from buildrules.workspace.problems import Problems
+from buildrules.document.problems import Problems
 from buildrules.workspace.root import read_file
 
 __all__ = ["conda_that_counts"]

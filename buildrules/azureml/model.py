@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from buildrules.azureml.fields import READ_ONLY, Section
 from buildrules.azureml.references import Reference, parse_reference
-from buildrules.workspace.nodes import Node
-from buildrules.workspace.problems import Problems
+from buildrules.document.nodes import Node
+from buildrules.document.problems import Problems
 
 __all__ = ["Asset", "read_data", "read_model"]
 

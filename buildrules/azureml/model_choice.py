@@ -9,9 +9,9 @@ from buildrules.azureml.neighbourhood import text_of
 from buildrules.azureml.references import Place, Reference, parse_reference
 from buildrules.azureml.specification import Specification
 from buildrules.azureml.work import Work, either
+from buildrules.document.nodes import Node
+from buildrules.document.problems import Problems
 from buildrules.errors import UsageError
-from buildrules.workspace.nodes import Node
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.suggest import did_you_mean
 
 __all__ = ["find_models", "models_of_document"]

@@ -10,8 +10,8 @@ from buildrules.azureml.model import Asset
 from buildrules.azureml.references import Place
 from buildrules.azureml.targets import Local, Target, plain_name
 from buildrules.azureml.work import Work, either
+from buildrules.document.nodes import Node
 from buildrules.errors import UsageError
-from buildrules.workspace.nodes import Node
 from buildrules.workspace.suggest import did_you_mean
 
 __all__ = ["SAY", "Model", "absolute", "already_packed", "checked", "listed", "model_target", "of_asset", "remarks"]

@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterator
 
 from buildrules.azureml.document import Document, Kind, read_document
+from buildrules.document.nodes import Node
+from buildrules.document.problems import Problems
 from buildrules.errors import UsageError
-from buildrules.workspace.nodes import Node
-from buildrules.workspace.problems import Problems
 
 __all__ = ["Neighbourhood"]
 

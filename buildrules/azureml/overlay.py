@@ -10,10 +10,10 @@ from buildrules.azureml.document import display
 from buildrules.azureml.targets import Target, clean_name, common_directory
 from buildrules.azureml.work import Options
 from buildrules.azureml.writer import render_connections, render_target, scalar
+from buildrules.document.nodes import parse
+from buildrules.document.problems import Problems
 from buildrules.errors import UsageError
 from buildrules.workspace.labels import Label, check_name
-from buildrules.workspace.nodes import parse
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.root import BUILD_FILE, find_root, read_file
 
 __all__ = ["Overlay", "options_from", "overlay"]

@@ -18,8 +18,8 @@ from buildrules.azureml.specification import (
     read_named,
     read_routes,
 )
-from buildrules.workspace.nodes import Node
-from buildrules.workspace.problems import Problems
+from buildrules.document.nodes import Node
+from buildrules.document.problems import Problems
 
 __all__ = ["read_package"]
 

@@ -8,8 +8,8 @@ from buildrules.azureml.document import Document, Kind, display, read_document
 from buildrules.azureml.fields import word
 from buildrules.azureml.neighbourhood import Neighbourhood, text_of
 from buildrules.azureml.work import Work
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, UsageError
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.root import read_file
 
 __all__ = ["failures", "is_sure", "left_out", "read_documents", "wanted_kinds"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from buildrules.azureml.document import Document
 from buildrules.azureml.fields import Section, camel
 from buildrules.azureml.references import Place, Reference, parse_reference
-from buildrules.workspace.nodes import Node
+from buildrules.document.nodes import Node
 
 __all__ = ["Code", "Input", "Named", "Routes", "Specification", "read_code", "read_named", "read_routes"]
 

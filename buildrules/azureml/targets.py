@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from buildrules.workspace.nodes import Node
+from buildrules.document.nodes import Node
 
 __all__ = ["Glob", "Local", "Ref", "Target", "Targets", "clean_name", "common_directory", "literal", "plain_name"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from buildrules.azureml.document import Document, Kind, display, read_document
 from buildrules.azureml.neighbourhood import Neighbourhood, matching, text_of
 from buildrules.azureml.targets import Target, Targets
+from buildrules.document.nodes import Node, parse
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
-from buildrules.workspace.nodes import Node, parse
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.root import BUILD_FILE, read_file
 
 __all__ = ["Options", "Work", "either"]

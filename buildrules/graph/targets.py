@@ -6,9 +6,9 @@ Knows labels and places only, and never touches the disk.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, Position
 from buildrules.workspace.labels import Label, Pattern
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.suggest import nearest
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Plan
 from buildrules.errors import BuildrulesError, ResolutionError
-from buildrules.plan.locks import LockKeeper, moves
+from buildrules.locking.keeper import LockKeeper, moves
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.settings import Settings
 
@@ -48,8 +48,8 @@ class BasePlanner:
         return self._done[key]
 
     def _debian(self, target: ResolvedTarget, platform: str) -> Base:
-        from buildrules.actions.debian import lock as locks
-        from buildrules.actions.debian.request import Request
+        from buildrules.locking.debian import lock as locks
+        from buildrules.locking.debian.request import Request
 
         settings = self._settings.debian
         values = target.values
@@ -94,7 +94,7 @@ class BasePlanner:
         )
 
     def _image(self, target: ResolvedTarget, platform: str) -> Base:
-        from buildrules.oci import lock as locks
+        from buildrules.locking.oci import lock as locks
         from buildrules.oci.reference import parse_reference
 
         values = target.values

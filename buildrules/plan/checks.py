@@ -5,6 +5,7 @@ The positions and suggestions a person needs are at hand here; an action that fi
 
 import os
 
+from buildrules.document.problems import Problems
 from buildrules.errors import BuildrulesError, LoadError, Position
 from buildrules.rules.language import ModelFile
 from buildrules.rules.package import PackageParts
@@ -12,7 +13,6 @@ from buildrules.rules.requests import files_named
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.rules.sources import source_root
 from buildrules.workspace.globs import expand
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.suggest import did_you_mean
 
 

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
 from buildrules.errors import BuildrulesError, LoadError, UsageError
+from buildrules.locking.keeper import LockKeeper, moves
+from buildrules.locking.python.servers import Need, ServerNeeds, lock_for_servers
 from buildrules.plan.base import Base, need_python
-from buildrules.plan.locks import LockKeeper, moves
 from buildrules.plan.mlflow import ModelEnvironments
-from buildrules.plan.server_needs import Need, ServerNeeds, lock_for_servers
 from buildrules.rules.contribution import VENV, Contribution
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
 
 if TYPE_CHECKING:
     from buildrules.actions.python.feeds import Feeds
-    from buildrules.actions.python.lock import Lock
-    from buildrules.actions.python.locked import LockedPackage
-    from buildrules.actions.python.partition import Wheel
-    from buildrules.actions.python.request import Request
-    from buildrules.actions.python.requirements import Requirements
     from buildrules.actions.python.target import Target
+    from buildrules.locking.python.lock import Lock
+    from buildrules.locking.python.locked import LockedPackage
+    from buildrules.locking.python.request import Request
+    from buildrules.locking.python.requirements import Requirements
+    from buildrules.plan.partition import Wheel
 
 _PREFIX = VENV.strip("/")
 _BYTES_PER_SECOND = 60e6  # for weights only
@@ -66,8 +66,8 @@ class EnvironmentPlanner:
         return self._done[key]
 
     def _environment(self, target: ResolvedTarget, base: Base, platform: str) -> Environment:
-        from buildrules.actions.python.request import Request
         from buildrules.actions.python.target import Target
+        from buildrules.locking.python.request import Request
 
         python = need_python(base, target)
         found = self._collect(target)
@@ -105,7 +105,7 @@ class EnvironmentPlanner:
         return feeds
 
     def _collect(self, target: ResolvedTarget) -> "Requirements":
-        from buildrules.actions.python.requirements import collect
+        from buildrules.locking.python.requirements import collect
 
         if target.deps.get("model"):
             return self._models.collect(target)
@@ -120,7 +120,7 @@ class EnvironmentPlanner:
         )
 
     def _check_python(self, target: ResolvedTarget, python: str, found: "Requirements") -> None:
-        from buildrules.actions.python.conda import check_python
+        from buildrules.locking.python.conda import check_python
 
         try:
             check_python(found.python, python, target.values["python"])
@@ -162,9 +162,9 @@ class EnvironmentPlanner:
         self, server: ResolvedTarget, part: Contribution, base: Base, env: Environment, name: str, platform: str
     ) -> Environment:
         from buildrules.actions.python.feeds import Feeds
-        from buildrules.actions.python.request import Request
-        from buildrules.actions.python.requirements import collect
         from buildrules.actions.python.target import Target
+        from buildrules.locking.python.request import Request
+        from buildrules.locking.python.requirements import collect
 
         python = need_python(base, server)
         folder = env.lock.folder if env.lock else base.target.label.package
@@ -199,8 +199,8 @@ class EnvironmentPlanner:
         return Environment(actions, lock, set(found.files), {path: self._keeper.digest(path)})
 
     def _lock(self, request: "Request", what: str, servers: Sequence[Need] = ()) -> "tuple[Lock, str]":
-        from buildrules.actions.python import resolve
-        from buildrules.actions.python.lock import lock_filename, read_lock, write_lock
+        from buildrules.locking.python import resolve
+        from buildrules.locking.python.lock import lock_filename, read_lock, write_lock
 
         path = os.path.join(request.folder, lock_filename(request.name, request.target.platform))
         if self._owners.setdefault(path, request.name) != request.name:
@@ -254,7 +254,7 @@ class EnvironmentPlanner:
         feeds: "Feeds | None" = None,
     ) -> list[str]:
         """The layers of a lock's packages. `prefix` tells layers shared by small wheels apart."""
-        from buildrules.actions.python.partition import partition
+        from buildrules.plan.partition import partition
 
         target = lock.target
         hints = lock.hints(self._keeper.root, feeds)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from buildrules.credentials.shown import seems_secret
+from buildrules.document.nodes import Node
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Plan
 from buildrules.errors import LoadError
@@ -13,7 +14,6 @@ from buildrules.lints.secrets import secrets_in
 from buildrules.plan.base import Base
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
-from buildrules.workspace.nodes import Node
 from buildrules.workspace.suggest import did_you_mean
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from buildrules.rules.rule import Rule
 from buildrules.workspace.labels import Label
 
 if TYPE_CHECKING:
-    from buildrules.actions.python.mlflow import ModelEnvironment
-    from buildrules.actions.python.mlflow_files import ModelFiles
-    from buildrules.actions.python.requirements import Requirements
+    from buildrules.actions.models.mlflow_files import ModelFiles
+    from buildrules.locking.python.mlflow import ModelEnvironment
+    from buildrules.locking.python.requirements import Requirements
 
 
 class ModelEnvironments:
@@ -73,7 +73,7 @@ class ModelEnvironments:
 
     def collect(self, env: ResolvedTarget) -> "Requirements":
         """What `env`, whose `model` is an MLflow model, asks for: its own word, then its model's. Raises LoadError."""
-        from buildrules.actions.python.requirements import collect
+        from buildrules.locking.python.requirements import collect
 
         names = ("requirements", "constraints", "requirements_file", "pyproject", "extras", "groups", "conda_file")
         own = collect(
@@ -99,7 +99,7 @@ class ModelEnvironments:
         """Raise ResolutionError where the model of `env` was made with another Python than the base's."""
         if not env.deps.get("model"):
             return
-        from buildrules.actions.python.mlflow import check_python
+        from buildrules.locking.python.mlflow import check_python
 
         model = env.deps["model"][0]
         minor = ".".join(python.split(".")[:2])
@@ -113,7 +113,7 @@ class ModelEnvironments:
     def _of(self, env: ResolvedTarget, without: frozenset[str] = frozenset()) -> "ModelEnvironment":
         key = str(env.label)
         if key not in self._done:
-            from buildrules.actions.python.mlflow import collect_model
+            from buildrules.locking.python.mlflow import collect_model
 
             model = self._resolution.of(env.deps["model"][0])
             try:
@@ -134,7 +134,7 @@ class ModelEnvironments:
         return self._done[key]
 
     def _files(self, model: ResolvedTarget, env: ResolvedTarget) -> "ModelFiles":
-        from buildrules.actions.python.mlflow_files import read_model_files
+        from buildrules.actions.models.mlflow_files import read_model_files
 
         if model.values["srcs"] is not None:
             raise LoadError(

@@ -9,9 +9,9 @@ from urllib.parse import quote
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
 from buildrules.errors import LoadError
+from buildrules.locking.keeper import LockKeeper
+from buildrules.locking.models.locks import ModelLocks, connection_of, positioned
 from buildrules.plan.base import Base
-from buildrules.plan.locks import LockKeeper
-from buildrules.plan.model_locks import ModelLocks, connection_of, positioned
 from buildrules.plan.overlap import Laid, paths_of
 from buildrules.plan.sources import globbed, literal
 from buildrules.rules.elsewhere import elsewhere
@@ -223,7 +223,7 @@ class ModelPlanner:
 
     def _place(self, target: ResolvedTarget, package: ResolvedTarget) -> dict[str, Any]:
         """Where the files of a model of the workspace will be when the container starts."""
-        from buildrules.actions.models.origin import completed, place
+        from buildrules.locking.models.origin import completed, place
 
         uri = target.values["download_uri"]
         if uri is None:

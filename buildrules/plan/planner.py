@@ -5,15 +5,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from buildrules.credentials import connections
+from buildrules.document.problems import Problems
 from buildrules.engine.action import Action
 from buildrules.engine.events import Notice, Stream
 from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import UsageError
 from buildrules.graph.targets import TargetGraph
+from buildrules.locking.keeper import LockKeeper
 from buildrules.plan.base import BasePlanner
 from buildrules.plan.checks import PathChecks
 from buildrules.plan.environment import EnvironmentPlanner
-from buildrules.plan.locks import LockKeeper
 from buildrules.plan.mlflow import ModelEnvironments
 from buildrules.plan.model import ModelPlanner
 from buildrules.plan.package import PackagePlanner
@@ -25,7 +26,6 @@ from buildrules.snapshot.file import shape_of
 from buildrules.store.store import Store
 from buildrules.workspace.labels import Label, Patterns, parse_patterns
 from buildrules.workspace.loader import Workspace
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.suggest import did_you_mean
 
 _PLATFORMS = ("linux/amd64", "linux/arm64")

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from buildrules.document.nodes import Node
 from buildrules.engine.action import SourceSet
 from buildrules.errors import LoadError, Position
 from buildrules.plan.sources import literal
 from buildrules.rules.package import PackageParts
 from buildrules.rules.requests import at, node_of
 from buildrules.rules.resolve import ResolvedTarget
-from buildrules.workspace.nodes import Node
 from buildrules.workspace.suggest import did_you_mean
 
 _CONTENT_TYPES = {".json": "application/json", ".csv": "text/csv", ".txt": "text/plain"}

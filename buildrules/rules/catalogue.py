@@ -8,11 +8,11 @@ import os
 import posixpath
 from dataclasses import dataclass, field
 
+from buildrules.document.nodes import parse
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, Position
 from buildrules.rules.rule import Rule, build_rule
 from buildrules.workspace.labels import Label, parse_label
-from buildrules.workspace.nodes import parse
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.suggest import did_you_mean, nearest
 
 __all__ = ["RULE_PACKAGE", "Catalogue", "builtin_directory"]

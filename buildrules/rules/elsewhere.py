@@ -10,7 +10,7 @@ from buildrules.rules.flavour import MARKS
 from buildrules.workspace.globs import matches
 
 if TYPE_CHECKING:
-    from buildrules.actions.models.resolved import File
+    from buildrules.actions.models.file import File
 
 __all__ = ["Elsewhere", "elsewhere", "lock_path", "look_elsewhere"]
 

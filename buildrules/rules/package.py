@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
 from buildrules.rules.arrangement import Arrangement, arrangement, look_inside
 from buildrules.rules.contribution import VENV, Contribution, contribute
@@ -15,7 +16,6 @@ from buildrules.rules.places import mount_directory
 from buildrules.rules.requires import check_requires, check_versions
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.workspace.labels import Label
-from buildrules.workspace.problems import Problems
 
 __all__ = ["DEFAULT_PATH", "PackageParts", "Placed", "check_packages", "scope_of", "take_apart"]
 

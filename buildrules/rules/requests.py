@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from buildrules.document.nodes import Node
 from buildrules.errors import Position
 from buildrules.rules.resolve import ResolvedTarget
-from buildrules.workspace.nodes import Node
 
 __all__ = ["at", "files_named", "node_of"]
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from buildrules.document.nodes import Node
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, Position, UsageError
 from buildrules.rules import types
 from buildrules.rules.catalogue import Catalogue
@@ -14,8 +16,6 @@ from buildrules.rules.language import RESERVED
 from buildrules.rules.rule import Rule
 from buildrules.workspace.labels import Label, Pattern, parse_pattern
 from buildrules.workspace.loader import Target, Workspace
-from buildrules.workspace.nodes import Node
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.suggest import did_you_mean
 
 __all__ = ["Resolution", "ResolvedTarget", "resolve"]

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from buildrules.document.nodes import Node
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
 from buildrules.rules import template, types
 from buildrules.rules.language import LISTS, MAPS, Attribute, FileBeside, RuleFile
 from buildrules.workspace.labels import Label
-from buildrules.workspace.nodes import Node
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.suggest import did_you_mean
 from buildrules.workspace.validation import validate
 

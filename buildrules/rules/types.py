@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.credentials.address import secret_in_query
+from buildrules.document.nodes import Node
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
 from buildrules.rules.language import Attribute
 from buildrules.workspace.globs import check_pattern, is_glob
 from buildrules.workspace.labels import Label, parse_label
-from buildrules.workspace.nodes import Node
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.suggest import did_you_mean
 
 __all__ = ["image_path", "parse_route", "read", "workspace_path"]

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from buildrules.document.nodes import Node, parse
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, Position
 from buildrules.workspace.labels import Label, check_name
-from buildrules.workspace.nodes import Node, parse
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.root import BUILD_FILE, Packages, find_packages, read_file
 from buildrules.workspace.suggest import did_you_mean
 

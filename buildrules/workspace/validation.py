@@ -7,9 +7,9 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from buildrules.document.nodes import Node
+from buildrules.document.problems import Problems
 from buildrules.errors import Position
-from buildrules.workspace.nodes import Node
-from buildrules.workspace.problems import Problems
 from buildrules.workspace.suggest import did_you_mean
 
 __all__ = ["Strict", "validate"]

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from buildrules.actions.python.partition import HEAVY, MOST, normal, partition
+from buildrules.plan.partition import HEAVY, MOST, normal, partition
 
 Wheel = dict[str, Any]
 NAMES = st.from_regex(r"[a-z][a-z0-9]{0,8}([-_.][a-z0-9]{1,5})?", fullmatch=True)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from buildrules.actions.python.collector import Collector
-from buildrules.actions.python.conda import read_conda
 from buildrules.azureml.condafile import conda_requirements, python_pin
+from buildrules.document.nodes import Node, parse
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
-from buildrules.workspace.nodes import Node, parse
-from buildrules.workspace.problems import Problems
+from buildrules.locking.python.collector import Collector
+from buildrules.locking.python.conda import read_conda
 
 SPECS = (
     "numpy[version='>=1.2']",

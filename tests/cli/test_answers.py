@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from buildrules.plan.locks import moves
+from buildrules.locking.keeper import moves
 from tests.support.space import APP, Space
 
 

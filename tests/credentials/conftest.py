@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.actions.python.conftest import make_sdist
+from tests.python.conftest import make_sdist
 from tests.support.canary import Canary
 from tests.support.feed import MoodyFeed, Nginx, moody, nginx
 from tests.support.space import WHEELS, Space, wheel

@@ -4,9 +4,9 @@ import pytest
 
 from buildrules.cli.report import error_json, error_text
 from buildrules.credentials.shown import seems_secret, without_logins
+from buildrules.document.source import Source
 from buildrules.errors import BuildrulesError, Position
 from buildrules.store.webclient import redact, scrub
-from buildrules.workspace.source import Source
 
 SECRET = "s3cr3t"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.actions.debian import lock as debian
-from buildrules.actions.debian.request import Request
 from buildrules.engine.events import Stream
 from buildrules.engine.key import explain
-from buildrules.oci.lock import ImageLock, inputs_digest, read_lock, write_lock
+from buildrules.locking.debian import lock as debian
+from buildrules.locking.debian.request import Request
+from buildrules.locking.oci.lock import ImageLock, inputs_digest, read_lock, write_lock
 from buildrules.plan.planner import Planner
 from buildrules.store.store import Store
 from tests.support.space import APP, Space, make_base, make_wheels, wheel

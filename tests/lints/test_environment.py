@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from buildrules.actions.python.lock import read_lock
 from buildrules.lints.gpu import gpu_wheels
 from buildrules.lints.server import unpinned_server
+from buildrules.locking.python.lock import read_lock
 
 LOCKS = Path(__file__).parent / "locks"
 

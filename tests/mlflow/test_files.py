@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.actions.python.mlflow import ModelEnvironment, check_python, collect_model
-from buildrules.actions.python.mlflow_files import read_model_files
+from buildrules.actions.models.mlflow_files import read_model_files
 from buildrules.errors import LoadError, ResolutionError
+from buildrules.locking.python.mlflow import ModelEnvironment, check_python, collect_model
 
 
 def reader(folder: Path) -> Callable[[str], bytes | None]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from buildrules.actions.models import mlflow, s3
 from buildrules.errors import BuildrulesError, FetchError, IntegrityError
+from buildrules.locking.models import mlflow, s3
 from buildrules.start import transfer
 from buildrules.start.failure import Failure
 from tests.models.conftest import APP, from_uri

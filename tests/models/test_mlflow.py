@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from buildrules.actions.models.origin import place, resolve
-from buildrules.actions.models.resolved import Resolved
 from buildrules.errors import BuildrulesError, FetchError, GoneError, UsageError
+from buildrules.locking.models.origin import Resolved, place, resolve
 from tests.models.conftest import APP, download, from_uri
 from tests.support.canary import Canary
 from tests.support.fetching import access

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 import pytest
 
-from buildrules.actions.models import mlflow, origin, s3
 from buildrules.actions.models.lock import LARGEST, ModelLock, read_lock, write_lock
 from buildrules.credentials.address import secret_in_query
 from buildrules.errors import FetchError, RegistryError, UsageError
+from buildrules.locking.models import mlflow, origin, s3
 from buildrules.start import secret
 from tests.models.conftest import APP, from_uri
 from tests.models.test_odd_servers import DOWNLOAD, FILES, LAYER, PLACE, READY, RUN, VERSION

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from buildrules.actions.models import mlflow, registry
 from buildrules.errors import BuildrulesError, FetchError, RegistryError
+from buildrules.locking.models import mlflow, registry
 from buildrules.start import registry as start
 from buildrules.start.failure import Failure
 from buildrules.start.mlflow import artifacts

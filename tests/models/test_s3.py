@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.actions.models.origin import resolve
-from buildrules.actions.models.resolved import File, Resolved
+from buildrules.actions.models.file import File
 from buildrules.errors import BuildrulesError, FetchError, GoneError, UsageError
+from buildrules.locking.models.origin import Resolved, resolve
 from buildrules.start import sources, transfer
 from buildrules.start.failure import MISSING, REFUSED, WRONG, Failure
 from buildrules.start.s3 import Keys, object_url, sign, signed
@@ -171,7 +171,7 @@ def test_lists_longer_than_a_page(swift: Swift, bucket: str, tmp_path: Path) -> 
     """Swift gives as many keys per page as its limit says, 1000; a listing with fewer per page is asked for here."""
     files = {f"many/{number:03}": str(number).encode() for number in range(25)}
     fill(swift, bucket, files)
-    from buildrules.actions.models import s3
+    from buildrules.locking.models import s3
 
     before = s3.PAGE
     s3.PAGE = 7

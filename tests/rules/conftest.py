@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
 from buildrules.graph.targets import TargetGraph
 from buildrules.rules.catalogue import Catalogue
@@ -13,7 +14,6 @@ from buildrules.rules.package import PackageParts, check_packages
 from buildrules.rules.resolve import Resolution, resolve
 from buildrules.workspace.labels import Label
 from buildrules.workspace.loader import Workspace
-from buildrules.workspace.problems import Problems
 
 BASICS = """
   os: {rule: debian_base}

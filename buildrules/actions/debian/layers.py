@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
-from buildrules.actions.debian.lock import LockedPackage, package_from, python_of
+from buildrules.actions.debian.locked import LockedPackage, package_from, python_of
 from buildrules.actions.debian.tree import LayerTree, write_layer
 from buildrules.engine.action import Action, Context, Outputs, SourceFile
 from buildrules.errors import ActionError, GoneError, IntegrityError
@@ -89,7 +89,7 @@ def fetch_packages(packages: list[LockedPackage], suite: str, hints: Mapping[str
     missing = [one for one in packages if not context.blobs.has(one.sha256, one.size)]
     if not missing:
         return
-    from buildrules.actions.debian.sources import base_uris
+    from buildrules.actions.debian.mirrors import base_uris
     from buildrules.actions.debian.transport import Wanted, fetch
 
     bases = base_uris(suite, hints.get("mirrors") or {})

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from buildrules.actions.debian import generated
-from buildrules.actions.debian.lock import LockedPackage, python_of
+from buildrules.actions.debian.locked import LockedPackage, python_of
 from buildrules.engine.action import Context
 from buildrules.errors import ActionError, IntegrityError, Interrupted
 from buildrules.oci.descriptor import LAYER_GZIP, Layer

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.actions.models.connection import connection_of, scope
-from buildrules.actions.models.resolved import File
+from buildrules.actions.models.file import File
 from buildrules.errors import (
     BuildrulesError,
     FetchError,

@@ -40,7 +40,7 @@ class FetchedModel:
 def provide(files: list[dict[str, Any]], hints: Mapping[str, Any], context: Context, name: str) -> None:
     """Have `files` in the store; `hints` are those of the action. Raises as `FetchedModel.run`."""
     from buildrules.actions.models.access import Access
-    from buildrules.actions.models.resolved import File
+    from buildrules.actions.models.file import File
 
     missing = [row for row in files if not context.blobs.has(f"sha256:{row['sha256']}", row["size"])]
     if not missing:

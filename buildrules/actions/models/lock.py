@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from buildrules.actions.models.resolved import LARGEST, OPTIONAL, File, check_files
+from buildrules.actions.models.file import LARGEST, OPTIONAL, File, check_files
 from buildrules.errors import BuildrulesError, LockError
 from buildrules.store.lockfile import write_whole
 

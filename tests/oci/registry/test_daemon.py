@@ -13,10 +13,10 @@ import pytest
 
 from buildrules.actions.oci_base import OciBase
 from buildrules.errors import DockerError, FetchError, GoneError, IntegrityError, UsageError
+from buildrules.locking.oci.lock import make_lock
 from buildrules.oci import descriptor as media
 from buildrules.oci.daemon import keep_archive
 from buildrules.oci.foreign import foreign_stream
-from buildrules.oci.lock import make_lock
 from buildrules.oci.origin import open_source
 from buildrules.oci.reference import parse_reference
 from buildrules.store.blobs import Blobs

@@ -3,8 +3,7 @@ import pathlib
 import pytest
 
 from buildrules.errors import LockError, UsageError
-from buildrules.oci.descriptor import MANIFEST
-from buildrules.oci.lock import (
+from buildrules.locking.oci.lock import (
     ImageLock,
     changes,
     inputs_digest,
@@ -14,6 +13,7 @@ from buildrules.oci.lock import (
     read_lock,
     write_lock,
 )
+from buildrules.oci.descriptor import MANIFEST
 from buildrules.oci.push import push_image
 from buildrules.oci.reference import parse_reference
 from buildrules.oci.registry import Registry

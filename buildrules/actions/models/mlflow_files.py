@@ -1,0 +1,205 @@
+"""The files of an MLflow model that say what it was made with: MLmodel, conda.yaml, requirements.txt, python_env.yaml.
+
+Source: the MLflow documentation, "MLflow Model", sections "Storage Format" and "Additional Logged Files" (1.x to 3.x).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from buildrules.document.nesting import too_deep
+from buildrules.errors import LoadError, Position
+from buildrules.store.webclient import scrub
+
+MARK = "MLmodel"
+REQUIREMENTS = "requirements.txt"
+_LARGEST = 4 << 20
+
+DISTRIBUTIONS = {
+    "catboost_version": "catboost",
+    "cloudpickle_version": "cloudpickle",
+    "diviner_version": "diviner",
+    "dspy_version": "dspy",
+    "fastai_version": "fastai",
+    "h2o_version": "h2o",
+    "keras_version": "keras",
+    "langchain_version": "langchain",
+    "lgb_version": "lightgbm",
+    "llama_index_version": "llama-index",
+    "onnx_version": "onnx",
+    "paddlepaddle_version": "paddlepaddle",
+    "pmdarima_version": "pmdarima",
+    "prophet_version": "prophet",
+    "pyspark_version": "pyspark",
+    "pytorch_version": "torch",
+    "sentence_transformers_version": "sentence-transformers",
+    "shap_version": "shap",
+    "sklearn_version": "scikit-learn",
+    "spacy_version": "spacy",
+    "statsmodels_version": "statsmodels",
+    "tensorflow_version": "tensorflow",
+    "transformers_version": "transformers",
+    "xgb_version": "xgboost",
+}
+"""The keys of flavours in MLmodel that hold a library's version, and the library's distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A text of a file, and where it stands."""
+
+    text: str
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """The texts of a model's files by name; `folder` is how the model's folder is shown, and what paths begin with."""
+
+    folder: str
+    texts: dict[str, str]
+
+    def path(self, name: str) -> str:
+        """The path of a file of the model, for positions."""
+        return f"{self.folder}/{name}" if self.folder else name
+
+    def at(self, name: str, line: int = 1, column: int = 1, excerpt: str = "") -> Position:
+        """A place in a file of the model."""
+        return Position(self.path(name), line, column, scrub(excerpt))
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What MLmodel says. `versions` are those of the flavours' libraries by distribution.
+
+    `conda_first`: it names one file as its environment, as MLflow 1 wrote it, and not one for each tool.
+    """
+
+    python: Said | None
+    mlflow: Said | None
+    versions: dict[str, Said]
+    conda: str
+    virtualenv: str
+    conda_first: bool
+
+
+def read_model_files(folder: str, read: Callable[[str], bytes | None]) -> ModelFiles:
+    """The files of the model that is shown as `folder`; `read` gives one by its name, None where it is not there.
+
+    Raises LoadError where there is no MLmodel or it cannot be read.
+    """
+    texts: dict[str, str] = {}
+    files = ModelFiles(folder, texts)
+    _take(files, MARK, read)
+    if MARK not in texts:
+        raise LoadError(f"there is no {files.path(MARK)!r}, so this is no MLflow model")
+    marked = read_mark(files)
+    for name in _names(marked):
+        _take(files, name, read)
+    return files
+
+
+def _take(files: ModelFiles, name: str, read: Callable[[str], bytes | None]) -> None:
+    content = read(name)
+    if content is None or len(content) > _LARGEST:
+        return
+    try:
+        files.texts[name] = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise LoadError(f"cannot read {files.path(name)!r}: not UTF-8", position=files.at(name)) from None
+
+
+def watched(files: ModelFiles, marked: Marked) -> list[str]:
+    """The paths of the files whose coming, going or changing can change a model's environment."""
+    return [files.path(name) for name in (MARK, *_names(marked))]
+
+
+def _names(marked: Marked) -> tuple[str, ...]:
+    """The files beside MLmodel that are read."""
+    return (REQUIREMENTS, marked.conda, marked.virtualenv, "constraints.txt")
+
+
+def read_mark(files: ModelFiles) -> Marked:
+    """What MLmodel says. Raises LoadError where it is not YAML."""
+    tree = Tree(files, MARK)
+    versions: dict[str, Said] = {}
+    for _, flavour in tree.entries("flavors"):
+        for key, node in tree.pairs(flavour):
+            name = DISTRIBUTIONS.get(key)
+            if name is not None and (said := tree.said(node)) is not None:
+                versions.setdefault(name, said)
+    env = ("flavors", "python_function", "env")
+    plain = tree.text(*env)
+    conda = tree.text(*env, "conda") or plain
+    virtualenv = tree.text(*env, "virtualenv")
+    return Marked(
+        python=tree.text("flavors", "python_function", "python_version"),
+        mlflow=tree.text("mlflow_version"),
+        versions=versions,
+        conda=_name(conda, "conda.yaml"),
+        virtualenv=_name(virtualenv, "python_env.yaml"),
+        conda_first=plain is not None,
+    )
+
+
+def _name(said: Said | None, usual: str) -> str:
+    """A file in the model's own folder; MLmodel may name no other."""
+    return usual if said is None or "/" in said.text or said.text.startswith(".") else said.text
+
+
+class Tree:
+    """A YAML file of a model, with the places where its texts stand. Raises LoadError where it is not YAML."""
+
+    def __init__(self, files: ModelFiles, name: str) -> None:
+        import yaml
+
+        self._files = files
+        self._name = name
+        text = files.texts[name]
+        self._lines = text.splitlines()
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        try:
+            deep = too_deep(text, loader)
+            self._root: Any = yaml.compose(text, Loader=loader) if deep is None else None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            place = files.at(name, mark.line + 1, mark.column + 1) if mark else files.at(name)
+            reason = getattr(error, "problem", None) or "unreadable"
+            raise LoadError(f"{files.path(name)!r} is not YAML: {reason}", position=place) from None
+        if deep is not None:
+            raise LoadError(f"{files.path(name)!r} is nested too deeply", position=files.at(name, deep.line + 1))
+
+    def _find(self, path: tuple[str, ...]) -> Any:
+        node = self._root
+        for step in path:
+            node = next((value for key, value in self.pairs(node) if key == step), None)
+        return node
+
+    def pairs(self, node: Any) -> list[tuple[str, Any]]:
+        """The keys and values of a map; nothing for anything else."""
+        if node is None or node.id != "mapping":
+            return []
+        return [(str(key.value), value) for key, value in node.value if key.id == "scalar"]
+
+    def entries(self, *path: str) -> list[tuple[str, Any]]:
+        """The keys and values of the map at `path`."""
+        return self.pairs(self._find(path))
+
+    def said(self, node: Any) -> Said | None:
+        """The text of a scalar that is not null, with its place."""
+        if node is None or node.id != "scalar" or node.value in ("", "null", "~"):
+            return None
+        mark = node.start_mark
+        excerpt = self._lines[mark.line] if mark.line < len(self._lines) else ""
+        return Said(str(node.value), self._files.at(self._name, mark.line + 1, mark.column + 1, excerpt))
+
+    def text(self, *path: str) -> Said | None:
+        """The text at `path`, if there is one."""
+        return self.said(self._find(path))
+
+    def items(self, *path: str) -> list[Said]:
+        """The texts in the list at `path`."""
+        node = self._find(path)
+        if node is None or node.id != "sequence":
+            return []
+        return [said for item in node.value if (said := self.said(item)) is not None]

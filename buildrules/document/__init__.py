@@ -1,0 +1,1 @@
+"""YAML as a tree with positions, and the errors that point into it."""

@@ -1,0 +1,1 @@
+"""Resolves what targets ask for, and keeps the answers in locks."""

@@ -1,0 +1,1 @@
+"""Debian packages: signed indexes, a solver, and the lock."""

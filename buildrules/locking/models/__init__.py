@@ -1,0 +1,1 @@
+"""Models that are kept elsewhere: what an address names now, and the lock."""

@@ -1,0 +1,1 @@
+"""Base images: what a tag names now, and the lock."""

@@ -1,0 +1,1 @@
+"""Python requirements, conda files and their locks."""

@@ -1,0 +1,175 @@
+"""Locks: PEP 751 files `pylock.<name>-<os>-<arch>.toml`, one file per distribution, for one platform.
+
+Every package has exactly the file that goes into the image, by sha256. `[tool.buildrules]` holds the digest of the
+inputs and the target. A url in a lock has no userinfo, query or fragment. A file of a package index has no `url` where
+the lock is portable: PEP 751 wants `url` or `path` for each file, so it then has the file name as `path` and the
+package `[packages.tool.buildrules] source = "index"`. Other installers read that as a file beside the lock, and
+so does this one where there is such a file; where there is none, it asks the user's package index
+for the file with this digest.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from buildrules.actions.python.feeds import Feeds
+from buildrules.actions.python.target import Target
+from buildrules.errors import LockError
+from buildrules.locking.python.locked import DIRECTORY, SDIST, LockedPackage
+from buildrules.locking.python.select import select
+from buildrules.store.lockfile import write_whole
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """`folder` is the workspace-relative folder of the file; `packages` are sorted by name."""
+
+    name: str
+    folder: str
+    target: Target
+    inputs: str
+    packages: tuple[LockedPackage, ...]
+    portable: bool = False
+
+    def filename(self) -> str:
+        """The name of the file, without folder."""
+        return lock_filename(self.name, self.target.platform)
+
+    def get(self, name: str) -> LockedPackage | None:
+        """The package of that normalised name."""
+        return next((package for package in self.packages if package.name == name), None)
+
+    def versions(self) -> dict[str, str]:
+        """The version of every package by name."""
+        return {package.name: package.version for package in self.packages}
+
+    def hints(self, root: str, feeds: Feeds | None = None) -> dict[str, Any]:
+        """Where files may be fetched from, for the actions' `hints`: {"urls": {filename: [url, ...]}, "index": ...}.
+
+        The first url is that of the place beside the lock, where there may be nothing.
+        """
+        urls: dict[str, list[str]] = {}
+        pins = []
+        for package in self.packages:
+            file = package.file
+            if file is None:
+                continue
+            near = _file_url(root, file.path or os.path.join(self.folder, file.filename))
+            urls[file.filename] = [near, *([file.url] if file.url else [])]
+            if not package.direct:
+                pins.append([package.name, package.version])
+        chosen = feeds.to_dict() if feeds else {}
+        index = {"target": self.target.to_dict(), "pins": pins, **({"feeds": chosen} if chosen else {})}
+        return {"urls": urls, "index": index}
+
+
+def _file_url(root: str, path: str) -> str:
+    from pathlib import Path
+
+    return Path(root, path).as_uri()
+
+
+def lock_filename(name: str, platform: str) -> str:
+    """`pylock.<name>-<os>-<arch>.toml`; PEP 751 allows no dot in the middle, so dots become `-`."""
+    return f"pylock.{name.replace('.', '-').replace('/', '-')}-{platform.replace('/', '-')}.toml"
+
+
+def write_lock(lock: Lock, root: str) -> str:
+    """Write the lock to its folder below `root`; returns the workspace-relative path. Raises LockError."""
+    path = os.path.join(lock.folder, lock.filename())
+    write_whole(os.path.join(root, path), lock_text(lock), path)
+    return path
+
+
+def lock_text(lock: Lock) -> str:
+    """The text of the lock: the same for the same lock, wherever and whenever it is written."""
+    import tomli_w
+
+    document: dict[str, Any] = {
+        "lock-version": "1.0",
+        "environments": [
+            f"sys_platform == 'linux' and platform_machine == '{lock.target.machine}'"
+            f" and python_version == '{lock.target.python_minor}'"
+        ],
+        "requires-python": f"=={lock.target.python_minor}.*",
+        "created-by": "buildrules",
+        "packages": [_table(package, lock) for package in lock.packages],
+        "tool": {
+            "buildrules": {
+                "version": VERSION,
+                "inputs": lock.inputs,
+                "name": lock.name,
+                **lock.target.to_dict(),
+                "portable": lock.portable,
+            }
+        },
+    }
+    return "# Written by buildrules; change the requirements, then run 'buildrules lock'.\n" + tomli_w.dumps(document)
+
+
+def _table(package: LockedPackage, lock: Lock) -> dict[str, Any]:
+    table: dict[str, Any] = {"name": package.name}
+    if package.version:
+        table["version"] = package.version
+    if package.kind == DIRECTORY:
+        table["directory"] = {"path": _relative(package.directory or ".", lock.folder)}
+        return table
+    file = package.file
+    assert file
+    entry: dict[str, Any] = {} if package.direct else {"name": file.filename}
+    if file.url and not (lock.portable and not package.direct):
+        entry["url"] = file.url
+    elif file.path:
+        entry["path"] = _relative(file.path, lock.folder)
+    else:
+        entry["path"] = file.filename
+        table["tool"] = {"buildrules": {"source": "index"}}
+    if file.size is not None:
+        entry["size"] = file.size
+    entry["hashes"] = {"sha256": file.sha256}
+    if package.direct:
+        table["archive"] = entry
+    elif package.kind == SDIST:
+        table["sdist"] = entry
+    else:
+        table["wheels"] = [entry]
+    return table
+
+
+def _relative(path: str, folder: str) -> str:
+    return os.path.relpath(path, folder or ".").replace(os.sep, "/")
+
+
+def read_lock(root: str, path: str) -> Lock:
+    """Read the lock at the workspace-relative `path`. Raises LockError where it is missing, broken or not ours."""
+    import tomllib
+
+    try:
+        with open(os.path.join(root, path), "rb") as file:
+            data = tomllib.load(file)
+    except FileNotFoundError:
+        raise LockError(f"there is no lock {path!r}", hint="run 'buildrules lock'") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise _broken(path, str(error)) from None
+    own = data.get("tool", {}).get("buildrules") if isinstance(data.get("tool", {}), dict) else None
+    if not isinstance(own, dict):
+        raise _broken(path, "it has no [tool.buildrules] table, so it was written by another program")
+    if own.get("version") != VERSION:
+        raise LockError(
+            f"lock {path!r} has version {own.get('version')!r}, this program reads version {VERSION}",
+            hint="run 'buildrules lock', or use the version of buildrules that wrote it",
+        )
+    try:
+        target = Target(str(own["platform"]), str(own["python"]), str(own["glibc"]))
+        name, inputs, portable = str(own["name"]), str(own["inputs"]), bool(own.get("portable", False))
+    except KeyError as error:
+        raise _broken(path, f"[tool.buildrules] has no {error.args[0]!r}") from None
+    folder = os.path.dirname(path)
+    packages = select(data, target, root, os.path.join(root, folder), what=f"lock {path!r}")
+    return Lock(name, folder, target, inputs, packages, portable)
+
+
+def _broken(path: str, reason: str) -> LockError:
+    return LockError(f"cannot read the lock {path!r}: {reason}", hint="restore it, or run 'buildrules lock'")

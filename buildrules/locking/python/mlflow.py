@@ -1,0 +1,287 @@
+"""The environment of an MLflow model, from its own files.
+
+MLflow writes the same requirements down several times, and people change some of them. What it installs itself is
+used: requirements.txt; else conda.yaml, conda's packages and the pip list; else the list in python_env.yaml; else the
+versions in MLmodel. Where MLmodel names conda.yaml alone as its environment, as MLflow 1 did, conda.yaml is first; so
+Azure ML does it. For Python it is python_env.yaml, then conda.yaml, then MLmodel. Where the others say something
+else, that is reported and changes nothing.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+from buildrules.actions.models.mlflow_files import (
+    MARK,
+    REQUIREMENTS,
+    Marked,
+    ModelFiles,
+    Said,
+    Tree,
+    read_mark,
+    watched,
+)
+from buildrules.errors import LoadError, Position, ResolutionError
+from buildrules.locking.python.collector import Collector, Requirements
+from buildrules.locking.python.conda import read_conda
+from buildrules.locking.python.requirement import Requirement
+
+__all__ = ["Disagreement", "ModelEnvironment", "check_python", "collect_model"]
+
+_MLFLOW = ("mlflow", "mlflow-skinny")
+_LOADER = ("pandas", "numpy")  # what mlflow.pyfunc imports and mlflow-skinny does not ask for
+_PYTHON = re.compile(r"=*\s*(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Two files of a model that do not say the same: what, and where the one stands that is not used."""
+
+    message: str
+    position: Position | None
+
+
+@dataclass(slots=True)
+class ModelEnvironment:
+    """What a model asks for. `source` is the file its requirements are taken from, `python` the version it wants,
+    `watched` are the paths of all files that could change it, whether they exist or not.
+    """
+
+    requirements: Requirements
+    source: str
+    python: Said | None
+    disagreements: list[Disagreement] = field(default_factory=list)
+    watched: list[str] = field(default_factory=list)
+
+
+def collect_model(
+    root: str, files: ModelFiles, *, asker: str, exclude: Collection[str] = (), without: Collection[str] = ()
+) -> ModelEnvironment:
+    """What the model of `files` needs, with mlflow itself to load it.
+
+    `root` is the absolute workspace root, for wheels that requirements name by path. Of the distributions in
+    `without` nothing is taken: somebody else says which version. Raises LoadError with all that cannot be read.
+    """
+    marked = read_mark(files)
+    sources = _sources(root, files, marked, asker, exclude)
+    chosen = next((source for source in sources if source.found.items), None)
+    if chosen is None:
+        chosen = _from_mark(root, files, marked, asker)
+    else:
+        chosen.collector.finish()
+    pythons = _pythons(files, marked, sources)
+    found = chosen.found
+    disagreements = [*_versions(chosen, marked), *_others(chosen, sources), *_python_disagreements(pythons)]
+    installer = [item for item in found.items if item.conda == "pip"]  # which installs the list below it, there
+    found.items = [item for item in found.items if item.name not in without and item not in installer]
+    _add_mlflow(found, marked, files, asker, {*without, *(item.name for item in found.items)})
+    python = pythons[0] if pythons else None
+    return ModelEnvironment(found, files.path(chosen.name), python, disagreements, watched(files, marked))
+
+
+def check_python(wanted: Said | None, python: str, override: str | None, way_out: str) -> None:
+    """Raise ResolutionError where the model was made with another minor version of Python than the base's `python`.
+
+    `override` is the version that the user says stands above the model's; it is held against the base elsewhere.
+    """
+    if wanted is None or override is not None:
+        return
+    minor = _minor(wanted.text)
+    if minor is not None and minor != _minor(python):
+        raise ResolutionError(
+            f"the model asks for Python {wanted.text}, and the base has Python {python}",
+            hint=f"choose a base with Python {minor}, or {way_out}",
+            position=wanted.position,
+        )
+
+
+@dataclass(slots=True)
+class _Source:
+    """One file's requirements."""
+
+    name: str
+    collector: Collector
+
+    @property
+    def found(self) -> Requirements:
+        return self.collector.found
+
+    @property
+    def items(self) -> dict[str, Requirement]:
+        return {item.name: item for item in self.found.items if item.name}
+
+
+def _sources(root: str, files: ModelFiles, marked: Marked, asker: str, exclude: Collection[str]) -> list[_Source]:
+    """The files that are there, the one that counts most first. Errors stay in their collectors."""
+    found = []
+    names = [REQUIREMENTS, marked.conda, marked.virtualenv]
+    for name in sorted(names, key=lambda name: marked.conda_first and name != marked.conda):
+        if name not in files.texts:
+            continue
+        collector = Collector(root, asker, exclude)
+        collector.texts = {files.path(other): text for other, text in files.texts.items()}
+        if name == REQUIREMENTS:
+            collector.requirements_file(files.path(name), None)
+        elif name == marked.conda:
+            read_conda(collector, files.path(name), None)
+        else:
+            try:
+                listed = Tree(files, name).items("dependencies")
+            except LoadError as error:
+                collector.errors.append(error)
+                listed = []
+            for said in listed:
+                if not said.text.startswith(("-r", "--requirement")):  # that is requirements.txt
+                    collector.line(said.text, os.path.dirname(files.path(name)), said.position)
+        found.append(_Source(name, collector))
+    return found
+
+
+def _from_mark(root: str, files: ModelFiles, marked: Marked, asker: str) -> _Source:
+    """No file lists requirements: the flavours' libraries, in the versions the model was saved with."""
+    if not marked.versions and marked.mlflow is None:
+        raise LoadError(
+            f"the model {files.folder!r} does not say what it needs: it has no {REQUIREMENTS}, {marked.conda} or"
+            f" {marked.virtualenv}",
+            hint="save it with MLflow's own save_model, or name a python_env in base_env",
+            position=files.at(MARK),
+        )
+    collector = Collector(root, asker)
+    for name, said in sorted(marked.versions.items()):
+        collector.add(f"{name}=={said.text}", files.folder, said.position)
+    collector.finish()
+    return _Source(MARK, collector)
+
+
+def _add_mlflow(found: Requirements, marked: Marked, files: ModelFiles, asker: str, named: set[str]) -> None:
+    """The package that loads the model, where nothing asks for it."""
+    said = marked.mlflow
+    place = said.position if said else files.at(MARK)
+    added = []
+    if not named.intersection(_MLFLOW):
+        added.append("mlflow-skinny" + _pin(said.text if said else None))
+        added += [name for name in _LOADER if name not in named]
+    if said is not None and said.text.startswith(("1.", "2.")) and "setuptools" not in named:
+        added.append("setuptools<81")  # they import pkg_resources, and rely on the installer for it
+    collector = Collector("", asker)
+    for text in added:
+        collector.add(text, files.folder, place)
+    found.items += collector.finish().items
+
+
+def _pin(version: str | None) -> str:
+    """The specifier for the MLflow a model was saved with; a development version was never published."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        parsed = Version(version or "")
+    except InvalidVersion:
+        return ""
+    return f">={parsed.base_version}" if parsed.is_devrelease or parsed.local else f"=={parsed}"
+
+
+def _versions(chosen: _Source, marked: Marked) -> Iterator[Disagreement]:
+    """Libraries that the model was saved with, and that are asked for in another version or not at all."""
+    from packaging.requirements import Requirement as Parsed
+    from packaging.version import InvalidVersion, Version
+
+    items = chosen.items
+    saved = dict(marked.versions)
+    if marked.mlflow is not None:
+        name = next((name for name in _MLFLOW if name in items), None)
+        saved |= {name: marked.mlflow} if name else {}
+    for name, said in sorted(saved.items()):
+        item = items.get(name)
+        if item is None:
+            yield Disagreement(
+                f"the model was saved with {name} {said.text}, and {chosen.name}, which is used, does not ask for it",
+                said.position,
+            )
+            continue
+        try:
+            fits = item.local or Parsed(item.text).specifier.contains(Version(said.text), prereleases=True)
+        except InvalidVersion:
+            continue
+        if not fits:
+            yield Disagreement(
+                f"the model was saved with {name} {said.text}, and '{item.text}' in {_place(item)} is used",
+                said.position,
+            )
+
+
+def _others(chosen: _Source, sources: list[_Source]) -> Iterator[Disagreement]:
+    """What the files that are not used say differently."""
+    ours = chosen.items
+    for other in sources:
+        theirs = other.items
+        if other is chosen or not (theirs or other.collector.errors):
+            continue
+        for error in other.collector.errors:
+            yield Disagreement(f"{error.message}; {chosen.name} is used", error.position)
+        for name, item in theirs.items():
+            if name in ("pip", "setuptools", "wheel"):
+                continue
+            mine = ours.get(name)
+            if mine is None:
+                text = f"'{item.text}' is missing in {chosen.name}, which is used"
+                yield Disagreement(text, item.position)
+            elif _specifier(mine.text) != _specifier(item.text):
+                text = f"'{item.text}' is asked for here, and '{mine.text}' in {_place(mine)}, which is used"
+                yield Disagreement(text, item.position)
+        lacking = sorted(set(ours) - set(theirs) - {"pip", "setuptools", "wheel"})
+        if lacking and theirs:
+            first = next(iter(theirs.values())).position
+            verb = "is" if len(lacking) == 1 else "are"
+            text = f"{', '.join(lacking)} {verb} missing here, and asked for in {chosen.name}, which is used"
+            yield Disagreement(text, Position(first.path, 1) if first else None)
+
+
+def _pythons(files: ModelFiles, marked: Marked, sources: list[_Source]) -> list[Said]:
+    """What the files say of Python, the one that counts most first."""
+    found = []
+    if marked.virtualenv in files.texts:
+        with contextlib.suppress(LoadError):  # reported with its requirements
+            found.append(Tree(files, marked.virtualenv).text("python"))
+    for source in sources:
+        pin = source.found.python
+        if pin is not None and pin.position is not None:
+            found.append(Said(pin.specifier.removeprefix("==").removesuffix(".*"), pin.position))
+    found.append(marked.python)
+    return [said for said in found if said is not None and _minor(said.text) is not None]
+
+
+def _python_disagreements(pythons: list[Said]) -> Iterator[Disagreement]:
+    for said in pythons[1:]:
+        first = pythons[0]
+        if _minor(said.text) != _minor(first.text):
+            place = _line(first.position)
+            yield Disagreement(
+                f"Python {said.text} is asked for here, and {first.text} in {place}, which is used", said.position
+            )
+
+
+def _minor(text: str) -> str | None:
+    match = _PYTHON.match(text.strip())
+    return f"{match[1]}.{match[2]}" if match else None
+
+
+def _specifier(text: str) -> object:
+    from packaging.requirements import InvalidRequirement
+    from packaging.requirements import Requirement as Parsed
+
+    try:
+        parsed = Parsed(text)
+    except InvalidRequirement:
+        return text
+    return parsed.specifier, parsed.url
+
+
+def _place(item: Requirement) -> str:
+    return _line(item.position) if item.position else "the requirements"
+
+
+def _line(position: Position) -> str:
+    name = os.path.basename(position.path)
+    return f"{name}:{position.line}" if position.line else name

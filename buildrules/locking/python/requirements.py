@@ -1,0 +1,50 @@
+"""The requirements of a python_env, from wherever they are written: a list, files, pyproject.toml, conda.yaml.
+
+Requirements files are those of pip's reference, "Requirements File Format", less the options that
+choose an index: where packages come from is the user's own setting and no part of what is asked for.
+"""
+
+from collections.abc import Callable, Sequence
+
+from buildrules.errors import Position
+from buildrules.locking.python.collector import Collector, Requirements
+from buildrules.locking.python.conda import read_conda
+from buildrules.locking.python.pyproject import read_pyproject
+
+__all__ = ["Requirements", "collect"]
+
+
+def collect(
+    root: str,
+    folder: str,
+    *,
+    requirements: Sequence[str] = (),
+    constraints: Sequence[str] = (),
+    requirements_file: str | None = None,
+    pyproject: str | None = None,
+    extras: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    conda_file: str | None = None,
+    exclude: Sequence[str] = (),
+    asker: str = "",
+    place: Callable[..., Position | None] = lambda *_: None,
+) -> Requirements:
+    """Collect the requirements of a target in the workspace folder `folder` below the absolute `root`.
+
+    Files are workspace-relative. `place(attribute)` and `place(attribute, n)` are where an attribute, or the n-th
+    item of one, is written. `exclude` lets conda packages that are no Python packages pass: they are left out.
+    Raises LoadError with everything that is wrong.
+    """
+    collector = Collector(root, asker, exclude)
+    for number, text in enumerate(requirements):
+        collector.add(text, folder, place("requirements", number))
+    for number, text in enumerate(constraints):
+        position = place("constraints", number) or Position(folder or ".", 1)
+        collector.line(text, folder, position, constraint=True)
+    if requirements_file:
+        collector.requirements_file(requirements_file, place("requirements_file"))
+    if pyproject:
+        read_pyproject(collector, pyproject, extras, groups, place("pyproject"))
+    if conda_file:
+        read_conda(collector, conda_file, place("conda_file"))
+    return collector.finish()

@@ -1,0 +1,288 @@
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildrules.credentials import connections
+from buildrules.errors import LoadError, Position
+from buildrules.locking.python.requirement import Written, parse
+from buildrules.locking.python.requirements import collect
+
+from .conftest import TOKEN, Asking, make_wheel
+
+
+def texts(found: object) -> list[str]:
+    return [item.text for item in found.items]  # type: ignore[attr-defined]
+
+
+def test_inline_list(root: Path) -> None:
+    found = collect(
+        str(root), "", requirements=["numpy==2.3.1", "Scikit_Learn >= 1.7 ; python_version > '3'"], asker="me"
+    )
+    assert texts(found) == ["numpy==2.3.1", 'Scikit_Learn>=1.7; python_version > "3"']
+    assert [item.name for item in found.items] == ["numpy", "scikit-learn"]
+    assert found.items[0].where() == "me"
+
+
+def test_inline_errors_come_all_at_once_with_their_places(root: Path) -> None:
+    def place(attribute: str, number: int) -> Position:
+        assert attribute == "requirements"
+        return Position("BUILD.yaml", 10 + number, 5)
+
+    with pytest.raises(LoadError) as caught:
+        collect(str(root), "", requirements=["numpy=1.2", "ok==1", "a b"], place=place)
+    assert [str(error.position) for error in caught.value.errors] == ["BUILD.yaml:10:5", "BUILD.yaml:12:5"]
+    assert caught.value.errors[0].hint == "write numpy==1.2"
+
+
+def test_requirements_file_with_nesting_hashes_and_comments(root: Path) -> None:
+    (root / "a" / "b").mkdir(parents=True)
+    (root / "a" / "requirements.txt").write_text(
+        "# all of it\n-r b/more.txt\n--requirement=b/extra.txt\n-c constraints.txt\n"
+        "numpy==2.3.1 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb  # pinned\n--pre\nflask[async]>=3,<4 # web\n"
+    )
+    (root / "a" / "b" / "more.txt").write_text("scipy\n")
+    (root / "a" / "b" / "extra.txt").write_text("joblib\n")
+    (root / "a" / "constraints.txt").write_text("threadpoolctl<4\n")
+    found = collect(str(root), "a", requirements_file="a/requirements.txt")
+    assert texts(found) == ["scipy", "joblib", "numpy==2.3.1", "flask[async]<4,>=3"]
+    assert [item.text for item in found.constraints] == ["threadpoolctl<4"]
+    assert found.items[2].hashes == ("sha256:aa", "sha256:bb")
+    assert str(found.items[2].position) == "a/requirements.txt:5:1"
+    assert found.prerelease
+    assert found.files == ["a/requirements.txt", "a/b/more.txt", "a/b/extra.txt", "a/constraints.txt"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"--index-url https://user:{TOKEN}@feed.example/simple",
+        f"-i https://{TOKEN}@feed.example/simple",
+        f"--extra-index-url=https://user:{TOKEN}@feed.example/simple",
+        f"-f https://user:{TOKEN}@feed.example/files",
+        "--trusted-host feed.example",
+        "--no-index",
+    ],
+)
+def test_index_options_are_refused_with_the_way_out_and_without_the_secret(root: Path, line: str) -> None:
+    (root / "r.txt").write_text(f"numpy\n{line}\n")
+    with pytest.raises(LoadError, match="says where from, not what") as caught:
+        collect(str(root), "", requirements_file="r.txt")
+    assert "UV_DEFAULT_INDEX" in str(caught.value.hint)
+    assert str(caught.value.position) == "r.txt:2:1"
+    assert TOKEN not in caught.value.message + str(caught.value.hint) + caught.value.position.excerpt  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("-e ./here", "editable"),
+        ("--no-binary :all:", "option '--no-binary'"),
+        ("-r https://x.example/r.txt", "from a url"),
+        ("-r ../../outside.txt", "leaves the workspace"),
+        ("-r none.txt", "no file 'none.txt'"),
+        ("git+https://x.example/a.git", "is not a requirement"),
+        ("a @ git+https://x.example/a.git", "no fixed content"),
+        (f"a @ https://u:{TOKEN}@x.example/a-1-py3-none-any.whl", "credentials in its url"),
+        ("a @ https://${TOKEN}@x.example/a-1-py3-none-any.whl", "credentials in its url"),
+        ("./none.whl", "there is no 'none.whl'"),
+        ("/etc/passwd.whl", "leaves the workspace"),
+        ("../../x.whl", "leaves the workspace"),
+        ("numpy --global-option=x", "options of a single requirement"),
+    ],
+)
+def test_lines_that_cannot_be_used(root: Path, line: str, message: str) -> None:
+    (root / "r.txt").write_text(f"\n{line}\n")
+    with pytest.raises(LoadError, match=message) as caught:
+        collect(str(root), "", requirements_file="r.txt")
+    assert TOKEN not in str(vars(caught.value)) + str(caught.value) + caught.value.position.excerpt  # type: ignore[union-attr]
+    assert caught.value.position.line == 2  # type: ignore[union-attr]
+
+
+def test_files_that_include_each_other(root: Path) -> None:
+    (root / "a.txt").write_text("-r b.txt\n")
+    (root / "b.txt").write_text("-r a.txt\n")
+    with pytest.raises(LoadError, match=r"a\.txt -> b\.txt -> a\.txt"):
+        collect(str(root), "", requirements_file="a.txt")
+
+
+def test_a_pipe_is_no_file(root: Path) -> None:
+    """It would wait for its other end."""
+    os.mkfifo(root / "pipe")
+    (root / "requirements.txt").write_text("-r pipe\n")
+    with pytest.raises(LoadError, match="cannot read 'pipe': it is no regular file"):
+        collect(str(root), "", requirements_file="requirements.txt")
+
+
+def test_links_do_not_lead_out(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("numpy\n")
+    (root / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (root / "r.txt").write_text("-r link.txt\n")
+    with pytest.raises(LoadError, match="leaves the workspace"):
+        collect(str(root), "", requirements_file="r.txt")
+
+
+def test_local_wheels_archives_and_projects(root: Path) -> None:
+    (root / "wheels").mkdir()
+    filename, data = make_wheel("my_lib", "1.0")
+    (root / "wheels" / filename).write_bytes(data)
+    (root / "wheels" / "other-2.0.tar.gz").write_bytes(b"")
+    (root / "lib").mkdir()
+    (root / "lib" / "pyproject.toml").write_text("")
+    (root / "m").mkdir()
+    found = collect(str(root), "m", requirements=[f"../wheels/{filename}", "../wheels/other-2.0.tar.gz", "../lib"])
+    assert [(item.text, item.name, item.local) for item in found.items] == [
+        (f"wheels/{filename}", "my-lib", True),
+        ("wheels/other-2.0.tar.gz", "other", True),
+        ("lib", "", True),
+    ]
+    assert found.items[0].line(str(root)) == str(root / "wheels" / filename)
+    with pytest.raises(LoadError, match=r"neither a pyproject.toml nor a setup.py"):
+        collect(str(root), "", requirements=["./wheels"])
+
+
+def test_pyproject_with_extras_and_groups(root: Path) -> None:
+    (root / "pyproject.toml").write_text(
+        """
+[project]
+name = "app"
+dependencies = ["numpy==2.3.1"]
+[project.optional-dependencies]
+Serve_It = ["flask", "app[log]"]
+log = ["structlog"]
+[dependency-groups]
+base = ["pandas"]
+all = [{include-group = "base"}, "scipy"]
+"""
+    )
+    assert texts(collect(str(root), "", pyproject="pyproject.toml")) == ["numpy==2.3.1"]
+    found = collect(str(root), "", pyproject="pyproject.toml", extras=["serve-it"])
+    assert texts(found) == ["numpy==2.3.1", "flask", "structlog"]
+    assert str(found.items[0].position) == "pyproject.toml:4:18"
+    assert texts(collect(str(root), "", pyproject="pyproject.toml", groups=["all"])) == ["pandas", "scipy"]
+    with pytest.raises(LoadError, match="has no extra 'none'") as caught:
+        collect(str(root), "", pyproject="pyproject.toml", extras=["none"])
+    assert caught.value.hint == "it has: log, serve-it"
+    with pytest.raises(LoadError, match="dependency group 'none'"):
+        collect(str(root), "", pyproject="pyproject.toml", groups=["none"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[project", "cannot read"),
+        ('[project]\ndependencies = "numpy"\n', "must be a list of strings"),
+        ('[project]\ndynamic = ["dependencies"]\n', "is dynamic"),
+        ('[project]\ndependencies = ["num py"]\n', "is not a requirement"),
+        ('project = "x"\n', "project must be a table"),
+        ("[project]\ndynamic = 1\n", "project.dynamic must be a list of strings"),
+        ('[project]\noptional-dependencies = ["a"]\n', "project.optional-dependencies must be a table"),
+        ("[project.optional-dependencies]\nx = 5\n", "project.optional-dependencies.x must be a list of strings"),
+        ("[project.optional-dependencies]\nx = [{a = 1}]\n", "project.optional-dependencies.x must be a list"),
+        ("dependency-groups = 3\n", "dependency-groups must be a table"),
+        ("[dependency-groups]\nx = 3\n", "dependency group 'x' of 'pyproject.toml' cannot be read"),
+        ('[dependency-groups]\nx = [{include-group = ["x"]}]\n', "dependency group 'x' of .* cannot be read"),
+    ],
+)
+def test_broken_pyproject(root: Path, text: str, message: str) -> None:
+    (root / "pyproject.toml").write_text(text)
+    with pytest.raises(LoadError) as caught:
+        collect(
+            str(root),
+            "",
+            pyproject="pyproject.toml",
+            extras=["x"] if "optional" in text else [],
+            groups=["x"] if "groups" in text else [],
+        )
+    assert any(re.search(message, error.message) for error in caught.value.errors)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--index-url http://[bad", "--index-url '<unreadable url>' is no address"),
+        ("--extra-index-url=https://me:word@host:port/simple", "says where from"),
+        ("--extra-index-url https://host:port/simple", "says where from"),
+        ("--find-links http://[bad", "says where from"),
+        ("-r more\0.txt", "is no path: it holds NUL"),
+        ("-c more\0.txt", "is no path: it holds NUL"),
+        ("./lib\0", "holds a line break or NUL"),
+        ("numpy @ http://[bad", "."),
+    ],
+)
+def test_odd_lines_are_errors_with_their_place(root: Path, line: str, message: str) -> None:
+    (root / "r.txt").write_text(f"scipy\n{line}\n")
+    connections.use([{"name": "c", "type": "http", "target": "https://host/simple", "kind": "none", "parts": {}}], ".")
+    try:
+        found = collect(str(root), "", requirements_file="r.txt")
+    except LoadError as error:
+        assert re.search(message, error.message)
+        assert str(error.position).startswith("r.txt:2:")
+        assert "word" not in error.message
+    else:
+        assert message == "."
+        assert len(found.items) == 2
+    finally:
+        connections.use([], ".")
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_requirement_or_a_load_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    root = str(tmp_path_factory.getbasetemp())
+    try:
+        item = parse(text, Written(root, "", Position("BUILD.yaml", 1)))
+    except LoadError as error:
+        assert error.position is not None
+    else:
+        assert item.name or item.local
+        assert "\n" not in item.text
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "setup.cfg", "setup.py"])
+def test_what_a_local_project_needs_is_part_of_what_is_asked_for(root: Path, asking: Asking, name: str) -> None:
+    (root / "lib").mkdir()
+    (root / "lib" / "pyproject.toml").write_text("[project]\nname = 'lib'\n")
+    (root / "lib" / "module.py").write_text("")
+    before = asking("./lib").digest()
+    (root / "lib" / "module.py").write_text("changed = True")
+    assert asking("./lib").digest() == before
+    (root / "lib" / name).write_text("# dependencies: numpy")
+    assert asking("./lib").digest() != before
+
+
+def test_a_local_wheel_is_part_of_what_is_asked_for(root: Path, asking: Asking) -> None:
+    def digest(**more: Sequence[str]) -> str:
+        filename, data = make_wheel("aa", "1.0", **more)  # type: ignore[arg-type]
+        (root / filename).write_bytes(data)
+        return asking(f"./{filename}").digest()
+
+    assert digest() == digest()
+    assert digest() != digest(requires=["numpy"])
+
+
+def test_the_files_of_a_local_project_are_watched(root: Path) -> None:
+    (root / "a" / "lib").mkdir(parents=True)
+    (root / "a" / "lib" / "pyproject.toml").write_text("")
+    found = collect(str(root), "a", requirements=["./lib"])
+    assert found.files == ["a/lib/pyproject.toml", "a/lib/setup.cfg", "a/lib/setup.py"]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("git+https://github.com/x/y.git@v1", "write NAME @ https://github.com/x/y/archive/v1.tar.gz"),
+        ("git+https://github.com/x/y@v1#egg=why", "write why @ https://github.com/x/y/archive/v1.tar.gz"),
+        ("y @ git+ssh://git@github.com/x/y.git", "write y @ https://github.com/x/y/archive/COMMIT.tar.gz"),
+        (f"git+https://{TOKEN}@github.com/x/y.git@v1", "build a wheel and give its path"),
+    ],
+)
+def test_what_git_would_bring_has_a_way_out(root: Path, line: str, hint: str) -> None:
+    (root / "r.txt").write_text(f"{line}\n")
+    with pytest.raises(LoadError) as caught:
+        collect(str(root), "", requirements_file="r.txt")
+    assert str(caught.value.hint).startswith(hint)
+    assert TOKEN not in str(caught.value) + str(caught.value.hint)
