@@ -1,4 +1,4 @@
-"""Runs every benchmark, or those named: `python -m benchmarks unchanged edit`."""
+"""Runs every benchmark, or those named: `python -m benchmarks unchanged edit`; `scale` takes options."""
 
 import importlib
 import os
@@ -6,6 +6,7 @@ import platform
 import sys
 
 NAMES = ("unchanged", "edit", "model", "environment", "cold", "shared", "demo")
+WITH_OPTIONS = ("scale",)
 
 
 def main() -> None:
@@ -13,7 +14,11 @@ def main() -> None:
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}"
     )
-    for name in sys.argv[1:] or NAMES:
+    names = sys.argv[1:] or [*NAMES, *WITH_OPTIONS]
+    if names[0] in WITH_OPTIONS:
+        importlib.import_module(f"benchmarks.{names[0]}").main(names[1:])
+        return
+    for name in names:
         importlib.import_module(f"benchmarks.{name}").main()
 
 
