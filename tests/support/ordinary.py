@@ -35,7 +35,14 @@ def nobodys_folder(busybox: bytes) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def ordinary(
-    folder: Path, argv: list[str], *, overlay: bool, user: int = 1234, share: bool = False, before: tuple[str, ...] = ()
+    folder: Path,
+    argv: list[str],
+    *,
+    overlay: bool,
+    user: int = 1234,
+    share: bool = False,
+    before: tuple[str, ...] = (),
+    processes: int = 100,
 ) -> Iterator[tuple[socket.socket, subprocess.Popen[bytes]]]:
     """The launcher with a started program: the socket to ask it, and its process. `before` are words in front of it."""
     mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -57,6 +64,7 @@ def ordinary(
         "hostname": "package",
         "share": share,
         "overlay": overlay,
+        "processes": processes,
     }
     with mine:
         with open(os.memfd_create("specification"), "w+b") as file:

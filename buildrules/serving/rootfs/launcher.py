@@ -5,7 +5,7 @@ message at a time, and gets one back. With the first comes a file (SCM_RIGHTS) t
 
     root        folder with the root file system       work     empty folder to mount on
     argv, env, cwd, uid, gid, groups, hostname          share    true: the machine's network; false: only loopback
-    overlay     false: write into `root` itself
+    overlay     false: write into `root` itself         processes    how many there may be, threads included
 
     {}                  {"ok": true}, or {"error": text, "errno": number, "stage": "namespaces", "overlay", "mount",
                         "image" or "program"}
@@ -23,6 +23,7 @@ and all it started, whatever they told it about being orphans.
 Linux: namespaces(7), pid_namespaces(7), user_namespaces(7).
 """
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -36,6 +37,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
+from buildrules.serving.rootfs.confinement import confine, join, process_group
 from buildrules.serving.rootfs.linux import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
@@ -43,8 +45,6 @@ from buildrules.serving.rootfs.linux import (
     CLONE_NEWPID,
     CLONE_NEWUSER,
     CLONE_NEWUTS,
-    PR_CAPBSET_DROP,
-    PR_SET_NO_NEW_PRIVS,
     PR_SET_PDEATHSIG,
     StageError,
     call,
@@ -58,9 +58,6 @@ ADDRESS, ADDRESS6 = "192.0.2.1", "2001:db8::1"
 not what is asked."""
 LOOPBACK, LOOPBACK6 = "127.0.0.1", "::1"
 CONNECT_SECONDS = 2.0
-
-KEPT_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 31})
-"""What Docker leaves a container's root, but for MKNOD and AUDIT_WRITE (capabilities(7), by number)."""
 
 
 def enter(spec: dict[str, Any]) -> bool:
@@ -135,21 +132,6 @@ def _make_folder(path: str, name: str) -> None:
         raise StageError("image", f"the image's {name} is not a directory") from error
 
 
-def become(spec: dict[str, Any], user: bool) -> None:
-    """The image's user, without what it does not need."""
-    for number in range(64):
-        if number not in KEPT_CAPABILITIES:
-            try:
-                call("prctl", PR_CAPBSET_DROP, number, 0, 0, 0)
-            except OSError:
-                break  # Linux knows no more
-    if not user:
-        os.setgroups(spec["groups"])
-        os.setresgid(spec["gid"], spec["gid"], spec["gid"])
-        os.setresuid(spec["uid"], spec["uid"], spec["uid"])
-    call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-
-
 def start(spec: dict[str, Any], user: bool, parent: socket.socket) -> None:
     """In the child, which is process 1 of its namespace: become the program. Only returns by raising.
 
@@ -171,7 +153,7 @@ def start(spec: dict[str, Any], user: bool, parent: socket.socket) -> None:
         socket.send_fds(parent, [b"root"], [root])
         os.close(root)
         settle(spec, resolver)
-        become(spec, user)
+        confine(spec, user)
     except OSError as error:
         raise StageError("mount", "its file systems", error) from error
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):  # what Python changed
@@ -331,9 +313,12 @@ def probe() -> None:
         sys.stdout.write(str(error))
 
 
-def supervise(control: socket.socket, spec: dict[str, Any], user: bool) -> None:
+def supervise(control: socket.socket, spec: dict[str, Any], user: bool, group: str | None) -> None:
     """In the second process: start the program and answer until all is over."""
     call("prctl", PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # nothing of the package can take that back
+    if group is not None:
+        with contextlib.suppress(OSError):  # where it is another's: RLIMIT_NPROC is left
+            join(group)
     try:
         supervisor = Supervisor(control, spec, user)
     except StageError as error:
@@ -359,18 +344,19 @@ def main() -> None:
         return  # the other end is gone
     with open(handles[0], "rb") as file:
         spec = {**json.load(file), **json.loads(message)}
-    try:
-        user = enter(spec)
-    except StageError as error:
-        control.send(_problem(error, spec))
-        return
-    pid = os.fork()
-    if pid == 0:
+    with process_group(spec["processes"] + 1) as group:  # and the one who supervises them
         try:
-            supervise(control, spec, user)
-        except BaseException:  # noqa: BLE001 - nobody else says it
-            sys.excepthook(*sys.exc_info())
-        finally:
-            os._exit(0)
-    control.close()  # so that the other end learns of the second's end
-    os.waitpid(pid, 0)
+            user = enter(spec)
+        except StageError as error:
+            control.send(_problem(error, spec))
+            return
+        pid = os.fork()
+        if pid == 0:
+            try:
+                supervise(control, spec, user, group)
+            except BaseException:  # noqa: BLE001 - nobody else says it
+                sys.excepthook(*sys.exc_info())
+            finally:
+                os._exit(0)
+        control.close()  # so that the other end learns of the second's end
+        os.waitpid(pid, 0)

@@ -29,6 +29,8 @@ from buildrules.serving.rootfs.users import find_user
 from buildrules.serving.runner import LARGEST, Package, State, Stopped
 
 HOSTNAME = "package"
+PROCESSES = 4096
+"""How many processes and threads a package may have: a server on many cores has hundreds."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _START_SECONDS = 60.0
 _HINTS = {
@@ -179,6 +181,7 @@ class RootfsProcess:
             "hostname": HOSTNAME,
             "share": package.network,
             "overlay": overlay,
+            "processes": PROCESSES,
         }
 
     def _check(self, reply: dict[str, Any]) -> None:
