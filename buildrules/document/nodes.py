@@ -381,7 +381,9 @@ class _Reader:
 
     def _entry(self, node: Node, key: Node, value: Node) -> None:
         if key.kind != "scalar":
-            self.problems.add_error(key.error(f"a key must be a text, not {key.describe()}"))
+            self.problems.add_error(
+                key.error(f"a key must be a text, not {key.describe()}", "is it a placeholder that is not filled in?")
+            )
         elif key.plain and key.text == "<<":
             self.problems.add_error(key.error("merge keys (`<<`) are not supported", "write the entries out"))
         elif key.text in node.entries:

@@ -193,8 +193,8 @@ def test_what_somebody_else_asks_for_is_left_to_him(model: Model) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "error"),
     [
-        ("MLmodel", "flavors: [", "'m/MLmodel' is not YAML"),
-        ("MLmodel", "flavors: " + "[" * 3000, "'m/MLmodel' is nested too deeply"),
+        ("MLmodel", "flavors: [", "did not find expected node content"),
+        ("MLmodel", "flavors: " + "[" * 3000, "this is nested too deeply"),
         ("requirements.txt", "scikit learn\n", "'scikit learn' is not a requirement"),
     ],
 )

@@ -52,7 +52,7 @@ def test_azure_file(root: Path) -> None:
     ]
     assert found.python is not None and found.python.specifier == "==3.12.*"
     assert str(found.items[3].position) == "conda.yaml:9:5"
-    assert found.items[3].position.excerpt == "  - xgboost==3.0.2"  # type: ignore[union-attr]
+    assert found.items[3].position.excerpt.splitlines()[0] == "    9 |   - xgboost==3.0.2"  # type: ignore[union-attr]
 
 
 def test_mlflow_file(root: Path) -> None:
@@ -170,7 +170,7 @@ def test_aliases_and_merge_keys(root: Path) -> None:
 
 def test_aliases_have_a_bound(root: Path) -> None:
     wide = ", ".join(["{pip: *x}"] * 101)
-    with pytest.raises(LoadError, match="asks for more than 10000 packages"):
+    with pytest.raises(LoadError, match="stand for more than 10000 values"):
         read(root, f"x: &x [{', '.join(['numpy'] * 100)}]\ndependencies: [{wide}]\n")
 
 
@@ -184,21 +184,22 @@ def test_aliases_have_a_bound(root: Path) -> None:
         ("dependencies:\n- [a]\n", "must be a package"),
         ("dependencies:\n- pip: {a: b}\n", "must hold a list"),
         ("dependencies:\n- npm: [x]\n", "must be a package"),
-        ("dependencies: [\n", "is not YAML"),
-        ("dependencies: []\ndependencies: []\n", "given twice"),
+        ("dependencies: [\n", "did not find expected node content"),
+        ("dependencies: []\ndependencies: []\n", "duplicate key 'dependencies'"),
         ("dependencies:\n- numpy=1|2\n", "alternatives"),
         ("dependencies:\n- python~=3\n", "has the version '~=3', which no wheel can have; write ~=3.0"),
-        ("dependencies:\n- numpy\n{{ name }}: x\n", "a key of a conda file must be a text"),
-        ("dependencies: [numpy]\n? [a]\n: b\n", "a key of a conda file must be a text"),
+        ("dependencies:\n- numpy\n{{ name }}: x\n", "a key must be a text"),
+        ("dependencies: [numpy]\n? [a]\n: b\n", "a key must be a text, not a list"),
         ("dependencies:\n- ? [pip]\n  : [a]\n", "must be a package"),
         ("dependencies:\n- 'numpy[md5=abc]'\n", "'md5'"),
         ("dependencies:\n- pip:\n  - --index-url https://x.example\n", "says where from"),
     ],
 )
 def test_broken_files(root: Path, text: str, message: str) -> None:
-    with pytest.raises(LoadError, match=message) as caught:
+    with pytest.raises(LoadError) as caught:
         read(root, text)
-    assert caught.value.position is not None
+    assert any(message in error.message for error in caught.value.errors), caught.value.errors
+    assert all(error.position is not None for error in caught.value.errors)
 
 
 def test_a_feed_with_its_token_in_the_pip_list(root: Path) -> None:

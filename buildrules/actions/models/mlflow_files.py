@@ -5,11 +5,12 @@ Source: the MLflow documentation, "MLflow Model", sections "Storage Format" and 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from buildrules.document.nesting import too_deep
 from buildrules.errors import LoadError, Position
-from buildrules.store.webclient import scrub
+
+if TYPE_CHECKING:
+    from buildrules.document.nodes import Node
 
 MARK = "MLmodel"
 REQUIREMENTS = "requirements.txt"
@@ -63,9 +64,9 @@ class ModelFiles:
         """The path of a file of the model, for positions."""
         return f"{self.folder}/{name}" if self.folder else name
 
-    def at(self, name: str, line: int = 1, column: int = 1, excerpt: str = "") -> Position:
-        """A place in a file of the model."""
-        return Position(self.path(name), line, column, scrub(excerpt))
+    def at(self, name: str) -> Position:
+        """The beginning of a file of the model."""
+        return Position(self.path(name), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +124,11 @@ def read_mark(files: ModelFiles) -> Marked:
     """What MLmodel says. Raises LoadError where it is not YAML."""
     tree = Tree(files, MARK)
     versions: dict[str, Said] = {}
-    for _, flavour in tree.entries("flavors"):
-        for key, node in tree.pairs(flavour):
+    for flavour in tree.entries("flavors").values():
+        for key, node in flavour.entries.items():
             name = DISTRIBUTIONS.get(key)
-            if name is not None and (said := tree.said(node)) is not None:
-                versions.setdefault(name, said)
+            if name is not None and (found := said(node)) is not None:
+                versions.setdefault(name, found)
     env = ("flavors", "python_function", "env")
     plain = tree.text(*env)
     conda = tree.text(*env, "conda") or plain
@@ -142,64 +143,49 @@ def read_mark(files: ModelFiles) -> Marked:
     )
 
 
-def _name(said: Said | None, usual: str) -> str:
+def _name(found: Said | None, usual: str) -> str:
     """A file in the model's own folder; MLmodel may name no other."""
-    return usual if said is None or "/" in said.text or said.text.startswith(".") else said.text
+    return usual if found is None or "/" in found.text or found.text.startswith(".") else found.text
 
 
 class Tree:
-    """A YAML file of a model, with the places where its texts stand. Raises LoadError where it is not YAML."""
+    """A YAML file of a model, with the places where its texts stand. Raises LoadError where it is not YAML.
+
+    What is unusual in YAML (a key given twice, a tag) is passed over: MLflow reads the file, we look into it.
+    """
 
     def __init__(self, files: ModelFiles, name: str) -> None:
-        import yaml
+        from buildrules.document.nodes import parse
+        from buildrules.document.problems import Problems
 
-        self._files = files
-        self._name = name
-        text = files.texts[name]
-        self._lines = text.splitlines()
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        try:
-            deep = too_deep(text, loader)
-            self._root: Any = yaml.compose(text, Loader=loader) if deep is None else None
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            place = files.at(name, mark.line + 1, mark.column + 1) if mark else files.at(name)
-            reason = getattr(error, "problem", None) or "unreadable"
-            raise LoadError(f"{files.path(name)!r} is not YAML: {reason}", position=place) from None
-        if deep is not None:
-            raise LoadError(f"{files.path(name)!r} is nested too deeply", position=files.at(name, deep.line + 1))
+        problems = Problems()
+        self._root = parse(files.path(name), files.texts[name].encode(), problems, aliases=True)
+        if self._root is None and problems.errors:
+            raise problems.errors[0]
 
-    def _find(self, path: tuple[str, ...]) -> Any:
+    def _find(self, path: tuple[str, ...]) -> "Node | None":
         node = self._root
         for step in path:
-            node = next((value for key, value in self.pairs(node) if key == step), None)
+            node = node.entries.get(step) if node is not None else None
         return node
 
-    def pairs(self, node: Any) -> list[tuple[str, Any]]:
-        """The keys and values of a map; nothing for anything else."""
-        if node is None or node.id != "mapping":
-            return []
-        return [(str(key.value), value) for key, value in node.value if key.id == "scalar"]
-
-    def entries(self, *path: str) -> list[tuple[str, Any]]:
-        """The keys and values of the map at `path`."""
-        return self.pairs(self._find(path))
-
-    def said(self, node: Any) -> Said | None:
-        """The text of a scalar that is not null, with its place."""
-        if node is None or node.id != "scalar" or node.value in ("", "null", "~"):
-            return None
-        mark = node.start_mark
-        excerpt = self._lines[mark.line] if mark.line < len(self._lines) else ""
-        return Said(str(node.value), self._files.at(self._name, mark.line + 1, mark.column + 1, excerpt))
+    def entries(self, *path: str) -> "dict[str, Node]":
+        """The keys and values of the map at `path`; nothing for anything else."""
+        node = self._find(path)
+        return node.entries if node is not None else {}
 
     def text(self, *path: str) -> Said | None:
         """The text at `path`, if there is one."""
-        return self.said(self._find(path))
+        return said(self._find(path))
 
     def items(self, *path: str) -> list[Said]:
         """The texts in the list at `path`."""
         node = self._find(path)
-        if node is None or node.id != "sequence":
-            return []
-        return [said for item in node.value if (said := self.said(item)) is not None]
+        return [found for item in node.items if (found := said(item)) is not None] if node is not None else []
+
+
+def said(node: "Node | None") -> Said | None:
+    """The text of a scalar that is not null, with its place."""
+    if node is None or node.kind != "scalar" or node.is_null or not node.text:
+        return None
+    return Said(node.text, node.position)

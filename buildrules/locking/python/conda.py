@@ -11,21 +11,17 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from buildrules.document.nesting import too_deep
 from buildrules.errors import LoadError, Position, ResolutionError
 from buildrules.locking.python.collector import PythonPin
-from buildrules.store.webclient import scrub
 
 if TYPE_CHECKING:
+    from buildrules.document.nodes import Node
     from buildrules.locking.python.collector import Collector
 
 _SPEC = re.compile(  # possessive: what does not fit is given up at once, however long it is
     r"(?:(?P<channel>[^\s:\[]++)::)?(?P<name>[A-Za-z0-9_.-]++)(?P<rest>[^\[]*+)(?:\[(?P<brackets>.*)\])?$"
 )
 _BRACKET = re.compile(r"\s*(\w+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|([^,'\"\s]+))\s*(?:,|$)")
-_MERGE = "tag:yaml.org,2002:merge"
-_MOST = 10_000
-"""Lines that a file may ask for, an alias counted as what it stands for."""
 _CLAUSE = re.compile(r"(==|!=|<=|>=|~=|<|>|=)?\s*([A-Za-z0-9_.!+]*\*?)$")
 
 
@@ -128,43 +124,17 @@ def _clause(text: str, exact: bool) -> str:
 
 def read_conda(collector: "Collector", path: str, position: Position | None) -> None:
     """Add what the conda file `path` (workspace-relative) asks for to `collector`, with the errors that come up."""
-    import yaml
+    from buildrules.document.nodes import parse
+    from buildrules.document.problems import Problems
 
     text = collector.open(path, position)
     if text is None:
         return
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        deep = too_deep(text, loader)
-        root = yaml.compose(text, Loader=loader) if deep is None else None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = _at(path, mark, text) if mark else position
-        collector.fail(f"{path!r} is not YAML: {getattr(error, 'problem', None) or 'unreadable'}", place)
-        return
-    if deep is not None:
-        collector.fail(f"{path!r} is nested too deeply", _at(path, deep, ""))
-        return
-    _Reader(collector, path, text).document(root)
-
-
-def _merged(root: Any) -> list[tuple[Any, Any]]:
-    """The entries of a map, with those of its merge keys (`<<`) that it does not have itself."""
-    own = [(key, value) for key, value in root.value if key.tag != _MERGE]
-    seen = {key.value for key, _ in own if key.id == "scalar"}
-    for key, value in root.value:
-        for one in (value.value if value.id == "sequence" else [value]) if key.tag == _MERGE else ():
-            for name, inner in one.value if one.id == "mapping" else ():
-                if name.id == "scalar" and name.value not in seen:
-                    seen.add(name.value)
-                    own.append((name, inner))
-    return own
-
-
-def _at(path: str, mark: Any, text: str) -> Position:
-    lines = text.splitlines()
-    excerpt = lines[mark.line] if mark.line < len(lines) else ""
-    return Position(path, mark.line + 1, mark.column + 1, scrub(excerpt))
+    problems = Problems()
+    root = parse(path, text.encode(), problems, aliases=True)
+    collector.errors.extend(problems.errors)
+    if root is not None or not problems.errors:
+        _Reader(collector, path).document(root)
 
 
 SETUPTOOLS = "setuptools<81"
@@ -172,45 +142,29 @@ SETUPTOOLS = "setuptools<81"
 
 
 class _Reader:
-    """Walks the YAML nodes, which know where they stand."""
+    """Walks the nodes of one file."""
 
-    def __init__(self, collector: "Collector", path: str, text: str) -> None:
+    def __init__(self, collector: "Collector", path: str) -> None:
         self.collector = collector
         self.path = path
-        self.text = text
         self.unmapped: list[tuple[str, Position]] = []
-        self.lines = 0
 
-    def at(self, node: Any) -> Position:
-        return _at(self.path, node.start_mark, self.text)
-
-    def document(self, root: Any) -> None:
-        sections: dict[str, Any] = {}
-        if root is None or root.id != "mapping":
+    def document(self, root: "Node | None") -> None:
+        if root is None or root.kind != "map":
             self.collector.fail(f"{self.path!r} is not a conda file: it has no 'dependencies'", Position(self.path, 1))
             return
-        for key, value in _merged(root):
-            if key.id != "scalar":
-                self.collector.fail(
-                    "a key of a conda file must be a text", self.at(key), "is it a placeholder that is not filled in?"
-                )
-                continue
-            if key.value in sections:
-                self.collector.fail(f"key {key.value!r} is given twice", self.at(key))
-            sections[key.value] = value
-        dependencies = sections.get("dependencies")
-        if dependencies is None or dependencies.id != "sequence":
-            place = self.at(dependencies or root)
+        dependencies = root.entries.get("dependencies")
+        if dependencies is None or dependencies.kind != "list":
+            place = (dependencies or root).position
             self.collector.fail("'dependencies' of a conda file must be a list", place)
             return
-        for node in dependencies.value:
-            if node.id == "scalar":
+        for node in dependencies.items:
+            if node.kind == "scalar":
                 self.package(node)
-            elif node.id == "mapping" and all(key.value == "pip" for key, _ in node.value):
-                for _, value in node.value:
-                    self.pip(value)
+            elif node.kind == "map" and node.entries.keys() == {"pip"}:
+                self.pip(node.entries["pip"])
             else:
-                self.collector.fail("a dependency must be a package or a list under 'pip'", self.at(node))
+                self.collector.fail("a dependency must be a package or a list under 'pip'", node.position)
         self.installer()
         for name, place in self.unmapped:
             self.collector.fail(
@@ -227,21 +181,17 @@ class _Reader:
         if pip is not None and pip.position is not None and "setuptools" not in named:
             self.collector.add(SETUPTOOLS, os.path.dirname(self.path), pip.position, conda="pip")
 
-    def pip(self, node: Any) -> None:
-        if node.id == "scalar" and node.value in ("", "null", "~"):
+    def pip(self, node: "Node") -> None:
+        if node.is_null:
             return
-        if node.id != "sequence" or any(item.id != "scalar" for item in node.value):
-            self.collector.fail("'pip' must hold a list of requirements", self.at(node))
+        if node.kind != "list" or any(item.kind != "scalar" for item in node.items):
+            self.collector.fail("'pip' must hold a list of requirements", node.position)
             return
-        self.lines += len(node.value)
-        if self.lines > _MOST:
-            self.collector.fail(f"{self.path!r} asks for more than {_MOST} packages", self.at(node))
-            return
-        for item in node.value:
-            self.collector.line(item.value, os.path.dirname(self.path), self.at(item))
+        for item in node.items:
+            self.collector.line(item.text, os.path.dirname(self.path), item.position)
 
-    def package(self, node: Any) -> None:
-        text, place = str(node.value).strip(), self.at(node)
+    def package(self, node: "Node") -> None:
+        text, place = node.text.strip(), node.position
         try:
             spec = conda_spec(text)
         except ValueError as error:
