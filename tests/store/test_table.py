@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from buildrules.store.blobs import Blobs
 from buildrules.store.records import Records
@@ -43,7 +45,7 @@ class Bomb:
 
 def test_a_pickle_in_the_database_is_never_loaded(table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    table.set("key", b"value")
+    table.set_many([("key", b"value")])
     table.close()
     with sqlite3.connect(tmp_path / "table" / "cache.db") as database:
         database.execute("UPDATE Cache SET mode = 4, value = ?", (pickle.dumps(Bomb()),))
@@ -55,7 +57,7 @@ def test_a_pickle_in_the_database_is_never_loaded(table, tmp_path, monkeypatch):
 def test_a_row_that_names_a_file_is_not_followed(table, tmp_path):
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret")
-    table.set("key", b"value")
+    table.set_many([("key", b"value")])
     table.close()
     with sqlite3.connect(tmp_path / "table" / "cache.db") as database:
         database.execute("UPDATE Cache SET mode = 2, filename = '../secret'")
@@ -65,7 +67,7 @@ def test_a_row_that_names_a_file_is_not_followed(table, tmp_path):
 
 @pytest.mark.parametrize("damage", ["header", "truncated", "empty-garbage"])
 def test_a_damaged_database_is_set_aside(table, tmp_path, damage):
-    table.set("key", b"value")
+    table.set_many([("key", b"value")])
     table.close()
     path = tmp_path / "table" / "cache.db"
     data = bytearray(path.read_bytes())
@@ -77,8 +79,9 @@ def test_a_damaged_database_is_set_aside(table, tmp_path, damage):
         data = bytearray(os.urandom(4096))
     path.write_bytes(data)
     table.get("key")
-    assert table.set("key", b"again")
+    assert table.set_many([("key", b"again")])
     assert table.get("key") == b"again"
+    assert list(table.keys()) == ["key"]
 
 
 def test_eight_processes_write_at_once(tmp_path):
@@ -94,6 +97,52 @@ def test_eight_processes_write_at_once(tmp_path):
     assert [child.wait() for child in children] == [0] * 8
     table = Table(str(tmp_path / "table"))
     assert len(list(table.keys())) == 800
+    table.close()
+
+
+def test_a_row_of_the_log_is_folded_into_the_database(tmp_path):
+    folder = str(tmp_path / "table")
+    Table(folder).set("key", b"old")
+    for value in (b"newer", b"newest"):
+        Table(folder).set("key", value)
+    assert not (tmp_path / "table" / "cache.db").exists()
+    assert Table(folder).get("key") == b"newest"
+    other = Table(folder)
+    assert list(other.keys()) == ["key"]
+    assert (tmp_path / "table" / "log").stat().st_size == 0
+    assert Table(folder).get("key") == b"newest"
+    other.delete("key")
+    assert Table(folder).get("key") is None
+
+
+def test_a_long_log_is_folded_at_the_end(table, tmp_path):
+    for number in range(300):
+        table.set(str(number), b"v" * 1000)
+    table.close()
+    assert (tmp_path / "table" / "log").stat().st_size == 0
+    assert table.get("299") == b"v" * 1000
+
+
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
+def test_damage_of_the_log_loses_rows_and_invents_none(tmp_path_factory, place, bit, cut):
+    folder = tmp_path_factory.mktemp("log")
+    rows = {f"key {number}": b"\xb5row value %d" % number for number in range(5)}
+    table = Table(str(folder))
+    for key, value in rows.items():
+        table.set(key, value)
+    table.close()
+    data = bytearray((folder / "log").read_bytes())
+    at = int(place * len(data))
+    if cut:
+        del data[at:]
+    else:
+        data[at] ^= 1 << bit
+    (folder / "log").write_bytes(data)
+    table.set("after", b"the damage")
+    found = {key: table.get(key) for key in rows}
+    assert {key: value for key, value in found.items() if value is not None}.items() <= rows.items()
+    assert cut or sum(value is None for value in found.values()) == 1
+    assert Table(str(folder)).get("after") == b"the damage"
     table.close()
 
 
