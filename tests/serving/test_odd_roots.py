@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from buildrules.errors import BuildrulesError, IntegrityError, ServingError
+from buildrules.serving.rootfs import unpack as unpack_module
 from buildrules.serving.rootfs.runner import RootfsRunner
 from buildrules.serving.rootfs.tail import Tail
 from buildrules.serving.rootfs.unpack import unpack
@@ -51,6 +52,51 @@ def test_deep_folders_are_hidden(tars: Tars, tmp_path: Path) -> None:
     layers = [tars.layer(("/".join(["d"] * 250), None)), tars.layer(("d/new", "1"), ("d/.wh..wh..opq", ""))]
     unpack(str(tmp_path), layers, tars.stream)
     assert os.listdir(tmp_path / "d") == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("a", bytes(3000)), ("b", bytes(3000))], "more than 4100 bytes"),
+        ([special("a", b"S", size=1 << 40)], "a sparse file"),
+        (
+            [special("a", tarfile.REGTYPE, pax_headers={"GNU.sparse.size": "100", "GNU.sparse.map": "0,0"})],
+            "a sparse",
+        ),
+        (
+            [special("a", tarfile.REGTYPE, pax_headers={"GNU.sparse.major": "1", "GNU.sparse.minor": "0"})],
+            "a sparse file",
+        ),
+        ([special("a", tarfile.REGTYPE, pax_headers={"comment": "x" * 5000})], "a name or attribute of 5... bytes"),
+        ([special("x", tarfile.GNUTYPE_LONGNAME, size=5000), ("a", "1")], "a name or attribute of 5000 bytes"),
+        ([special("a", tarfile.REGTYPE, pax_headers={"GNU.sparse.map": "x"})], "invalid literal"),
+        ([(f"a{number}", "") for number in range(12)], "more than 10 entries"),
+    ],
+    ids=["bytes", "sparse", "sparse by pax", "sparse list", "attribute", "name", "nonsense", "entries"],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_bombs(
+    tars: Tars, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[Row], message: str, packed: bool
+) -> None:
+    limits = {"_SMALL": 4100, "_MOST_TIMES": 0, "_MOST_ENTRIES": 10, "_LONGEST_HEADER": 4096}
+    for name, value in limits.items():
+        monkeypatch.setattr(unpack_module, name, value)
+    with pytest.raises(IntegrityError, match=f"is no sound tar: .*{message}"):
+        unpack(str(tmp_path), [tars.layer(*rows, packed=packed)], tars.stream)
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 4100
+
+
+def test_a_layer_may_unpack_to_much_more_than_its_size(
+    tars: Tars, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpack_module, "_SMALL", 0)
+    layer = tars.layer(("a", bytes(90_000)), packed=True)
+    assert layer.size < 1000
+    with pytest.raises(IntegrityError, match="unpacks to more than"):
+        unpack(str(tmp_path), [layer], tars.stream)
+    monkeypatch.setattr(unpack_module, "_MOST_TIMES", 1000)
+    unpack(str(tmp_path), [layer], tars.stream)
+    assert (tmp_path / "a").stat().st_size == 90_000
 
 
 def start(tars: Tars, busybox: bytes, folder: Path, rows: list[Row], **settings: Any) -> str:

@@ -2,19 +2,20 @@
 
 The tars may be hostile. Nothing is written outside of the folder: names are checked, links in a path are followed
 inside the folder only, and what stands at a name is removed before something else is put there. Devices are left out,
-set-user-ID bits are dropped.
+set-user-ID bits are dropped. What is written is bounded by the size that the layer's descriptor states.
 """
 
 import errno
 import gzip
 import importlib
 import io
+import itertools
 import os
 import shutil
 import stat
 import tarfile
 from collections.abc import Iterable, Iterator
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from isal import igzip, isal_zlib
 
@@ -26,21 +27,33 @@ from buildrules.serving.rootfs.inside import directory
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _CHUNK = 1 << 20
-_UNSOUND: Any = (tarfile.TarError, EOFError, OverflowError, isal_zlib.error, gzip.BadGzipFile)
+_UNSOUND: Any = (tarfile.TarError, EOFError, OverflowError, ValueError, isal_zlib.error, gzip.BadGzipFile)
 _IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ENOENT, errno.EINVAL, errno.ENOTDIR, errno.ELOOP, errno.EILSEQ)
 _LATEST = 1 << 33  # seconds; later times are nonsense that not every file system takes
+_MOST_ENTRIES = 1_000_000  # of an image: large ones have a third of that
+_SMALL, _MOST_TIMES = 1 << 30, 100  # bytes every layer may unpack to, and times its size that a larger one may
+_LONGEST_HEADER = 1 << 20  # bytes of a name or of other attributes, which are held in memory
+_ATTRIBUTES = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+_SPARSE = "a sparse file, which no engine writes"
 
 
 def unpack(root: str, layers: Iterable[Layer], stream: LayerStream) -> None:
     """Lay `layers`, base first, into the folder `root`, which is empty.
 
     As root, entries get the owners the tars name. Raises IntegrityError for a layer that is not what its descriptor
-    says, leaves the folder or holds what cannot be, ServingError for a compression nothing here reads and for what
-    Linux refuses, StoreError where the disk is full.
+    says, leaves the folder, holds what cannot be or grows out of all proportion, ServingError for a compression
+    nothing here reads and for what Linux refuses, StoreError where the disk is full.
     """
+    numbers = itertools.count(1)
     for layer in layers:
         try:
-            _Layer(root, layer).apply(stream)
+            _Layer(root, layer, numbers).apply(stream)
         except _UNSOUND as error:
             raise IntegrityError(f"layer {layer.origin or layer.digest!r} is no sound tar: {error}") from error
         except OSError as error:
@@ -54,26 +67,58 @@ def unpack(root: str, layers: Iterable[Layer], stream: LayerStream) -> None:
             raise ServingError(f"cannot unpack layer {name!r}: {what}") from error
 
 
+class _Member(tarfile.TarInfo):
+    """An entry of a tar, of which nothing is held in memory that grows with the tar."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """As `tarfile.TarInfo.frombuf`."""
+        found = super().frombuf(buf, encoding, errors)
+        if found.type == tarfile.GNUTYPE_SPARSE:
+            raise tarfile.ReadError(_SPARSE)
+        if found.type in _ATTRIBUTES and not 0 <= found.size <= _LONGEST_HEADER:
+            raise tarfile.ReadError(f"a name or attribute of {found.size} bytes")
+        return found
+
+    def _proc_gnusparse_10(self, *_: object) -> None:
+        """Reads a list without a limit."""
+        raise tarfile.ReadError(_SPARSE)
+
+
 class _Layer:
     """One layer on its way into the folder."""
 
-    def __init__(self, root: str, layer: Layer) -> None:
+    def __init__(self, root: str, layer: Layer, numbers: Iterator[int]) -> None:
         self._root = root
         self._layer = layer
+        self._numbers = numbers  # of the image's entries
+        self._room = max(_SMALL, _MOST_TIMES * layer.size)  # bytes of files that it may still bring
         self._owner = os.geteuid() == 0
         self._folders: dict[str, str] = {}  # path in the tar -> where it really is
         self._written: set[str] = set()  # what this layer brought: opaque folders hide only what is below
 
     def apply(self, stream: LayerStream) -> None:
         chunks = verified(self._layer, stream(self._layer))
-        with _opened(self._layer, chunks) as file:
-            with tarfile.open(fileobj=file, mode="r|", bufsize=_CHUNK) as archive:
-                for member in archive:
-                    self._entry(archive, member)
-            while file.read(_CHUNK):  # behind the end of the tar, so that the digest is of everything
-                pass
-        for _ in chunks:
+        with (
+            _opened(self._layer, chunks) as file,
+            tarfile.open(fileobj=file, mode="r|", bufsize=_CHUNK, tarinfo=_Member) as archive,
+        ):
+            while (member := archive.next()) is not None:
+                self._check(member)
+                self._entry(archive, member)
+                archive.members.clear()  # type: ignore[attr-defined] # else it keeps all
+        for _ in chunks:  # what lies behind the end of the tar, so that the digest is of everything
             pass
+
+    def _check(self, member: tarfile.TarInfo) -> None:
+        """Raise ReadError where there is more than can be meant."""
+        if not 0 <= member.size <= self._room:
+            raise tarfile.ReadError(f"it unpacks to more than {max(_SMALL, _MOST_TIMES * self._layer.size)} bytes")
+        if next(self._numbers) > _MOST_ENTRIES:
+            raise tarfile.ReadError(f"the image has more than {_MOST_ENTRIES} entries")
+        if member.issparse():
+            raise tarfile.ReadError(_SPARSE)
+        self._room -= member.size
 
     def _entry(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         steps = self._steps(member.name)
