@@ -21,8 +21,8 @@ from buildrules.azureml.mlflow_conda import conda_that_counts
 from buildrules.azureml.models import Model
 from buildrules.azureml.neighbourhood import text_of
 from buildrules.azureml.plain_base import full_image, is_release, plain_base, python_override
-from buildrules.azureml.references import Place
-from buildrules.azureml.specification import Named, Specification
+from buildrules.azureml.references import Named, Place
+from buildrules.azureml.specification import Specification
 from buildrules.azureml.targets import Local, Ref, Target
 from buildrules.azureml.work import Work, either
 from buildrules.errors import LoadError, UsageError
@@ -111,7 +111,7 @@ def _from_file(work: Work, path: str) -> Environment | None:
             hint=f"--environment {display(beside)} --python {minor}",
         )
     if node is not None and "dependencies" in node.entries:
-        return Environment(node, None, None, conda_path=path, conda_node=node)
+        return Environment.of_conda_file(path, node)
     raise UsageError(
         f"'{display(path)}' is no environment", hint="an environment of Azure ML, a conda file, or requirements"
     )
@@ -136,7 +136,7 @@ def foundation(
         if environment is None and (work.options.base is None or len(work.problems) > before):
             return None
     if environment is None:
-        if spec.environment_unsound or (lost and work.options.base is None):
+        if spec.unsound or (lost and work.options.base is None):
             return None  # which was said already
         return _bare(work, spec, models)
     return from_environment(work, environment, spec.name, own_user=spec.deployment)
@@ -146,15 +146,15 @@ def from_environment(
     work: Work, environment: Environment, fallback: str, *, own_user: bool = False
 ) -> Foundation | None:
     """The targets of an environment; with `own_user` an image that is one runs as the user it names itself."""
-    if environment.conda_node is not None:
+    if environment.conda_file is not None:
         return _conda(work, environment, fallback)
-    own_user = own_user or environment.routes is not None
+    own_user = own_user or environment.inference_config is not None
     if work.options.base is not None:
         base = plain_base(work, None, fallback, own_user=own_user)
         return None if base is None else Foundation(base, environment, image=not is_release(work.options.base))
-    if environment.build_node is not None:
+    if environment.build is not None:
         work.fail(
-            environment.build_node,
+            environment.key_at("build"),
             "the environment is built from a Dockerfile, which is not run here",
             "build it with Docker and name the image: --base docker:NAME, or --base IMAGE",
         )
@@ -175,7 +175,7 @@ def _conda(work: Work, environment: Environment, fallback: str, *said: str) -> F
     comments = [*([environment.description] if environment.description else []), *said]
     if environment.image is not None:
         comments.append(f"image {environment.image} left out: of it the wheels need only a C library and Python")
-    if environment.build_node is not None:
+    if environment.build is not None:
         comments.append("build left out: the conda file says what Python needs")
     if environment.tags:
         comments.append(
@@ -213,7 +213,7 @@ def _conda(work: Work, environment: Environment, fallback: str, *said: str) -> F
             remarks["python"] = f"{os.path.basename(pin.node.source.path)} asks for {pin.node.text.strip()}"
     name = environment_name(work, environment, node, fallback)
     made = work.targets.add(
-        name, "python_env", attributes, comments=comments, remarks=remarks, kind="env", node=environment.conda_node
+        name, "python_env", attributes, comments=comments, remarks=remarks, kind="env", node=environment.conda_file
     )
     return Foundation(Ref(made), environment, pin=server_pin(node), variables=variables)
 
@@ -235,7 +235,7 @@ def _bare(work: Work, spec: Specification, models: list[tuple[Model, Target]]) -
         conda = conda_that_counts(model.path) if model.path else None
         if conda is not None and len(models) == 1:
             say = "requirements.txt of the model asks for other versions; its conda file counts, as it does in Azure ML"
-            environment = Environment(model.node or spec.document.node, None, None, conda_path=conda)
+            environment = Environment.of_conda_file(conda, model.node or spec.document.node)
             return _conda(work, environment, spec.name, say)
         pin = mlflow_pin(model.path) if model.path else None
         base = plain_base(work, pin, spec.name)

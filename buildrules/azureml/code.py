@@ -22,20 +22,24 @@ _IGNORES = (".amlignore", ".gitignore")  # the first one that is there counts, a
 def code_target(work: Work, spec: Specification, models: list[str]) -> Target | None:
     """The target of `code_configuration`; `models` are absolute paths that are not code. Errors are noted."""
     code = spec.code
-    if code is None or code.script is None:
+    if code is None or code.scoring_script is None:
         return None
     folder = _folder(work, spec, code)
     if folder is None:
         return None
-    script = os.path.normpath(code.script).replace(os.sep, "/")
+    script = os.path.normpath(code.scoring_script).replace(os.sep, "/")
     if script.startswith(("../", "/")):
-        work.fail(code.script_node, f"'{code.script}' is not inside the code's folder", "the path starts at `code`")
+        work.fail(
+            code.at("scoring_script"),
+            f"'{code.scoring_script}' is not inside the code's folder",
+            "the path starts at `code`",
+        )
         return None
     work.directories.add(folder)
     if not os.path.isfile(os.path.join(folder, script)):
         _no_script(work, spec, code, folder)
         return None
-    whole = work.options.code is None and os.path.normpath(code.folder or ".") == "."
+    whole = work.options.code is None and os.path.normpath(code.code or ".") == "."
     name = "code" if whole else os.path.basename(folder)
     attributes: dict[str, Any] = {
         "srcs": [Glob(folder, "**")],
@@ -45,7 +49,7 @@ def code_target(work: Work, spec: Specification, models: list[str]) -> Target | 
         "name": plain_name(name, "code"),
     }
     target_name = name if "code" in name.lower() else f"{name}-code"
-    return work.targets.add(target_name, "scoring_code", attributes, kind="code", node=code.folder_node)
+    return work.targets.add(target_name, "scoring_code", attributes, kind="code", node=code.at("code"))
 
 
 def _folder(work: Work, spec: Specification, code: Code) -> str | None:
@@ -56,23 +60,23 @@ def _folder(work: Work, spec: Specification, code: Code) -> str | None:
                 f"there is no folder '{display(work.options.code)}'", hint="--code takes the scoring code's folder"
             )
         return work.options.code
-    if code.folder is None:
+    if code.code is None:
         return None
-    reference = parse_reference(code.folder)
+    reference = parse_reference(code.code)
     if reference.place is not Place.LOCAL:
-        work.fail(code.folder_node, f"'{code.folder}' is not a folder here", "name the folder: --code DIR")
+        work.fail(code.at("code"), f"'{code.code}' is not a folder here", "name the folder: --code DIR")
         return None
     folder = os.path.normpath(os.path.join(spec.document.directory, reference.text))
     if os.path.isdir(folder):
         return folder
     work.directories.add(_existing(folder))
-    near = _scripts(spec.document.directory, os.path.basename(code.script or ""))
+    near = _scripts(spec.document.directory, os.path.basename(code.scoring_script or ""))
     if near:
         place = display(os.path.dirname(os.path.join(spec.document.directory, near[0])))
         hint = f"there is '{near[0]}': put it there, or name its folder: --code {place}"
     else:
-        hint = f"put {code.script} there, or name the folder it is in: --code DIR"
-    work.fail(code.folder_node, f"there is no folder '{code.folder}' beside {spec.document.shown}", hint)
+        hint = f"put {code.scoring_script} there, or name the folder it is in: --code DIR"
+    work.fail(code.at("code"), f"there is no folder '{code.code}' beside {spec.document.shown}", hint)
     return None
 
 
@@ -82,11 +86,11 @@ def _no_script(work: Work, spec: Specification, code: Code, folder: str) -> None
         below[:] = [name for name in below if not name.startswith(".") and name != "__pycache__"]
         inside = os.path.relpath(directory, folder)
         names += [name if inside == "." else f"{inside}/{name}" for name in files if name.endswith(".py")]
-    hint = did_you_mean(code.script or "", names, what="scripts there", limit=8)
+    hint = did_you_mean(code.scoring_script or "", names, what="scripts there", limit=8)
     if hint is None:
-        near = _scripts(spec.document.directory, os.path.basename(code.script or ""))
+        near = _scripts(spec.document.directory, os.path.basename(code.scoring_script or ""))
         hint = f"there is '{near[0]}'" if near else "write it: init() loads the model, run() answers a request"
-    work.fail(code.script_node, f"there is no '{code.script}' in '{display(folder)}'", hint)
+    work.fail(code.at("scoring_script"), f"there is no '{code.scoring_script}' in '{display(folder)}'", hint)
 
 
 def _scripts(directory: str, name: str) -> list[str]:

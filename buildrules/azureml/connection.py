@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass, field
 
 from buildrules.azureml.document import Document
-from buildrules.azureml.fields import Section
+from buildrules.azureml.table import Key, LeftOut, Map, Value, table
 from buildrules.azureml.targets import clean_name
+from buildrules.azureml.values import choice, text
 from buildrules.credentials.address import secret_in_query
 from buildrules.credentials.shown import login_before_slash
 from buildrules.document.nodes import Node
@@ -14,43 +15,57 @@ from buildrules.errors import LoadError, Position
 
 __all__ = ["Connection", "read_connection"]
 
-_NAMES = (
-    "$schema", "name", "type", "target", "credentials", "is_shared", "metadata", "tags", "description", "category",
-    "auth_type", "expiry_time", "endpoint", "azure_endpoint", "api_base", "url", "id", "account_name",
-    "container_name", "server", "database",
-)  # fmt: skip
-_TYPES = {
-    "git": "git",
-    "container_registry": "container_registry",
-    "python_feed": "python_feed",
-    "s3": "s3",
-    "azure_data_lake_gen2": "azure_data_lake_gen2",
-    "azure_blob": "azure_blob",
-    "custom": "custom",
-}
+_TYPES = ("git", "container_registry", "python_feed", "s3", "azure_data_lake_gen2", "azure_blob", "custom")
 _OTHERS = (
     "snowflake", "azure_sql_db", "azure_synapse_analytics", "azure_my_sql_db", "azure_postgres_db", "generic",
     "azure_one_lake", "api_key", "azure_open_ai", "open_ai", "azure_ai_services", "azure_ai_search", "serp",
     "serverless", "azure_content_safety", "azure_speech_services",
 )  # fmt: skip
-_SECRETS = {
-    "pat": ("pat",),
-    "sas": ("sas_token",),
-    "username_password": ("password",),
-    "managed_identity": (),
-    "service_principal": ("client_secret",),
-    "access_key": ("secret_access_key",),
-    "api_key": ("key",),
-    "account_key": ("account_key",),
-    "aad": (),
-    "none": (),
+_CREDENTIALS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "pat": ((), ("pat",)),
+    "sas": ((), ("sas_token",)),
+    "username_password": (("username",), ("password",)),
+    "managed_identity": (("client_id", "resource_id"), ()),
+    "service_principal": (("client_id", "tenant_id"), ("client_secret",)),
+    "access_key": (("access_key_id",), ("secret_access_key",)),
+    "api_key": ((), ("key",)),
+    "account_key": ((), ("account_key",)),
+    "aad": ((), ()),
+    "none": ((), ()),
 }
-_OPEN = {
-    "username_password": ("username",),
-    "managed_identity": ("client_id", "resource_id"),
-    "service_principal": ("client_id", "tenant_id"),
-    "access_key": ("access_key_id",),
-}
+"""Of each kind what is taken as it is, and what is secret and never looked at."""
+
+
+class _Credentials(Map):
+    """`credentials`."""
+
+    type = Key(choice(*_CREDENTIALS), needs="")
+    username = Key(text, "user")
+    client_id = Key(text)
+    resource_id = Key(text)
+    tenant_id = Key(text)
+    access_key_id = Key(text)
+    secrets = LeftOut("", *(name for _, secret in _CREDENTIALS.values() for name in secret))
+
+
+def _credentials(value: Value) -> _Credentials:
+    if value.node.kind != "map":  # what else stands there may be a secret as a whole
+        raise _hidden(value.node, "'credentials' must be a map", "write {type: ..., ...}, as Azure ML does")
+    return table(_Credentials)(value)
+
+
+class ConnectionFile(Map):
+    """A connection of its own file."""
+
+    what = "a connection"
+    name = Key(text, needs="")
+    type = Key(choice(*_TYPES, *_OTHERS), "category", needs="")
+    target = Key(text)
+    credentials = Key(_credentials)
+    others = LeftOut(
+        "", "$schema", "is_shared", "metadata", "tags", "description", "auth_type", "expiry_time", "endpoint",
+        "azure_endpoint", "api_base", "url", "id", "account_name", "container_name", "server", "database",
+    )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -66,44 +81,27 @@ class Connection:
 
 def read_connection(document: Document, problems: Problems) -> Connection | str | None:
     """The connection of a document; a sentence on why it is not carried over; None where something is wrong."""
-    section = Section(document.node, "a connection", _NAMES, problems, {"category": "type", "authType": "auth_type"})
-    name = section.text("name", required=True)
-    kind = section.choice("type", (*_TYPES, *_OTHERS), required=True)
-    if not _is_map(section, problems):
-        return None
-    credentials = section.section(
-        "credentials",
-        ("type", *dict.fromkeys(n for table in (_SECRETS, _OPEN) for names in table.values() for n in names)),
-        {"user": "username"},
-    )
-    if name is None or kind is None:
+    given = ConnectionFile(document.node, problems)
+    kind, target = given.type, given.target
+    if given.name is None or kind is None or not given.sound:
         return None
     if kind not in _TYPES:
-        return f"connection '{name}' left out: nothing that is built reads from '{kind}'"
-    target = section.text("target", required=True, hint="the address of the feed, registry or store")
+        return f"connection '{given.name}' left out: nothing that is built reads from '{kind}'"
     if target is None:
+        given.missing("target", "the address of the feed, registry or store")
         return None
-    found = Connection(clean_name(name), _TYPES[kind], target)
+    found = Connection(clean_name(given.name), kind, target)
     secret = secret_in_query(target)
     if secret or login_before_slash(target) or re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*@", target):
         what = f"a credential, '{secret}'" if secret else "a user name or password"
-        problems.add_error(_hidden(section.node("target") or section.given, f"the address holds {what}", "take it out"))
+        problems.add_error(_hidden(given.at("target"), f"the address holds {what}", "take it out"))
         return None
     if kind == "git" and "/simple" in target:
         found.type = "python_feed"
         found.comments.append("type git: the address is a Python feed's")
-    if credentials is not None:
-        _credentials(found, credentials)
+    if given.credentials is not None:
+        _refer(found, given.credentials)
     return found
-
-
-def _is_map(section: Section, problems: Problems) -> bool:
-    """Whether the credentials are a map; what else stands there may be a secret as a whole."""
-    node = section.node("credentials")
-    if node is None or node.kind == "map" or node.is_null:
-        return True
-    problems.add_error(_hidden(node, "'credentials' must be a map", "write {type: ..., ...}, as Azure ML does"))
-    return False
 
 
 def _hidden(node: Node, message: str, hint: str) -> LoadError:
@@ -112,16 +110,14 @@ def _hidden(node: Node, message: str, hint: str) -> LoadError:
     return LoadError(message, hint=hint, position=Position(place.path, place.line, place.column))
 
 
-def _credentials(found: Connection, section: Section) -> None:
-    kind = section.choice("type", tuple(_SECRETS), required=True)
-    if kind is None or kind == "none":
+def _refer(found: Connection, given: _Credentials) -> None:
+    """What is open of the credentials, and references to what is secret."""
+    if given.type in (None, "none"):
         return
-    found.credentials["type"] = kind
-    for name in _OPEN.get(kind, ()):
-        text = section.text(name)
-        if text is not None:
-            found.credentials[name] = text
-    for name in _SECRETS[kind]:
+    found.credentials["type"] = given.type
+    open_, secret = _CREDENTIALS[given.type]
+    found.credentials |= {name: given.values[name] for name in open_ if name in given.values}
+    for name in secret:
         variable = re.sub(r"[^A-Za-z0-9]+", "_", f"{found.name}_{name}").upper()
         found.credentials[name] = {"env": variable}
         found.comments.append(f"put the {name} into the environment variable {variable} where you build")

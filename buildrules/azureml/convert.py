@@ -211,7 +211,7 @@ def _join(work: Work, spec: Specification) -> Target | None:
         return None
     if spec.server == "custom" and not stands.image and spec.entry_script is None:
         work.fail(
-            spec.name_node,
+            spec.at(),
             f"nothing says what starts the server of '{spec.name}'",
             "write inference_configuration: {entry_script: ...}, or take an environment that is an image",
         )
@@ -259,11 +259,11 @@ def _check_code(work: Work, spec: Specification, models: list[Model], *, mlflow:
         names = ", ".join(display(model.path or model.uri or "") for model in models)
         hint = "name one of them with --model, or write a scoring script that loads them all"
         work.fail(
-            spec.name_node, f"without a scoring script one MLflow model is served, and here are several: {names}", hint
+            spec.at(), f"without a scoring script one MLflow model is served, and here are several: {names}", hint
         )
     if spec.server in ("azureml_online", "azureml_batch") and spec.code is None and models and not mlflow:
         hint = "only an MLflow model needs none; write code_configuration: {code: src, scoring_script: score.py}"
-        work.fail(spec.name_node, f"'{spec.name}' has no code_configuration", hint)
+        work.fail(spec.at(), f"'{spec.name}' has no code_configuration", hint)
 
 
 def _say_other_name(work: Work, spec: Specification, target: Target) -> None:
@@ -278,7 +278,7 @@ def _say_other_name(work: Work, spec: Specification, target: Target) -> None:
 
 
 def _no_model(work: Work, spec: Specification) -> None:
-    work.fail(spec.name_node, f"'{spec.name}' has no model", "name it: --model PATH")
+    work.fail(spec.at(), f"'{spec.name}' has no model", "name it: --model PATH")
 
 
 def _mode(work: Work, spec: Specification, models: list[Model]) -> str:
@@ -286,7 +286,7 @@ def _mode(work: Work, spec: Specification, models: list[Model]) -> str:
     mode = work.options.mode or spec.mode or "copy"
     here = [model for model in models if model.path]
     if mode == "download" and here and work.options.download_uri is None:
-        node = spec.mode_node or spec.name_node
+        node = spec.at("mode")
         work.fail(
             node,
             f"mode download needs an address, and the model is '{display(here[0].path)}'",

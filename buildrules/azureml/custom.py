@@ -5,7 +5,7 @@ from typing import Any
 
 from buildrules.azureml.bases import Foundation
 from buildrules.azureml.environment import Environment
-from buildrules.azureml.specification import Routes, Specification
+from buildrules.azureml.specification import Specification
 from buildrules.azureml.targets import Target
 from buildrules.azureml.work import Work
 
@@ -26,25 +26,25 @@ def take_over(work: Work, spec: Specification, stands: Foundation) -> None:
         return
     if not stands.image:
         _routes(work, spec, environment)
-    elif environment.routes is not None and spec.server in ("azureml_online", "custom"):
-        spec.server, spec.routes = "custom", spec.routes or environment.routes
+    elif environment.inference_config is not None and spec.server in ("azureml_online", "custom"):
+        spec.server, spec.routes = "custom", spec.routes or environment.inference_config.routes
     elif spec.deployment and spec.server == "azureml_online" and spec.code is not None:
-        spec.server, spec.routes = "custom", Routes(environment.node, dict(_INFERENCE_ROUTES))
-        what = "is an image alone" if environment.build_node is None else "is what a Dockerfile makes"
+        spec.server, spec.routes = "custom", _INFERENCE_ROUTES
+        what = "is an image alone" if environment.build is None else "is what a Dockerfile makes"
         spec.comments.append(f"the environment {what}: its own inference server is started, as Azure does")
 
 
 def _routes(work: Work, spec: Specification, environment: Environment) -> None:
     """Routes of an environment of wheels: a server of here answers at its own; only its port can be moved."""
-    if environment.routes is None:
+    if environment.inference_config is None:
         return
-    said = environment.routes.routes
-    if environment.conda_node is None and spec.code is None and spec.entry_script is None:
+    said = environment.inference_config.routes
+    if environment.conda_file is None and spec.code is None and spec.entry_script is None:
         message = f"'{work.options.base}' holds no server that would answer at these routes"
-        work.fail(environment.routes.node, message, "name the image that does: --base IMAGE")
+        work.fail(environment.key_at("inference_config"), message, "name the image that does: --base IMAGE")
         return
     if spec.server == "custom":
-        spec.routes = spec.routes or environment.routes
+        spec.routes = spec.routes or said
         return
     ports = {port for port, _ in said.values()}
     if spec.server == "azureml_online" and len(ports) == 1 and _paths(said) == _paths(_INFERENCE_ROUTES):
@@ -66,7 +66,7 @@ def _paths(routes: dict[str, tuple[int, str]]) -> dict[str, str]:
 
 def custom_server(work: Work, spec: Specification, models: list[Target], code: Target | None) -> Target:
     """A server of somebody's own: the image's own command, or `entry_script`."""
-    routes = spec.routes.routes if spec.routes is not None else {}
+    routes = spec.routes or {}
     environment = {}
     attributes: dict[str, Any] = {}
     if models:
@@ -74,8 +74,7 @@ def custom_server(work: Work, spec: Specification, models: list[Target], code: T
         place = f"{_MODELS}/{name}/{version}"
         if spec.mount_path == ".":
             hint = "write a directory, such as /models"
-            node = spec.mount_node or spec.name_node
-            work.fail(node, "the working directory of somebody's own server is not known here", hint)
+            work.fail(spec.at("mount_path"), "the working directory of somebody's own server is not known here", hint)
         elif spec.mount_path is not None:  # a relative one starts at the root: the image's own directory is not known
             place = f"/{spec.mount_path.removeprefix('/')}"
         environment["AZUREML_MODEL_DIR"] = place
@@ -91,15 +90,13 @@ def custom_server(work: Work, spec: Specification, models: list[Target], code: T
             attributes["entrypoint"] = _command(spec.entry_script, code)
         except ValueError:
             hint = "close the quotation, or write \\' for an apostrophe"
-            work.fail(
-                spec.entry_node or spec.name_node, f"'{spec.entry_script}' is no command: a quotation is open", hint
-            )
+            work.fail(spec.at("entry_script"), f"'{spec.entry_script}' is no command: a quotation is open", hint)
     attributes["ports"] = sorted({port for port, _ in routes.values()})
     attributes["routes"] = {name: f"{port}{path}" for name, (port, path) in routes.items()}
     attributes["environment"] = environment
     if not routes:
         hint = "write inference_configuration: {scoring_route: {path: /score, port: 8080}, ...}"
-        work.fail(spec.name_node, f"nothing says where the server of '{spec.name}' answers", hint)
+        work.fail(spec.at(), f"nothing says where the server of '{spec.name}' answers", hint)
     return work.targets.add(f"{spec.name}-server", "custom_server", attributes, kind="server")
 
 

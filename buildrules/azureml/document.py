@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from buildrules.azureml.fields import camel
 from buildrules.azureml.references import parse_reference
+from buildrules.azureml.table import camel
 from buildrules.document.nodes import Node, parse
 from buildrules.document.problems import Problems
 from buildrules.document.source import Source

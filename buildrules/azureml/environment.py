@@ -1,109 +1,128 @@
 """Environments: an image, and a conda file on top of it, or a Dockerfile."""
 
+import copy
 import os
 import re
-from dataclasses import dataclass, field
 
-from buildrules.azureml.fields import READ_ONLY, Section
-from buildrules.azureml.specification import ROUTES, Routes, read_routes
+from buildrules.azureml.specification import READ_ONLY, Route, Routes
+from buildrules.azureml.table import Key, LeftOut, Map, Value, anything, table
+from buildrules.azureml.values import choice, text, texts
 from buildrules.document.nodes import Node, parse
 from buildrules.document.problems import Problems
+from buildrules.errors import LoadError
 
-__all__ = ["Environment", "read_environment"]
+__all__ = ["Environment", "conda_files", "read_environment"]
 
-_NAMES = (
-    "$schema", "name", "version", "image", "build", "conda_file", "inference_config", "os_type", "tags", "datastore",
-    "description", "properties", "auto_rebuild", "environment_type", "stage",
-)  # fmt: skip
+_ALL = "all three: liveness_route, readiness_route, scoring_route"
 
 
-@dataclass(slots=True)
-class Environment:
-    """`conda_path` is the absolute path of a conda file, `conda` the content of one written in place."""
+class _Build(Map):
+    """`build`."""
 
-    node: Node
-    name: str | None
-    version: str | None
-    image: str | None = None
-    image_node: Node | None = None
-    build_node: Node | None = None
+    path = Key(text, "context_uri")
+    others = LeftOut("", "dockerfile_path", "target")
+
+
+class _Inference(Routes):
+    """`inference_config`."""
+
+    liveness_route = Key(table(Route), needs=_ALL)
+    readiness_route = Key(table(Route), needs=_ALL)
+    scoring_route = Key(table(Route), needs=_ALL)
+
+
+def _linux(value: Value) -> str:
+    found = choice("linux", "windows")(value)
+    if found == "windows":
+        raise value.node.error(f"os_type '{found}': images here are for Linux")
+    return found
+
+
+class Environment(Map):
+    """An environment, written in place or in a file of its own.
+
+    `conda_path` is the absolute path of a conda file, `conda` the content of one written in place.
+    """
+
+    what = "an environment"
+    schema = LeftOut("", "$schema")
+    name = Key(text)
+    version = Key(text)
+    image = Key(text)
+    build = Key(table(_Build), "dockerfile")
+    conda_file = Key(anything)
+    inference_config = Key(table(_Inference))
+    os_type = Key(_linux)
+    tags = Key(texts)
+    description = Key(text)
+    notes = LeftOut("", "datastore", "properties", "auto_rebuild", "environment_type", "stage")
+    read_only = READ_ONLY
+
     conda_path: str | None = None
-    conda_node: Node | None = None
     conda: Node | None = None
-    routes: Routes | None = None
-    tags: dict[str, str] = field(default_factory=dict)
-    description: str | None = None
+
+    @classmethod
+    def of_conda_file(cls, path: str, node: Node) -> "Environment":
+        """An environment that is the conda file at an absolute path, read as `node`, and nothing else."""
+        bare = copy.copy(node)
+        bare.entries, bare.keys = {}, {}
+        found = cls(bare, Problems())
+        found.values["conda_file"], found.conda_path = node, path
+        return found
+
+
+class EnvironmentFile(Environment):
+    """An environment of its own file."""
+
+    name = Key(text, needs="")
 
 
 def read_environment(node: Node, directory: str, problems: Problems, *, named: bool) -> Environment | None:
     """An environment, of its own file (`named`: it needs a name) or written in place. Paths start at `directory`."""
     for key in ("channels", "dependencies"):
         if key in node.entries:
-            problems.add_error(
-                node.keys[key].error(
-                    f"an environment has no '{key}'", f"'{key}' stands in a conda file; name that as conda_file"
-                )
-            )
+            hint = f"'{key}' stands in a conda file; name that as conda_file"
+            problems.add_error(node.keys[key].error(f"an environment has no '{key}'", hint))
             return None
-    aliases = {"inferenceConfig": "inference_config", "dockerfile": "build"}
-    section = Section(node, "an environment", _NAMES, problems, aliases, READ_ONLY)
-    found = Environment(node, section.text("name", required=named), section.text("version"))
-    found.image, found.image_node = section.text("image"), section.node("image")
-    found.description = section.text("description")
-    found.tags = section.texts("tags")
-    build = section.section("build", ("path", "dockerfile_path", "context_uri", "target"), {"contextUri": "path"})
-    if build is not None:
-        found.build_node = section.key("build")
-        if found.image is not None:
-            problems.add_error(section.key("build").error("an environment has an image or a build, not both"))
-    if (os_type := section.choice("os_type", ("linux", "windows"))) == "windows":
-        problems.add_error((section.node("os_type") or node).error(f"os_type '{os_type}': images here are for Linux"))
-    _conda(found, section, directory)
-    inner = section.section("inference_config", ROUTES)
-    if inner is not None:
-        routes = read_routes(inner)
-        for name in ROUTES:
-            if name not in inner:
-                inner.missing(name, "all three: liveness_route, readiness_route, scoring_route")
-        found.routes = Routes(section.key("inference_config"), routes)
-    if found.image is None and build is None and found.conda_node is None:
+    found = (EnvironmentFile if named else Environment)(node, problems)
+    if "build" in found and found.image is not None:
+        problems.add_error(found.key_at("build").error("an environment has an image or a build, not both"))
+    if found.conda_file is not None:
+        try:
+            _conda(found, found.conda_file, directory)
+        except LoadError as error:
+            problems.add_error(error)
+    if found.image is None and found.build is None and found.conda_file is None:
         problems.add_error(node.error("the environment has neither image nor build nor conda_file", "name one of them"))
         return None
     return found
 
 
-def _conda(found: Environment, section: Section, directory: str) -> None:
-    node = section.node("conda_file")
-    if node is None:
-        return
-    found.conda_node = node
+def _conda(found: Environment, node: Node, directory: str) -> None:
     if node.kind == "map":
         found.conda = node
         return
-    text = section.text("conda_file")
-    if text is None:
+    said = text(Value(node, "conda_file", found.problems))
+    if "\n" in said or re.match(r"\{|.*\bdependencies\b[\"']?\s*:", said):  # REST carries the content as one text
+        found.conda = _embedded(node, said, found.problems)
         return
-    if "\n" in text or re.match(r"\{|.*\bdependencies\b[\"']?\s*:", text):  # REST carries the content as one text
-        found.conda = _embedded(node, text, section.problems)
-        return
-    path = text.removeprefix("file:")
-    found.conda_path = os.path.normpath(os.path.join(directory, path))
+    found.conda_path = os.path.normpath(os.path.join(directory, said.removeprefix("file:")))
     if not os.path.isfile(found.conda_path):
-        there = _conda_files(directory)
+        there = conda_files(directory)
         hint = f"there is {', '.join(there)}" if there else "the path starts at the directory of this file"
-        section.problems.add_error(node.error(f"there is no conda file '{text}'", hint))
+        raise node.error(f"there is no conda file '{said}'", hint)
 
 
-def _embedded(node: Node, text: str, problems: Problems) -> Node | None:
+def _embedded(node: Node, said: str, problems: Problems) -> Node | None:
     """The map of a conda file that is the text of `node`, with everything at its place."""
     inside = Problems()
-    content = parse(node.source.path, text.encode(), inside, aliases=True)
+    content = parse(node.source.path, said.encode(), inside, aliases=True)
     for error in inside.errors:
         line = f"line {error.position.line} of " if error.position is not None else ""
         problems.add_error(node.error(f"{line}the conda file in this text: {error.message}", error.hint))
     if content is None or content.kind != "map":
         if not len(inside):
-            problems.add_error(node.error("the conda file in this text holds no map", "write dependencies: [...]"))
+            raise node.error("the conda file in this text holds no map", "write dependencies: [...]")
         return None
     below = [content]
     for one in below:
@@ -112,7 +131,8 @@ def _embedded(node: Node, text: str, problems: Problems) -> Node | None:
     return content
 
 
-def _conda_files(directory: str) -> list[str]:
+def conda_files(directory: str) -> list[str]:
+    """Conda files in a directory and the folders of it, by their usual names: up to four, relative to it."""
     names = ("conda.yaml", "conda.yml", "environment.yaml", "environment.yml")
     places = [directory]
     try:

@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from buildrules.azureml.assets import DataFile, ModelFile, read_asset
 from buildrules.azureml.document import Kind, display
-from buildrules.azureml.model import read_data, read_model
 from buildrules.azureml.neighbourhood import text_of
 from buildrules.azureml.references import Place, Reference, parse_reference
 from buildrules.azureml.specification import Input, Specification
@@ -100,12 +100,12 @@ def _asset(work: Work, spec: Specification, node: Node, reference: Reference) ->
         work.fail(node, message, either(hint, say))
         return None
     work.files.add(document.path)
-    reader = read_data if document.kind is Kind.DATA else read_model
-    asset = reader(document.node, document.directory, work.problems, named=True)
-    if asset is None:
+    rows = DataFile if document.kind is Kind.DATA else ModelFile
+    asset = read_asset(rows, document.node, document.directory, work.problems)
+    if asset is None or asset.path is None:
         return None
     named = Source("", None, reference.name, asset.version or reference.version)
-    return _where(work, asset.path_node, asset.path, asset.directory, named)
+    return _where(work, asset.at("path"), asset.path, asset.directory, named)
 
 
 def _placed(text: str, name: str, version: str | None) -> Source:

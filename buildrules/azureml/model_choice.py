@@ -2,9 +2,9 @@
 
 import os
 
+from buildrules.azureml.assets import InlineModel, ModelFile, read_asset
 from buildrules.azureml.document import Document, Kind, display, read_document
-from buildrules.azureml.model import Asset, read_model
-from buildrules.azureml.models import SAY, Model, absolute, checked, listed, of_asset, remarks
+from buildrules.azureml.models import SAY, Model, absolute, checked, listed, of_asset
 from buildrules.azureml.neighbourhood import text_of
 from buildrules.azureml.references import Place, Reference, parse_reference
 from buildrules.azureml.specification import Specification
@@ -35,7 +35,7 @@ def find_models(work: Work, spec: Specification) -> list[Model]:
     if named is None:
         return [] if spec.deployment else _unnamed(work, spec)
     if named.inline is not None:
-        asset = read_model(named.inline, spec.document.directory, work.problems, named=False)
+        asset = read_asset(InlineModel, named.inline, spec.document.directory, work.problems)
         return of_asset(work, asset)
     assert named.reference is not None
     return _referred(work, named.node, named.reference, spec.document.directory)
@@ -76,9 +76,9 @@ def _called(reference: Reference | None, inline: Node | None) -> tuple[str | Non
     return None, None
 
 
-def _read(work: Work, document: Document) -> Asset | None:
+def _read(work: Work, document: Document) -> ModelFile | None:
     work.files.add(document.path)
-    return read_model(document.node, document.directory, work.problems, named=True)
+    return read_asset(ModelFile, document.node, document.directory, work.problems)
 
 
 def models_of_document(work: Work, document: Document) -> list[Model]:
@@ -87,15 +87,15 @@ def models_of_document(work: Work, document: Document) -> list[Model]:
     One that lies in a store of Azure is where `--model` says, if this file is the only one that may be meant.
     """
     asset = _read(work, document)
-    if asset is None or asset.path.place not in (Place.STORE, Place.ASSET):
+    if asset is None or asset.path is None or asset.path.place not in (Place.STORE, Place.ASSET):
         return of_asset(work, asset)
     only = len(work.given(Kind.MODEL)) == 1
     if len(work.options.models) != 1 or not only:
-        return of_asset(work, asset, None if only else "import this file by itself, with --model PATH")
+        return of_asset(work, asset, SAY if only else "import this file by itself, with --model PATH")
     found = _given(work, work.options.models[0], document.directory, code=True)
     for one in found:
-        one.name, one.version, one.flavour = asset.name, asset.version, one.flavour or asset.flavour
-        one.node, one.description, one.comments = asset.path_node, asset.description, remarks(asset)
+        one.name, one.version, one.flavour = asset.name, asset.version, one.flavour or asset.type
+        one.node, one.description, one.comments = asset.at("path"), asset.description, tuple(asset.comments)
     return [model for one in found for model in checked(work, one)]
 
 

@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from buildrules.azureml.assets import InlineModel
 from buildrules.azureml.document import display
-from buildrules.azureml.model import Asset
 from buildrules.azureml.references import Place
 from buildrules.azureml.targets import Local, Target, plain_name
 from buildrules.azureml.work import Work, either
@@ -14,7 +14,7 @@ from buildrules.document.nodes import Node
 from buildrules.errors import UsageError
 from buildrules.workspace.suggest import did_you_mean
 
-__all__ = ["SAY", "Model", "absolute", "already_packed", "checked", "listed", "model_target", "of_asset", "remarks"]
+__all__ = ["SAY", "Model", "absolute", "already_packed", "checked", "listed", "model_target", "of_asset"]
 
 SAY = "name it: --model PATH"
 
@@ -51,32 +51,18 @@ def listed(folder: str) -> list[str]:
         ) from error
 
 
-def of_asset(work: Work, asset: Asset | None, hint: str | None = None) -> list[Model]:
+def of_asset(work: Work, asset: InlineModel | None, hint: str = SAY) -> list[Model]:
     """The model of a model file. Errors are noted; `hint` is the way out where a store of Azure has the files."""
-    if asset is None:
+    if asset is None or asset.path is None:
         return []
-    reference = asset.path
-    if reference.place is Place.URI:
-        model = Model(asset.name, asset.version, "", reference.text, asset.flavour, asset.path_node, asset.description)
-        model.comments = remarks(asset)
-        return [model]
-    if reference.place is not Place.LOCAL:
-        work.fail(asset.path_node, f"'{reference.text}' is a store of Azure, which is not read here", hint or SAY)
+    reference, node = asset.path, asset.at("path")
+    if reference.place not in (Place.URI, Place.LOCAL):
+        work.fail(node, f"'{reference.text}' is a store of Azure, which is not read here", hint)
         return []
-    path = absolute(asset.directory, reference.text)
-    model = Model(asset.name, asset.version, path, None, asset.flavour, asset.path_node, asset.description)
-    model.comments = remarks(asset)
-    return checked(work, model)
-
-
-def remarks(asset: Asset) -> tuple[str, ...]:
-    """What a model file says and a target does not."""
-    found = []
-    if asset.tags:
-        found.append("tags of the model: " + ", ".join(f"{name}={text}" for name, text in sorted(asset.tags.items())))
-    if asset.left_out:
-        found.append(f"{', '.join(asset.left_out)} left out: notes of Azure's own")
-    return tuple(found)
+    here = absolute(asset.directory, reference.text) if reference.place is Place.LOCAL else ""
+    model = Model(asset.name, asset.version, here, None if here else reference.text, asset.type, node)
+    model.description, model.comments = asset.description, tuple(asset.comments)
+    return checked(work, model) if here else [model]
 
 
 def checked(work: Work, model: Model) -> list[Model]:

@@ -6,200 +6,200 @@ Sources: azure.ai.ml entities ModelPackage and REST PackageRequest (2023-08-01-p
 import re
 
 from buildrules.azureml.document import Document
-from buildrules.azureml.fields import READ_ONLY, Section, plain_text
-from buildrules.azureml.references import Place, Reference, parse_reference
-from buildrules.azureml.specification import (
-    ROUTES,
-    Input,
-    Named,
-    Routes,
-    Specification,
-    read_code,
-    read_named,
-    read_routes,
-)
-from buildrules.document.nodes import Node
+from buildrules.azureml.references import Named, Place, Reference, named, parse_reference
+from buildrules.azureml.specification import READ_ONLY, Code, Input, Routes, Specification
+from buildrules.azureml.table import Key, LeftOut, Map, Value, anything, each, table
+from buildrules.azureml.values import choice, image_path, text, texts
 from buildrules.document.problems import Problems
 
-__all__ = ["read_package"]
+__all__ = ["Package", "read_package"]
 
-_NAMES = (
-    "$schema",
-    "target_environment",
-    "target_environment_version",
-    "base_environment_source",
-    "inferencing_server",
-    "model_configuration",
-    "inputs",
-    "tags",
-    "environment_variables",
-    "properties",
-)
-_ALIASES = {
-    "targetEnvironmentId": "target_environment",
-    "target_environment_id": "target_environment",
-    "target_environment_name": "target_environment",
-    "targetEnvironmentName": "target_environment",
-}
-_ANSWER = ("build_id", "build_state", "log_url")
-"""What the service adds to its answer; an answer that was kept can be read as well."""
-SERVERS = ("azureml_online", "azureml_batch", "triton", "custom")
-_SERVER_NAMES = ("type", "code_configuration", "inference_configuration")
+_ANSWERED = "of an answer"
 _PATHS = {"path_id": "resource_id", "url": "url", "path_version": "resource_name"}
-_INFERENCE_NAMES = (*ROUTES, "entry_script", "configuration")
+_VERSION = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+
+
+class _Target(Map):
+    """`target_environment` as a map."""
+
+    what = "'target_environment'"
+    name = Key(text, needs="")
+    version = Key(text)
+
+
+def _target(value: Value) -> tuple[str, str | None] | None:
+    """Name and version of the environment to be made: NAME, NAME:VERSION, azureml:..., {name, version} or an id."""
+    version, node = None, value.node
+    if node.kind == "map":
+        inner = table(_Target)(value)
+        said, version = inner.name, inner.version
+    else:
+        said = text(value)
+    if said is None:
+        return None
+    reference = parse_reference(said, short=True)
+    if reference.place is not Place.ASSET or not re.fullmatch(_VERSION, reference.name):
+        hint = "letters, digits and `_ - .`, and perhaps a version: my-env or my-env:3"
+        raise node.error(f"'{said}' is not the name of an environment", hint)
+    return reference.name, _version(value, version or reference.version)
+
+
+def _version(value: Value, said: str | None = None) -> str | None:
+    if said is not None and not re.fullmatch(_VERSION, said):
+        raise value.node.error(f"'{said}' is not a version of an environment")
+    return said
+
+
+class _Base(Map):
+    """`base_environment_source`."""
+
+    _types = ("'{}' is not a type of base environment", "the one there is: environment_asset")
+    type = Key(choice("environment_asset", "asset", otherwise=_types), "base_environment_source_type")
+    resource_id = Key(named, needs="the environment, such as azureml:my-env:1")
+
+
+class _Inference(Routes):
+    """`inference_configuration` of a server of somebody's own."""
+
+    entry_script = Key(text)
+    configuration = Key(anything, "configurations", left_out="the service takes no notice of it either")
+
+
+class _Server(Map):
+    """`inferencing_server`."""
+
+    type = Key(choice("azureml_online", "azureml_batch", "triton", "custom"), "server_type", needs="")
+    code_configuration = Key(table(Code))
+    inference_configuration = Key(table(_Inference))
+
+
+_mode = choice("copy", "download", "read_only_mount")
+
+
+class _Model(Map):
+    """`model_configuration`."""
+
+    mode = Key(_mode)
+    mount_path = Key(image_path)
+
+
+class _Path(Map):
+    """`path` of an input."""
+
+    input_path_type = Key(choice(*_PATHS))
+    resource_id = Key(text)
+    url = Key(text)
+    resource_name = Key(text)
+    resource_version = Key(text)
+
+
+def _path(value: Value) -> Named | None:
+    """Where an input lies."""
+    node = value.node
+    if node.kind == "scalar":
+        return Named(node, parse_reference(node.text))
+    inner = table(_Path)(value)
+    given = [name for name in _PATHS.values() if name in inner]
+    wanted = _PATHS.get(inner.input_path_type or "")
+    if len(given) != 1 or wanted not in (None, given[0]):
+        hint = f"it needs {wanted or 'one of resource_id, url, and resource_name with its version'}"
+        raise node.error(f"'path' names {' and '.join(given) or 'no place'}", hint)
+    said = inner.values.get(given[0])
+    if said is None:
+        return None
+    if given[0] == "resource_name":
+        version = inner.resource_version
+        asked = Reference(f"{said}:{version}" if version else said, Place.ASSET, said, version, kind="data")
+        return Named(inner.at("resource_name"), asked)
+    return Named(inner.at(given[0]), parse_reference(said, short=given[0] == "resource_id"))
+
+
+class _Input(Map):
+    """One of `inputs`."""
+
+    what = "an input"
+    type = Key(choice("uri_file", "uri_folder"), "input_type", needs="")
+    mode = Key(_mode)
+    path = Key(_path, needs="write {url: ...}, {resource_id: ...} or {resource_name: ..., resource_version: ...}")
+    mount_path = Key(image_path)
+
+
+class Package(Map):
+    """A model package."""
+
+    what = "a model package"
+    target_environment = Key(
+        _target, "target_environment_id", "target_environment_name",
+        needs="the name of the environment that the package makes",
+    )  # fmt: skip
+    target_environment_version = Key(lambda value: _version(value, text(value)))
+    base_environment_source = Key(table(_Base))
+    inferencing_server = Key(table(_Server), needs="write inferencing_server: {type: azureml_online, ...}")
+    model_configuration = Key(table(_Model))
+    inputs = Key(each(table(_Input)))
+    tags = Key(texts)
+    environment_variables = Key(texts)
+    properties = Key(texts, left_out="")
+    answered = LeftOut(_ANSWERED, "build_id", "build_state", "log_url", suggested=False)
+    schema = LeftOut("", "$schema")
+    read_only = READ_ONLY
 
 
 def read_package(document: Document, problems: Problems) -> Specification | None:
     """The package of a document. Errors are noted in `problems`; then None may come back."""
-    section = Section(document.node, "a model package", _NAMES, problems, _ALIASES, also=(*_ANSWER, *READ_ONLY))
-    target = _target_environment(section)
-    inner = section.section("inferencing_server", _SERVER_NAMES, {"serverType": "type", "server_type": "type"})
-    if inner is None:
-        section.missing("inferencing_server", "write inferencing_server: {type: azureml_online, ...}")
+    given = Package(document.node, problems)
+    server = given.inferencing_server
+    if server is None:
         return None
-    server = inner.choice("type", SERVERS, required=True)
-    name = target[0] if target else "package"
-    found = Specification(document, name, section.node("target_environment") or section.given)
-    found.server = server or "azureml_online"
-    found.target_environment = target
-    found.environment = _base_environment(section)
-    found.environment_unsound = found.environment is None and "base_environment_source" in section
-    found.code = read_code(inner)
-    _inference(found, inner)
-    _model_configuration(found, section)
-    found.inputs = [one for node in section.items("inputs") if (one := _input(node, problems)) is not None]
-    found.tags = section.texts("tags")
-    found.variables = section.texts("environment_variables")
-    properties = section.texts("properties")
-    if properties:
-        found.comments.append(f"properties left out: {', '.join(sorted(properties))}")
-    answered = [name for name in _ANSWER if name in section]
-    if answered:
-        found.comments.append(f"of an answer, left out: {', '.join(answered)}")
+    target = given.target_environment
+    if target is not None:
+        target = (target[0], given.target_environment_version or target[1])
+    found = Specification(document, target[0] if target else "package", {"name": given.at("target_environment")})
+    found.server, found.target_environment = server.type or "azureml_online", target
+    if given.base_environment_source is not None:
+        found.environment = given.base_environment_source.resource_id
+        found.unsound = found.environment is None
+    found.code = server.code_configuration
     if found.server == "triton" and found.code is not None:
-        problems.add_error(
-            found.code.node.error("a triton server runs no code_configuration", "leave it out, or use custom")
-        )
+        message = "a triton server runs no code_configuration"
+        problems.add_error(server.key_at("code_configuration").error(message, "leave it out, or use custom"))
         found.code = None
+    _inference(found, server)
+    _model(found, given.model_configuration)
+    found.inputs = [one for item in given.inputs or () if (one := _input(item)) is not None]
+    found.tags, found.variables = given.tags or {}, given.environment_variables or {}
+    if given.properties:
+        found.comments.append(f"properties left out: {', '.join(sorted(given.properties))}")
+    if answered := [name for name, _ in given.left_out()]:
+        found.comments.append(f"{_ANSWERED}, left out: {', '.join(answered)}")
     return found
 
 
-def _target_environment(section: Section) -> tuple[str, str | None] | None:
-    """Name and version of the environment to be made: NAME, NAME:VERSION, azureml:..., {name, version} or an id."""
-    node = section.node("target_environment")
-    said = section.text("target_environment_version")
-    if node is None:
-        section.missing("target_environment", "the name of the environment that the package makes")
-        return None
-    if node.kind == "map":
-        inner = Section(node, "'target_environment'", ("name", "version"), section.problems)
-        text = inner.text("name", required=True)
-        said = inner.text("version") or said
-    else:
-        text = section.text("target_environment")
-    if text is None:
-        return None
-    reference = parse_reference(text, short=True)
-    name = reference.name
-    if reference.place is not Place.ASSET or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        section.problems.add_error(
-            node.error(
-                f"'{text}' is not the name of an environment",
-                "letters, digits and `_ - .`, and perhaps a version: my-env or my-env:3",
-            )
-        )
-        return None
-    version = said or reference.version
-    if version is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", version):
-        section.problems.add_error(node.error(f"'{version}' is not a version of an environment"))
-        return None
-    return name, version
-
-
-def _base_environment(section: Section) -> Named | None:
-    aliases = {"base_environment_source_type": "type", "baseEnvironmentSourceType": "type"}
-    inner = section.section("base_environment_source", ("type", "resource_id"), aliases)
-    if inner is None:
-        return None
-    kind = inner.text("type")
-    if kind is not None and re.sub("[_-]", "", kind).lower() not in ("environmentasset", "asset"):
-        node = inner.node("type") or inner.given
-        inner.problems.add_error(
-            node.error(f"'{kind}' is not a type of base environment", "the one there is: environment_asset")
-        )
-    if "resource_id" not in inner:
-        inner.missing("resource_id", "the environment, such as azureml:my-env:1")
-    return read_named(inner, "resource_id")
-
-
-def _inference(found: Specification, server: Section) -> None:
-    aliases = {"configurations": "configuration"}
-    inner = server.section("inference_configuration", _INFERENCE_NAMES, aliases)
+def _inference(found: Specification, server: _Server) -> None:
+    inner = server.inference_configuration
     if inner is None:
         return
-    routes = read_routes(inner)
-    if routes:
-        found.routes = Routes(server.key("inference_configuration"), routes)
-    found.entry_script = inner.text("entry_script")
-    found.entry_node = inner.node("entry_script")
-    if inner.node("configuration") is not None:
-        found.comments.append(
-            "inference_configuration.configuration left out: the service takes no notice of it either"
-        )
-    if found.server != "custom" and (routes or found.entry_script):
-        found.routes = None
-        found.entry_script = None
+    for name, why in inner.left_out():
+        found.comments.append(f"inference_configuration.{name} left out: {why}")
+    if found.server == "custom":
+        found.routes, found.entry_script = inner.routes or None, inner.entry_script
+        found.places["entry_script"] = inner.at("entry_script")
+    elif inner.routes or inner.entry_script:
         found.comments.append(f"inference_configuration left out: {found.server} has a command and routes of its own")
 
 
-def _model_configuration(found: Specification, section: Section) -> None:
-    inner = section.section("model_configuration", ("mode", "mount_path"))
+def _model(found: Specification, inner: _Model | None) -> None:
     if inner is None:
         return
-    mode = inner.choice("mode", ("copy", "download", "read_only_mount"))
-    if mode == "read_only_mount":
+    found.mode, found.mount_path = inner.mode, inner.mount_path
+    found.places |= {"mode": inner.at("mode"), "mount_path": inner.at("mount_path")}
+    if found.mode == "read_only_mount":
         found.comments.append("mode read_only_mount: what is mounted there is fetched here, as with download")
-        mode = "download"
-    found.mode, found.mode_node = mode, inner.node("mode")
-    found.mount_path, found.mount_node = inner.image_path("mount_path"), inner.node("mount_path")
+        found.mode = "download"
 
 
-def _input(node: Node, problems: Problems) -> Input | None:
-    section = Section(
-        node, "an input", ("type", "mode", "path", "mount_path", "input_type"), problems, {"inputType": "type"}
-    )
-    kind = section.choice("type", ("uri_file", "uri_folder"), required=True)
-    said = section.choice("mode", ("copy", "download", "read_only_mount"))
-    source = _input_path(section)
-    if source is None:
+def _input(inner: _Input) -> Input | None:
+    if inner.path is None:
         return None
-    mode = None if said is None else "copy" if said == "copy" else "download"
-    return Input(node, source, kind != "uri_file", mode, said, section.image_path("mount_path"))
-
-
-def _input_path(section: Section) -> Named | None:
-    node = section.node("path")
-    if node is None:
-        section.missing("path", "write {url: ...}, {resource_id: ...} or {resource_name: ..., resource_version: ...}")
-        return None
-    if node.kind == "scalar":
-        return Named(node, parse_reference(plain_text(node)))
-    names = ("input_path_type", "resource_id", "url", "resource_name", "resource_version")
-    inner = Section(node, "'path'", names, section.problems)
-    said = inner.choice("input_path_type", tuple(_PATHS))
-    given = [name for name in _PATHS.values() if name in inner]
-    if len(given) != 1 or (said is not None and _PATHS[said] != given[0]):
-        wanted = _PATHS[said] if said is not None else "one of resource_id, url, and resource_name with its version"
-        section.problems.add_error(
-            node.error(f"'path' names {' and '.join(given) or 'no place'}", f"it needs {wanted}")
-        )
-        return None
-    text = inner.text(given[0])
-    if text is None:
-        return None
-    value = inner.node(given[0]) or node
-    if given[0] == "resource_name":
-        version = inner.text("resource_version")
-        asked = f"{text}:{version}" if version else text
-        return Named(value, Reference(asked, Place.ASSET, text, version, kind="data"))
-    return Named(value, parse_reference(text, short=given[0] == "resource_id"))
+    mode = "download" if inner.mode == "read_only_mount" else inner.mode
+    return Input(inner.path, inner.type != "uri_file", mode, inner.mode, inner.mount_path)

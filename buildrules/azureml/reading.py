@@ -5,8 +5,8 @@ import re
 
 from buildrules.azureml.condafile import read_conda_node
 from buildrules.azureml.document import Document, Kind, display, read_document
-from buildrules.azureml.fields import word
 from buildrules.azureml.neighbourhood import Neighbourhood, text_of
+from buildrules.azureml.values import word
 from buildrules.azureml.work import Work
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, UsageError

@@ -4,7 +4,11 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-__all__ = ["Place", "Reference", "parse_reference"]
+from buildrules.azureml.table import Value, camel
+from buildrules.azureml.values import text
+from buildrules.document.nodes import Node
+
+__all__ = ["Named", "Place", "Reference", "address", "named", "parse_reference"]
 
 
 class Place(Enum):
@@ -85,3 +89,32 @@ def _short(text: str, body: str) -> Reference | None:
     version = found["which"] if found["mark"] == ":" else None
     label = found["which"] if found["mark"] == "@" else None
     return Reference(text, Place.ASSET, found["name"], version, label)
+
+
+@dataclass(slots=True)
+class Named:
+    """What a key names: a reference to something that has a file of its own, or that thing written in place."""
+
+    node: Node
+    reference: Reference | None = None
+    inline: Node | None = None
+
+
+def address(value: Value) -> Reference:
+    """A reference, or a path."""
+    return parse_reference(text(value))
+
+
+def named(value: Value) -> Named:
+    """A reference, with or without `azureml:`; or a map."""
+    node = value.node
+    if node.kind != "map":
+        return Named(node, parse_reference(text(value), short=True))
+    # What REST writes (AssetReferenceBase): {referenceType: Id, assetId}, {referenceType: DataPath, datastoreId, path},
+    # {referenceType: OutputPath, jobId, path}
+    said = {camel(key): one.text for key, one in node.entries.items() if one.kind == "scalar"}
+    if "assetId" in said:
+        return Named(node, parse_reference(said["assetId"], short=True))
+    if "referenceType" in said and ("datastoreId" in said or "jobId" in said):
+        return Named(node, Reference(said.get("path") or said["referenceType"], Place.STORE))
+    return Named(node, inline=node)

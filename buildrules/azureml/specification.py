@@ -1,48 +1,58 @@
 """What packages and deployments have in common: a model, an environment, a server, code, inputs."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from buildrules.azureml.document import Document
-from buildrules.azureml.fields import Section, camel
-from buildrules.azureml.references import Place, Reference, parse_reference
+from buildrules.azureml.references import Named
+from buildrules.azureml.table import Key, LeftOut, Map, table
+from buildrules.azureml.values import route_path, text, whole
 from buildrules.document.nodes import Node
 
-__all__ = ["Code", "Input", "Named", "Routes", "Specification", "read_code", "read_named", "read_routes"]
+__all__ = ["READ_ONLY", "Code", "Input", "Routes", "Specification"]
+
+READ_ONLY = LeftOut(
+    "", "id", "resource_group", "location", "kind", "sku", "identity", "etag", "provisioning_state",
+    "creation_context", "system_data", "system_metadata", "utc_time_created", "latest_version", "is_archived",
+    "is_anonymous", "intellectual_property", "base_path", "origin", suggested=False,
+)  # fmt: skip
+"""What the service and its tools add to what they print, of any kind of asset or deployment."""
 
 
-@dataclass(slots=True)
-class Named:
-    """A reference to something that has a file of its own, or that thing written in place (`inline`)."""
+class Code(Map):
+    """`code_configuration`; `entry_script` is the documentation's older key."""
 
-    node: Node
-    reference: Reference | None = None
-    inline: Node | None = None
+    code = Key(text, "code_id", needs="the folder of the scoring script")
+    scoring_script = Key(text, "entry_script", needs="the file with init() and run(), relative to the code's folder")
 
 
-@dataclass(slots=True)
-class Code:
-    """`code_configuration`: the folder as it is written, and the script in it."""
+class Route(Map):
+    """Where a server answers."""
 
-    node: Node
-    folder: str | None
-    folder_node: Node
-    script: str | None
-    script_node: Node
+    path = Key(route_path, needs="the path of the address, such as /v1/models/m")
+    port = Key(whole(1, 65535), needs="the port the server listens on")
 
 
-@dataclass(slots=True)
-class Routes:
-    """Where a server answers: name (liveness, readiness, scoring) to port and path."""
+class Routes(Map):
+    """The three addresses of a server."""
 
-    node: Node
-    routes: dict[str, tuple[int, str]] = field(default_factory=dict)
+    liveness_route = Key(table(Route))
+    readiness_route = Key(table(Route))
+    scoring_route = Key(table(Route))
+
+    @property
+    def routes(self) -> dict[str, tuple[int, str]]:
+        """Name (liveness, readiness, scoring) to port and path, of those that are sound."""
+        given = {
+            "liveness": self.liveness_route, "readiness": self.readiness_route, "scoring": self.scoring_route,
+        }  # fmt: skip
+        return {name: (one.port, one.path) for name, one in given.items() if one and one.port and one.path}
 
 
 @dataclass(slots=True)
 class Input:
     """An extra input of a package: a file or folder. `mode` is copy or download, `said` the word of the file."""
 
-    node: Node
     source: Named
     folder: bool
     mode: str | None
@@ -54,96 +64,31 @@ class Input:
 class Specification:
     """One image to be. `server` is azureml_online, azureml_batch, triton or custom.
 
-    `comments` say what was not carried over, and why. `target_environment` is (name, version or None).
+    `places` are where a file says some of it. `comments` say what was not carried over, and why. `target_environment`
+    is (name, version or None). `unsound` says that there is an environment that could not be read.
     """
 
     document: Document
     name: str
-    name_node: Node
+    places: dict[str, Node]
     server: str = "azureml_online"
     target_environment: tuple[str, str | None] | None = None
     environment: Named | None = None
-    environment_unsound: bool = False
+    unsound: bool = False
     model: Named | None = None
     code: Code | None = None
-    routes: Routes | None = None
+    routes: dict[str, tuple[int, str]] | None = None
     entry_script: str | None = None
-    entry_node: Node | None = None
     mode: str | None = None
-    mode_node: Node | None = None
     mount_path: str | None = None
-    mount_node: Node | None = None
     inputs: list[Input] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
     description: str | None = None
-    server_attributes: dict[str, bool | int | str] = field(default_factory=dict)
+    server_attributes: dict[str, Any] = field(default_factory=dict)
     deployment: bool = False
     comments: list[str] = field(default_factory=list)
 
-
-def read_named(section: Section, name: str) -> Named | None:
-    """An attribute that holds a reference or a map."""
-    node = section.node(name)
-    if node is None:
-        return None
-    if node.kind == "map":
-        reference = _rest_reference(node)
-        return Named(node, inline=node) if reference is None else Named(node, reference)
-    text = section.text(name)
-    return None if text is None else Named(node, parse_reference(text, short=True))
-
-
-def _rest_reference(node: Node) -> Reference | None:
-    """What REST writes for a reference: `{referenceType: Id, assetId}`, `{referenceType: DataPath, datastoreId, path}`,
-    `{referenceType: OutputPath, jobId, path}` (AssetReferenceBase).
-    """
-    texts = {camel(key): value.text for key, value in node.entries.items() if value.kind == "scalar"}
-    if "assetId" in texts:
-        return parse_reference(texts["assetId"], short=True)
-    if "referenceType" in texts and ("datastoreId" in texts or "jobId" in texts):
-        return Reference(texts.get("path") or texts["referenceType"], Place.STORE)
-    return None
-
-
-def read_code(section: Section, name: str = "code_configuration") -> Code | None:
-    """`code_configuration`, in both spellings (`code`, `codeId`); `entry_script` is the documentation's older key."""
-    aliases = {"codeId": "code", "code_id": "code", "entry_script": "scoring_script", "entryScript": "scoring_script"}
-    inner = section.section(name, ("code", "scoring_script"), aliases)
-    if inner is None:
-        return None
-    folder, script = inner.text("code"), inner.text("scoring_script")
-    if folder is None and "code" not in inner:
-        inner.missing("code", "the folder of the scoring script")
-    if script is None and "scoring_script" not in inner:
-        inner.missing("scoring_script", "the file with init() and run(), relative to the code's folder")
-    return Code(
-        section.key(name),
-        folder,
-        inner.node("code") or inner.given,
-        script,
-        inner.node("scoring_script") or inner.given,
-    )
-
-
-ROUTES = ("liveness_route", "readiness_route", "scoring_route")
-
-
-def read_routes(section: Section) -> dict[str, tuple[int, str]]:
-    """`liveness_route`, `readiness_route`, `scoring_route`: each `{port, path}`."""
-    found = {}
-    for name in ROUTES:
-        route = section.section(name, ("path", "port"))
-        if route is None:
-            continue
-        path = route.text("path", required=True, hint="the path of the address, such as /v1/models/m")
-        port = route.integer("port", minimum=1, maximum=65535)
-        if port is None and "port" not in route:
-            route.missing("port", "the port the server listens on")
-        if path is not None and (any(char.isspace() or char < " " for char in path)):
-            route.problems.add_error(
-                (route.node("path") or route.given).error(f"'{path}' is not the path of an address")
-            )
-        elif path is not None and port is not None:
-            found[name.removesuffix("_route")] = (port, path if path.startswith("/") else f"/{path}")
-    return found
+    def at(self, what: str = "name") -> Node:
+        """Where a file says `what`; where it says the name, if it does not."""
+        return self.places.get(what) or self.places["name"]
