@@ -21,6 +21,7 @@ from buildrules.snapshot.file import UNTRUSTED, Row, Snapshot, shape_of, unanswe
 from buildrules.store.private import sweep
 from buildrules.store.statindex import RACY_NS, stat_row
 from buildrules.store.store import Store
+from buildrules.workspace.disk import SEARCHED
 from buildrules.workspace.globs import expand
 from buildrules.workspace.root import find_packages
 
@@ -140,10 +141,11 @@ class Invocation:
             self.plan.lints = {}
         import_plugins(self.root, planner.plugins)
         modules = plugin_files(self.root) if planner.plugins else []
+        files, shapes = planner.disk.dependencies()
         self.structure = Structure(
-            files=[row_of(path, began) for path in sorted({*planner.files, *modules})],
-            directories=[row_of(os.path.join(self.root, path), began) for path in planner.directories],
-            shapes=planner.shapes,
+            files=[row_of(path, began) for path in sorted({*files, *modules})],
+            directories=[row_of(os.path.join(self.root, path), began) for path in planner.disk.seen(SEARCHED)],
+            shapes=shapes,
             packages=planner.packages,
             ignore=planner.ignore,
             plugins=planner.plugins,

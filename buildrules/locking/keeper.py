@@ -10,6 +10,7 @@ from buildrules.engine.events import Notice, Progress, Stream
 from buildrules.errors import LockError
 from buildrules.store.blobs import Blobs
 from buildrules.store.store import Store
+from buildrules.workspace.disk import CONTENT, Disk
 
 L = TypeVar("L")
 
@@ -62,15 +63,16 @@ class LockKeeper:
     """Reads locks, and makes those that are missing or stale unless the user said `--locked`.
 
     Options: `locked`, `relock` (make every lock anew), `upgrade` (and give up the pins that are there),
-    `upgrade_packages` (only those). `files` are the absolute paths of the locks in use, `written` those made now.
+    `upgrade_packages` (only those). `files` are the paths of the locks in use, `written` those made now.
     """
 
-    def __init__(self, root: str, options: dict[str, Any], store: Store, stream: Stream) -> None:
-        self.root = root
+    def __init__(self, disk: Disk, options: dict[str, Any], store: Store, stream: Stream) -> None:
+        self.disk = disk
+        self.root = disk.root
         self.files: set[str] = set()
         self._digests: dict[str, str] = {}
         self.written: list[str] = []
-        self.context: Context = LockContext(root, store, stream)
+        self.context: Context = LockContext(disk.root, store, stream)
         self._stream = stream
         self._locked = bool(options.get("locked"))
         self._preview = bool(options.get("preview"))
@@ -97,7 +99,8 @@ class LockKeeper:
         said, and an old lock is used as it is.
         """
         absolute = os.path.join(self.root, path)
-        self.files.add(absolute)
+        self.files.add(path)
+        self.disk.note(CONTENT, path)
         old, reason = self._read(absolute, read)
         if old is not None:
             reason = stale(old)

@@ -12,18 +12,18 @@ from buildrules.rules.package import PackageParts
 from buildrules.rules.requests import files_named
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.rules.sources import source_root
+from buildrules.workspace.disk import SHAPE, Disk
 from buildrules.workspace.globs import expand
 from buildrules.workspace.suggest import did_you_mean
 
 
 class PathChecks:
-    """Notes what is missing in `problems`; `looked_at` are the workspace-relative paths that decided something."""
+    """Notes what is missing in `problems`."""
 
-    def __init__(self, root: str, problems: Problems) -> None:
-        self._root = root
+    def __init__(self, disk: Disk, problems: Problems) -> None:
+        self._disk = disk
         self._problems = problems
         self._done: set[str] = set()
-        self.looked_at: set[str] = set()
 
     def package(self, parts: PackageParts) -> None:
         """Check the model, the code, the sample request and the extra files of a package."""
@@ -63,19 +63,18 @@ class PathChecks:
         return path is None or self.exists(path, target.position_of(attribute))
 
     def _is_file(self, target: ResolvedTarget, attribute: str, path: str) -> None:
-        if os.path.isdir(os.path.join(self._root, path)):
+        if os.path.isdir(self._disk.path(path)):
             self._problems.add(
                 f"'{path}' is a folder", hint="name a file in it", position=target.position_of(attribute)
             )
 
     def exists(self, path: str, position: Position | None) -> bool:
         """Whether there is something at a workspace-relative path; noted at `position` where there is not."""
-        self.looked_at.add(path)
-        if os.path.lexists(os.path.join(self._root, path)):
+        if self._disk.exists(path):
             return True
         directory, name = os.path.split(path)
         try:
-            there = sorted(os.listdir(os.path.join(self._root, directory)))
+            there = sorted(os.listdir(self._disk.path(directory)))
         except OSError:
             there = []
         shown = f"'{directory}/'" if directory else "the workspace's root"
@@ -93,7 +92,7 @@ class PathChecks:
         path = target.values["path"]
         if path is None or not self._exists(target, "path", path):
             return
-        absolute = os.path.join(self._root, path)
+        absolute = self._disk.path(path)
         if os.path.isdir(absolute) and _is_empty(absolute):
             self._problems.add(
                 f"the folder '{path}' is empty",
@@ -107,7 +106,7 @@ class PathChecks:
             directory, include, exclude = source_root(
                 target.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
             )
-            files, _ = expand(self._root, directory, include, exclude)
+            files, _ = expand(self._disk.root, directory, include, exclude)
         except LoadError as error:
             self._problems.add_error(error, target.position_of("srcs"))
             return
@@ -116,7 +115,8 @@ class PathChecks:
         names = [name for _, name, _ in files]
         script = values["entry_script"]
         if not names:
-            folder = next((src for src in include if os.path.isdir(os.path.join(self._root, directory, src))), None)
+            base = self._disk.path(directory)
+            folder = next((src for src in include if os.path.isdir(os.path.join(base, src))), None)
             self._problems.add(
                 f"no file matches the srcs of {target.label}",
                 hint=f"globs are relative to '{target.label.package or '.'}/', where the BUILD.yaml is"
@@ -148,7 +148,7 @@ class PathChecks:
             )
 
     def _look(self, directory: str, name: str) -> None:
-        self.looked_at.add(f"{directory}/{name}" if directory else name)
+        self._disk.note(SHAPE, f"{directory}/{name}" if directory else name)
 
 
 def _said_at(target: ResolvedTarget, value: str) -> Position | None:

@@ -15,6 +15,7 @@ from buildrules.plan.mlflow import ModelEnvironments
 from buildrules.rules.contribution import VENV, Contribution
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
+from buildrules.workspace.disk import CONTENT
 
 if TYPE_CHECKING:
     from buildrules.actions.python.feeds import Feeds
@@ -35,7 +36,6 @@ class Environment:
 
     actions: list[str]
     lock: "Lock | None"
-    files: set[str] = field(default_factory=set)  # workspace-relative files that requirements stand in
     locks: dict[str, str] = field(default_factory=dict)
     feeds: "Feeds | None" = None  # where it was looked for; a server on top of it is looked for there too
     exclude: tuple[str, ...] = ()  # distributions it goes without; so does a server on top of it
@@ -71,6 +71,7 @@ class EnvironmentPlanner:
 
         python = need_python(base, target)
         found = self._collect(target)
+        self._keeper.disk.by(target.label).note(CONTENT, *found.files)
         self._check_python(target, python, found)
         request = Request(
             name=target.label.name,
@@ -89,7 +90,7 @@ class EnvironmentPlanner:
             lock, list(lock.packages), str(target.label), f"{target.label} {platform}", feeds=request.feeds
         )
         digests = {path: self._keeper.digest(path)}
-        return Environment([venv, *wheels], lock, set(found.files), digests, request.feeds, request.exclude)
+        return Environment([venv, *wheels], lock, digests, request.feeds, request.exclude)
 
     def _feeds(self, target: ResolvedTarget, found: "Requirements") -> "Feeds":
         """The feeds the target names, or all. Raises UsageError for a name that is none."""
@@ -196,7 +197,7 @@ class EnvironmentPlanner:
         actions = self._wheels(lock, added, label, f"{folder}:{name} {platform}", f"{server.rule.name}: ", env.feeds)
         if env.lock is None:
             actions.insert(0, self._venv(server, base, platform, python))
-        return Environment(actions, lock, set(found.files), {path: self._keeper.digest(path)})
+        return Environment(actions, lock, {path: self._keeper.digest(path)})
 
     def _lock(self, request: "Request", what: str, servers: Sequence[Need] = ()) -> "tuple[Lock, str]":
         from buildrules.locking.python import resolve

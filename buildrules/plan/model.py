@@ -17,6 +17,7 @@ from buildrules.plan.sources import globbed, literal
 from buildrules.rules.elsewhere import elsewhere
 from buildrules.rules.package import Placed
 from buildrules.rules.resolve import ResolvedTarget
+from buildrules.workspace.disk import CONTENT
 
 if TYPE_CHECKING:
     from buildrules.actions.models.lock import ModelLock
@@ -26,14 +27,14 @@ _ASKED = ("model", "models", "inputs")
 
 
 class ModelPlanner:
-    """Plans models and inputs, each once per place. `looked_at` are paths of which mattered what they are."""
+    """Plans models and inputs, each once per place."""
 
     def __init__(self, plan: Plan, keeper: LockKeeper) -> None:
         self._plan = plan
         self._keeper = keeper
         self.root = keeper.root
         self.locks = ModelLocks(keeper)
-        self.looked_at: set[str] = set()  # workspace-relative
+        self.disk = keeper.disk
 
     def actions(self, placed: Sequence[Placed], package: ResolvedTarget) -> list[str]:
         """The actions that bring a package its models and inputs, in mode copy and download. Raises as `layers`."""
@@ -114,9 +115,10 @@ class ModelPlanner:
             if values["path"] is None:
                 return None
             place = f"{values['path']}/{path}".lstrip("/")
-            self.looked_at.add(place)
+            disk = self.disk.by(target.label)
+            disk.note(CONTENT, place)
             try:
-                with open(os.path.join(self.root, place), "rb") as file:
+                with open(disk.path(place), "rb") as file:
                     return file.read()
             except OSError:
                 return None
@@ -137,9 +139,8 @@ class ModelPlanner:
 
     def path_source(self, path: str, place: str, *, keep: bool) -> tuple[SourceSet, str]:
         """A file or folder as a source set and the prefix its names go below; `keep` keeps its own name."""
-        self.looked_at.add(path)
         directory, name = posixpath.split(path)
-        if os.path.isdir(os.path.join(self.root, path)):
+        if self.disk.is_directory(path):
             return SourceSet(path, ("**",)), f"{place}/{name}" if keep and name else place
         if keep:
             return SourceSet(directory, (literal(name),)), place

@@ -38,7 +38,6 @@ class PackagePlanner:
         self._environments = environments
         self._models = models
         self.tests: dict[Label, list[ResolvedTarget]] = {}  # targets that test a package, which its lints look at
-        self.files: set[str] = set()  # workspace-relative files the plan depends on besides BUILD files
 
     def package(self, parts: PackageParts, platform: str) -> Goal:
         """The image of a package. Raises what locking raises, LoadError for what cannot be placed."""
@@ -50,7 +49,6 @@ class PackagePlanner:
             env = self._environments.environment(parts.env, base, platform)
             name = parts.env.label.name
         server = self._environments.server(parts.server, parts.server_part, base, env, name, platform)
-        self.files |= env.files
         deps = [*base.actions, *env.actions, *server.actions]
         deps += self._extra_layers(parts.server, parts.server_part, platform)
         if parts.server_part.files:

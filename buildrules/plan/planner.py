@@ -22,8 +22,8 @@ from buildrules.plan.testing import TestPlanner, not_a_test
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.package import check_packages
 from buildrules.rules.resolve import Resolution, ResolvedTarget, resolve
-from buildrules.snapshot.file import shape_of
 from buildrules.store.store import Store
+from buildrules.workspace.disk import CONTENT, NAMES, SHAPE, Disk
 from buildrules.workspace.labels import Label, Patterns, parse_patterns
 from buildrules.workspace.loader import Workspace
 from buildrules.workspace.suggest import did_you_mean
@@ -35,21 +35,21 @@ class Loaded:
     """A workspace whose targets are sound: everything a query or a plan starts from."""
 
     def __init__(
-        self, root: str, texts: Mapping[str, str] | None = None, *, whole: bool = True, made_from: str = "BUILD.yaml"
+        self, disk: Disk, texts: Mapping[str, str] | None = None, *, whole: bool = True, made_from: str = "BUILD.yaml"
     ) -> None:
         problems = Problems()
-        self.workspace = Workspace.load(root, problems, texts=texts, whole=whole, made_from=made_from)
-        self.catalogue = Catalogue(root, problems)
+        self.workspace = Workspace.load(disk, problems, texts=texts, whole=whole, made_from=made_from)
+        self.catalogue = Catalogue(disk, problems)
         self.resolution: Resolution = resolve(self.workspace, self.catalogue, problems)
         self.graph = TargetGraph.build(self.resolution.targets.values(), problems, known=self.workspace.targets)
         problems.raise_all()
-        self._root = root
+        self._disk = disk
         self.look_again()
 
     def look_again(self) -> None:
         """Take all packages apart, after the locks of models have changed. Raises LoadError."""
         problems = Problems()
-        self.packages = check_packages(self.resolution, self._root, problems)
+        self.packages = check_packages(self.resolution, self._disk, problems)
         problems.raise_all()
 
     def select(self, patterns: Patterns) -> list[Label]:
@@ -69,16 +69,13 @@ class Planner:
     def __init__(self, root: str, directory: str, options: dict[str, Any], store: Store, stream: Stream) -> None:
         self.root = root
         self.directory = directory
-        self.files: set[str] = set()  # absolute paths
-        self.shapes: dict[str, str] = {}  # absolute path -> what it must go on being, whatever is in it
-        self.directories: list[str] = []  # workspace-relative
+        self.disk = Disk(root)
         self.packages: list[str] = []
         self.ignore: list[str] = []
         self.plugins: list[str] = []
-        self._looked_at: set[str] = set()  # as `shapes`, before the plan is whole
         self._options = options
         self._stream = stream
-        self.keeper = LockKeeper(root, options, store, stream)
+        self.keeper = LockKeeper(self.disk, options, store, stream)
 
     def plan(self, patterns: list[str]) -> Plan:
         """The plan for `patterns`. Raises LoadError, UsageError, ResolutionError, LockError, FetchError."""
@@ -108,7 +105,7 @@ class Planner:
             selected = tests.select(selected, chosen)
         named = {str(label) for label in _named(patterns, self.directory)}
         self._lock_models(loaded, selected, models)
-        models.looked_at |= self._check_paths(loaded, selected)
+        self._check_paths(loaded, selected)
         self._warn_of_idle(loaded)
         for platform in self._platforms(list(settings.platforms)):
             for label in selected:
@@ -122,8 +119,7 @@ class Planner:
                 elif str(label) in named and not (self._options.get("locking") and _is_part(target)):
                     _check_named(loaded, target, testing=tests is not None)
         plan.goals += list(_indexes(plan))
-        self._looked_at |= models.looked_at | (tests.looked_at if tests is not None else set())
-        self._remember(loaded, packages.files)
+        self._remember(loaded)
         return plan
 
     def _lock_models(self, loaded: Loaded, selected: list[Label], models: ModelPlanner) -> None:
@@ -141,26 +137,26 @@ class Planner:
     def _load(self) -> Loaded:
         """The workspace; where an Azure ML file is built, with the targets it stands for."""
         if not self._options.get("package"):
-            return Loaded(self.root)
+            return Loaded(self.disk)
         from buildrules.azureml.overlay import options_from, overlay
 
         found = overlay(str(self._options["package"]), options_from(self._options))
         for note in found.notes:
             self._stream.emit(Notice(note))
-        self.files |= found.watched
-        self._looked_at |= found.looked_at
-        return Loaded(self.root, found.texts, whole=found.whole, made_from=found.shown)
+        for path in found.watched:
+            self.disk.note(NAMES if os.path.isdir(path) else CONTENT, path)
+        self.disk.note(SHAPE, *found.looked_at)
+        return Loaded(self.disk, found.texts, whole=found.whole, made_from=found.shown)
 
-    def _check_paths(self, loaded: Loaded, selected: list[Label]) -> set[str]:
+    def _check_paths(self, loaded: Loaded, selected: list[Label]) -> None:
         problems = Problems()
-        checks = PathChecks(self.root, problems)
+        checks = PathChecks(self.disk, problems)
         for label in selected:
             if label in loaded.packages:
                 checks.package(loaded.packages[label])
             elif loaded.resolution.of(label).provides == "test":
                 checks.test(loaded.resolution.of(label))
         problems.raise_all()
-        return checks.looked_at
 
     def _warn_of_idle(self, loaded: Loaded) -> None:
         """Say what is accepted and does nothing, so that nobody relies on it."""
@@ -197,7 +193,6 @@ class Planner:
         if target.provides == "env":
             base = bases.base(loaded.resolution.of(target.deps["base"][0]), platform)
             env = environments.environment(target, base, platform)
-            packages.files |= env.files
             group = Action(
                 id=f"{label} {platform} env",
                 target=label,
@@ -209,18 +204,8 @@ class Planner:
             return Goal(label, platform, plan.add(group), "group")
         return None
 
-    def _remember(self, loaded: Loaded, files: set[str]) -> None:
+    def _remember(self, loaded: Loaded) -> None:
         workspace = loaded.workspace
-        looked_at = self._looked_at.union(*(parts.looked_at for parts in loaded.packages.values()))
-        for path in {*workspace.files, *loaded.catalogue.files, *files}:
-            absolute = os.path.join(self.root, path)
-            if os.path.isfile(absolute):
-                self.files.add(absolute)
-            else:
-                looked_at.add(path)
-        self.shapes = {path: shape_of(path) for path in sorted(os.path.join(self.root, item) for item in looked_at)}
-        self.files |= self.keeper.files
-        self.directories = workspace.directories
         self.packages = workspace.packages
         self.ignore = list(workspace.settings.ignore)
         self.plugins = list(workspace.settings.plugins)

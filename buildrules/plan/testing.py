@@ -16,6 +16,7 @@ from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.serving.platform import emulated, emulator_path, host_platform
 from buildrules.serving.trial import STOPPED
 from buildrules.start import mlflow, s3
+from buildrules.workspace.disk import SHAPE
 from buildrules.workspace.labels import Label, Patterns
 
 _AMBIENT = {
@@ -41,10 +42,7 @@ class _Test:
 
 
 class TestPlanner:
-    """Plans the tests of one plan. `options` are the command line's: runner, timeout, platform.
-
-    `looked_at` are absolute paths of which mattered whether they are there.
-    """
+    """Plans the tests of one plan. `options` are the command line's: runner, timeout, platform."""
 
     def __init__(
         self,
@@ -61,7 +59,6 @@ class TestPlanner:
         self._parts = parts
         self._tests = [resolution.of(label) for label in resolution.labels("test")]
         self._options = options
-        self.looked_at: set[str] = set()
 
     def select(self, selected: list[Label], patterns: Patterns) -> list[Label]:
         """The selected labels, and the test targets of the selected packages unless they were left out."""
@@ -89,7 +86,7 @@ class TestPlanner:
         else:
             return None
         if not self._options.get("platform") and platform != host_platform():
-            self.looked_at.add(emulator_path(platform))
+            self._models.disk.note(SHAPE, emulator_path(platform))
             if not emulated(platform):
                 reason = f"it is built for {platform}, and this machine runs {host_platform()}"
                 return self._untested(target.label, platform, reason)

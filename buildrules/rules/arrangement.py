@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from buildrules.workspace.disk import SHAPE, Disk
+
 __all__ = ["Arrangement", "arrangement", "look_inside"]
 
 _CONFIG = "config.pbtxt"  # Triton's, beside the versions of a model
@@ -34,14 +36,16 @@ def arrangement(paths: Iterable[str]) -> Arrangement:
     return Arrangement("repository", tuple(sorted(models))) if models else Arrangement()
 
 
-def look_inside(root: str, path: str) -> tuple[Arrangement, list[str]]:
-    """The arrangement of the folder `path` (workspace-relative), and the paths that decided it."""
+def look_inside(disk: Disk, path: str) -> Arrangement:
+    """The arrangement of the folder `path` (workspace-relative)."""
     names: list[str] = []
-    for name in _names(os.path.join(root, path)):
-        below = _names(os.path.join(root, path, name))
+    for name in _names(disk.path(path)):
+        below = _names(disk.path(f"{path}/{name}"))
         names += [name, *(f"{name}/{inner}" for inner in below)]
     found = arrangement(names)
-    return found, [f"{path}/{name}" for name in (_CONFIG, "1", *found.names)]
+    # Of all these names only some decide: a model may gain other files and be arranged as before.
+    disk.note(SHAPE, path, *(f"{path}/{name}" for name in (_CONFIG, "1", *found.names)))
+    return found
 
 
 def _names(directory: str) -> list[str]:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 
 from buildrules.document.nodes import parse
 from buildrules.document.problems import Problems
-from buildrules.errors import LoadError, Position
+from buildrules.errors import LoadError, Position, UsageError
 from buildrules.rules.rule import Rule, build_rule
+from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label, parse_label
+from buildrules.workspace.root import find_root, package_of, read_file
 from buildrules.workspace.suggest import did_you_mean, nearest
 
 __all__ = ["RULE_PACKAGE", "Catalogue", "builtin_directory"]
@@ -35,16 +37,21 @@ def builtin_directory() -> str:
 
 @dataclass(slots=True)
 class Catalogue:
-    """Looks rules up. `root` is a workspace's root, or None for the built-ins alone.
+    """Looks rules up. `disk` is a workspace's, or None for the built-ins alone."""
 
-    `files` are the workspace-relative rule files that were looked for, found or not.
-    """
-
-    root: str | None = None
+    disk: Disk | None = None
     problems: Problems = field(default_factory=Problems)
-    files: list[str] = field(default_factory=list)
     _directory: str = field(default_factory=builtin_directory)
     _rules: dict[str, Rule | None] = field(default_factory=dict)
+
+    @classmethod
+    def around(cls, directory: str) -> "tuple[Catalogue, str]":
+        """The rules of the workspace that `directory` lies in, and its package; the built-ins alone outside of one."""
+        try:
+            root = find_root(directory)
+            return cls(Disk(root)), package_of(root, directory)
+        except UsageError:
+            return cls(), ""
 
     def builtin_names(self) -> list[str]:
         """Names of all built-in rules, sorted."""
@@ -53,10 +60,10 @@ class Catalogue:
 
     def workspace_references(self) -> list[str]:
         """Labels of the rules in the workspace's own `rules/` directory, sorted."""
-        if self.root is None or os.path.realpath(os.path.join(self.root, "rules")) == os.path.realpath(self._directory):
+        if self.disk is None or os.path.realpath(self.disk.path("rules")) == os.path.realpath(self._directory):
             return []
         try:
-            names = os.listdir(os.path.join(self.root, "rules"))
+            names = os.listdir(self.disk.path("rules"))  # which decides hints and lists, and no target
         except OSError:
             return []
         return sorted(
@@ -82,7 +89,7 @@ class Catalogue:
 
     def has_file(self, label: Label) -> bool:
         """Whether a rule file of this label exists in the workspace."""
-        return self.root is not None and os.path.isfile(os.path.join(self.root, _file(label)))
+        return self.disk is not None and self.disk.is_file(_file(label))
 
     def _find(self, reference: str, package: str, chain: tuple[str, ...], position: Position | None) -> Rule | None:
         label = parse_label(reference, package) if reference.startswith(("//", ":")) else None
@@ -96,11 +103,8 @@ class Catalogue:
             if reference not in self.builtin_names():
                 raise self._unknown(reference)
         else:
-            shown = _file(label)
-            path = os.path.join(self.root or "", shown)
-            if shown not in self.files:
-                self.files.append(shown)
-            if self.root is None or not os.path.isfile(path):
+            path = shown = _file(label)
+            if not self.has_file(label):
                 known = self.workspace_references()
                 hint = did_you_mean(key, known, limit=0) or f"a rule of this name would be in {shown}"
                 raise LoadError(f"there is no rule '{key}'", hint=hint)
@@ -110,8 +114,7 @@ class Catalogue:
 
     def _read(self, path: str, shown: str, key: str, label: Label | None, chain: tuple[str, ...]) -> Rule | None:
         try:
-            with open(path, "rb") as file:
-                node = parse(shown, file.read(), self.problems)
+            node = parse(shown, self._content(path, label), self.problems)
         except OSError as error:
             raise LoadError(f"cannot read '{shown}': {error.strerror}") from error
         if node is None:
@@ -140,17 +143,18 @@ class Catalogue:
             builtin=label is None,
             parent=parent,
             problems=self.problems,
-            read=lambda beside: self._beside(path, shown, label, beside),
+            read=lambda beside: self._beside(path, label, beside),
         )
 
-    def _beside(self, path: str, shown: str, label: Label | None, name: str) -> str | None:
-        if label is not None:
-            self.files.append(posixpath.join(posixpath.dirname(shown), name))
+    def _beside(self, path: str, label: Label | None, name: str) -> str | None:
         try:
-            with open(os.path.join(os.path.dirname(path), name), encoding="utf-8") as file:
-                return file.read()
+            return self._content(posixpath.join(posixpath.dirname(path), name), label).decode()
         except (OSError, ValueError):
             return None
+
+    def _content(self, path: str, label: Label | None) -> bytes:
+        """A file of a built-in rule, or of the workspace's rule `label`. Raises OSError."""
+        return read_file(path) if label is None or self.disk is None else self.disk.read(path)
 
     def _unknown(self, name: str) -> LoadError:
         own = {reference.rpartition(":")[2]: reference for reference in self.workspace_references()}

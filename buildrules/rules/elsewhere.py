@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from buildrules.errors import LockError
 from buildrules.rules.flavour import MARKS
+from buildrules.workspace.disk import SHAPE, Disk
 from buildrules.workspace.globs import matches
 
 if TYPE_CHECKING:
@@ -40,12 +41,14 @@ def lock_path(package: str, name: str) -> str:
     return os.path.join(package, lock_name(name))
 
 
-def look_elsewhere(root: str, package: str, name: str, values: Mapping[str, Any]) -> Elsewhere | None:
+def look_elsewhere(disk: Disk, package: str, name: str, values: Mapping[str, Any]) -> Elsewhere | None:
     """What the lock of a model target says; None where there is none that can be read."""
     from buildrules.actions.models.lock import read_lock
 
+    path = lock_path(package, name)
+    disk.note(SHAPE, path)  # what it says is the planner's to watch
     try:
-        lock = read_lock(os.path.join(root, lock_path(package, name)))
+        lock = read_lock(disk.path(path))
     except LockError:
         return None  # the planner reads it again, and says so or makes it anew
     return None if lock is None else elsewhere(lock.files, values)

@@ -1,6 +1,5 @@
 """A model package taken apart: its base, environment, server, model and code, and what they add to the image."""
 
-import os
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,11 +9,12 @@ from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
 from buildrules.rules.arrangement import Arrangement, arrangement, look_inside
 from buildrules.rules.contribution import VENV, Contribution, contribute
-from buildrules.rules.elsewhere import lock_path, look_elsewhere
+from buildrules.rules.elsewhere import look_elsewhere
 from buildrules.rules.flavour import detect_flavour
 from buildrules.rules.places import mount_directory
 from buildrules.rules.requires import check_requires, check_versions
 from buildrules.rules.resolve import Resolution, ResolvedTarget
+from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label
 
 __all__ = ["DEFAULT_PATH", "PackageParts", "Placed", "check_packages", "scope_of", "take_apart"]
@@ -45,8 +45,7 @@ class PackageParts:
     and inputs go.
 
     `flavour` is the model's kind, None without a model or if it is not there to look at. `generated_code` says that the
-    server's `without_code` stands in for the code (`server_part.files`). `looked_at` are workspace-relative paths whose
-    existence decided something.
+    server's `without_code` stands in for the code (`server_part.files`).
     """
 
     package: ResolvedTarget
@@ -59,7 +58,6 @@ class PackageParts:
     code: ResolvedTarget | None
     flavour: str | None
     generated_code: bool
-    looked_at: list[str]
     base_part: Contribution
     env_part: Contribution | None
     server_part: Contribution
@@ -106,8 +104,8 @@ class PackageParts:
         return sorted(set(self.package.values.get("ports") or self.server_part.ports))
 
 
-def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
-    """The parts of the package `label`. `root` is the workspace's, to look at the model's kind.
+def take_apart(resolution: Resolution, label: Label, disk: Disk) -> PackageParts:
+    """The parts of the package `label`. `disk` is the workspace's, to look at the model's kind.
 
     Raises LoadError with the position where the parts do not go together; KeyError if a target is missing.
     """
@@ -121,11 +119,7 @@ def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
     models = [*_deps(resolution, package, "model"), *_deps(resolution, package, "models")]
     inputs = _deps(resolution, package, "inputs")
     code = _dep(resolution, package, "code")
-    scopes, looked_at = [], []
-    for one in models:
-        names, paths = _model_scope(root, one)
-        scopes.append(names)
-        looked_at += paths
+    scopes = [_model_scope(disk.by(one.label), one) for one in models]
     flavour = scopes[0]["model.flavour"] if scopes else None
     generated = check_requires(package, server, models, code, flavour)
     check_versions(server, models, scopes)
@@ -152,7 +146,6 @@ def take_apart(resolution: Resolution, label: Label, root: str) -> PackageParts:
         code=code,
         flavour=flavour,
         generated_code=generated,
-        looked_at=looked_at,
         base_part=contribute(base.rule, scope_of(base)),
         env_part=contribute(env.rule, scope_of(env)) if env is not None else _own_venv(server_part),
         server_part=server_part,
@@ -166,12 +159,12 @@ def _own_venv(server_part: Contribution) -> Contribution | None:
     return Contribution(path=[f"{VENV}/bin"], environment={"PYTHONUNBUFFERED": "1", "VIRTUAL_ENV": VENV})
 
 
-def check_packages(resolution: Resolution, root: str, problems: Problems) -> dict[Label, PackageParts]:
+def check_packages(resolution: Resolution, disk: Disk, problems: Problems) -> dict[Label, PackageParts]:
     """Take every package apart whose targets all exist; errors are noted in `problems`."""
     found = {}
     for label in resolution.labels("package"):
         try:
-            found[label] = take_apart(resolution, label, root)
+            found[label] = take_apart(resolution, label, disk)
         except KeyError:
             continue  # a missing or wrong target is reported elsewhere
         except LoadError as error:
@@ -226,31 +219,26 @@ def _server_scope(package: ResolvedTarget, server: ResolvedTarget, code: Resolve
     return scope
 
 
-def _model_scope(root: str, model: ResolvedTarget) -> tuple[dict[str, Any], list[str]]:
-    """The names that belong to one model, and the paths that were looked at for them.
-
-    `model.flavour` is None if the model is not there to look at.
-    """
+def _model_scope(disk: Disk, model: ResolvedTarget) -> dict[str, Any]:
+    """The names that belong to one model; `model.flavour` is None if it is not there to look at."""
     if model.values.get("uri") is not None:
-        return _elsewhere_scope(root, model)
+        return _elsewhere_scope(disk, model)
     path = model.values.get("path")
-    flavour, looked_at = detect_flavour(root, model.values)
     scope = {
         "model.name": model.name,
         "model.version": model.version,
         "model.basename": posixpath.basename(path) or None if path is not None else None,
-        "model.flavour": flavour,
-        "model.is_file": path is not None and os.path.isfile(os.path.join(root, path)),
+        "model.flavour": detect_flavour(disk, model.values),
+        "model.is_file": path is not None and disk.is_file(path),
     }
     if path is None:
-        return {**scope, "model.served_name": scope["model.name"]}, looked_at
-    arranged, inside = look_inside(root, path)
-    return scope | _arranged(scope["model.name"], arranged), [*looked_at, path, *inside]
+        return {**scope, "model.served_name": scope["model.name"]}
+    return scope | _arranged(scope["model.name"], look_inside(disk, path))
 
 
-def _elsewhere_scope(root: str, model: ResolvedTarget) -> tuple[dict[str, Any], list[str]]:
+def _elsewhere_scope(disk: Disk, model: ResolvedTarget) -> dict[str, Any]:
     """The same for a model that is not in the workspace, as its lock says."""
-    found = look_elsewhere(root, model.label.package, model.label.name, model.values)
+    found = look_elsewhere(disk, model.label.package, model.label.name, model.values)
     scope = {
         "model.name": model.name,
         "model.version": model.version,
@@ -259,7 +247,7 @@ def _elsewhere_scope(root: str, model: ResolvedTarget) -> tuple[dict[str, Any], 
         "model.is_file": found is not None and found.is_file,
     }
     arranged = arrangement(file.path.removeprefix(found.folder) for file in found.files) if found else Arrangement()
-    return scope | _arranged(scope["model.name"], arranged), [lock_path(model.label.package, model.label.name)]
+    return scope | _arranged(scope["model.name"], arranged)
 
 
 def _arranged(name: Any, found: Arrangement) -> dict[str, Any]:

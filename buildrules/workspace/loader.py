@@ -3,7 +3,6 @@
 What a target's attributes must look like is its rule's matter (`rules.resolve`); here they stay nodes.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from buildrules.document.nodes import Node, parse
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, Position
+from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label, check_name
-from buildrules.workspace.root import BUILD_FILE, Packages, find_packages, read_file
+from buildrules.workspace.root import BUILD_FILE, Packages
 from buildrules.workspace.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -49,26 +49,24 @@ class Target:
 
 @dataclass(slots=True)
 class Workspace:
-    """A loaded workspace. `files` and `directories` are all that were looked at, workspace-relative; "" is the root."""
+    """A loaded workspace: settings, targets by label, and the directories with a BUILD.yaml ("" is the root)."""
 
     root: str
     settings: "Settings"
     targets: dict[Label, Target] = field(default_factory=dict)
     packages: list[str] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-    directories: list[str] = field(default_factory=list)
 
     @classmethod
     def load(
         cls,
-        root: str,
+        disk: Disk,
         problems: Problems | None = None,
         *,
         texts: Mapping[str, str] | None = None,
         whole: bool = True,
         made_from: str = BUILD_FILE,
     ) -> "Workspace":
-        """Load the workspace at `root` (from `find_root`).
+        """Load the workspace at the root of `disk` (from `find_root`).
 
         With `problems`, all errors are noted there and what could be read comes back; without, they are raised
         together as one LoadError. `texts` maps packages to the texts of BUILD.yaml files that no file holds: their
@@ -76,7 +74,7 @@ class Workspace:
         are all, and nothing is searched for.
         """
         noted = Problems() if problems is None else problems
-        workspace = _load(root, noted, texts or {}, whole=whole, made_from=made_from)
+        workspace = _load(disk, noted, texts or {}, whole=whole, made_from=made_from)
         if problems is None:
             noted.raise_all()
         return workspace
@@ -86,7 +84,7 @@ class Workspace:
         return sorted(self.targets)
 
 
-def _load(root: str, problems: Problems, texts: Mapping[str, str], *, whole: bool, made_from: str) -> Workspace:
+def _load(disk: Disk, problems: Problems, texts: Mapping[str, str], *, whole: bool, made_from: str) -> Workspace:
     from buildrules.workspace.settings import Settings
     from buildrules.workspace.validation import validate
 
@@ -95,18 +93,15 @@ def _load(root: str, problems: Problems, texts: Mapping[str, str], *, whole: boo
     document = overlaid.get("")
     kept = document is None or document.kind != "map" or "workspace" not in document.entries
     if kept:
-        document = _read(root, "", problems)
+        document = _read(disk, "", problems)
     if document is not None and document.kind == "map" and "workspace" in document.entries:
         settings = validate(Settings, document.entries["workspace"], problems, "workspace")
-    found = find_packages(root, settings.ignore if settings else ()) if whole else Packages([], [], [], [])
-    workspace = Workspace(root, settings or Settings(name="workspace"), packages=found.packages)
-    workspace.directories = found.directories
-    workspace.files += found.nested  # without its `workspace:` key such a file is one of this workspace's packages
+    found = disk.packages(settings.ignore if settings else ()) if whole else Packages([], [], [], [])
+    workspace = Workspace(disk.root, settings or Settings(name="workspace"), packages=found.packages)
     for path in found.misspelt:
         problems.add(f"'{path}' is not read", hint=f"rename it to {BUILD_FILE}", position=Position(path, 1))
     for package in found.packages:
-        workspace.files.append(_build_file(package))
-        node = document if not package else _read(root, package, problems)
+        node = document if not package else _read(disk, package, problems)
         if node is None:
             continue
         if node.kind != "map":
@@ -122,8 +117,6 @@ def _load(root: str, problems: Problems, texts: Mapping[str, str], *, whole: boo
     for package, node in overlaid.items():
         if node is not None and "targets" in node.entries:
             _targets(workspace, package, node.entries["targets"], problems)
-    if kept and not whole:
-        workspace.files.append(BUILD_FILE)  # the settings stand there
     return workspace
 
 
@@ -131,10 +124,10 @@ def _build_file(package: str) -> str:
     return f"{package}/{BUILD_FILE}" if package else BUILD_FILE
 
 
-def _read(root: str, package: str, problems: Problems) -> Node | None:
+def _read(disk: Disk, package: str, problems: Problems) -> Node | None:
     path = _build_file(package)
     try:
-        data = read_file(os.path.join(root, path))
+        data = disk.by(f"//{package}").read(path)
     except OSError as error:
         problems.add(f"cannot read '{path}': {error.strerror}", position=Position(path, 1))
         return None

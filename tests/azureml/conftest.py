@@ -9,6 +9,7 @@ import pytest
 
 from buildrules.cli.main import run
 from buildrules.plan.planner import Loaded
+from buildrules.workspace.disk import Disk
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Folder:
 
     def loads(self) -> Loaded:
         """The workspace as it was written: raises what is wrong with it."""
-        return Loaded(os.path.realpath(self.root))
+        return Loaded(Disk(os.path.realpath(self.root)))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from buildrules.azureml.convert import convert
 from buildrules.azureml.work import Options
 from buildrules.errors import BuildrulesError
 from buildrules.plan.planner import Loaded
+from buildrules.workspace.disk import Disk
 
 CASES = Path(__file__).parent / "cases"
 FULL = [
@@ -75,6 +76,6 @@ def test_something_odd_in_one_place(name: str, tmp_path: Path, monkeypatch: pyte
                     outcomes.add(type(error).__name__)
                     continue
                 (root / "BUILD.yaml").write_text(text)
-                Loaded(str(root))
+                Loaded(Disk(str(root)))
                 outcomes.add("loads")
     assert outcomes >= {"loads", "LoadError"}

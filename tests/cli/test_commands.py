@@ -215,8 +215,9 @@ def test_the_schema_accepts_the_examples_and_this_repository() -> None:
 
     from buildrules.rules.catalogue import Catalogue
     from buildrules.rules.schema import build_schema, rule_schema
+    from buildrules.workspace.disk import Disk
 
-    schema = build_schema(Catalogue(str(EXAMPLES)))
+    schema = build_schema(Catalogue(Disk(str(EXAMPLES))))
     files = list(EXAMPLES.rglob("BUILD.yaml"))
     assert len(files) == 3
     for path in files:

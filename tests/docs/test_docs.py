@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.plan.planner import Loaded
+from buildrules.workspace.disk import CONTENT, Disk
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -83,13 +84,15 @@ def test_snippets_load(page: Path, tmp_path: Path) -> None:
     written: set[str] = set()
     for path, text in marked(page):
         if path in written:
-            Loaded(str(tmp_path))
+            Loaded(Disk(str(tmp_path)))
         written.add(path)
         place = tmp_path / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text if path != "BUILD.yaml" or "workspace:" in text else _HEADER + text)
-    loaded = Loaded(str(tmp_path))
-    assert loaded.workspace.files == [path for path in sorted(written | {"BUILD.yaml"}) if path.endswith("BUILD.yaml")]
+    disk = Disk(str(tmp_path))
+    Loaded(disk)
+    read = [path for path in disk.seen(CONTENT) if path.endswith("BUILD.yaml")]
+    assert read == [path for path in sorted(written | {"BUILD.yaml"}) if path.endswith("BUILD.yaml")]
 
 
 def test_there_are_snippets() -> None:

@@ -44,7 +44,8 @@ def test_an_emulator_that_comes_later_is_seen(both: Space) -> None:
     planner = Planner(str(both.root), "", {"test": True}, store, Stream())
     goals = planner.plan([APP]).goals
     (other,) = [goal for goal in goals if goal.kind == "untested"]
-    assert planner.shapes[emulator_path(other.platform)] == "nothing"
+    _, shapes = planner.disk.dependencies()
+    assert shapes[emulator_path(other.platform)] == "nothing"
 
 
 def test_what_both_images_share_is_made_once(both: Space) -> None:

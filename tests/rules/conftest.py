@@ -12,6 +12,7 @@ from buildrules.graph.targets import TargetGraph
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.package import PackageParts, check_packages
 from buildrules.rules.resolve import Resolution, resolve
+from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label
 from buildrules.workspace.loader import Workspace
 
@@ -27,7 +28,7 @@ BASICS = """
 class Loaded:
     """What a load gave."""
 
-    root: str
+    disk: Disk
     catalogue: Catalogue
     resolution: Resolution
     graph: TargetGraph
@@ -51,11 +52,12 @@ def load(tmp_path: Path) -> Callable[..., Loaded]:
             (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path).write_text(content)
         problems = Problems()
-        workspace = Workspace.load(str(tmp_path), problems)
-        catalogue = Catalogue(workspace.root, problems)
+        disk = Disk(str(tmp_path))
+        workspace = Workspace.load(disk, problems)
+        catalogue = Catalogue(disk, problems)
         resolution = resolve(workspace, catalogue, problems)
         graph = TargetGraph.build(resolution.nodes, problems, known=workspace.targets)
-        packages = check_packages(resolution, workspace.root, problems)
-        return Loaded(workspace.root, catalogue, resolution, graph, packages, problems.errors)
+        packages = check_packages(resolution, disk, problems)
+        return Loaded(disk, catalogue, resolution, graph, packages, problems.errors)
 
     return loader

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from buildrules.rules.catalogue import Catalogue
+from buildrules.workspace.disk import CONTENT, Disk
 from buildrules.workspace.labels import Label
 
 PACKAGE = "  p: {rule: model_package, model: ':m', base_env: ':env', server: ':s', code: ':c'}\n"
@@ -88,7 +89,7 @@ def test_a_file_beside_the_rule_is_no_template(load: Callable[..., Any]) -> None
     loaded = load("  s: {rule: //rules:more}\n" + PACKAGE, rules)
     found = files(loaded)
     assert (found["/a.py"], found["/b.py"]) == ("{x: '{y}'}\n", "b\n")
-    assert {"rules/a.py", "rules/b.py"} <= set(loaded.catalogue.files)
+    assert {"rules/a.py", "rules/b.py"} <= set(loaded.disk.seen(CONTENT))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_a_file_beside_the_rule_is_no_template(load: Callable[..., Any]) -> None
 def test_mistakes(tmp_path: Path, text: str, place: str, message: str) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "r.yaml").write_text(f"rule: r\nprovides: server\n{text}\n")
-    catalogue = Catalogue(str(tmp_path))
+    catalogue = Catalogue(Disk(str(tmp_path)))
     assert catalogue.find("//rules:r") is None
     (error,) = catalogue.problems.errors
     assert error.message == message

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from buildrules.rules.arrangement import Arrangement, arrangement
+from buildrules.workspace.disk import SHAPE
 from buildrules.workspace.labels import Label
 
 PACKAGE = "  p: {rule: model_package, model: ':x', base_env: ':os', server: SERVER}\n"
@@ -28,10 +29,14 @@ def test_arrangements(paths: list[str], kind: str, names: tuple[str, ...]) -> No
 
 
 def triton(load: Callable[..., Any], model: str, *files: str, more: str = "") -> Any:
+    return loaded_triton(load, model, *files, more=more).packages[Label("", "p")]
+
+
+def loaded_triton(load: Callable[..., Any], model: str, *files: str, more: str = "") -> Any:
     package = PACKAGE.replace("SERVER", "triton").replace("}", more + "}")
     loaded = load(f"  x: {{rule: model, {model}}}\n{package}", dict.fromkeys(files, "x"))
     assert loaded.lines() == []
-    return loaded.packages[Label("", "p")]
+    return loaded
 
 
 def test_triton(load: Callable[..., Any]) -> None:
@@ -47,10 +52,11 @@ def test_triton(load: Callable[..., Any]) -> None:
 
 
 def test_triton_with_versions(load: Callable[..., Any]) -> None:
-    parts = triton(load, "path: net, version: v3", "net/config.pbtxt", "net/3/model.onnx")
+    loaded = loaded_triton(load, "path: net, version: v3", "net/config.pbtxt", "net/3/model.onnx")
+    parts = loaded.packages[Label("", "p")]
     assert parts.placed[0].directory == "/models/x"
     assert parts.flavour == "triton"
-    assert {"net/1", "net/3", "net/config.pbtxt"} <= set(parts.looked_at)
+    assert {"net/1", "net/3", "net/config.pbtxt"} <= set(loaded.disk.seen(SHAPE))
 
 
 def test_triton_with_a_repository(load: Callable[..., Any]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from buildrules.workspace.disk import CONTENT, SHAPE
 from buildrules.workspace.labels import Label
 
 PACKAGE = "  p: {rule: model_package, model: ':m', base_env: ':env', server: SERVER, code: ':c'}\n"
@@ -126,7 +127,7 @@ def test_a_server_of_ones_own_is_one_file(load: Callable[..., Any]) -> None:
     assert server.entrypoint == ["my-server", "--quiet", "--port=9000"]
     assert server.environment == {"MODEL": "/srv/m", "PORT": "9000", "CODE": "/srv/code", "BRACES": "{x}"}
     assert server.routes == {"scoring": {"port": 9000, "path": "/m/score"}}  # no health path was given
-    assert loaded.catalogue.files == ["rules/my_server.yaml"]
+    assert loaded.disk.times(CONTENT, "rules/my_server.yaml") == 1
     assert parts.server.implicit
     assert Label("@rules/rules", "my_server") not in loaded.graph.labels()
 
@@ -168,7 +169,8 @@ def test_missing_code(load: Callable[..., Any], server: str) -> None:
 
 def test_an_mlflow_model_needs_no_code(load: Callable[..., Any]) -> None:
     target = "  p: {rule: model_package, model: ':m', base_env: ':env', server: azureml_online}\n"
-    parts = package(load(target, {"model/MLmodel": "flavors: {}"}))
+    loaded = load(target, {"model/MLmodel": "flavors: {}"})
+    parts = package(loaded)
     assert (parts.flavour, parts.generated_code) == ("mlflow", True)
     path = "/var/mlflow_resources/mlflow_score_script.py"
     assert list(parts.server_part.files) == [path, "/var/mlflow_resources/mlflow_signature.py"]
@@ -176,7 +178,7 @@ def test_an_mlflow_model_needs_no_code(load: Callable[..., Any]) -> None:
     assert parts.server_part.environment["MLFLOW_MODEL_FOLDER"] == "model"
     assert path in parts.server_part.entrypoint
     compile(parts.server_part.files[path], path, "exec")
-    assert "model/MLmodel" in parts.looked_at
+    assert "model/MLmodel" in loaded.disk.seen(SHAPE)
 
 
 def test_a_model_that_is_not_there_is_no_load_error(load: Callable[..., Any]) -> None:

@@ -16,6 +16,7 @@ from buildrules.rules.catalogue import Catalogue, builtin_directory
 from buildrules.rules.describe import list_rules, reference
 from buildrules.rules.schema import build_schema, rule_schema
 from buildrules.rules.sources import common_directory, source_root
+from buildrules.workspace.disk import Disk
 
 HEAD = "rule: r\nprovides: server\n"
 
@@ -23,7 +24,7 @@ HEAD = "rule: r\nprovides: server\n"
 def problems(root: Path, text: str, name: str = "r") -> list[tuple[str, str | None]]:
     (root / "rules").mkdir(exist_ok=True)
     (root / "rules" / f"{name}.yaml").write_text(text)
-    catalogue = Catalogue(str(root))
+    catalogue = Catalogue(Disk(str(root)))
     found = catalogue.find(f"//rules:{name}")
     errors = catalogue.problems.errors
     assert (found is None) == bool(errors)
@@ -107,7 +108,7 @@ def test_a_rule_may_use_every_name_there_is(tmp_path: Path) -> None:
 
 
 def test_an_unknown_rule_by_label_says_where_it_would_be(tmp_path: Path) -> None:
-    catalogue = Catalogue(str(tmp_path))
+    catalogue = Catalogue(Disk(str(tmp_path)))
     assert catalogue.find("//tools/rules:x") is None
     assert [(e.message, e.hint) for e in catalogue.problems.errors] == [
         ("there is no rule '//tools/rules:x'", "a rule of this name would be in tools/rules/x.yaml")
@@ -116,7 +117,7 @@ def test_an_unknown_rule_by_label_says_where_it_would_be(tmp_path: Path) -> None
 
 def test_a_workspace_rule_by_its_bare_name(tmp_path: Path) -> None:
     problems(tmp_path, HEAD)
-    catalogue = Catalogue(str(tmp_path))
+    catalogue = Catalogue(Disk(str(tmp_path)))
     assert catalogue.find("r") is None
     assert catalogue.problems.errors[0].hint == "a rule of the workspace is named by label: //rules:r"
 
@@ -133,14 +134,14 @@ def test_the_built_in_rules_are_sound() -> None:
 
 def test_schemas(load: Callable[..., Any], tmp_path: Path) -> None:
     problems(tmp_path, HEAD + "attributes: {port: {type: integer}}\n")
-    schema = build_schema(Catalogue(str(tmp_path)))
+    schema = build_schema(Catalogue(Disk(str(tmp_path))))
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     rules = jsonschema.Draft202012Validator(rule_schema())
     for path in Path(builtin_directory()).glob("*.yaml"):
         if path.name != "BUILD.yaml":
             rules.validate(yaml.safe_load(path.read_text()))
-    for rule in list_rules(Catalogue(str(tmp_path))):
+    for rule in list_rules(Catalogue(Disk(str(tmp_path)))):
         validator.validate(yaml.safe_load(rule.example))
 
     def accepts(text: str) -> bool:

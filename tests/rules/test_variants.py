@@ -8,6 +8,7 @@ import pytest
 
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.schema import build_schema
+from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label
 
 PACKAGE = "  p: {rule: model_package, model: ':m', base_env: ':env', server: ':s'}\n"
@@ -73,7 +74,7 @@ def test_a_choice_that_is_none(load: Callable[..., Any]) -> None:
 def test_mistakes(tmp_path: Path, attribute: str, message: str) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "r.yaml").write_text(f"rule: r\nprovides: server\nattributes:\n  v: {attribute}\n")
-    catalogue = Catalogue(str(tmp_path))
+    catalogue = Catalogue(Disk(str(tmp_path)))
     assert catalogue.find("//rules:r") is None
     assert message in catalogue.problems.errors[0].message
     assert str(catalogue.problems.errors[0].position).startswith("rules/r.yaml:4:")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.errors import LoadError
+from buildrules.workspace.disk import CONTENT, SEARCHED, Disk
 from buildrules.workspace.labels import Label
 from buildrules.workspace.loader import Workspace
 
@@ -18,7 +19,7 @@ def write(root: Path, files: dict[str, str]) -> str:
 
 def found(root: Path, text: str) -> list[tuple[str, str, str | None]]:
     with pytest.raises(LoadError) as caught:
-        Workspace.load(write(root, {"BUILD.yaml": text}))
+        Workspace.load(Disk(write(root, {"BUILD.yaml": text})))
     return [(str(e.position).removeprefix("BUILD.yaml:"), e.message, e.hint) for e in caught.value.errors]
 
 
@@ -45,7 +46,8 @@ def test_a_workspace(tmp_path: Path) -> None:
             "none/BUILD.yaml": "targets:\n",
         },
     )
-    workspace = Workspace.load(root)
+    disk = Disk(root)
+    workspace = Workspace.load(disk)
     assert workspace.settings.name == "acme"
     assert workspace.settings.platforms == ["linux/amd64", "linux/arm64"]
     credentials = workspace.settings.connections["feed"].credentials
@@ -56,12 +58,12 @@ def test_a_workspace(tmp_path: Path) -> None:
     target = workspace.targets[Label("models", "m")]
     assert (target.rule, target.raw()) == ("model", {"path": "x"})
     assert str(target.position_of("path")) == "models/BUILD.yaml:2:26"
-    assert workspace.files == ["BUILD.yaml", "empty/BUILD.yaml", "models/BUILD.yaml", "none/BUILD.yaml"]
-    assert workspace.directories == ["", "empty", "models", "none"]
+    assert disk.seen(CONTENT) == ["BUILD.yaml", "empty/BUILD.yaml", "models/BUILD.yaml", "none/BUILD.yaml"]
+    assert disk.seen(SEARCHED) == ["", "empty", "models", "none"]
 
 
 def test_defaults(tmp_path: Path) -> None:
-    settings = Workspace.load(write(tmp_path, {"BUILD.yaml": "workspace: {name: x}\n"})).settings
+    settings = Workspace.load(Disk(write(tmp_path, {"BUILD.yaml": "workspace: {name: x}\n"}))).settings
     assert settings.platforms == ["linux/amd64"]
     assert settings.cache.upload == "ci"
     assert settings.locks.portable is False
@@ -108,7 +110,7 @@ def test_settings_errors(tmp_path: Path, section: str, place: str, message: str,
 def test_a_written_out_secret_is_refused_and_not_shown(tmp_path: Path, connection: str) -> None:
     text = f"workspace:\n  name: x\n  connections:\n    c: {connection}\n"
     with pytest.raises(LoadError) as caught:
-        Workspace.load(write(tmp_path, {"BUILD.yaml": text}))
+        Workspace.load(Disk(write(tmp_path, {"BUILD.yaml": text})))
     (error,) = caught.value.errors
     assert error.position is not None
     assert "hunter2" not in f"{error.message} {error.hint} {error.position.excerpt} {error!r} {error.__cause__}"
@@ -138,7 +140,7 @@ def test_all_files_are_read_before_an_error_is_raised(tmp_path: Path) -> None:
         },
     )
     with pytest.raises(LoadError) as caught:
-        Workspace.load(root)
+        Workspace.load(Disk(root))
     assert str(caught.value) == "13 errors in 8 files"
     assert [f"{error.position}: {error.message}" for error in caught.value.errors] == [
         "BUILD.yaml:1:12: 'name' is missing in workspace",

@@ -14,18 +14,10 @@ if TYPE_CHECKING:
 @click.argument("name")
 def command(name: str) -> None:
     """Show one rule: what it is for, its attributes, what it adds to an image."""
-    from buildrules.errors import UsageError
     from buildrules.rules.catalogue import Catalogue
     from buildrules.rules.describe import describe, flat
-    from buildrules.workspace.root import find_root, package_of
 
-    here = os.getcwd()
-    try:
-        root: str | None = find_root(here)
-        package = package_of(root, here) if root else ""
-    except UsageError:
-        root, package = None, ""
-    catalogue = Catalogue(root)
+    catalogue, package = Catalogue.around(os.getcwd())
     rule = catalogue.find(name, package)
     catalogue.problems.raise_all()
     assert rule is not None

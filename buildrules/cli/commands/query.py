@@ -17,6 +17,7 @@ def command(patterns: tuple[str, ...], deps: bool, rdeps: bool, as_json: bool) -
     """List the targets that the patterns name (all by default), what they need, or what needs them."""
     from buildrules.errors import UsageError
     from buildrules.plan.planner import Loaded
+    from buildrules.workspace.disk import Disk
     from buildrules.workspace.labels import parse_patterns
     from buildrules.workspace.root import find_root, package_of
 
@@ -24,7 +25,7 @@ def command(patterns: tuple[str, ...], deps: bool, rdeps: bool, as_json: bool) -
         raise UsageError("--deps and --rdeps exclude each other", hint="ask twice")
     here = os.getcwd()
     root = find_root(here)
-    loaded = Loaded(root)
+    loaded = Loaded(Disk(root))
     labels = loaded.select(parse_patterns(list(patterns) or ["//..."], package_of(root, here)))
     if deps:
         labels = loaded.graph.dependencies(labels)

@@ -8,16 +8,10 @@ import click
 @click.command(short_help="list the rules")
 def command() -> None:
     """List the rules: the built-in ones, and those of the workspace."""
-    from buildrules.errors import UsageError
     from buildrules.rules.catalogue import Catalogue
     from buildrules.rules.describe import list_rules
-    from buildrules.workspace.root import find_root
 
-    try:
-        root: str | None = find_root(os.getcwd())
-    except UsageError:
-        root = None
-    catalogue = Catalogue(root)
+    catalogue, _ = Catalogue.around(os.getcwd())
     rules = list_rules(catalogue)
     catalogue.problems.raise_all()
     width = max(len(rule.reference) for rule in rules)

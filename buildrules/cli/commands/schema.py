@@ -14,16 +14,10 @@ def command(rule_file: bool) -> None:
     \b
     Editors with the YAML language server use it:  # yaml-language-server: $schema=build.schema.json
     """
-    from buildrules.errors import UsageError
     from buildrules.rules.catalogue import Catalogue
     from buildrules.rules.schema import build_schema, rule_schema
-    from buildrules.workspace.root import find_root
 
-    try:
-        root: str | None = find_root(os.getcwd())
-    except UsageError:
-        root = None
-    catalogue = Catalogue(root)
+    catalogue, _ = Catalogue.around(os.getcwd())
     schema = rule_schema() if rule_file else build_schema(catalogue)
     catalogue.problems.raise_all()
     click.echo(json.dumps(schema, indent=2))

@@ -1,0 +1,114 @@
+"""The disk as a load and its plan see it. Whoever decides something by what lies there asks here, and is written down.
+
+So what an answer depends on is known without ledgers carried by hand, and a test can say which files were opened.
+"""
+
+import os
+from collections.abc import Iterable
+
+from buildrules.snapshot.file import shape_of
+from buildrules.workspace.root import Packages, find_packages, read_file
+
+__all__ = ["CONTENT", "NAMES", "SEARCHED", "SHAPE", "Disk"]
+
+CONTENT, NAMES, SHAPE, SEARCHED = "content", "names", "shape", "searched"
+"""What of a path mattered: what a file says; what a directory holds; whether a file, a directory or nothing is there;
+which packages a directory leads to."""
+
+
+class Disk:
+    """Reads below `root` (absolute) and records what was looked at, and for whom.
+
+    Paths are workspace-relative with "" for the root; absolute ones are taken too, and are recorded relative where they
+    lie below the root. A reader is "" for the workspace as a whole, `//package` for its BUILD.yaml and a label for a
+    target: `disk.by(label)` records under its name.
+    """
+
+    __slots__ = ("_reader", "_seen", "root")
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._reader = ""
+        self._seen: dict[tuple[str, str, str], int] = {}
+
+    def by(self, reader: object) -> "Disk":
+        """The same disk and the same record, looked at by `reader` from now on."""
+        other = Disk(self.root)
+        other._reader = str(reader)
+        other._seen = self._seen
+        return other
+
+    def path(self, path: str) -> str:
+        """The absolute path, recorded nowhere: for what is named and not looked at."""
+        return os.path.join(self.root, path) if path else self.root
+
+    def read(self, path: str) -> bytes:
+        """What a file says. Raises OSError, also for what is no regular file or above 16 MiB."""
+        self.note(CONTENT, path)
+        return read_file(self.path(path))
+
+    def names(self, path: str) -> list[str]:
+        """What a directory holds, sorted. Raises OSError."""
+        self.note(NAMES, path)
+        return sorted(os.listdir(self.path(path)))
+
+    def is_file(self, path: str) -> bool:
+        """Whether a regular file, or a link to one, is at a path."""
+        self.note(SHAPE, path)
+        return os.path.isfile(self.path(path))
+
+    def is_directory(self, path: str) -> bool:
+        """Whether a directory, or a link to one, is at a path."""
+        self.note(SHAPE, path)
+        return os.path.isdir(self.path(path))
+
+    def exists(self, path: str) -> bool:
+        """Whether anything is at a path, and be it a link to nothing."""
+        self.note(SHAPE, path)
+        return os.path.lexists(self.path(path))
+
+    def packages(self, ignore: list[str] | tuple[str, ...]) -> Packages:
+        """The packages of the workspace, see `find_packages`."""
+        found = find_packages(self.root, ignore)
+        self.note(SEARCHED, *found.directories)
+        # Without its `workspace:` key such a file is one of this workspace's packages.
+        self.note(CONTENT, *found.nested)
+        return found
+
+    def note(self, what: str, *paths: str) -> None:
+        """Record that `what` of these paths mattered to somebody who looked with means of its own."""
+        for path in paths:
+            key = (what, self._relative(path) if path.startswith("/") else path, self._reader)
+            self._seen[key] = self._seen.get(key, 0) + 1
+
+    def times(self, what: str, path: str) -> int:
+        """How often `what` of a path was looked at, by whomever."""
+        return sum(count for (kind, seen, _), count in self._seen.items() if (kind, seen) == (what, path))
+
+    def seen(self, what: str) -> list[str]:
+        """The paths of which `what` mattered, sorted."""
+        return sorted({path for kind, path, _ in self._seen if kind == what})
+
+    def readers(self, what: str) -> Iterable[tuple[str, str]]:
+        """(path, reader) of which `what` mattered."""
+        return ((path, reader) for kind, path, reader in self._seen if kind == what)
+
+    def dependencies(self) -> tuple[list[str], dict[str, str]]:
+        """What all answers depend on, in absolute paths: those whose stat must stay as it is, and the shapes of others.
+
+        Directories that were searched for packages are not among them: see `seen(SEARCHED)`.
+        """
+        rows: set[str] = set()
+        shapes: set[str] = set()
+        for kind, path, _ in self._seen:
+            absolute = self.path(path)
+            if kind == SEARCHED:
+                continue
+            there = os.path.isfile(absolute) if kind == CONTENT else kind == NAMES and os.path.isdir(absolute)
+            (rows if there else shapes).add(absolute)
+        return sorted(rows), {path: shape_of(path) for path in sorted(shapes)}
+
+    def _relative(self, path: str) -> str:
+        if path == self.root:
+            return ""
+        return path.removeprefix(self.root.rstrip("/") + "/")
