@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from buildrules.engine.action import SourceFile, SourceSet
 from buildrules.errors import ActionError
 from buildrules.oci.recipe import LARGE_FILE, WHITEOUT
+from buildrules.store.buffer import BUFFER, runs_of
 from buildrules.store.statindex import Stat, StatIndex, stat_row
 
 Expanded = tuple[list[tuple[str, str, os.stat_result]], Iterable[str]]
@@ -17,7 +18,7 @@ Expand = Callable[[str, str, tuple[str, ...], tuple[str, ...]], Expanded]
 Count = Callable[[int], None]
 Report = Callable[[str, int, int | None], None]
 
-_BUFFER = 1 << 20
+_AT_ONCE = 64 << 10
 
 
 class SourceReader:
@@ -124,16 +125,16 @@ class SourceReader:
         )
         return SourceFile(path, name, stat.st_size, mode, digest, stat=stat_row(stat))
 
-    def _read_as(self, absolute: str, path: str, stat: os.stat_result, read: Callable[[str], str]) -> str:
+    def _read_as(self, absolute: str, path: str, stat: os.stat_result, read: Callable[[int], str]) -> str:
         """What `read` makes of the very file that `stat` is of: a digest is kept for that stat.
 
-        The file is held open and reached through its descriptor, so that a link or a directory that is swapped
-        meanwhile cannot put another file's content below this one's stat. Raises ActionError where it changed.
+        `read` gets the open file, so that a link or a directory that is swapped meanwhile cannot put another file's
+        content below this one's stat. Raises ActionError where it changed.
         """
         handle = os.open(absolute, os.O_RDONLY | os.O_CLOEXEC)
         try:
             before = stat_row(os.fstat(handle))
-            digest = read(f"/proc/self/fd/{handle}") if before == stat_row(stat) else ""
+            digest = read(handle) if before == stat_row(stat) else ""
             if before != stat_row(stat) or stat_row(os.fstat(handle)) != before:
                 raise ActionError(
                     f"'{path}' changed while it was being read", hint="build again when nothing writes to it"
@@ -142,30 +143,27 @@ class SourceReader:
         finally:
             os.close(handle)
 
-    def _content_digest(self, path: str, title: str, stat: os.stat_result) -> str:
+    def _content_digest(self, handle: int, title: str, stat: os.stat_result) -> str:
         size = stat.st_size
-        if size > _BUFFER:
+        if size > BUFFER:
             self._busy()
         sha256 = hashlib.sha256()
         done = 0
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            while data := os.read(handle, _BUFFER):
-                sha256.update(data)
-                done += len(data)
-                if size > LARGE_FILE:
-                    self._progress(title, done, size)
-        finally:
-            os.close(handle)
+        for data in runs_of(handle) if size > _AT_ONCE else (os.read(handle, size + 1),):
+            sha256.update(data)
+            done += len(data)
+            if size > LARGE_FILE:
+                self._progress(title, done, size)
         self._count_read(done)
         return "sha256:" + sha256.hexdigest()
 
-    def _layer_digest(self, path: str, image_path: str, stat: os.stat_result, mode: int) -> str:
+    def _layer_digest(self, handle: int, image_path: str, stat: os.stat_result, mode: int) -> str:
         from buildrules.oci.assemble import hash_file_layer
 
         self._busy()
         size = stat.st_size
         title = os.path.basename(image_path)
+        path = f"/proc/self/fd/{handle}"
         digest = hash_file_layer(path, image_path, size, mode, lambda done: self._progress(title, done, size))
         self._count_read(size)
         return digest

@@ -13,9 +13,10 @@ from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, Layer
 from buildrules.oci.gzip import encode, inflate
 from buildrules.oci.hasher import Hasher
 from buildrules.oci.parts import Entry, FileRange, Sources, expander
-from buildrules.oci.reader import BUFFER, Reader, cut
+from buildrules.oci.reader import Reader, cut
 from buildrules.oci.recipe import Part, Recipe, check
 from buildrules.oci.tar import Piece, pieces
+from buildrules.store.buffer import BUFFER, page_aligned
 
 Done = Callable[[int], None]
 """Called now and then with the bytes of the uncompressed layer done so far."""
@@ -77,7 +78,7 @@ def stream(recipe: Recipe, sources: Sources) -> Iterator[bytes]:
 
 def stream_tar(recipe: Recipe, sources: Sources) -> Iterator[bytes]:
     """The uncompressed layer of a "tar" or "gzip" recipe, in chunks of 1 MiB. Raises like `assemble`."""
-    buffer = bytearray(BUFFER)
+    buffer = page_aligned()
     with Reader() as reader:
         for view in cut(_pieces(recipe, sources), reader, lambda: buffer, inflate):
             assert isinstance(view, memoryview)
@@ -109,7 +110,7 @@ def hash_file_layer(path: str, image_path: str, size: int, mode: int, progress: 
             if isinstance(piece, bytes):
                 sha256.update(piece)
                 continue
-            for run in reader.runs(content, bytearray(BUFFER)):
+            for run in reader.runs(content):
                 sha256.update(run)
                 done += len(run)
                 if progress:

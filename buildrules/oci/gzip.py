@@ -12,8 +12,9 @@ from queue import SimpleQueue
 from zlib import crc32
 
 from buildrules.oci.parts.entry import DeflateRange
-from buildrules.oci.reader import BUFFER, Reader, corrupt, cut
+from buildrules.oci.reader import Reader, corrupt, cut
 from buildrules.oci.tar import Piece
+from buildrules.store.buffer import BUFFER
 
 Buffer = bytes | bytearray | memoryview
 
@@ -104,7 +105,7 @@ def _pass(reader: Reader, piece: DeflateRange, tap: Callable[[Buffer], None] | N
             if taken:
                 yield taken
     else:
-        yield from reader.runs(piece, bytearray(BUFFER))
+        yield from reader.runs(piece)
     yield trailer(piece.crc32, piece.size)
 
 
@@ -137,7 +138,7 @@ def _stream(reader: Reader, piece: DeflateRange) -> Iterator[tuple[Buffer, Buffe
     bad: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub calls the class an instance
     engine = isal_zlib.decompressobj(-15)
     checksum = size = 0
-    for run in reader.runs(piece, bytearray(BUFFER)):
+    for run in reader.runs(piece):
         taken: Buffer = run
         source: Buffer = run
         while True:

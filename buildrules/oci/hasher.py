@@ -3,8 +3,12 @@
 import hashlib
 import threading
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
-from buildrules.oci.reader import BUFFER
+from buildrules.store.buffer import BUFFER, page_aligned
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 
 class Hasher:
@@ -23,10 +27,10 @@ class Hasher:
         self._sha256 = hashlib.sha256()
         self._thread: threading.Thread | None = None
         self._work: SimpleQueue[bytearray | memoryview | None] = SimpleQueue()
-        self._free: SimpleQueue[bytearray] = SimpleQueue()
+        self._free: SimpleQueue[mmap] = SimpleQueue()
         self._large = threading.Semaphore(self.LARGE)
         self._made = 0
-        self._batch: bytearray | None = None
+        self._batch: mmap | None = None
         self._used = 0
 
     def __enter__(self) -> "Hasher":
@@ -41,11 +45,11 @@ class Hasher:
         """`sha256:<hex>` of all that was given."""
         return "sha256:" + self._sha256.hexdigest()
 
-    def take(self) -> bytearray:
+    def take(self) -> "mmap":
         """A buffer to fill."""
         if self._made < self.DEPTH and self._free.empty():
             self._made += 1
-            return bytearray(BUFFER)
+            return page_aligned()
         return self._free.get()
 
     def give(self, view: memoryview) -> None:

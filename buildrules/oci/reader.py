@@ -3,12 +3,16 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from buildrules.errors import ActionError, DamagedError, IntegrityError
 from buildrules.oci.parts.entry import DeflateRange, FileRange
 from buildrules.oci.tar import Piece
+from buildrules.store.buffer import page_aligned
 
-BUFFER = 1 << 20
+if TYPE_CHECKING:
+    from mmap import mmap
+
 AHEAD = 8 << 20
 
 
@@ -69,10 +73,10 @@ class Reader:
         while done < piece.length:
             done += self.some(piece, done, view[done:])
 
-    def runs(self, piece: FileRange | DeflateRange, buffer: bytearray) -> Iterator[memoryview]:
-        """The range in runs at the start of `buffer`; a run is valid until the next is asked for."""
+    def runs(self, piece: FileRange | DeflateRange, buffer: "bytearray | mmap | None" = None) -> Iterator[memoryview]:
+        """The range in runs at the start of `buffer` (one of its own); a run is valid until the next is asked for."""
         self.open(piece)
-        view = memoryview(buffer)
+        view = memoryview(buffer or page_aligned())
         done = 0
         while done < piece.length:
             count = self.some(piece, done, view)
@@ -98,7 +102,7 @@ Inflate = Callable[[Reader, DeflateRange], Iterator[bytes | bytearray | memoryvi
 def cut(
     pieces: Iterable[Piece],
     reader: Reader,
-    take: Callable[[], bytearray],
+    take: "Callable[[], bytearray | mmap]",
     inflate: Inflate,
     *,
     keep: Callable[[DeflateRange], bool] | None = None,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from buildrules.errors import IntegrityError, StoreError
+from buildrules.store.buffer import runs_of
 
 CHUNK = 1 << 20
 
@@ -115,8 +116,8 @@ class Blobs:
         found = hashlib.sha256()
         try:
             with self.open(digest) as file:
-                while data := file.read(CHUNK):
-                    found.update(data)
+                for run in runs_of(file.fileno()):
+                    found.update(run)
         except FileNotFoundError:
             return False
         if found.hexdigest() == hex_of(digest):
