@@ -7,8 +7,8 @@ from buildrules.azureml.document import Document
 from buildrules.azureml.table import Key, LeftOut, Map, Value, table
 from buildrules.azureml.targets import clean_name
 from buildrules.azureml.values import choice, text
-from buildrules.credentials.address import secret_in_query
-from buildrules.credentials.shown import login_before_slash
+from buildrules.credentials.redact import login_before_slash
+from buildrules.credentials.secret_names import secret_in_query
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, Position

@@ -59,7 +59,7 @@ def foreseen(error: Exception, root: str, log: BuildLog) -> BuildrulesError:
     found = unexpected(error, "buildrules", root)
     if isinstance(error, OSError):  # hardly a bug: a disk, a network, a permission
         where = f": {error.filename!r}" if error.filename else ""
-        from buildrules.store.webclient import scrub
+        from buildrules.credentials.redact import scrub
 
         found = UnexpectedError(scrub((error.strerror or str(error)).lower() + where), found.traceback)
     log.add(found.traceback)

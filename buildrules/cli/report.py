@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from buildrules.cli.harmless import harmless
+from buildrules.credentials.redact import without_logins
 from buildrules.credentials.secret import hide
-from buildrules.credentials.shown import without_logins
 from buildrules.engine.build import Build
 from buildrules.engine.events import Status
 from buildrules.engine.result import GoalResult, LayerResult, counts

@@ -1,32 +1,31 @@
-"""What an address says of itself: whether it may be read on the way, whether a secret stands in it."""
+"""Addresses: what may be read on the way, and logins that stand in them."""
 
-import re
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from buildrules.start.address import below, is_loopback, origin_of, segments
 
-__all__ = ["below", "is_open", "origin_of", "secret_in_query", "segments"]
-
-_SECRETS = ("sig", "token", "secret", "passw", "credential", "key", "auth", "jwt", "bearer")
-_NAMES = ("code", "pass", "pwd", "sas")  # as a whole: "encoding" and "compass" are innocent
-_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.")  # a JSON Web Token (RFC 7519), whatever its name is
-
-
-def secret_in_query(url: str) -> str | None:
-    """The name of the first parameter, in the query or fragment of `url`, that seems to be a credential."""
-    from urllib.parse import parse_qsl, urlsplit
-
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    for text in (parts.query, parts.fragment):
-        for name, value in parse_qsl(text, keep_blank_values=True):
-            if any(word in name.lower() for word in _SECRETS) or name.lower() in _NAMES or _TOKEN.search(value):
-                return name
-    return None
+__all__ = ["below", "is_open", "origin_of", "segments", "split_userinfo", "with_userinfo"]
 
 
 def is_open(url: str) -> bool:
     """Whether what is sent to `url` can be read on the way: http to another machine."""
     scheme, host, _ = origin_of(url)
     return scheme == "http" and not is_loopback(host)
+
+
+def split_userinfo(url: str) -> tuple[str, tuple[str, str] | None]:
+    """(url without userinfo and fragment, (user, password) or None)."""
+    parts = urlsplit(url)
+    userinfo, _, host = parts.netloc.rpartition("@")
+    clean = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
+    if not userinfo:
+        return clean, None
+    user, _, password = userinfo.partition(":")
+    return clean, (unquote(user), unquote(password))
+
+
+def with_userinfo(url: str, user: str, password: str) -> str:
+    """`url` with credentials put in, for the moment of a fetch."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{host}"))

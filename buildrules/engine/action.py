@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+from buildrules.net.session import Session
 from buildrules.oci.descriptor import Layer, is_digest
 from buildrules.store.blobs import Blobs
 from buildrules.store.statindex import Stat
@@ -112,6 +113,7 @@ class Context(Protocol):
 
     workspace: str  # absolute path of the workspace root
     jobs: int
+    session: Session
 
     @property
     def blobs(self) -> Blobs:

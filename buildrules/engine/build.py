@@ -15,6 +15,7 @@ from buildrules.engine.plan import Plan
 from buildrules.engine.scheduler import Scheduler
 from buildrules.engine.sources import Expand, SourceReader
 from buildrules.errors import ActionError, BuildrulesError, Interrupted
+from buildrules.net.session import Session
 from buildrules.store.blobs import Blobs
 from buildrules.store.store import Store
 
@@ -61,6 +62,7 @@ class Build:
         self.plan = plan
         self.store = store
         self.workspace = root
+        self.session = Session()
         self.jobs = jobs or max(4, os.cpu_count() or 1)
         self.outcomes: dict[str, Outcome] = {}
         self.bytes_read = 0

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from buildrules.credentials.shown import seems_secret
+from buildrules.credentials.secret_names import seems_secret
 from buildrules.engine.action import Action, Outputs, SourceFile
 from buildrules.store.records import canonical
 

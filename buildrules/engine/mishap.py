@@ -10,7 +10,7 @@ _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 def unexpected(error: Exception, what: str, root: str, hint: str | None = None) -> UnexpectedError:
     """`what` failed with `error`: the error to show. Paths below the workspace `root` are shown relative to it."""
-    from buildrules.store.webclient import scrub
+    from buildrules.credentials.redact import scrub
 
     said = " ".join(str(error).split())[:_LONGEST]
     told = type(error).__name__ + (f": {said}" if said else "")

@@ -6,15 +6,17 @@ That is a guess, so a finding is a warning, and what looks like a placeholder, a
 import re
 from collections.abc import Iterator
 
+from buildrules.credentials.secret_names import IN_CODE
+
 __all__ = ["Assigned", "assigned", "is_secret"]
 
 Assigned = tuple[int, int, bytes]
 """Where the name begins and where the value ends in the content, and the name."""
 
-_MARKS = (b"passw", b"secret", b"token", b"api_key", b"apikey")
 _ENDINGS = (".py", ".json", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties", ".sh", ".env", ".txt")
+_NAMED = re.compile("|".join(IN_CODE).encode())
 _FORM = (
-    rb"(?i)(?<![a-z0-9_])([a-z0-9_]{0,40}(?:passw(?:or)?d|secret|token|api_?key)[a-z0-9_]{0,20})"
+    rb"(?i)(?<![a-z0-9_])([a-z0-9_]{0,40}(?:" + _NAMED.pattern + rb")[a-z0-9_]{0,20})"
     rb"[\"']?[ \t]{0,8}(?::=|[=:])[ \t]{0,8}([\"'])([^\"'\s]{8,200})\2"
 )
 _HARMLESS = (b"example", b"changeme", b"change_me", b"placeholder", b"dummy", b"your", b"xxx", b"***", b"...", b"1234")
@@ -30,7 +32,7 @@ _ABOUT = re.compile(
 def assigned(path: str, content: bytes) -> Iterator[Assigned]:
     """The places in a file where a literal is assigned to something called password, secret, token or key."""
     lower = content.lower() if path.lower().endswith(_ENDINGS) else b""
-    if not any(mark in lower for mark in _MARKS):
+    if not _NAMED.search(lower):
         return
     for match in re.finditer(_FORM, content):
         name, value = match[1], match[3]
@@ -41,7 +43,7 @@ def assigned(path: str, content: bytes) -> Iterator[Assigned]:
 def is_secret(name: str, value: str) -> bool:
     """Whether a variable of this name and value is likely to hold a secret."""
     lower = name.lower().encode()
-    return any(mark in lower for mark in _MARKS) and len(value) >= 8 and _looks_secret(lower, value.encode())
+    return _NAMED.search(lower) is not None and len(value) >= 8 and _looks_secret(lower, value.encode())
 
 
 def _looks_secret(name: bytes, value: bytes) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from buildrules.engine.action import Context
 from buildrules.engine.events import Notice, Progress, Stream
 from buildrules.errors import LockError
+from buildrules.net.session import Session
 from buildrules.store.blobs import Blobs
 from buildrules.store.store import Store
 from buildrules.workspace.disk import CONTENT, Disk
@@ -39,6 +40,7 @@ class LockContext:
     def __init__(self, workspace: str, store: Store, stream: Stream) -> None:
         self.workspace = workspace
         self.jobs = 8
+        self.session = Session()
         self._store = store
         self._stream = stream
 

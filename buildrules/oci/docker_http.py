@@ -299,7 +299,7 @@ def unreachable(where: str, error: Exception) -> DockerError:
 def _reason(error: Exception) -> str:
     """What went wrong in a few words: the system's, not the names of objects of the libraries in between."""
     if type(error).__module__.partition(".")[0] in ("requests", "urllib3"):
-        from buildrules.store.webclient import reason
+        from buildrules.net.client import reason
 
         return reason(error)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

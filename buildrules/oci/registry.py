@@ -10,19 +10,17 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit
 
 from buildrules.errors import IntegrityError, RegistryError
+from buildrules.net.client import Answer
 from buildrules.oci import descriptor as media
 from buildrules.oci.auth import ANONYMOUS, Credentials
 from buildrules.oci.reference import DIGEST
 from buildrules.oci.transport import TRIES, AnswerError, Body, ConnectionFailedError, Transport
+from buildrules.start.failure import Failure
 from buildrules.start.header import content_length
 from buildrules.store.blobs import CHUNK
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse
 
 ACCEPT = ", ".join((media.MANIFEST, media.INDEX, media.DOCKER_MANIFEST, media.DOCKER_MANIFEST_LIST))
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
@@ -66,7 +64,7 @@ class Registry:
 
     def ping(self) -> None:
         """end-1: the registry is there, speaks the protocol and accepts the credentials. Raises RegistryError."""
-        self.transport.request("GET", "/v2/").release_conn()
+        self.transport.request("GET", "/v2/").close()
 
     def manifest(self, reference: str) -> Manifest:
         """end-3: the manifest or index at a tag or digest.
@@ -105,8 +103,6 @@ class Registry:
         Raises IntegrityError on wrong bytes (as soon as there are more than `size`), RegistryError after
         three failures in a row without progress.
         """
-        from urllib3.exceptions import HTTPError
-
         sha256 = hashlib.sha256()
         done, failures = 0, 0
         while True:
@@ -119,14 +115,14 @@ class Registry:
                     sha256.update(chunk)
                     yield chunk
                 break
-            except HTTPError as error:
+            except Failure:
                 if done == size:
                     break
                 failures = 1 if done > before else failures + 1
                 if failures == TRIES:
                     raise RegistryError(
                         f"connection to {self} broke {TRIES} times at byte {done} of blob {digest}"
-                    ) from error
+                    ) from None
                 self.transport.pause(failures - 1)
         found = "sha256:" + sha256.hexdigest()
         if found != digest or (size is not None and size != done):
@@ -154,7 +150,7 @@ class Registry:
                     size=size,
                     ok=(201, 202, 204),
                     tries=1,
-                ).drain_conn()
+                ).close()
                 return "uploaded"
             except (AnswerError, ConnectionFailedError) as error:
                 lost = isinstance(error, AnswerError) and error.code in ("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID")
@@ -176,7 +172,7 @@ class Registry:
             ok=(201,),
         )
         stored = response.headers.get("Docker-Content-Digest", digest)
-        response.drain_conn()
+        response.close()
         if stored.startswith("sha256:") and stored != digest:
             raise RegistryError(f"registry {self} stored manifest {digest} as {stored}: it changed the bytes")
         return digest
@@ -201,13 +197,13 @@ class Registry:
             url = following if following != url else ""
         return found
 
-    def _head(self, url: str, headers: dict[str, str]) -> "BaseHTTPResponse | None":
+    def _head(self, url: str, headers: dict[str, str]) -> Answer | None:
         response = self.transport.request("HEAD", url, scopes=self._pull, headers=headers, ok=(200, 404))
-        response.drain_conn()
+        response.close()
         return response if response.status == 200 else None
 
     def _blob_from(self, digest: str, start: int) -> Iterator[bytes]:
-        """The bytes of a blob from `start` on; urllib3's errors pass through, for the caller to resume."""
+        """The bytes of a blob from `start` on; a Failure passes through, for the caller to resume."""
         headers = {"Range": f"bytes={start}-"} if start else {}
         response = self.transport.request(
             "GET", self._url("blobs", digest), scopes=self._pull, headers=headers, ok=(200, 206, 416)
@@ -220,11 +216,10 @@ class Registry:
                 if not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
                     raise RegistryError(f"registry {self} resumes blob {digest} at another place than byte {start}")
                 skip = 0
-            for chunk in response.stream(CHUNK, decode_content=False):
+            while chunk := response.read(CHUNK):
                 if skip < len(chunk):
                     yield chunk[skip:]
                 skip = max(0, skip - len(chunk))
-            response.release_conn()
         finally:
             response.close()
 
@@ -242,7 +237,7 @@ class Registry:
                 raise
             return self._start_upload(digest, None)  # no right to read the other repository
         location = response.headers.get("Location", "")
-        response.drain_conn()
+        response.close()
         if response.status == 201 and scopes != self._push:
             return None
         if not location:

@@ -1,4 +1,4 @@
-"""HTTP to one registry: retries, the authentication challenge, redirects, errors with the registry's words.
+"""Requests to one registry: retries, the authentication challenge, errors with the registry's words.
 
 Sources: OCI distribution specification 1.1 (error codes, end-points), the distribution project's token
 authentication pages (Bearer flow, OAuth2 refresh), RFC 9110 (challenges, Retry-After).
@@ -10,27 +10,23 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from buildrules.errors import RegistryError
+from buildrules.net.client import Answer, Client
 from buildrules.oci.auth import ANONYMOUS, Credentials
 from buildrules.start.address import is_loopback, shown_origin
+from buildrules.start.failure import Failure
 from buildrules.start.retry import retry_after
 from buildrules.start.secret import conceal, hide
-from buildrules.store.webclient import let_go
-
-if TYPE_CHECKING:
-    from urllib3 import BaseHTTPResponse, PoolManager
+from buildrules.start.web import Dress, origin
 
 TRIES = 3
-CONNECT_SECONDS = 3.0
-IDLE_SECONDS = 30.0  # between two reads, never for a whole transfer
 LONGEST_WAIT = 30.0  # a longer Retry-After is an error the user should see at once
 MAX_ANSWER = 4 << 20  # bytes of a manifest, token or tag list; the specification asks registries for 4 MiB
 _REDIRECTS = 5
-_REDIRECT = frozenset({301, 302, 303, 307, 308})
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)(?=\s|$)", re.IGNORECASE)
 _PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
@@ -80,6 +76,7 @@ class Transport:
         *,
         plain_http: bool | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        client: Client | None = None,
     ) -> None:
         """`plain_http` True allows http to any host, False forbids it; None means http on loopback only."""
         self.host = host
@@ -89,14 +86,13 @@ class Transport:
         self.base = f"{'http' if plain else 'https'}://{host}"
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._pools: dict[str, PoolManager] = {}
+        self._client = client or Client()
         self._authorizations: dict[tuple[str, ...], str] = {}
         self._basic: str | None = None
 
     def close(self) -> None:
         """Close the idle connections."""
-        for pool in self._pools.values():
-            pool.clear()
+        self._client.close()
 
     def request(
         self,
@@ -109,7 +105,7 @@ class Transport:
         size: int = 0,
         ok: tuple[int, ...] = (200,),
         tries: int = TRIES,
-    ) -> "BaseHTTPResponse":
+    ) -> Answer:
         """Send a request; returns the unread answer if its status is in `ok`. The caller reads and releases it.
 
         `url` may be relative to the registry, `scopes` are what a token must allow, `size` is the length of
@@ -133,28 +129,32 @@ class Transport:
         limit = min(4.0, 0.25 * 2**attempt)
         self._sleep(random.uniform(0, limit) if asked is None else asked)  # noqa: S311 (jitter, not a secret)
 
-    def read(self, response: "BaseHTTPResponse") -> bytes:
+    def read(self, response: Answer) -> bytes:
         """The whole of a small answer. Raises RegistryError where it is longer than MAX_ANSWER or breaks off."""
-        from urllib3.exceptions import HTTPError
-
         try:
-            data = response.read(MAX_ANSWER + 1, decode_content=True)
-            if len(data) <= MAX_ANSWER:
-                response.release_conn()
-                return data
-        except HTTPError as error:
-            raise ConnectionFailedError(f"connection to registry {self.host} broke: {_reason(error)}") from None
-        response.close()
-        raise RegistryError(f"registry {self.host} sent more than {MAX_ANSWER} bytes where a small answer is due")
+            data = response.read(MAX_ANSWER + 1, decode=True)
+        except Failure as failure:
+            raise self._failed(failure) from None
+        finally:
+            response.close()
+        if len(data) > MAX_ANSWER:
+            raise RegistryError(f"registry {self.host} sent more than {MAX_ANSWER} bytes where a small answer is due")
+        return data
 
-    def error(self, response: "BaseHTTPResponse", what: str) -> AnswerError:
+    def _failed(self, failure: Failure) -> ConnectionFailedError:
+        about = "" if failure.text.startswith(self.host) else f"{self.host}: "
+        error = ConnectionFailedError(f"registry {about}{failure.text}", hint=failure.hint)
+        error.transient = failure.retry
+        return error
+
+    def error(self, response: Answer, what: str) -> AnswerError:
         """The error an unexpected answer stands for, with the registry's own code and message."""
         code, message = "", ""
         try:
             first = json.loads(self.read(response))["errors"][0]
             code, message = str(first.get("code", "")), str(first.get("message", ""))
         except (RegistryError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            response.close()
+            pass  # its status says enough
         said = self._redact(": ".join(part for part in (code, message[:300]) if part))
         wait = retry_after(response.headers.get("Retry-After"))
         text = f"registry {self.host} answered {response.status} to {what}" + (f": {said}" if said else "")
@@ -181,7 +181,7 @@ class Transport:
             hint="only registries on this machine, or ones marked as plain http, may be reached without TLS",
         )
 
-    def _authorized(self, request: "_Request", scopes: tuple[str, ...]) -> "BaseHTTPResponse":
+    def _authorized(self, request: "_Request", scopes: tuple[str, ...]) -> Answer:
         """Send; on a challenge of the registry itself authenticate once and send again."""
         for attempt in (0, 1):
             with self._lock:
@@ -192,7 +192,7 @@ class Transport:
             granted = self._answer_challenge(response.headers.get("WWW-Authenticate", ""), scopes)
             if granted is None:
                 return response
-            let_go(response)
+            response.close()
             with self._lock:
                 if granted.startswith("Basic"):
                     self._basic = granted
@@ -200,73 +200,36 @@ class Transport:
                     self._authorizations[scopes] = granted
         raise AssertionError("unreachable")
 
-    def _followed(self, request: "_Request", authorization: str | None) -> "tuple[str, BaseHTTPResponse]":
+    def _followed(self, request: "_Request", authorization: str | None) -> tuple[str, Answer]:
         """Send and follow redirects of GET and HEAD; also gives the URL that answered.
 
         Authorization goes to the registry's own origin only.
         """
-        for _ in range(_REDIRECTS + 1):
-            extra = {"Authorization": authorization} if authorization and self._own(request.url) else {}
-            response = self._send(replace(request, headers=request.headers | extra))
-            location = response.headers.get("Location")
-            if request.method not in ("GET", "HEAD") or response.status not in _REDIRECT or not location:
-                return request.url, response
-            let_go(response)
-            request = replace(request, url=self.allowed(_joined(request.url, location)))
-        raise RegistryError(f"registry {self.host} redirects more than {_REDIRECTS} times")
+        hops: list[str] = []
 
-    def _send(self, request: "_Request") -> "BaseHTTPResponse":
-        from urllib3 import Timeout
-        from urllib3.exceptions import HTTPError, SSLError
+        def dress(url: str) -> tuple[str, dict[str, str]]:
+            hops.append(self.allowed(url) if hops else url)
+            extra = {"Authorization": authorization} if authorization and self._own(url) else {}
+            return url, request.headers | extra
 
-        # urllib3 sends a body under the connect timeout, and a registry may take long to file a large blob away.
-        connect = IDLE_SECONDS if request.body else CONNECT_SECONDS
-        timeout = Timeout(connect=connect, read=IDLE_SECONDS + request.size / 50e6)
-        sent = {"User-Agent": "buildrules", "Accept-Encoding": "identity", **request.headers}
-        if request.method in ("POST", "PUT"):
-            sent["Content-Length"] = str(request.size)
+        answer = self._send(request, dress)
+        return hops[-1], answer
+
+    def _send(self, request: "_Request", dress: Dress) -> Answer:
+        body = request.body() if request.body else None
+        length = {"Content-Length": str(request.size)} if request.method in ("POST", "PUT") else {}
+        request.headers.update(length)
         try:
-            return self._pool(request.url).request(
-                request.method,
-                request.url,
-                headers=sent,
-                body=request.body() if request.body else None,
-                timeout=timeout,
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
+            answer: Answer = self._client.follow(
+                request.url, dress, method=request.method, body=body, most=_REDIRECTS, size=request.size
             )
-        except HTTPError as error:
-            failure = ConnectionFailedError(
-                f"cannot reach {urlsplit(request.url).hostname} for registry {self.host}: {_reason(error)}"
-            )
-            failure.transient = not isinstance(error, SSLError)
-            raise failure from None  # the urllib3 error holds the request's headers
-
-    def _pool(self, url: str) -> "PoolManager":
-        """The connections to the host of `url`, through the proxy the environment names for it."""
-        from urllib.request import getproxies, proxy_bypass
-
-        import urllib3
-
-        parts = urlsplit(url)
-        direct = is_loopback(parts.hostname or "") or proxy_bypass(parts.hostname or "")
-        proxy = "" if direct else getproxies().get(parts.scheme, "")
-        with self._lock:
-            if proxy not in self._pools:
-                if not proxy:
-                    self._pools[proxy] = urllib3.PoolManager(maxsize=16)
-                else:
-                    userinfo = urlsplit(proxy).username is not None
-                    auth = urlsplit(proxy).netloc.rpartition("@")[0] if userinfo else None
-                    headers = urllib3.make_headers(proxy_basic_auth=auth) if auth else None
-                    self._pools[proxy] = urllib3.ProxyManager(proxy, maxsize=16, proxy_headers=headers)
-            return self._pools[proxy]
+        except Failure as failure:
+            raise self._failed(failure) from None
+        return answer
 
     def _own(self, url: str) -> bool:
         """Whether `url` has the registry's own scheme, host and port."""
-        return _origin(urljoin(self.base, url)) == _origin(self.base)
+        return origin(urljoin(self.base, url)) == origin(self.base)
 
     def _answer_challenge(self, header: str, scopes: tuple[str, ...]) -> str | None:
         """The Authorization that answers a WWW-Authenticate header, or None where we have nothing to show."""
@@ -293,7 +256,7 @@ class Transport:
             request = _Request("GET", joined, {"Authorization": basic} if basic else {})
         for attempt in range(TRIES):
             try:
-                response = self._send(request)
+                response = self._send(request, lambda _: (request.url, request.headers))
                 if response.status == 401 and self.credentials.anonymous:
                     response.close()
                     return None
@@ -341,14 +304,3 @@ def _joined(url: str, reference: str) -> str:
         return urljoin(url, reference)
     except ValueError:
         return ""
-
-
-def _origin(url: str) -> tuple[str, str | None, int]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _reason(error: Exception) -> str:
-    """Why a connection failed, in a few words and without urllib3's object names."""
-    cause = error.__cause__ or error.__context__ or error
-    return " ".join(str(cause).split())[:200] or type(cause).__name__

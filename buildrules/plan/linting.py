@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from buildrules.credentials.shown import seems_secret
+from buildrules.credentials.secret_names import seems_secret
 from buildrules.document.nodes import Node
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Plan

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from buildrules.credentials.address import secret_in_query
+from buildrules.credentials.secret_names import secret_in_query
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
@@ -120,7 +120,7 @@ def _requirement(node: Node, _at: _At) -> str:
     try:
         url = Requirement(text).url or ""
     except InvalidRequirement as error:
-        from buildrules.store.webclient import scrub
+        from buildrules.credentials.redact import scrub
 
         reason = str(error).splitlines()[0]
         raise node.error(f"'{scrub(text)}' is not a requirement: {reason[:1].lower()}{reason[1:]}") from error

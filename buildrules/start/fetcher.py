@@ -16,6 +16,7 @@ from .archive import Content, members
 from .failure import NO_SPACE, REFUSED, UNREACHABLE, UNUSABLE, WRONG, Failure
 from .sources import advice, describe, join, locate
 from .transfer import CHUNK, PATIENCE, TRIES, copy_to, disk_failure, fetch_to, is_right
+from .web import Web
 
 EVERY = 5.0  # seconds between two lines about progress
 HERE = "in a container this address is the container itself: name one it can reach, or run it with --network host"
@@ -49,6 +50,7 @@ class Fetcher:
         self._stop = stop
         self._parallel = parallel
         self._say = say
+        self._web = Web()
         self._lock = threading.Lock()
         self._done = 0
         self._fetched = 0
@@ -137,14 +139,14 @@ class Fetcher:
     def _get(self, download: dict[str, Any], file: dict[str, Any], path: str) -> None:
         source = download["source"]
         fetch_to(
-            lambda: locate(source, file, self._environ),
+            lambda url, headers, extra: self._web.request(url, headers, extra, within=source.get("within")),
+            lambda: locate(source, file, self._environ, self._web),
             path,
             file["size"],
             file["sha256"],
             moved=self._moved,
             stop=self._stop,
             tries=self._tries,
-            within=source.get("within"),
         )
 
     def _unpack(self, file: dict[str, Any], content: Content, path: str) -> None:
@@ -159,10 +161,10 @@ class Fetcher:
         if not copy_to(read, path, file["size"], file["sha256"], stop=self._stop):
             raise Failure(WRONG, "it has other content in its archive than it must")
 
-    def _moved(self, count: int) -> None:
+    def _moved(self, grown: int, received: int) -> None:
         with self._lock:
-            self._done += count
-            self._fetched += max(count, 0)
+            self._done += grown
+            self._fetched += received
 
     def _check_space(self, download: dict[str, Any], files: list[dict[str, Any]]) -> None:
         needed = sum(file["size"] for file in files)

@@ -13,10 +13,11 @@ from .failure import UNUSABLE, Failure
 from .header import fits
 from .secret import conceal
 from .sources import credential
+from .web import Web
 
 
 def locate(
-    source: Mapping[str, Any], file: Mapping[str, Any], environ: Mapping[str, str]
+    source: Mapping[str, Any], file: Mapping[str, Any], environ: Mapping[str, str], _: Web
 ) -> tuple[str, dict[str, str]]:
     """The file's url, and an `Authorization` header where there are credentials: a token, a user's, or netrc's."""
     url: str = source["url"]

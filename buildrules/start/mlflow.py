@@ -15,13 +15,14 @@ from urllib.parse import quote, urlsplit
 
 from .failure import UNUSABLE, Failure
 from .http import authorization
+from .web import Web
 
 API = "api/2.0/mlflow-artifacts/artifacts"
 USER, PASSWORD, TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
 
 
 def locate(
-    source: Mapping[str, Any], file: Mapping[str, Any], environ: Mapping[str, str]
+    source: Mapping[str, Any], file: Mapping[str, Any], environ: Mapping[str, str], _: Web
 ) -> tuple[str, dict[str, str]]:
     """The artifact's url, and the header the server wants."""
     base, folder = artifacts(source)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 import time
 from base64 import b64decode
 from collections.abc import Mapping
@@ -21,21 +20,18 @@ from .failure import UNUSABLE, Failure
 from .http import basic
 from .secret import conceal
 from .sources import credential
-from .web import ask, failure_of, request
+from .web import Web, failure_of
 
 _SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)(?=\s|$)", re.IGNORECASE)
 _PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _TOKEN_SECONDS = 60.0  # what a token without `expires_in` lasts, as the token pages say
 
-_known: dict[tuple[str, str, str, str], tuple[float, dict[str, str]]] = {}
-_lock = threading.Lock()
-
 
 def locate(
-    source: Mapping[str, Any], file: Mapping[str, Any], environ: Mapping[str, str]
+    source: Mapping[str, Any], file: Mapping[str, Any], environ: Mapping[str, str], web: Web
 ) -> tuple[str, dict[str, str]]:
     """The blob's url, and the header the registry wants."""
-    return f"{base(source)}/v2/{source['repository']}/blobs/sha256:{file['sha256']}", headers(source, environ)
+    return f"{base(source)}/v2/{source['repository']}/blobs/sha256:{file['sha256']}", headers(source, environ, web)
 
 
 def base(source: Mapping[str, Any]) -> str:
@@ -45,28 +41,24 @@ def base(source: Mapping[str, Any]) -> str:
     return f"{'http' if plain else 'https'}://{host}"
 
 
-def headers(source: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+def headers(source: Mapping[str, Any], environ: Mapping[str, str], web: Web) -> dict[str, str]:
     """The header with which the repository may be read now; a token is used until shortly before it expires."""
     user, password = _login(source, environ)
     key = (source["registry"], source["repository"], user or "", password or "")
-    with _lock:
-        until, known = _known.get(key, (0.0, {}))
+    with web.granting:
+        until, known = web.tokens.get(key, (0.0, {}))
         if until <= time.monotonic():
-            seconds, known = _authorize(source, user, password)
-            _known[key] = (time.monotonic() + seconds * 0.9, known)
+            seconds, known = _authorize(source, user, password, web)
+            web.tokens[key] = (time.monotonic() + seconds * 0.9, known)
         return known
 
 
-def forget() -> None:
-    """Ask for tokens anew from now on."""
-    with _lock:
-        _known.clear()
-
-
-def _authorize(source: Mapping[str, Any], user: str | None, password: str | None) -> tuple[float, dict[str, str]]:
+def _authorize(
+    source: Mapping[str, Any], user: str | None, password: str | None, web: Web
+) -> tuple[float, dict[str, str]]:
     """(seconds it lasts, header), by what the registry answers to a request without one."""
     url = f"{base(source)}/v2/"
-    answer = request(url, {})
+    answer = web.request(url, {})
     challenge = answer.headers.get("WWW-Authenticate") or ""
     answer.close()
     if answer.status in (200, 404):
@@ -75,14 +67,14 @@ def _authorize(source: Mapping[str, Any], user: str | None, password: str | None
         raise failure_of(answer, url)
     schemes = [match.group(1).lower() for match in _SCHEME.finditer(challenge)]
     if "bearer" in schemes:
-        return _token(source, url, challenge, user, password)
+        return _token(source, url, challenge, user, password, web)
     if "basic" in schemes and password is not None:
         return 3600.0, {"Authorization": basic(user or "", password)}
     raise failure_of(answer, url)
 
 
 def _token(
-    source: Mapping[str, Any], url: str, challenge: str, user: str | None, password: str | None
+    source: Mapping[str, Any], url: str, challenge: str, user: str | None, password: str | None, web: Web
 ) -> tuple[float, dict[str, str]]:
     found = {match[0].lower(): match[1] or match[2] for match in _PARAMETER.findall(challenge)}
     try:
@@ -96,7 +88,7 @@ def _token(
     if found.get("service"):
         query["service"] = found["service"]
     login = {"Authorization": basic(user or "", password)} if password is not None else {}
-    _, _, data = ask(realm + ("&" if "?" in realm else "?") + urlencode(query), login)
+    _, _, data = web.ask(realm + ("&" if "?" in realm else "?") + urlencode(query), login)
     try:
         answer = json.loads(data)
         token = answer.get("token") or answer["access_token"]

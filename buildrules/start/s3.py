@@ -22,6 +22,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from .failure import REFUSED, UNUSABLE, Failure
 from .sources import credential
+from .web import Web
 
 DEFAULTS = {
     "access_key_id": "AWS_ACCESS_KEY_ID",
@@ -50,7 +51,7 @@ class Keys:
 
 
 def locate(
-    source: Mapping[str, Any], file: Mapping[str, Any], environ: Mapping[str, str]
+    source: Mapping[str, Any], file: Mapping[str, Any], environ: Mapping[str, str], _: Web
 ) -> tuple[str, dict[str, str]]:
     """The object's url, and the headers that sign a GET of it now."""
     key = (source.get("prefix") or "") + (file.get("key") or file["path"])

@@ -2,14 +2,14 @@
 
 A kind's module has one function:
 
-    locate(source, file, environ) -> (url, headers)
+    locate(source, file, environ, web) -> (url, headers)
 
 `source` is the source's JSON object: `kind`, the kind's own fields, and where it needs credentials `credentials`, which
 maps a role (`username`, `password`, `token`, `header`, `sas_token`, `access_key_id`, `secret_access_key`,
 `session_token`) to the name of a variable, or to what is no secret itself after a `=`. `within` is the address below
 which the credentials may go, where that is not the whole server. `file` has `path`, `size` and
 `sha256` (hex), and `key` where the source calls the file something else than its path. `environ` maps variables to
-values: use `credential`, never os.environ, for what is secret.
+values: use `credential`, never os.environ, for what is secret. `web` sends what has to be asked first.
 
 The url and headers are for one GET now: `locate` is asked again for every try, so tokens and signatures may be
 short-lived, and it may be asked from several threads. The headers go to the url's own origin and to no other. It raises
@@ -26,20 +26,21 @@ from urllib.parse import urlsplit
 
 from .failure import UNUSABLE, Failure
 from .secret import conceal
+from .web import Web
 
 KINDS = {"http": "http", "oci": "registry", "s3": "s3", "mlflow": "mlflow"}
 """kind -> module of this package."""
 
 
 def locate(
-    source: Mapping[str, Any], file: Mapping[str, Any], environ: Mapping[str, str]
+    source: Mapping[str, Any], file: Mapping[str, Any], environ: Mapping[str, str], web: Web
 ) -> tuple[str, dict[str, str]]:
     """Where `file` of `source` is to be fetched now: a url and the headers to send. Raises Failure."""
     kind = source.get("kind")
     if kind not in KINDS:
         raise Failure(UNUSABLE, f"no kind of source is named {kind!r}", hint=f"there are {', '.join(sorted(KINDS))}")
     found: tuple[str, dict[str, str]] = importlib.import_module(f".{KINDS[kind]}", __package__).locate(
-        source, file, environ
+        source, file, environ, web
     )
     return found
 

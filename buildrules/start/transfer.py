@@ -12,26 +12,28 @@ import fcntl
 import hashlib
 import http.client
 import os
-import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .failure import MISSING, NO_SPACE, STOPPED, UNREACHABLE, UNWRITABLE, WRONG, Failure
 from .header import content_length, content_range
-from .web import broken, failure_of, request, shown
+from .retry import pause
+from .web import broken, failure_of, shown
 
 PATIENCE = "see that the address is right and can be reached from here"
 TRIES = 5  # in a row without a mebibyte of progress among them
-BACKOFF = 0.5  # seconds before the second try; doubles, with jitter
-LONGEST_PAUSE = 30.0
 READ = 256 << 10
 CHUNK = 1 << 20
+STALLED = 90.0  # seconds without growth after which the holder of a partial file is no longer waited for
 
 Locate = Callable[[], "tuple[str, dict[str, str]]"]
 """Gives url and headers, anew for every try."""
-Moved = Callable[[int], None]
-"""Called with the bytes by which what has arrived grew, or shrank where a transfer starts over."""
+Request = Callable[[str, Mapping[str, str], Mapping[str, str]], Any]
+"""Sends a GET: url, headers for its own origin, headers for every hop; gives an answer as `Web.request` does."""
+Moved = Callable[[int, int], None]
+"""Called with the bytes by which what is there grew, or shrank where a transfer starts over, and the bytes received."""
 
 
 class Arrived(Exception):
@@ -39,6 +41,7 @@ class Arrived(Exception):
 
 
 def fetch(
+    request: Request,
     locate: Locate,
     partial: str,
     size: int | None = None,
@@ -48,26 +51,27 @@ def fetch(
     stop: threading.Event | None = None,
     tries: int = TRIES,
     arrived: Callable[[], bool] | None = None,
-    within: str | None = None,
 ) -> tuple[int, str]:
     """Bring a file of `size` bytes with the digest `sha256` (hex; None: whatever comes) to the path `partial`.
 
-    Gives its size and digest. What is there of an earlier transfer is used where the digest is known. The headers of
-    `locate` go `within` an address only, if one is given. The caller renames. Raises Failure; then what has arrived
-    stays, unless it is wrong. Raises Arrived where somebody else who was waited for has brought and renamed it, as
-    `arrived` says.
+    Gives its size and digest. What is there of an earlier transfer is used where the digest is known. The caller
+    renames. Raises Failure; then what has arrived stays, unless it is wrong. Raises Arrived where somebody else who was
+    waited for has brought and renamed it, as `arrived` says.
     """
     with contextlib.ExitStack() as stack:
         try:
             file = stack.enter_context(
                 _Partial(partial, keep=sha256 is not None, stop=stop or threading.Event(), arrived=arrived)
             )
-            return _Transfer(locate, file, size, sha256, moved or _nobody, tries, within).run()
+            found = _Transfer(request, locate, file, size, sha256, moved or _nobody, tries).run()
+            file.finish()
+            return found
         except OSError as error:
             raise disk_failure(error, os.path.dirname(partial)) from None
 
 
 def fetch_to(
+    request: Request,
     locate: Locate,
     path: str,
     size: int,
@@ -76,7 +80,6 @@ def fetch_to(
     moved: Moved | None = None,
     stop: threading.Event | None = None,
     tries: int = TRIES,
-    within: str | None = None,
 ) -> None:
     """Bring a file to `path`, whole or not at all; see `fetch`. Raises Failure."""
     folder = os.path.dirname(path)
@@ -84,6 +87,7 @@ def fetch_to(
     try:
         os.makedirs(folder, exist_ok=True)
         fetch(
+            request,
             locate,
             partial,
             size,
@@ -92,7 +96,6 @@ def fetch_to(
             stop=stop,
             tries=tries,
             arrived=lambda: is_right(path, size, sha256, stop),
-            within=within,
         )
         put(partial, path)
     except Arrived:
@@ -117,17 +120,18 @@ def copy_to(read: Callable[[], bytes], path: str, size: int, sha256: str, *, sto
                 check(stop)
                 file.write(data)
             if file.sha256 != sha256:
-                os.unlink(partial)
+                file.remove()
                 return False
+            file.finish()
             put(partial, path)
     except Arrived:
         pass
     return True
 
 
-def put(partial: str, path: str) -> None:
+def put(partial: str, path: str, mode: int = 0o644) -> None:
     """Rename a finished file to its place, readable for everybody. Raises OSError."""
-    os.chmod(partial, 0o644)
+    os.chmod(partial, mode)
     os.replace(partial, path)
 
 
@@ -166,18 +170,22 @@ def disk_failure(error: OSError, folder: str) -> Failure:
     )
 
 
-def _nobody(_: int) -> None:
+def _nobody(_: int, __: int) -> None:
     """Nobody wants to know."""
 
 
 class _Partial:
-    """The file that grows, hashed as it does, under a lock."""
+    """The file that grows, hashed as it does, under a lock; it is removed in the end where nothing is in it.
+
+    Where the lock's holder stalls, or the file system knows no locks, it is a file of our own beside it, which takes
+    its place when it is finished.
+    """
 
     def __init__(
         self, path: str, *, keep: bool, stop: threading.Event, arrived: Callable[[], bool] | None = None
     ) -> None:
         self._arrived = arrived
-        self._path = path
+        self._path = self._own = path
         self._keep = keep
         self.stop = stop
         self._fd = -1
@@ -200,25 +208,60 @@ class _Partial:
     def _open(self) -> bool:
         """Open and lock it; False where the holder before us renamed it away."""
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        while True:
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if self.stop.wait(0.1):
-                    os.close(self._fd)
-                    check(self.stop)
-            except OSError:
-                break  # a file system without locks: the digest still decides
-        with contextlib.suppress(FileNotFoundError):
-            found, ours = os.stat(self._path), os.fstat(self._fd)
-            if (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino):
+        try:
+            if not self._lock():
+                os.close(self._fd)
+                self._own = f"{self._path}.{os.getpid()}-{os.urandom(4).hex()}"
+                self._fd = os.open(self._own, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            if self._is_ours():
                 return True
+        except BaseException:
+            os.close(self._fd)
+            raise
         os.close(self._fd)
         return False
 
-    def __exit__(self, *_: object) -> None:
+    def _lock(self) -> bool:
+        """Wait for the lock; False where it is not to be had."""
+        grown, since = -1, time.monotonic()
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                size = os.fstat(self._fd).st_size
+                if size != grown:
+                    grown, since = size, time.monotonic()
+                if time.monotonic() - since > STALLED:
+                    return False
+                self.stop.wait(0.05)
+                check(self.stop)
+            except OSError:
+                return False
+
+    def _is_ours(self) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            found, ours = os.stat(self._own), os.fstat(self._fd)
+            return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino)
+        return False
+
+    def finish(self) -> None:
+        """Have the whole file at the path that was asked for."""
+        if self._own != self._path:
+            os.replace(self._own, self._path)
+            self._own = self._path
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        useless = not self.size or self._own != self._path or isinstance(error, OSError)  # a full disk wants the space
+        if useless and error is not None:
+            self.remove()
         os.close(self._fd)
+
+    def remove(self) -> None:
+        """Remove the file, unless somebody else has put another one in its place."""
+        with contextlib.suppress(OSError):
+            if self._is_ours():
+                os.unlink(self._own)
 
     def _add(self, data: bytes) -> None:
         self._sha256.update(data)
@@ -244,24 +287,24 @@ class _Partial:
 class _Transfer:
     def __init__(
         self,
+        request: Request,
         locate: Locate,
         file: _Partial,
         size: int | None,
         sha256: str | None,
         moved: Moved,
         tries: int,
-        within: str | None,
     ) -> None:
+        self._request = request
         self._locate = locate
         self._file = file
         self._size = size
         self._expected = sha256
         self._moved = moved
         self._tries = tries
-        self._within = within
         self._tag: str | None = None  # of what has arrived, where the digest is not known
         self._whole = size  # bytes there must be in the end, as far as anybody has said
-        moved(file.size)
+        moved(file.size, 0)
 
     def run(self) -> tuple[int, str]:
         failures, reached, tries = 0, self._file.size, 0
@@ -281,8 +324,7 @@ class _Transfer:
                     raise Failure(
                         failure.reason, f"{failure.text} (after {tries} tries)", hint=failure.hint or _patience(failure)
                     ) from None
-                pause = min(BACKOFF * 2 ** (failures - 1), LONGEST_PAUSE) * random.uniform(0.5, 1.5)  # noqa: S311 - jitter
-                if self._file.stop.wait(pause if failure.wait is None else failure.wait):
+                if self._file.stop.wait(pause(failures) if failure.wait is None else failure.wait):
                     check(self._file.stop)
 
     def _receive(self) -> None:
@@ -297,7 +339,7 @@ class _Transfer:
             extra = {"Range": f"bytes={resumed}-"} if resumed else {}
             if resumed and self._expected is None:
                 extra["If-Range"] = self._tag or ""
-            answer = request(url, headers, extra, within=self._within)
+            answer = self._request(url, headers, extra)
             try:
                 self._judge(answer, url)
                 self._append(answer, url)
@@ -391,7 +433,7 @@ class _Transfer:
                     break
                 check(file.stop)
                 file.write(data)
-                self._moved(len(data))
+                self._moved(len(data), len(data))
                 if most is not None and file.size > most:
                     return
             if end is not None and file.size < end:
@@ -404,7 +446,7 @@ class _Transfer:
     def _restart(self) -> None:
         self._tag, self._whole = None, self._size
         if self._file.size:
-            self._moved(-self._file.size)
+            self._moved(-self._file.size, 0)
             self._file.restart()
 
 

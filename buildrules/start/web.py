@@ -1,4 +1,4 @@
-"""One HTTP request: proxies and certificates of the environment, redirects without credentials for strangers."""
+"""HTTP requests: proxies and certificates of the environment, redirects without credentials for strangers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import http.client
 import os
 import socket
 import ssl
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -23,7 +23,9 @@ from .retry import retry_after
 IDLE_SECONDS = 30.0  # without a byte, not in all
 LONGEST_WAIT = 120.0  # a server that asks to wait longer is not waited for
 LIMIT = 16 << 20  # bytes of an answer that is read as a whole
-_REDIRECTS = 10
+REDIRECTS = 10
+_REDIRECT = (301, 302, 303, 307, 308)
+_SETTINGS = ("_proxy", "_bundle")
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -50,63 +52,131 @@ def shown(url: str) -> str:
         return "<unreadable url>"
 
 
-def request(
-    url: str,
-    headers: Mapping[str, str],
-    extra: Mapping[str, str] | None = None,
-    *,
-    method: str = "GET",
-    body: bytes | None = None,
-    within: str | None = None,
-) -> Any:
-    """Send a request and follow redirects; gives an answer with `status`, `headers`, `read` and `close`.
+Dress = Callable[[str], "tuple[str, dict[str, str]]"]
+"""Gives for an address what to ask instead, such as with a signature, and the headers that may go there."""
 
-    `headers` go to the url's own origin, there `within` an address only, if one is given; `extra` goes to every hop.
-    Raises Failure only where there is no answer.
+
+class Web:
+    """The requests of one command, sent by the standard library. What registries have granted is kept as long.
+
+    Safe for concurrent threads. Who sends by other means overrides `send`.
     """
-    home, asked = _origin(url), url
-    for _ in range(_REDIRECTS):
-        sent = {"Accept-Encoding": "identity", "User-Agent": "buildrules", **(extra or {})}
-        if _origin(url) == home and (within is None or below(url, within) is not None):
-            sent.update(headers)
-        answer = _send(url, sent, method, body, None if url == asked else shown_origin(url))
-        location = answer.headers.get("Location")
-        if answer.status not in (301, 302, 303, 307, 308) or not location:
+
+    def __init__(self) -> None:
+        self.tokens: dict[tuple[str, str, str, str], tuple[float, dict[str, str]]] = {}
+        self.granting = threading.Lock()
+        self._lock = threading.Lock()
+        self._openers: dict[tuple[bool, tuple[str, ...]], urllib.request.OpenerDirector] = {}
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Any = None,
+        *,
+        host: str | None = None,
+    ) -> Any:
+        """One request, no redirect followed; gives an answer with `status`, `headers`, `read` and `close`.
+
+        `host` is what may be shown of the address, where `url` may not. Raises Failure where there is no answer.
+        """
+        try:
+            asked = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310 - checked
+            return self._opener(url).open(asked, timeout=IDLE_SECONDS)
+        except urllib.error.HTTPError as answer:
             return answer
-        answer.close()
-        url = following(url, location)
-        if not url:
-            raise Failure(UNUSABLE, f"{shown(asked)} redirects to what is no address, or is neither http nor https")
-    raise Failure(
-        UNUSABLE, f"{shown(asked)} redirects more than {_REDIRECTS} times, the last time to {shown_origin(url)}"
-    )
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise broken(error, url, host) from None
+
+    def follow(
+        self, url: str, dress: Dress, *, method: str = "GET", body: Any = None, most: int = REDIRECTS, **more: Any
+    ) -> Any:
+        """Send to `url`, and where it redirects to; `dress` is asked for every hop. Only GET and HEAD are sent on.
+
+        `more` goes to `send`. Raises Failure only where there is no answer.
+        """
+        asked = url
+        for _ in range(most + 1):
+            target, sent = dress(url)
+            sent = {"Accept-Encoding": "identity", "User-Agent": "buildrules", **sent}
+            _check(target, sent)
+            answer = self.send(method, target, sent, body, host=None if url == asked else shown_origin(url), **more)
+            location = answer.headers.get("Location")
+            if answer.status not in _REDIRECT or not location or method not in ("GET", "HEAD"):
+                return answer
+            answer.close()
+            url = following(url, location)
+            if not url:
+                raise Failure(UNUSABLE, f"{shown(asked)} redirects to what is no address, or is neither http nor https")
+        where = shown_origin(url)
+        raise Failure(UNUSABLE, f"{shown(asked)} redirects more than {most} times, the last time to {where}")
+
+    def request(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        extra: Mapping[str, str] | None = None,
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+        within: str | None = None,
+    ) -> Any:
+        """Send a request and follow redirects.
+
+        `headers` go to the url's own origin, there `within` an address only, if one is given; `extra` goes to every
+        hop. Raises Failure only where there is no answer.
+        """
+        home = origin(url)
+
+        def dress(hop: str) -> tuple[str, dict[str, str]]:
+            ours = origin(hop) == home and (within is None or below(hop, within) is not None)
+            return hop, {**(extra or {}), **(headers if ours else {})}
+
+        return self.follow(url, dress, method=method, body=body)
+
+    def ask(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+        ok: tuple[int, ...] = (200,),
+        within: str | None = None,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """(status, headers, body) of a small answer: one try, as `request` makes it.
+
+        Raises Failure, with `retry` where another try may help.
+        """
+        answer = self.request(url, headers, method=method, body=body, within=within)
+        return answer.status, answer.headers, whole(answer, url, ok)
+
+    def _opener(self, url: str) -> urllib.request.OpenerDirector:
+        """One for each surroundings: reading the certificates takes longer than a small file."""
+        secure = url.lower().startswith("https:")
+        names = sorted(name for name in os.environ if name.lower().endswith(_SETTINGS) or "SSL_CERT" in name)
+        key = secure, tuple(f"{name}={os.environ[name]}" for name in names)
+        with self._lock:
+            if key not in self._openers:
+                handlers = [urllib.request.HTTPSHandler(context=_context())] if secure else []
+                self._openers[key] = urllib.request.build_opener(_Stay, *handlers)
+            return self._openers[key]
 
 
-def ask(
-    url: str,
-    headers: Mapping[str, str],
-    *,
-    method: str = "GET",
-    body: bytes | None = None,
-    ok: tuple[int, ...] = (200,),
-    within: str | None = None,
-) -> tuple[int, Mapping[str, str], bytes]:
-    """(status, headers, body) of a small answer: one try, as `request` makes it.
-
-    Raises Failure, with `retry` where another try may help.
-    """
-    answer = request(url, headers, method=method, body=body, within=within)
+def whole(answer: Any, url: str, ok: tuple[int, ...] = (200,), limit: int = LIMIT) -> bytes:
+    """The body of a small answer from `url`, which is closed. Raises Failure for another status than those in `ok`."""
     try:
         if answer.status not in ok:
             raise failure_of(answer, url)
-        data = answer.read(LIMIT + 1)
+        data: bytes = answer.read(limit + 1)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise broken(error, url) from None
     finally:
         answer.close()
-    if len(data) > LIMIT:
-        raise Failure(UNUSABLE, f"{shown(url)} answers more than {LIMIT >> 20} MiB")
-    return answer.status, answer.headers, data
+    if len(data) > limit:
+        raise Failure(UNUSABLE, f"{shown(url)} answers more than {limit >> 20} MiB")
+    return data
 
 
 def failure_of(answer: Any, url: str) -> Failure:
@@ -134,26 +204,29 @@ def broken(error: BaseException, url: str, host: str | None = None) -> Failure:
     inner = error.reason if isinstance(error, urllib.error.URLError) else error
     host = host or urlsplit(shown(url)).netloc
     if isinstance(inner, ssl.SSLCertVerificationError):
-        why = (
-            inner.verify_message if "'" not in inner.verify_message else "it is for another host"
-        )  # it quotes the host
         return Failure(
             UNREACHABLE,
-            f"the certificate of {host} is not trusted: {why}",
+            f"the certificate of {host} is not trusted: {words(inner)}",
             hint="name a file with the certificates to trust in SSL_CERT_FILE",
         )
+    retry = not isinstance(inner, ssl.SSLError) or isinstance(inner, ssl.SSLEOFError)
+    return Failure(UNREACHABLE, f"{host} cannot be reached: {words(inner)}", retry=retry)
+
+
+def words(inner: object) -> str:
+    """What became of a connection, in a few words."""
+    if isinstance(inner, ssl.SSLCertVerificationError):  # its message quotes the host
+        return inner.verify_message if "'" not in inner.verify_message else "it is for another host"
     if isinstance(inner, (TimeoutError, socket.timeout)):  # one and the same from Python 3.10 on
-        why = "it went silent"
-    elif isinstance(inner, http.client.IncompleteRead):
-        why = "the connection broke off"
-    elif isinstance(inner, OSError) and inner.strerror:
-        why = inner.strerror.lower()
-    else:
-        why = type(inner).__name__ if not isinstance(inner, str) else inner
-    return Failure(UNREACHABLE, f"{host} cannot be reached: {why}", retry=True)
+        return "it went silent"
+    if isinstance(inner, (http.client.IncompleteRead, http.client.RemoteDisconnected)):
+        return "the connection broke off"
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror.lower()
+    return inner if isinstance(inner, str) else type(inner).__name__
 
 
-def _send(url: str, headers: Mapping[str, str], method: str, body: bytes | None, host: str | None = None) -> Any:
+def _check(url: str, headers: Mapping[str, str]) -> None:
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise Failure(UNUSABLE, f"{shown(url)!r} is not an http or https url")
     for name, value in headers.items():
@@ -163,26 +236,6 @@ def _send(url: str, headers: Mapping[str, str], method: str, body: bytes | None,
                 f"the header {name!r} for {shown(url)} would have characters that cannot be sent",
                 hint="see that each credential is set to the secret and nothing else",
             )
-    try:
-        asked = urllib.request.Request(url, data=body, headers=dict(headers), method=method)  # noqa: S310 - checked above
-        return _opener(url).open(asked, timeout=IDLE_SECONDS)
-    except urllib.error.HTTPError as answer:
-        return answer
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise broken(error, url, host) from None
-
-
-def _opener(url: str) -> urllib.request.OpenerDirector:
-    names = sorted(name for name in os.environ if name.lower().endswith(("_proxy", "_bundle")) or "SSL_CERT" in name)
-    return _opener_of(url.lower().startswith("https:"), tuple(f"{name}={os.environ[name]}" for name in names))
-
-
-@lru_cache(maxsize=8)
-def _opener_of(secure: bool, _: tuple[str, ...]) -> urllib.request.OpenerDirector:
-    """One for each surroundings: reading the certificates takes longer than a small file."""
-    if not secure:
-        return urllib.request.build_opener(_Stay)
-    return urllib.request.build_opener(_Stay, urllib.request.HTTPSHandler(context=_context()))
 
 
 def _context() -> ssl.SSLContext:
@@ -200,7 +253,8 @@ def _context() -> ssl.SSLContext:
     return context
 
 
-def _origin(url: str) -> tuple[str, str, int]:
+def origin(url: str) -> tuple[str, str, int]:
+    """(scheme, host, port). Raises Failure where the url is no address."""
     try:
         return origin_of(url)
     except ValueError:

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from buildrules.credentials.address import is_open, secret_in_query
+from buildrules.credentials.address import is_open
 from buildrules.credentials.connections import variable_name
-from buildrules.credentials.shown import login_before_slash
+from buildrules.credentials.redact import login_before_slash
+from buildrules.credentials.secret_names import secret_in_query
 from buildrules.workspace.validation import Strict
 
 __all__ = ["Cache", "Connection", "Credentials", "Debian", "Locks", "Platform", "SecretReference", "Settings"]

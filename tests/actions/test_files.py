@@ -14,6 +14,7 @@ from buildrules.actions.inline import InlineLayer
 from buildrules.actions.registry import kind_named
 from buildrules.engine.action import Action, SourceFile
 from buildrules.errors import ActionError, IntegrityError, Interrupted
+from buildrules.net.session import Session
 from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import stream_layer
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, Layer
@@ -28,6 +29,7 @@ class Bench:
         self.workspace = str(root / "workspace")
         self.blobs = Blobs(str(root / "store"))
         self.jobs = 2
+        self.session = Session()
         self.cancelled = False
         self.read = 0
         self.seen: list[tuple[str, int, int | None]] = []

@@ -11,6 +11,7 @@ from buildrules.credentials import connections, secret
 from buildrules.credentials.secret import hide
 from buildrules.errors import CredentialsError, UsageError
 from buildrules.start import http
+from buildrules.start.web import Web
 
 HOST = "https://pkgs.example"
 PAT = {"kind": "pat", "parts": {"pat": {"env": "FEED_TOKEN"}}}
@@ -143,7 +144,7 @@ def test_a_container_sends_what_a_build_sends(sort: str, kind: str, parts: dict[
     connection = connections.named("c")
     name = f"BUILDRULES_C_{field.upper()}"
     source = {"kind": "http", "url": f"{HOST}/x", "credentials": connection.roles()}
-    url, headers = http.locate(source, {"path": "x"}, {name: "canary-91"})
+    url, headers = http.locate(source, {"path": "x"}, {name: "canary-91"}, Web())
     connections.use([row("c", HOST, sort, kind=kind, parts={field: {"env": "FEED_TOKEN"}, **parts})], ".")
     login = connections.named("c").login()
     assert login

@@ -82,7 +82,9 @@ def test_a_wrong_token_when_fetching(private: Make, web: Nginx, canary: Canary) 
     space.run("lock")
     web.let_in("__token__", "renewed")
     space.run("build", APP, code=1).said(
-        f"connection 'team' was refused by {web.team}: status 401", "the environment variable 'FEED_TOKEN'"
+        f"connection 'team' was refused by {web.team}: ",
+        "answers 401 Unauthorized",
+        "the environment variable 'FEED_TOKEN'",
     )
 
 

@@ -23,6 +23,7 @@ from buildrules.actions.debian.layers import DebianLayers
 from buildrules.engine.action import Action, Outputs
 from buildrules.locking.debian.lock import Lock, layer_hints, layer_params, make_lock
 from buildrules.locking.debian.request import Request
+from buildrules.net.session import Session
 from buildrules.store.blobs import Blobs
 
 
@@ -36,6 +37,7 @@ class Surroundings:
     cancelled: bool = False
     fetched: int = 0
     warnings: list[str] = field(default_factory=list)
+    session: Session = field(default_factory=Session)
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         assert done >= 0

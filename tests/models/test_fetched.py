@@ -102,7 +102,7 @@ def test_a_killed_build_goes_on_where_it_was(workspace: Space, web: Web) -> None
     workspace.env["BUILDRULES_CACHE_DIR"] = str(workspace.folder / "other")
     web.pause = 0.02
     process = workspace.start("build", APP)
-    name = f"{hashlib.sha256(LARGE).hexdigest()}.model"
+    name = hashlib.sha256(LARGE).hexdigest()
     partial = workspace.folder / "other/tmp/partial" / name
     end = time.monotonic() + 60
     while not (partial.exists() and partial.stat().st_size > 2_000_000):

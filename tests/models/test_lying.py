@@ -11,8 +11,9 @@ import pytest
 
 from buildrules.errors import BuildrulesError, FetchError, IntegrityError
 from buildrules.locking.models import mlflow, s3
-from buildrules.start import transfer
+from buildrules.start import retry, transfer
 from buildrules.start.failure import Failure
+from buildrules.start.web import Web
 from tests.models.conftest import APP, from_uri
 from tests.support.fetching import access
 from tests.support.raw import Request, head, raw, whole
@@ -24,7 +25,7 @@ PART = 100_000
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "BACKOFF", 0.01)
+    monkeypatch.setattr(retry, "BACKOFF", 0.01)
 
 
 def listing(size: int) -> bytes:
@@ -58,7 +59,7 @@ def fetched(tmp_path: Path, answer: Callable[[Request], bytes], **known: Any) ->
     """What a file of an unknown digest is taken for, and the ranges that were asked for."""
     place = tmp_path / "partial"
     with raw(answer) as server:
-        size, sha256 = transfer.fetch(lambda: (f"{server.url}/m.bin", {}), str(place), **known, tries=4)
+        size, sha256 = transfer.fetch(Web().request, lambda: (f"{server.url}/m.bin", {}), str(place), **known, tries=4)
         data = place.read_bytes()
         assert (size, sha256) == (len(data), hashlib.sha256(data).hexdigest())
         return data, [request.headers.get("range") for request in server.seen]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from buildrules.actions.models.lock import LARGEST, ModelLock, read_lock, write_lock
-from buildrules.credentials.address import secret_in_query
+from buildrules.credentials.secret_names import secret_in_query
 from buildrules.errors import FetchError, RegistryError, UsageError
 from buildrules.locking.models import mlflow, origin, s3
 from buildrules.start import secret

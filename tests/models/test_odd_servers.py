@@ -1,7 +1,6 @@
 """Servers whose answers are JSON of another form than theirs, and that lead to what is no address."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 
 from buildrules.errors import BuildrulesError, FetchError, RegistryError
 from buildrules.locking.models import mlflow, registry
-from buildrules.start import registry as start
 from buildrules.start.failure import Failure
 from buildrules.start.mlflow import artifacts
 from tests.models.conftest import APP, from_uri
@@ -118,13 +116,6 @@ def test_redirects_to_what_is_no_address(web: Web, tmp_path: Path, location: str
     web.faults[FILES] = [f"redirect {location}"] * 9
     with pytest.raises(BuildrulesError, match=r"no address|not an http or https url|cannot be reached: ValueError"):
         mlflow.resolve("mlflow-artifacts:/0/x", access(tmp_path, {"MLFLOW_TRACKING_URI": web.url}))
-
-
-@pytest.fixture(autouse=True)
-def _no_tokens() -> Iterator[None]:
-    start.forget()
-    yield
-    start.forget()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from buildrules.locking.models.origin import Resolved, resolve
 from buildrules.start import sources, transfer
 from buildrules.start.failure import MISSING, REFUSED, WRONG, Failure
 from buildrules.start.s3 import Keys, object_url, sign, signed
-from buildrules.start.web import ask
+from buildrules.start.web import Web
 from tests.support.fetching import access
 from tests.support.service import free_ports
 from tests.support.swift import ACCESS_KEY, Swift
@@ -208,8 +208,10 @@ def test_versions_stay_what_they_were(swift: Swift, tmp_path: Path) -> None:
 def fetched(found: Resolved, file: File, swift: Swift, folder: Path, **environ: str) -> bytes:
     """The file's content, as a container fetches it when it starts."""
     place = folder / "fetched" / file.path
+    web = Web()
     transfer.fetch_to(
-        lambda: sources.locate(found.source, file.to_dict(), {**swift.environment, **environ}),
+        web.request,
+        lambda: sources.locate(found.source, file.to_dict(), {**swift.environment, **environ}, web),
         str(place),
         file.size,
         file.sha256,
@@ -295,7 +297,7 @@ def test_a_clock_that_is_wrong(swift: Swift, bucket: str) -> None:
     url, _ = signed("GET", object_url(source, ""), source, swift.environment)
     headers = sign("GET", url, "us-east-1", Keys(ACCESS_KEY, "testing"), now=time.time() - 3600)
     with pytest.raises(Failure) as caught:
-        ask(url, headers)
+        Web().ask(url, headers)
     assert caught.value.reason == REFUSED
     assert "RequestTimeTooSkewed" in caught.value.text and "clock" in (caught.value.hint or "")
 

@@ -20,6 +20,7 @@ from buildrules.actions.python import credentials, index
 from buildrules.actions.python.target import Target
 from buildrules.locking.python.request import Request
 from buildrules.locking.python.requirements import collect
+from buildrules.net.session import Session
 from buildrules.store.blobs import Blobs
 
 TOKEN = "canary-7a90c1"
@@ -241,6 +242,7 @@ class Context:
         self.workspace = str(workspace)
         self.blobs = Blobs(str(store))
         self.jobs = 2
+        self.session = Session()
         self.cancelled = False
         self.fetched = 0
         self.read = 0

@@ -20,7 +20,7 @@ from buildrules.locking.python.lock import Lock, read_lock, write_lock
 from buildrules.locking.python.resolve import make_lock
 from buildrules.oci.assemble import stream_layer
 from buildrules.oci.parts import Sources
-from buildrules.store import download
+from buildrules.start import retry
 
 from .conftest import Asking, Context, Index, make_wheel, sha256
 
@@ -36,7 +36,7 @@ def run(action: Action, context: Context, deps: list[Outputs] | None = None) -> 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "BACKOFF", 0.001)
+    monkeypatch.setattr(retry, "BACKOFF", 0.001)
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_an_index_that_stays_down(feed: Index, lock: Lock, context: Context) -> 
         return True
 
     feed.trouble = trouble
-    with pytest.raises(FetchError, match="status 503") as caught:
+    with pytest.raises(FetchError, match="answers 503") as caught:
         run(action_for(lock, context), context)
     assert not isinstance(caught.value, GoneError)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from buildrules.actions.models.access import Access
+from buildrules.net.session import Session
 from buildrules.store.blobs import Blobs
 
 
@@ -14,6 +15,7 @@ class Context:
         self.workspace = str(root)
         self.blobs = Blobs(str(root / "store"))
         self.jobs = 2
+        self.session = Session()
         self.cancelled = False
         self.fetched = 0
         self.reports: list[tuple[str, int, int | None]] = []

@@ -11,7 +11,7 @@ import pytest
 
 from buildrules.start.failure import Failure
 from buildrules.start.s3 import Keys, sign
-from buildrules.start.web import ask
+from buildrules.start.web import Web
 from tests.support.service import Service, free_ports, run_folder, shared
 from tests.support.venvs import environment
 
@@ -117,7 +117,7 @@ class Swift:
         url = f"{self.endpoint}/{quote(path)}" + (f"?{query}" if query else "")
         headers = sign(method, url, "us-east-1", Keys(ACCESS_KEY, SECRET_KEY), body=body)
         headers["Content-Type"] = "application/octet-stream"
-        return ask(url, headers, method=method, body=body or None, ok=(200, 204, 409))[2]
+        return Web().ask(url, headers, method=method, body=body or None, ok=(200, 204, 409))[2]
 
     def bucket(self, name: str, *, versions: bool = False) -> str:
         """Make a bucket."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from buildrules.credentials.connections import serving
+from buildrules.credentials.redact import redact, scrub_output
 from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted
 from buildrules.store.blobs import CHUNK, hex_of
 
@@ -50,7 +51,7 @@ def fetch(items: Sequence[Wanted], context: "Context") -> None:
             raise failures[item.digest]
         rest.append(Wanted(others, item.digest, item.size, item.what))
     if rest:
-        from buildrules.store.download import Download, fetch_all
+        from buildrules.net.download import Download, fetch_all
 
         fetch_all(
             [Download([url for url, _ in item.places], item.digest, item.size, item.what) for item in rest], context
@@ -61,40 +62,18 @@ def read_release(url: str, by_apt: bool, context: "Context") -> bytes:
     """An InRelease file, unchecked. Raises GoneError where there is none, FetchError where it cannot be had."""
     if _uses_apt((url, by_apt)):
         return _Helper(context).read(url)
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
+    from buildrules.net.download import Stop, error_of, refused
+    from buildrules.start.failure import MISSING, Failure
 
-    from urllib3.exceptions import HTTPError
-
-    from buildrules.store.webclient import get, redact
-
-    if urlsplit(url).scheme == "file":
-        try:
-            with open(url2pathname(urlsplit(url).path), "rb") as file:
-                return file.read(LARGEST_RELEASE)
-        except FileNotFoundError:
-            raise GoneError(f"{redact(url)!r} does not exist") from None
-    failure = ""
-    for _ in range(3):
-        try:
-            response = get(url)
-            try:
-                if response.status == 200:
-                    return response.read(LARGEST_RELEASE)
-                failure = f"status {response.status}"
-                if response.status in (404, 410):
-                    raise GoneError(f"{redact(url)!r} does not exist ({failure})")
-            finally:
-                response.close()
-        except (HTTPError, UnicodeError) as error:
-            failure = type(error).__name__
-        if context.cancelled:
-            raise Interrupted("fetching was stopped")
-    hint = "check workspace.debian.mirror and the network"
-    served = serving(url)
-    if served is not None and failure in ("status 401", "status 403"):
-        failure, hint = served.refused(failure)
-    raise FetchError(f"could not fetch {redact(url)!r}: {failure}", hint=hint)
+    try:
+        return context.session.client.read(url, limit=LARGEST_RELEASE, wait=Stop(context).pause)
+    except Failure as failure:
+        told = refused(failure, url)
+        if told.reason == MISSING:
+            raise GoneError(f"{redact(url)!r} does not exist: {told.text}") from None
+        error = error_of(told, f"could not fetch {redact(url)!r}: {told.text}", context.blobs)
+        error.hint = error.hint or "check workspace.debian.mirror and the network"
+        raise error from None
 
 
 def _uses_apt(place: tuple[str, bool]) -> bool:
@@ -184,8 +163,6 @@ class _Helper:
     @staticmethod
     def _failure(what: str, url: str, output: str) -> Exception:
         from urllib.parse import unquote
-
-        from buildrules.store.webclient import redact, scrub_output
 
         # apt writes the address in its own way: "~" as "%7e", escapes in lower case.
         causes = {unquote(redact(where)): cause.strip() for where, cause in _FAILED.findall(output)}

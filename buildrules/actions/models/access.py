@@ -9,24 +9,19 @@ from typing import Any
 
 from buildrules.actions.models.connection import connection_of, scope
 from buildrules.actions.models.file import File
-from buildrules.errors import (
-    BuildrulesError,
-    FetchError,
-    GoneError,
-    IntegrityError,
-    Interrupted,
-    StoreError,
-)
+from buildrules.errors import BuildrulesError, FetchError, IntegrityError, Interrupted
+from buildrules.net.download import Fetching, Stop, adopt, bring, error_of, side_by_side
 from buildrules.start import failure as reasons
 from buildrules.start.archive import Content, members
 from buildrules.start.failure import Failure
+from buildrules.start.retry import retrying
 from buildrules.start.sources import advice, locate
-from buildrules.start.transfer import Arrived, disk_failure, fetch, put
-from buildrules.start.web import ask
+from buildrules.start.transfer import disk_failure
 from buildrules.store.blobs import CHUNK
-from buildrules.store.download import Fetching
 
 TRIES = 4
+FILE_TRIES = 5
+MOVED = "it was moved or removed: put it back, or give its new address and run 'buildrules lock'"
 
 
 @dataclass(slots=True)
@@ -81,6 +76,10 @@ class Access:
                 return {"credentials": roles}
         return {}
 
+    def locate(self, armed: Mapping[str, Any], file: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+        """Url and headers of a file of a source that `armed` gave."""
+        return locate(armed, file, self.environ, self.context.session.client)
+
     def ask(self, source: Mapping[str, Any], where: Callable[[dict[str, Any]], tuple[str, dict[str, str]]]) -> bytes:
         """A small answer, with retries. `where` gets the source with credentials and gives url and headers."""
         return self.answer(source, where)[1]
@@ -92,82 +91,45 @@ class Access:
         method: str = "GET",
     ) -> tuple[Mapping[str, str], bytes]:
         """(headers, body) of a small answer, as `ask` gets it."""
-        for tries in range(1, TRIES + 1):
-            try:
-                armed = self.armed(source)
-                return ask(*where(armed), method=method, within=armed.get("within"))[1:]
-            except Failure as failure:
-                if not failure.retry or tries == TRIES or self.context.cancelled:
-                    raise self.error(failure, source) from None
-                threading.Event().wait(failure.wait if failure.wait is not None else 0.25 * 2**tries)
-        raise AssertionError("unreachable")
 
-    def take(self, source: Mapping[str, Any], file: Mapping[str, Any]) -> tuple[int, str]:
+        def attempt() -> tuple[int, Mapping[str, str], bytes]:
+            armed = self.armed(source)
+            return self.context.session.client.ask(*where(armed), method=method, within=armed.get("within"))
+
+        try:
+            _, headers, body = retrying(attempt, TRIES, Stop(self.context).pause)
+        except Failure as failure:
+            raise self.error(failure, source) from None
+        return headers, body
+
+    def take(self, source: Mapping[str, Any], file: Mapping[str, Any], stop: Stop | None = None) -> tuple[int, str]:
         """Have a file in the store; gives its size and sha256 (hex).
 
         `file` has `path`, `key` where the source calls it otherwise, and `size` and `sha256` where they are known. One
         that is there already is read, since a lock is made from it or other files are taken out of it.
         """
-        blobs = self.context.blobs
+        blobs, client = self.context.blobs, self.context.session.client
         size, sha256 = file.get("size"), file.get("sha256")
         if sha256 and blobs.has(f"sha256:{sha256}", size) and blobs.heal(f"sha256:{sha256}"):
             return os.stat(blobs.path(f"sha256:{sha256}")).st_size, sha256
         armed = self.armed(source)
-        folder = os.path.join(blobs.aside, "partial")
-        os.makedirs(folder, exist_ok=True)
-        partial = os.path.join(folder, f"{sha256}.model") if sha256 else blobs.aside_path()
-        stop = threading.Event()
-        title, done = f"{self.name}/{file['path']}", 0
-
-        def moved(count: int) -> None:
-            nonlocal done
-            done += count
-            self.context.count(fetched=max(count, 0))
-            self.context.progress(title, done, size)
-            if self.context.cancelled:
-                stop.set()
-
         try:
-            found = fetch(
-                lambda: locate(armed, file, self.environ),
-                partial,
-                size,
-                sha256,
-                moved=moved,
+            return bring(
+                lambda url, headers, extra: client.request(url, headers, extra, within=armed.get("within")),
+                lambda: self.locate(armed, file),
+                self.context,
+                f"{self.name}/{file['path']}",
+                sha256=sha256,
+                size=size,
+                tries=FILE_TRIES,
                 stop=stop,
-                arrived=lambda: bool(sha256) and blobs.has(f"sha256:{sha256}", size),
-                within=armed.get("within"),
             )
-            self._adopt(partial, found[1])
         except Failure as failure:
             raise self.error(failure, source, file["path"]) from None
-        except (Arrived, FileNotFoundError):
-            if not sha256 or not blobs.has(f"sha256:{sha256}", size):
-                raise
-            return os.stat(blobs.path(f"sha256:{sha256}")).st_size, sha256  # another process was faster
-        finally:
-            if not sha256 and os.path.exists(partial):
-                os.unlink(partial)
-        return found
-
-    def _adopt(self, path: str, sha256: str) -> None:
-        target = self.context.blobs.path(f"sha256:{sha256}")
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        put(path, target)
-        os.chmod(target, 0o444)
 
     def take_all(self, source: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> list[tuple[int, str]]:
         """`take` for many files at once, in their order. Raises the first error after the others have ended."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(8, thread_name_prefix="fetch") as pool:
-            futures = [pool.submit(self.take, source, file) for file in files]
-            try:
-                return [future.result() for future in futures]
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
+        return side_by_side(lambda file, stop: self.take(source, file, stop), files, self.context)
 
     def files(self, source: Mapping[str, Any], keys: Mapping[str, str | None]) -> list[File]:
         """Files whose digests nobody knows yet, fetched into the store.
@@ -213,7 +175,7 @@ class Access:
                     self.context.progress(what, done, size)
             if done != size:
                 raise IntegrityError(f"{what!r} does not have the {size} bytes its archive says")
-            self._adopt(aside, digest.hexdigest())
+            adopt(blobs, aside, digest.hexdigest())
         except OSError as error:
             raise disk_failure(error, blobs.aside) from None
         finally:
@@ -225,15 +187,12 @@ class Access:
         """The error a failure of `start` is here."""
         what = f"{self.name!r}" if path is None else f"{path!r} of {self.name!r}"
         text = f"could not fetch {what}: {failure.text}"
-        if failure.reason == reasons.STOPPED:
-            return Interrupted("fetching was stopped")
         if failure.reason == reasons.REFUSED:
             return self._refused(text, failure, source)
-        if failure.reason in (reasons.NO_SPACE, reasons.UNWRITABLE):
-            return StoreError(f"the store cannot take {what}: {failure.text}", hint="run 'buildrules cache gc'")
-        kind = {reasons.MISSING: GoneError, reasons.WRONG: IntegrityError}.get(failure.reason, FetchError)
-        moved = "it was moved or removed: put it back, or give its new address and run 'buildrules lock'"
-        return kind(text, hint=failure.hint or (moved if failure.reason == reasons.MISSING else None))
+        error = error_of(failure, text, self.context.blobs)
+        if failure.reason == reasons.MISSING:
+            error.hint = error.hint or MOVED
+        return error
 
     def _refused(self, text: str, failure: Failure, source: Mapping[str, Any]) -> FetchError:
         connection = connection_of(source, self.connection)

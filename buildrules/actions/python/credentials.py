@@ -16,9 +16,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from buildrules.credentials import connections
-from buildrules.credentials.address import origin_of
+from buildrules.credentials.address import origin_of, split_userinfo, with_userinfo
+from buildrules.credentials.redact import redact
 from buildrules.credentials.secret import ask_program
-from buildrules.store.webclient import redact, split_userinfo, with_userinfo
 
 _URL_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from buildrules.engine.action import Context
 from buildrules.errors import GoneError, IntegrityError
+from buildrules.net.download import Download, fetch_all
 from buildrules.store.blobs import Blobs
-from buildrules.store.download import Download, fetch_all
 
 
 def fetch_files(files: Sequence[dict[str, Any]], hints: Mapping[str, Any], context: Context) -> None:

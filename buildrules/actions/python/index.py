@@ -1,7 +1,6 @@
 """Where a locked file is now: asks the user's package indexes, through uv, for the file with a digest."""
 
 import contextlib
-import os
 import tempfile
 import threading
 from collections.abc import Iterable, Sequence
@@ -12,9 +11,10 @@ from buildrules.actions.python.document import digest_of, files_of
 from buildrules.actions.python.feeds import Feeds, uv_environment
 from buildrules.actions.python.target import Target
 from buildrules.actions.python.uvtool import compile_arguments, failure, run_uv
+from buildrules.credentials.redact import redact
 from buildrules.errors import CredentialsError, FetchError, GoneError, LockError
+from buildrules.start.failure import Failure
 from buildrules.start.header import content_length
-from buildrules.store.webclient import get, redact
 
 _located: dict[str, str] = {}  # sha256 -> url, perhaps with userinfo: for this process only
 _asked: set[tuple[Any, ...]] = set()
@@ -101,21 +101,14 @@ def remember(files: Iterable[dict[str, Any]]) -> None:
 
 def remote_size(url: str, root: str, filename: str) -> int:
     """The size in bytes of the file at `url` (file, http, https). Raises LockError where nobody says."""
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
+    from buildrules.net.client import Client
 
-    from urllib3.exceptions import HTTPError
-
-    if url.startswith("file:"):
-        with contextlib.suppress(OSError):
-            return os.path.getsize(url2pathname(urlsplit(url).path))
-    else:
-        with contextlib.suppress(HTTPError, FetchError):
-            response = get(authorize(url, root))
-            response.close()
-            length = content_length(response.headers)
-            if response.status == 200 and length is not None:
-                return length
+    with contextlib.suppress(Failure):
+        answer = Client().get(authorize(url, root))
+        answer.close()
+        length = content_length(answer.headers)
+        if answer.status == 200 and length is not None:
+            return length
     raise LockError(
         f"the size of {filename!r} is not known: neither the index nor {redact(url)!r} tells it",
         hint="use an index that gives sizes, or check the credentials for it",

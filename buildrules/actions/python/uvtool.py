@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from buildrules.actions.python.feeds import refused
 from buildrules.actions.python.target import Target
+from buildrules.credentials.redact import scrub_output
 from buildrules.errors import ActionError, CredentialsError, FetchError, Interrupted, ResolutionError
-from buildrules.store.webclient import scrub_output
 
 if TYPE_CHECKING:
     from subprocess import Popen

@@ -1,14 +1,15 @@
 """Models of web servers: one file, or an archive of files where the target says `unpack`."""
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from buildrules.actions.models.file import File
-from buildrules.credentials.address import secret_in_query
+from buildrules.credentials.secret_names import secret_in_query
 from buildrules.errors import BuildrulesError, CredentialsError, GoneError, IntegrityError, UsageError
 from buildrules.locking.models.origin import Resolved
-from buildrules.start.sources import locate, safe_path
+from buildrules.start.sources import safe_path
 
 if TYPE_CHECKING:
     from buildrules.actions.models.access import Access
@@ -42,7 +43,7 @@ def _asked(source: dict[str, Any], wanted: dict[str, Any], access: "Access") -> 
         return access.take(source, wanted)
     size = os.stat(blobs.path(f"sha256:{sha256}")).st_size
     try:
-        headers, _ = access.answer(source, lambda armed: locate(armed, wanted, access.environ), "HEAD")
+        headers, _ = access.answer(source, partial(access.locate, file=wanted), "HEAD")
         same = headers.get("Content-Length") == str(size)
     except (GoneError, CredentialsError):
         raise

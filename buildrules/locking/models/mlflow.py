@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from buildrules.actions.models.access import Access
 from buildrules.actions.models.file import File
-from buildrules.credentials.address import secret_in_query
+from buildrules.credentials.secret_names import secret_in_query
 from buildrules.errors import FetchError, GoneError, UsageError
 from buildrules.locking.models import s3
 from buildrules.locking.models.origin import Resolved

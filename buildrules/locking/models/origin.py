@@ -124,6 +124,6 @@ def completed(source: Mapping[str, Any], connection: "Connection | None") -> dic
 
 
 def _shown(uri: str) -> str:
-    from buildrules.store.webclient import redact
+    from buildrules.credentials.redact import redact
 
     return redact(uri) if "://" in uri else uri

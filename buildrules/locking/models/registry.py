@@ -72,7 +72,7 @@ def _manifest(source: dict[str, Any], reference: str, access: "Access", depth: i
 
     def where(armed: dict[str, Any]) -> tuple[str, dict[str, str]]:
         url = f"{start.base(armed)}/v2/{armed['repository']}/manifests/{reference}"
-        return url, {**start.headers(armed, access.environ), "Accept": _ACCEPT}
+        return url, {**start.headers(armed, access.environ, access.context.session.client), "Accept": _ACCEPT}
 
     data = access.ask(source, where)
     digest = "sha256:" + hashlib.sha256(data).hexdigest()

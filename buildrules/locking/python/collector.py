@@ -6,10 +6,11 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from buildrules.credentials.address import split_userinfo
 from buildrules.credentials.connections import serving
+from buildrules.credentials.redact import redact, scrub
 from buildrules.errors import LoadError, Position
 from buildrules.locking.python.requirement import Requirement, Written, parse, workspace_path
-from buildrules.store.webclient import redact, scrub, split_userinfo
 
 _INDEX_OPTIONS = {
     "-i": "--index-url",

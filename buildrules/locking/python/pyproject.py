@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from buildrules.credentials.redact import scrub
 from buildrules.errors import Position
-from buildrules.store.webclient import scrub
 
 if TYPE_CHECKING:
     from buildrules.locking.python.collector import Collector

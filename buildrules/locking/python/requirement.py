@@ -4,8 +4,8 @@ import os
 import re
 from dataclasses import dataclass
 
+from buildrules.credentials.redact import scrub
 from buildrules.errors import LoadError, Position
-from buildrules.store.webclient import scrub
 
 _LOCAL_ENDINGS = (".whl", ".tar.gz", ".zip")
 _PROJECT_FILES = ("pyproject.toml", "setup.cfg", "setup.py")

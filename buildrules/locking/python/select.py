@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from buildrules.actions.python.target import Target
+from buildrules.credentials.redact import redact
 from buildrules.errors import LockError
 from buildrules.locking.python.locked import DIRECTORY, SDIST, WHEEL, LockedFile, LockedPackage, check_sha256
-from buildrules.store.webclient import redact
 
 LARGEST = 1 << 46
 """Bytes; a size of a file from there on is nonsense."""

@@ -8,6 +8,7 @@ import pytest
 from buildrules.actions.image import ImageKind, IndexKind
 from buildrules.engine.action import Action, Outputs
 from buildrules.errors import ActionError
+from buildrules.net.session import Session
 from buildrules.oci.image import read_image, read_index
 from buildrules.store.blobs import Blobs
 from tests.support.handmade import Shelf
@@ -20,6 +21,7 @@ class Bench:
         self.workspace = str(folder)
         self.blobs = Blobs(str(folder / "store"))
         self.jobs = 1
+        self.session = Session()
         self.cancelled = False
 
     def progress(self, what: str, done: int, total: int | None) -> None: ...

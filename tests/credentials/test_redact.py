@@ -3,10 +3,10 @@
 import pytest
 
 from buildrules.cli.report import error_json, error_text
-from buildrules.credentials.shown import seems_secret, without_logins
+from buildrules.credentials.redact import redact, scrub, without_logins
+from buildrules.credentials.secret_names import seems_secret
 from buildrules.document.source import Source
 from buildrules.errors import BuildrulesError, Position
-from buildrules.store.webclient import redact, scrub
 
 SECRET = "s3cr3t"
 

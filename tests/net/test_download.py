@@ -2,6 +2,7 @@
 
 import base64
 import errno
+import fcntl
 import hashlib
 import http.server
 import os
@@ -16,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.credentials.redact import redact, scrub
 from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted
-from buildrules.store import download, partial
-from buildrules.store.download import Download, fetch_all, fetch_blob
-from buildrules.store.webclient import redact, scrub
+from buildrules.net import client
+from buildrules.net.download import Download, fetch_all, fetch_blob
+from buildrules.start import retry, transfer
 from tests.support.fetching import Context
 
 TOKEN = "canary-4f1d"
@@ -77,7 +79,7 @@ def other() -> Iterator[Server]:
 
 @pytest.fixture
 def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
-    monkeypatch.setattr(download, "BACKOFF", 0.001)
+    monkeypatch.setattr(retry, "BACKOFF", 0.001)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -228,7 +230,7 @@ def test_a_drop_keeps_what_came_for_the_next_run(server: Server, context: Contex
 @pytest.mark.parametrize("code", [404, 410])
 def test_gone_everywhere(server: Server, context: Context, code: int) -> None:
     server.routes["/a"] = server.routes["/b"] = status(code)
-    with pytest.raises(GoneError, match=f"status {code}"):
+    with pytest.raises(GoneError, match=f"answers {code}"):
         fetch_blob([f"{server.url}/a", f"{server.url}/b"], DIGEST, len(DATA), context, what="a 1.0")
     assert [path for path, _ in server.seen] == ["/a", "/b"]
 
@@ -283,7 +285,7 @@ def test_other_content_is_refused_and_not_kept(server: Server, context: Context)
 
 def test_another_size_is_refused_before_it_is_read(server: Server, context: Context) -> None:
     server.routes["/a"] = whole(DATA + b"x")
-    with pytest.raises(IntegrityError, match="offers 3000001 bytes, expected 3000000"):
+    with pytest.raises(IntegrityError, match=r"3000001 bytes, expected .* 3000000 bytes"):
         fetch_blob([f"{server.url}/a"], DIGEST, len(DATA), context)
     assert context.fetched == 0
 
@@ -291,10 +293,7 @@ def test_another_size_is_refused_before_it_is_read(server: Server, context: Cont
 def test_slow_answers_are_fine_silent_ones_are_not(
     server: Server, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from buildrules.store import webclient
-
-    monkeypatch.setattr(webclient, "IDLE_TIMEOUT", 0.4)
-    monkeypatch.setattr(webclient, "_pools", {})
+    monkeypatch.setattr(client, "IDLE_TIMEOUT", 0.4)
 
     def slow(handler: Handler, nth: int) -> None:
         handler.send_response(200)
@@ -412,8 +411,9 @@ def test_two_processes_fetch_once(server: Server, context: Context, tmp_path: Pa
     script = f"""
 import sys, types
 from buildrules.store.blobs import Blobs
-from buildrules.store.download import fetch_blob
-context = types.SimpleNamespace(blobs=Blobs(sys.argv[1]), cancelled=False, progress=lambda *a: None,
+from buildrules.net.download import fetch_blob
+from buildrules.net.session import Session
+context = types.SimpleNamespace(session=Session(), blobs=Blobs(sys.argv[1]), cancelled=False, progress=lambda *a: None,
                                 count=lambda **k: None)
 fetch_blob(["{server.url}/a"], "{DIGEST}", {len(DATA)}, context)
 """
@@ -430,12 +430,15 @@ fetch_blob(["{server.url}/a"], "{DIGEST}", {len(DATA)}, context)
 
 
 def test_a_stalled_holder_is_not_waited_for(server: Server, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partial, "STALLED", 0.2)
+    monkeypatch.setattr(transfer, "STALLED", 0.2)
     server.routes["/a"] = whole()
-    with partial.PartialBlob(context.blobs, DIGEST, len(DATA), lambda: None):
+    folder = Path(context.blobs.aside, "partial")
+    folder.mkdir(parents=True)
+    with open(folder / DIGEST[7:], "wb") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
         fetch_blob([f"{server.url}/a"], DIGEST, len(DATA), context)
     assert context.blobs.read(DIGEST) == DATA
-    assert [name for name in os.listdir(context.blobs.aside) if name != "partial"] == []
+    assert leftovers(context) == []
 
 
 def test_many_at_once(server: Server, context: Context) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from buildrules.credentials import connections
 from buildrules.errors import CredentialsError
-from buildrules.store.webclient import get
+from buildrules.net.client import Client
 from tests.oci.registry.servers import Answer, Seen, Web, web
 
 SECRET = "canary-request"
@@ -35,7 +35,7 @@ def connect(server: Web, kind: str, **parts: object) -> None:
 
 def ask(server: Web, path: str) -> Seen:
     """The last request that `get` made."""
-    get(f"http://{server.host}{path}").close()
+    Client().get(f"http://{server.host}{path}").close()
     return server.seen[-1]
 
 
@@ -59,7 +59,7 @@ def test_nobody_is_sent_into_the_arms_of_a_connection(server: Web) -> None:
     """Another server's redirect does not make us spend a credential."""
     connect(server, "api_key")
     port = server.host.partition(":")[2]
-    get(f"http://localhost:{port}/to/http:!!127.0.0.1:{port}!store!b").close()
+    Client().get(f"http://localhost:{port}/to/http:!!127.0.0.1:{port}!store!b").close()
     assert server.seen[-1].path == "/store/b"
     assert "authorization" not in server.seen[-1].headers
 

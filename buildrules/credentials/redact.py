@@ -4,9 +4,14 @@ A password may hold anything, whatever it should have been escaped to: `https://
 and is an address of the host `user` to a program. So all between `://` and the last `@` goes.
 """
 
+import os
 import re
+from urllib.parse import urlsplit, urlunsplit
 
-__all__ = ["login_before_slash", "seems_secret", "without_logins"]
+from buildrules.credentials.secret_names import IN_QUERY
+from buildrules.start.secret import conceal, hide
+
+__all__ = ["login_before_slash", "redact", "scrub", "scrub_output", "without_logins"]
 
 _TOKEN = re.compile(r"[^\s\"'<>]+")
 _PLAIN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")  # host and port (RFC 3986, 3.2)
@@ -15,13 +20,35 @@ _DIGEST = "@sha256:"
 _WEB = ("http", "https")
 _AZURE = ("wasb", "wasbs", "abfs", "abfss")
 """Stores whose addresses have a container in front of the `@`."""
-_NAME = re.compile(
-    r"token|secret|passw|pwd|credential|cookie|auth|(?:^|[^a-z])(?:key|sig|sas|pat)s?(?:$|[^a-z])|[a-z_-]key$",
-    re.IGNORECASE,
-)
-_SECRET = re.compile(  # a parameter whose value is not covered already
-    r"(?i)(?:sig|token|secret|passw|credential|key|auth|code|pwd)[\w.-]*=(?!\*+(?:[&;#]|$))"
-)
+_SECRET = re.compile(rf"(?i){IN_QUERY}(?!\*+(?:[&;#]|$))")  # a parameter whose value is not covered already
+_UV_SECRETS = ("_PASSWORD", "_TOKEN")
+
+
+def redact(url: str) -> str:
+    """`url` as it may be shown or stored: without userinfo, query and fragment."""
+    if login_before_slash(url):
+        url = f"{url.partition('://')[0]}://{url.rpartition('@')[2]}"
+    try:
+        parts = urlsplit(url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        return "<unreadable url>"
+
+
+def scrub(text: str) -> str:
+    """`text` of another program with the userinfo and query of every url in it taken out."""
+    return hide(without_logins(text))
+
+
+def scrub_output(text: str) -> str:
+    """`scrub` for what a program says that reads the machine's logins itself, such as uv: a server may repeat them."""
+    from buildrules.credentials.netrc import netrc_logins
+    from buildrules.start.http import basic
+
+    for login in netrc_logins().values():
+        basic(*login)
+    conceal(value for name, value in os.environ.items() if name.startswith("UV_") and name.endswith(_UV_SECRETS))
+    return scrub(text)
 
 
 def without_logins(text: str, *, queries: bool = True) -> str:
@@ -41,11 +68,6 @@ def login_before_slash(url: str) -> bool:
     rest = url.partition("://")[2]
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     return "@" not in authority and "@" in rest and _PLAIN.fullmatch(authority) is None and bool(authority)
-
-
-def seems_secret(name: str) -> bool:
-    """Whether a variable or header of this name is likely to hold a secret."""
-    return _NAME.search(name) is not None
 
 
 def _token(token: str, *, queries: bool) -> str:

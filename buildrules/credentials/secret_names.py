@@ -1,0 +1,41 @@
+"""Names that things with a secret inside have: of variables, headers, parameters of addresses, and in code.
+
+A name is a guess. Where the value is known, what it looks like counts as well.
+"""
+
+import re
+
+__all__ = ["IN_CODE", "IN_QUERY", "secret_in_query", "seems_secret"]
+
+IN_CODE = ("passw(?:or)?d", "secret", "token", "api_?key")
+"""What code calls the literals that it should not have; expressions that match a part of the name."""
+
+_ANYWHERE = "token|secret|passw|pwd|credential|cookie|auth|jwt|bearer"
+_NAME = re.compile(
+    rf"{_ANYWHERE}|(?:^|[^a-z])(?:key|sig|sas|pat)s?(?:$|[^a-z])|[a-z_-]key$",
+    re.IGNORECASE,
+)
+_PARAMETER = re.compile(rf"{_ANYWHERE}|sig|key|^(?:code|pass|sas)$", re.IGNORECASE)  # "encoding", "compass": innocent
+IN_QUERY = rf"(?:{_ANYWHERE}|sig|key|code)[\w.-]*="
+"""An expression for a parameter that may hold a secret, in the text of a query; in lower case."""
+_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.")  # a JSON Web Token (RFC 7519), whatever its name is
+
+
+def seems_secret(name: str) -> bool:
+    """Whether a variable or header of this name is likely to hold a secret."""
+    return _NAME.search(name) is not None
+
+
+def secret_in_query(url: str) -> str | None:
+    """The name of the first parameter, in the query or fragment of `url`, that seems to be a credential."""
+    from urllib.parse import parse_qsl, urlsplit
+
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    for text in (parts.query, parts.fragment):
+        for name, value in parse_qsl(text, keep_blank_values=True):
+            if _PARAMETER.search(name) or _TOKEN.search(value):
+                return name
+    return None
