@@ -19,13 +19,14 @@ class ImageKind:
     Params: `platform` ("linux/amd64"), `config` (see `oci.config.ImageConfig.from_dict`), and
     optionally `labels`, `routes`, `model`, `locks` (see `oci.config.contract_labels`) and `created`
     (SOURCE_DATE_EPOCH, seconds; 0 by default). `launcher` are words that go in front of the entry point.
-    A dependency's values may hold `config` (a base image's own, in OCI form, to build upon) and `labels`.
+    A dependency's values may hold `config` (a base image's own, in OCI form, to build upon), `labels`, `models`
+    (place -> digest) and `layers`: what each layer holds, which after the dependency's role is the image's history.
     Outputs: all layers; blobs `manifest` and `config`; values `digest`, `config_digest`, `size` (bytes
     of manifest, config and layers), `platform`.
     """
 
     name = "image"
-    version = 1
+    version = 2
 
     def run(
         self,
@@ -46,7 +47,13 @@ class ImageKind:
             )
         try:
             config = self._config(params, deps)
-            image = build_image(layers, config, params["platform"], created=int(params.get("created", 0)))
+            image = build_image(
+                layers,
+                config,
+                params["platform"],
+                created=int(params.get("created", 0)),
+                history=[words for role, dep in zip(action.roles, deps, strict=True) for words in _holds(role, dep)],
+            )
         except ValueError as error:
             raise ActionError(f"cannot configure the image of {action.target or action.title!r}: {error}") from error
         for _, data in image.blobs():
@@ -74,12 +81,19 @@ class ImageKind:
             routes=params.get("routes"),
             ports=config.ports,
             model=params.get("model"),
+            models={place: digest for dep in deps for place, digest in dep.values.get("models", {}).items()},
             locks=params.get("locks"),
         )
         labels.update(params.get("labels") or {})
         if params.get("launcher"):
             config = config._replace(entrypoint=(*params["launcher"], *(config.entrypoint or ())))
         return ImageConfig.from_dict({"labels": labels}).over(config)
+
+
+def _holds(role: str, dep: Outputs) -> list[str]:
+    """What each layer of a dependency holds."""
+    names = dep.values.get("layers") or [""] * len(dep.layers)
+    return [f"{role}: {name}" if name else role for name in names]
 
 
 class IndexKind:

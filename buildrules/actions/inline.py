@@ -27,4 +27,4 @@ class InlineLayer:
                     f"{part.get('kind')!r} cannot be a part of an inline layer, only {', '.join(ALLOWED)}"
                 )
         found = Sources(context.workspace, context.blobs)
-        return Outputs(layers=[assemble_blob(recipes.gzip(parts, 6), found, action.title)])
+        return Outputs(layers=[assemble_blob(recipes.gzip(parts, 6), found)])

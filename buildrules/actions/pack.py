@@ -56,7 +56,7 @@ def pack(files: Sequence[SourceFile], prefix: str, context: Context, title: str)
     sources = Sources(context.workspace, context.blobs)
     if total <= SMALL:
         context.count(read=total)
-        return assemble_blob(recipes.gzip(parts, SMALL_LEVEL), sources, title)
+        return assemble_blob(recipes.gzip(parts, SMALL_LEVEL), sources)
     codec = choose_codec([(sources.path(part["source"]), part["size"]) for part in parts])
     return pack_as(codec, parts, context, title)
 
@@ -65,7 +65,7 @@ def pack_as(codec: str, parts: list[recipes.Part], context: Context, title: str)
     """A layer of file parts that keeps its recipe; `codec` is "tar" or "gzip"."""
     total = sum(part["size"] for part in parts)
     recipe = recipes.gzip(parts, FAST) if codec == "gzip" else recipes.tar(parts)
-    layer = assemble(recipe, Sources(context.workspace, context.blobs), progress_of(context, title, total), title)
+    layer = assemble(recipe, Sources(context.workspace, context.blobs), progress_of(context, title, total))
     context.count(read=total)
     return layer
 

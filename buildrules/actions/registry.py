@@ -14,9 +14,9 @@ _BUILTIN = {
     "entry_script": ("buildrules.actions.entry_script:EntryScript", 2),
     "files_layer": ("buildrules.actions.files:FilesLayer", 1),
     "inline_layer": ("buildrules.actions.inline:InlineLayer", 1),
-    "model_layers": ("buildrules.actions.models.layers:ModelLayers", 2),
-    "fetched_model": ("buildrules.actions.models.fetched:FetchedModel", 1),
-    "start_layers": ("buildrules.actions.models.start:StartLayers", 1),
+    "model_layers": ("buildrules.actions.models.layers:ModelLayers", 3),
+    "fetched_model": ("buildrules.actions.models.fetched:FetchedModel", 2),
+    "start_layers": ("buildrules.actions.models.start:StartLayers", 2),
     "wheel_layer": ("buildrules.actions.python.wheel_layer:WheelLayer", 2),
     "build_wheel": ("buildrules.actions.python.sdist:BuildWheel", 1),
     "debian_layers": ("buildrules.actions.debian.layers:DebianLayers", 1),
@@ -24,7 +24,7 @@ _BUILTIN = {
     "lint": ("buildrules.actions.linting:Lint", 2),
     "group": ("buildrules.actions.group:Group", 1),
     "package_test": ("buildrules.actions.testing:PackageTest", 3),
-    "image": ("buildrules.actions.image:ImageKind", 1),
+    "image": ("buildrules.actions.image:ImageKind", 2),
     "index": ("buildrules.actions.image:IndexKind", 1),
 }
 """name -> (module:class, version). The class's own `version` is the same; a test holds them together."""

@@ -41,13 +41,11 @@ class LayerStreams:
         except DamagedError as error:
             self._context.blobs.discard(error.digest)
             raise IntegrityError(
-                f"a file of layer {layer.digest[:19]} ({layer.origin}) was damaged in the store and has been removed",
+                f"a file of layer {layer.digest[:19]} was damaged in the store and has been removed",
                 hint="run the command again: it is fetched anew",
             ) from error
         except FileNotFoundError as error:
-            raise FetchError(
-                f"layer {layer.digest[:19]} ({layer.origin}) is no longer in the store", hint="build again"
-            ) from error
+            raise FetchError(f"layer {layer.digest[:19]} is no longer in the store", hint="build again") from error
 
     def _checked(self, layer: Layer) -> Iterator[bytes]:
         """The blob of a layer; one that is corrupt is removed, so that the next build makes it again."""
@@ -58,7 +56,7 @@ class LayerStreams:
         if "sha256:" + sha256.hexdigest() != layer.digest:
             self._context.blobs.discard(layer.digest)
             raise IntegrityError(
-                f"layer {layer.digest[:19]} ({layer.origin}) was corrupt in the store and has been removed",
+                f"layer {layer.digest[:19]} was corrupt in the store and has been removed",
                 hint="run the command again: the layer is made anew",
             )
 
@@ -75,7 +73,7 @@ class LayerStreams:
         if "files" in hints:
             from buildrules.actions.models.fetched import provide
 
-            provide(_model_files(layer), hints, self._context, layer.origin)
+            provide(_model_files(layer), hints, self._context)
 
 
 def _model_files(layer: Layer) -> list[dict[str, Any]]:

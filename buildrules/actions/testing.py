@@ -1,6 +1,6 @@
 """The kind "package_test": a package is started, tried and stopped.
 
-    params  `package` (label), `platform`, `ports`, `environment`, `network` (whether it needs others than itself), and
+    params  `platform`, `ports`, `environment`, `network` (whether it needs others than itself), and
             what is tried: of a server `ready` ("<port>/<path>" or None), `port` (what keeps connections
             once it is ready, where `ready` is None), `ready_timeout` and `stop_timeout` (seconds), `exit_codes` (None:
             any) and `requests`: maps of `name`, `method`, `port`, `path`, `headers`, `body` and `expect`. A body is
@@ -10,8 +10,8 @@
             and `expect`.
     sources the files those numbers mean, one each
     deps    the image, then the actions that made its layers, in its order
-    hints   `runner`, `name` (the image's repository), `variables` (names of those that downloads at start take
-            credentials from)
+    hints   `package` (label), `runner`, `name` (the image's repository), `variables` (names of those that downloads at
+            start take credentials from)
 
 Outputs: values `requests` (how many passed; 0 of a job), `seconds`, `ready_seconds`, `runner`. Which runner was used is
 not part of the key: a package that answers in one of them does so in all.
@@ -53,7 +53,7 @@ class PackageTest:
         layers = [layer for dep in deps[1:] for layer in dep.layers]
         image = read_image(context.blobs, deps[0].values["digest"], layers)
         files = [_read(context.workspace, group) for group in sources]
-        title = params["package"]
+        title = hints["package"]
         package = Package(
             title=title,
             name=hints["name"],

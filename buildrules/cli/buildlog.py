@@ -44,7 +44,7 @@ class BuildLog:
             for reason in event.reasons:
                 self.add(f"              because {reason}")
             for layer in event.outputs.layers if event.outputs and event.status is Status.EXECUTED else ():
-                self.add(f"              layer {layer.digest}  {layer.size} bytes  {layer.origin}")
+                self.add(f"              layer {layer.digest}  {layer.size} bytes")
             if isinstance(event.error, UnexpectedError):
                 self.add(event.error.traceback)
 

@@ -12,7 +12,7 @@ from buildrules.cli.plugins import import_plugins, plugin_files
 from buildrules.cli.request import Request
 from buildrules.credentials import connections
 from buildrules.engine.build import Build, Outcome, Previous
-from buildrules.engine.events import Status, Stream
+from buildrules.engine.events import Notice, Status, Stream
 from buildrules.engine.plan import Plan
 from buildrules.engine.result import GoalResult, goal_results
 from buildrules.errors import BuildrulesError
@@ -104,6 +104,8 @@ class Invocation:
         )
         self.log = BuildLog(self.store.root)
         self.stream = Stream(self.console, self.log)
+        if self.store.renewed:
+            self.stream.emit(Notice("the store had an older layout: its content is kept, every step is looked at anew"))
         self.plan = Plan()
         self.planned = False  # now, and not taken from the snapshot
         self.structure: Structure | None = None

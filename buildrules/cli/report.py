@@ -31,7 +31,7 @@ def _layer_line(item: LayerResult) -> str:
     why = ""
     if item.status is Status.EXECUTED and item.reasons:
         why = "  " + item.reasons[0] + (f" (+{len(item.reasons) - 1} more)" if len(item.reasons) > 1 else "")
-    return f"  {_WORDS[item.status]:<7}{layer.digest[7:19]}  {size_text(layer.size):>9}  {layer.origin}{why}"
+    return f"  {_WORDS[item.status]:<7}{layer.digest[7:19]}  {size_text(layer.size):>9}  {item.title}{why}"
 
 
 def _together(what: str, items: list[LayerResult], why: str) -> list[str]:
@@ -122,7 +122,7 @@ def targets_json(results: list[GoalResult]) -> list[dict[str, Any]]:
                     "diff_id": item.layer.diff_id,
                     "size": item.layer.size,
                     "media_type": item.layer.media_type,
-                    "origin": item.layer.origin,
+                    "origin": item.title,
                     "status": _WORDS[item.status],
                 }
                 for item in result.layers

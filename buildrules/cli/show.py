@@ -61,7 +61,7 @@ def description(invocation: Invocation, result: GoalResult) -> dict[str, Any]:
                 "digest": item.layer.digest,
                 "diff_id": item.layer.diff_id,
                 "size": item.layer.size,
-                "origin": item.layer.origin,
+                "origin": item.title,
                 "target": target,
                 "key": key,
             }

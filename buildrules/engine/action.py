@@ -51,15 +51,16 @@ class SourceFile(NamedTuple):
 
 
 class Action(NamedTuple):
-    """One step. Every field enters the key but `id`, `target`, `weight` and `hints`."""
+    """One step. What enters the key names no place: `kind`, `params`, `roles`, and what `sources` and `deps` hold."""
 
     id: str  # unique in a plan
     target: str  # label of the target that asked for it
     kind: str  # name in actions.registry
-    title: str  # what a person reads, and the origin of the layers: "numpy 2.3.1"
+    title: str  # what a person reads: "numpy 2.3.1"
     params: Mapping[str, Any] = NOTHING  # plain JSON types
     sources: tuple[SourceSet, ...] = ()
     deps: tuple[str, ...] = ()  # ids of actions whose outputs are read, in order
+    roles: tuple[str, ...] = ()  # what each of them is to this action, by its content; none where order says it
     weight: float = 1.0  # rough seconds, for the critical path
     hints: Mapping[str, Any] = NOTHING  # where content may be fetched from: urls, mirrors; never hashed
 

@@ -275,7 +275,7 @@ class Build:
         if before is not None and before.get("key") == step.key:
             return [missing] if missing else list(before.get("reasons", []))
         now = explain(step.action, step.version, step.sources, step.deps)
-        reasons = [FIRST] if before is None else differences(before["values"], now)
+        reasons = [FIRST] if before is None else differences(step.action, before["values"], now)
         if missing:
             reasons = [missing]
         self.store.explanations.put(name, {"key": step.key, "values": now, "reasons": reasons})

@@ -54,13 +54,13 @@ def inspect(
         key = compute_key(action, version, files, deps)
         record = store.records.get(key)
         if record is None:
-            reasons = [FIRST] if before is None else differences(before["values"], sees)
+            reasons = [FIRST] if before is None else differences(action, before["values"], sees)
             findings[name] = Finding(Need.RUN, reasons or ["its record is gone from the store"], last, sees, key)
             continue
         outputs[name] = Outputs.from_dict(record)
         if before is not None and before.get("key") == key:
             findings[name] = Finding(Need.NONE, [], last, sees, key)
         else:
-            reasons = [FIRST] if before is None else differences(before["values"], sees)
+            reasons = [FIRST] if before is None else differences(action, before["values"], sees)
             findings[name] = Finding(Need.TAKE, reasons, last, sees, key)
     return findings

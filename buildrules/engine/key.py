@@ -5,6 +5,7 @@ the explanation is what the key really saw. Values are digests or parameters, ne
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -12,7 +13,9 @@ from buildrules.credentials.secret_names import seems_secret
 from buildrules.engine.action import Action, Outputs, SourceFile
 from buildrules.store.records import canonical
 
-SCHEMA = "buildrules-key-1"
+SCHEMA = "buildrules-key-2"
+
+_SOURCE = re.compile(r"sources\[(\d+)\] (.+)", re.DOTALL)
 
 
 class Writer(Protocol):
@@ -61,22 +64,23 @@ def walk(
     deps: Sequence[Outputs],
     writer: Writer,
 ) -> None:
-    """Tell `writer` everything that can influence the outputs of `action`.
+    """Tell `writer` everything that can influence the outputs of `action`, and nothing that names a place.
 
-    `version` is the kind's, `sources` the expanded files and `deps` the outputs, in the action's
-    order. What a dependency made enters, not how it was made: that is the early cutoff.
+    `version` is the kind's, `sources` the expanded files and `deps` the outputs, in the action's order. A file goes by
+    its name below its source set, a dependency by its role; what a dependency made enters, not how it was made: that is
+    the early cutoff. Labels, titles, ids and directories stay outside: equal content has one key wherever it is.
     """
     writer.value("kind", f"{action.kind}/{version}")
-    writer.value("title", action.title)
     _walk_params("params", dict(action.params), writer)
     for number, (source, files) in enumerate(zip(action.sources, sources, strict=True)):
-        writer.value(f"sources[{number}]", canonical([source.directory, source.layer_prefix]).decode())
+        writer.value(f"sources[{number}]", canonical(source.layer_prefix).decode())
         for file in files:
             form = "layer " if file.as_layer else ""
             executable = " executable" if file.mode & 0o100 else ""
-            writer.value(f"file {file.path}", f"{form}{file.digest} {file.size} bytes{executable}")
-    for number, (dep, outputs) in enumerate(zip(action.deps, deps, strict=True)):
-        _walk_outputs(f"input[{number}] {dep}", outputs, writer)
+            writer.value(f"sources[{number}] {file.name}", f"{form}{file.digest} {file.size} bytes{executable}")
+    roles = action.roles or ("",) * len(deps)
+    for number, (role, outputs) in enumerate(zip(roles, deps, strict=True)):
+        _walk_outputs(f"input[{number}] {role}".rstrip(), outputs, writer)
 
 
 def _walk_params(name: str, value: Any, writer: Writer) -> None:
@@ -98,8 +102,7 @@ def _quoted(key: str) -> str:
 
 def _walk_outputs(name: str, outputs: Outputs, writer: Writer) -> None:
     for number, layer in enumerate(outputs.layers):
-        origin = canonical(layer.origin).decode()
-        value = f"{origin} {layer.digest} {layer.size} bytes, {layer.media_type}, diff_id {layer.diff_id}"
+        value = f"{layer.digest} {layer.size} bytes, {layer.media_type}, diff_id {layer.diff_id}"
         writer.value(f"{name}: layer {number}", value)
     _walk_params(f"{name}: values", outputs.values, writer)
     for blob in sorted(outputs.blobs):
@@ -124,16 +127,25 @@ def explain(
     return writer.values
 
 
-def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """What changed between two explanations, one readable line each, in the order of the walk."""
+def differences(action: Action, before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """What changed between two explanations of `action`, one readable line each, in the order of the walk."""
     lines = []
     for name, value in after.items():
         if name not in before:
-            lines.append(f"{name} is new")
+            lines.append(f"{readable(action, name)} is new")
         elif before[name] != value:
-            lines.append(f"{name} changed: {_short(before[name])} -> {_short(value)}")
-    lines += [f"{name} is gone" for name in before if name not in after]
+            lines.append(f"{readable(action, name)} changed: {_short(before[name])} -> {_short(value)}")
+    lines += [f"{readable(action, name)} is gone" for name in before if name not in after]
     return lines
+
+
+def readable(action: Action, name: str) -> str:
+    """A name of the walk as a person knows it: a file of a source set goes by its path in the workspace."""
+    match = _SOURCE.fullmatch(name)
+    if match is None or int(match[1]) >= len(action.sources):
+        return name
+    directory = action.sources[int(match[1])].directory
+    return f"file {directory}/{match[2]}" if directory else f"file {match[2]}"
 
 
 def _short(value: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from buildrules.engine.action import Outputs
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import Status
 from buildrules.engine.plan import Goal, Plan
@@ -13,6 +14,7 @@ class LayerResult(NamedTuple):
     """A layer and how the action that made it ended."""
 
     layer: Layer
+    title: str  # what a person calls it
     status: Status
     reasons: Sequence[str]
     hints: Mapping[str, Any]  # where its pieces can be fetched from again
@@ -63,8 +65,15 @@ def _layers(plan: Plan, build: Build, goal: Goal) -> Iterator[LayerResult]:
     for name in names:
         outcome: Outcome = build.outcomes[name]
         assert outcome.outputs is not None
-        for layer in outcome.outputs.layers:
-            yield LayerResult(layer, outcome.status, outcome.reasons, plan.actions[name].hints)
+        titles = layer_titles(plan.actions[name].title, outcome.outputs)
+        for layer, title in zip(outcome.outputs.layers, titles, strict=True):
+            yield LayerResult(layer, title, outcome.status, outcome.reasons, plan.actions[name].hints)
+
+
+def layer_titles(title: str, outputs: Outputs) -> list[str]:
+    """What a person calls the layers of the action `title`: a kind that makes several says what each holds."""
+    names = outputs.values.get("layers")
+    return [f"{title}: {name}" for name in names] if names else [title] * len(outputs.layers)
 
 
 def counts(build: Build) -> dict[str, int]:

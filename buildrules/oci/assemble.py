@@ -42,7 +42,7 @@ def entries(recipe: Recipe, sources: Sources) -> Iterator[Entry]:
             yield from expander(part["kind"])(part, sources)
 
 
-def assemble(recipe: Recipe, sources: Sources, progress: Done | None = None, origin: str = "") -> Layer:
+def assemble(recipe: Recipe, sources: Sources, progress: Done | None = None) -> Layer:
     """Make a "tar" or "gzip" layer, keep only its descriptor.
 
     Raises IntegrityError for a recipe or an input that is not what it must be, ActionError for a file that cannot be
@@ -55,7 +55,7 @@ def assemble(recipe: Recipe, sources: Sources, progress: Done | None = None, ori
     else:
         digest, size, diff_id = _hash_gzip(stream, recipe["level"], progress)
         media_type = LAYER_GZIP
-    return Layer(digest=digest, size=size, diff_id=diff_id, media_type=media_type, recipe=recipe, origin=origin)
+    return Layer(digest=digest, size=size, diff_id=diff_id, media_type=media_type, recipe=recipe)
 
 
 def stream(recipe: Recipe, sources: Sources) -> Iterator[bytes]:
@@ -118,16 +118,14 @@ def hash_file_layer(path: str, image_path: str, size: int, mode: int, progress: 
     return "sha256:" + sha256.hexdigest()
 
 
-def file_layer(part: Part, digest: str, origin: str = "") -> Layer:
+def file_layer(part: Part, digest: str) -> Layer:
     """The uncompressed layer of one "file" part whose digest is known from `hash_file_layer`. Reads nothing."""
     entry = Entry(part["path"], mode=part["mode"], size=part["size"], content=FileRange("", 0, part["size"]))
     size = sum(len(piece) if isinstance(piece, bytes) else entry.size for piece in pieces([entry]))
-    return Layer(
-        digest=digest, size=size, diff_id=digest, media_type=LAYER_TAR, recipe=recipes.tar([part]), origin=origin
-    )
+    return Layer(digest=digest, size=size, diff_id=digest, media_type=LAYER_TAR, recipe=recipes.tar([part]))
 
 
-def assemble_blob(recipe: Recipe, sources: Sources, origin: str = "") -> Layer:
+def assemble_blob(recipe: Recipe, sources: Sources) -> Layer:
     """Make a small "gzip" layer and put its blob into the store; the layer's recipe says so. Raises like `assemble`."""
     diff_id = hashlib.sha256()
     with Reader() as reader:
@@ -138,7 +136,6 @@ def assemble_blob(recipe: Recipe, sources: Sources, origin: str = "") -> Layer:
         diff_id="sha256:" + diff_id.hexdigest(),
         media_type=LAYER_GZIP,
         recipe=recipes.blob(),
-        origin=origin,
     )
 
 

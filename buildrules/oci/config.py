@@ -117,12 +117,14 @@ def contract_labels(
     routes: Mapping[str, str] | None = None,
     ports: tuple[str, ...] = (),
     model: str | None = None,
+    models: Mapping[str, str] | None = None,
     locks: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The labels that tell how to serve a package and what is in it, readable without a pull.
 
-    `routes` maps liveness, readiness and scoring to "<port>/<path>", `model` is the digest of the
-    model's files, `locks` maps the name of a lock to its digest.
+    `routes` maps liveness, readiness and scoring to "<port>/<path>", `model` is the name and version that a target
+    gives its model, `models` maps places in the image to digests of what lies there, `locks` maps what is locked (base,
+    environment, server) to a digest of what it is locked to.
     """
     labels = {}
     if routes:
@@ -131,6 +133,8 @@ def contract_labels(
         labels[PREFIX + "ports"] = ",".join(sorted(set(ports)))
     if model:
         labels[PREFIX + "model"] = model
+    if models:
+        labels[PREFIX + "models"] = json.dumps(dict(models), sort_keys=True, separators=(",", ":"))
     if locks:
         labels[PREFIX + "locks"] = json.dumps(dict(locks), sort_keys=True, separators=(",", ":"))
     return labels

@@ -29,10 +29,10 @@ class Layer:
     """One layer of an image: a descriptor, its diff_id, and the recipe its bytes can be made from.
 
     `digest` and `diff_id` are `sha256:<64 hex>`, `size` is the blob's size in bytes, `recipe` is
-    the dict documented in `oci.recipe`, `origin` says in a few words what the layer holds.
+    the dict documented in `oci.recipe`. What a layer is called stands in the plan: it is no part of what it is.
     """
 
-    __slots__ = ("diff_id", "digest", "media_type", "origin", "recipe", "size")
+    __slots__ = ("diff_id", "digest", "media_type", "recipe", "size")
 
     def __init__(
         self,
@@ -42,14 +42,12 @@ class Layer:
         diff_id: str,
         media_type: str,
         recipe: dict[str, Any],
-        origin: str = "",
     ) -> None:
         self.digest = digest
         self.size = size
         self.diff_id = diff_id
         self.media_type = media_type
         self.recipe = recipe
-        self.origin = origin
 
     def descriptor(self) -> dict[str, Any]:
         """The descriptor as it stands in a manifest: mediaType, digest, size."""
@@ -69,8 +67,8 @@ class Layer:
             raise ValueError(f"size of a layer is no number of bytes: {data['size']!r}")
         if not isinstance(data["recipe"], dict):
             raise TypeError("recipe of a layer is no object")
-        if not isinstance(data["media_type"], str) or not isinstance(data["origin"], str):
-            raise TypeError("media_type and origin of a layer are texts")
+        if not isinstance(data["media_type"], str):
+            raise TypeError("media_type of a layer is a text")
         return cls(**{name: data[name] for name in Layer.__slots__})
 
     def __eq__(self, other: object) -> bool:
@@ -79,4 +77,4 @@ class Layer:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"Layer({self.origin!r}, {self.digest[:19]}, {self.size} bytes)"
+        return f"Layer({self.digest[:19]}, {self.size} bytes)"

@@ -50,7 +50,7 @@ class _Watch(Protocol):
 def foreign_layers(manifest: bytes, config: bytes, origin: str, image: str | None = None) -> list[Layer]:
     """The layers of an image, base first, as its manifest and config describe them; nothing is fetched.
 
-    Docker's media types become the OCI ones for the same bytes. `origin` goes into the layers, `image` is
+    Docker's media types become the OCI ones for the same bytes. `origin` is what errors call the image, `image` is
     the ID of an image in a Docker Engine. Raises UsageError for layers that may not be distributed, are
     encrypted or of an unknown type, and where manifest and config disagree.
     """
@@ -75,7 +75,6 @@ def foreign_layers(manifest: bytes, config: bytes, origin: str, image: str | Non
                 diff_id=diff_id,
                 media_type=kind,
                 recipe={"version": 1, "codec": CODEC, "source": {"digest": digest, "size": size, **extra}},
-                origin=f"{origin} [{number}]",
             )
         )
     return layers
@@ -102,7 +101,7 @@ def foreign_stream(layer: Layer, blobs: Blobs, hints: Mapping[str, Any], context
                 file.write(chunk)
                 done += len(chunk)
                 context.count(fetched=len(chunk))
-                context.progress(f"fetching {layer.origin}", done, size)
+                context.progress(f"fetching base layer {digest[7:19]}", done, size)
                 yield chunk
     finally:
         source.close()

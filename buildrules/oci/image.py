@@ -136,11 +136,18 @@ def manifest_descriptor(manifest: bytes, platform: dict[str, str] | None = None)
     return descriptor
 
 
-def build_image(layers: Sequence[Layer], config: ImageConfig, platform: str, *, created: int = 0) -> Image:
+def build_image(
+    layers: Sequence[Layer],
+    config: ImageConfig,
+    platform: str,
+    *,
+    created: int = 0,
+    history: Sequence[str] = (),
+) -> Image:
     """Config and manifest over `layers` (base first) for `platform` (os/architecture[/variant]).
 
-    `created` is in seconds since 1970 and stands in for every time in the image. Raises ValueError
-    for a malformed platform and for a layer of a media type no OCI manifest may hold.
+    `created` is in seconds since 1970 and stands in for every time in the image. `history` says in a few words what
+    each layer holds. Raises ValueError for a malformed platform and for a layer of a type no OCI manifest may hold.
     """
     labels = {**config.labels, MARK: "1"}
     document: dict[str, Any] = {
@@ -149,8 +156,8 @@ def build_image(layers: Sequence[Layer], config: ImageConfig, platform: str, *, 
         "config": config.with_labels(labels).to_oci(),
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
         "history": [
-            {"created": timestamp(created), "created_by": f"buildrules {_history_of(layer)}".rstrip()}
-            for layer in layers
+            {"created": timestamp(created), "created_by": f"buildrules {words}".rstrip()}
+            for words in history or [""] * len(layers)
         ],
     }
     config_bytes = canonical_json(document)
@@ -163,12 +170,6 @@ def build_image(layers: Sequence[Layer], config: ImageConfig, platform: str, *, 
     return Image(canonical_json(manifest), config_bytes, layers)
 
 
-def _history_of(layer: Layer) -> str:
-    """What the history says about a layer. A base image's layers were named after the place they came
-    from, which differs between machines and is part of no key."""
-    return "base image" if layer.recipe.get("codec") == "foreign" else layer.origin
-
-
 def layer_descriptor(layer: Layer) -> dict[str, Any]:
     """A layer's descriptor with an OCI media type; Docker's names for the same bytes are translated.
 
@@ -177,7 +178,7 @@ def layer_descriptor(layer: Layer) -> dict[str, Any]:
     """
     media_type = _OCI_LAYER_TYPES.get(layer.media_type)
     if media_type is None:
-        raise ValueError(f"layer {layer.origin!r} has the media type {layer.media_type!r}, which is not supported")
+        raise ValueError(f"layer {layer.digest[:19]} has the media type {layer.media_type!r}, which is not supported")
     return {**layer.descriptor(), "mediaType": media_type}
 
 
@@ -258,6 +259,6 @@ def verified(layer: Layer, chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield chunk
     if done != layer.size or "sha256:" + sha256.hexdigest() != layer.digest:
         raise IntegrityError(
-            f"layer {layer.origin or layer.digest!r} changed since the build: its bytes are no longer {layer.digest}",
+            f"layer {layer.digest[:19]} changed since the build: its bytes are no longer {layer.digest}",
             hint="a file it is made of was edited after the build; build again",
         )

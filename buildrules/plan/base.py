@@ -23,6 +23,7 @@ class Base:
     python: str | None  # "3.11.2", or "3.11" where no more is known
     interpreter: str  # absolute path in the image
     glibc: str
+    pins: str  # digest of what its lock pins it to, wherever the lock lies
     locks: dict[str, str] = field(default_factory=dict)  # workspace-relative path -> digest of the file
     variables: dict[str, str] = field(default_factory=dict)  # of the image it is, if it is one
 
@@ -90,6 +91,7 @@ class BasePlanner:
             python=python[1] if python else None,
             interpreter=f"/usr/bin/python{python[0]}" if python else "",
             glibc=_numbers(libc),
+            pins=locks.pins(lock),
             locks={path: self._keeper.digest(path)},
         )
 
@@ -143,7 +145,9 @@ class BasePlanner:
                     f"{target.label}: {interpreter} is taken to be its Python; nothing in the image says so, and"
                     " without it no environment on it works. `interpreter:` names another, or this one"
                 )
-        return Base(target, [self._plan.add(action)], python, interpreter, _GLIBC_OF_OTHERS, used, variables)
+        return Base(
+            target, [self._plan.add(action)], python, interpreter, _GLIBC_OF_OTHERS, lock.digest, used, variables
+        )
 
     def _reference(self, values: dict[str, Any]) -> str:
         if values["layout"] is not None:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from buildrules.locking.python.locked import LockedPackage
     from buildrules.locking.python.request import Request
     from buildrules.locking.python.requirements import Requirements
-    from buildrules.plan.partition import Wheel
 
 _PREFIX = VENV.strip("/")
 _BYTES_PER_SECOND = 60e6  # for weights only
@@ -32,13 +31,23 @@ _BYTES_PER_SECOND = 60e6  # for weights only
 
 @dataclass(slots=True)
 class Environment:
-    """A planned environment: the actions of its layers, in order, and its lock."""
+    """A planned environment: the actions of its layers in order, with what they hold, and its lock."""
 
-    actions: list[str]
+    holds: dict[str, str]
     lock: "Lock | None"
     locks: dict[str, str] = field(default_factory=dict)
     feeds: "Feeds | None" = None  # where it was looked for; a server on top of it is looked for there too
     exclude: tuple[str, ...] = ()  # distributions it goes without; so does a server on top of it
+
+    @property
+    def actions(self) -> list[str]:
+        """The ids of the actions."""
+        return list(self.holds)
+
+    @property
+    def pins(self) -> str:
+        """The digest of what the lock pins, wherever the lock lies; empty where there is none."""
+        return self.lock.pins() if self.lock is not None else ""
 
 
 class EnvironmentPlanner:
@@ -90,7 +99,7 @@ class EnvironmentPlanner:
             lock, list(lock.packages), str(target.label), f"{target.label} {platform}", feeds=request.feeds
         )
         digests = {path: self._keeper.digest(path)}
-        return Environment([venv, *wheels], lock, digests, request.feeds, request.exclude)
+        return Environment(venv | wheels, lock, digests, request.feeds, request.exclude)
 
     def _feeds(self, target: ResolvedTarget, found: "Requirements") -> "Feeds":
         """The feeds the target names, or all. Raises UsageError for a name that is none."""
@@ -139,7 +148,7 @@ class EnvironmentPlanner:
         One lock per pair of environment and server, whichever package asks. Raises as `environment` does.
         """
         if not part.requirements:
-            return Environment([], None)
+            return Environment({}, None)
         folder = env.lock.folder if env.lock else base.target.label.package
         server_name = self._server_name(server, folder, name)
         key = (folder, name, server_name, platform)
@@ -196,7 +205,7 @@ class EnvironmentPlanner:
         label = str(server.label)
         actions = self._wheels(lock, added, label, f"{folder}:{name} {platform}", f"{server.rule.name}: ", env.feeds)
         if env.lock is None:
-            actions.insert(0, self._venv(server, base, platform, python))
+            actions = self._venv(server, base, platform, python) | actions
         return Environment(actions, lock, {path: self._keeper.digest(path)})
 
     def _lock(self, request: "Request", what: str, servers: Sequence[Need] = ()) -> "tuple[Lock, str]":
@@ -222,7 +231,7 @@ class EnvironmentPlanner:
         )
         return lock, path
 
-    def _venv(self, target: ResolvedTarget, base: Base, platform: str, python: str) -> str:
+    def _venv(self, target: ResolvedTarget, base: Base, platform: str, python: str) -> dict[str, str]:
         """The frame of the virtual environment (PEP 405): pyvenv.cfg and the links to the base's interpreter."""
         minor = ".".join(python.split(".")[:2])
         config = (
@@ -234,16 +243,16 @@ class EnvironmentPlanner:
             {"kind": "symlink", "path": f"{_PREFIX}/lib64", "target": "lib"},
         ]
         parts += [{"kind": "symlink", "path": f"{_PREFIX}/bin/{link}", "target": base.interpreter} for link in links]
-        return self._plan.add(
-            Action(
-                id=f"venv {base.interpreter} {python} {platform}",
-                target=str(target.label),
-                kind="inline_layer",
-                title="virtual environment",
-                params={"parts": parts},
-                weight=0.01,
-            )
+        title = "virtual environment"
+        action = Action(
+            id=f"venv {base.interpreter} {python} {platform}",
+            target=str(target.label),
+            kind="inline_layer",
+            title=title,
+            params={"parts": parts},
+            weight=0.01,
         )
+        return {self._plan.add(action): title}
 
     def _wheels(
         self,
@@ -253,21 +262,23 @@ class EnvironmentPlanner:
         name: str,
         prefix: str = "",
         feeds: "Feeds | None" = None,
-    ) -> list[str]:
-        """The layers of a lock's packages. `prefix` tells layers shared by small wheels apart."""
+    ) -> dict[str, str]:
+        """The layers of a lock's packages. `prefix` tells layers shared by small wheels apart, for people."""
         from buildrules.plan.partition import partition
 
         target = lock.target
         hints = lock.hints(self._keeper.root, feeds)
         fetched = [package.params() for package in packages if package.kind == "wheel"]
-        actions = [
-            self._plan.add(self._wheel_layer(title, [dict(wheel) for wheel in wheels], label, name, target, hints))
-            for title, wheels in (_titled(group, prefix) for group in partition(fetched))
-        ]
+        holds = {}
+        for words, group in partition(fetched):
+            title = f"{prefix}{words}" if words.startswith("small") else words
+            action = self._wheel_layer(title, [dict(wheel) for wheel in group], label, name, target, hints)
+            holds[self._plan.add(action)] = words
         for package in packages:
             if package.kind != "wheel":
-                actions.append(self._built_wheel(package, label, name, target, hints))
-        return actions
+                action_id = self._built_wheel(package, label, name, target, hints)
+                holds[action_id] = f"{package.name} {package.version}".strip()
+        return holds
 
     def _wheel_layer(
         self,
@@ -307,7 +318,6 @@ class EnvironmentPlanner:
         if package.kind == "sdist":
             params["sdist"] = package.params()
         else:
-            params["directory"] = package.directory
             sources = (SourceSet(package.directory or "", ("**",), (".venv/**", "dist/**", "build/**")),)
         build = self._plan.add(
             Action(
@@ -322,8 +332,3 @@ class EnvironmentPlanner:
             )
         )
         return self._plan.add(self._wheel_layer(title, [], label, name, target, hints, deps=(build,)))
-
-
-def _titled(group: "tuple[str, list[Wheel]]", prefix: str) -> "tuple[str, list[Wheel]]":
-    title, wheels = group
-    return (f"{prefix}{title}" if title.startswith("small") else title), wheels

@@ -100,6 +100,7 @@ class Jobs:
                 target=label,
                 title=f"image of {label}",
                 deps=(*image.deps, *layers),
+                roles=(*image.roles, "input", "results"),
             )
         )
 

@@ -45,6 +45,7 @@ def plan_lints(
     ]  # the order of the environments, which is that of the image
     known = bool(wheels) and base.python is not None
     if code or files:
+        sources = tuple(source for name in (*code, *files) for source in plan.actions[name].sources)
         action = Action(
             id=f"{label} {platform} lint code",
             target=label,
@@ -52,13 +53,14 @@ def plan_lints(
             title="lint of code",
             params={
                 "code": True,
+                "directories": [source.directory for source in sources],  # findings name them
                 "ignore": ignore,
                 "entry": _entry(parts),
                 "python": ".".join((base.python or "").split(".")[:2]) if known else None,
                 "models": {model.values["path"]: str(model.label) for model in parts.models if model.values["path"]},
                 "place": _place(parts.code, "srcs"),
             },
-            sources=tuple(source for name in (*code, *files) for source in plan.actions[name].sources),
+            sources=sources,
             deps=tuple(wheels),
             weight=0.01,
         )

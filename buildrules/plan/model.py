@@ -36,11 +36,14 @@ class ModelPlanner:
         self.locks = ModelLocks(keeper)
         self.disk = keeper.disk
 
-    def actions(self, placed: Sequence[Placed], package: ResolvedTarget) -> list[str]:
-        """The actions that bring a package its models and inputs, in mode copy and download. Raises as `layers`."""
-        found = [self.layers(one) for one in placed if one.mode == "copy"]
+    def actions(self, placed: Sequence[Placed], package: ResolvedTarget) -> dict[str, str]:
+        """The actions that bring a package its models and inputs, in mode copy and download, and what they hold.
+
+        Raises as `layers`.
+        """
+        found = {self.layers(one): one.target.provides for one in placed if one.mode == "copy"}
         late = [one for one in placed if one.mode == "download"]
-        return [*found, self.start(late, package)] if late else found
+        return {**found, self.start(late, package): "downloads at start"} if late else found
 
     def laid(self, placed: Placed, package: ResolvedTarget) -> Laid:
         """What a model or input lays where, to hold it against others. Raises as `layers`."""
@@ -64,14 +67,13 @@ class ModelPlanner:
         if placed.target.values["uri"] is not None:
             return self._fetched(placed)
         source, prefix = self._sources(placed)
-        name = placed.target.name
         return self._plan.add(
             Action(
                 id=f"{placed.target.label} model {prefix}",
                 target=str(placed.target.label),
                 kind="model_layers",
-                title=f"{placed.target.provides} {name}",
-                params={"prefix": prefix, "name": name},
+                title=f"{placed.target.provides} {placed.target.name}",
+                params={"prefix": prefix},
                 sources=(source._replace(layer_prefix=prefix),),
                 weight=5.0,
             )
@@ -131,7 +133,7 @@ class ModelPlanner:
                 hints = self.locks.hints(target)
                 context, digest = self._keeper.context, f"sha256:{row.sha256}"
                 for _ in range(2):  # a second time where the store has it damaged
-                    provide([{"path": row.path, "size": row.size, "sha256": row.sha256}], hints, context, path)
+                    provide([{"path": row.path, "size": row.size, "sha256": row.sha256}], hints, context)
                     if context.blobs.heal(digest):
                         break
                 return context.blobs.read(digest)
@@ -166,16 +168,14 @@ class ModelPlanner:
     def _fetched(self, placed: Placed) -> str:
         target, lock = placed.target, self.locks.of(placed.target)
         files, prefix, _ = self._locked(placed, lock)
-        name = target.name
         return self._plan.add(
             Action(
                 id=f"{target.label} model {prefix}",
                 target=str(target.label),
                 kind="fetched_model",
-                title=f"{target.provides} {name}",
+                title=f"{target.provides} {target.name}",
                 params={
                     "prefix": prefix,
-                    "name": name,
                     "files": [{name: row[name] for name in ("path", "size", "sha256")} for row in files],
                 },
                 hints=self.locks.hints(target),

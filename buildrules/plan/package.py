@@ -43,41 +43,45 @@ class PackagePlanner:
         """The image of a package. Raises what locking raises, LoadError for what cannot be placed."""
         base = self._bases.base(parts.base, platform)
         parts = self._environments.completed(parts, base)
-        env = Environment([], None)
+        env = Environment({}, None)
         name = parts.base.label.name
         if parts.env is not None:
             env = self._environments.environment(parts.env, base, platform)
             name = parts.env.label.name
         server = self._environments.server(parts.server, parts.server_part, base, env, name, platform)
-        deps = [*base.actions, *env.actions, *server.actions]
-        deps += self._extra_layers(parts.server, parts.server_part, platform)
+        deps = dict.fromkeys(base.actions, "base")
+        deps |= env.holds | server.holds
+        deps |= self._extra_layers(parts.server, parts.server_part, platform)
         if parts.server_part.files:
-            deps.append(self._generated(parts.server, parts.server_part.files))
+            deps[self._generated(parts.server, parts.server_part.files)] = "server files"
         files = self._files(parts.package)
         self._check_overlap(parts)
         models = self._models.actions(parts.placed, parts.package)
         code = self._code(parts)
-        deps += [*files, *models, *code, *self._script(parts, base)]
+        deps |= dict.fromkeys(files, "files") | models | dict.fromkeys(code, "scoring code")
+        deps |= dict.fromkeys(self._script(parts, base), "entry script")
         plan_lints(
             self._plan,
             parts,
             platform,
             base,
             (env, server),
-            models=models,
+            models=list(models),
             code=code,
             files=files,
             tests=self.tests.get(parts.package.label, ()),
         )
         label = str(parts.package.label)
         locks = {**base.locks, **env.locks, **server.locks, **self._models.locks.digests(parts.placed)}
+        pins = {"base": base.pins, "environment": env.pins, "server": server.pins}
         action = Action(
             id=f"{label} {platform} image",
             target=label,
             kind="image",
             title=f"image of {label}",
-            params=self._image(parts, base, locks, platform),
-            deps=tuple(dict.fromkeys(deps)),
+            params=self._image(parts, base, pins, platform),
+            deps=tuple(deps),
+            roles=tuple(deps.values()),
             weight=0.01,
         )
         self._plan.add(action)
@@ -89,9 +93,9 @@ class PackagePlanner:
             package_info(parts, self._settings.name, locks, self._models.locks.versions(parts.placed)),
         )
 
-    def _extra_layers(self, target: ResolvedTarget, part: Contribution, platform: str) -> list[str]:
-        """The layers a rule contributes by naming kinds of actions."""
-        return [
+    def _extra_layers(self, target: ResolvedTarget, part: Contribution, platform: str) -> dict[str, str]:
+        """The layers a rule contributes by naming kinds of actions: the actions, and what they hold."""
+        return {
             self._plan.add(
                 Action(
                     id=f"{target.label} {platform} {number} {layer['action']}",
@@ -100,9 +104,9 @@ class PackagePlanner:
                     title=f"{target.label.name}: {layer['action']}",
                     params=layer["with"],
                 )
-            )
+            ): layer["action"]
             for number, layer in enumerate(part.layers)
-        ]
+        }
 
     def _generated(self, server: ResolvedTarget, files: dict[str, str]) -> str:
         parts = [
@@ -194,7 +198,7 @@ class PackagePlanner:
             )
         ]
 
-    def _image(self, parts: PackageParts, base: Base, locks: dict[str, str], platform: str) -> dict[str, Any]:
+    def _image(self, parts: PackageParts, base: Base, pins: dict[str, str], platform: str) -> dict[str, Any]:
         part = parts.server_part
         config: dict[str, Any] = {
             "environment": parts.environment(base.variables),
@@ -211,17 +215,17 @@ class PackagePlanner:
             config["stop_signal"] = part.stop_signal
         if parts.user:
             config["user"] = parts.user
-        labels = {"buildrules.package": str(parts.package.label)}
-        labels |= {f"buildrules.tag.{name}": value for name, value in (parts.package.values["tags"] or {}).items()}
+        labels = {f"buildrules.tag.{name}": value for name, value in (parts.package.values["tags"] or {}).items()}
         params: dict[str, Any] = {
             "config": config,
             "platform": platform,
             "routes": routes_of(parts),
             "labels": labels,
-            "locks": locks,
+            "locks": {name: digest for name, digest in pins.items() if digest},
         }
-        if parts.models:
-            params["model"] = ",".join(f"{model.name}:{model.version}" for model in parts.models)
+        named = [f"{model.name}:{model.version}" for model in parts.models if model.values.get("name")]
+        if named:  # a label's own name is a place in the workspace
+            params["model"] = ",".join(named)
         if any(placed.mode == "download" for placed in parts.placed):
             params["launcher"] = launcher(base, parts.package)
         epoch = os.environ.get("SOURCE_DATE_EPOCH")

@@ -135,7 +135,6 @@ class TestPlanner:
         image = self._packages.package(parts, platform)
         made = image.action
         params: dict[str, Any] = {
-            "package": str(parts.package.label),
             "platform": platform,
             "network": any(placed.mode != "copy" for placed in parts.placed),
             **test.settings,
@@ -156,6 +155,7 @@ class TestPlanner:
             weight=10.0,
             hints={
                 "runner": self._options.get("runner"),
+                "package": str(parts.package.label),
                 "name": image.info["name"],
                 "variables": _needed(self._plan, image.action),
             },

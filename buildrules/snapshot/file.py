@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_MAGIC = b"buildrules snapshot 4\n"
+_MAGIC = b"buildrules snapshot 5\n"
 _PREFIX = len(_MAGIC) + 32
 Row = tuple[str, int, int, int, int, int]
 

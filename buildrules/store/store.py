@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 
 from buildrules.errors import StoreError
@@ -21,7 +22,7 @@ from buildrules.store.records import Records
 from buildrules.store.statindex import StatIndex
 from buildrules.store.table import Table
 
-LAYOUT = 1
+LAYOUT = 2
 PARTS = ("blobs", "docker", "logs", "table", "tmp", "workspaces", "lock", "version")
 """Everything that may stand in a store."""
 _UNWRITABLE = "make it writable, or choose another store with BUILDRULES_CACHE_DIR"
@@ -39,6 +40,7 @@ class Store:
         self.explanations = Records(self.table, self.blobs, prefix="e:")
         self.index = StatIndex(self.table)
         self._lock: int | None = None
+        self.renewed = False  # it was of an older layout: its blobs were kept, its records were not
         self._prepare()
 
     def _prepare(self) -> None:
@@ -52,11 +54,29 @@ class Store:
             raise StoreError(f"cannot read the store {self.root}: {error.strerror}", hint=_UNWRITABLE) from error
         if not text:
             self._create(version)
+        elif text.isdigit() and int(text) < LAYOUT:
+            self._renew(version)
         elif not text.isdigit() or int(text) > LAYOUT:
             raise StoreError(
                 f"the store {self.root} was written by a newer buildrules (layout {text!r}, this one knows {LAYOUT})",
                 hint=_WAY_OUT,
             )
+
+    def _renew(self, version: str) -> None:
+        """Keep the content of an older layout, which is known by digest, and drop what names it another way.
+
+        Raises StoreError where an older buildrules is at work in it.
+        """
+        if not self.lock(exclusive=True, wait=False):
+            raise StoreError(
+                f"the store {self.root} is of an older layout and in use",
+                hint="wait for the other build, or choose another store with BUILDRULES_CACHE_DIR",
+            )
+        for name in ("table", "workspaces"):
+            shutil.rmtree(os.path.join(self.root, name), ignore_errors=True)
+        self._create(version)
+        self.close()
+        self.renewed = True
 
     def _create(self, version: str) -> None:
         try:

@@ -83,7 +83,6 @@ def test_few_files_become_a_blob(bench: Bench) -> None:
     outputs = FilesLayer().run(action("files_layer", prefix="/var/app"), [files, more], [], bench)
     (layer,) = outputs.layers
     assert layer.recipe == recipes.blob()
-    assert layer.origin == "the code"
     assert bench.blobs.has(layer.digest, layer.size)
     assert bench.read == 762
     assert bench.contents(layer) == {

@@ -52,7 +52,7 @@ def test_what_both_images_share_is_made_once(both: Space) -> None:
     first, second, index = json.loads(both.run("build", APP, "--json").out)["targets"]
     shared = {layer["digest"] for layer in first["layers"]} & {layer["digest"] for layer in second["layers"]}
     origins = {layer["origin"] for layer in first["layers"] if layer["digest"] in shared}
-    assert {"code code", "m, small files"} <= origins
+    assert {"code code", "model m: small files"} <= origins
     assert index["size"] < first["size"] + second["size"]
 
 

@@ -99,19 +99,19 @@ class Expectation:
     def affected(self, space: Space) -> tuple[set[str], int]:
         """(origins of the layers that must be made now, how many images must be)."""
         build, tiny = space.path("BUILD.yaml").read_text(), space.path("rules/tiny.yaml").read_text()
-        steps = {"m, small files": [], "code code": [], "code code2": []}
+        steps = {"model m: small files": [], "code code": [], "code code2": []}
         for path in sorted(space.root.rglob("*")):
             name = str(path.relative_to(space.root))
             if path.is_file():
                 value = f"{name} {path.read_bytes()!r} {path.stat().st_mode & 0o100}"
                 if name.startswith("weights/"):
-                    steps["m, small files"].append(value)
+                    steps["model m: small files"].append(value)
                 if name.startswith("src/"):
                     steps["code code"].append(value)
                 if name.startswith("other/") and name.endswith(".py") and not name.startswith("other/skip"):
                     steps["code code2"].append(value)
         steps["small wheels 2"] = [NUMLIB[0] in build]
-        shared = [steps["m, small files"], steps["small wheels 2"], THREADS[0] in tiny]
+        shared = [steps["model m: small files"], steps["small wheels 2"], THREADS[0] in tiny]
         images = {
             "first image": [*shared, steps["code code"], TAG[0] in build],
             "second image": [*shared, steps["code code2"]],

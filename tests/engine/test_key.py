@@ -24,7 +24,7 @@ OTHER = "sha256:" + "b" * 64
 
 
 def layer(**changes):
-    values = {"digest": DIGEST, "size": 10, "diff_id": DIGEST, "media_type": "tar", "recipe": {}, "origin": "code"}
+    values = {"digest": DIGEST, "size": 10, "diff_id": DIGEST, "media_type": "tar", "recipe": {}}
     return Layer(**{**values, **changes})
 
 
@@ -36,6 +36,7 @@ ACTION = Action(
     params={"prefix": "app", "nested": [{"x": 1}]},
     sources=(SourceSet("a", ("**",)),),
     deps=("b",),
+    roles=("wheel",),
 )
 FILES = [[SourceFile("a/x.py", "x.py", 3, 0o644, DIGEST)]]
 DEPS = [Outputs(layers=[layer()], values={"v": 1}, blobs={"w": DIGEST})]
@@ -45,14 +46,13 @@ BASE = compute_key(ACTION, 1, FILES, DEPS)
 HASHED = {
     Action: {
         "kind": {"kind": "model_layers"},
-        "title": {"title": "other"},
         "params": {"params": {"prefix": "other", "nested": [{"x": 1}]}},
-        "sources": {"sources": (SourceSet("b", ("**",)),)},
-        "deps": {"deps": ("c",)},
+        "sources": {"sources": (SourceSet("a", ("**",), layer_prefix="models"),)},
+        "roles": {"roles": ("other",)},
     },
-    SourceSet: {"directory": {"directory": "b"}, "layer_prefix": {"layer_prefix": "models"}},
+    SourceSet: {"layer_prefix": {"layer_prefix": "models"}},
     SourceFile: {
-        "path": {"path": "a/y.py"},
+        "name": {"name": "y.py"},
         "size": {"size": 4},
         "mode": {"mode": 0o755},
         "digest": {"digest": OTHER},
@@ -65,9 +65,9 @@ HASHED = {
     },
 }
 NOT_HASHED = {
-    Action: {"id", "target", "weight", "hints"},
-    SourceSet: {"include", "exclude", "allow_empty"},  # their expansion is
-    SourceFile: {"name", "stat"},  # the path and the directory are
+    Action: {"id", "target", "title", "weight", "hints", "deps"},  # what the dependencies made is
+    SourceSet: {"directory", "include", "exclude", "allow_empty"},  # their expansion is
+    SourceFile: {"path", "stat"},  # the name below the set is
     Outputs: set(),
 }
 
@@ -98,6 +98,10 @@ def test_a_hashed_field_changes_the_key(cls, name):
     [
         (Action, {"id": "z"}),
         (Action, {"target": "//z:z"}),
+        (Action, {"title": "other"}),
+        (Action, {"deps": ("z",)}),
+        (SourceSet, {"directory": "z"}),
+        (SourceFile, {"path": "z/x.py"}),
         (Action, {"weight": 9.0}),
         (Action, {"hints": {"url": "https://example.invalid"}}),
         (SourceSet, {"include": ("x.py",)}),
@@ -107,9 +111,9 @@ def test_the_rest_does_not(cls, changes):
     assert changed_key(cls, changes) == BASE
 
 
-@pytest.mark.parametrize("field", ["digest", "size", "diff_id", "media_type", "origin"])
+@pytest.mark.parametrize("field", ["digest", "size", "diff_id", "media_type"])
 def test_every_field_of_a_layer_counts_but_its_recipe(field):
-    other = {"digest": OTHER, "size": 11, "diff_id": OTHER, "media_type": "gzip", "origin": "model"}[field]
+    other = {"digest": OTHER, "size": 11, "diff_id": OTHER, "media_type": "gzip"}[field]
     assert changed_key(Outputs, {"layers": [layer(**{field: other})]}) != BASE
     assert changed_key(Outputs, {"layers": [layer(recipe={"codec": "blob"})]}) == BASE
 
@@ -153,13 +157,13 @@ def test_no_two_walks_give_the_same_stream(one, two):
 def test_the_explanation_names_what_changed():
     before = explain(ACTION, 1, FILES, DEPS)
     after = explain(ACTION, 1, [[replace(FILES[0][0], digest=OTHER)]], DEPS)
-    (line,) = differences(before, after)
+    (line,) = differences(ACTION, before, after)
     assert line.startswith("file a/x.py changed: ")
     assert "aaaaaaaaaaaa" in line
     assert "bbbbbbbbbbbb" in line
-    assert differences(before, {**before, "params.new": "1"}) == ["params.new is new"]
-    assert differences({**before, "params.old": "1"}, before) == ["params.old is gone"]
-    assert differences(before, before) == []
+    assert differences(ACTION, before, {**before, "params.new": "1"}) == ["params.new is new"]
+    assert differences(ACTION, {**before, "params.old": "1"}, before) == ["params.old is gone"]
+    assert differences(ACTION, before, before) == []
 
 
 def test_an_action_without_parameters_has_a_key():
@@ -186,12 +190,12 @@ def test_explanations_show_digests_of_what_seems_secret():
     def seen(secret):
         requests = [{"name": "a", "headers": {"Authorization": secret, "x-id": "1"}}]
         params = {"environment": {"API_TOKEN": secret, "a.b": "2"}, "requests": requests}
-        return explain(replace(ACTION, params=params, sources=(), deps=()), 1, [], [])
+        return explain(replace(ACTION, params=params, sources=(), deps=(), roles=()), 1, [], [])
 
     before, after = seen("canary-1"), seen("canary-2")
     assert "canary" not in str(before)
     assert before["params.requests[0].headers.x-id"] == '"1"'
-    lines = differences(before, after)
+    lines = differences(ACTION, before, after)
     assert [line.partition(" changed: sha256:")[0] for line in lines] == [
         "params.environment.API_TOKEN",
         "params.requests[0].headers.Authorization",

@@ -13,7 +13,7 @@ import pytest
 from tests.support.space import APP, Report, Space
 from tests.support.web import Web
 
-FETCHER, START = "model fetcher", "downloads at start"
+FETCHER, START = "downloads at start: fetcher", "downloads at start: list of files"
 
 
 @pytest.fixture

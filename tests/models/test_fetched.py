@@ -22,7 +22,7 @@ FILES = {"model/weights.bin": LARGE, "model/config.json": b"{}", "model/deep/voc
 
 def model_layers(space: Space) -> list[str]:
     layers = space.build().targets[APP]["layers"]
-    return [layer["digest"] for layer in layers if str(layer["origin"]).startswith("m")]
+    return [layer["digest"] for layer in layers if str(layer["origin"]).startswith("model")]
 
 
 def test_a_fetched_folder_has_the_layers_of_the_same_folder_here(workspace: Space, web: Web) -> None:
@@ -30,19 +30,19 @@ def test_a_fetched_folder_has_the_layers_of_the_same_folder_here(workspace: Spac
     from_uri(workspace, f"{web.url}/m.tar.gz", ", unpack: true")
     fetched = model_layers(workspace)
     assert len(fetched) == 2
-    label = workspace.config(workspace.build().digest)["Labels"]["buildrules.model.digest.m"]
+    label = workspace.config(workspace.build().digest)["Labels"]["buildrules.models"]
     for path, data in FILES.items():
         workspace.write(path, data)
     workspace.edit("BUILD.yaml", f'uri: "{web.url}/m.tar.gz", unpack: true', "path: model")
     assert model_layers(workspace) == fetched
-    assert workspace.config(workspace.build().digest)["Labels"]["buildrules.model.digest.m"] == label
+    assert workspace.config(workspace.build().digest)["Labels"]["buildrules.models"] == label
 
 
 def test_exclude_leaves_files_of_a_store_out(workspace: Space, web: Web) -> None:
     web.files["/m.tar.gz"] = archive({**FILES, "model/log.txt": b"x"})
     from_uri(workspace, f"{web.url}/m.tar.gz", ', unpack: true, exclude: ["**/*.bin", "model/log.txt"]')
     report = workspace.build()
-    assert report.layer("m, small files")
+    assert report.layer("model m: small files")
     assert len(model_layers(workspace)) == 1
 
 
@@ -276,4 +276,4 @@ def test_verify_forgets_what_was_made_from_a_damaged_blob(workspace: Space, web:
     assert not workspace.snapshots()
     report = workspace.build()
     assert report.digest == expected
-    assert any(origin.startswith("m") for origin in report.built), report.built
+    assert any(origin.startswith("model") for origin in report.built), report.built

@@ -38,10 +38,10 @@ def test_a_file_is_locked_and_laid_in_a_layer(workspace: Space, web: Web, model:
 
 def test_layers_are_those_of_the_same_files_of_the_workspace(workspace: Space, web: Web, model: str) -> None:
     directory = from_uri(workspace, model)
-    fetched = workspace.build().layer("m, small files")
+    fetched = workspace.build().layer("model m: small files")
     workspace.edit("BUILD.yaml", f'uri: "{model}"', "path: model.bin")
     workspace.write("model.bin", DATA)
-    assert workspace.build().layer("m, small files")["digest"] == fetched["digest"], directory
+    assert workspace.build().layer("model m: small files")["digest"] == fetched["digest"], directory
 
 
 def test_a_changed_file_is_found_by_the_lock_only(workspace: Space, web: Web, model: str) -> None:
@@ -99,7 +99,7 @@ def test_an_archive_is_unpacked_at_build_and_at_start(workspace: Space, web: Web
     copied = workspace.build()
     lock = tomllib.loads(workspace.path("model.m.lock").read_text())
     assert [file["path"] for file in lock["files"]] == ["model/MLmodel", "model/data/w.bin"]
-    assert copied.layer("m, small files")
+    assert copied.layer("model m: small files")
     workspace.append("BUILD.yaml", DOWNLOAD)
     start = download(workspace)
     assert "fetched 2 files" in start.run()

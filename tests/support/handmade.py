@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from buildrules.oci.config import ImageConfig
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, Layer
@@ -41,21 +41,23 @@ class Shelf:
     def __init__(self) -> None:
         self.data: dict[str, bytes] = {}
         self.asked: list[str] = []
+        self.names: dict[str, str] = {}
 
-    def layer(
-        self, files: dict[str, bytes], origin: str = "files", *, mode: int = 0o644, packed: bool = False
-    ) -> Layer:
+    def layer(self, files: dict[str, bytes], name: str = "files", *, mode: int = 0o644, packed: bool = False) -> Layer:
         tar = tar_of(files, mode)
         blob = gzip.compress(tar, mtime=0) if packed else tar
         self.data[sha256(blob)] = blob
+        self.names[sha256(blob)] = name
         return Layer(
             digest=sha256(blob),
             size=len(blob),
             diff_id=sha256(tar),
             media_type=LAYER_GZIP if packed else LAYER_TAR,
             recipe={"version": 1, "codec": "blob"},
-            origin=origin,
         )
+
+    def names_of(self, layers: Iterable[Layer]) -> list[str]:
+        return [self.names[layer.digest] for layer in layers]
 
     def stream(self, layer: Layer) -> Iterator[bytes]:
         self.asked.append(layer.digest)

@@ -77,7 +77,7 @@ FILES: dict[str, str] = {
 }
 
 APP = "//:app"
-CODE, MODEL, SMALL_MODEL = "code code", "model m", "m, small files"
+CODE, MODEL, SMALL_MODEL = "code code", "model m", "model m: small files"
 
 
 def wheel(name: str, version: str, requires: Sequence[str] = (), *, extra: bytes = b"") -> tuple[str, bytes]:

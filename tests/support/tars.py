@@ -48,7 +48,6 @@ class Tars:
             diff_id=digest,
             media_type=media_type,
             recipe={"version": 1, "codec": "blob"},
-            origin="tar",
         )
 
     def package(self, *layers: Layer, **settings: Any) -> Package:

@@ -149,7 +149,6 @@ def write_layer(tree: LayerTree, context: Context) -> Layer:
         diff_id=f"sha256:{unpacked.hexdigest()}",
         media_type=LAYER_GZIP,
         recipe=blob(),
-        origin=f"debian {tree.name}",
     )
 
 

@@ -9,14 +9,14 @@ from buildrules.errors import DamagedError, IntegrityError
 
 
 class FetchedModel:
-    """Params: `prefix` and `name` as of "model_layers"; `files`, each with `path` (below the prefix), `size`, `sha256`.
+    """Params: `prefix` as of "model_layers"; `files`, each with `path` (below the prefix), `size`, `sha256`.
 
     Hints say where they come from: `source`, `connection`, and `files` and `archives` as the lock has them.
     Outputs what "model_layers" gives for the same files.
     """
 
     name = "fetched_model"
-    version = 1
+    version = 2
 
     def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
         """Have every file in the store, make the layers. Raises FetchError, GoneError, IntegrityError, StoreError.
@@ -25,19 +25,19 @@ class FetchedModel:
         shows a damaged file, all are looked at, and the damaged ones are fetched again, once.
         """
         files: list[dict[str, Any]] = action.params["files"]
-        prefix, name = action.params["prefix"], action.params["name"]
+        prefix: str = action.params["prefix"]
         found = [SourceFile("", row["path"], row["size"], 0o644, f"sha256:{row['sha256']}") for row in files]
-        provide(files, action.hints, context, name)
+        provide(files, action.hints, context)
         try:
-            return lay(found, prefix, name, context)
+            return lay(found, prefix, context)
         except DamagedError:
             for file in found:
                 context.blobs.heal(file.digest)
-        provide(files, action.hints, context, name)
-        return lay(found, prefix, name, context)
+        provide(files, action.hints, context)
+        return lay(found, prefix, context)
 
 
-def provide(files: list[dict[str, Any]], hints: Mapping[str, Any], context: Context, name: str) -> None:
+def provide(files: list[dict[str, Any]], hints: Mapping[str, Any], context: Context) -> None:
     """Have `files` in the store; `hints` are those of the action. Raises as `FetchedModel.run`."""
     from buildrules.actions.models.access import Access
     from buildrules.actions.models.file import File
@@ -45,7 +45,7 @@ def provide(files: list[dict[str, Any]], hints: Mapping[str, Any], context: Cont
     missing = [row for row in files if not context.blobs.has(f"sha256:{row['sha256']}", row["size"])]
     if not missing:
         return
-    access = Access(context, name=name, connection=hints.get("connection"))
+    access = Access(context, name=hints["name"], connection=hints.get("connection"))
     source = hints["source"]
     locked = {row["sha256"]: row for row in hints["files"]}
     placed = list({row["sha256"]: locked[row["sha256"]] for row in missing}.values())
@@ -58,5 +58,5 @@ def provide(files: list[dict[str, Any]], hints: Mapping[str, Any], context: Cont
     for row in missing:
         if not context.blobs.has(f"sha256:{row['sha256']}", row["size"]):
             raise IntegrityError(
-                f"{row['path']!r} of {name!r} is not in its archive any more", hint="lock the model again"
+                f"{row['path']!r} of {hints['name']!r} is not in its archive any more", hint="lock the model again"
             )

@@ -16,48 +16,53 @@ OWN = 40
 SHARED = 8
 """At most OWN + SHARED layers hold large files; of more files than that, the OWN largest have layers of their own."""
 
-LABEL = "buildrules.model.digest."
-"""In front of the model's name: the label that holds the digest of a model."""
-
 
 class ModelLayers:
-    """Params: `prefix`, where the model goes in the image, and `name`, what a person calls it. One source set.
+    """Params: `prefix`, where the model goes in the image. One source set.
 
     Outputs the layers: large files in the order of their names, then shared ones, then one of all small files. A large
     file whose layer digest is known (`SourceFile.as_layer`) is not read again unless a sample says that compressing
-    it pays. No blob of a large file is written. Values: `bytes`, the size of the model's files, `files`, how many, and
-    `labels`: the digest over the diff_ids of the layers, which says that two images have the same model at one place.
+    it pays. No blob of a large file is written. Values: `bytes`, the size of the model's files, `files`, how many,
+    `layers`, what each layer holds, and `models`: for its place in the image the digest over the layers' diff_ids. It
+    says that two images have the same model there.
     """
 
     name = "model_layers"
-    version = 2
+    version = 3
 
     def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
         """Make the layers."""
         (files,) = sources
         prefix: str = action.params["prefix"]
-        title: str = action.params["name"]
         known = action.sources[0].layer_prefix
         usable = known is not None and known.strip("/") == prefix.strip("/")
-        return lay(files, prefix, title, context, usable=usable)
+        return lay(files, prefix, context, usable=usable)
 
 
-def lay(files: Sequence[SourceFile], prefix: str, title: str, context: Context, *, usable: bool = False) -> Outputs:
+def lay(files: Sequence[SourceFile], prefix: str, context: Context, *, usable: bool = False) -> Outputs:
     """The layers of a model's files below `prefix`: of the workspace, or of the store where they have no path there.
 
     `usable` says that digests of large files `as_layer` are those of layers below this very prefix.
     """
     own, shared, small = divide(files)
-    layers = [_own_layer(file, prefix, context, f"{title}/{file.name}", usable) for file in own]
-    layers.extend(
-        pack_as(_codec(group, context), file_parts(group, prefix), context, f"{title}, {len(group)} files")
-        for group in shared
-    )
+    layers = [_own_layer(file, prefix, context, usable) for file in own]
+    names = [file.name for file in own]
+    for group in shared:
+        names.append(f"{len(group)} files")
+        layers.append(pack_as(_codec(group, context), file_parts(group, prefix), context, names[-1]))
     if small or not layers:
-        layers.append(pack(small, prefix, context, f"{title}, small files"))
+        names.append("small files")
+        layers.append(pack(small, prefix, context, names[-1]))
     digest = hashlib.sha256("\n".join(layer.diff_id for layer in layers).encode()).hexdigest()
-    values = {"bytes": sum(file.size for file in files), "files": len(files)}
-    return Outputs(layers=layers, values={**values, "labels": {f"{LABEL}{title}": f"sha256:{digest}"}})
+    return Outputs(
+        layers=layers,
+        values={
+            "bytes": sum(file.size for file in files),
+            "files": len(files),
+            "layers": names,
+            "models": {f"/{prefix.strip('/')}": f"sha256:{digest}"},
+        },
+    )
 
 
 def divide(
@@ -78,11 +83,11 @@ def divide(
     return sorted(large, key=lambda file: file.name), [group for group in groups if group], small
 
 
-def _own_layer(file: SourceFile, prefix: str, context: Context, title: str, usable: bool) -> Layer:
+def _own_layer(file: SourceFile, prefix: str, context: Context, usable: bool) -> Layer:
     if file.as_layer and usable and _codec([file], context) == "tar":
         part = recipes.workspace_file(layer_path(prefix, file.name), file.path, file.size, file.mode)
-        return file_layer(part, file.digest, title)
-    return pack_as(_codec([file], context), file_parts([file], prefix), context, title)
+        return file_layer(part, file.digest)
+    return pack_as(_codec([file], context), file_parts([file], prefix), context, file.name)
 
 
 def _codec(files: Sequence[SourceFile], context: Context) -> str:

@@ -6,7 +6,6 @@ import os
 from functools import cache
 from typing import Any
 
-from buildrules.actions.models.layers import LABEL
 from buildrules.engine.action import Action, Context, Outputs, SourceFile
 from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import assemble_blob
@@ -32,17 +31,18 @@ class StartLayers:
 
     A download whose `files` are None takes those of the next source set, which lie at its source under their names.
     Outputs two layers: the fetcher, the same in every image, and start.json with the empty directories that are filled
-    at start, writable for whoever the image runs as. Values: `labels`, the digest over the files of each model.
+    at start, writable for whoever the image runs as. Values: `layers`, what they hold, and `models`: by its place the
+    digest over the files of each model.
     """
 
     name = "start_layers"
-    version = 1
+    version = 2
 
     def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
         """Make both layers."""
         sets = iter(sources)
         downloads: list[dict[str, Any]] = []
-        labels: dict[str, str] = {}
+        models: dict[str, str] = {}
         for row in action.params["downloads"]:
             entry = dict(row)
             if entry["files"] is None:
@@ -53,17 +53,17 @@ class StartLayers:
             downloads.append(entry)
             if entry["kind"] == "model":
                 lines = "\n".join(f"{file['path']} {file['sha256']}" for file in entry["files"])
-                labels[f"{LABEL}{entry['name']}"] = "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
+                models[entry["directory"]] = "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
         text = json.dumps({"version": 1, "downloads": downloads}, indent=1, sort_keys=True) + "\n"
         parts = [recipes.inline(f"{PLACE}/start.json", text)]
         places = sorted({entry["directory"].strip("/") for entry in downloads} - {""})
         parts += [recipes.directory(place, 0o777) for place in places]
         found = Sources(context.workspace, context.blobs)
         layers = [
-            assemble_blob(recipes.gzip(_code(), 6), found, "model fetcher"),
-            assemble_blob(recipes.gzip(parts, 6), found, action.title),
+            assemble_blob(recipes.gzip(_code(), 6), found),
+            assemble_blob(recipes.gzip(parts, 6), found),
         ]
-        return Outputs(layers=layers, values={"labels": labels, "downloads": len(downloads)})
+        return Outputs(layers=layers, values={"layers": ["fetcher", "list of files"], "models": models})
 
 
 @cache

@@ -1,7 +1,7 @@
 """Action "build_wheel": a source archive or a project folder becomes a wheel, by its own build back end.
 
-    params  {"name", "version", "target": {"platform", "python", "glibc"}, and either
-             "sdist": {"name", "version", "filename", "sha256", "size"} or "directory": "rel/path",
+    params  {"name", "version", "target": {"platform", "python", "glibc"}, and
+             for an archive "sdist": {"name", "version", "filename", "sha256", "size"},
              optionally "constraints": [requirement, ...] for the build back end and its dependencies,
              "builder": the Python of this host that runs the back end, such as "CPython 3.11.2"}
     sources for a folder: one SourceSet of it

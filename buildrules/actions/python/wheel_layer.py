@@ -47,9 +47,7 @@ class WheelLayer:
                 raise Interrupted("the build was stopped")
 
         try:
-            layer = assemble(
-                recipe.gzip(parts, 0), Sources(context.workspace, context.blobs), progress, origin=action.title
-            )
+            layer = assemble(recipe.gzip(parts, 0), Sources(context.workspace, context.blobs), progress)
         except FileNotFoundError as error:
             raise GoneError(f"a wheel of {action.title!r} vanished from the store", hint="build again") from error
         except IntegrityError as error:

@@ -22,6 +22,8 @@
 No host and no time of the run stand in it: the same archive gives the same bytes.
 """
 
+import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -173,6 +175,12 @@ def _release_from(data: Mapping[str, Any]) -> LockedRelease:
 def python_version(lock: Lock) -> tuple[str, str] | None:
     """("3.11", "3.11.2") of the interpreter in a lock; None without one."""
     return python_of(lock.packages)
+
+
+def pins(lock: Lock) -> str:
+    """`sha256:<hex>` over the packages of a lock: the same for the same files, wherever the lock lies."""
+    rows = [[one.name, one.version, one.sha256] for one in lock.packages]
+    return "sha256:" + hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def layer_params(lock: Lock, generated: Mapping[str, Any] | None = None) -> dict[str, Any]:

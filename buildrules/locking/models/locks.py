@@ -66,6 +66,7 @@ class ModelLocks:
         """Where the files of a model come from, as actions take it (kind "fetched_model"). Raises as `of`."""
         lock = self.of(target)
         return {
+            "name": target.name,
             "source": dict(lock.source),
             "connection": target.values["connection"],
             "files": [file.to_dict() for file in lock.files],

@@ -8,6 +8,8 @@ so does this one where there is such a file; where there is none, it asks the us
 for the file with this digest.
 """
 
+import hashlib
+import json
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +46,11 @@ class Lock:
     def versions(self) -> dict[str, str]:
         """The version of every package by name."""
         return {package.name: package.version for package in self.packages}
+
+    def pins(self) -> str:
+        """`sha256:<hex>` over the packages: the same for the same files, whoever asked for them and wherever."""
+        rows = [[one.name, one.version, one.file.sha256 if one.file else ""] for one in self.packages]
+        return "sha256:" + hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
     def hints(self, root: str, feeds: Feeds | None = None) -> dict[str, Any]:
         """Where files may be fetched from, for the actions' `hints`: {"urls": {filename: [url, ...]}, "index": ...}.

@@ -55,13 +55,13 @@ def unpack(root: str, layers: Iterable[Layer], stream: LayerStream) -> None:
         try:
             _Layer(root, layer, numbers).apply(stream)
         except _UNSOUND as error:
-            raise IntegrityError(f"layer {layer.origin or layer.digest!r} is no sound tar: {error}") from error
+            raise IntegrityError(f"layer {layer.digest[:19]} is no sound tar: {error}") from error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreError(
                     "no space left to unpack the image", hint="free some space, or use --runner docker"
                 ) from error
-            name, what = layer.origin or layer.digest, f"{error.strerror}: {str(error.filename)[-100:]!r}"
+            name, what = layer.digest[:19], f"{error.strerror}: {str(error.filename)[-100:]!r}"
             if error.errno in _IMPOSSIBLE:
                 raise IntegrityError(f"layer {name!r} holds what no file system takes: {what}") from error
             raise ServingError(f"cannot unpack layer {name!r}: {what}") from error
@@ -183,9 +183,7 @@ class _Layer:
         return steps
 
     def _bad(self, name: str) -> IntegrityError:
-        return IntegrityError(
-            f"layer {self._layer.origin or self._layer.digest!r} holds {name!r}, which leaves its root"
-        )
+        return IntegrityError(f"layer {self._layer.digest[:19]} holds {name!r}, which leaves its root")
 
     def _parent(self, steps: list[str]) -> str:
         key = "/".join(steps)
@@ -244,12 +242,12 @@ def _opened(layer: Layer, chunks: Iterator[bytes]) -> IO[bytes]:
             zstandard: Any = importlib.import_module("zstandard")
         except ImportError:
             raise ServingError(
-                f"layer {layer.origin!r} is compressed with zstd, which nothing here reads",
+                f"layer {layer.digest[:19]} is compressed with zstd, which nothing here reads",
                 hint="pip install zstandard, or use --runner docker",
             ) from None
         reader: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
         return reader
-    raise ServingError(f"layer {layer.origin!r} has the media type {layer.media_type!r}, which is not read here")
+    raise ServingError(f"layer {layer.digest[:19]} has the media type {layer.media_type!r}, which is not read here")
 
 
 class _Chunks(io.RawIOBase):

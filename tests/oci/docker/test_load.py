@@ -9,7 +9,6 @@ import pytest
 
 from buildrules.errors import DockerError, IntegrityError, UsageError
 from buildrules.oci.archive import write_archive
-from buildrules.oci.descriptor import Layer
 from buildrules.oci.docker import connect, load
 from buildrules.oci.docker_http import Engine
 from buildrules.oci.image import Image
@@ -49,10 +48,6 @@ def run(image: str) -> str:
     ).stdout
 
 
-def origins(layers: tuple[Layer, ...]) -> list[str]:
-    return [layer.origin for layer in layers]
-
-
 def test_first_load_sends_everything_and_the_image_runs(engine: Engine, package: Package, shelf: Shelf) -> None:
     image = package.image("one")
     seen: list[tuple[int, int | None]] = []
@@ -60,7 +55,7 @@ def test_first_load_sends_everything_and_the_image_runs(engine: Engine, package:
         engine, image, [package.name + ":a"], shelf.stream, progress=lambda _, done, total: seen.append((done, total))
     )
     assert report.image_id == image.config_digest
-    assert origins(report.sent_layers) == ["base", "model", "code"]
+    assert shelf.names_of(report.sent_layers) == ["base", "model", "code"]
     assert report.sent > 3_000_000
     assert seen[-1] == (report.sent, report.sent)
     assert run(package.name + ":a") == "one"
@@ -78,7 +73,7 @@ def test_a_code_edit_sends_the_code_only(engine: Engine, package: Package, shelf
         image = package.image("two")
         report = load(mine, image, [package.name], shelf.stream)
     assert shelf.asked == [package.code.digest]
-    assert origins(report.skipped_layers) == ["base", "model"]
+    assert shelf.names_of(report.skipped_layers) == ["base", "model"]
     assert report.sent < 40_000
     assert not report.retried
     assert run(package.name + ":latest") == "two"
@@ -102,14 +97,14 @@ def test_the_record_finds_layers_under_another_name(
         mine = connect({"DOCKER_HOST": proxy.host})
         mine.host = engine.host  # the same engine as far as the record goes
         report = load(mine, package.image("two"), [package.name + ":b"], shelf.stream, store=str(tmp_path))
-    assert origins(report.sent_layers) == ["code"]
+    assert shelf.names_of(report.sent_layers) == ["code"]
     assert not [request for request in proxy.requests if request == "GET /images/json"], "no search was needed"
 
 
 def test_layers_are_found_without_a_record(engine: Engine, package: Package, shelf: Shelf) -> None:
     load(engine, package.image("one"), [package.name + ":a"], shelf.stream)
     report = load(engine, package.image("two"), [package.name + ":b"], shelf.stream)
-    assert origins(report.sent_layers) == ["code"]
+    assert shelf.names_of(report.sent_layers) == ["code"]
     assert run(package.name + ":b") == "two"
 
 
@@ -117,7 +112,7 @@ def test_a_record_of_a_removed_image_is_no_harm(engine: Engine, package: Package
     load(engine, package.image("one"), [package.name + ":a"], shelf.stream, store=str(tmp_path))
     engine.call("DELETE", f"/images/{package.name}:a")
     report = load(engine, package.image("two"), [package.name + ":a"], shelf.stream, store=str(tmp_path))
-    assert origins(report.sent_layers) == ["base", "model", "code"]
+    assert shelf.names_of(report.sent_layers) == ["base", "model", "code"]
     assert not report.retried
     assert run(package.name + ":a") == "two"
 
@@ -128,7 +123,9 @@ def test_a_broken_record_is_no_harm(engine: Engine, package: Package, shelf: She
     (record,) = (tmp_path / "docker").iterdir()
     record.write_text(text)
     image = package.image("two")
-    assert origins(load(engine, image, [package.name], shelf.stream, store=str(tmp_path)).sent_layers) == ["code"]
+    assert shelf.names_of(load(engine, image, [package.name], shelf.stream, store=str(tmp_path)).sent_layers) == [
+        "code"
+    ]
     assert json.loads(record.read_text())["images"] == {image.config_digest: image.diff_ids}
 
 
@@ -140,7 +137,7 @@ def test_the_same_layer_twice(engine: Engine, package: Package, shelf: Shelf) ->
         labels={"test": package.name},
     )
     report = load(engine, image, [package.name], shelf.stream)
-    assert origins(report.skipped_layers) == ["model"]
+    assert shelf.names_of(report.skipped_layers) == ["model"]
     assert run(package.name) == "weights\n"
 
 
@@ -182,7 +179,7 @@ def test_the_containerd_store_gets_everything(
         proxy.changes["GET /info"] = containerd
         proxy.changes["GET /images/.*/json"] = other_driver
         report = load(connect({"DOCKER_HOST": proxy.host}), package.image("two"), [package.name], shelf.stream)
-    assert origins(report.sent_layers) == ["base", "model", "code"]
+    assert shelf.names_of(report.sent_layers) == ["base", "model", "code"]
 
 
 def test_a_file_edited_after_the_build_leaves_nothing(engine: Engine, package: Package, shelf: Shelf) -> None:

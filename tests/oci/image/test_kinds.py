@@ -31,22 +31,33 @@ class Bench:
     def warn(self, message: str) -> None: ...
 
 
+OTHER = "sha256:" + "b" * 64
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
-def image_action(**params: object) -> Action:
-    return Action(id="i", target="//m:x", kind="image", title="image", params={"platform": "linux/amd64", **params})
+def image_action(*roles: str, **params: object) -> Action:
+    params = {"platform": "linux/amd64", **params}
+    return Action(id="i", target="//m:x", kind="image", title="image", params=params, roles=roles)
 
 
 def test_layers_are_stacked_and_settings_inherited(bench: Bench, shelf: Shelf) -> None:
     base = Outputs(
         layers=[shelf.layer({"a": b"1"}, "base"), shelf.layer({"b": b"1"}, "base 2")],
-        values={"config": {"Env": ["PATH=/bin", "A=base"], "User": "me", "Cmd": ["sh"]}},
+        values={
+            "layers": ["system", "python"],
+            "config": {"Env": ["PATH=/bin", "A=base"], "User": "me", "Cmd": ["sh"]},
+        },
     )
-    code = Outputs(layers=[shelf.layer({"c": b"1"}, "code")], values={"labels": {"from": "code"}})
+    code = Outputs(
+        layers=[shelf.layer({"c": b"1"}, "code")], values={"labels": {"from": "code"}, "models": {"/m": OTHER}}
+    )
     action = image_action(
+        "base",
+        "scoring code",
         config={"environment": {"A": "user"}, "entrypoint": ["/serve"], "ports": [5001]},
         routes={"scoring": "5001/score"},
         model="sha256:1",
@@ -55,7 +66,9 @@ def test_layers_are_stacked_and_settings_inherited(bench: Bench, shelf: Shelf) -
     )
     outputs = ImageKind().run(action, [], [base, code], bench)
     image = read_image(bench.blobs, outputs.values["digest"], outputs.layers)
-    assert [layer.origin for layer in outputs.layers] == ["base", "base 2", "code"]
+    assert shelf.names_of(outputs.layers) == ["base", "base 2", "code"]
+    words = ["base: system", "base: python", "scoring code"]
+    assert [row["created_by"] for row in image.settings["history"]] == [f"buildrules {word}" for word in words]
     assert image.settings["created"] == "1970-01-02T00:00:00Z"
     assert image.settings["config"] == {
         "Env": ["A=user", "PATH=/bin"],
@@ -65,6 +78,7 @@ def test_layers_are_stacked_and_settings_inherited(bench: Bench, shelf: Shelf) -
         "Labels": {
             "buildrules.image": "1",
             "buildrules.model": "sha256:1",
+            "buildrules.models": '{"/m":"' + OTHER + '"}',
             "buildrules.ports": "5001/tcp",
             "buildrules.routes": '{"scoring":"5001/score"}',
             "from": "code",
@@ -80,9 +94,9 @@ def test_layers_are_stacked_and_settings_inherited(bench: Bench, shelf: Shelf) -
 
 def test_too_many_layers(bench: Bench, shelf: Shelf) -> None:
     layers = [shelf.layer({str(number): b""}, str(number)) for number in range(100)]
-    assert ImageKind().run(image_action(), [], [Outputs(layers=layers[:99])], bench).values["digest"]
+    assert ImageKind().run(image_action("a"), [], [Outputs(layers=layers[:99])], bench).values["digest"]
     with pytest.raises(ActionError, match="'//m:x' would have 100 layers") as caught:
-        ImageKind().run(image_action(), [], [Outputs(layers=layers[:99]), Outputs(layers=layers[99:])], bench)
+        ImageKind().run(image_action("a", "b"), [], [Outputs(layers=layers[:99]), Outputs(layers=layers[99:])], bench)
     assert caught.value.hint
 
 
@@ -95,7 +109,7 @@ def test_an_index_of_two_platforms(bench: Bench, shelf: Shelf) -> None:
     shared = shelf.layer({"model": b"m" * 1000}, "model")
     images = [
         ImageKind().run(
-            image_action(platform=platform),
+            image_action("code", platform=platform),
             [],
             [Outputs(layers=[shelf.layer({"p": platform.encode()}), shared])],
             bench,

@@ -144,7 +144,7 @@ def test_a_missing_file_fails(sources: Sources) -> None:
 
 
 def test_blobs_are_streamed_from_the_store(sources: Sources) -> None:
-    layer = assemble_blob(recipes.gzip([recipes.inline("a", "text")], 6), sources, "code")
+    layer = assemble_blob(recipes.gzip([recipes.inline("a", "text")], 6), sources)
     assert layer.recipe == recipes.blob()
     blob = b"".join(stream_layer(layer, sources))
     assert (sha256(blob), sha256(gzip.decompress(blob)), len(blob)) == (layer.digest, layer.diff_id, layer.size)

@@ -323,4 +323,3 @@ def test_where_an_image_comes_from_is_not_in_the_outputs(gallery: Gallery, run: 
         for end in ("", "/.")
     )
     assert first.to_dict() == second.to_dict()
-    assert first.layers[0].origin == "base image [1]"
