@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from buildrules.engine.action import Action, Context, Outputs, SourceFile
 from buildrules.lints.finding import Finding, placed
-from buildrules.lints.secrets import LARGEST, secret_of_image, secret_of_test, secrets_in
+from buildrules.lints.secrets import HEAD, LARGEST, secret_of_image, secret_of_test, secrets_in
 
 if TYPE_CHECKING:
     from buildrules.lints.versions import Saved
@@ -117,7 +117,9 @@ def _model(
     for name, size, file in (item for outputs in deps for item in files_of(outputs, model["prefix"], context)):
         path = f"{model['shown']}/{name}" if name and model["shown"] else name or model["shown"]
         if size <= LARGEST:
-            content = file.read(LARGEST)
+            content = file.read(HEAD)
+            if b"\0" not in content:  # else it is no text, and nothing more of it is looked at
+                content += file.read(LARGEST - len(content))
             file.seek(0)
             yield from secrets_in(path, content)
             if name.rpartition("/")[2] == "MLmodel":

@@ -4,12 +4,16 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from buildrules.engine.action import SourceFile, SourceSet
 from buildrules.errors import ActionError
 from buildrules.oci.recipe import LARGE_FILE, WHITEOUT
-from buildrules.store.buffer import BUFFER, runs_of
+from buildrules.store.buffer import BUFFER, page_aligned, runs_of
 from buildrules.store.statindex import Stat, StatIndex, stat_row
+
+if TYPE_CHECKING:
+    from mmap import mmap
 
 Expanded = tuple[list[tuple[str, str, os.stat_result]], Iterable[str]]
 Expand = Callable[[str, str, tuple[str, ...], tuple[str, ...]], Expanded]
@@ -43,6 +47,7 @@ class SourceReader:
         self._progress = progress
         self._busy = busy
         self.files: dict[str, Stat] = {}
+        self._local = threading.local()
         self.unsettled: set[str] = set()  # files that changed between two looks at them
         self.directories: set[str] = set()
 
@@ -149,13 +154,20 @@ class SourceReader:
             self._busy()
         sha256 = hashlib.sha256()
         done = 0
-        for data in runs_of(handle) if size > _AT_ONCE else (os.read(handle, size + 1),):
+        for data in runs_of(handle, self._buffer()) if size > _AT_ONCE else (os.read(handle, size + 1),):
             sha256.update(data)
             done += len(data)
             if size > LARGE_FILE:
                 self._progress(title, done, size)
         self._count_read(done)
         return "sha256:" + sha256.hexdigest()
+
+    def _buffer(self) -> "mmap":
+        """This thread's memory to read into."""
+        found: mmap | None = getattr(self._local, "buffer", None)
+        if found is None:
+            found = self._local.buffer = page_aligned()
+        return found
 
     def _layer_digest(self, handle: int, image_path: str, stat: os.stat_result, mode: int) -> str:
         from buildrules.oci.assemble import hash_file_layer

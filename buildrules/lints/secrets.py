@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from buildrules.lints.finding import ERROR, WARNING, Finding
 from buildrules.lints.passwords import assigned
 
-__all__ = ["LARGEST", "secret_of_image", "secret_of_test", "secrets_in", "suspicious_name"]
+__all__ = ["HEAD", "LARGEST", "secret_of_image", "secret_of_test", "secrets_in", "suspicious_name"]
 
 LARGEST = 1 << 20
 """Files of more bytes are data."""
+
+HEAD = 8192
+"""A file that has no zero byte among so many at its start is text."""
 
 IGNORE = b"buildrules: ignore"
 """A line with this is not looked at."""
@@ -96,7 +99,7 @@ def secrets_in(path: str, content: bytes) -> list[Finding]:
     if what is not None:
         hint = "leave it out with `exclude`, and give the container its values as environment variables"
         found.append(Finding("secret", ERROR, f"'{path}' holds {what}, and would be in the image", path, 1, 1, hint))
-    if len(content) <= LARGEST and b"\0" not in content[:8192]:
+    if len(content) <= LARGEST and b"\0" not in content[:HEAD]:
         found += _by_form(path, content)
         places = {(finding.line, finding.column) for finding in found}
         found += [finding for finding in _by_name(path, content) if (finding.line, finding.column) not in places]
