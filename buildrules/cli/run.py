@@ -13,7 +13,7 @@ from buildrules.cli.verbs import one_image
 from buildrules.errors import Interrupted, UsageError
 from buildrules.oci.docker import connect
 from buildrules.serving.container import Container
-from buildrules.serving.docker import check_platform
+from buildrules.serving.engine import check_platform
 from buildrules.serving.probe import url_of, wait_ready
 from buildrules.serving.request import curl_line
 from buildrules.serving.route import Route

@@ -69,7 +69,7 @@ def connect(environment: Mapping[str, str] | None = None) -> "Engine":
     else:
         transport = SdkTransport(host, _tls(context, environment))
     engine = Engine(public(host), transport)
-    _ping(engine)
+    ping(engine)
     return engine
 
 
@@ -123,7 +123,8 @@ class RefusedError(DockerError):
     """The engine read the archive and refused it."""
 
 
-def _ping(engine: "Engine") -> None:
+def ping(engine: "Engine") -> None:
+    """Raise DockerError where it does not answer as an engine does."""
     with engine.open("GET", "/_ping", timeout=10) as reply:
         if reply.status != 200:
             raise DockerError(
@@ -263,11 +264,11 @@ def _send(
 
     headers = {"Content-Type": "application/x-tar"}
     with engine.open("POST", "/images/load", query={"quiet": 1}, headers=headers, body=body(), timeout=None) as reply:
-        _check(reply, image)
+        _check(engine, reply, image)
     return sent
 
 
-def _check(reply: "Reply", image: Image) -> None:
+def _check(engine: "Engine", reply: "Reply", image: Image) -> None:
     """Raise RefusedError where the engine's answer to a load tells of an error."""
     from buildrules.oci.docker_http import message_of
 
@@ -285,7 +286,7 @@ def _check(reply: "Reply", image: Image) -> None:
         hint = "the image has zstd layers, which Docker reads from version 23 on: update it, or use gzip"
     elif "no space left" in problem:
         hint = "free some space for the engine: docker system df, docker image prune"
-    raise RefusedError(f"the docker engine refused the image: {problem}", hint=hint)
+    raise RefusedError(f"{engine.title} refused the image: {problem}", hint=hint)
 
 
 class _Record:

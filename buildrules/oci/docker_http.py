@@ -22,10 +22,10 @@ QUICK_SECONDS = 60.0
 class Reply:
     """An answer whose body is read as it comes. Use as a context manager."""
 
-    def __init__(self, status: int, body: Any, where: str, connection: Any = None) -> None:
+    def __init__(self, status: int, body: Any, engine: str, connection: Any = None) -> None:
         self.status = status
         self._body = body
-        self._where = where
+        self._engine = engine
         self._connection = connection
 
     def read(self, size: int = -1) -> bytes:
@@ -33,7 +33,7 @@ class Reply:
         try:
             data: bytes = self._body.read() if size < 0 else self._body.read(size)
         except _failures() as error:
-            raise DockerError(f"the docker engine at {self._where!r} broke off its answer: {_reason(error)}") from error
+            raise DockerError(f"{self._engine} broke off its answer: {_reason(error)}") from error
         return data
 
     def lines(self) -> Iterator[bytes]:
@@ -52,7 +52,7 @@ class Reply:
         try:
             data: bytes = reader(1 << 16)
         except _failures() as error:
-            raise DockerError(f"the docker engine at {self._where!r} broke off its answer: {_reason(error)}") from error
+            raise DockerError(f"{self._engine} broke off its answer: {_reason(error)}") from error
         return data
 
     def close(self) -> None:
@@ -80,10 +80,14 @@ class _Transport(Protocol):
 
 
 class Engine:
-    """One Docker Engine. `host` is its address without any user name. Safe for concurrent threads."""
+    """One Docker Engine, or what speaks its API. Safe for concurrent threads.
 
-    def __init__(self, host: str, transport: _Transport) -> None:
+    `host` is its address without any user name, and tells it from others; `title` is what errors call it.
+    """
+
+    def __init__(self, host: str, transport: _Transport, title: str | None = None) -> None:
         self.host = host
+        self.title = title or f"the docker engine at {host!r}"
         self._transport = transport
         self._info: dict[str, Any] | None = None
 
@@ -126,7 +130,7 @@ class Engine:
             if reply.status == 404 and missing_ok:
                 return None
             if reply.status >= 400:
-                raise DockerError(f"the docker engine refused {method} {path}: {message_of(answer)}")
+                raise DockerError(f"{self.title} refused {method} {path}: {message_of(answer)}")
         return json.loads(answer) if answer.strip() else None
 
     @property
@@ -170,9 +174,9 @@ class _UnixConnection(http.client.HTTPConnection):
 class UnixTransport:
     """Requests over a local socket, a connection for each (0.1 ms)."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, title: str | None = None) -> None:
         self._path = path
-        self._where = f"unix://{path}"
+        self._title = title or f"the docker engine at 'unix://{path}'"
 
     def send(
         self,
@@ -188,9 +192,9 @@ class UnixTransport:
             try:
                 connection.connect()
             except OSError as error:
-                raise unreachable(self._where, error) from error
+                raise unreachable(self._title, error) from error
             status, answer = self._exchange(connection, method, path, headers, body)
-            return Reply(status, answer, self._where, connection)
+            return Reply(status, answer, self._title, connection)
         except BaseException:
             connection.close()
             raise
@@ -216,7 +220,7 @@ class UnixTransport:
                     connection.putheader("Transfer-Encoding", "chunked")
                 connection.endheaders()
         except OSError as error:
-            raise DockerError(f"the docker engine at {self._where!r} hung up: {_reason(error)}") from error
+            raise DockerError(f"{self._title} hung up: {_reason(error)}") from error
         if body is not None and not isinstance(body, bytes):
             broken = _send_chunked(connection, body)
         try:
@@ -224,8 +228,7 @@ class UnixTransport:
         except (OSError, http.client.HTTPException) as error:
             reason = broken or error
             raise DockerError(
-                f"the docker engine at {self._where!r} hung up during {method} {path.partition('?')[0]}: "
-                f"{_reason(reason)}",
+                f"{self._title} hung up during {method} {path.partition('?')[0]}: {_reason(reason)}",
                 hint="see whether it still runs (docker info) and has space left on its disk, then try again",
             ) from error
         return response.status, response
@@ -257,14 +260,14 @@ class SdkTransport:
     def __init__(self, host: str, tls: Any = False) -> None:
         import docker
 
-        self._where = public(host)
+        self._title = f"the docker engine at {public(host)!r}"
         try:
             # The version is only put into paths we do not use; naming one spares a round trip.
             self._client = docker.APIClient(
                 base_url=host, version="1.41", tls=tls, use_ssh_client=host.startswith("ssh://")
             )
         except docker.errors.DockerException as error:
-            raise unreachable(self._where, error) from error
+            raise unreachable(self._title, error) from error
 
     def send(
         self,
@@ -283,17 +286,17 @@ class SdkTransport:
                 method, client.base_url + path, headers=dict(headers), data=body, timeout=timeout, stream=True
             )
         except requests.exceptions.RequestException as error:
-            raise unreachable(self._where, error) from error
-        return Reply(response.status_code, response.raw, self._where)
+            raise unreachable(self._title, error) from error
+        return Reply(response.status_code, response.raw, self._title)
 
 
-def unreachable(where: str, error: Exception) -> DockerError:
+def unreachable(engine: str, error: Exception) -> DockerError:
     """The error for an engine that cannot be reached, with the way out."""
     if isinstance(error, PermissionError):
         hint = "join the group that may use it (often 'docker'), or name another engine in DOCKER_HOST"
     else:
         hint = "start Docker, or name a running engine in DOCKER_HOST; 'build', 'test' and 'export' work without one"
-    return DockerError(f"cannot reach the docker engine at {where!r}: {_reason(error)}", hint=hint)
+    return DockerError(f"cannot reach {engine}: {_reason(error)}", hint=hint)
 
 
 def _reason(error: Exception) -> str:

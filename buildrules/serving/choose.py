@@ -4,7 +4,8 @@ import os
 import threading
 
 from buildrules.errors import DockerError, UsageError
-from buildrules.serving.docker import DockerRunner, is_local
+from buildrules.serving.engine import docker_runner, podman_runner
+from buildrules.serving.rootfs.runner import RootfsRunner
 from buildrules.serving.runner import Runner
 
 _found: dict[tuple[str | None, str], Runner] = {}
@@ -24,31 +25,11 @@ def choose(name: str | None, store: str) -> Runner:
 
 
 def _choose(name: str | None, store: str) -> Runner:
-    from buildrules.serving import podman
-    from buildrules.serving.rootfs.runner import RootfsRunner
-
-    if name in (None, "docker"):
-        try:
-            return _docker(store)
-        except (DockerError, UsageError):
-            if name is not None:
-                raise
-    if name in (None, "podman"):
-        try:
-            return podman.connect()
-        except UsageError:
-            if name is not None:
-                raise
+    for one, make in (("docker", docker_runner), ("podman", podman_runner)):
+        if name in (None, one):
+            try:
+                return make(store)
+            except (DockerError, UsageError):
+                if name is not None:
+                    raise
     return RootfsRunner(os.path.join(store, "tmp"))
-
-
-def _docker(store: str) -> DockerRunner:
-    from buildrules.oci.docker import connect
-
-    engine = connect()
-    if not is_local(engine):
-        raise UsageError(
-            f"the docker engine at {engine.host!r} is on another machine: ports of its containers are not reached here",
-            hint="use --runner podman or rootfs, or an engine of this machine in DOCKER_HOST",
-        )
-    return DockerRunner(engine, store)

@@ -21,6 +21,16 @@ LABEL = "buildrules.run"
 
 ADDRESS = "127.0.0.1"  # a package under test is nobody else's business
 _BIRTH_SECONDS = 2.0
+_PODMAN_HELPERS = (
+    "slirp4netns",
+    "pasta",
+    "netavark",
+    "cni",
+    "network namespace",
+    "newuidmap",
+    "fuse-overlayfs",
+    "conmon",
+)
 _STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
 
 
@@ -28,10 +38,10 @@ class Container:
     """A container of `image` (a name or ID), as a context manager: started on entry, removed on exit.
 
     `ports` maps container ports to ports of 127.0.0.1, None meaning any free one. `environment` is laid over the
-    image's; `labels` are the container's. `command` replaces the image's arguments, `entrypoint` its program. `title`
-    is what errors call it, the image by default. On exit the container gets SIGTERM, `grace` seconds, then SIGKILL.
-    Inside, SIGTERM to this process raises Interrupted (main thread only). Methods raise ServingError, and DockerError
-    where the engine fails.
+    image's; `labels` are the container's, as are `limits` (ulimits by name: getrlimit(2)). `command` replaces the
+    image's arguments, `entrypoint` its program. `title` is what errors call it, the image by default. On exit the
+    container gets SIGTERM, `grace` seconds, then SIGKILL. Inside, SIGTERM to this process raises Interrupted (main
+    thread only). Methods raise ServingError, and DockerError where the engine fails.
     """
 
     def __init__(
@@ -46,6 +56,7 @@ class Container:
         name: str | None = None,
         title: str | None = None,
         labels: Mapping[str, str] | None = None,
+        limits: Mapping[str, int] | None = None,
         grace: float = 10.0,
     ) -> None:
         self.engine = engine
@@ -59,6 +70,7 @@ class Container:
         self._entrypoint = entrypoint
         self._name = name
         self._labels = {LABEL: self.title, **(labels or {})}
+        self._limits = [{"Name": name, "Soft": most, "Hard": most} for name, most in (limits or {}).items()]
         self._addresses: dict[int, int] = {}
         self._signals = contextlib.ExitStack()
 
@@ -144,10 +156,16 @@ class Container:
         return int(answer["StatusCode"])
 
     def log(self, lines: int = 50) -> str:
-        """The last lines of what it wrote, both streams together."""
+        """The last lines of what it wrote, both streams together; where they cannot be had, why.
+
+        It is asked for where something else went wrong, which is what the user must hear of.
+        """
         query: dict[str, str | int] = {"stdout": 1, "stderr": 1, "tail": lines}
-        with self.engine.open("GET", f"/containers/{self._known()}/logs", query=query) as reply:
-            return "".join(text + "\n" for _, text in _lines(reply))
+        try:
+            with self.engine.open("GET", f"/containers/{self._known()}/logs", query=query) as reply:
+                return "".join(text + "\n" for _, text in _lines(reply))
+        except DockerError as error:
+            return f"{error.message}\n"
 
     def read(self, path: str) -> bytes | None:
         """See `runner.Running`."""
@@ -190,7 +208,7 @@ class Container:
             "Env": [f"{name}={value}" for name, value in self._environment.items()],
             "ExposedPorts": {port: {} for port in ports},
             "Labels": self._labels,
-            "HostConfig": {"PortBindings": ports},
+            "HostConfig": {"PortBindings": ports, "Ulimits": self._limits},
         }
         if self._command is not None:
             body["Cmd"] = list(self._command)
@@ -245,7 +263,9 @@ class Container:
             hint = "load the image first"
         elif "is already in use by container" in text:
             hint = "stop the other container, or choose another name"
-        elif "no such file or directory" in text or "executable file not found" in text:
+        elif self.engine.host == "podman" and any(helper in text.lower() for helper in _PODMAN_HELPERS):
+            hint = "Podman lacks a helper of its own: install it, or use --runner rootfs, which needs none"
+        elif "no such file or directory" in text.lower() or "executable file not found" in text:
             hint = "the image's entry point does not exist in it; look at the server's rule and the base image"
         return ServingError(f"cannot start {self.title!r}: {text}", hint=hint)
 

@@ -12,7 +12,7 @@ import pytest
 
 from buildrules.errors import UsageError
 from buildrules.oci.docker_http import Engine
-from buildrules.serving.docker import check_platform
+from buildrules.serving.engine import check_platform
 from tests.support.dockerlab import static_busybox, tidy
 from tests.support.space import APP, Space, make_base
 
