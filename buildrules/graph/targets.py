@@ -76,7 +76,7 @@ class TargetGraph:
                     if label not in exists:
                         noted.add_error(missing_target(label, exists, node.position_of(attribute, where)))
                     elif label in by_label:
-                        _check_visible(node, by_label[label], node.position_of(attribute, where), noted)
+                        _check_visible(node, by_label[label], attribute, where, noted)
                         if not graph.has_edge(node.label, label):
                             graph.add_edge(node.label, label, attribute=attribute)
         _check_cycles(graph, by_label, noted)
@@ -171,7 +171,7 @@ def missing_target(label: Label, known: Iterable[Label], position: Position | No
     return LoadError(f"target '{label}' does not exist", hint=hint, position=position)
 
 
-def _check_visible(node: Node, other: Node, position: Position | None, problems: Problems) -> None:
+def _check_visible(node: Node, other: Node, attribute: str, index: int | None, problems: Problems) -> None:
     patterns, package = other.visibility, node.label.package
     if patterns is None or package == other.label.package or node.implicit:
         return
@@ -180,7 +180,7 @@ def _check_visible(node: Node, other: Node, position: Position | None, problems:
         problems.add(
             f"target '{other.label}' is not visible from '{node.label}'",
             hint=f"it is visible to {seen}; add //{package}:all to its `visibility`",
-            position=position,
+            position=node.position_of(attribute, index),
         )
 
 

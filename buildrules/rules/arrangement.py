@@ -6,6 +6,7 @@ lies in a version (`bare`), hold versions (`versions`), or hold models (`reposit
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from buildrules.workspace.disk import SHAPE, Disk
@@ -39,20 +40,16 @@ def arrangement(paths: Iterable[str]) -> Arrangement:
 def look_inside(disk: Disk, path: str) -> Arrangement:
     """The arrangement of the folder `path` (workspace-relative)."""
     names: list[str] = []
-    for name in _names(disk.path(path)):
-        below = _names(disk.path(f"{path}/{name}"))
-        names += [name, *(f"{name}/{inner}" for inner in below)]
+    with suppress(OSError), os.scandir(disk.path(path)) as entries:
+        for entry in entries:
+            names.append(entry.name)
+            if entry.is_dir():
+                with suppress(OSError):
+                    names += [f"{entry.name}/{inner}" for inner in os.listdir(entry.path)]
     found = arrangement(names)
     # Of all these names only some decide: a model may gain other files and be arranged as before.
     disk.note(SHAPE, path, *(f"{path}/{name}" for name in (_CONFIG, "1", *found.names)))
     return found
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return sorted(os.listdir(directory))
-    except OSError:
-        return []
 
 
 def _is_version(name: str) -> bool:

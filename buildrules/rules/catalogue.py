@@ -8,9 +8,9 @@ import os
 import posixpath
 from dataclasses import dataclass, field
 
-from buildrules.document.nodes import parse
+from buildrules.document.nodes import Node, parse
 from buildrules.document.problems import Problems
-from buildrules.errors import LoadError, Position, UsageError
+from buildrules.errors import LoadError, UsageError
 from buildrules.rules.rule import Rule, build_rule
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label, parse_label
@@ -75,28 +75,31 @@ class Catalogue:
         references = self.builtin_names() + self.workspace_references()
         return [rule for rule in map(self.find, references) if rule is not None]
 
-    def find(self, reference: str, package: str = "", position: Position | None = None) -> Rule | None:
+    def find(self, reference: str, package: str = "", at: Node | None = None) -> Rule | None:
         """The rule that `reference`, written in `package`, names.
 
-        If there is none, or it is wrong, an error is noted in `problems` (at `position`, or in the rule file), and None
-        comes back.
+        If there is none, or it is wrong, an error is noted in `problems` (where `at` names it, or in the rule file),
+        and None comes back.
         """
+        if reference in self._rules:
+            return self._rules[reference]
         try:
-            return self._find(reference, package, (), position)
+            return self._find(reference, package, (), at)
         except LoadError as error:
-            self.problems.add_error(error, position)
+            self.problems.add_error(error, at.position if at is not None else None)
             return None
 
     def has_file(self, label: Label) -> bool:
         """Whether a rule file of this label exists in the workspace."""
         return self.disk is not None and self.disk.is_file(_file(label))
 
-    def _find(self, reference: str, package: str, chain: tuple[str, ...], position: Position | None) -> Rule | None:
+    def _find(self, reference: str, package: str, chain: tuple[str, ...], at: Node | None) -> Rule | None:
         label = parse_label(reference, package) if reference.startswith(("//", ":")) else None
         key = str(label) if label else reference
         if key in self._rules:
             return self._rules[key]
         if key in chain:
+            position = at.position if at is not None else None
             raise LoadError(f"rules extend each other: {' -> '.join([*chain, key])}", position=position)
         if label is None:
             path, shown = os.path.join(self._directory, f"{reference}.yaml"), f"<built-in>/{reference}.yaml"
@@ -123,7 +126,7 @@ class Catalogue:
         if node.kind == "map" and "extends" in node.entries:
             extends = node.entries["extends"]
             try:
-                parent = self._find(extends.string(), label.package if label else "", chain, extends.position)
+                parent = self._find(extends.string(), label.package if label else "", chain, extends)
             except LoadError as error:
                 self.problems.add_error(error, extends.position)
             if parent is None:

@@ -100,14 +100,17 @@ def contribute(
             raise LoadError(f"rule '{rule.name}' has `without_code` and no `layout.code` to put it in")
         for name, text in rule.beside(instead.files).items():
             found.files[image_path(f"{found.code_directory}/{name}")] = text
-    _check_requirements(rule, [*found.requirements, *found.constraints])
+    for text in (*found.requirements, *found.constraints):
+        if text not in rule.checked:
+            _check_requirement(rule, text)
+            rule.checked.add(text)
     return found
 
 
 def _variants(rule: Rule, names: dict[str, Any]) -> None:
     """What belongs to the choices that were made becomes `names`; what has no value does not."""
-    for name, attribute in rule.attributes.items():
-        for key, value in attribute.variants.get(str(names.get(name)), {}).items():
+    for name, variants in rule.variants.items():
+        for key, value in variants.get(str(names.get(name)), {}).items():
             try:
                 filled = substitute_list(value, names) if isinstance(value, list) else substitute(value, names)
             except MissingValueError:
@@ -246,11 +249,10 @@ def _missing(rule: Rule, name: str, models: int) -> LoadError:
     return LoadError(f"rule '{rule.name}': '{name}' has no value here")
 
 
-def _check_requirements(rule: Rule, requirements: list[str]) -> None:
+def _check_requirement(rule: Rule, text: str) -> None:
     from packaging.requirements import InvalidRequirement, Requirement
 
-    for text in requirements:
-        try:
-            Requirement(text)
-        except InvalidRequirement as error:
-            raise LoadError(f"rule '{rule.name}' asks for '{text}', which is not a requirement") from error
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        raise LoadError(f"rule '{rule.name}' asks for '{text}', which is not a requirement") from error

@@ -104,8 +104,9 @@ class PackageParts:
         return sorted(set(self.package.values.get("ports") or self.server_part.ports))
 
 
-def take_apart(resolution: Resolution, label: Label, disk: Disk) -> PackageParts:
-    """The parts of the package `label`. `disk` is the workspace's, to look at the model's kind.
+def take_apart(resolution: Resolution, label: Label, disk: Disk, shared: dict[Label, Contribution]) -> PackageParts:
+    """The parts of the package `label`. `disk` is the workspace's, to look at the model's kind; `shared` keeps
+    the contributions of bases and environments for the packages after this one.
 
     Raises LoadError with the position where the parts do not go together; KeyError if a target is missing.
     """
@@ -146,10 +147,17 @@ def take_apart(resolution: Resolution, label: Label, disk: Disk) -> PackageParts
         code=code,
         flavour=flavour,
         generated_code=generated,
-        base_part=contribute(base.rule, scope_of(base)),
-        env_part=contribute(env.rule, scope_of(env)) if env is not None else _own_venv(server_part),
+        base_part=_contribution(base, shared),
+        env_part=_contribution(env, shared) if env is not None else _own_venv(server_part),
         server_part=server_part,
     )
+
+
+def _contribution(target: ResolvedTarget, shared: dict[Label, Contribution]) -> Contribution:
+    found = shared.get(target.label)
+    if found is None:
+        found = shared[target.label] = contribute(target.rule, scope_of(target))
+    return found
 
 
 def _own_venv(server_part: Contribution) -> Contribution | None:
@@ -162,9 +170,10 @@ def _own_venv(server_part: Contribution) -> Contribution | None:
 def check_packages(resolution: Resolution, disk: Disk, problems: Problems) -> dict[Label, PackageParts]:
     """Take every package apart whose targets all exist; errors are noted in `problems`."""
     found = {}
+    shared: dict[Label, Contribution] = {}
     for label in resolution.labels("package"):
         try:
-            found[label] = take_apart(resolution, label, disk)
+            found[label] = take_apart(resolution, label, disk, shared)
         except KeyError:
             continue  # a missing or wrong target is reported elsewhere
         except LoadError as error:

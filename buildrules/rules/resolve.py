@@ -115,7 +115,7 @@ def resolve(workspace: Workspace, catalogue: Catalogue, problems: Problems | Non
         catalogue.problems = noted
     resolver = _Resolver(workspace, catalogue, noted)
     for target in workspace.targets.values():
-        rule = catalogue.find(target.rule, target.label.package, target.rule_node.position)
+        rule = catalogue.find(target.rule, target.label.package, target.rule_node)
         if rule is not None:
             resolver.target(target, rule)
     _check_providers(resolver.resolution, noted)
@@ -138,7 +138,7 @@ class _Resolver:
         problems = self.problems
         before = len(problems)
         label = target.label
-        values: dict[str, Any] = {}
+        values = dict(rule.fixed)
         found = ResolvedTarget(label, rule, values, {}, target=target)
         for name, node in target.attributes.items():
             attribute = rule.attributes.get(name)
@@ -154,8 +154,8 @@ class _Resolver:
                 key = target.keys.get(name, node)
                 problems.add(f"rule '{rule.reference}' has no attribute '{name}'", hint=hint, position=key.position)
         _complete(found, problems)
-        for name, attribute in rule.attributes.items():
-            if attribute.type not in ("label", "labels") or values.get(name) is None:
+        for name, attribute in rule.labels.items():
+            if values.get(name) is None:
                 continue
             if attribute.rule_name:
                 values[name] = self._server(values[name], found, name)
@@ -166,32 +166,33 @@ class _Resolver:
 
     def _server(self, value: Label | str, found: ResolvedTarget, attribute: str) -> Label | None:
         """A label, or the name or label of a rule to be used with its defaults: then an implicit target is made."""
-        position = found.position_of(attribute)
         if isinstance(value, Label):
             if value in self.workspace.targets or not self.catalogue.has_file(value):
                 return value  # the graph says so if it does not exist
             reference = str(value)
         else:
             reference = value
-        rule = self.catalogue.find(reference, found.label.package, position)
+        at = found.target.attributes.get(attribute) if found.target is not None else None
+        rule = self.catalogue.find(reference, found.label.package, at)
         if rule is None:
             return None
         wanted = found.rule.attributes[attribute].provider
         if wanted and rule.provides not in wanted:
             self.problems.add(
-                f"rule '{reference}' provides a {rule.provides}, not a {' or '.join(wanted)}", position=position
+                f"rule '{reference}' provides a {rule.provides}, not a {' or '.join(wanted)}",
+                position=found.position_of(attribute),
             )
             return None
         if rule.label not in self.resolution.targets:
-            needed = [name for name, spec in rule.attributes.items() if spec.required]
+            needed = rule.required
             if needed:
                 self.problems.add(
                     f"rule '{reference}' cannot be used without {', '.join(needed)}",
                     hint=f"define a target with `rule: {reference}` and name it here",
-                    position=position,
+                    position=found.position_of(attribute),
                 )
                 return None
-            implicit = ResolvedTarget(rule.label, rule, {}, {})
+            implicit = ResolvedTarget(rule.label, rule, dict(rule.fixed), {})
             _complete(implicit, self.problems)
             self.resolution.targets[rule.label] = implicit
         return rule.label
@@ -199,28 +200,31 @@ class _Resolver:
 
 def _complete(found: ResolvedTarget, problems: Problems) -> None:
     """Fill in defaults; note what is missing and what excludes each other."""
-    given = found.given
-    for name, attribute in found.rule.attributes.items():
-        if name in given:
-            continue
-        if attribute.required:
+    given = found.target.attributes if found.target is not None else {}
+    rule = found.rule
+    for name in rule.varying:
+        if name not in given:
+            found.values[name] = rule.default(name, found.label)
+    for name in rule.required:
+        if name not in given:
+            attribute = rule.attributes[name]
             example = f", such as `{name}: {_example(attribute.example)}`" if attribute.example is not None else ""
             hint = attribute.doc[:1].lower() + attribute.doc[1:].rstrip(".") + example if attribute.doc else None
             where = found.target.position if found.target else None
             problems.add(f"'{found.label}' needs '{name}'", hint=hint, position=where)
-        found.values[name] = found.rule.default(name, found.label)
-    groups = [(group, True) for group in found.rule.file.exactly_one]
-    groups += [(group, False) for group in found.rule.file.at_most_one]
-    for group, needed in groups:
+    for group, needed in rule.groups:
         chosen = [name for name in group if name in given]
+        if len(chosen) == 1 or (not chosen and not needed):
+            continue
         listed = ", ".join(f"'{name}'" for name in group[:-1]) + f" and '{group[-1]}'"
-        if len(chosen) > 1:
+        if chosen:
             problems.add(f"only one of {listed} can be given", position=found.position_of(chosen[1]))
-        elif needed and not chosen:
+        else:
             problems.add(f"'{found.label}' needs one of {listed}", position=found.position_of(group[0]))
-    for name, others in found.rule.file.only_with.items():
-        idle = name in given and found.values.get(name) != found.rule.default(name, found.label)
-        if idle and not given.intersection(others):
+    for name, others in rule.file.only_with.items():
+        if name not in given or any(other in given for other in others):
+            continue
+        if found.values.get(name) != rule.default(name, found.label):
             listed = " or ".join(f"'{other}'" for other in others)
             problems.add(
                 f"'{name}' has no effect without {listed}", hint="leave it out", position=found.position_of(name)

@@ -48,16 +48,24 @@ class Rule:
     data: dict[str, Any] = field(repr=False)  # the merged file, for rules that extend this one
     default_nodes: dict[str, Node] = field(repr=False)
     texts: dict[str, str] = field(repr=False)  # of files beside the rule's own, by name
+    provides: str = field(init=False)  # base, env, server, model, input, code, package or test
+    attributes: dict[str, Attribute] = field(init=False)  # what a target may say, in the order of the file
+    labels: dict[str, Attribute] = field(init=False, repr=False)  # those that name targets
+    required: list[str] = field(init=False, repr=False)
+    groups: list[tuple[list[str], bool]] = field(init=False, repr=False)  # only one of them; whether one is needed
+    fixed: dict[str, Any] = field(default_factory=dict, repr=False)  # defaults that are the same for every target
+    varying: list[str] = field(default_factory=list, repr=False)  # attributes with another default
+    variants: dict[str, dict[str, dict[str, str | list[str]]]] = field(init=False, repr=False)
+    checked: set[str] = field(default_factory=set, repr=False)  # requirements that were found to be some
 
-    @property
-    def provides(self) -> str:
-        """base, env, server, model, input, code, package or test."""
-        return self.file.provides
-
-    @property
-    def attributes(self) -> dict[str, Attribute]:
-        """What a target may say, in the order of the file."""
-        return self.file.attributes
+    def __post_init__(self) -> None:
+        self.provides = self.file.provides
+        self.attributes = self.file.attributes
+        self.labels = {name: one for name, one in self.attributes.items() if one.type in ("label", "labels")}
+        self.required = [name for name, one in self.attributes.items() if one.required]
+        self.variants = {name: one.variants for name, one in self.attributes.items() if one.variants}
+        self.groups = [(group, True) for group in self.file.exactly_one]
+        self.groups += [(group, False) for group in self.file.at_most_one]
 
     def beside(self, files: Mapping[str, str | FileBeside]) -> dict[str, str]:
         """The texts of `files`, those read that stand in files of their own."""
@@ -116,7 +124,15 @@ def build_rule(
     if implementation is None and file.provides != "server" and not file.layers:
         hint = "extend a built-in rule (`extends: python_env`), or contribute `layers`"
         problems.add_error(node.error(f"rule '{file.rule}' provides '{file.provides}' and makes nothing", hint))
-    return rule if len(problems) == before else None
+    if len(problems) > before:
+        return None
+    for name in rule.attributes:
+        first, second = rule.default(name, Label("a", "b")), rule.default(name, Label("c", "d"))
+        if first == second:
+            rule.fixed[name] = first
+        else:
+            rule.varying.append(name)
+    return rule
 
 
 def _merge(below: Any, above: Any) -> Any:

@@ -85,7 +85,7 @@ def substitute(value: Any, scope: Mapping[str, Any]) -> Any:
 
     Raises MissingValueError if a name is unknown or None.
     """
-    if not isinstance(value, str):
+    if not isinstance(value, str) or ("{" not in value and "}" not in value):
         return value
     parts = parse(value)
     if len(parts) == 1 and parts[0][0]:

@@ -34,7 +34,7 @@ class Label:
     The constructor trusts its arguments; `parse_label` checks them.
     """
 
-    __slots__ = ("name", "package")
+    __slots__ = ("_hash", "name", "package")
 
     package: str
     name: str
@@ -42,6 +42,7 @@ class Label:
     def __init__(self, package: str, name: str) -> None:
         self.package = package
         self.name = name
+        self._hash = hash((package, name))  # labels are looked up far more often than they are made
 
     def __str__(self) -> str:
         return f"//{self.package}:{self.name}"
@@ -58,7 +59,7 @@ class Label:
         return (self.package, self.name) < (other.package, other.name)
 
     def __hash__(self) -> int:
-        return hash((self.package, self.name))
+        return self._hash
 
     @property
     def short(self) -> str:
