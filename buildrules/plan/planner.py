@@ -1,7 +1,7 @@
 """From patterns to a plan: load, check, select, lock, and turn each target into actions."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from buildrules.credentials import connections
@@ -10,57 +10,21 @@ from buildrules.engine.action import Action
 from buildrules.engine.events import Notice, Stream
 from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import UsageError
-from buildrules.graph.targets import TargetGraph
 from buildrules.locking.keeper import LockKeeper
 from buildrules.plan.base import BasePlanner
 from buildrules.plan.checks import PathChecks
 from buildrules.plan.environment import EnvironmentPlanner
+from buildrules.plan.loaded import Loaded
 from buildrules.plan.mlflow import ModelEnvironments
 from buildrules.plan.model import ModelPlanner
 from buildrules.plan.package import PackagePlanner
 from buildrules.plan.testing import TestPlanner, not_a_test
-from buildrules.rules.catalogue import Catalogue
-from buildrules.rules.package import check_packages
-from buildrules.rules.resolve import Resolution, ResolvedTarget, resolve
+from buildrules.rules.resolve import ResolvedTarget
 from buildrules.store.store import Store
 from buildrules.workspace.disk import CONTENT, NAMES, SHAPE, Disk
-from buildrules.workspace.labels import Label, Patterns, parse_patterns
-from buildrules.workspace.loader import Workspace
-from buildrules.workspace.suggest import did_you_mean
+from buildrules.workspace.labels import Label, parse_patterns
 
 _PLATFORMS = ("linux/amd64", "linux/arm64")
-
-
-class Loaded:
-    """A workspace whose targets are sound: everything a query or a plan starts from."""
-
-    def __init__(
-        self, disk: Disk, texts: Mapping[str, str] | None = None, *, whole: bool = True, made_from: str = "BUILD.yaml"
-    ) -> None:
-        problems = Problems()
-        self.workspace = Workspace.load(disk, problems, texts=texts, whole=whole, made_from=made_from)
-        self.catalogue = Catalogue(disk, problems)
-        self.resolution: Resolution = resolve(self.workspace, self.catalogue, problems)
-        self.graph = TargetGraph.build(self.resolution.targets.values(), problems, known=self.workspace.targets)
-        problems.raise_all()
-        self._disk = disk
-        self.look_again()
-
-    def look_again(self) -> None:
-        """Take all packages apart, after the locks of models have changed. Raises LoadError."""
-        problems = Problems()
-        self.packages = check_packages(self.resolution, self._disk, problems)
-        problems.raise_all()
-
-    def select(self, patterns: Patterns) -> list[Label]:
-        """The targets the patterns name, sorted. Raises UsageError for a pattern that names none."""
-        labels = self.resolution.labels()
-        for pattern in patterns.unmatched(labels):
-            known = [str(label) for label in labels]
-            raise UsageError(
-                f"no target matches '{pattern}'", hint=did_you_mean(str(pattern), known, what="targets", limit=6)
-            )
-        return patterns.select(labels)
 
 
 class Planner:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.cli.main import run
-from buildrules.plan.planner import Loaded
+from buildrules.plan.loaded import Loaded
 from buildrules.workspace.disk import Disk
 
 

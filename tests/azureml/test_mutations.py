@@ -15,7 +15,7 @@ from buildrules.azureml.build_file import add_to, home_of
 from buildrules.azureml.convert import convert
 from buildrules.azureml.work import Options
 from buildrules.errors import BuildrulesError
-from buildrules.plan.planner import Loaded
+from buildrules.plan.loaded import Loaded
 from buildrules.workspace.disk import Disk
 
 CASES = Path(__file__).parent / "cases"

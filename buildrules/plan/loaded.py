@@ -1,0 +1,67 @@
+"""A workspace, loaded and checked: what queries and plans start from."""
+
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from buildrules.document.problems import Problems
+from buildrules.errors import UsageError
+from buildrules.graph.targets import TargetGraph
+from buildrules.rules.catalogue import Catalogue
+from buildrules.rules.package import check_packages
+from buildrules.rules.resolve import resolve
+from buildrules.workspace.disk import Disk
+from buildrules.workspace.labels import Label, Patterns
+from buildrules.workspace.loader import Workspace
+from buildrules.workspace.suggest import did_you_mean
+
+__all__ = ["Loaded"]
+
+
+class Loaded:
+    """A workspace whose targets are sound: everything a query or a plan starts from."""
+
+    def __init__(
+        self, disk: Disk, texts: Mapping[str, str] | None = None, *, whole: bool = True, made_from: str = "BUILD.yaml"
+    ) -> None:
+        self._disk = disk
+        with _uncollected():
+            problems = Problems()
+            self.workspace = Workspace.load(disk, problems, texts=texts, whole=whole, made_from=made_from)
+            self.catalogue = Catalogue(disk, problems)
+            self.resolution = resolve(self.workspace, self.catalogue, problems)
+            self.graph = TargetGraph.build(self.resolution.targets.values(), problems, known=self.workspace.targets)
+            problems.raise_all()
+            self.look_again()
+
+    def look_again(self) -> None:
+        """Take all packages apart, after the locks of models have changed. Raises LoadError."""
+        problems = Problems()
+        self.packages = check_packages(self.resolution, self._disk, problems)
+        problems.raise_all()
+
+    def select(self, patterns: Patterns) -> list[Label]:
+        """The targets the patterns name, sorted. Raises UsageError for a pattern that names none."""
+        labels = self.resolution.labels()
+        for pattern in patterns.unmatched(labels):
+            known = [str(label) for label in labels]
+            raise UsageError(
+                f"no target matches '{pattern}'", hint=did_you_mean(str(pattern), known, what="targets", limit=6)
+            )
+        return patterns.select(labels)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of cycles, which would look at all that is loaded, again and again, and find nothing.
+
+    What was loaded stays out of later collections, too.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        if was:
+            gc.enable()
