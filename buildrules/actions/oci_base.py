@@ -57,7 +57,9 @@ class OciBase:
 def _resolve(hints: Mapping[str, Any], digest: str, platform: str, context: Context) -> Resolved:
     """The image from the first source that has it. Raises the last source's error."""
     failure: BuildrulesError | None = None
-    for source in sources(hints, context.blobs, context.workspace, lambda n: context.count(fetched=n), pin=digest):
+    for source in sources(
+        hints, context.blobs, context.session, context.workspace, lambda n: context.count(fetched=n), pin=digest
+    ):
         try:
             return source.resolve(platform)
         except BuildrulesError as error:

@@ -23,7 +23,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from buildrules.actions.streams import LayerStreams
-from buildrules.credentials import connections
+from buildrules.credentials.connections import Connections
 from buildrules.credentials.secret import conceal, hide
 from buildrules.engine.action import Action, BuildContext, Outputs, SourceFile
 from buildrules.errors import ActionError, BuildrulesError, Interrupted, PackageTestError
@@ -61,7 +61,10 @@ class PackageTest:
             stream=_until_cancelled(LayerStreams(context, context.hints_of), context),
             platform=params["platform"],
             ports=tuple(params["ports"]),
-            environment={**_credentials(hints.get("variables") or ()), **params["environment"]},
+            environment={
+                **_credentials(hints.get("variables") or (), context.session.connections),
+                **params["environment"],
+            },
             network=params["network"],
         )
         attempt = _attempt(params, files)
@@ -89,7 +92,7 @@ _SECRET = (s3.DEFAULTS["secret_access_key"], s3.DEFAULTS["session_token"], mlflo
 """Of the variables that no connection names, those that hold a secret and not a name or an address."""
 
 
-def _credentials(names: Collection[str]) -> dict[str, str]:
+def _credentials(names: Collection[str], connections: Connections) -> dict[str, str]:
     """The values of variables that downloads at start look for, as far as they are set. Raises CredentialsError."""
     found = connections.environ_for(names)
     found.update({name: os.environ[name] for name in names if name in os.environ and name not in found})

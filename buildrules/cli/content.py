@@ -5,7 +5,6 @@ from buildrules.cli.invocation import Invocation
 from buildrules.engine.action import NOTHING
 from buildrules.engine.events import Progress
 from buildrules.engine.result import GoalResult
-from buildrules.net.session import Session
 from buildrules.oci.image import Image, Index, read_image, read_index
 from buildrules.store.blobs import Blobs
 
@@ -18,7 +17,7 @@ class Content:
     def __init__(self, invocation: Invocation, result: GoalResult) -> None:
         self.workspace = invocation.root
         self.jobs = 8
-        self.session = Session()
+        self.session = invocation.session
         self.result = result
         self.fetched = 0
         self._invocation = invocation

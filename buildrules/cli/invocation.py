@@ -10,12 +10,12 @@ from buildrules.cli.buildlog import BuildLog
 from buildrules.cli.console import Console
 from buildrules.cli.plugins import import_plugins, plugin_files
 from buildrules.cli.request import Request
-from buildrules.credentials import connections
 from buildrules.engine.build import Build, Outcome, Previous
 from buildrules.engine.events import Notice, Status, Stream
 from buildrules.engine.plan import Plan
 from buildrules.engine.result import GoalResult, goal_results
 from buildrules.errors import BuildrulesError
+from buildrules.net.session import Session
 from buildrules.snapshot import file as snapshot_file
 from buildrules.snapshot.file import UNTRUSTED, Row, Snapshot, shape_of, unanswered
 from buildrules.store.private import sweep
@@ -99,6 +99,7 @@ class Invocation:
         self.argv = argv
         self.request = request
         self.store = Store()
+        self.session = Session()
         self.console = Console(
             quiet=bool(request.option("quiet") or request.option("json")), verbose=bool(request.option("verbose"))
         )
@@ -124,7 +125,7 @@ class Invocation:
         import_plugins(self.root, structure.plugins)
         self.structure = structure
         self.plan = Plan.from_data(body["plan"])
-        connections.use(self.plan.connections, self.root)
+        self.session.connections.use(self.plan.connections, self.root)
         self._previous = body["outputs"]
         self.store.index.warm(body["index"])
         return True
@@ -134,7 +135,7 @@ class Invocation:
         from buildrules.plan.planner import Planner
 
         began = time.time_ns()
-        planner = Planner(self.root, self.directory, self.request.options, self.store, self.stream)
+        planner = Planner(self.root, self.directory, self.request.options, self.store, self.stream, self.session)
         self.plan = planner.plan(self.request.patterns)
         self.planned = True
         if self.request.verb == "lint":
@@ -160,6 +161,7 @@ class Invocation:
             self.plan,
             self.store,
             self.root,
+            session=self.session,
             kinds=kind_named,
             versions=kind_version,
             expand=expand,

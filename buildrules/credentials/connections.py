@@ -1,17 +1,16 @@
-"""The connections of the workspace in use: which one serves an address, and the login it gives.
+"""The connections of a workspace: which one serves an address, and the login it gives.
 
-Process-wide, since a process works on one workspace: `use` is called with what the plan keeps, which holds references
-to secrets and never a secret. A credential goes to its connection's address and what lies below it. A Python feed's
-files lie beside its index as a rule, so its credential goes to the whole top folder of the feed's path on the same
-server, such as an organisation's.
+What is kept of them holds references to secrets and never a secret. A credential goes to its connection's address and
+what lies below it. A Python feed's files lie beside its index as a rule, so its credential goes to the whole top folder
+of the feed's path on the same server, such as an organisation's.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from buildrules.credentials.address import below, is_open, segments
 from buildrules.credentials.login import Login
-from buildrules.credentials.secret import conceal, forget, place, read
+from buildrules.credentials.secret import Secrets, conceal, place
 from buildrules.errors import CredentialsError, UsageError
 
 REGISTRIES = frozenset({"container_registry", "oci"})
@@ -27,27 +26,14 @@ SECRETS = {
 }
 """The field of each kind of credential that holds the secret."""
 
-_rows: list[dict[str, Any]] = []
-_roots = ["."]
-
-
-def use(rows: Iterable[Mapping[str, Any]], root: str) -> None:
-    """From now on these are the connections; `root` is where relative paths of secrets start.
-
-    A row is plain data: name, type, target, plain_http, and for those with credentials kind and parts, the fields
-    of its `credentials`. Order is the workspace file's.
-    """
-    _rows[:] = [dict(row) for row in rows]
-    _roots[:] = [root]
-    forget()
-
 
 class Connection:
     """One connection; prints without its credentials."""
 
-    __slots__ = ("kind", "name", "parts", "plain_http", "target", "type")
+    __slots__ = ("_secrets", "kind", "name", "parts", "plain_http", "target", "type")
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
+    def __init__(self, row: Mapping[str, Any], secrets: Secrets) -> None:
+        self._secrets = secrets
         self.name: str = row["name"]
         self.type: str = row["type"]
         self.target: str = row["target"]
@@ -73,10 +59,9 @@ class Connection:
         if self.kind == "none":
             return None
         kind, name = self._way()
-        owner = f"connection {self.name!r}"
-        secret = read(self.parts[SECRETS[self.kind]], _roots[0], owner)
+        secret = self._secrets.read(self.parts[SECRETS[self.kind]], str(self))
         token = self.parts.get("session_token")
-        login = Login(kind, name, secret, read(token, _roots[0], owner) if token else None)
+        login = Login(kind, name, secret, self._secrets.read(token, str(self)) if token else None)
         conceal(login.secrets())
         return login
 
@@ -155,115 +140,118 @@ class Connection:
         )
 
 
-def connections() -> list[Connection]:
-    """All of them, in the workspace file's order."""
-    return [Connection(row) for row in _rows]
+class Connections:
+    """The connections of one workspace, in the order of its file.
 
-
-def environ_for(names: Collection[str]) -> dict[str, str]:
-    """The values, read now, of those variables that connections' roles name. Raises CredentialsError."""
-    found: dict[str, str] = {}
-    for connection in connections():
-        if not connection.variables().isdisjoint(names):
-            found.update(connection.environ())
-    return found
-
-
-def named(name: str) -> Connection:
-    """The connection of that name. Raises UsageError."""
-    for row in _rows:
-        if row["name"] == name:
-            return Connection(row)
-    known = ", ".join(row["name"] for row in _rows)
-    raise UsageError(
-        f"there is no connection {name!r}",
-        hint=f"there are: {known}" if known else "declare it under workspace.connections",
-    )
-
-
-def serving(url: str, types: Collection[str] | None = None) -> Connection | None:
-    """The connection for a url: the one whose target leads furthest towards it. None where no target does.
-
-    `types` limits the choice; registries are never among it, see `serving_registry`.
+    A row is plain data: name, type, target, plain_http, and for those with credentials kind and parts, the fields of
+    its `credentials`. `root` is where relative paths of secrets start.
     """
-    best: tuple[int, Connection] | None = None
-    for connection in connections():
-        if connection.type in REGISTRIES or (types is not None and connection.type not in types):
-            continue
-        depth = below(url, connection.target)
-        if depth is not None and (best is None or depth > best[0]):
-            best = (depth, connection)
-    if best is None and (types is None or "python_feed" in types):
-        return _feed_beside(url)
-    return best[1] if best else None
 
+    def __init__(self, rows: Iterable[Mapping[str, Any]] = (), root: str = ".") -> None:
+        self.use(rows, root)
 
-def login(url: str, types: Collection[str] | None = None) -> Login | None:
-    """The login for a url, read now; None where no connection serves it, or anonymously. Raises CredentialsError."""
-    if not _rows:
-        return None
-    found = serving(url, types)
-    if found is None or found.kind == "none":
-        return None
-    if is_open(url) and not found.plain_http:
-        raise CredentialsError(
-            f"connection {found.name!r} would send its credentials unencrypted, to {found.target}",
-            hint=f"use https, or say plain_http: true in workspace.connections.{found.name}",
+    def use(self, rows: Iterable[Mapping[str, Any]], root: str) -> None:
+        """From now on these are the connections: a workspace's are known once it has been read."""
+        secrets = Secrets(root)
+        self._all = [Connection(row, secrets) for row in rows]
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self._all)
+
+    def environ_for(self, names: Collection[str]) -> dict[str, str]:
+        """The values, read now, of those variables that connections' roles name. Raises CredentialsError."""
+        found: dict[str, str] = {}
+        for connection in self._all:
+            if not connection.variables().isdisjoint(names):
+                found.update(connection.environ())
+        return found
+
+    def named(self, name: str) -> Connection:
+        """The connection of that name. Raises UsageError."""
+        for connection in self._all:
+            if connection.name == name:
+                return connection
+        known = ", ".join(connection.name for connection in self._all)
+        raise UsageError(
+            f"there is no connection {name!r}",
+            hint=f"there are: {known}" if known else "declare it under workspace.connections",
         )
-    return found.login()
 
+    def serving(self, url: str, types: Collection[str] | None = None) -> Connection | None:
+        """The connection for a url: the one whose target leads furthest towards it. None where no target does.
 
-def feeds(names: Iterable[str] | None = None) -> list[Connection]:
-    """The Python feeds, in the workspace file's order, or those named, in the order of the names.
-
-    Raises UsageError for a name that is none.
-    """
-    if names is None:
-        return [connection for connection in connections() if connection.is_feed]
-    found = [named(name) for name in names]
-    for connection in found:
-        if not connection.is_feed:
-            raise UsageError(
-                f"connection {connection.name!r} is no Python feed but {connection.type!r}",
-                hint="give it type: python_feed",
-            )
-    return found
-
-
-def serving_registry(host: str, repository: str = "") -> Connection | None:
-    """The connection for a repository of the registry `host[:port]`."""
-    best: tuple[int, Connection] | None = None
-    url = f"https://{host}/{repository}"
-    for connection in connections():
-        if connection.type in REGISTRIES:
-            depth = below(url, "https://" + connection.target.rpartition("://")[2])
+        `types` limits the choice; registries are never among it, see `serving_registry`.
+        """
+        best: tuple[int, Connection] | None = None
+        for connection in self._all:
+            if connection.type in REGISTRIES or (types is not None and connection.type not in types):
+                continue
+            depth = below(url, connection.target)
             if depth is not None and (best is None or depth > best[0]):
                 best = (depth, connection)
-    return best[1] if best else None
+        if best is None and (types is None or "python_feed" in types):
+            return self._feed_beside(url)
+        return best[1] if best else None
+
+    def login(self, url: str, types: Collection[str] | None = None) -> Login | None:
+        """The login for a url, read now; None where none serves it, or anonymously. Raises CredentialsError."""
+        found = self.serving(url, types)
+        if found is None or found.kind == "none":
+            return None
+        if is_open(url) and not found.plain_http:
+            raise CredentialsError(
+                f"connection {found.name!r} would send its credentials unencrypted, to {found.target}",
+                hint=f"use https, or say plain_http: true in workspace.connections.{found.name}",
+            )
+        return found.login()
+
+    def feeds(self, names: Iterable[str] | None = None) -> list[Connection]:
+        """The Python feeds, in the workspace file's order, or those named, in the order of the names.
+
+        Raises UsageError for a name that is none.
+        """
+        if names is None:
+            return [connection for connection in self._all if connection.is_feed]
+        found = [self.named(name) for name in names]
+        for connection in found:
+            if not connection.is_feed:
+                raise UsageError(
+                    f"connection {connection.name!r} is no Python feed but {connection.type!r}",
+                    hint="give it type: python_feed",
+                )
+        return found
+
+    def serving_registry(self, host: str, repository: str = "") -> Connection | None:
+        """The connection for a repository of the registry `host[:port]`."""
+        best: tuple[int, Connection] | None = None
+        url = f"https://{host}/{repository}"
+        for connection in self._all:
+            if connection.type in REGISTRIES:
+                depth = below(url, "https://" + connection.target.rpartition("://")[2])
+                if depth is not None and (best is None or depth > best[0]):
+                    best = (depth, connection)
+        return best[1] if best else None
+
+    def _feed_beside(self, url: str) -> Connection | None:
+        """The feed whose files may lie at `url`: same origin and same top folder, nearest first."""
+        best: tuple[int, Connection] | None = None
+        for connection in self.feeds():
+            parts = segments(connection.target) or []
+            top = parts[0] if len(parts) > 1 else ""
+            scheme, _, rest = connection.target.partition("://")
+            origin = f"{scheme}://{rest.partition('/')[0]}"
+            if below(url, f"{origin}/{top}") is None:
+                continue
+            shared = 0
+            for ours, theirs in zip(parts, segments(url) or [], strict=False):
+                if ours != theirs:
+                    break
+                shared += 1
+            if best is None or shared > best[0]:
+                best = (shared, connection)
+        return best[1] if best else None
 
 
 def variable_name(name: str) -> str:
     """A connection's name as it stands in names of environment variables."""
     return "".join(character if character.isascii() and character.isalnum() else "_" for character in name.upper())
-
-
-def _feed_beside(url: str) -> Connection | None:
-    """The feed whose files may lie at `url`: same origin and same top folder, nearest first."""
-    best: tuple[int, Connection] | None = None
-    for connection in connections():
-        if not connection.is_feed:
-            continue
-        parts = segments(connection.target) or []
-        top = parts[0] if len(parts) > 1 else ""
-        scheme, _, rest = connection.target.partition("://")
-        origin = f"{scheme}://{rest.partition('/')[0]}"
-        if below(url, f"{origin}/{top}") is None:
-            continue
-        shared = 0
-        for ours, theirs in zip(parts, segments(url) or [], strict=False):
-            if ours != theirs:
-                break
-            shared += 1
-        if best is None or shared > best[0]:
-            best = (shared, connection)
-    return best[1] if best else None

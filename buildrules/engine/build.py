@@ -51,6 +51,7 @@ class Build:
         store: Store,
         root: str,
         *,
+        session: Session,
         kinds: Callable[[str], Kind],
         versions: Callable[[str], int | str],
         expand: Expand,
@@ -62,7 +63,7 @@ class Build:
         self.plan = plan
         self.store = store
         self.workspace = root
-        self.session = Session()
+        self.session = session
         self.jobs = jobs or max(4, os.cpu_count() or 1)
         self.outcomes: dict[str, Outcome] = {}
         self.bytes_read = 0

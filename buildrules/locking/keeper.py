@@ -37,10 +37,10 @@ class LockContext:
 
     cancelled = False
 
-    def __init__(self, workspace: str, store: Store, stream: Stream) -> None:
+    def __init__(self, workspace: str, store: Store, stream: Stream, session: Session) -> None:
         self.workspace = workspace
         self.jobs = 8
-        self.session = Session()
+        self.session = session
         self._store = store
         self._stream = stream
 
@@ -68,13 +68,14 @@ class LockKeeper:
     `upgrade_packages` (only those). `files` are the paths of the locks in use, `written` those made now.
     """
 
-    def __init__(self, disk: Disk, options: dict[str, Any], store: Store, stream: Stream) -> None:
+    def __init__(self, disk: Disk, options: dict[str, Any], store: Store, stream: Stream, session: Session) -> None:
         self.disk = disk
         self.root = disk.root
         self.files: set[str] = set()
         self._digests: dict[str, str] = {}
         self.written: list[str] = []
-        self.context: Context = LockContext(disk.root, store, stream)
+        self.context: Context = LockContext(disk.root, store, stream, session)
+        self.session = session
         self._stream = stream
         self._locked = bool(options.get("locked"))
         self._preview = bool(options.get("preview"))

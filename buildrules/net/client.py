@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from buildrules.credentials import connections
 from buildrules.credentials.address import split_userinfo
+from buildrules.credentials.connections import Connections
 from buildrules.credentials.netrc import netrc_login
 from buildrules.credentials.redact import redact
 from buildrules.start.address import is_loopback
@@ -32,10 +32,11 @@ SHORT = 64 << 10  # bytes of a body nobody wants that are read, so that the conn
 
 
 class Client(Web):
-    """The requests of one command. Safe for concurrent threads."""
+    """The requests of one command, with the logins of its workspace's `connections`. Safe for concurrent threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, connections: Connections) -> None:
         super().__init__()
+        self._connections = connections
         self._pools: dict[tuple[str | None, ...], PoolManager] = {}
 
     def send(
@@ -94,7 +95,7 @@ class Client(Web):
                 sent.update(headers or {})
             if "authorization" in map(str.lower, sent):
                 return hop, sent
-            served = None if own != first or given else connections.login(hop)
+            served = None if own != first or given else self._connections.login(hop)
             if served:
                 return served.onto(hop), {**sent, **served.headers()}
             login = given if own == first and given else netrc_login(own[1])

@@ -13,7 +13,6 @@ from threading import Event
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
-from buildrules.credentials import connections
 from buildrules.credentials.redact import redact
 from buildrules.errors import BuildrulesError, FetchError, GoneError, IntegrityError, Interrupted, StoreError
 from buildrules.net.session import Session
@@ -209,11 +208,11 @@ def error_of(failure: Failure, text: str, blobs: Blobs) -> BuildrulesError:
     return kind(text, hint=failure.hint)
 
 
-def refused(failure: Failure, url: str) -> Failure:
+def refused(failure: Failure, url: str, context: Fetching) -> Failure:
     """The failure with what to do about it, where a server wants other credentials."""
     if failure.reason != reasons.REFUSED:
         return failure
-    served = connections.serving(url)
+    served = context.session.connections.serving(url)
     if served is not None:
         message, hint = served.refused(failure.text)
         return Failure(failure.reason, message, hint=hint)
@@ -233,7 +232,7 @@ def _fetch(item: Download, context: Fetching, stop: Stop) -> None:
             bring(client.get, lambda: place, context, name, sha256=hex_of(item.digest), size=item.size, stop=stop)  # noqa: B023
             return
         except Failure as failure:
-            failures.append(refused(failure, url))
+            failures.append(refused(failure, url, context))
             if failure.reason in _HERE:
                 break
     if not failures:

@@ -6,6 +6,7 @@ without them. Needs the docker SDK, so everything is imported late.
 
 from typing import Any
 
+from buildrules.credentials.connections import Connections
 from buildrules.start.secret import conceal
 
 
@@ -56,7 +57,9 @@ class Credentials:
 ANONYMOUS = Credentials()
 
 
-def credentials_for(host: str, config: str | None = None, *, repository: str = "") -> Credentials:
+def credentials_for(
+    host: str, connections: Connections, config: str | None = None, *, repository: str = ""
+) -> Credentials:
     """The credentials for the registry `host[:port]`: of the connection for `repository`, else of Docker's config.json.
 
     `config` is the file's path; None is Docker's own rule (DOCKER_CONFIG, then the home directory). A
@@ -65,9 +68,7 @@ def credentials_for(host: str, config: str | None = None, *, repository: str = "
     """
     import warnings
 
-    from buildrules.credentials.connections import serving_registry
-
-    connection = serving_registry(host, repository)
+    connection = connections.serving_registry(host, repository)
     login = connection.login() if connection else None
     if connection and login:
         return Credentials(login.name, login.secret, problem=connection.refused("401 Unauthorized")[1])

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from buildrules.errors import FetchError, IntegrityError, Interrupted, UsageError
+from buildrules.net.session import Session
 from buildrules.oci import descriptor as media
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.origin import open_source
@@ -38,6 +39,7 @@ class _Watch(Protocol):
     """What is needed of an action's Context."""
 
     workspace: str
+    session: Session
 
     def progress(self, what: str, done: int, total: int | None) -> None: ...
 
@@ -91,7 +93,7 @@ def foreign_stream(layer: Layer, blobs: Blobs, hints: Mapping[str, Any], context
     if blobs.has(digest, size):
         yield from _stored(blobs, digest)
         return
-    source = _source_with(digest, sources(hints, blobs, context.workspace, pin=where.get("image")))
+    source = _source_with(digest, sources(hints, blobs, context.session, context.workspace, pin=where.get("image")))
     try:
         done = 0
         with blobs.writer(digest, size) as file:
@@ -110,6 +112,7 @@ def foreign_stream(layer: Layer, blobs: Blobs, hints: Mapping[str, Any], context
 def sources(
     hints: Mapping[str, Any],
     blobs: Blobs,
+    session: Session,
     root: str,
     fetched: Callable[[int], None] | None = None,
     pin: str | None = None,
@@ -127,7 +130,9 @@ def sources(
         raise FetchError("nothing says where the base image comes from", hint="give the target's 'image'")
     plain = True if hints.get("plain_http") else None
     pinned = [reference.at(pin) if pin else reference for reference in found]
-    return [open_source(reference, blobs, root=root, plain_http=plain, fetched=fetched) for reference in pinned]
+    return [
+        open_source(reference, blobs, session, root=root, plain_http=plain, fetched=fetched) for reference in pinned
+    ]
 
 
 def _source_with(digest: str, candidates: list[Source]) -> Source:

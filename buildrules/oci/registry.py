@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
 from buildrules.errors import IntegrityError, RegistryError
-from buildrules.net.client import Answer
+from buildrules.net.client import Answer, Client
 from buildrules.oci import descriptor as media
 from buildrules.oci.auth import ANONYMOUS, Credentials
 from buildrules.oci.reference import DIGEST
@@ -46,10 +46,11 @@ class Registry:
         *,
         plain_http: bool | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        client: Client | None = None,
     ) -> None:
         """`plain_http`: None means http on loopback and https elsewhere, True http, False https only."""
         self.repository = repository
-        self.transport = Transport(host, credentials, plain_http=plain_http, sleep=sleep)
+        self.transport = Transport(host, credentials, plain_http=plain_http, sleep=sleep, client=client)
         self._pull = (f"repository:{repository}:pull",)
         self._push = (f"repository:{repository}:pull,push",)
 

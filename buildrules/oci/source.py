@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import GoneError, IntegrityError, RegistryError, UsageError
+from buildrules.net.session import Session
 from buildrules.oci import descriptor as media
 from buildrules.oci.auth import credentials_for, endpoint
 from buildrules.oci.layout import IMAGE_NAME, REF_NAME, read_entries
@@ -121,14 +122,15 @@ class RegistrySource(Source):
         self,
         reference: Reference,
         blobs: Blobs,
+        session: Session,
         fetched: Callable[[int], None] | None = None,
         *,
         plain_http: bool | None = None,
     ) -> None:
         super().__init__(reference, blobs, fetched)
         host, repository = endpoint(reference.host, reference.name)
-        credentials = credentials_for(reference.host, repository=reference.name)
-        self.registry = Registry(host, repository, credentials, plain_http=plain_http)
+        credentials = credentials_for(reference.host, session.connections, repository=reference.name)
+        self.registry = Registry(host, repository, credentials, plain_http=plain_http, client=session.client)
 
     def read_manifest(self, name: str | None) -> tuple[str, bytes]:
         """The manifest at a tag or digest. GoneError where a digest is no longer there, RegistryError otherwise."""

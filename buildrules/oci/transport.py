@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from buildrules.credentials.connections import Connections
 from buildrules.errors import RegistryError
 from buildrules.net.client import Answer, Client
 from buildrules.oci.auth import ANONYMOUS, Credentials
@@ -86,13 +87,15 @@ class Transport:
         self.base = f"{'http' if plain else 'https'}://{host}"
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._client = client or Client()
+        self._client = client or Client(Connections())
+        self._owns_client = client is None
         self._authorizations: dict[tuple[str, ...], str] = {}
         self._basic: str | None = None
 
     def close(self) -> None:
-        """Close the idle connections."""
-        self._client.close()
+        """Close the idle connections, unless others use them."""
+        if self._owns_client:
+            self._client.close()
 
     def request(
         self,

@@ -120,6 +120,7 @@ class BasePlanner:
                     reference,
                     platform,
                     self._keeper.context.blobs,
+                    self._keeper.session,
                     root=self._keeper.root,
                     default_registry=registry,
                 ),

@@ -108,7 +108,7 @@ class EnvironmentPlanner:
         names = target.values["connections"]
         feeds = Feeds(None if names is None else tuple(names), tuple(found.indexes))
         try:
-            feeds.indexes()
+            feeds.indexes(self._keeper.session.connections)
         except UsageError as error:
             error.position = target.position_of("connections")
             raise
@@ -125,6 +125,7 @@ class EnvironmentPlanner:
             target.label.package,
             **{name: target.values[name] for name in names},
             exclude=target.values["exclude"],
+            connections=self._keeper.session.connections,
             asker=f"the environment {target.label}",
             place=target.position_of,
         )
@@ -184,6 +185,7 @@ class EnvironmentPlanner:
             folder,
             requirements=part.requirements,
             constraints=part.constraints,
+            connections=self._keeper.session.connections,
             asker=asker,
             place=lambda attribute, _=None: server.position_of(attribute),
         )
@@ -224,7 +226,12 @@ class EnvironmentPlanner:
             read=lambda: read_lock(self._keeper.root, path),
             stale=lambda found: resolve.stale(found, request),
             make=lambda old: lock_for_servers(
-                request, servers, existing=old, upgrade=self._keeper.upgrade, portable=self._portable
+                request,
+                servers,
+                self._keeper.session,
+                existing=old,
+                upgrade=self._keeper.upgrade,
+                portable=self._portable,
             ),
             write=lambda made: write_lock(made, self._keeper.root),
             describe=lambda old, new: moves(old.versions(), new.versions()),

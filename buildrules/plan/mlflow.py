@@ -81,6 +81,7 @@ class ModelEnvironments:
             env.label.package,
             **{name: env.values[name] for name in names},
             exclude=env.values["exclude"],
+            connections=self._models.session.connections,
             asker=f"the environment {env.label}",
             place=env.position_of,
         )
@@ -123,6 +124,7 @@ class ModelEnvironments:
                     asker=f"the model {model.label}",
                     exclude=env.values["exclude"],
                     without=without,
+                    connections=self._models.session.connections,
                 )
             except LoadError as error:
                 error.position = error.position or env.position_of("model")

@@ -34,6 +34,7 @@ class ModelPlanner:
         self._keeper = keeper
         self.root = keeper.root
         self.locks = ModelLocks(keeper)
+        self.session = keeper.session
         self.disk = keeper.disk
 
     def actions(self, placed: Sequence[Placed], package: ResolvedTarget) -> dict[str, str]:
@@ -209,7 +210,7 @@ class ModelPlanner:
         self, placed: Placed, prefix: str, source: dict[str, Any], files: list[dict[str, Any]] | None
     ) -> dict[str, Any]:
         target = placed.target
-        connection = connection_of(target, source)
+        connection = connection_of(target, source, self.session.connections)
         if connection is not None and connection.roles():
             from buildrules.actions.models.connection import scope
 
@@ -234,7 +235,7 @@ class ModelPlanner:
                 position=target.position_of("rule"),
             )
         source = positioned(target, "download_uri", lambda: place(self._above(target, uri)))
-        connection = connection_of(target, source)
+        connection = connection_of(target, source, self.session.connections)
         return completed(source, connection)
 
     def _above(self, target: ResolvedTarget, uri: str) -> str:

@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from buildrules.credentials import connections
 from buildrules.document.problems import Problems
 from buildrules.engine.action import Action
 from buildrules.engine.events import Notice, Stream
 from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import UsageError
 from buildrules.locking.keeper import LockKeeper
+from buildrules.net.session import Session
 from buildrules.plan.base import BasePlanner
 from buildrules.plan.checks import PathChecks
 from buildrules.plan.environment import EnvironmentPlanner
@@ -30,7 +30,9 @@ _PLATFORMS = ("linux/amd64", "linux/arm64")
 class Planner:
     """Makes one plan. Afterwards the attributes say what the plan depends on."""
 
-    def __init__(self, root: str, directory: str, options: dict[str, Any], store: Store, stream: Stream) -> None:
+    def __init__(
+        self, root: str, directory: str, options: dict[str, Any], store: Store, stream: Stream, session: Session
+    ) -> None:
         self.root = root
         self.directory = directory
         self.disk = Disk(root)
@@ -39,7 +41,8 @@ class Planner:
         self.plugins: list[str] = []
         self._options = options
         self._stream = stream
-        self.keeper = LockKeeper(self.disk, options, store, stream)
+        self.keeper = LockKeeper(self.disk, options, store, stream, session)
+        self._session = session
 
     def plan(self, patterns: list[str]) -> Plan:
         """The plan for `patterns`. Raises LoadError, UsageError, ResolutionError, LockError, FetchError."""
@@ -47,7 +50,7 @@ class Planner:
         settings = loaded.workspace.settings
         plan = Plan()
         plan.connections = [connection.row(name) for name, connection in settings.connections.items()]
-        connections.use(plan.connections, self.root)
+        self._session.connections.use(plan.connections, self.root)
         bases = BasePlanner(plan, self.keeper, settings)
         models = ModelPlanner(plan, self.keeper)
         environments = EnvironmentPlanner(

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from buildrules.actions.testing import _body, _credentials
-from buildrules.credentials import connections
+from buildrules.credentials.connections import Connections
 from buildrules.credentials.secret import hide
 from buildrules.errors import ActionError
 
@@ -39,6 +39,5 @@ def test_only_what_is_secret_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     values = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "reader", "AWS_SECRET_ACCESS_KEY": "canary-of-s3"}
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    connections.use([], ".")
-    assert _credentials([*values, "AWS_SESSION_TOKEN"]) == values
+    assert _credentials([*values, "AWS_SESSION_TOKEN"], Connections()) == values
     assert hide("reader in eu-west-1 with canary-of-s3") == "reader in eu-west-1 with ***"

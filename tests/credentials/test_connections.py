@@ -1,13 +1,13 @@
 """Which connection serves an address, and what login it gives."""
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from buildrules.credentials import connections, secret
+from buildrules.credentials import secret
+from buildrules.credentials.connections import SECRETS, Connections
 from buildrules.credentials.secret import hide
 from buildrules.errors import CredentialsError, UsageError
 from buildrules.start import http
@@ -22,14 +22,12 @@ def row(name: str, target: str, sort: str = "http", **more: Any) -> dict[str, An
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEED_TOKEN", "canary-91")
-    yield
-    connections.use([], ".")
 
 
-def serving(url: str) -> str | None:
-    found = connections.serving(url)
+def serving(known: Connections, url: str) -> str | None:
+    found = known.serving(url)
     return found.name if found else None
 
 
@@ -57,12 +55,12 @@ def serving(url: str) -> str | None:
     ],
 )
 def test_credentials_go_to_the_address_and_below(url: str, name: str | None) -> None:
-    connections.use([row("team", f"{HOST}/team/"), row("inner", f"{HOST}/team/inner")], ".")
-    assert serving(url) == name
+    known = Connections([row("team", f"{HOST}/team/"), row("inner", f"{HOST}/team/inner")], ".")
+    assert serving(known, url) == name
 
 
 def test_a_feed_reaches_its_files_in_the_same_top_folder() -> None:
-    connections.use(
+    known = Connections(
         [
             row("one", f"{HOST}/one/_packaging/feed/pypi/simple/", "python_feed"),
             row("two", f"{HOST}/two/_packaging/feed/pypi/simple/", "git"),
@@ -71,31 +69,31 @@ def test_a_feed_reaches_its_files_in_the_same_top_folder() -> None:
         ],
         ".",
     )
-    assert serving(f"{HOST}/one/4711/_packaging/guid/pypi/download/a/1.0/a.whl") == "one"
-    assert serving(f"{HOST}/two/4711/_packaging/guid/pypi/download/a/1.0/a.whl") == "two"
-    assert serving(f"{HOST}/two/models/a.bin") == "store"
-    assert serving(f"{HOST}/three/a.whl") is None
-    assert serving("https://plain.example/files/a.whl") == "plain"
-    assert [feed.name for feed in connections.feeds()] == ["one", "two", "plain"]
-    assert [feed.name for feed in connections.feeds(["plain", "one"])] == ["plain", "one"]
+    assert serving(known, f"{HOST}/one/4711/_packaging/guid/pypi/download/a/1.0/a.whl") == "one"
+    assert serving(known, f"{HOST}/two/4711/_packaging/guid/pypi/download/a/1.0/a.whl") == "two"
+    assert serving(known, f"{HOST}/two/models/a.bin") == "store"
+    assert serving(known, f"{HOST}/three/a.whl") is None
+    assert serving(known, "https://plain.example/files/a.whl") == "plain"
+    assert [feed.name for feed in known.feeds()] == ["one", "two", "plain"]
+    assert [feed.name for feed in known.feeds(["plain", "one"])] == ["plain", "one"]
     with pytest.raises(UsageError, match="'store' is no Python feed"):
-        connections.feeds(["store"])
+        known.feeds(["store"])
     with pytest.raises(UsageError, match="no connection 'tow'"):
-        connections.feeds(["tow"])
+        known.feeds(["tow"])
 
 
 def test_registries_are_found_by_host_and_repository() -> None:
-    connections.use(
+    known = Connections(
         [
             row("all", "registry.example:5000", "container_registry"),
             row("team", "https://registry.example:5000/team", "oci"),
         ],
         ".",
     )
-    found = [connections.serving_registry("registry.example:5000", name) for name in ("other/app", "team/app", "teams")]
+    found = [known.serving_registry("registry.example:5000", name) for name in ("other/app", "team/app", "teams")]
     assert [connection.name for connection in found if connection] == ["all", "team", "all"]
-    assert connections.serving_registry("registry.example", "team/app") is None
-    assert connections.serving("https://registry.example:5000/team/x") is None
+    assert known.serving_registry("registry.example", "team/app") is None
+    assert known.serving("https://registry.example:5000/team/x") is None
 
 
 BASIC = "Basic " + base64.b64encode(b"__token__:canary-91").decode()
@@ -116,16 +114,16 @@ BASIC = "Basic " + base64.b64encode(b"__token__:canary-91").decode()
     ],
 )
 def test_logins(sort: str, kind: str, parts: dict[str, Any], headers: dict[str, str], query: str) -> None:
-    field = connections.SECRETS[kind]
-    connections.use([row("c", HOST, sort, kind=kind, parts={field: {"env": "FEED_TOKEN"}, **parts})], ".")
-    login = connections.named("c").login()
+    field = SECRETS[kind]
+    known = Connections([row("c", HOST, sort, kind=kind, parts={field: {"env": "FEED_TOKEN"}, **parts})], ".")
+    login = known.named("c").login()
     assert login
     assert (login.headers(), login.query()) == (headers, query)
     assert "canary" not in f"{login!r} {login}"
-    roles = connections.named("c").roles()
+    roles = known.named("c").roles()
     assert "FEED_TOKEN" in roles.values()
     assert "canary" not in str(roles)
-    assert connections.named("c").environ() == {"FEED_TOKEN": "canary-91"}
+    assert known.named("c").environ() == {"FEED_TOKEN": "canary-91"}
 
 
 @pytest.mark.parametrize(
@@ -139,22 +137,22 @@ def test_logins(sort: str, kind: str, parts: dict[str, Any], headers: dict[str, 
     ],
 )
 def test_a_container_sends_what_a_build_sends(sort: str, kind: str, parts: dict[str, str]) -> None:
-    field = connections.SECRETS[kind]
-    connections.use([row("c", HOST, sort, kind=kind, parts={field: {"file": "x"}, **parts})], ".")
-    connection = connections.named("c")
+    field = SECRETS[kind]
+    known = Connections([row("c", HOST, sort, kind=kind, parts={field: {"file": "x"}, **parts})], ".")
+    connection = known.named("c")
     name = f"BUILDRULES_C_{field.upper()}"
     source = {"kind": "http", "url": f"{HOST}/x", "credentials": connection.roles()}
     url, headers = http.locate(source, {"path": "x"}, {name: "canary-91"}, Web())
-    connections.use([row("c", HOST, sort, kind=kind, parts={field: {"env": "FEED_TOKEN"}, **parts})], ".")
-    login = connections.named("c").login()
+    known = Connections([row("c", HOST, sort, kind=kind, parts={field: {"env": "FEED_TOKEN"}, **parts})], ".")
+    login = known.named("c").login()
     assert login
     assert (url, headers) == (login.onto(f"{HOST}/x"), login.headers())
 
 
 def test_a_signature_joins_the_query() -> None:
     parts = {"sas_token": {"env": "FEED_TOKEN"}}
-    connections.use([row("c", HOST, "azure_blob", kind="sas", parts=parts)], ".")
-    login = connections.login(f"{HOST}/c/x")
+    known = Connections([row("c", HOST, "azure_blob", kind="sas", parts=parts)], ".")
+    login = known.login(f"{HOST}/c/x")
     assert login
     assert login.onto(f"{HOST}/c/x") == f"{HOST}/c/x?canary-91"
     assert login.onto(f"{HOST}/c/x?a=b#frag") == f"{HOST}/c/x?a=b&canary-91#frag"
@@ -166,8 +164,8 @@ def test_container_variables_for_other_references() -> None:
         "secret_access_key": {"file": "key"},
         "session_token": {"keyring": "s3/me"},
     }
-    connections.use([row("my-store.2", "https://s3.example", "s3", kind="access_key", parts=parts)], ".")
-    assert connections.named("my-store.2").roles() == {
+    known = Connections([row("my-store.2", "https://s3.example", "s3", kind="access_key", parts=parts)], ".")
+    assert known.named("my-store.2").roles() == {
         "access_key_id": "=AK",
         "secret_access_key": "BUILDRULES_MY_STORE_2_SECRET_ACCESS_KEY",
         "session_token": "BUILDRULES_MY_STORE_2_SESSION_TOKEN",
@@ -175,8 +173,8 @@ def test_container_variables_for_other_references() -> None:
 
 
 def test_places_are_read_at_the_moment_of_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    connections.use([row("c", HOST, parts={"pat": {"file": "secrets/pat"}})], str(tmp_path))
-    connection = connections.named("c")
+    known = Connections([row("c", HOST, parts={"pat": {"file": "secrets/pat"}})], str(tmp_path))
+    connection = known.named("c")
     with pytest.raises(CredentialsError, match="the file 'secrets/pat' cannot be read: no such file"):
         connection.login()
     (tmp_path / "secrets").mkdir()
@@ -186,8 +184,8 @@ def test_places_are_read_at_the_moment_of_use(tmp_path: Path, monkeypatch: pytes
         assert login
         assert login.secret == text.strip()
     monkeypatch.setenv("HOME", str(tmp_path / "secrets"))
-    connections.use([row("c", HOST, parts={"pat": {"file": "~/pat"}})], "/")
-    found = connections.login(f"{HOST}/x")
+    known = Connections([row("c", HOST, parts={"pat": {"file": "~/pat"}})], "/")
+    found = known.login(f"{HOST}/x")
     assert found is not None
     assert found.secret == "canary-second"
 
@@ -204,17 +202,17 @@ def test_places_are_read_at_the_moment_of_use(tmp_path: Path, monkeypatch: pytes
 )
 def test_a_place_without_a_secret(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "pat").write_bytes(content)
-    connections.use([row("c", HOST, parts={"pat": {"file": "pat"}})], str(tmp_path))
+    known = Connections([row("c", HOST, parts={"pat": {"file": "pat"}})], str(tmp_path))
     with pytest.raises(CredentialsError, match=words):
-        connections.login(f"{HOST}/x")
+        known.login(f"{HOST}/x")
 
 
 def test_an_unset_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FEED_TOKEN")
-    connections.use([row("c", HOST)], ".")
-    assert connections.login("https://other.example/x") is None, "nobody needs the variable here"
+    known = Connections([row("c", HOST)], ".")
+    assert known.login("https://other.example/x") is None, "nobody needs the variable here"
     with pytest.raises(CredentialsError, match="connection 'c': the environment variable 'FEED_TOKEN' is not set"):
-        connections.login(f"{HOST}/x")
+        known.login(f"{HOST}/x")
 
 
 def test_the_keyring_program_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,13 +220,13 @@ def test_the_keyring_program_is_asked(tmp_path: Path, monkeypatch: pytest.Monkey
     program.write_text('#!/bin/sh\n[ "$1 $2 $3" = "get a/b me" ] || exit 1\necho canary-ring\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    connections.use([row("c", HOST, parts={"pat": {"keyring": "a/b/me"}})], ".")
-    login = connections.named("c").login()
+    known = Connections([row("c", HOST, parts={"pat": {"keyring": "a/b/me"}})], ".")
+    login = known.named("c").login()
     assert login
     assert login.secret == "canary-ring"
-    connections.use([row("c", HOST, parts={"pat": {"keyring": "a/b/you"}})], ".")
+    known = Connections([row("c", HOST, parts={"pat": {"keyring": "a/b/you"}})], ".")
     with pytest.raises(CredentialsError, match="no entry 'a/b/you'"):
-        connections.named("c").login()
+        known.named("c").login()
 
 
 def test_a_keyring_that_waits_for_somebody_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,25 +235,25 @@ def test_a_keyring_that_waits_for_somebody_is_not_waited_for(tmp_path: Path, mon
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     monkeypatch.setattr(secret, "_PATIENCE", 0.2)
-    connections.use([row("c", HOST, parts={"pat": {"keyring": "a/b/me"}})], ".")
+    known = Connections([row("c", HOST, parts={"pat": {"keyring": "a/b/me"}})], ".")
     with pytest.raises(CredentialsError, match=r"connection 'c': the keyring did not answer within 0.2 s") as caught:
-        connections.named("c").login()
+        known.named("c").login()
     assert "unlock it" in (caught.value.hint or "")
 
 
 def test_http_to_another_machine_must_be_allowed() -> None:
-    connections.use([row("c", "http://pkgs.example")], ".")
+    known = Connections([row("c", "http://pkgs.example")], ".")
     with pytest.raises(CredentialsError, match="unencrypted"):
-        connections.login("http://pkgs.example/x")
-    connections.use([row("c", "http://pkgs.example", plain_http=True)], ".")
-    assert connections.login("http://pkgs.example/x")
-    connections.use([row("c", "http://127.0.0.1:80")], ".")
-    assert connections.login("http://127.0.0.1/x")
+        known.login("http://pkgs.example/x")
+    known = Connections([row("c", "http://pkgs.example", plain_http=True)], ".")
+    assert known.login("http://pkgs.example/x")
+    known = Connections([row("c", "http://127.0.0.1:80")], ".")
+    assert known.login("http://127.0.0.1/x")
 
 
 def test_secrets_that_were_read_are_hidden() -> None:
-    connections.use([row("c", HOST)], ".")
-    connections.login(f"{HOST}/x")
+    known = Connections([row("c", HOST)], ".")
+    known.login(f"{HOST}/x")
     basic = BASIC.removeprefix("Basic ")
     shown = hide(f"canary-91 {basic} {base64.b64encode(b'canary-91').decode()} fine")
     assert shown == "*** *** *** fine"

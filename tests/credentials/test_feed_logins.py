@@ -1,14 +1,13 @@
 """The logins of feeds that a build from source is given."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from buildrules.actions.python.feeds import ALL, Feeds, build_environment
-from buildrules.credentials import connections
+from buildrules.credentials.connections import Connections
 from buildrules.errors import CredentialsError
 
 
@@ -23,17 +22,15 @@ def row(name: str, target: str, variable: str) -> dict[str, Any]:
 
 
 @pytest.fixture(autouse=True)
-def _feeds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _feeds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("NETRC", raising=False)
     for name, text in (("ONE", "first-secret"), ("TWO", "second-secret")):
         monkeypatch.setenv(name, text)
-    yield
-    connections.use([], ".")
 
 
-def netrc(chosen: Feeds) -> list[str]:
-    with build_environment(chosen, os.path.join(os.environ["HOME"], "tmp")) as found:
+def netrc(known: Connections, chosen: Feeds) -> list[str]:
+    with build_environment(chosen, known, os.path.join(os.environ["HOME"], "tmp")) as found:
         assert os.stat(found["NETRC"]).st_mode & 0o777 == 0o600
         return Path(found["NETRC"]).read_text().splitlines()
 
@@ -41,11 +38,11 @@ def netrc(chosen: Feeds) -> list[str]:
 def test_two_logins_for_one_host_are_refused() -> None:
     mine = row("mine", "https://pkgs.example/mine/simple", "ONE")
     other = row("other", "https://pkgs.example/other/simple", "TWO")
-    connections.use([mine, other], ".")
+    known = Connections([mine, other])
     with pytest.raises(CredentialsError, match="'mine' and 'other' have different logins for 'pkgs") as e:
-        netrc(ALL)
+        netrc(known, ALL)
     assert "secret" not in f"{e.value.message}{e.value.hint}"
-    (line,) = netrc(Feeds(("other",)))
+    (line,) = netrc(known, Feeds(("other",)))
     assert line.startswith("machine pkgs.example ")
     assert line.endswith(" password second-secret")
 
@@ -54,8 +51,8 @@ def test_one_login_for_two_feeds_and_two_hosts() -> None:
     mine = row("mine", "https://pkgs.example/mine/simple", "ONE")
     other = row("other", "https://pkgs.example/other/simple", "ONE")
     third = row("third", "https://feed.example/simple", "TWO")
-    connections.use([mine, other, third], ".")
-    assert [line.split()[1::4] for line in netrc(ALL)] == [
+    known = Connections([mine, other, third])
+    assert [line.split()[1::4] for line in netrc(known, ALL)] == [
         ["pkgs.example", "first-secret"],
         ["feed.example", "second-secret"],
     ]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from buildrules.credentials import connections
 from buildrules.errors import CredentialsError, FetchError
 from tests.oci.registry.servers import Answer, Seen, Web, web
 
@@ -32,9 +31,8 @@ def private(lab: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
         url = f"http://{server.host}"
         lab.settings |= {"mirror": f"{url}/debian", "security_mirror": f"{url}/debian-security"}
         row = {"name": "mirror", "type": "debian_mirror", "target": url, "kind": "username_password", "parts": parts}
-        connections.use([row], ".")
+        lab.context.session.connections.use([row], ".")
         yield server
-    connections.use([], ".")
 
 
 def test_packages_of_a_private_mirror(lab: Any, private: Web) -> None:

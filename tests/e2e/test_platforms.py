@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.engine.events import Stream
+from buildrules.net.session import Session
 from buildrules.plan.planner import Planner
 from buildrules.serving.platform import emulator_path
 from buildrules.store.store import Store
@@ -41,7 +42,7 @@ def test_an_emulator_that_comes_later_is_seen(both: Space) -> None:
         "BUILD.yaml", "  check: {rule: package_test, package: ':app', requests: [{route: scoring, json: {}}]}\n"
     )
     store = Store(str(both.store))
-    planner = Planner(str(both.root), "", {"test": True}, store, Stream())
+    planner = Planner(str(both.root), "", {"test": True}, store, Stream(), Session())
     goals = planner.plan([APP]).goals
     (other,) = [goal for goal in goals if goal.kind == "untested"]
     _, shapes = planner.disk.dependencies()

@@ -13,6 +13,7 @@ from buildrules.engine.build import FIRST, Build
 from buildrules.engine.events import ActionFinished, Event, Notice, Status, Stream
 from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import ActionError, Interrupted, UnexpectedError
+from buildrules.net.session import Session
 from buildrules.store.store import Store
 from buildrules.workspace.globs import expand
 
@@ -74,6 +75,7 @@ class Bench:
             self.plan,
             store,
             str(self.root),
+            session=Session(),
             kinds=self.kinds.named,
             versions=lambda _: self.kinds.version,
             expand=expand,

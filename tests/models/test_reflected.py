@@ -10,8 +10,8 @@ import pytest
 
 from buildrules.credentials.redact import scrub_output
 from buildrules.errors import FetchError
-from buildrules.net.client import Client
 from buildrules.net.download import fetch_blob
+from buildrules.net.session import Session
 from buildrules.oci.auth import Credentials
 from buildrules.start import http, secret
 from buildrules.start.failure import Failure
@@ -99,7 +99,7 @@ def test_the_client_of_wheels_shows_no_more_than_an_origin(
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login ali password {TOKEN}\n")
     with raw(reflecting(lead)) as server, pytest.raises(Failure) as caught:
-        Client().get(f"{server.url}/m.whl")
+        Session().client.get(f"{server.url}/m.whl")
     pair = base64.b64encode(f"ali:{TOKEN}".encode()).decode()
     silent(str(caught.value) + repr(caught.value), TOKEN, pair)
 
@@ -193,7 +193,7 @@ def test_the_body_of_a_redirect_is_not_waited_for() -> None:
             time.sleep(0.001)
 
     with raw(answer) as server:
-        found = Client().get(f"{server.url}/model.whl")
+        found = Session().client.get(f"{server.url}/model.whl")
         assert found.read() == b"here"
         found.close()
 
@@ -224,7 +224,7 @@ def test_headers_of_any_other_kind_are_looked_at_as_well() -> None:
         Web().request("http://127.0.0.1:1/", {"X-Key": "canary\u20ac"})
     assert "canary" not in caught.value.text
     with pytest.raises(Failure, match="header 'X-Key'"):
-        Client().get("http://127.0.0.1:1/", {"X-Key": "canary\u20ac"})
+        Session().client.get("http://127.0.0.1:1/", {"X-Key": "canary\u20ac"})
     assert http.basic("a", "\u20ac\u20ac\u20ac\u20ac").isascii()
 
 

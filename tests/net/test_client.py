@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from buildrules.credentials import connections
+from buildrules.credentials.connections import SECRETS, Connections
 from buildrules.errors import CredentialsError
 from buildrules.net.client import Client
 from tests.oci.registry.servers import Answer, Seen, Web, web
@@ -24,63 +24,63 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     monkeypatch.setenv("NETRC", "/dev/null")
     with web(answer) as running:
         yield running
-    connections.use([], ".")
 
 
-def connect(server: Web, kind: str, **parts: object) -> None:
-    parts = {connections.SECRETS[kind]: {"env": "TOKEN"}, **parts}
+def connect(server: Web, kind: str, **parts: object) -> Client:
+    parts = {SECRETS[kind]: {"env": "TOKEN"}, **parts}
     target = f"http://{server.host}/store"
-    connections.use([{"name": "c", "type": "http", "target": target, "kind": kind, "parts": parts}], ".")
+    row = {"name": "c", "type": "http", "target": target, "kind": kind, "parts": parts}
+    return Client(Connections([row]))
 
 
-def ask(server: Web, path: str) -> Seen:
+def ask(client: Client, server: Web, path: str) -> Seen:
     """The last request that `get` made."""
-    Client().get(f"http://{server.host}{path}").close()
+    client.get(f"http://{server.host}{path}").close()
     return server.seen[-1]
 
 
 def test_a_login_goes_to_the_address_and_below(server: Web) -> None:
-    connect(server, "api_key")
-    assert ask(server, "/store/a").headers["authorization"] == f"Bearer {SECRET}"
-    assert "authorization" not in ask(server, "/stores/a").headers
-    assert "authorization" not in ask(server, "/").headers
+    client = connect(server, "api_key")
+    assert ask(client, server, "/store/a").headers["authorization"] == f"Bearer {SECRET}"
+    assert "authorization" not in ask(client, server, "/stores/a").headers
+    assert "authorization" not in ask(client, server, "/").headers
 
 
 def test_a_redirect_leaves_the_login_behind(server: Web) -> None:
-    connect(server, "api_key")
-    assert ask(server, "/store/to/!store!b").headers["authorization"] == f"Bearer {SECRET}"
-    assert "authorization" not in ask(server, "/store/to/!elsewhere").headers
+    client = connect(server, "api_key")
+    assert ask(client, server, "/store/to/!store!b").headers["authorization"] == f"Bearer {SECRET}"
+    assert "authorization" not in ask(client, server, "/store/to/!elsewhere").headers
     port = server.host.partition(":")[2]
-    last = ask(server, f"/store/to/http:!!localhost:{port}!store!b")
+    last = ask(client, server, f"/store/to/http:!!localhost:{port}!store!b")
     assert (last.path, "authorization" in last.headers) == ("/store/b", False)
 
 
 def test_nobody_is_sent_into_the_arms_of_a_connection(server: Web) -> None:
     """Another server's redirect does not make us spend a credential."""
-    connect(server, "api_key")
+    client = connect(server, "api_key")
     port = server.host.partition(":")[2]
-    Client().get(f"http://localhost:{port}/to/http:!!127.0.0.1:{port}!store!b").close()
+    client.get(f"http://localhost:{port}/to/http:!!127.0.0.1:{port}!store!b").close()
     assert server.seen[-1].path == "/store/b"
     assert "authorization" not in server.seen[-1].headers
 
 
 def test_a_signature_goes_into_the_query(server: Web) -> None:
-    connect(server, "sas")
-    assert ask(server, "/store/a").path == f"/store/a?{SECRET}"
-    assert ask(server, "/store/a?x=y").path == f"/store/a?x=y&{SECRET}"
-    assert SECRET not in ask(server, "/store/to/!elsewhere").path
+    client = connect(server, "sas")
+    assert ask(client, server, "/store/a").path == f"/store/a?{SECRET}"
+    assert ask(client, server, "/store/a?x=y").path == f"/store/a?x=y&{SECRET}"
+    assert SECRET not in ask(client, server, "/store/to/!elsewhere").path
 
 
 def test_a_header_of_its_own(server: Web) -> None:
-    connect(server, "api_key", header="X-Api-Key")
-    request = ask(server, "/store/a")
+    client = connect(server, "api_key", header="X-Api-Key")
+    request = ask(client, server, "/store/a")
     assert request.headers["x-api-key"] == SECRET
     assert "authorization" not in request.headers
 
 
 def test_what_cannot_be_read_is_an_error_before_the_request(server: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect(server, "api_key")
+    client = connect(server, "api_key")
     monkeypatch.delenv("TOKEN")
     with pytest.raises(CredentialsError, match="'TOKEN' is not set"):
-        ask(server, "/store/a")
+        ask(client, server, "/store/a")
     assert server.seen == []

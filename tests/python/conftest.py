@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from buildrules.actions.python import credentials, index
 from buildrules.actions.python.target import Target
 from buildrules.locking.python.request import Request
 from buildrules.locking.python.requirements import collect
@@ -221,7 +220,7 @@ def feed(tmp_path: Path, isolated: None, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 @pytest.fixture
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No settings but the test's own, and nothing remembered from another test."""
+    """No settings but the test's own."""
     for name in list(os.environ):
         if name.startswith("UV_") or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.delenv(name)
@@ -229,10 +228,6 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setattr(index, "_located", {})
-    monkeypatch.setattr(index, "_asked", set())
-    credentials._keyring.cache_clear()
-    credentials._from_uv.cache_clear()
 
 
 class Context:

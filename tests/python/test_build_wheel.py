@@ -20,6 +20,7 @@ from buildrules.engine.action import Action, Outputs, SourceFile
 from buildrules.errors import ActionError, GoneError, IntegrityError
 from buildrules.locking.python.lock import read_lock, write_lock
 from buildrules.locking.python.resolve import make_lock
+from buildrules.net.session import Session
 
 from .conftest import AMD64, ARM64, BACKEND, Asking, Context, Index, make_sdist, make_wheel, project_files, sha256
 
@@ -66,7 +67,7 @@ def test_a_folder_of_the_workspace(isolated: None, root: Path, context: Context)
 
 def test_from_an_index_to_a_layer(feed: Index, asking: Asking, root: Path, context: Context) -> None:
     feed.add_sdist("aa", "1.0")
-    lock = read_lock(str(root), write_lock(make_lock(asking("aa"), portable=True), str(root)))
+    lock = read_lock(str(root), write_lock(make_lock(asking("aa"), Session(), portable=True), str(root)))
     params = {"name": "aa", "version": "1.0", "target": AMD64.to_dict(), "sdist": lock.packages[0].params()}
     hints = lock.hints(str(root))
     outputs = run(Action("b", "//:b", "build_wheel", "build aa", params, hints=hints), context)

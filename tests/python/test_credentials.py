@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.actions.python import credentials
-from buildrules.actions.python.credentials import authorize, indexes
+from buildrules.actions.python.credentials import IndexLogins
 from buildrules.credentials import secret
 from buildrules.errors import CredentialsError
+from buildrules.net.session import Session
 
 GOOD = "https://feed.example/simple"
 
@@ -29,8 +29,9 @@ GOOD = "https://feed.example/simple"
 )
 def test_odd_files_of_uv_are_no_crash(tmp_path: Path, isolated: None, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
-    assert indexes(str(tmp_path)) == []
-    assert authorize(f"{GOOD}/a.whl", str(tmp_path)) == f"{GOOD}/a.whl"
+    logins = IndexLogins(Session())
+    assert logins.indexes(str(tmp_path)) == []
+    assert logins.authorize(f"{GOOD}/a.whl", str(tmp_path)) == f"{GOOD}/a.whl"
 
 
 def test_what_is_well_beside_something_odd_counts(
@@ -38,7 +39,9 @@ def test_what_is_well_beside_something_odd_counts(
 ) -> None:
     (tmp_path / "uv.toml").write_text('pip = 1\nindex-url = "https://me:word@feed.example/simple"\n')
     monkeypatch.setenv("UV_EXTRA_INDEX_URL", "http://[bad")
-    assert authorize(f"{GOOD}/a.whl", str(tmp_path)) == "https://me:word@feed.example/simple/a.whl"
+    assert (
+        IndexLogins(Session()).authorize(f"{GOOD}/a.whl", str(tmp_path)) == "https://me:word@feed.example/simple/a.whl"
+    )
 
 
 def test_a_keyring_that_waits_for_somebody_is_an_error(
@@ -52,7 +55,7 @@ def test_a_keyring_that_waits_for_somebody_is_an_error(
     monkeypatch.setenv("UV_INDEX_URL", "https://me@feed.example/simple")
     monkeypatch.setattr(secret, "_PATIENCE", 0.2)
     with pytest.raises(CredentialsError, match=f"the index '{GOOD}': the keyring did not answer") as caught:
-        authorize(f"{GOOD}/a.whl", str(tmp_path))
+        IndexLogins(Session()).authorize(f"{GOOD}/a.whl", str(tmp_path))
     assert "unlock it" in (caught.value.hint or "")
 
 
@@ -60,8 +63,7 @@ def test_a_store_of_uv_that_does_not_answer_is_an_error(
     tmp_path: Path, isolated: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UV_CREDENTIALS_DIR", str(tmp_path))
-    assert authorize(f"{GOOD}/a.whl", str(tmp_path)) == f"{GOOD}/a.whl"
-    credentials._from_uv.cache_clear()
+    assert IndexLogins(Session()).authorize(f"{GOOD}/a.whl", str(tmp_path)) == f"{GOOD}/a.whl"
     monkeypatch.setattr(secret, "_PATIENCE", 1e-6)  # no program is as fast
     with pytest.raises(CredentialsError, match=r"the index 'https://feed.example:443': uv's own store did not answer"):
-        authorize(f"{GOOD}/a.whl", str(tmp_path))
+        IndexLogins(Session()).authorize(f"{GOOD}/a.whl", str(tmp_path))

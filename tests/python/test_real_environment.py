@@ -13,6 +13,7 @@ from buildrules.locking.python.lock import lock_text, read_lock, write_lock
 from buildrules.locking.python.request import Request
 from buildrules.locking.python.requirements import collect
 from buildrules.locking.python.resolve import make_lock, stale
+from buildrules.net.session import Session
 
 from .conftest import Context
 
@@ -40,7 +41,7 @@ def test_sample_environment_with_its_server(root: Path, tmp_path: Path, platform
     check_python(found.python, target.python, override="3.11")
     server = collect(str(root), "", requirements=["azureml-inference-server-http~=1.5"], asker="the server")
     env = Request("env", str(root), "", target, tuple(found.items), exclude=exclude)
-    base = make_lock(env, portable=True)
+    base = make_lock(env, Session(), portable=True)
     assert {"numpy", "scikit-learn", "scipy", "xgboost", "pip", "joblib", "threadpoolctl"} <= {
         p.name for p in base.packages
     }
@@ -48,7 +49,7 @@ def test_sample_environment_with_its_server(root: Path, tmp_path: Path, platform
     assert stale(base, env) is None
 
     both = Request("env-srv", str(root), "", target, (*found.items, *server.items), (), exclude, False, base=base)
-    pair = make_lock(both, portable=True)
+    pair = make_lock(both, Session(), portable=True)
     assert all(pair.get(package.name) == package for package in base.packages)
     assert pair.get("azureml-inference-server-http") is not None and len(pair.packages) > 40
     assert all(package.kind == "wheel" for package in pair.packages)

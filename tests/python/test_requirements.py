@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildrules.credentials import connections
+from buildrules.credentials.connections import Connections
 from buildrules.errors import LoadError, Position
 from buildrules.locking.python.requirement import Written, parse
 from buildrules.locking.python.requirements import collect
@@ -216,9 +216,9 @@ def test_broken_pyproject(root: Path, text: str, message: str) -> None:
 )
 def test_odd_lines_are_errors_with_their_place(root: Path, line: str, message: str) -> None:
     (root / "r.txt").write_text(f"scipy\n{line}\n")
-    connections.use([{"name": "c", "type": "http", "target": "https://host/simple", "kind": "none", "parts": {}}], ".")
+    row = {"name": "c", "type": "http", "target": "https://host/simple", "kind": "none", "parts": {}}
     try:
-        found = collect(str(root), "", requirements_file="r.txt")
+        found = collect(str(root), "", requirements_file="r.txt", connections=Connections([row]))
     except LoadError as error:
         assert re.search(message, error.message)
         assert str(error.position).startswith("r.txt:2:")
@@ -226,8 +226,6 @@ def test_odd_lines_are_errors_with_their_place(root: Path, line: str, message: s
     else:
         assert message == "."
         assert len(found.items) == 2
-    finally:
-        connections.use([], ".")
 
 
 @given(st.text(max_size=60))

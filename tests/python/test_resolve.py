@@ -13,6 +13,7 @@ from buildrules.errors import BuildrulesError, FetchError, ResolutionError
 from buildrules.locking.python.lock import lock_text, read_lock, write_lock
 from buildrules.locking.python.requirements import collect
 from buildrules.locking.python.resolve import make_lock, stale
+from buildrules.net.session import Session
 
 from .conftest import ARM64, TOKEN, Asking, Index, make_wheel, project_files, sha256
 
@@ -34,14 +35,14 @@ def test_locks_one_file_per_package_for_the_platform(feed: Index, root: Path, as
     for tag in ("manylinux_2_17_x86_64", "manylinux_2_28_x86_64", "manylinux_2_28_aarch64", "win_amd64"):
         feed.add("bb", "1.5", tag=f"cp311-cp311-{tag}")
     feed.add("gpu", "3.0")
-    lock = make_lock(asking("aa"))
+    lock = make_lock(asking("aa"), Session())
     assert pins(lock) == {"aa": "1.0", "bb": "1.5", "gpu": "3.0"}
     file = lock.packages[1].file
     assert file is not None
     assert file.filename == "bb-1.5-cp311-cp311-manylinux_2_28_x86_64.whl"
     assert (file.sha256, file.size) == (sha256(feed.files[file.filename]), len(feed.files[file.filename]))
     assert file.url == feed.file_url(file.filename)
-    arm = make_lock(asking("aa", target=ARM64))
+    arm = make_lock(asking("aa", target=ARM64), Session())
     assert pins(arm) == {"aa": "1.0", "bb": "1.5"}
     assert arm.packages[1].params()["filename"] == "bb-1.5-cp311-cp311-manylinux_2_28_aarch64.whl"
     assert read_lock(str(root), write_lock(lock, str(root))) == lock
@@ -50,49 +51,55 @@ def test_locks_one_file_per_package_for_the_platform(feed: Index, root: Path, as
 def test_python_of_the_image_counts_not_that_of_the_host(feed: Index, asking: Asking) -> None:
     feed.add("aa", "1.0", python=">=3.8")
     feed.add("aa", "2.0", python=">=3.11.4")
-    assert pins(make_lock(asking("aa"))) == {"aa": "1.0"}
+    assert pins(make_lock(asking("aa"), Session())) == {"aa": "1.0"}
 
 
 def test_exclude_leaves_out_whoever_asks(feed: Index, asking: Asking) -> None:
     feed.add("aa", "1.0", requires=["gpu-lib>=1"])
-    assert pins(make_lock(asking("aa", exclude=("GPU_lib",)))) == {"aa": "1.0"}
+    assert pins(make_lock(asking("aa", exclude=("GPU_lib",)), Session())) == {"aa": "1.0"}
 
 
 def test_a_second_lock_keeps_what_fits(feed: Index, asking: Asking) -> None:
     feed.add("aa", "1.0", requires=["bb"])
     feed.add("bb", "1.0")
     feed.add("cc", "1.0")
-    first = make_lock(asking("aa"))
+    first = make_lock(asking("aa"), Session())
     feed.add("aa", "2.0", requires=["bb"])
     feed.add("bb", "2.0")
-    second = make_lock(asking("aa", "cc"), existing=first)
+    second = make_lock(asking("aa", "cc"), Session(), existing=first)
     assert pins(second) == {"aa": "1.0", "bb": "1.0", "cc": "1.0"}
     assert lock_text(second).startswith(lock_text(first)[:60])
-    assert pins(make_lock(asking("aa", "cc"), existing=second, upgrade=["bb"])) == {
+    assert pins(make_lock(asking("aa", "cc"), Session(), existing=second, upgrade=["bb"])) == {
         "aa": "1.0",
         "bb": "2.0",
         "cc": "1.0",
     }
-    assert pins(make_lock(asking("aa", "cc"), existing=second, upgrade=True)) == {"aa": "2.0", "bb": "2.0", "cc": "1.0"}
+    assert pins(make_lock(asking("aa", "cc"), Session(), existing=second, upgrade=True)) == {
+        "aa": "2.0",
+        "bb": "2.0",
+        "cc": "1.0",
+    }
 
 
 def test_a_new_file_of_a_locked_version_does_not_replace_the_locked_one(feed: Index, asking: Asking) -> None:
     old = feed.add("aa", "1.0", tag="cp311-cp311-manylinux_2_17_x86_64")
-    first = make_lock(asking("aa"))
+    first = make_lock(asking("aa"), Session())
     feed.add("aa", "1.0", tag="cp311-cp311-manylinux_2_28_x86_64")
-    again = make_lock(asking("aa"), existing=first)
+    again = make_lock(asking("aa"), Session(), existing=first)
     assert again.packages[0].params()["filename"] == old
 
 
 def test_same_request_same_text(feed: Index, asking: Asking) -> None:
     feed.add("aa", "1.0", requires=["bb"])
     feed.add("bb", "1.0")
-    assert lock_text(make_lock(asking("aa", "bb>=1"))) == lock_text(make_lock(asking("bb>=1", "aa")))
+    assert lock_text(make_lock(asking("aa", "bb>=1"), Session())) == lock_text(
+        make_lock(asking("bb>=1", "aa"), Session())
+    )
 
 
 def test_stale(feed: Index, asking: Asking) -> None:
     feed.add("aa", "1.0")
-    lock = make_lock(asking("aa"))
+    lock = make_lock(asking("aa"), Session())
     assert stale(lock, asking("aa")) is None
     assert stale(lock, asking("aa==1")) == "the requirements have changed"
     assert stale(lock, asking("aa", exclude=("x",))) is not None
@@ -102,12 +109,14 @@ def test_stale(feed: Index, asking: Asking) -> None:
 def test_server_on_top_of_an_environment(feed: Index, asking: Asking) -> None:
     feed.add("model", "1.0", requires=["shared"])
     feed.add("shared", "1.0")
-    base = make_lock(asking("model"))
+    base = make_lock(asking("model"), Session())
     feed.add("shared", "2.0")
     feed.add("server", "5.0", requires=["shared>=1", "web"])
     feed.add("web", "1.0")
     environment = asking("model").requirements
-    pair = make_lock(asking("server", asker="the server s", base=base, base_requirements=environment, name="env-s"))
+    pair = make_lock(
+        asking("server", asker="the server s", base=base, base_requirements=environment, name="env-s"), Session()
+    )
     assert pins(pair) == {"model": "1.0", "server": "5.0", "shared": "1.0", "web": "1.0"}
     assert all(pair.get(package.name) == package for package in base.packages)
 
@@ -117,7 +126,7 @@ def test_a_server_that_does_not_fit_says_who_asked(feed: Index, asking: Asking) 
     feed.add("flask", "3.0")
     feed.add("server", "5.0", requires=["flask>=3"])
     environment = asking("flask<3").requirements
-    base = make_lock(asking("flask<3"))
+    base = make_lock(asking("flask<3"), Session())
     with pytest.raises(ResolutionError, match="cannot be satisfied together") as caught:
         make_lock(
             asking(
@@ -126,7 +135,8 @@ def test_a_server_that_does_not_fit_says_who_asked(feed: Index, asking: Asking) 
                 base=base,
                 base_requirements=environment,
                 base_asker="the environment //:env",
-            )
+            ),
+            Session(),
         )
     log = str(caught.value.log)
     assert "flask<3: the environment //:env" in log
@@ -141,7 +151,7 @@ def test_a_conda_name_nobody_has_says_what_to_do(feed: Index, root: Path, asking
     from dataclasses import replace
 
     with pytest.raises(ResolutionError) as caught:
-        make_lock(replace(asking(), requirements=tuple(found.items)))
+        make_lock(replace(asking(), requirements=tuple(found.items)), Session())
     assert "conda package 'nobody-has-this' (conda.yaml:2:3)" in str(caught.value.hint)
 
 
@@ -153,17 +163,17 @@ def test_hashes_given_are_held_to(feed: Index, root: Path, asking: Asking) -> No
         (root / "r.txt").write_text(f"aa==1.0 --hash=sha256:{digest}\n")
         request = replace(asking(), requirements=tuple(collect(str(root), "", requirements_file="r.txt").items))
         if good:
-            assert pins(make_lock(request)) == {"aa": "1.0"}
+            assert pins(make_lock(request, Session())) == {"aa": "1.0"}
         else:
             with pytest.raises(ResolutionError, match="none of the hashes") as caught:
-                make_lock(request)
+                make_lock(request, Session())
             assert str(caught.value.position) == "r.txt:1:1"
 
 
 def test_an_index_without_sizes(feed: Index, asking: Asking) -> None:
     feed.sizes = False
     name = feed.add("aa", "1.0")
-    file = make_lock(asking("aa")).packages[0].file
+    file = make_lock(asking("aa"), Session()).packages[0].file
     assert file is not None and file.size == len(feed.files[name])
 
 
@@ -175,7 +185,7 @@ def test_find_links_leave_no_trace_of_this_machine(
     (tmp_path / "shelf" / filename).write_bytes(data)
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "shelf"))
     monkeypatch.setenv("UV_NO_INDEX", "1")
-    lock = make_lock(asking("aa"))
+    lock = make_lock(asking("aa"), Session())
     assert lock.packages[0].params() == {
         "name": "aa", "version": "1.0", "filename": filename, "sha256": sha256(data), "size": len(data)
     }  # fmt: skip
@@ -190,7 +200,7 @@ def test_local_wheels_archives_and_projects(feed: Index, root: Path, asking: Ask
     (root / "lib").mkdir()
     for name, text in project_files("lib", "3.0").items():
         (root / "lib" / name).write_text(text)
-    lock = make_lock(asking(f"./wheels/{filename}", "./lib"))
+    lock = make_lock(asking(f"./wheels/{filename}", "./lib"), Session())
     by_name = {package.name: package for package in lock.packages}
     assert by_name["aa"].file is not None and by_name["aa"].file.path == f"wheels/{filename}"
     assert (by_name["lib"].kind, by_name["lib"].directory) == ("directory", "lib")
@@ -200,7 +210,7 @@ def test_local_wheels_archives_and_projects(feed: Index, root: Path, asking: Ask
 
 def test_direct_url(feed: Index, asking: Asking) -> None:
     name = feed.add("aa", "1.0")
-    lock = make_lock(asking(f"aa @ {feed.file_url(name)}"), portable=True)
+    lock = make_lock(asking(f"aa @ {feed.file_url(name)}"), Session(), portable=True)
     (package,) = lock.packages
     assert package.direct and package.file is not None
     assert (package.file.url, package.file.size) == (feed.file_url(name), len(feed.files[name]))
@@ -208,7 +218,7 @@ def test_direct_url(feed: Index, asking: Asking) -> None:
 
 def test_only_a_source_archive(feed: Index, asking: Asking) -> None:
     feed.add_sdist("aa", "1.0")
-    (package,) = make_lock(asking("aa")).packages
+    (package,) = make_lock(asking("aa"), Session()).packages
     assert (package.kind, package.params()["filename"]) == ("sdist", "aa-1.0.tar.gz")
 
 
@@ -256,7 +266,7 @@ def test_a_feed_with_a_password(
     feed.login = ("build", TOKEN)
     feed.add("aa", "1.0")
     way(feed, monkeypatch, tmp_path, root)  # type: ignore[operator]
-    lock = make_lock(asking("aa"), portable=portable)
+    lock = make_lock(asking("aa"), Session(), portable=portable)
     assert TOKEN not in lock_text(lock) + str(lock.hints(str(root)))
     read = read_lock(str(root), write_lock(lock, str(root)))
     params = {"wheels": [package.params() for package in read.packages], "prefix": "opt/venv", "python": "3.11"}
@@ -270,7 +280,7 @@ def test_a_feed_with_another_password(feed: Index, asking: Asking, monkeypatch: 
     feed.add("aa", "1.0")
     monkeypatch.setenv("UV_DEFAULT_INDEX", feed.url_with("build", TOKEN))
     with pytest.raises(ResolutionError) as caught:
-        make_lock(asking("aa"))
+        make_lock(asking("aa"), Session())
     assert TOKEN not in everything(caught.value)
     assert caught.value.log
 
@@ -282,7 +292,7 @@ def test_an_index_that_is_not_there(isolated: None, asking: Asking, monkeypatch:
     monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://build:{TOKEN}@127.0.0.1:{port}/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     with pytest.raises(FetchError, match="did not answer") as caught:
-        make_lock(asking("aa"))
+        make_lock(asking("aa"), Session())
     assert TOKEN not in everything(caught.value)
 
 
@@ -294,7 +304,7 @@ def test_an_index_that_breaks(feed: Index, asking: Asking, monkeypatch: pytest.M
     feed.trouble = trouble
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     with pytest.raises(FetchError):
-        make_lock(asking("aa"))
+        make_lock(asking("aa"), Session())
 
 
 def test_an_index_without_digests(feed: Index, asking: Asking) -> None:
@@ -305,14 +315,14 @@ def test_an_index_without_digests(feed: Index, asking: Asking) -> None:
         feed.send(handler, 200, links.encode(), Content_Type="text/html")
 
     feed.page = page  # type: ignore[method-assign]
-    file = make_lock(asking("aa")).packages[0].file
+    file = make_lock(asking("aa"), Session()).packages[0].file
     assert file is not None and file.sha256 == sha256(feed.files[name])
 
 
 def test_the_hosts_packages_have_no_say(feed: Index, asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIRTUAL_ENV", os.path.dirname(os.path.dirname(os.sys.executable)))  # type: ignore[attr-defined]
     feed.add("packaging", "99.0")
-    assert pins(make_lock(asking("packaging"))) == {"packaging": "99.0"}
+    assert pins(make_lock(asking("packaging"), Session())) == {"packaging": "99.0"}
 
 
 def test_wheels_compiled_for_numpy_1_get_numpy_1(feed: Index, asking: Asking) -> None:
@@ -320,7 +330,7 @@ def test_wheels_compiled_for_numpy_1_get_numpy_1(feed: Index, asking: Asking) ->
         feed.add("numpy", version)
     for version in ("1.11.4", "1.14.1"):
         feed.add("scipy", version, requires=["numpy>=1.17.3"])
-    assert pins(make_lock(asking("scipy==1.11.4", "numpy"))) == {"numpy": "1.26.4", "scipy": "1.11.4"}
-    assert pins(make_lock(asking("scipy"))) == {"numpy": "2.1.0", "scipy": "1.14.1"}
+    assert pins(make_lock(asking("scipy==1.11.4", "numpy"), Session())) == {"numpy": "1.26.4", "scipy": "1.11.4"}
+    assert pins(make_lock(asking("scipy"), Session())) == {"numpy": "2.1.0", "scipy": "1.14.1"}
     both = {"numpy": "2.1.0", "scipy": "1.11.4"}
-    assert pins(make_lock(asking("scipy==1.11.4", "numpy>=2"))) == both  # as it was asked for
+    assert pins(make_lock(asking("scipy==1.11.4", "numpy>=2"), Session())) == both  # as it was asked for

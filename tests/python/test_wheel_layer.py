@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from buildrules.actions.python import index
 from buildrules.actions.python.wheel_layer import WheelLayer
 from buildrules.actions.registry import kind_named
 from buildrules.engine.action import Action, Outputs
 from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted
 from buildrules.locking.python.lock import Lock, read_lock, write_lock
 from buildrules.locking.python.resolve import make_lock
+from buildrules.net.session import Session
 from buildrules.oci.assemble import stream_layer
 from buildrules.oci.parts import Sources
 from buildrules.start import retry
@@ -43,7 +43,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def lock(feed: Index, asking: Asking, quick: None) -> Lock:
     feed.add("aa", "1.0", requires=["bb"])
     feed.add("bb", "2.0", files={"bb/__init__.py": b"x = 1\n" * 500, "bb/data.bin": os.urandom(70_000)})
-    return make_lock(asking("aa"))
+    return make_lock(asking("aa"), Session())
 
 
 def test_registered() -> None:
@@ -116,27 +116,25 @@ def test_a_wheel_with_a_broken_record_is_named(feed: Index, asking: Asking, cont
         archive.writestr("aa/unlisted.py", b"")
     feed.files[filename] = buffer.getvalue()
     with pytest.raises(IntegrityError, match=filename) as caught:
-        run(action_for(make_lock(asking("aa")), context), context)
+        run(action_for(make_lock(asking("aa"), Session()), context), context)
     assert caught.value.hint
 
 
 def test_a_portable_lock_asks_the_index(
     feed: Index, asking: Asking, root: Path, context: Context, lock: Lock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    portable = make_lock(asking("aa"), portable=True)
+    portable = make_lock(asking("aa"), Session(), portable=True)
     read = read_lock(str(root), write_lock(portable, str(root)))
-    monkeypatch.setattr(index, "_located", {})
     assert run(action_for(read, context), context).layers[0].size > 0
 
 
 def test_a_portable_lock_takes_files_beside_it_without_an_index(
     feed: Index, asking: Asking, root: Path, context: Context, lock: Lock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = read_lock(str(root), write_lock(make_lock(asking("aa"), portable=True), str(root)))
+    read = read_lock(str(root), write_lock(make_lock(asking("aa"), Session(), portable=True), str(root)))
     action = action_for(read, context)  # planned before somebody puts the files there
     for name, data in feed.files.items():
         (root / name).write_bytes(data)
-    monkeypatch.setattr(index, "_located", {})
     feed.seen.clear()
     run(action, context)
     assert feed.seen == []
@@ -151,7 +149,6 @@ def test_a_url_that_is_gone_is_looked_up_anew(feed: Index, lock: Lock, context: 
 def test_a_file_no_index_has_any_more(
     feed: Index, lock: Lock, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index, "_located", {})
     filename, data = make_wheel("bb", "2.0", files={"bb/__init__.py": b"rebuilt\n"})
     feed.files[filename] = data  # same name, other content
     hints = lock.hints(context.workspace)
@@ -165,7 +162,6 @@ def test_a_file_no_index_has_any_more(
 def test_a_version_that_was_removed_does_not_hide_the_others(
     feed: Index, lock: Lock, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index, "_located", {})
     del feed.files["bb-2.0-py3-none-any.whl"]
     feed.add("bb", "3.0")
     hints = lock.hints(context.workspace)

@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from buildrules.__main__ import main
-from buildrules.actions.python import index
-from buildrules.credentials import connections
 from buildrules.oci.config import ImageConfig
 from buildrules.oci.image import build_image, build_index, manifest_descriptor
 from buildrules.oci.layout import write_layout
@@ -267,12 +265,9 @@ class Space:
         os.environ.update({**self.env, **env})
         os.chdir(self.root / cwd)
         argv = sys.argv
-        index._located.clear()
-        index._asked.clear()
         try:
             yield
         finally:
-            connections.use([], ".")
             sys.argv = argv
             os.chdir(here)
             os.environ.clear()

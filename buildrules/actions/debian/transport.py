@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from buildrules.credentials.connections import serving
 from buildrules.credentials.redact import redact, scrub_output
 from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted
 from buildrules.store.blobs import CHUNK, hex_of
@@ -40,11 +39,11 @@ def fetch(items: Sequence[Wanted], context: "Context") -> None:
     """Bring all files into the store, in parallel. Raises GoneError, IntegrityError or FetchError for the first that
     no place has."""
     missing = [item for item in items if not context.blobs.has(item.digest, item.size)]
-    by_apt = [item for item in missing if item.places and _uses_apt(item.places[0])]
+    by_apt = [item for item in missing if item.places and _uses_apt(item.places[0], context)]
     failures = _Helper(context).fetch(by_apt) if by_apt else {}
     rest: list[Wanted] = []
     for item in missing:
-        others = [place for place in item.places if not _uses_apt(place)]
+        others = [place for place in item.places if not _uses_apt(place, context)]
         if context.blobs.has(item.digest, item.size):
             continue
         if item.digest in failures and not others:
@@ -60,7 +59,7 @@ def fetch(items: Sequence[Wanted], context: "Context") -> None:
 
 def read_release(url: str, by_apt: bool, context: "Context") -> bytes:
     """An InRelease file, unchecked. Raises GoneError where there is none, FetchError where it cannot be had."""
-    if _uses_apt((url, by_apt)):
+    if _uses_apt((url, by_apt), context):
         return _Helper(context).read(url)
     from buildrules.net.download import Stop, error_of, refused
     from buildrules.start.failure import MISSING, Failure
@@ -68,7 +67,7 @@ def read_release(url: str, by_apt: bool, context: "Context") -> bytes:
     try:
         return context.session.client.read(url, limit=LARGEST_RELEASE, wait=Stop(context).pause)
     except Failure as failure:
-        told = refused(failure, url)
+        told = refused(failure, url, context)
         if told.reason == MISSING:
             raise GoneError(f"{redact(url)!r} does not exist: {told.text}") from None
         error = error_of(told, f"could not fetch {redact(url)!r}: {told.text}", context.blobs)
@@ -76,9 +75,9 @@ def read_release(url: str, by_apt: bool, context: "Context") -> bytes:
         raise error from None
 
 
-def _uses_apt(place: tuple[str, bool]) -> bool:
+def _uses_apt(place: tuple[str, bool], context: "Context") -> bool:
     url, by_apt = place
-    served = serving(url)
+    served = context.session.connections.serving(url)
     if served is not None and served.kind != "none":  # apt does not know these credentials
         return False
     return by_apt and not url.startswith("file:") and os.access(HELPER, os.X_OK)
@@ -105,7 +104,7 @@ class _Helper:
         failures: dict[str, Exception] = {}
         left = list(items)
         for turn in range(max(len(item.places) for item in items)):
-            batch = [item for item in left if turn < len(item.places) and _uses_apt(item.places[turn])]
+            batch = [item for item in left if turn < len(item.places) and _uses_apt(item.places[turn], self.context)]
             if not batch:
                 break
             folder = self._folder()

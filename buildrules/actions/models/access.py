@@ -61,7 +61,7 @@ class Access:
         """`credentials` and `within` of a source, as far as it has them."""
         if self.credentials:
             return {"credentials": dict(self.credentials)}
-        connection = connection_of(source, self.connection)
+        connection = connection_of(source, self.connection, self.context.session.connections)
         if connection is not None:
             self.environ.update(connection.environ())
             roles = connection.roles()
@@ -69,7 +69,9 @@ class Access:
         if source.get("kind") == "oci":
             from buildrules.oci.auth import credentials_for
 
-            found = credentials_for(source["registry"], repository=source["repository"])
+            found = credentials_for(
+                source["registry"], self.context.session.connections, repository=source["repository"]
+            )
             if found.username and found.password:
                 self.environ["BUILDRULES_DOCKER_LOGIN"] = found.password
                 roles = {"username": f"={found.username}", "password": "BUILDRULES_DOCKER_LOGIN"}
@@ -195,7 +197,7 @@ class Access:
         return error
 
     def _refused(self, text: str, failure: Failure, source: Mapping[str, Any]) -> FetchError:
-        connection = connection_of(source, self.connection)
+        connection = connection_of(source, self.connection, self.context.session.connections)
         if connection is None:
             return FetchError(text, hint=failure.hint or advice(source, self.environ))
         _, hint = connection.refused("")

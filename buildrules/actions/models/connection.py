@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from buildrules.credentials import connections
 from buildrules.credentials.address import below
-from buildrules.credentials.connections import Connection
+from buildrules.credentials.connections import REGISTRIES, Connection, Connections
 from buildrules.errors import UsageError
 from buildrules.start.s3 import bucket_url
 
@@ -13,7 +12,7 @@ _ADDRESSES = ("url", "endpoint", "tracking_uri")
 """Fields of a source that a connection's target is compared with."""
 
 
-def connection_of(source: Mapping[str, Any], name: str | None) -> Connection | None:
+def connection_of(source: Mapping[str, Any], name: str | None, connections: Connections) -> Connection | None:
     """The connection that serves a source: the one of that name, else the one whose target leads to it.
 
     Raises UsageError for a name that is none, and for a connection whose target is elsewhere.
@@ -28,7 +27,7 @@ def connection_of(source: Mapping[str, Any], name: str | None) -> Connection | N
     found = (connections.serving(address) for address in addresses)
     first = next((connection for connection in found if connection is not None), None)
     if first is None and source.get("kind") == "s3" and not source.get("endpoint"):
-        stores = [connection for connection in connections.connections() if connection.type == "s3"]
+        stores = [connection for connection in connections if connection.type == "s3"]
         return stores[0] if len(stores) == 1 else None
     return first
 
@@ -55,7 +54,7 @@ def _addresses_of(source: Mapping[str, Any]) -> list[str]:
 def _fitting(connection: Connection, addresses: list[str]) -> Connection:
     """The connection itself: its credentials go to its target and what lies below, and nowhere else."""
     target = connection.target
-    if connection.type in connections.REGISTRIES:
+    if connection.type in REGISTRIES:
         target = "https://" + target.rpartition("://")[2]
     if addresses and target.startswith("http") and all(below(address, target) is None for address in addresses):
         raise UsageError(

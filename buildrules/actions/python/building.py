@@ -50,7 +50,7 @@ def build(action: Action, source: str, target: Target, context: Context, folder:
     # The workspace's own uv.toml says where build back ends come from; its working folder would be a project.
     extra = {"SOURCE_DATE_EPOCH": EPOCH, "PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C.UTF-8", "UV_NO_SOURCES": "1"}
     feeds = Feeds.from_dict((action.hints.get("index") or {}).get("feeds", {}))
-    with build_environment(feeds, context.blobs.aside) as found:
+    with build_environment(feeds, context.session.connections, context.blobs.aside) as found:
         answer = run_uv(
             [*arguments, source],
             context.workspace,
@@ -60,7 +60,7 @@ def build(action: Action, source: str, target: Target, context: Context, folder:
         )
     log = answer.errors.replace(folder, "<build>")
     if answer.code:
-        denied = refused(log)
+        denied = refused(log, context.session.connections)
         if denied is not None:
             raise denied
         lowered = log.lower()

@@ -6,19 +6,18 @@ netrc is left to the fetch itself.
 """
 
 import contextlib
-import functools
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from buildrules.credentials import connections
 from buildrules.credentials.address import origin_of, split_userinfo, with_userinfo
 from buildrules.credentials.redact import redact
 from buildrules.credentials.secret import ask_program
+from buildrules.net.session import Session
 
 _URL_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 
@@ -33,57 +32,72 @@ class Index:
     password: str | None
 
 
-def authorize(url: str, root: str) -> str:
-    """`url` with userinfo put in where the user has configured credentials for its origin; otherwise as it is.
+class IndexLogins:
+    """The logins for package indexes, for one session: programs that keep secrets are asked once."""
 
-    `root` is the folder whose uv.toml counts. The result is for a request, never to be kept or shown.
-    """
-    if not url.startswith(("http://", "https://")) or split_userinfo(url)[1]:
-        return url
-    served = connections.serving(url)
-    if served is not None and served.kind != "none":
-        return url  # the request itself reads the connection's credentials
-    found = _configured(url, root) or _stored(url)
-    return with_userinfo(url, *found) if found else url
+    def __init__(self, session: Session) -> None:
+        self._connections = session.connections
+        self._configs: dict[tuple[str, int], tuple[tuple[str, str], ...]] = {}
+        self._asked: dict[tuple[str, ...], Any] = {}
 
+    def authorize(self, url: str, root: str) -> str:
+        """`url` with userinfo put in where the user has configured credentials for its origin; otherwise as it is.
 
-def _configured(url: str, root: str) -> tuple[str, str] | None:
-    origin, path = origin_of(url), urlsplit(url).path
-    matching = [index for index in indexes(root) if origin_of(index.url) == origin]
-    matching.sort(key=lambda index: -len(os.path.commonpath(["/" + urlsplit(index.url).path, "/" + path])))
-    for index in matching:
-        if index.password is not None:
-            return index.user or "", index.password
-    for index in matching:
-        if os.environ.get("UV_KEYRING_PROVIDER") == "subprocess" and index.user:
-            password = _keyring(index.url, index.user) or _keyring(origin[1], index.user)
-            if password:
-                return index.user, password
-    return None
+        `root` is the folder whose uv.toml counts. The result is for a request, never to be kept or shown.
+        """
+        if not url.startswith(("http://", "https://")) or split_userinfo(url)[1]:
+            return url
+        served = self._connections.serving(url)
+        if served is not None and served.kind != "none":
+            return url  # the request itself reads the connection's credentials
+        found = self._configured(url, root) or self._once(_from_uv, "{}://{}:{}".format(*origin_of(url)))
+        return with_userinfo(url, *found) if found else url
 
+    def _once(self, ask: Callable[..., Any], *arguments: str) -> Any:
+        key = (ask.__name__, *arguments)
+        if key not in self._asked:
+            self._asked[key] = ask(*arguments)
+        return self._asked[key]
 
-def indexes(root: str) -> list[Index]:
-    """The indexes of the environment and of the configuration files that hold for `root`."""
-    found = []
-    for name, url in _named(root):
-        with contextlib.suppress(ValueError):  # no address: uv says so, and of whom it has it
-            index = _index(name, url)
-            origin_of(index.url)
-            found.append(index)
-    return found
+    def _configured(self, url: str, root: str) -> tuple[str, str] | None:
+        origin, path = origin_of(url), urlsplit(url).path
+        matching = [index for index in self.indexes(root) if origin_of(index.url) == origin]
+        matching.sort(key=lambda index: -len(os.path.commonpath(["/" + urlsplit(index.url).path, "/" + path])))
+        for index in matching:
+            if index.password is not None:
+                return index.user or "", index.password
+        for index in matching:
+            if os.environ.get("UV_KEYRING_PROVIDER") == "subprocess" and index.user:
+                password = self._once(_keyring, index.url, index.user) or self._once(_keyring, origin[1], index.user)
+                if password:
+                    return index.user, password
+        return None
 
+    def indexes(self, root: str) -> list[Index]:
+        """The indexes of the environment and of the configuration files that hold for `root`."""
+        found = []
+        for name, url in self._named(root):
+            with contextlib.suppress(ValueError):  # no address: uv says so, and of whom it has it
+                index = _index(name, url)
+                origin_of(index.url)
+                found.append(index)
+        return found
 
-def _named(root: str) -> Iterator[tuple[str, str]]:
-    for variable in _URL_VARIABLES:
-        for word in re.split(r"[\s,]+" if variable == "UV_FIND_LINKS" else r"\s+", os.environ.get(variable, "")):
-            name, equals, url = word.partition("=")
-            if not equals or "://" in name:
-                name, url = "", word
-            if "://" in url:
-                yield name, url
-    for feed in connections.feeds():  # uv is told of those without credentials too, and may know some for them
-        yield feed.name, feed.target
-    yield from _files(os.path.abspath(root))
+    def _named(self, root: str) -> Iterator[tuple[str, str]]:
+        for variable in _URL_VARIABLES:
+            for word in re.split(r"[\s,]+" if variable == "UV_FIND_LINKS" else r"\s+", os.environ.get(variable, "")):
+                name, equals, url = word.partition("=")
+                if not equals or "://" in name:
+                    name, url = "", word
+                if "://" in url:
+                    yield name, url
+        for feed in self._connections.feeds():  # uv is told of those without credentials too, and may know some
+            yield feed.name, feed.target
+        for path in _config_paths(os.path.abspath(root)):
+            key = path, _stamp(path)
+            if key not in self._configs:
+                self._configs[key] = _read_config(*key)
+            yield from self._configs[key]
 
 
 def _index(name: str, url: str) -> Index:
@@ -96,12 +110,6 @@ def _index(name: str, url: str) -> Index:
         user = os.environ.get(f"UV_INDEX_{variable}_USERNAME", user)
         password = os.environ.get(f"UV_INDEX_{variable}_PASSWORD", password)
     return Index(name, clean, user, password)
-
-
-def _files(root: str) -> Iterator[tuple[str, str]]:
-    """(name, url) of every index in the project's, the user's and the system's configuration."""
-    for path in _config_paths(root):
-        yield from _read_config(path, _stamp(path))
 
 
 def _config_paths(root: str) -> list[str]:
@@ -130,8 +138,8 @@ def _stamp(path: str) -> int:
         return 0
 
 
-@functools.lru_cache(maxsize=64)
 def _read_config(path: str, stamp: int) -> tuple[tuple[str, str], ...]:
+    """(name, url) of every index in the project's, the user's or the system's configuration."""
     import tomllib
 
     if not stamp:
@@ -165,7 +173,6 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-@functools.lru_cache(maxsize=64)
 def _keyring(service: str, user: str) -> str | None:
     try:
         answer = ask_program(["keyring", "get", service, user], f"the index {redact(service)!r}", "the keyring")
@@ -174,11 +181,6 @@ def _keyring(service: str, user: str) -> str | None:
     return answer.decode(errors="replace").rstrip("\r\n") or None if answer else None
 
 
-def _stored(url: str) -> tuple[str, str] | None:
-    return _from_uv("{}://{}:{}".format(*origin_of(url)))
-
-
-@functools.lru_cache(maxsize=64)
 def _from_uv(origin: str) -> tuple[str, str] | None:
     """What 'uv auth login' keeps for an origin. Asked for only where uv has a store at all."""
     import base64

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from buildrules.credentials.connections import Connection, feeds, serving, variable_name
+from buildrules.credentials.connections import Connection, Connections, variable_name
 from buildrules.errors import CredentialsError
 from buildrules.store.private import private_folder
 
@@ -49,12 +49,12 @@ class Feeds:
         names = data.get("names")
         return cls(None if names is None else tuple(names), tuple(data.get("urls", ())))
 
-    def indexes(self) -> list[tuple[str, str, Connection]]:
+    def indexes(self, connections: Connections) -> list[tuple[str, str, Connection]]:
         """(index name, url, connection), in the order uv shall search them. Raises UsageError."""
-        found = [(connection.name, connection.target, connection) for connection in feeds(self.names)]
+        found = [(connection.name, connection.target, connection) for connection in connections.feeds(self.names)]
         known = {url.rstrip("/") for _, url, _ in found}
         for number, url in enumerate(self.urls, 1):
-            connection = serving(url)
+            connection = connections.serving(url)
             if connection is not None and url.rstrip("/") not in known:
                 found.append((f"{connection.name}-{number}-of-requirements", url, connection))
         return found
@@ -64,9 +64,9 @@ ALL = Feeds()
 """Every Python feed of the workspace."""
 
 
-def uv_environment(chosen: Feeds, *, logins: bool = True) -> dict[str, str]:
+def uv_environment(chosen: Feeds, connections: Connections, *, logins: bool = True) -> dict[str, str]:
     """The variables that make uv search the feeds first. Raises CredentialsError, UsageError."""
-    indexes = chosen.indexes()
+    indexes = chosen.indexes(connections)
     if not indexes:
         return {}
     own = os.environ.get("UV_INDEX", "")
@@ -80,16 +80,16 @@ def uv_environment(chosen: Feeds, *, logins: bool = True) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def build_environment(chosen: Feeds, aside: str) -> Iterator[dict[str, str]]:
+def build_environment(chosen: Feeds, connections: Connections, aside: str) -> Iterator[dict[str, str]]:
     """`uv_environment` for building: logins stand in a netrc file, which is removed at the end.
 
     `aside` is the store's folder for what is being written. Raises StoreError, and CredentialsError, also where two
     feeds of one host have different logins: netrc has one for each host.
     """
-    found = uv_environment(chosen, logins=False)
+    found = uv_environment(chosen, connections, logins=False)
     entries: dict[str, tuple[str, str]] = {}
     owners: dict[str, Connection] = {}
-    for _, url, connection in chosen.indexes():
+    for _, url, connection in chosen.indexes(connections):
         login = _login(connection)
         if login[1]:
             if not all(_PLAIN.fullmatch(part) for part in login):
@@ -118,11 +118,11 @@ def build_environment(chosen: Feeds, aside: str) -> Iterator[dict[str, str]]:
         yield {**found, "NETRC": path}
 
 
-def refused(log: str) -> CredentialsError | None:
+def refused(log: str, connections: Connections) -> CredentialsError | None:
     """The error for a uv that says in `log` that a feed did not let it in; None where that is not the reason."""
     for pattern in _REFUSED:
         for match in pattern.finditer(log):
-            connection = serving(match["url"])
+            connection = connections.serving(match["url"])
             if connection is not None:
                 message, hint = connection.refused(match["status"])
                 return CredentialsError(message, hint=hint, log=log)

@@ -33,9 +33,9 @@ def fetch_files(files: Sequence[dict[str, Any]], hints: Mapping[str, Any], conte
         return
     if not hints.get("index"):
         raise gone or GoneError(f"nothing says where {lost[0]['filename']!r} could be fetched from")
-    from buildrules.actions.python.index import locate
+    from buildrules.actions.python.index import LockedFiles
 
-    located = locate(lost, hints["index"], context.workspace)
+    located = context.session.own(LockedFiles).locate(lost, hints["index"], context.workspace)
     _fetch(lost, {name: [url] for name, url in located.items()}, context)
 
 
@@ -55,8 +55,9 @@ def _may_be(url: str) -> bool:
 def _fetch(files: Sequence[dict[str, Any]], urls: dict[str, list[str]], context: Context) -> None:
     if not files:
         return
-    from buildrules.actions.python.credentials import authorize
+    from buildrules.actions.python.credentials import IndexLogins
 
+    authorize = context.session.own(IndexLogins).authorize
     items = []
     for file in files:
         places = [authorize(url, context.workspace) for url in urls[file["filename"]]]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from buildrules.actions.python.feeds import refused
 from buildrules.actions.python.target import Target
+from buildrules.credentials.connections import Connections
 from buildrules.credentials.redact import scrub_output
 from buildrules.errors import ActionError, CredentialsError, FetchError, Interrupted, ResolutionError
 
@@ -191,10 +192,10 @@ def write_lines(folder: str, name: str, lines: Iterable[str]) -> str:
     return path
 
 
-def failure(answer: Answer, what: str) -> ResolutionError | FetchError | CredentialsError:
+def failure(answer: Answer, what: str, connections: Connections) -> ResolutionError | FetchError | CredentialsError:
     """The error for a uv that did not do `what` ("resolve the requirements of ...")."""
     log = answer.errors
-    denied = refused(log)
+    denied = refused(log, connections)
     if denied is not None:
         return denied
     if "No solution found" not in log and _NETWORK.search(log):

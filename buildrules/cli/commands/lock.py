@@ -27,6 +27,7 @@ def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
     """
     from buildrules.cli.console import Console
     from buildrules.engine.events import Stream
+    from buildrules.net.session import Session
     from buildrules.plan.planner import Planner
     from buildrules.store.store import Store
     from buildrules.workspace.root import find_root, package_of
@@ -50,7 +51,7 @@ def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
     try:
         store.lock()
         _check_names(root, options["upgrade_packages"])
-        planner = Planner(root, directory, request.options, store, Stream(console))
+        planner = Planner(root, directory, request.options, store, Stream(console), Session())
         planner.plan(request.patterns)
     finally:
         console.close()

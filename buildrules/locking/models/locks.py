@@ -13,7 +13,7 @@ from buildrules.rules.resolve import ResolvedTarget
 
 if TYPE_CHECKING:
     from buildrules.actions.models.lock import ModelLock
-    from buildrules.credentials.connections import Connection
+    from buildrules.credentials.connections import Connection, Connections
 
 T = TypeVar("T")
 _DIGEST = re.compile("(sha256:)?[0-9a-f]{64}")
@@ -81,7 +81,7 @@ class ModelLocks:
         uri, values = target.values["uri"], target.values
         source = positioned(target, "uri", lambda: probe(uri, values["tracking_uri"]))
         _check_of_kind(target, source["kind"])
-        connection = connection_of(target, source)
+        connection = connection_of(target, source, self._keeper.session.connections)
         access = Access(
             self._keeper.context,
             name=target.name,
@@ -120,12 +120,12 @@ def _check_of_kind(target: ResolvedTarget, kind: str) -> None:
         )
 
 
-def connection_of(target: ResolvedTarget, source: dict[str, Any]) -> "Connection | None":
+def connection_of(target: ResolvedTarget, source: dict[str, Any], known: "Connections") -> "Connection | None":
     """The connection that serves a source of `target`: the one it names, else by address. Raises LoadError."""
     from buildrules.actions.models import connection
 
     name = target.values["connection"]
-    return positioned(target, "connection", lambda: connection.connection_of(source, name))
+    return positioned(target, "connection", lambda: connection.connection_of(source, name, known))
 
 
 def positioned(target: ResolvedTarget, attribute: str, work: Callable[[], T]) -> T:

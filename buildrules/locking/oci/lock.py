@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 
 from buildrules.errors import LockError
+from buildrules.net.session import Session
 from buildrules.oci.foreign import foreign_layers
 from buildrules.oci.origin import open_source
 from buildrules.oci.reference import DIGEST, Reference, hide_userinfo, parse_reference
@@ -53,6 +54,7 @@ def make_lock(
     reference: str,
     platform: str,
     blobs: Blobs,
+    session: Session,
     *,
     root: str = "",
     default_registry: str | None = None,
@@ -64,7 +66,7 @@ def make_lock(
     DockerError, FetchError, IntegrityError.
     """
     parsed = parse_reference(reference, default_registry)
-    source = open_source(parsed, blobs, root=root, plain_http=plain_http)
+    source = open_source(parsed, blobs, session, root=root, plain_http=plain_http)
     try:
         found: Resolved = source.resolve(platform)
     except ConnectionFailedError as error:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from buildrules.credentials.address import split_userinfo
-from buildrules.credentials.connections import serving
+from buildrules.credentials.connections import Connections
 from buildrules.credentials.redact import redact, scrub
 from buildrules.errors import LoadError, Position
 from buildrules.locking.python.requirement import Requirement, Written, parse, workspace_path
@@ -54,11 +54,14 @@ class PythonPin:
 class Collector:
     """Reads one file or list after the other into `found`; `finish` raises everything that was wrong at once."""
 
-    def __init__(self, root: str, asker: str = "", exclude: Iterable[str] = ()) -> None:
+    def __init__(
+        self, root: str, asker: str = "", exclude: Iterable[str] = (), connections: Connections | None = None
+    ) -> None:
         from packaging.utils import canonicalize_name
 
         self.root = root
         self.asker = asker
+        self.connections = connections or Connections()
         self.exclude = frozenset(canonicalize_name(name) for name in exclude)
         self.found = Requirements()
         self.errors: list[LoadError] = []
@@ -150,7 +153,8 @@ class Collector:
     def _index(self, name: str, value: str, position: Position) -> None:
         """An index is taken where a connection of the workspace says that it is to be trusted, and with what login."""
         try:
-            known = name in ("--index-url", "--extra-index-url") and not split_userinfo(value)[1] and serving(value)
+            open_index = name in ("--index-url", "--extra-index-url") and not split_userinfo(value)[1]
+            known = open_index and self.connections.serving(value)
         except ValueError:
             self.fail(f"{name} {redact(value)!r} is no address", position, "write it like https://HOST/simple")
             return

@@ -23,6 +23,7 @@ from buildrules.actions.models.mlflow_files import (
     read_mark,
     watched,
 )
+from buildrules.credentials.connections import Connections
 from buildrules.errors import LoadError, Position, ResolutionError
 from buildrules.locking.python.collector import Collector, Requirements
 from buildrules.locking.python.conda import read_conda
@@ -57,7 +58,13 @@ class ModelEnvironment:
 
 
 def collect_model(
-    root: str, files: ModelFiles, *, asker: str, exclude: Collection[str] = (), without: Collection[str] = ()
+    root: str,
+    files: ModelFiles,
+    *,
+    asker: str,
+    exclude: Collection[str] = (),
+    without: Collection[str] = (),
+    connections: Connections | None = None,
 ) -> ModelEnvironment:
     """What the model of `files` needs, with mlflow itself to load it.
 
@@ -65,7 +72,7 @@ def collect_model(
     `without` nothing is taken: somebody else says which version. Raises LoadError with all that cannot be read.
     """
     marked = read_mark(files)
-    sources = _sources(root, files, marked, asker, exclude)
+    sources = _sources(root, files, marked, asker, exclude, connections)
     chosen = next((source for source in sources if source.found.items), None)
     if chosen is None:
         chosen = _from_mark(root, files, marked, asker)
@@ -113,14 +120,21 @@ class _Source:
         return {item.name: item for item in self.found.items if item.name}
 
 
-def _sources(root: str, files: ModelFiles, marked: Marked, asker: str, exclude: Collection[str]) -> list[_Source]:
+def _sources(
+    root: str,
+    files: ModelFiles,
+    marked: Marked,
+    asker: str,
+    exclude: Collection[str],
+    connections: Connections | None,
+) -> list[_Source]:
     """The files that are there, the one that counts most first. Errors stay in their collectors."""
     found = []
     names = [REQUIREMENTS, marked.conda, marked.virtualenv]
     for name in sorted(names, key=lambda name: marked.conda_first and name != marked.conda):
         if name not in files.texts:
             continue
-        collector = Collector(root, asker, exclude)
+        collector = Collector(root, asker, exclude, connections)
         collector.texts = {files.path(other): text for other, text in files.texts.items()}
         if name == REQUIREMENTS:
             collector.requirements_file(files.path(name), None)

@@ -6,6 +6,7 @@ choose an index: where packages come from is the user's own setting and no part 
 
 from collections.abc import Callable, Sequence
 
+from buildrules.credentials.connections import Connections
 from buildrules.errors import Position
 from buildrules.locking.python.collector import Collector, Requirements
 from buildrules.locking.python.conda import read_conda
@@ -26,16 +27,18 @@ def collect(
     groups: Sequence[str] = (),
     conda_file: str | None = None,
     exclude: Sequence[str] = (),
+    connections: Connections | None = None,
     asker: str = "",
     place: Callable[..., Position | None] = lambda *_: None,
 ) -> Requirements:
     """Collect the requirements of a target in the workspace folder `folder` below the absolute `root`.
 
     Files are workspace-relative. `place(attribute)` and `place(attribute, n)` are where an attribute, or the n-th
-    item of one, is written. `exclude` lets conda packages that are no Python packages pass: they are left out.
+    item of one, is written. `exclude` lets conda packages that are no Python packages pass: they are left out. An index
+    that requirements name is taken where one of `connections` serves it.
     Raises LoadError with everything that is wrong.
     """
-    collector = Collector(root, asker, exclude)
+    collector = Collector(root, asker, exclude, connections)
     for number, text in enumerate(requirements):
         collector.add(text, folder, place("requirements", number))
     for number, text in enumerate(constraints):

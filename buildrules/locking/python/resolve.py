@@ -9,7 +9,7 @@ from typing import Any
 
 from buildrules.actions.python.document import digest_of, files_of
 from buildrules.actions.python.feeds import uv_environment
-from buildrules.actions.python.index import remember, remote_size
+from buildrules.actions.python.index import LockedFiles, remote_size
 from buildrules.actions.python.uvtool import Answer, compile_arguments, failure, run_uv, write_lines
 from buildrules.errors import CredentialsError, ResolutionError
 from buildrules.locking.python.lock import Lock, lock_text
@@ -18,6 +18,7 @@ from buildrules.locking.python.numpy_abi import NUMPY_1, compiled_for_numpy_1
 from buildrules.locking.python.request import Request
 from buildrules.locking.python.requirement import Requirement
 from buildrules.locking.python.select import select
+from buildrules.net.session import Session
 from buildrules.snapshot.location import store_root
 from buildrules.store.private import private_folder
 
@@ -26,7 +27,12 @@ _NOT_FOUND = re.compile(r"\b(\S+) was not found in the package registry|no versi
 
 
 def make_lock(
-    request: Request, *, existing: Lock | None = None, upgrade: bool | Collection[str] = False, portable: bool = False
+    request: Request,
+    session: Session,
+    *,
+    existing: Lock | None = None,
+    upgrade: bool | Collection[str] = False,
+    portable: bool = False,
 ) -> Lock:
     """Resolve `request` and lock every file.
 
@@ -59,9 +65,9 @@ def make_lock(
                 arguments += ["--refresh-package", name]
 
         def resolved() -> tuple[dict[str, Any], tuple[LockedPackage, ...]]:
-            answer = run_uv(arguments, request.root, uv_environment(request.feeds))
+            answer = run_uv(arguments, request.root, uv_environment(request.feeds, session.connections))
             if answer.code:
-                raise _explained(answer, request)
+                raise _explained(answer, request, session)
             with open(output, "rb") as file:
                 data = tomllib.load(file)
             what = f"the lock of {request.name!r}"
@@ -74,8 +80,8 @@ def make_lock(
                 data, packages = resolved()
     known = [lock for lock in (base, keep) if lock]
     packages = tuple(_known_file(package, data, known) for package in packages)
-    packages = tuple(_sized(package, data, request.root) for package in packages)
-    remember(files_of(data))
+    packages = tuple(_sized(package, data, request.root, session) for package in packages)
+    session.own(LockedFiles).remember(files_of(data))
     if portable:
         packages = tuple(_without_url(package) for package in packages)
     _check_hashes(packages, [*request.requirements, *request.constraints])
@@ -131,7 +137,7 @@ def _offered(name: str, data: dict[str, Any]) -> set[str]:
     }
 
 
-def _sized(package: LockedPackage, data: dict[str, Any], root: str) -> LockedPackage:
+def _sized(package: LockedPackage, data: dict[str, Any], root: str, session: Session) -> LockedPackage:
     """With the size of the file, which older indexes do not tell."""
     file = package.file
     if file is None or file.size is not None:
@@ -140,7 +146,7 @@ def _sized(package: LockedPackage, data: dict[str, Any], root: str) -> LockedPac
         size = os.path.getsize(os.path.join(root, file.path))
     else:
         urls = [entry.get("url") for entry in files_of(data) if digest_of(entry) == file.sha256]
-        size = remote_size(str(urls[0]), root, file.filename)
+        size = remote_size(str(urls[0]), root, file.filename, session)
     return replace(package, file=replace(file, size=size))
 
 
@@ -164,9 +170,9 @@ def _check_hashes(packages: Sequence[LockedPackage], requirements: Iterable[Requ
             )
 
 
-def _explained(answer: Answer, request: Request) -> Exception:
+def _explained(answer: Answer, request: Request, session: Session) -> Exception:
     """The error for a failed resolution, with who asked for what."""
-    error = failure(answer, f"resolve the requirements of {request.title()}")
+    error = failure(answer, f"resolve the requirements of {request.title()}", session.connections)
     if "No solution found" not in answer.errors or isinstance(error, CredentialsError):
         return error
     named = {_canonical(word) for word in _WORD.findall(answer.errors)}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from buildrules.locking.python.lock import Lock
     from buildrules.locking.python.request import Request
     from buildrules.locking.python.requirements import Requirements
+    from buildrules.net.session import Session
 
 
 class Need(NamedTuple):
@@ -47,6 +48,7 @@ class ServerNeeds:
 def lock_for_servers(
     request: "Request",
     servers: Sequence[Need],
+    session: "Session",
     *,
     existing: "Lock | None",
     upgrade: bool | Collection[str],
@@ -58,28 +60,29 @@ def lock_for_servers(
     """
     from buildrules.locking.python import resolve
 
-    lock = resolve.make_lock(request, existing=existing, upgrade=upgrade, portable=portable)
-    asked = [found for need in servers if (found := _parsed(request, need)) is not None]
-    if all(_fits(request, lock, one) for one in asked):
+    lock = resolve.make_lock(request, session, existing=existing, upgrade=upgrade, portable=portable)
+    asked = [found for need in servers if (found := _parsed(request, need, session)) is not None]
+    if all(_fits(request, lock, one, session) for one in asked):
         return lock
     for wanted in (asked, *([one] for one in asked)) if len(asked) > 1 else (asked,):
         together = _with(request, wanted)
         try:
-            shared = resolve.make_lock(together, existing=existing, upgrade=upgrade)
-            better = resolve.make_lock(request, existing=shared, portable=portable)
+            shared = resolve.make_lock(together, session, existing=existing, upgrade=upgrade)
+            better = resolve.make_lock(request, session, existing=shared, portable=portable)
         except ResolutionError:
             continue
-        if any(_fits(request, better, one) for one in asked):
+        if any(_fits(request, better, one, session) for one in asked):
             return better
     return lock
 
 
-def _parsed(request: "Request", need: Need) -> "Requirements | None":
+def _parsed(request: "Request", need: Need, session: "Session") -> "Requirements | None":
     """A server's requirements; None where they cannot be read, which is said when the server is locked."""
     from buildrules.locking.python.requirements import collect
 
     try:
-        return collect(request.root, request.folder, **need._asdict(), asker="the server")
+        asked = need._asdict()
+        return collect(request.root, request.folder, **asked, connections=session.connections, asker="the server")
     except BuildrulesError:
         return None
 
@@ -94,7 +97,7 @@ def _with(request: "Request", asked: "Sequence[Requirements]") -> "Request":
     )
 
 
-def _fits(request: "Request", lock: "Lock", asked: "Requirements") -> bool:
+def _fits(request: "Request", lock: "Lock", asked: "Requirements", session: "Session") -> bool:
     from dataclasses import replace
 
     from buildrules.locking.python import resolve
@@ -103,7 +106,7 @@ def _fits(request: "Request", lock: "Lock", asked: "Requirements") -> bool:
         request, requirements=tuple(asked.items), constraints=tuple(asked.constraints), exclude=(), base=lock
     )
     try:
-        resolve.make_lock(on_top)
+        resolve.make_lock(on_top, session)
     except ResolutionError:
         return False
     return True

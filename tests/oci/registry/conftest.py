@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from buildrules.net.session import Session
 from buildrules.oci.config import ImageConfig
 from buildrules.oci.image import Image, build_image, build_index
 from buildrules.oci.layout import write_layout
@@ -27,6 +28,7 @@ class Run:
     fetched: int = 0
     reports: list[tuple[str, int, int | None]] = field(default_factory=list)
     cancelled: bool = False
+    session: Session = field(default_factory=Session)
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         self.reports.append((what, done, total))

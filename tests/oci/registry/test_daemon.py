@@ -14,6 +14,7 @@ import pytest
 from buildrules.actions.oci_base import OciBase
 from buildrules.errors import DockerError, FetchError, GoneError, IntegrityError, UsageError
 from buildrules.locking.oci.lock import make_lock
+from buildrules.net.session import Session
 from buildrules.oci import descriptor as media
 from buildrules.oci.daemon import keep_archive
 from buildrules.oci.foreign import foreign_stream
@@ -50,7 +51,7 @@ def loaded(engine: Any) -> Iterator[tuple[str, list[bytes]]]:
 @pytest.mark.docker
 def test_an_image_of_the_engine_is_pinned_by_its_id(loaded: tuple[str, list[bytes]], run: Run) -> None:
     image_id, tars = loaded
-    lock = make_lock(f"docker-daemon:{NAME}", "linux/amd64", run.blobs)
+    lock = make_lock(f"docker-daemon:{NAME}", "linux/amd64", run.blobs, Session())
     assert (lock.digest, lock.media_type) == (image_id, media.MANIFEST)
     hints = {"reference": f"docker-daemon:{NAME}"}
     outputs = OciBase().run(base(image_id, hints), [], [], run)
@@ -101,7 +102,7 @@ def test_the_archive_of_an_engine_that_keeps_oci_content(gallery: Gallery, blobs
     keep_archive([data[start : start + 1000] for start in range(0, len(data), 1000)], blobs, set())
     assert blobs.read(gallery.big.digest) == gallery.shelf.data[gallery.big.digest]
     pinned = parse_reference("docker-daemon:base").at(gallery.index.digest)
-    found = open_source(pinned, blobs).resolve("linux/arm64")
+    found = open_source(pinned, blobs, Session()).resolve("linux/arm64")
     assert found.manifest == gallery.images["linux/arm64"].manifest
 
 

@@ -20,6 +20,7 @@ from buildrules.errors import (
     RegistryError,
     UsageError,
 )
+from buildrules.net.session import Session
 from buildrules.oci import descriptor as media
 from buildrules.oci.foreign import foreign_layers, foreign_stream
 from buildrules.oci.origin import open_source
@@ -34,7 +35,7 @@ A, B, C = ("sha256:" + letter * 64 for letter in "abc")
 
 
 def resolve(text: str, platform: str, blobs: Blobs, root: str = "") -> Any:
-    source = open_source(parse_reference(text), blobs, root=root)
+    source = open_source(parse_reference(text), blobs, Session(), root=root)
     try:
         return source.resolve(platform)
     finally:

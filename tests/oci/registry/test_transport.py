@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from buildrules.credentials.connections import Connections
 from buildrules.errors import IntegrityError, RegistryError
 from buildrules.oci.auth import ANONYMOUS, Credentials, credentials_for, endpoint
 from buildrules.oci.registry import Registry
@@ -318,10 +319,10 @@ def test_credentials_come_from_dockers_configuration(tmp_path: pathlib.Path, mon
     auths["third.example"] = {"auth": auth, "identitytoken": "refresh"}
     write_config(tmp_path, {"auths": auths}, monkeypatch)
     for host in ("registry.example:5000", "other.example"):
-        found = credentials_for(host)
+        found = credentials_for(host, Connections())
         assert (found.username, found.password, found.identity_token) == (USER, PASSWORD, None)
-    assert credentials_for("third.example").identity_token == "refresh"
-    assert credentials_for("registry.example").anonymous
+    assert credentials_for("third.example", Connections()).identity_token == "refresh"
+    assert credentials_for("registry.example", Connections()).anonymous
     assert endpoint("registry.example", "base") == ("registry.example", "base")
 
 
@@ -334,8 +335,8 @@ def test_a_credential_helper_is_asked(tmp_path: pathlib.Path, monkeypatch: pytes
     helper.chmod(helper.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     write_config(tmp_path, {"credHelpers": {"registry.example": "vault"}}, monkeypatch)
-    assert credentials_for("registry.example").password == PASSWORD
-    assert credentials_for("other.example").anonymous
+    assert credentials_for("registry.example", Connections()).password == PASSWORD
+    assert credentials_for("other.example", Connections()).anonymous
     assert (tmp_path / "asked").read_text() == "registry.example\n"
 
 
@@ -347,7 +348,7 @@ def test_a_broken_configuration_is_explained_when_access_is_refused(
 ) -> None:
     write_config(tmp_path, config, monkeypatch)
     with web(lambda _: (401, {"WWW-Authenticate": 'Basic realm="x"'}, b"")) as server:
-        credentials = credentials_for(server.host)
+        credentials = credentials_for(server.host, Connections())
         assert credentials.anonymous
         with pytest.raises(AnswerError) as caught:
             connect(server.host, credentials)[0].manifest("v1")
