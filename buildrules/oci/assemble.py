@@ -158,14 +158,15 @@ def _hash_tar(stream: Iterator[Piece], progress: Done | None) -> tuple[str, int]
 
 def _hash_gzip(stream: Iterator[Piece], level: int, progress: Done | None) -> tuple[str, int, str]:
     compressed = hashlib.sha256()
-    size = 0
+    size = reported = 0
     hasher = Hasher()
     with Reader() as reader, hasher:
         for data in encode(stream, level, reader, hasher.write):
             compressed.update(data)
             size += len(data)
-            if progress:
-                progress(hasher.size)
+            if progress and hasher.size - reported >= BUFFER:
+                reported = hasher.size
+                progress(reported)
         hasher.flush()
         if progress:
             progress(hasher.size)

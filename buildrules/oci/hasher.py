@@ -26,7 +26,7 @@ class Hasher:
         self.size = 0
         self._sha256 = hashlib.sha256()
         self._thread: threading.Thread | None = None
-        self._work: SimpleQueue[bytearray | memoryview | None] = SimpleQueue()
+        self._work: SimpleQueue[bytes | bytearray | memoryview | None] = SimpleQueue()
         self._free: SimpleQueue[mmap] = SimpleQueue()
         self._large = threading.Semaphore(self.LARGE)
         self._made = 0
@@ -62,8 +62,8 @@ class Hasher:
         self._hand_over(view)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Hash `data`. A large bytearray must not be changed afterwards; anything else is copied."""
-        if len(data) >= self.OWN and isinstance(data, bytearray):
+        """Hash `data`. Large bytes are not copied: a bytearray must not be changed afterwards."""
+        if len(data) >= self.OWN and isinstance(data, bytes | bytearray):
             self.flush()
             self.size += len(data)
             self._large.acquire()
@@ -88,7 +88,7 @@ class Hasher:
             self.give(memoryview(self._batch)[: self._used])
             self._batch = None
 
-    def _hand_over(self, data: bytearray | memoryview) -> None:
+    def _hand_over(self, data: bytes | bytearray | memoryview) -> None:
         if not self._thread:
             self._thread = threading.Thread(target=self._run, daemon=True)
             self._thread.start()

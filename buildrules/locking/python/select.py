@@ -1,6 +1,7 @@
 """From a PEP 751 document to one file per package, chosen for the target's tags and markers."""
 
 import os
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -14,6 +15,7 @@ LARGEST = 1 << 46
 
 if TYPE_CHECKING:
     from packaging.pylock import PackageArchive, PackageSdist, PackageWheel
+    from packaging.tags import Tag
 
 
 def select(
@@ -34,9 +36,10 @@ def select(
         PylockValidationError,
     )
 
+    tags = target.tags()
     try:
         document = Pylock.from_dict(data)
-        chosen = list(document.select(environment=target.environment(), tags=target.tags()))
+        chosen = list(document.select(environment=target.environment(), tags=tags))
     except (PylockValidationError, PylockUnsupportedVersionError, PylockSelectError) as error:
         raise LockError(f"{what} cannot be used: {error}", hint="run 'buildrules lock'") from None
     found = []
@@ -59,7 +62,7 @@ def select(
         file = _file(source, label, root, folder, fresh=fresh, in_index=in_index)
         kind = WHEEL if file.filename.endswith(".whl") else SDIST
         if kind == WHEEL:
-            _check_wheel(file.filename, package.name, target)
+            _check_wheel(file.filename, package.name, target, tags)
         found.append(LockedPackage(package.name, version, kind, file, direct=direct))
     return tuple(sorted(found, key=lambda package: package.name))
 
@@ -103,7 +106,7 @@ def _inside(path: str, root: str, folder: str, label: str) -> str:
     return os.path.relpath(place, base).replace(os.sep, "/")
 
 
-def _check_wheel(filename: str, name: str, target: Target) -> None:
+def _check_wheel(filename: str, name: str, target: Target, fitting: "Collection[Tag]") -> None:
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     try:
@@ -112,7 +115,7 @@ def _check_wheel(filename: str, name: str, target: Target) -> None:
         raise LockError(f"{filename!r} is not named as a wheel must be") from None
     if found != name:
         raise LockError(f"{filename!r} is not a wheel of {name!r}")
-    if tags.isdisjoint(target.tags()):
+    if tags.isdisjoint(fitting):
         raise LockError(
             f"{filename!r} does not fit {target.platform} with Python {target.python} and glibc {target.glibc}",
             hint="give a wheel for this platform",
