@@ -4,10 +4,10 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from buildrules.azureml.convert import Conversion
+from buildrules.azureml.conversion import Conversion
 from buildrules.azureml.document import display
-from buildrules.azureml.targets import Target, common_directory
-from buildrules.azureml.writer import render_connections, render_target, scalar
+from buildrules.azureml.targets import Target, common_directory, is_within
+from buildrules.azureml.writer import render_target, render_workspace
 from buildrules.document.nodes import Node, parse
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, UsageError
@@ -42,7 +42,7 @@ def home_of(conversion: Conversion, paths: list[str], output: str | None, top: s
     if output is None:
         home = common_directory([*(f"{path}/" for path in named), *files])
         if home in ("/", os.path.expanduser("~")):
-            outside = next((path for path in files if not path.startswith(tuple(f"{p}/" for p in named))), files[0])
+            outside = next((path for path in files if not any(is_within(path, one) for one in named)), files[0])
             raise UsageError(
                 f"'{display(outside.rstrip('/'))}' lies apart from the other files",
                 hint=f"nothing is written in '{home}' unasked: copy the files into one folder, or say --output DIR",
@@ -50,13 +50,13 @@ def home_of(conversion: Conversion, paths: list[str], output: str | None, top: s
     else:
         home = output
     for path in files:
-        if not f"{path.rstrip('/')}/".startswith(home.rstrip("/") + "/"):
+        if not is_within(path, home):
             wide = display(common_directory([*files, home + "/"]))
             raise UsageError(
                 f"'{display(path.rstrip('/'))}' lies outside of '{display(home)}'",
                 hint=f"a BUILD.yaml names what lies below it: --output {wide}",
             )
-    if top is not None and not f"{home}/".startswith(top.rstrip("/") + "/"):
+    if top is not None and not is_within(home, top):
         raise UsageError(f"'{display(home)}' lies outside of the workspace '{display(top)}'")
     return home
 
@@ -91,7 +91,7 @@ def add_to(home: str, conversion: Conversion, *, workspace: str | None, force: b
         raise LoadError(f"'{display(path)}' holds no map", hint="mend it first")
     addition.text = _extended(before, node, texts, addition, force=force)
     if workspace is not None and "workspace" not in node.entries:
-        addition.text = _workspace(workspace, conversion) + "\n" + addition.text
+        addition.text = render_workspace(workspace, conversion.connections) + "\n" + addition.text
     return addition
 
 
@@ -99,16 +99,11 @@ def _label(target: Target) -> str:
     return f":{target.name}"
 
 
-def _workspace(name: str, conversion: Conversion) -> str:
-    text = f"workspace:\n  name: {scalar(name)}\n  platforms: [linux/amd64]\n"
-    return text + (render_connections(conversion.connections, "  ") if conversion.connections else "")
-
-
 def _new(conversion: Conversion, texts: dict[str, str], workspace: str | None) -> str:
     names = ", ".join(dict.fromkeys(os.path.basename(document.path) for document in conversion.documents))
     text = f"# Imported from Azure ML: {names}\n"
     if workspace is not None:
-        text += _workspace(workspace, conversion) + "\n"
+        text += render_workspace(workspace, conversion.connections) + "\n"
     return text + "targets:\n" + "\n".join(texts.values()) if texts else text + "targets: {}\n"
 
 

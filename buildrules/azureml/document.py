@@ -1,5 +1,6 @@
 """Files of Azure ML: which kind one is, and its content with the place of everything."""
 
+import copy
 import os
 import posixpath
 import re
@@ -12,9 +13,9 @@ from buildrules.document.nodes import Node, parse
 from buildrules.document.problems import Problems
 from buildrules.document.source import Source
 from buildrules.errors import LoadError, UsageError
-from buildrules.workspace.root import read_file
+from buildrules.workspace.disk import Disk
 
-__all__ = ["Document", "Kind", "display", "kind_of", "read_document"]
+__all__ = ["Document", "Kind", "display", "read_document", "text_of"]
 
 
 class Kind(Enum):
@@ -52,9 +53,19 @@ _SCHEMAS = {
     "workspaceconnection": Kind.CONNECTION,
     "connection": Kind.CONNECTION,
 }
+_TELLING = (
+    (Kind.PACKAGE, "inferencing_server", "base_environment_source", "target_environment", "target_environment_id",
+     "target_environment_name", "target_environment_version"),
+    (Kind.ONLINE, "endpoint_name", "model code_configuration", "model_id code_configuration"),
+    (Kind.CONNECTION, "credentials target"),
+    (Kind.ENDPOINT, "auth_mode", "traffic"),
+    (Kind.ENVIRONMENT, "conda_file", "build", "inference_config", "image"),
+    (Kind.DATA, "type=uri_file", "type=uri_folder", "type=mltable"),
+    (Kind.MODEL, "type=custom_model", "type=mlflow_model", "type=triton_model", "path name", "model_uri"),
+)  # fmt: skip
+"""Without a schema: keys, or several at once, that tell the kind; the first that fits counts."""
 _BATCH_KEYS = {"compute", "settings", "mini_batch_size", "max_concurrency_per_instance", "output_action"}
 _ARM_KEYS = {"id", "name", "type", "location", "systemData", "kind", "sku", "identity", "tags", "etag", "properties"}
-_JSON_INDENT = re.compile(rb"\t")
 _COMMENT = re.compile(r"^[^\"\n]*?(?:\"(?:[^\"\\\n]|\\.)*\"[^\"\n]*?)*?(?P<mark>//|/\*)", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"\{\{.*?\}\}")
 
@@ -87,22 +98,20 @@ def display(path: str) -> str:
     return short if not short.startswith("../../..") and len(short) <= len(path) else path
 
 
-def read_document(path: str, problems: Problems) -> Document | None:
+def read_document(disk: Disk, path: str, problems: Problems) -> Document | None:
     """Read the file at the absolute `path`.
 
     None where it is empty, or no YAML or JSON or a template yet to be filled in (noted in `problems`), or no file of
     Azure ML. Raises UsageError where the file cannot be read.
     """
     try:
-        data = read_file(path)
+        data = disk.read(path)
     except FileNotFoundError:
         raise UsageError(f"there is no file '{display(path)}'") from None
-    except IsADirectoryError:
-        raise UsageError(f"'{display(path)}' is a directory, not a file") from None
     except OSError as error:
         raise UsageError(f"cannot read '{display(path)}': {error.strerror}") from error
     if data.lstrip()[:1] == b"{":
-        data = _JSON_INDENT.sub(b" ", data)  # JSON may be indented with tabs, YAML not
+        data = data.replace(b"\t", b" ")  # JSON may be indented with tabs, YAML not
     found = Problems()
     node = parse(display(path), data, found, aliases=True)
     unfilled = [said for one in found.errors if (said := _unfilled(one)) is not None]
@@ -113,7 +122,7 @@ def read_document(path: str, problems: Problems) -> Document | None:
     if unfilled or node is None or node.kind != "map":
         return None
     node = _unwrapped(node)
-    kind = kind_of(node)
+    kind = _kind_of(node)
     return None if kind is None else Document(path, kind, node)
 
 
@@ -141,40 +150,29 @@ def _commented(path: str, data: bytes) -> list[LoadError]:
     ]
 
 
-def _text(node: Node, name: str) -> str:
-    value = node.entries.get(name) or node.entries.get(camel(name))
-    return value.text if value is not None and value.kind == "scalar" else ""
+def text_of(node: Node, *names: str) -> str | None:
+    """The text of the first of these keys that is there, in either spelling."""
+    for name in names:
+        value = node.entries.get(name) or node.entries.get(camel(name))
+        if value is not None and value.kind == "scalar" and not value.is_null:
+            return value.text
+    return None
 
 
-def kind_of(node: Node) -> Kind | None:
-    """By `$schema`, else by the attributes; None for what is no file of Azure ML."""
-    schema = _text(node, "$schema")
-    if schema:
-        name = posixpath.basename(schema).split(".")[0].lower()
-        if name in _SCHEMAS:
-            return _SCHEMAS[name]
-        if "azureml" in schema.lower():
-            return Kind.OTHER
+def _kind_of(node: Node) -> Kind | None:
+    """By `$schema`, else by the keys; None for what is no file of Azure ML."""
+    schema = text_of(node, "$schema") or ""
+    kind = _SCHEMAS.get(posixpath.basename(schema).split(".")[0].lower())
+    if kind is not None or "azureml" in schema.lower():
+        return kind or Kind.OTHER
     keys = {re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key).lower() for key in node.entries}
-    kind = _text(node, "type").lower()
-    found: Kind | None = None
-    if keys & {"inferencing_server", "base_environment_source"} or any(
-        k.startswith("target_environment") for k in keys
-    ):
-        found = Kind.PACKAGE
-    elif "endpoint_name" in keys or (keys & {"model", "model_id"} and "code_configuration" in keys):
-        found = Kind.BATCH if keys & _BATCH_KEYS else Kind.ONLINE
-    elif "credentials" in keys and "target" in keys:
-        found = Kind.CONNECTION
-    elif keys & {"auth_mode", "traffic"}:
-        found = Kind.ENDPOINT
-    elif keys & {"conda_file", "build", "inference_config"} or ("image" in keys and not keys & {"command", "jobs"}):
-        found = Kind.ENVIRONMENT
-    elif kind in ("uri_file", "uri_folder", "mltable"):
-        found = Kind.DATA
-    elif kind in ("custom_model", "mlflow_model", "triton_model") or {"path", "name"} <= keys or "model_uri" in keys:
-        found = Kind.MODEL
-    return found
+    keys.add(f"type={(text_of(node, 'type') or '').lower()}")
+    if keys & {"command", "jobs"}:  # a job has an image as well
+        keys.discard("image")
+    for kind, *groups in _TELLING:
+        if any(keys.issuperset(group.split()) for group in groups):
+            return Kind.BATCH if kind is Kind.ONLINE and keys & _BATCH_KEYS else kind
+    return None
 
 
 def _unwrapped(node: Node) -> Node:
@@ -182,24 +180,15 @@ def _unwrapped(node: Node) -> Node:
     inner = node.entries.get("properties")
     if inner is None or inner.kind != "map" or not set(node.entries) <= _ARM_KEYS:
         return node
-    merged, keys = dict(inner.entries), dict(inner.keys)
-    found = parse_reference(_text(node, "id")) if "id" in node.entries else None
+    whole = copy.copy(node)
+    whole.entries, whole.keys = dict(inner.entries), dict(inner.keys)
     for name in ("name", "tags"):
-        if name in node.entries and name not in merged:
-            merged[name], keys[name] = node.entries[name], node.keys[name]
-    if found is not None and found.kind is not None:  # `name` of such a resource is its version
-        for name, text in (("name", found.name), ("version", found.version)):
-            if text:
-                value = _copy(node.entries["id"])
-                value.text, value.plain = text, False
-                merged[name], keys[name] = value, node.keys["id"]
-    whole = _copy(node)
-    whole.entries, whole.keys = merged, keys
+        if name in node.entries and name not in whole.entries:
+            whole.entries[name], whole.keys[name] = node.entries[name], node.keys[name]
+    found = parse_reference(text_of(node, "id") or "")
+    if found.kind is not None:  # `name` of such a resource is its version
+        for name, said in (("name", found.name), ("version", found.version)):
+            if said:
+                whole.entries[name], whole.keys[name] = copy.copy(node.entries["id"]), node.keys["id"]
+                whole.entries[name].text, whole.entries[name].plain = said, False
     return whole
-
-
-def _copy(node: Node) -> Node:
-    copy = Node()
-    for name in Node.__slots__:
-        setattr(copy, name, getattr(node, name))
-    return copy

@@ -4,6 +4,7 @@ import copy
 import os
 import re
 
+from buildrules.azureml.conda import conda_files
 from buildrules.azureml.specification import READ_ONLY, Route, Routes
 from buildrules.azureml.table import Key, LeftOut, Map, Value, anything, table
 from buildrules.azureml.values import choice, text, texts
@@ -11,7 +12,7 @@ from buildrules.document.nodes import Node, parse
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
 
-__all__ = ["Environment", "conda_files", "read_environment"]
+__all__ = ["Environment", "read_environment"]
 
 _ALL = "all three: liveness_route, readiness_route, scoring_route"
 
@@ -129,15 +130,3 @@ def _embedded(node: Node, said: str, problems: Problems) -> Node | None:
         one.source, one.line, one.column, one.width = node.source, node.line, node.column, node.width
         below += [*one.items, *one.keys.values(), *one.entries.values()]
     return content
-
-
-def conda_files(directory: str) -> list[str]:
-    """Conda files in a directory and the folders of it, by their usual names: up to four, relative to it."""
-    names = ("conda.yaml", "conda.yml", "environment.yaml", "environment.yml")
-    places = [directory]
-    try:
-        places += [entry.path for entry in os.scandir(directory) if entry.is_dir() and not entry.name.startswith(".")]
-    except OSError:
-        return []
-    found = [os.path.join(place, name) for place in sorted(places) for name in names]
-    return [os.path.relpath(path, directory) for path in found if os.path.isfile(path)][:4]

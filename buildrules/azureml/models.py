@@ -2,19 +2,18 @@
 
 import os
 import re
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from buildrules.azureml.assets import InlineModel
+from buildrules.azureml.conversion import Conversion, either
 from buildrules.azureml.document import display
 from buildrules.azureml.references import Place
 from buildrules.azureml.targets import Local, Target, plain_name
-from buildrules.azureml.work import Work, either
 from buildrules.document.nodes import Node
 from buildrules.errors import UsageError
 from buildrules.workspace.suggest import did_you_mean
 
-__all__ = ["SAY", "Model", "absolute", "already_packed", "checked", "listed", "model_target", "of_asset"]
+__all__ = ["SAY", "Model", "already_packed", "checked", "last_of", "listed", "model_target", "of_asset"]
 
 SAY = "name it: --model PATH"
 
@@ -23,20 +22,23 @@ SAY = "name it: --model PATH"
 class Model:
     """A model to be packed: `path` is absolute, or empty where `uri` says where it is."""
 
-    name: str | None
-    version: str | None
     path: str
     uri: str | None = None
+    name: str | None = None
+    version: str | None = None
     flavour: str | None = None
     node: Node | None = None
     description: str | None = None
-    comments: tuple[str, ...] = ()
+    comments: list[str] = field(default_factory=list)
 
     @property
     def mlflow(self) -> bool:
         """Whether it is an MLflow model, as said or as the folder shows."""
-        if self.flavour is not None:
-            return self.flavour == "mlflow"
+        return self.flavour == "mlflow" if self.flavour is not None else self.marked
+
+    @property
+    def marked(self) -> bool:
+        """Whether the folder has the mark of an MLflow model."""
         return bool(self.path) and os.path.isfile(os.path.join(self.path, "MLmodel"))
 
 
@@ -46,82 +48,82 @@ def listed(folder: str) -> list[str]:
         return sorted(os.listdir(folder))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise UsageError(
-            f"cannot read the folder '{display(folder)}': {reason}", hint="give yourself the right to read it"
-        ) from error
+        hint = "give yourself the right to read it"
+        raise UsageError(f"cannot read the folder '{display(folder)}': {reason}", hint=hint) from error
 
 
-def of_asset(work: Work, asset: InlineModel | None, hint: str = SAY) -> list[Model]:
-    """The model of a model file. Errors are noted; `hint` is the way out where a store of Azure has the files."""
+def of_asset(
+    conversion: Conversion, asset: InlineModel | None, hint: str = SAY, instead: Model | None = None
+) -> list[Model]:
+    """The model that a file or a map describes; `instead` says where it is, if not there.
+
+    Errors are noted; `hint` is the way out where a store of Azure has the files.
+    """
     if asset is None or asset.path is None:
         return []
-    reference, node = asset.path, asset.at("path")
-    if reference.place not in (Place.URI, Place.LOCAL):
-        work.fail(node, f"'{reference.text}' is a store of Azure, which is not read here", hint)
+    place, said, node = asset.path.place, asset.path.text, asset.at("path")
+    if instead is not None:
+        model = instead
+    elif place is Place.LOCAL:
+        model = Model(os.path.normpath(os.path.join(asset.directory, said)))
+    elif place is Place.URI:
+        model = Model("", said)
+    else:
+        conversion.fail(node, f"'{said}' is a store of Azure, which is not read here", hint)
         return []
-    here = absolute(asset.directory, reference.text) if reference.place is Place.LOCAL else ""
-    model = Model(asset.name, asset.version, here, None if here else reference.text, asset.type, node)
-    model.description, model.comments = asset.description, tuple(asset.comments)
-    return checked(work, model) if here else [model]
+    model.name, model.version, model.node = asset.name, asset.version, node
+    model.flavour = model.flavour or asset.type
+    model.description, model.comments = asset.description, asset.comments
+    return checked(conversion, model)
 
 
-def checked(work: Work, model: Model) -> list[Model]:
+def checked(conversion: Conversion, model: Model) -> list[Model]:
     """The model, if its files are there and are what is said of them; errors are noted."""
+    if model.uri is not None:
+        return [model]
     if os.path.lexists(model.path):
-        if model.flavour == "mlflow" and not os.path.isfile(os.path.join(model.path, "MLmodel")) and model.node:
-            work.fail(
-                model.node, f"'{model.node.text}' is no MLflow model: it has no MLmodel", "or is it a custom_model?"
-            )
+        if model.flavour == "mlflow" and not model.marked and model.node is not None:
+            message = f"'{model.node.text}' is no MLflow model: it has no MLmodel"
+            conversion.fail(model.node, message, "or is it a custom_model?")
         return [model]
     directory, name = os.path.split(model.path.rstrip("/"))
     there = listed(directory) if os.path.isdir(directory) else []
     hint = did_you_mean(name, there, what=f"what is in '{display(directory)}'", limit=8)
     assert model.node is not None
-    work.fail(model.node, f"there is no '{display(model.path)}'", either(hint, SAY))
+    conversion.fail(model.node, f"there is no '{display(model.path)}'", either(hint, SAY))
     return []
 
 
-def absolute(directory: str, path: str) -> str:
-    """A path that a file of `directory` names."""
-    return os.path.normpath(os.path.join(directory, path))
-
-
-def model_target(work: Work, model: Model) -> Target:
+def model_target(conversion: Conversion, model: Model) -> Target:
     """The target of a model."""
-    name = model.name or (os.path.basename(model.path.rstrip("/")) if model.path else _last(model.uri or ""))
-    if model.name is None and model.path and os.path.isfile(model.path):
-        name = os.path.splitext(name)[0]
-    attributes: dict[str, Any] = {
+    name = model.name or _name_of(model)
+    attributes = {
         "path": Local(model.path) if model.path else None,
         "uri": model.uri,
-        "download_uri": work.options.download_uri if model.path else None,
-        "name": model.name,
+        "download_uri": conversion.options.download_uri if model.path else None,
+        "name": model.name or plain_name(name, "model"),
         "version": model.version,
-        "flavour": model.flavour,
+        "flavour": model.flavour if model.flavour != "custom" or model.marked else None,
     }
-    if model.flavour == "custom" and not os.path.isfile(os.path.join(model.path or "/", "MLmodel")):
-        attributes["flavour"] = None
     comments = [*([model.description] if model.description else []), *model.comments]
-    if model.name is None:
-        attributes["name"] = plain_name(name, "model")
-    made = work.targets.add(name, "model", attributes, comments=comments, kind="model", node=model.node)
-    if model.name is None and made not in work.nameless:
-        work.nameless.append(made)
+    made = conversion.targets.add(name, "model", attributes, comments=comments, kind="model", node=model.node)
+    if model.name is None and made not in conversion.nameless:
+        conversion.nameless.append(made)
     return made
 
 
-def already_packed(work: Work, model: Model) -> bool:
+def already_packed(conversion: Conversion, model: Model) -> bool:
     """Whether a package took the very files of a model file, without its name, or with it and said less of them.
 
     A second target of the same files would be in nobody's use.
     """
     place = (Local(model.path) if model.path else None, model.uri)
-    for target in work.targets.all:
+    for target in conversion.targets.all:
         said = target.attributes
         if target.rule != "model" or (said.get("path"), said.get("uri")) != place:
             continue
         named = (said["name"], said.get("version")) == (model.name, model.version)
-        if named or target in work.nameless:
+        if named or target in conversion.nameless:
             version = f":{model.version}" if model.version else ""
             target.comments += [] if named else [f"the same files are {model.name}{version}"]
             target.comments += [line for line in model.comments if line not in target.comments]
@@ -129,9 +131,15 @@ def already_packed(work: Work, model: Model) -> bool:
     return False
 
 
-def _last(uri: str) -> str:
-    """The last telling part of an address: the name of models:/NAME/VERSION, the file of a url."""
-    found = re.match(r"models:/+([^/@]+)", uri)
-    if found:
-        return found[1]
-    return os.path.splitext(re.split(r"[?#]", uri)[0].rstrip("/").rpartition("/")[2])[0] or "model"
+def _name_of(model: Model) -> str:
+    """The name of a folder; of a file without its ending; of an address its last telling part."""
+    if model.path:
+        name = os.path.basename(model.path.rstrip("/"))
+        return os.path.splitext(name)[0] if os.path.isfile(model.path) else name
+    found = re.match(r"models:/+([^/@]+)", model.uri or "")
+    return found[1] if found else last_of(model.uri or "", "model")
+
+
+def last_of(uri: str, otherwise: str) -> str:
+    """The file that an address or a path names, without its ending."""
+    return os.path.splitext(re.split(r"[?#]", uri)[0].rstrip("/").rpartition("/")[2])[0] or otherwise

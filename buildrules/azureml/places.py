@@ -3,67 +3,60 @@
 import os
 import re
 
+from buildrules.azureml.conversion import Conversion
 from buildrules.azureml.document import display
-from buildrules.azureml.targets import Glob, Local, Target
-from buildrules.azureml.work import Work
+from buildrules.azureml.targets import Glob, Local, Target, is_within
 from buildrules.errors import UsageError
+from buildrules.workspace.disk import NAMES
 
 __all__ = ["settle_places"]
 
 
-def settle_places(work: Work, first: int = 0) -> None:
+def settle_places(conversion: Conversion, first: int) -> None:
     """Give the targets from the `first` on the real places of their files, where links lead out of what the user named.
 
     A name that would be a pattern is noted as an error, where a file names it. Raises UsageError where none does.
     """
-    around = work.around
-    for target in work.targets.all[first:]:
+    for target in conversion.targets.all[first:]:
         for name, value in target.attributes.items():
-            if isinstance(value, list):
-                target.attributes[name] = [_settled(work, target, item, around) for item in value]
-            else:
-                target.attributes[name] = _settled(work, target, value, around)
+            several = isinstance(value, list)
+            found = [_settled(conversion, target, item) for item in (value if several else [value])]
+            target.attributes[name] = found if several else found[0]
 
 
-def _settled(work: Work, target: Target, value: object, around: str) -> object:
+def _settled(conversion: Conversion, target: Target, value: object) -> object:
     if isinstance(value, Local):
-        path = _followed(work, value.path, around)
+        path = _followed(conversion, value.path)
         if target.rule in ("model", "input") and os.path.basename(path) != os.path.basename(value.path):
-            work.note(f"{display(value.path)} is a link to {display(path)}, whose name counts in the image")
-        _check(work, target, path, around, "[*?[]")
-        return Local(path)
+            conversion.note(f"{display(value.path)} is a link to {display(path)}, whose name counts in the image")
+        return Local(_checked(conversion, target, path, "[*?[]"))
     if isinstance(value, Glob):
-        directory = _followed(work, value.directory, around)
-        _check(work, target, directory, around, "[*?[{}]")
-        return Glob(directory, value.pattern)
+        folder = _followed(conversion, value.directory)
+        return Glob(_checked(conversion, target, folder, "[*?[{}]"), value.pattern)
     return value
 
 
-def _followed(work: Work, path: str, around: str) -> str:
-    """`path`, or the real place of what it is a link to, or lies behind one, outside of `around`."""
+def _followed(conversion: Conversion, path: str) -> str:
+    """`path`, or the real place of what it is a link to, or lies behind one, outside of what the user named."""
+    around = conversion.around
     link = path = "/" + path.lstrip("/")  # POSIX lets two slashes mean something else
     stop = os.path.commonpath([path, around])
     while len(link) > len(stop) and not os.path.islink(link):
         link = os.path.dirname(link)
     if len(link) <= len(stop):
         return path
-    work.directories.add(os.path.dirname(link))  # where it would be pointed at something else
-    real, home = os.path.realpath(path), os.path.realpath(around)
-    if _within(path, around) and _within(real, home):
-        return path
-    return real
+    conversion.disk.note(NAMES, os.path.dirname(link))  # where it would be pointed at something else
+    real = os.path.realpath(path)
+    return path if is_within(path, around) and is_within(real, os.path.realpath(around)) else real
 
 
-def _within(path: str, directory: str) -> bool:
-    return f"{path}/".startswith(directory.rstrip("/") + "/")
-
-
-def _check(work: Work, target: Target, path: str, around: str, marks: str) -> None:
-    inside = os.path.relpath(path, around)
+def _checked(conversion: Conversion, target: Target, path: str, marks: str) -> str:
+    """The path; a name in it that would be a pattern is an error."""
+    inside = os.path.relpath(path, conversion.around)
     found = re.search(marks, inside)
-    if found is None:
-        return
-    message = f"'{inside}' has a '{found[0]}', which makes a name a pattern in a BUILD.yaml"
-    if target.node is None:
-        raise UsageError(message, hint="rename it")
-    work.fail(target.node, message, "rename it")
+    if found is not None:
+        message = f"'{inside}' has a '{found[0]}', which makes a name a pattern in a BUILD.yaml"
+        if target.node is None:
+            raise UsageError(message, hint="rename it")
+        conversion.fail(target.node, message, "rename it")
+    return path

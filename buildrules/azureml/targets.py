@@ -1,5 +1,6 @@
 """Targets between reading and writing: paths are absolute, labels are references to one another."""
 
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -8,7 +9,18 @@ from typing import Any
 
 from buildrules.document.nodes import Node
 
-__all__ = ["Glob", "Local", "Ref", "Target", "Targets", "clean_name", "common_directory", "literal", "plain_name"]
+__all__ = [
+    "Glob",
+    "Local",
+    "Ref",
+    "Target",
+    "Targets",
+    "clean_name",
+    "common_directory",
+    "is_within",
+    "literal",
+    "plain_name",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +116,24 @@ class Targets:
         return made
 
     def _free(self, name: str, kind: str) -> str:
-        taken = {target.name for target in self.all} | (self.reserved if kind != "package" else set())
-        if kind == "package":  # whose name becomes an image's, in small letters
+        taken = {target.name for target in self.all}
+        if kind != "package":
+            taken |= self.reserved
+        else:  # whose name becomes an image's, in small letters
             taken |= {target.name.lower() for target in self.all if target.rule == "model_package"}
-        if name not in taken and (kind != "package" or name.lower() not in taken):
-            return name
-        if f"{name}-{kind}" not in taken:
-            return f"{name}-{kind}"
-        number = 2
-        while f"{name}-{number}" in taken:
-            number += 1
-        return f"{name}-{number}"
+            taken |= {name} if name.lower() in taken else set()
+        names = itertools.chain((name, f"{name}-{kind}"), (f"{name}-{number}" for number in itertools.count(2)))
+        return next(one for one in names if one not in taken)
 
 
 def literal(path: str) -> str:
     """A glob that matches this very path."""
     return "".join(f"[{char}]" if char in "*?[{}" else char for char in path)
+
+
+def is_within(path: str, directory: str) -> bool:
+    """Whether an absolute path is a directory or lies below it."""
+    return f"{path.rstrip('/')}/".startswith(directory.rstrip("/") + "/")
 
 
 def common_directory(paths: list[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from buildrules.azureml.connection import Connection
 from buildrules.azureml.targets import Glob, Local, Ref, Target, literal
 
-__all__ = ["render_connections", "render_target", "scalar"]
+__all__ = ["render_connections", "render_target", "render_workspace"]
 
 _PLAIN = re.compile(r"/?[A-Za-z_][A-Za-z0-9_./-]*")
 _WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
@@ -37,28 +37,16 @@ def scalar(value: object, *, flow: bool = False) -> str:
     )
 
 
-class _Renderer:
-    def __init__(self, directory: str, label_of: LabelOf) -> None:
-        self.directory = directory
-        self.label_of = label_of
-
-    def plain(self, value: Any) -> Any:
-        """A value with paths and labels as texts."""
-        if isinstance(value, Ref):
-            return self.label_of(value.target)
-        if isinstance(value, Local):
-            return self.path(value.path)
-        if isinstance(value, Glob):
-            folder = self.path(value.directory)
-            return value.pattern if folder == "." else f"{literal(folder)}/{value.pattern}"
-        if isinstance(value, list):
-            return [self.plain(item) for item in value]
-        if isinstance(value, dict):
-            return {key: self.plain(item) for key, item in value.items()}
-        return value
-
-    def path(self, path: str) -> str:
-        return os.path.relpath(path, self.directory).replace(os.sep, "/")
+def _plain(value: Any, directory: str, label_of: LabelOf) -> Any:
+    """A value with paths, relative to `directory`, and labels as texts."""
+    if isinstance(value, Ref):
+        return label_of(value.target)
+    if isinstance(value, Local):
+        return os.path.relpath(value.path, directory).replace(os.sep, "/")
+    if isinstance(value, Glob):
+        folder = os.path.relpath(value.directory, directory).replace(os.sep, "/")
+        return value.pattern if folder == "." else f"{literal(folder)}/{value.pattern}"
+    return [_plain(item, directory, label_of) for item in value] if isinstance(value, list) else value
 
 
 def _flow(value: Any) -> str:
@@ -71,47 +59,57 @@ def _flow(value: Any) -> str:
 
 def render_target(target: Target, directory: str, label_of: LabelOf, indent: str = "  ") -> str:
     """A target as lines, each begun with `indent`; paths are relative to `directory`."""
-    renderer = _Renderer(directory, label_of)
-    attributes = {name: renderer.plain(value) for name, value in target.attributes.items()}
+    attributes = {name: _plain(value, directory, label_of) for name, value in target.attributes.items()}
     if attributes.get("name") == target.name:
         del attributes["name"]  # every rule takes the target's
-    lines = [f"{indent}# {line}" for comment in target.comments for line in _comment_lines(comment)]
+    lines = _comments(target.comments, indent)
     short = f"{indent}{scalar(target.name)}: {_flow({'rule': target.rule, **attributes})}"
     if len(target.remarks) <= 1 and target.rule != "model_package":
-        if target.remarks:
-            short += f"    # {_one_line(next(iter(target.remarks.values())))}"
+        short += "".join(map(_remark, target.remarks.values()))
         if len(short) <= _WIDTH:
             return "\n".join([*lines, short]) + "\n"
-    lines.append(f"{indent}{scalar(target.name)}:")
-    lines.append(f"{indent}  rule: {scalar(target.rule)}")
+    lines += [f"{indent}{scalar(target.name)}:", f"{indent}  rule: {scalar(target.rule)}"]
     for name, value in attributes.items():
-        remark = f"    # {_one_line(target.remarks[name])}" if name in target.remarks else ""
-        if isinstance(value, dict) and len(f"{indent}  {name}: {_flow(value)}") > _WIDTH:
+        remark = _remark(target.remarks[name]) if name in target.remarks else ""
+        line = f"{indent}  {name}: {_flow(value) if isinstance(value, dict | list) else scalar(value)}"
+        if isinstance(value, dict) and len(line) > _WIDTH:
             lines.append(f"{indent}  {name}:{remark}")
             lines += [f"{indent}    {scalar(key, flow=True)}: {_flow(item)}" for key, item in value.items()]
-        elif isinstance(value, dict | list):
-            lines.append(f"{indent}  {name}: {_flow(value)}{remark}")
         else:
-            lines.append(f"{indent}  {name}: {scalar(value)}{remark}")
+            lines.append(line + remark)
     return "\n".join(lines) + "\n"
+
+
+def _remark(text: str) -> str:
+    return f"    # {_one_line(text)}"
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _comment_lines(text: str) -> list[str]:
+def _comments(comments: list[str], indent: str) -> list[str]:
     import textwrap
 
-    safe = "".join(char if char.isprintable() else " " for char in _one_line(text))
-    return textwrap.wrap(safe, 100, break_long_words=False, break_on_hyphens=False) or [""]
+    found = []
+    for text in comments:
+        safe = "".join(char if char.isprintable() else " " for char in _one_line(text))
+        lines = textwrap.wrap(safe, 100, break_long_words=False, break_on_hyphens=False) or [""]
+        found += [f"{indent}# {line}" for line in lines]
+    return found
+
+
+def render_workspace(name: str, connections: list[Connection]) -> str:
+    """The section of a new workspace."""
+    text = f"workspace:\n  name: {scalar(name)}\n  platforms: [linux/amd64]\n"
+    return text + (render_connections(connections, "  ") if connections else "")
 
 
 def render_connections(connections: list[Connection], indent: str) -> str:
     """`connections:` of a workspace section."""
     lines = [f"{indent}connections:"]
     for one in connections:
-        lines += [f"{indent}  # {line}" for comment in one.comments for line in _comment_lines(comment)]
+        lines += _comments(one.comments, f"{indent}  ")
         body: dict[str, Any] = {"type": one.type, "target": one.target}
         if one.credentials:
             body["credentials"] = one.credentials

@@ -40,14 +40,16 @@ def package_options(function: F) -> F:
 
 def located(patterns: list[str], options: dict[str, Any]) -> tuple[str, list[str]]:
     """The root of the workspace that `--package` makes or lies in, and the labels to build. Raises UsageError."""
-    from buildrules.azureml.overlay import options_from, overlay
+    from buildrules.azureml.conversion import Options
+    from buildrules.azureml.generated import generate
+    from buildrules.workspace.disk import Disk
 
     if patterns:
         raise UsageError(f"'{patterns[0]}' and --package: both name what to build", hint="leave one of them out")
     options["package"] = os.path.abspath(options["package"])
     for name in ("code", "environment"):
         options[name] = None if options[name] is None else os.path.abspath(options[name])
-    found = overlay(options["package"], options_from(options))
+    found = generate(options["package"], Options.of(options), Disk("/"))
     return found.root, found.labels
 
 

@@ -7,25 +7,26 @@ from typing import Any
 import click
 
 from buildrules.azureml.build_file import Addition, add_to, home_of
-from buildrules.azureml.convert import Conversion, convert
+from buildrules.azureml.conversion import Conversion, Options
+from buildrules.azureml.convert import convert
 from buildrules.azureml.document import display
-from buildrules.azureml.overlay import options_from
-from buildrules.azureml.reading import failures
+from buildrules.azureml.given import raise_failed
 from buildrules.azureml.targets import clean_name
 from buildrules.azureml.writer import render_connections
 from buildrules.cli.report import error_text
 from buildrules.cli.writing import write_text
-from buildrules.errors import UsageError
+from buildrules.errors import LoadError, UsageError
+from buildrules.workspace.disk import Disk
 from buildrules.workspace.root import find_root
 
 
 def import_azureml(paths: list[str], options: dict[str, Any], *, force: bool, dry_run: bool) -> int:
     """Convert and write; returns the exit code. Raises UsageError, LoadError."""
     paths = [os.path.abspath(path) for path in paths]
-    given = options_from(options)
+    given = Options.of(options)
     start = given.output or (paths[0] if os.path.isdir(paths[0]) else os.path.dirname(paths[0]))
     top = _root(start)
-    conversion = convert(paths, given, top)
+    conversion = convert(paths, given, top, Disk("/"))
     for note in conversion.notes:
         click.echo(note)
     if not conversion.targets.all and not conversion.connections:
@@ -75,10 +76,12 @@ def _write(addition: Addition, conversion: Conversion, top: str | None, *, force
 
 def _failed(conversion: Conversion) -> int:
     """Say what is wrong with files of a directory that could not be converted; returns the exit code."""
-    error = failures(conversion.failed)
-    if error is None:
+    if not conversion.failed:
         return 0
-    click.echo(error_text(error), err=True)
+    try:
+        raise_failed(conversion)
+    except LoadError as error:
+        click.echo(error_text(error), err=True)
     names = ", ".join(display(path) for path in conversion.failed)
     count = len(conversion.failed)
     click.echo(f"{count} file{'s' if count > 1 else ''} could not be converted: {names}", err=True)

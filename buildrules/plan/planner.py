@@ -1,6 +1,5 @@
 """From patterns to a plan: load, check, select, lock, and turn each target into actions."""
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +20,7 @@ from buildrules.plan.package import PackagePlanner
 from buildrules.plan.testing import TestPlanner, not_a_test
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.store.store import Store
-from buildrules.workspace.disk import CONTENT, NAMES, SHAPE, Disk
+from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label, parse_patterns
 
 _PLATFORMS = ("linux/amd64", "linux/arm64")
@@ -105,15 +104,13 @@ class Planner:
         """The workspace; where an Azure ML file is built, with the targets it stands for."""
         if not self._options.get("package"):
             return Loaded(self.disk)
-        from buildrules.azureml.overlay import options_from, overlay
+        from buildrules.azureml.conversion import Options
+        from buildrules.azureml.generated import generate
 
-        found = overlay(str(self._options["package"]), options_from(self._options))
+        found = generate(str(self._options["package"]), Options.of(self._options), self.disk)
         for note in found.notes:
             self._stream.emit(Notice(note))
-        for path in found.watched:
-            self.disk.note(NAMES if os.path.isdir(path) else CONTENT, path)
-        self.disk.note(SHAPE, *found.looked_at)
-        return Loaded(self.disk, found.texts, whole=found.whole, made_from=found.shown)
+        return Loaded(self.disk, found.texts, whole=found.whole, made_from=found.made_from)
 
     def _check_paths(self, loaded: Loaded, selected: list[Label]) -> None:
         problems = Problems()

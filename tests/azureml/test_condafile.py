@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from buildrules.azureml.condafile import conda_requirements, python_pin
+from buildrules.azureml.conda import conda_requirements, pinned_python
 from buildrules.document.nodes import Node, parse
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
@@ -64,7 +64,7 @@ def test_what_is_none(spec: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("spec", ["python[version='3.11.*']", "python=3.11", "defaults::python 3.11.*"])
 def test_the_python(spec: str, tmp_path: Path) -> None:
-    pin, other = python_pin(in_place(spec)), from_file(tmp_path, spec).finish().python
+    pin, other = pinned_python(in_place(spec)), from_file(tmp_path, spec).finish().python
     assert pin is not None
     assert other is not None
     assert pin.specifier == other.specifier == "==3.11.*"

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from buildrules.azureml.build_file import add_to, home_of
+from buildrules.azureml.conversion import Options
 from buildrules.azureml.convert import convert
-from buildrules.azureml.work import Options
 from buildrules.errors import BuildrulesError
 from buildrules.plan.loaded import Loaded
 from buildrules.workspace.disk import Disk
@@ -70,7 +70,7 @@ def test_something_odd_in_one_place(name: str, tmp_path: Path, monkeypatch: pyte
                 changed = root / file.relative_to(files)
                 changed.write_text(json.dumps(put(document, path, odd)))
                 try:
-                    found = convert([str(changed)], Options(), None)
+                    found = convert([str(changed)], Options(), None, Disk("/"))
                     text = add_to(home_of(found, [str(changed)], None, None), found, workspace="w", force=False).text
                 except BuildrulesError as error:
                     outcomes.add(type(error).__name__)

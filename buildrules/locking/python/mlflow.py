@@ -29,7 +29,7 @@ from buildrules.locking.python.collector import Collector, Requirements
 from buildrules.locking.python.conda import read_conda
 from buildrules.locking.python.requirement import Requirement
 
-__all__ = ["Disagreement", "ModelEnvironment", "check_python", "collect_model"]
+__all__ = ["Disagreement", "ModelEnvironment", "check_python", "collect_model", "conda_differs", "python_of"]
 
 _MLFLOW = ("mlflow", "mlflow-skinny")
 _LOADER = ("pandas", "numpy")  # what mlflow.pyfunc imports and mlflow-skinny does not ask for
@@ -102,6 +102,24 @@ def check_python(wanted: Said | None, python: str, override: str | None, way_out
             hint=f"choose a base with Python {minor}, or {way_out}",
             position=wanted.position,
         )
+
+
+def python_of(files: ModelFiles) -> Said | None:
+    """The version of Python that the model of `files` asks for. Raises LoadError where MLmodel cannot be read."""
+    marked = read_mark(files)
+    return next(iter(_pythons(files, marked, _sources("", files, marked, "", ()))), None)
+
+
+def conda_differs(files: ModelFiles) -> str | None:
+    """The name of a model's conda file, where it asks for MLflow, and for something else than requirements.txt.
+
+    Raises LoadError where MLmodel cannot be read.
+    """
+    marked = read_mark(files)
+    sources = {source.name: source.items for source in _sources("", files, marked, "", ())}
+    conda, listed = sources.get(marked.conda, {}), sources.get(REQUIREMENTS, {})
+    differ = any(_specifier(conda[name].text) != _specifier(listed[name].text) for name in conda.keys() & listed.keys())
+    return marked.conda if differ and not conda.keys().isdisjoint(_MLFLOW) else None
 
 
 @dataclass(slots=True)

@@ -1,0 +1,106 @@
+"""The base of an environment: the one on the command line, or the Debian release whose Python fits."""
+
+import os
+import re
+from typing import Any
+
+from buildrules.azureml.conda import Pin
+from buildrules.azureml.conversion import Conversion
+from buildrules.azureml.targets import Local, Ref
+from buildrules.errors import UsageError
+
+__all__ = ["base_target", "full_image", "is_release", "python_to_write"]
+
+_SUITES = {"3.11.2": ("bookworm", "Debian 12"), "3.13.5": ("trixie", "Debian 13")}
+"""Python of the Debian releases that `debian_base` knows, the usual one first."""
+_LABEL = re.compile(r"(//[^:]*)?:[^:]+|//[^:]+")
+
+
+def python_to_write(asked: str | None, base: str | None, pin: Pin | None) -> str | None:
+    """The Python to write although the file asks for another: the one on the command line, or another patch release."""
+    if asked is not None:
+        there = [version for version in _SUITES if version.startswith(f"{asked}.")] or [asked]
+        return None if pin is not None and any(_contains(pin, version) for version in there) else asked
+    if pin is None or base is not None:
+        return None
+    patch = next((version for version in _SUITES if _same_minor(pin, version)), None)
+    return None if patch is None or _contains(pin, patch) else patch.rpartition(".")[0]
+
+
+def _contains(pin: Pin, version: str) -> bool:
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(pin.specifier).contains(version)
+
+
+def _same_minor(pin: Pin, version: str) -> bool:
+    """Whether a pin of one release (==3.11.9) has the minor version of `version`."""
+    found = re.fullmatch(r"={2,3}(3\.\d+)(\.\d+)?(\.\*)?", pin.specifier)
+    return found is not None and version.startswith(f"{found[1]}.")
+
+
+def is_release(base: str) -> bool:
+    """Whether `--base` names a Debian release, which holds no server of its own."""
+    return base in {suite for suite, _ in _SUITES.values()}
+
+
+def full_image(text: str) -> str:
+    """An image's name as Docker and Azure read it: one without a registry is Docker Hub's.
+
+    Source: github.com/distribution/reference, normalize.go (splitDockerDomain).
+    """
+    first, slash, _ = text.partition("/")
+    if slash and (first == "localhost" or "." in first or ":" in first or first != first.lower()):
+        return text
+    return f"docker.io/{text}" if slash else f"docker.io/library/{text}"
+
+
+def base_target(conversion: Conversion, pin: Pin | None, name: str, *, own_user: bool = False) -> Ref | str | None:
+    """A base, as a label or a target: the one on the command line, or the Debian whose Python fits `pin`.
+
+    With `own_user` an image on the command line runs as the user it names itself. Errors are noted; then None comes
+    back. Raises UsageError where `--python` asks for what no Debian has.
+    """
+    if conversion.options.base is not None:
+        return _given(conversion, conversion.options.base, name, own_user=own_user)
+    python = conversion.options.python
+    for version, (suite, release) in _SUITES.items():
+        minor = version.rpartition(".")[0]
+        fits = pin is None or _contains(pin, version) or _same_minor(pin, version)
+        if python in (version, minor) if python is not None else fits:
+            remarks = {"suite": f"{release}, Python {minor}"}
+            name = f"python{minor.replace('.', '')}"
+            return Ref(conversion.targets.add(name, "debian_base", {"suite": suite}, remarks=remarks, kind="base"))
+    has = " and ".join(f"{version.rpartition('.')[0]} ({suite})" for version, (suite, _) in _SUITES.items())
+    if python is not None:
+        hint = f"there is {has}; or name an image with --base IMAGE"
+        raise UsageError(f"no Debian base has Python {python}", hint=hint)
+    assert pin is not None
+    wanted = pin.specifier.removeprefix("==").removesuffix(".*")
+    conversion.problems.add(
+        f"the environment asks for Python {wanted}, and no Debian base has it: there is {has}",
+        hint="override it with --python 3.11, or name an image that has it with --base IMAGE",
+        position=pin.position,
+    )
+    return None
+
+
+def _given(conversion: Conversion, text: str, name: str, *, own_user: bool) -> Ref | str:
+    if _LABEL.fullmatch(text):
+        return text
+    if is_release(text):
+        return Ref(conversion.targets.add(text, "debian_base", {"suite": text}, kind="base"))
+    attributes: dict[str, Any]
+    docker = re.match(r"docker(-daemon)?:", text)
+    if docker is not None:
+        attributes = {"docker": text[docker.end() :]}
+    elif text.startswith(("oci-layout:", "layout:")) or os.path.isfile(os.path.join(text, "oci-layout")):
+        attributes = {"layout": Local(os.path.abspath(re.sub(r"^(oci-)?layout:", "", text)))}
+    else:  # a workspace's own default registry completes the name
+        attributes = {"image": text if conversion.default_registry() is not None else full_image(text)}
+    attributes["python"] = conversion.options.python
+    remarks = {}
+    if own_user:
+        attributes["user"] = ""
+        remarks["user"] = "the image's own"
+    return Ref(conversion.targets.add(f"{name}-base", "oci_base", attributes, remarks=remarks, kind="base"))

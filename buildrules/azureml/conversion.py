@@ -1,0 +1,150 @@
+"""One conversion under way: what was asked for, what was found, what came out."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from buildrules.azureml.connection import Connection
+from buildrules.azureml.document import Document, Kind, display, read_document, text_of
+from buildrules.azureml.nearby import Nearby, matching
+from buildrules.azureml.targets import Target, Targets
+from buildrules.document.nodes import Node, parse
+from buildrules.document.problems import Problems
+from buildrules.errors import LoadError, UsageError
+from buildrules.workspace.disk import Disk
+from buildrules.workspace.root import BUILD_FILE
+
+__all__ = ["Conversion", "Options", "either"]
+
+_PYTHON = re.compile(r"3\.\d{1,3}(\.\d{1,3})?", re.ASCII)
+_ADDRESS = re.compile(r"://|^(models:/|runs:/|azureml:)")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says beside the files. Paths are absolute, or addresses.
+
+    `models` stand in for the model that a file names, `environment` is an environment, conda, requirements or
+    pyproject file, `base` a label or an image, `inputs` map asset names to paths, `output` is where BUILD.yaml goes.
+    """
+
+    models: tuple[str, ...] = ()
+    environment: str | None = None
+    code: str | None = None
+    python: str | None = None
+    base: str | None = None
+    mode: str | None = None
+    download_uri: str | None = None
+    inputs: tuple[tuple[str, str], ...] = ()
+    output: str | None = None
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> "Options":
+        """The options of a command line, paths made absolute. Raises UsageError for what means nothing."""
+        python = given.get("python")
+        if python is not None and not _PYTHON.fullmatch(python):
+            raise UsageError(f"--python '{python}' is no version of Python", hint="write it like --python 3.11")
+        inputs = []
+        for text in given.get("inputs") or ():
+            name, equals, path = str(text).rpartition("=")
+            if not equals or not name:
+                raise UsageError(f"--input '{text}' is not NAME=PATH", hint="such as --input labels:1=data/labels.json")
+            inputs.append((name, path if "://" in path else os.path.abspath(path)))
+        models = [str(text) for text in given.get("models") or ()]
+        paths = {name: os.path.abspath(given[name]) for name in ("environment", "code", "output") if given.get(name)}
+        plain = {name: given.get(name) for name in ("python", "base", "mode", "download_uri")}
+        return cls(
+            models=tuple(text if _ADDRESS.search(text) else os.path.abspath(text) for text in models),
+            inputs=tuple(inputs),
+            **paths,
+            **plain,
+        )
+
+
+@dataclass(slots=True)
+class Conversion:
+    """`named` are the paths the user gave (absolute), `documents` what is in them; `top` is the workspace's root, if
+    there is one. What the outcome depends on is recorded by `disk`.
+
+    `packages` are the images to be, `notes` go to the user. `failed` are the errors of files that were found in a
+    directory and could not be converted, `left` files that were taken for ones of Azure ML there, and are none.
+    `nameless` are targets of models that no file gives a name.
+    """
+
+    options: Options
+    named: frozenset[str]
+    top: str | None
+    disk: Disk
+    documents: list[Document] = field(default_factory=list)
+    targets: Targets = field(default_factory=Targets)
+    packages: list[Target] = field(default_factory=list)
+    connections: list[Connection] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problems: Problems = field(default_factory=Problems)
+    failed: dict[str, list[LoadError]] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
+    nameless: list[Target] = field(default_factory=list)
+    _near: dict[str, Nearby] = field(default_factory=dict)
+
+    def near(self, directory: str) -> Nearby:
+        """What lies around a directory."""
+        if directory not in self._near:
+            self._near[directory] = Nearby(self.disk, directory, self.top, self.documents)
+        return self._near[directory]
+
+    def read(self, path: str) -> Document | None:
+        """One more file."""
+        return read_document(self.disk, path, self.problems)
+
+    @property
+    def around(self) -> str:
+        """The absolute directory that holds what the user named: the workspace, where there is one."""
+        if self.top is not None:
+            return self.top
+        return os.path.commonpath([path if os.path.isdir(path) else os.path.dirname(path) for path in self.named])
+
+    def default_registry(self) -> str | None:
+        """The registry that the workspace around the files sets for images that name none."""
+        if self.top is None:
+            return None
+        path = os.path.join(self.top, BUILD_FILE)
+        node = parse(display(path), self.disk.read(path), Problems())  # whoever loads it says what is wrong
+        section = node.entries.get("workspace") if node is not None else None
+        return text_of(section, "default_registry") if section is not None else None
+
+    def asset(self, directory: str, name: str, version: str | None, *kinds: Kind) -> Document | None:
+        """The document near `directory` as `matching` finds it; others that say something else are noted."""
+        documents = [one for kind in kinds for one in self.near(directory).documents(kind)]
+        found = matching(documents, name, version)
+        if found is None:
+            return None
+        said = text_of(found.node, "version")
+        for other in documents:
+            same = text_of(other.node, "name") == name and text_of(other.node, "version") == said
+            if same and other.path != found.path and self.disk.read(other.path) != self.disk.read(found.path):
+                asked = f"{name}:{said}" if said else name
+                self.note(f"{asked}: took {found.shown}; {other.shown} has that name too, and says something else")
+        return found
+
+    def names(self, directory: str, *kinds: Kind) -> list[str]:
+        """The names of the documents near `directory`."""
+        documents = [one for kind in kinds for one in self.near(directory).documents(kind)]
+        names = (text_of(document.node, "name") for document in documents)
+        return list(dict.fromkeys(name for name in names if name))
+
+    def note(self, text: str) -> None:
+        """Something to tell the user, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def fail(self, node: Node, message: str, hint: str | None = None) -> None:
+        """Note an error at a place of a file."""
+        self.problems.add_error(node.error(message, hint))
+
+
+def either(first: str | None, second: str) -> str:
+    """Two ways out in one hint."""
+    if not first:
+        return second
+    return f"{first} or {second}" if first.endswith("?") else f"{first}; or {second}"

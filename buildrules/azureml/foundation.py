@@ -1,0 +1,266 @@
+"""What a package stands on: an environment on a base, a base, or an image as it is."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from buildrules.azureml.base import base_target, full_image, is_release, python_to_write
+from buildrules.azureml.conda import (
+    conda_files,
+    conda_requirements,
+    conda_that_counts,
+    conda_variables,
+    foreign_packages,
+    mlflow_python,
+    pinned_python,
+    pinned_server,
+    read_conda,
+)
+from buildrules.azureml.conversion import Conversion, either
+from buildrules.azureml.document import Kind, display, text_of
+from buildrules.azureml.environment import Environment, read_environment
+from buildrules.azureml.models import Model
+from buildrules.azureml.references import Named, Place
+from buildrules.azureml.specification import Specification
+from buildrules.azureml.targets import Local, Ref, Target
+from buildrules.document.nodes import Node
+from buildrules.errors import UsageError
+from buildrules.workspace.suggest import did_you_mean
+
+__all__ = ["Foundation", "foundation", "from_environment"]
+
+_IMAGE = {
+    "triton": "name its image: --base IMAGE, such as a tritonserver image",
+    "custom": "name its image: --base IMAGE, or --environment FILE",
+}
+_MOST = 32  # conda files of a folder whose names are compared
+
+
+@dataclass(slots=True)
+class Foundation:
+    """`base_env` is what the package names, with `image` one as it is; `environment` what it was made from,
+    `server_pin` a version it pins, `variables` what its conda file sets.
+    """
+
+    base_env: Ref | str
+    environment: Environment | None = None
+    image: bool = False
+    server_pin: str | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+
+
+def foundation(
+    conversion: Conversion, spec: Specification, *, models: list[tuple[Model, Target]], lost: bool = False
+) -> Foundation | None:
+    """What the package stands on. `models` are MLflow models and their targets: their files say what they need.
+
+    Where the model was not found (`lost`) nothing is said of an environment that it may have brought. Errors are
+    noted; then None comes back.
+    """
+    given = conversion.options.environment
+    before = len(conversion.problems)
+    environment = None
+    if given is not None:
+        if given.endswith((".txt", ".toml")):
+            return _requirements(conversion, spec, given)
+        environment = _from_file(conversion, given)
+    elif spec.environment is not None:
+        environment = _find(conversion, spec, spec.environment)
+        if environment is None and (conversion.options.base is None or len(conversion.problems) > before):
+            return None
+    if environment is not None:
+        return from_environment(conversion, environment, spec.name, own_user=spec.deployment)
+    if spec.unsound or (lost and conversion.options.base is None):
+        return None  # which was said already
+    if models and spec.server in ("azureml_online", "azureml_batch"):
+        return _of_models(conversion, spec, models)
+    return _of_base(conversion, spec)
+
+
+def _find(conversion: Conversion, spec: Specification, named: Named) -> Environment | None:
+    """The environment that is named, from a file nearby or in place. Errors are noted; then None comes back."""
+    directory = spec.document.directory
+    if named.inline is not None:
+        return read_environment(named.inline, directory, conversion.problems, named=False)
+    reference = named.reference
+    assert reference is not None
+    path = os.path.join(directory, reference.text.removeprefix("file:"))
+    if os.path.isfile(path):
+        return _from_file(conversion, os.path.normpath(path))
+    if reference.place is Place.LOCAL:
+        message = f"there is no environment file '{reference.text}'"
+        conversion.fail(named.node, message, "the path starts at this file")
+        return None
+    found = conversion.asset(directory, reference.name, reference.version, Kind.ENVIRONMENT)
+    if found is not None:
+        return read_environment(found.node, found.directory, conversion.problems, named=True)
+    names, near = conversion.names(directory, Kind.ENVIRONMENT), conda_files(directory)
+    if conversion.options.base is not None and not names and (spec.server == "triton" or not near):
+        spec.comments.append(f"environment {reference.asked}: {conversion.options.base} stands for it")
+        return None
+    if (other := conversion.asset(directory, reference.name, None, Kind.ENVIRONMENT)) is not None:
+        hint = f"{other.shown} is version {text_of(other.node, 'version')}; name one with --environment FILE"
+    else:
+        file = display(os.path.join(directory, near[0])) if near else "FILE"
+        way = _IMAGE.get(spec.server) or f"say what it is: --environment {file}, or --base IMAGE"
+        hint = either(did_you_mean(reference.name, names, what="environments nearby"), way)
+    conversion.fail(named.node, f"there is no environment '{reference.asked}' in the files nearby", hint)
+    return None
+
+
+def _from_file(conversion: Conversion, path: str) -> Environment | None:
+    """An environment of Azure ML, or a conda file. Raises UsageError for what is neither."""
+    document = conversion.read(path)
+    if document is not None and document.kind is Kind.ENVIRONMENT:
+        return read_environment(document.node, document.directory, conversion.problems, named=False)
+    node = read_conda(conversion.disk, path)
+    if node is not None and ("build_dependencies" in node.entries or "python" in node.entries):
+        beside = os.path.join(os.path.dirname(path), "requirements.txt")
+        minor = ".".join((text_of(node, "python") or "3.11").split(".")[:2])
+        raise UsageError(
+            f"'{display(path)}' is MLflow's python_env: it names a Python, and a requirements.txt",
+            hint=f"--environment {display(beside)} --python {minor}",
+        )
+    if node is None or "dependencies" not in node.entries:
+        hint = "an environment of Azure ML, a conda file, or requirements"
+        raise UsageError(f"'{display(path)}' is no environment", hint=hint)
+    return Environment.of_conda_file(path, node)
+
+
+def from_environment(
+    conversion: Conversion, environment: Environment, fallback: str, *, own_user: bool = False
+) -> Foundation | None:
+    """The targets of an environment; with `own_user` an image that is one runs as the user it names itself."""
+    if environment.conda_file is not None:
+        return _conda(conversion, environment, fallback)
+    own_user = own_user or environment.inference_config is not None
+    if conversion.options.base is not None:
+        base = base_target(conversion, None, fallback, own_user=own_user)
+        return None if base is None else Foundation(base, environment, not is_release(conversion.options.base))
+    if environment.build is not None:
+        conversion.fail(
+            environment.key_at("build"),
+            "the environment is built from a Dockerfile, which is not run here",
+            "build it with Docker and name the image: --base docker:NAME, or --base IMAGE",
+        )
+        return None
+    assert environment.image is not None
+    name = environment.name or re.split(r"[:@]", environment.image.rpartition("/")[2])[0]
+    attributes = {"image": full_image(environment.image), "user": "" if own_user else None}
+    comments = [environment.description] if environment.description else []
+    remarks = {"user": "the image's own"} if own_user else {}
+    made = conversion.targets.add(name, "oci_base", attributes, comments=comments, remarks=remarks, kind="base")
+    return Foundation(Ref(made), environment, image=True)
+
+
+def _conda(conversion: Conversion, environment: Environment, fallback: str, *said: str) -> Foundation | None:
+    """An environment with a conda file."""
+    path, node = environment.conda_path, environment.conda
+    comments = [*([environment.description] if environment.description else []), *said, *_not_kept(environment)]
+    attributes: dict[str, Any] = {"base": None}
+    if path is not None:
+        if not os.path.isfile(path):
+            return None  # which was said already
+        node = read_conda(conversion.disk, path)
+        attributes["conda_file"] = Local(path)
+    elif node is not None:
+        attributes["requirements"], left = conda_requirements(node, conversion.problems)
+        comments += left
+    pin, variables = pinned_python(node), conda_variables(node)
+    attributes["base"] = base_target(conversion, pin, fallback)
+    if attributes["base"] is None:
+        return None
+    if path is not None and (foreign := foreign_packages(node)):
+        attributes["exclude"] = foreign
+        comments.append(f"exclude: no Python packages; what is needed of {', '.join(foreign)} belongs into the base")
+        conversion.note(f"{display(path)}: left out {', '.join(foreign)}, which is no Python package")
+    if variables:
+        comments.append(f"variables of the conda file are set by its packages: {', '.join(variables)}")
+    python = python_to_write(conversion.options.python, conversion.options.base, pin)
+    remarks = {}
+    if python is not None:
+        attributes["python"] = python
+        if pin is not None:
+            remarks["python"] = f"{os.path.basename(pin.position.path)} asks for {pin.text}"
+    made = conversion.targets.add(
+        _name(conversion, environment, node, fallback), "python_env", attributes,
+        comments=comments, remarks=remarks, kind="env", node=environment.conda_file,
+    )  # fmt: skip
+    return Foundation(Ref(made), environment, server_pin=pinned_server(node), variables=variables)
+
+
+def _not_kept(environment: Environment) -> list[str]:
+    """What an environment with a conda file says besides."""
+    found = []
+    if environment.image is not None:
+        found.append(f"image {environment.image} left out: of it the wheels need only a C library and Python")
+    if environment.build is not None:
+        found.append("build left out: the conda file says what Python needs")
+    if environment.tags:
+        found.append("tags of the environment: " + ", ".join(f"{k}={v}" for k, v in sorted(environment.tags.items())))
+    return found
+
+
+def _name(conversion: Conversion, environment: Environment, conda: Node | None, fallback: str) -> str:
+    """What the target of an environment with the conda file `conda` is called: its own name, and more where another
+    nearby has the same. A lock is called after the environment: two of one name would take turns in one.
+    """
+    path, name = environment.conda_path, environment.name
+    if name is not None:
+        here = os.path.abspath(os.path.dirname(environment.node.source.path) or ".")
+        near = [one.node for one in conversion.near(here).documents(Kind.ENVIRONMENT)]
+        versions = {text_of(node, "version") for node in near if text_of(node, "name") == name}
+        return (
+            f"{name}-{environment.version}" if versions - {environment.version, None} and environment.version else name
+        )
+    name = text_of(conda, "name") if conda is not None else None
+    if name and path is not None:
+        folder, own = os.path.split(path)
+        others = [one for one in conversion.disk.names(folder) if one.endswith((".yml", ".yaml"))][:_MOST]
+        read = (read_conda(conversion.disk, os.path.join(folder, one)) for one in others if one != own)
+        if any(node is not None and text_of(node, "name") == name for node in read):
+            return f"{name}-{os.path.splitext(own)[0]}"
+    return name or f"{fallback}-env"
+
+
+def _requirements(conversion: Conversion, spec: Specification, path: str) -> Foundation:
+    """An environment from a requirements.txt or a pyproject.toml."""
+    attributes = {
+        "base": base_target(conversion, None, spec.name),
+        "requirements_file" if path.endswith(".txt") else "pyproject": Local(path),
+        "python": conversion.options.python if conversion.options.base is None else None,
+    }
+    return Foundation(Ref(conversion.targets.add(f"{spec.name}-env", "python_env", attributes, kind="env")))
+
+
+def _of_models(conversion: Conversion, spec: Specification, models: list[tuple[Model, Target]]) -> Foundation | None:
+    """MLflow models bring the environment; the first one's Python decides about the base."""
+    model, target = models[0]
+    conda = conda_that_counts(conversion.disk, model.path) if model.path and len(models) == 1 else None
+    if conda is not None:
+        say = "requirements.txt of the model asks for other versions; its conda file counts, as it does in Azure ML"
+        environment = Environment.of_conda_file(conda, model.node or spec.document.node)
+        return _conda(conversion, environment, spec.name, say)
+    pin = mlflow_python(conversion.disk, model.path) if model.path else None
+    base = base_target(conversion, pin, spec.name)
+    if base is None or conversion.options.python is None:
+        return None if base is None else Foundation(base)
+    attributes = {"base": base, "model": Ref(target), "python": conversion.options.python}
+    remarks = {"python": f"the model was made with {pin.text}"} if pin is not None else {}
+    made = conversion.targets.add(f"{spec.name}-env", "python_env", attributes, remarks=remarks, kind="env")
+    return Foundation(Ref(made))
+
+
+def _of_base(conversion: Conversion, spec: Specification) -> Foundation | None:
+    """Nothing is said of an environment: all but MLflow models need a base that is named."""
+    if conversion.options.base is not None:
+        base = base_target(conversion, None, spec.name)
+        return None if base is None else Foundation(base, image=not is_release(conversion.options.base))
+    if spec.server == "triton":
+        message, hint = "nothing says which image holds Triton", "name it: --base IMAGE, such as a tritonserver image"
+    else:
+        message = f"'{spec.name}' has no {'environment' if spec.deployment else 'base_environment_source'}"
+        hint = "only an MLflow model brings its own; name one with --environment FILE"
+    conversion.fail(spec.document.node, message, hint)
+    return None

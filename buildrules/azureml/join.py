@@ -1,0 +1,162 @@
+"""A package and all it joins: a model, an environment or a base, a server, code, inputs."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from buildrules.azureml.choice import find_models
+from buildrules.azureml.code import code_target
+from buildrules.azureml.conversion import Conversion
+from buildrules.azureml.document import display
+from buildrules.azureml.foundation import Foundation, foundation
+from buildrules.azureml.inputs import input_target
+from buildrules.azureml.models import Model, model_target
+from buildrules.azureml.server import APP, choose_server, server_target
+from buildrules.azureml.specification import Specification
+from buildrules.azureml.targets import Local, Ref, Target, clean_name
+
+__all__ = ["package_target"]
+
+_SAMPLES = ("sample-request.json", "sample_request.json", "sample-data.json")
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a package is made of: `models` and `made`, their targets, stand side by side."""
+
+    models: list[Model]
+    made: list[Target]
+    stands: Foundation | None = None
+    code: Target | None = None
+    inputs: tuple[Target, ...] = ()
+
+    @property
+    def mlflow(self) -> bool:
+        """Whether there are MLflow models, and no others."""
+        return bool(self.models) and all(model.mlflow for model in self.models)
+
+
+def package_target(conversion: Conversion, spec: Specification) -> Target | None:
+    """The package and all it joins. Errors are noted; then None comes back."""
+    before = len(conversion.problems)
+    parts = _parts(conversion, spec)
+    mode = _mode(conversion, spec, parts.models)
+    if parts.stands is None or len(conversion.problems) > before:
+        return None
+    if spec.server == "custom" and not parts.stands.image and spec.entry_script is None:
+        hint = "write inference_configuration: {entry_script: ...}, or take an environment that is an image"
+        conversion.fail(spec.at(), f"nothing says what starts the server of '{spec.name}'", hint)
+        return None
+    server = server_target(conversion, spec, parts.stands, parts.made, parts.code)
+    target = _joined(conversion, spec, parts, server, mode)
+    _say_other_name(conversion, spec, target)
+    return target
+
+
+def _parts(conversion: Conversion, spec: Specification) -> Parts:
+    """What the package is made of; settles which server it has."""
+    before = len(conversion.problems)
+    models = find_models(conversion, spec)
+    parts = Parts(models, [model_target(conversion, model) for model in models])
+    lost = not models and len(conversion.problems) > before  # an MLflow model brings an environment; nobody knows now
+    optional = spec.server == "custom" or (spec.deployment and spec.server == "azureml_online" and bool(spec.code))
+    missing = not models and not optional and not lost
+    if missing and spec.environment is None and conversion.options.environment is None:
+        _no_model(conversion, spec)
+    plain = spec.environment is None and spec.code is None and spec.deployment
+    if plain and models and all(model.flavour == "triton" for model in models):
+        spec.server = "triton"
+    mlflow = list(zip(models, parts.made, strict=True)) if parts.mlflow else []
+    parts.stands = foundation(conversion, spec, models=mlflow, lost=lost)
+    sound = len(conversion.problems)
+    if parts.stands is not None:
+        choose_server(conversion, spec, parts.stands)
+    if missing and len(conversion.problems) == before and spec.server != "custom":  # a container may need none
+        _no_model(conversion, spec)
+    unknown = parts.stands is None and spec.deployment and spec.environment is not None  # it may be a container
+    if not unknown and len(conversion.problems) == sound:
+        _check_code(conversion, spec, parts)
+    parts.code = code_target(conversion, spec, [model.path for model in models if model.path])
+    given = (input_target(conversion, spec, one) for one in spec.inputs)
+    parts.inputs = tuple(target for target in given if target is not None)
+    return parts
+
+
+def _joined(conversion: Conversion, spec: Specification, parts: Parts, server: Ref | str, mode: str) -> Target:
+    """The target of the package."""
+    assert parts.stands is not None
+    made, code, variables, remarks = parts.made, parts.code, {**parts.stands.variables, **spec.variables}, {}
+    folder = os.path.dirname(code.attributes["entry_script"]) if code is not None else ""
+    if code is not None and folder and spec.server == "azureml_online":
+        variables.setdefault("AML_APP_ROOT", f"{APP}/{code.attributes['name']}/{folder}")
+    comments = [*([spec.description] if spec.description else []), *spec.comments]
+    if spec.mount_path and not made:
+        comments.append("model_mount_path left out: there is no model")
+    if mode == "copy" and spec.mode is None and conversion.options.mode is None:
+        remarks["mode"] = "nothing was said; Azure's default is download"
+    attributes: dict[str, Any] = {
+        "model": Ref(made[0]) if len(made) == 1 else None,
+        "models": [Ref(one) for one in made] if len(made) > 1 else None,
+        "inputs": [Ref(one) for one in parts.inputs],
+        "base_env": parts.stands.base_env,
+        "server": server,
+        "code": Ref(code) if code is not None else None,
+        "mode": mode if made or parts.inputs else None,
+        "mount_path": spec.mount_path if made else None,
+        "target_environment": ":".join(part for part in spec.target_environment or () if part) or None,
+        "environment": variables,
+        "tags": spec.tags,
+        "sample_request": _sample(conversion, spec),
+    }
+    return conversion.targets.add(
+        spec.name, "model_package", attributes, comments=comments, remarks=remarks, kind="package"
+    )
+
+
+def _sample(conversion: Conversion, spec: Specification) -> Local | None:
+    """A request that lies beside the file; a batch deployment works on files, not on requests."""
+    beside = [os.path.join(spec.document.directory, name) for name in _SAMPLES]
+    found = next((path for path in beside if conversion.disk.is_file(path)), None)
+    return Local(found) if found is not None and spec.server != "azureml_batch" else None
+
+
+def _check_code(conversion: Conversion, spec: Specification, parts: Parts) -> None:
+    """Note an error where a scoring script is missing: one MLflow model needs none."""
+    if spec.code is not None or spec.server not in ("azureml_online", "azureml_batch"):
+        return
+    if spec.server == "azureml_online" and parts.mlflow and len(parts.models) > 1:
+        names = ", ".join(display(model.path or model.uri or "") for model in parts.models)
+        message = f"without a scoring script one MLflow model is served, and here are several: {names}"
+        hint = "name one of them with --model, or write a scoring script that loads them all"
+        conversion.fail(spec.at(), message, hint)
+    elif parts.models and not parts.mlflow:
+        hint = "only an MLflow model needs none; write code_configuration: {code: src, scoring_script: score.py}"
+        conversion.fail(spec.at(), f"'{spec.name}' has no code_configuration", hint)
+
+
+def _say_other_name(conversion: Conversion, spec: Specification, target: Target) -> None:
+    """Say that a package has another name here, where it differs from another one's in its capitals alone."""
+    wanted = clean_name(spec.name)
+    names = {one.name for one in conversion.targets.all if one.rule == "model_package"}
+    if target.name.lower() == wanted.lower() or wanted in names or wanted.lower() not in map(str.lower, names):
+        return
+    said = f"{wanted} is named {target.name}: names of images know no capitals, and there is such a one"
+    target.comments.append(said)
+    conversion.note(f"{spec.document.shown}: {said}")
+
+
+def _no_model(conversion: Conversion, spec: Specification) -> None:
+    conversion.fail(spec.at(), f"'{spec.name}' has no model", "name it: --model PATH")
+
+
+def _mode(conversion: Conversion, spec: Specification, models: list[Model]) -> str:
+    """copy or download: as asked, else copy. Downloading a model that is only here is an error."""
+    mode = conversion.options.mode or spec.mode or "copy"
+    here = [model for model in models if model.path]
+    if mode == "download" and here and conversion.options.download_uri is None:
+        conversion.fail(
+            spec.at("mode"),
+            f"mode download needs an address, and the model is '{display(here[0].path)}'",
+            "put it into the image: --mode copy; or say where it lies when the container starts: --download-uri URI",
+        )
+    return mode
