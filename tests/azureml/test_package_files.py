@@ -341,7 +341,7 @@ def test_a_link_that_is_pointed_elsewhere_is_seen(azure: Space, tmp_path: Path) 
     azure.run("build", "--package", "package.yml", *OPTIONS).said("0 built")
     os.remove(azure.root / "model")
     os.symlink("../two/model", azure.root / "model")
-    assert build(azure, "package.yml", *OPTIONS).built == {"model, small files"}
+    assert build(azure, "package.yml", *OPTIONS).built == {"model model: small files"}
 
 
 def test_what_docker_built_runs_as_its_own_user(azure: Space) -> None:
