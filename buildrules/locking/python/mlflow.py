@@ -107,7 +107,7 @@ def check_python(wanted: Said | None, python: str, override: str | None, way_out
 def python_of(files: ModelFiles) -> Said | None:
     """The version of Python that the model of `files` asks for. Raises LoadError where MLmodel cannot be read."""
     marked = read_mark(files)
-    return next(iter(_pythons(files, marked, _sources("", files, marked, "", ()))), None)
+    return next(iter(_pythons(files, marked, _sources("", files, marked, "", (), None))), None)
 
 
 def conda_differs(files: ModelFiles) -> str | None:
@@ -116,7 +116,7 @@ def conda_differs(files: ModelFiles) -> str | None:
     Raises LoadError where MLmodel cannot be read.
     """
     marked = read_mark(files)
-    sources = {source.name: source.items for source in _sources("", files, marked, "", ())}
+    sources = {source.name: source.items for source in _sources("", files, marked, "", (), None)}
     conda, listed = sources.get(marked.conda, {}), sources.get(REQUIREMENTS, {})
     differ = any(_specifier(conda[name].text) != _specifier(listed[name].text) for name in conda.keys() & listed.keys())
     return marked.conda if differ and not conda.keys().isdisjoint(_MLFLOW) else None
