@@ -4,7 +4,7 @@ from buildrules.engine.action import Action, Context, Outputs, SourceFile
 from buildrules.errors import ActionError
 from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import assemble_blob
-from buildrules.oci.parts import Sources
+from buildrules.oci.local import Local
 
 ALLOWED = ("directory", "symlink", "inline")
 
@@ -26,5 +26,4 @@ class InlineLayer:
                 raise ActionError(
                     f"{part.get('kind')!r} cannot be a part of an inline layer, only {', '.join(ALLOWED)}"
                 )
-        found = Sources(context.workspace, context.blobs)
-        return Outputs(layers=[assemble_blob(recipes.gzip(parts, 6), found)])
+        return Outputs(layers=[assemble_blob(recipes.gzip(parts, 6), Local(context.blobs))])

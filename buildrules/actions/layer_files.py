@@ -6,25 +6,25 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from buildrules.engine.action import Context, Outputs
-from buildrules.oci.parts import Sources
+from buildrules.engine.action import BuildContext, Outputs
+from buildrules.oci.local import Local, name_of
 from buildrules.oci.tar import BLOCK
 
 _GZIP = 31  # zlib's window bits for gzip members
 _LARGEST = 64 << 20  # bytes of a small layer, inflated
 
 
-def files_of(outputs: Outputs, prefix: str, context: Context) -> Iterator[tuple[str, int, BinaryIO]]:
+def files_of(outputs: Outputs, prefix: str, context: BuildContext) -> Iterator[tuple[str, int, BinaryIO]]:
     """Name below `prefix`, size in bytes, and the content, open until the next is asked for. Only of "pack"ed layers.
 
     What is not there any more is passed over.
     """
-    sources = Sources(context.workspace, context.blobs)
     for layer in outputs.layers:
+        local = Local(context.blobs, context.origin_of(layer.digest).files())
         for part in layer.recipe.get("parts", ()):
             if part["kind"] == "file":
                 try:
-                    file = open(sources.path(part["source"]), "rb")  # noqa: SIM115  closed below
+                    file = open(local.path(name_of(part)), "rb")  # noqa: SIM115  closed below
                 except OSError:
                     continue
                 with file:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.engine.action import Action, BuildContext, Context, Outputs, SourceFile
 from buildrules.lints.finding import Finding, placed
 from buildrules.lints.secrets import HEAD, LARGEST, secret_of_image, secret_of_test, secrets_in
 
@@ -36,7 +36,9 @@ class Lint:
     name = "lint"
     version = 2
 
-    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+    def run(
+        self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: BuildContext
+    ) -> Outputs:
         """Look; what cannot be read is passed over, for the actions that package it say so."""
         params = action.params
         found = _code(params, sources, deps, context) if params["code"] else _package(params, deps, context)
@@ -80,7 +82,7 @@ def _modules(deps: list[Outputs]) -> frozenset[str]:
     return frozenset(name for outputs in deps for name in outputs.values.get("modules", ()))
 
 
-def _package(params: Mapping[str, Any], deps: list[Outputs], context: Context) -> Iterator[Finding]:
+def _package(params: Mapping[str, Any], deps: list[Outputs], context: BuildContext) -> Iterator[Finding]:
     from buildrules.lints.gpu import gpu_wheels
     from buildrules.lints.server import unpinned_server
 
@@ -106,7 +108,7 @@ def _model(
     deps: list[Outputs],
     params: Mapping[str, Any],
     modules: frozenset[str],
-    context: Context,
+    context: BuildContext,
 ) -> Iterator[Finding]:
     from buildrules.actions.layer_files import files_of
     from buildrules.lints.versions import missing_for_pickle, pickle_version

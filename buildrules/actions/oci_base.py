@@ -2,7 +2,7 @@
 
 `params`: `digest` (of the manifest or index, or the image ID in the local Docker Engine), `platform`
 (`os/architecture[/variant]`), `python` (major.minor, or None to read it from the image).
-`hints`: see `oci.foreign`. Outputs: the image's layers as foreign layers; `values` `config` (the `config`
+`places`: see `oci.foreign`. Outputs: the image's layers as foreign layers; `values` `config` (the `config`
 object of the image's config), `python` ("3.11" or None), `python_version` ("3.11.9" or None) and
 `platform`; `blobs` `manifest` and `config`.
 """
@@ -35,14 +35,14 @@ class OciBase:
     ) -> Outputs:
         """Read manifest and config. Raises what `oci.source` raises, ActionError where the Python differs."""
         digest, platform = str(action.params["digest"]), str(action.params["platform"])
-        image = _resolve(action.hints, digest, platform, context)
+        image = _resolve(action.places, digest, platform, context)
         document = json.loads(image.config)
         config: dict[str, Any] = document.get("config") or {}
         given = action.params.get("python")
         version = _python_of(config)
         if given and version and not version.startswith(f"{given}.") and version != given:
             raise ActionError(
-                f"{action.hints.get('reference') or digest} has Python {version}, and the target says {given}",
+                f"{action.places.get('reference') or digest} has Python {version}, and the target says {given}",
                 hint=f"write python: {'.'.join(version.split('.')[:2])!r}, or take another base image",
             )
         python = given or (".".join(version.split(".")[:2]) if version else None)
@@ -54,11 +54,11 @@ class OciBase:
         )
 
 
-def _resolve(hints: Mapping[str, Any], digest: str, platform: str, context: Context) -> Resolved:
+def _resolve(places: Mapping[str, Any], digest: str, platform: str, context: Context) -> Resolved:
     """The image from the first source that has it. Raises the last source's error."""
     failure: BuildrulesError | None = None
     for source in sources(
-        hints, context.blobs, context.session, context.workspace, lambda n: context.count(fetched=n), pin=digest
+        places, context.blobs, context.session, context.workspace, lambda n: context.count(fetched=n), pin=digest
     ):
         try:
             return source.resolve(platform)

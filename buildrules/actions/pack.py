@@ -1,15 +1,14 @@
 """Files of the workspace packed into one layer: what the kinds that make layers of files share."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from buildrules.engine.action import Context, SourceFile
+from buildrules.engine.action import Context, SourceFile, paths_of
 from buildrules.errors import ActionError, Interrupted
 from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import Done, assemble, assemble_blob
 from buildrules.oci.codec import FAST, choose_codec
 from buildrules.oci.descriptor import Layer
-from buildrules.oci.parts import Sources
+from buildrules.oci.local import Local, name_of
 
 SMALL = 4 << 20
 """A layer of at most this many bytes of files is kept in the store as a blob."""
@@ -34,40 +33,44 @@ def file_parts(files: Sequence[SourceFile], prefix: str) -> list[recipes.Part]:
     for file in files:
         path = layer_path(prefix, file.name)
         other = found.setdefault(path, file)
-        if (other.path, other.digest) != (file.path, file.digest):
+        if (other.digest, other.mode) != (file.digest, file.mode):
             raise ActionError(
                 f"{other.path!r} and {file.path!r} would both become {path!r}", hint="leave one of them out"
             )
     return [
-        {"kind": "file", "path": path, "mode": file.mode, "size": file.size, "source": source_of(file)}
+        recipes.file(path, file.digest, file.size, file.mode, as_layer=file.as_layer)
         for path, file in sorted(found.items())
     ]
-
-
-def source_of(file: SourceFile) -> dict[str, Any]:
-    """Where a recipe finds the bytes of a file: its path in the workspace, or the store for one that has none."""
-    return {"workspace": file.path} if file.path else {"blob": file.digest}
 
 
 def pack(files: Sequence[SourceFile], prefix: str, context: Context, title: str) -> Layer:
     """One layer of `files`: up to 4 MiB a gzip blob in the store, above that a recipe with the codec that pays."""
     parts = file_parts(files, prefix)
     total = sum(part["size"] for part in parts)
-    sources = Sources(context.workspace, context.blobs)
     if total <= SMALL:
         context.count(read=total)
-        return assemble_blob(recipes.gzip(parts, SMALL_LEVEL), sources)
-    codec = choose_codec([(sources.path(part["source"]), part["size"]) for part in parts])
-    return pack_as(codec, parts, context, title)
+        return assemble_blob(recipes.gzip(parts, SMALL_LEVEL), local_of(files, context))
+    return pack_large(files, prefix, context, title)
 
 
-def pack_as(codec: str, parts: list[recipes.Part], context: Context, title: str) -> Layer:
-    """A layer of file parts that keeps its recipe; `codec` is "tar" or "gzip"."""
+def pack_large(files: Sequence[SourceFile], prefix: str, context: Context, title: str) -> Layer:
+    """A layer of `files` that keeps its recipe, with the codec that pays."""
+    local, parts = local_of(files, context), file_parts(files, prefix)
     total = sum(part["size"] for part in parts)
-    recipe = recipes.gzip(parts, FAST) if codec == "gzip" else recipes.tar(parts)
-    layer = assemble(recipe, Sources(context.workspace, context.blobs), progress_of(context, title, total))
+    recipe = recipes.gzip(parts, FAST) if codec_of(parts, local) == "gzip" else recipes.tar(parts)
+    layer = assemble(recipe, local, progress_of(context, title, total))
     context.count(read=total)
     return layer
+
+
+def local_of(files: Sequence[SourceFile], context: Context) -> Local:
+    """Where the content of `files` is: in the workspace, or in the store for those that have no path there."""
+    return Local(context.blobs, paths_of(context.workspace, files))
+
+
+def codec_of(parts: Sequence[recipes.Part], local: Local) -> str:
+    """The codec that pays for the files `parts` together: "tar" or "gzip"."""
+    return choose_codec([(local.path(name_of(part)), part["size"]) for part in parts])
 
 
 def progress_of(context: Context, title: str, total: int) -> Done:

@@ -10,7 +10,7 @@
             and `expect`.
     sources the files those numbers mean, one each
     deps    the image, then the actions that made its layers, in its order
-    hints   `package` (label), `runner`, `name` (the image's repository), `variables` (names of those that downloads at
+    places  `package` (label), `runner`, `name` (the image's repository), `variables` (names of those that downloads at
             start take credentials from)
 
 Outputs: values `requests` (how many passed; 0 of a job), `seconds`, `ready_seconds`, `runner`. Which runner was used is
@@ -22,13 +22,14 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from buildrules.actions.streams import LayerStreams
+from buildrules.actions.fetching import fetch_parts
 from buildrules.credentials.connections import Connections
 from buildrules.credentials.secret import conceal, hide
 from buildrules.engine.action import Action, BuildContext, Outputs, SourceFile
 from buildrules.errors import ActionError, BuildrulesError, Interrupted, PackageTestError
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.image import LayerStream, read_image
+from buildrules.oci.supply import Supply
 from buildrules.serving.choose import choose
 from buildrules.serving.envelope import in_envelope
 from buildrules.serving.job import Job, Result
@@ -49,26 +50,26 @@ class PackageTest:
         self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: BuildContext
     ) -> Outputs:
         """Try the package."""
-        params, hints = action.params, action.hints
+        params, places = action.params, action.places
         layers = [layer for dep in deps[1:] for layer in dep.layers]
         image = read_image(context.blobs, deps[0].values["digest"], layers)
         files = [_read(context.workspace, group) for group in sources]
-        title = hints["package"]
+        title = places["package"]
         package = Package(
             title=title,
-            name=hints["name"],
+            name=places["name"],
             image=image,
-            stream=_until_cancelled(LayerStreams(context, context.hints_of), context),
+            stream=_until_cancelled(Supply(context, context.origin_of, fetch_parts), context),
             platform=params["platform"],
             ports=tuple(params["ports"]),
             environment={
-                **_credentials(hints.get("variables") or (), context.session.connections),
+                **_credentials(places.get("variables") or (), context.session.connections),
                 **params["environment"],
             },
             network=params["network"],
         )
         attempt = _attempt(params, files)
-        runner = choose(hints.get("runner"), os.path.dirname(context.blobs.aside))
+        runner = choose(places.get("runner"), os.path.dirname(context.blobs.aside))
         try:
             outcome = try_out(package, attempt, runner, context)
         except PackageTestError as error:

@@ -1,11 +1,11 @@
 """A built image as the sinks want it: the image, the stream of a layer, its name."""
 
-from buildrules.actions.streams import LayerStreams
+from buildrules.actions.fetching import fetch_parts
 from buildrules.cli.invocation import Invocation
-from buildrules.engine.action import NOTHING
 from buildrules.engine.events import Progress
 from buildrules.engine.result import GoalResult
 from buildrules.oci.image import Image, Index, read_image, read_index
+from buildrules.oci.supply import Supply
 from buildrules.store.blobs import Blobs
 
 
@@ -21,8 +21,8 @@ class Content:
         self.result = result
         self.fetched = 0
         self._invocation = invocation
-        self._hints = {item.layer.digest: item.hints for item in result.layers}
-        self.stream = LayerStreams(self, lambda digest: self._hints.get(digest, NOTHING))
+        makers = {item.layer.digest: item.action for item in result.layers}
+        self.stream = Supply(self, lambda digest: invocation.sources.origin(makers[digest]), fetch_parts)
 
     @property
     def blobs(self) -> Blobs:

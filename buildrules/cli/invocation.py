@@ -14,6 +14,7 @@ from buildrules.engine.build import Build, Outcome, Previous
 from buildrules.engine.events import Notice, Status, Stream
 from buildrules.engine.plan import Plan
 from buildrules.engine.result import GoalResult, goal_results
+from buildrules.engine.sources import SourceReader
 from buildrules.errors import BuildrulesError
 from buildrules.net.session import Session
 from buildrules.snapshot import file as snapshot_file
@@ -111,6 +112,7 @@ class Invocation:
         self.planned = False  # now, and not taken from the snapshot
         self.structure: Structure | None = None
         self.results: list[GoalResult] = []
+        self.sources: SourceReader  # once it is built
         self.outcomes: dict[str, Outcome] = {}
         self._previous: Previous = {}
 
@@ -175,6 +177,7 @@ class Invocation:
         finally:
             self.console.close()
         self.results = goal_results(self.plan, build)
+        self.sources = build.sources
         self.outcomes = build.outcomes
         self._began = began
         return build

@@ -6,13 +6,15 @@ An action names its inputs; what it does is decided by its `kind`, a class regis
 `actions.registry`. The engine computes keys, looks records up and calls `Kind.run`.
 """
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from buildrules.net.session import Session
 from buildrules.oci.descriptor import Layer, is_digest
+from buildrules.oci.supply import NOWHERE, Origin, Places
 from buildrules.store.blobs import Blobs
 from buildrules.store.statindex import Stat
 
@@ -50,6 +52,11 @@ class SourceFile(NamedTuple):
     stat: Stat | None = None  # what it was hashed with, to see after the action whether it still is that
 
 
+def paths_of(root: str, files: Iterable[SourceFile]) -> dict[str, str]:
+    """digest -> absolute path of a file of the workspace `root` that has it, for `oci.local`."""
+    return {file.digest: os.path.join(root, file.path) for file in files if file.path}
+
+
 class Action(NamedTuple):
     """One step. What enters the key names no place: `kind`, `params`, `roles`, and what `sources` and `deps` hold."""
 
@@ -62,7 +69,7 @@ class Action(NamedTuple):
     deps: tuple[str, ...] = ()  # ids of actions whose outputs are read, in order
     roles: tuple[str, ...] = ()  # what each of them is to this action, by its content; none where order says it
     weight: float = 1.0  # rough seconds, for the critical path
-    hints: Mapping[str, Any] = NOTHING  # where content may be fetched from: urls, mirrors; never hashed
+    places: Places = NOWHERE  # where content may be fetched from: urls, mirrors; plain data, never hashed
 
 
 class Outputs:
@@ -137,8 +144,8 @@ class Context(Protocol):
 class BuildContext(Context, Protocol):
     """What an action that starts programs, or moves layers, may use as well."""
 
-    def hints_of(self, digest: str) -> Mapping[str, Any]:
-        """The hints of the action that made the layer `digest`: where what it is made of can be fetched from."""
+    def origin_of(self, digest: str) -> Origin:
+        """What the plan knows of the layer `digest`: where what it is made of is, or can be fetched from."""
 
     def at_cancel(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
         """While inside, Ctrl-C calls `stop`, from another thread: it ends what the action has started and waits for."""

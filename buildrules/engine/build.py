@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from buildrules.engine.action import NOTHING, Action, Kind, Outputs, SourceFile
+from buildrules.engine.action import Action, Kind, Outputs, SourceFile
 from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Notice, Progress, Status, Stream
 from buildrules.engine.key import compute_key, differences, explain
 from buildrules.engine.mishap import unexpected
@@ -16,6 +16,7 @@ from buildrules.engine.scheduler import Scheduler
 from buildrules.engine.sources import Expand, SourceReader
 from buildrules.errors import ActionError, BuildrulesError, Interrupted
 from buildrules.net.session import Session
+from buildrules.oci.supply import Origin
 from buildrules.store.blobs import Blobs
 from buildrules.store.store import Store
 
@@ -79,7 +80,7 @@ class Build:
         self._scheduler: Scheduler
         self._cancelled = False
         self._stops: list[Callable[[], None]] = []  # what is to be called at Ctrl-C
-        self._hints: dict[str, Mapping[str, Any]] = {}  # by digest of a layer
+        self._makers: dict[str, Action] = {}  # by digest of a layer
         self.sources = SourceReader(
             root,
             store.index,
@@ -175,14 +176,15 @@ class Build:
             with self._lock:
                 self._stops.remove(stop)
 
-    def hints_of(self, digest: str) -> Mapping[str, Any]:
-        """The hints of the action that made the layer `digest`; empty where it needs none."""
-        if digest not in self._hints:
+    def origin_of(self, digest: str) -> Origin:
+        """What the plan knows of the layer `digest`: see `oci.supply`."""
+        if digest not in self._makers:
             for name, outcome in list(self.outcomes.items()):
-                hints = self.plan.actions[name].hints
-                if hints and outcome.outputs is not None:
-                    self._hints.update({layer.digest: hints for layer in outcome.outputs.layers})
-        return self._hints.get(digest, NOTHING)
+                action = self.plan.actions[name]
+                if outcome.outputs is not None and (action.places or action.sources):
+                    self._makers.update({layer.digest: action for layer in outcome.outputs.layers})
+        maker = self._makers.get(digest)
+        return Origin() if maker is None else self.sources.origin(maker)
 
     def _skip(self, name: str) -> None:
         self.outcomes[name] = Outcome(Status.SKIPPED)

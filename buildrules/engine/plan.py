@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildrules.engine.action import NOTHING, Action, SourceSet
+from buildrules.oci.supply import NOWHERE
 
 
 class Goal(NamedTuple):
@@ -28,7 +29,7 @@ class Plan:
     def add(self, action: Action) -> str:
         """Add an action unless an equal one is there; returns its id."""
         present = self.actions.setdefault(action.id, action)
-        if present._replace(target="", weight=0, hints=NOTHING) != action._replace(target="", weight=0, hints=NOTHING):
+        if present is not action and _step(present) != _step(action):
             raise AssertionError(f"two different actions are named {action.id!r}")
         return action.id
 
@@ -73,6 +74,11 @@ class Plan:
         plan.goals = [Goal(*row) for row in data["goals"]]
         plan.connections = data["connections"]
         return plan
+
+
+def _step(action: Action) -> Action:
+    """What two actions of one id must agree in."""
+    return action._replace(target="", weight=0, places=NOWHERE)
 
 
 def _plain(value: Any) -> Any:

@@ -1,9 +1,9 @@
 """What a build made, per goal: what reports, exports and loads are written from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from buildrules.engine.action import Outputs
+from buildrules.engine.action import Action, Outputs
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import Status
 from buildrules.engine.plan import Goal, Plan
@@ -17,7 +17,7 @@ class LayerResult(NamedTuple):
     title: str  # what a person calls it
     status: Status
     reasons: Sequence[str]
-    hints: Mapping[str, Any]  # where its pieces can be fetched from again
+    action: Action  # which made it
 
 
 class GoalResult(NamedTuple):
@@ -67,7 +67,7 @@ def _layers(plan: Plan, build: Build, goal: Goal) -> Iterator[LayerResult]:
         assert outcome.outputs is not None
         titles = layer_titles(plan.actions[name].title, outcome.outputs)
         for layer, title in zip(outcome.outputs.layers, titles, strict=True):
-            yield LayerResult(layer, title, outcome.status, outcome.reasons, plan.actions[name].hints)
+            yield LayerResult(layer, title, outcome.status, outcome.reasons, plan.actions[name])
 
 
 def layer_titles(title: str, outputs: Outputs) -> list[str]:

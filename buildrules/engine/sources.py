@@ -1,14 +1,16 @@
 """Expands the source sets of an action and finds the digests of their files."""
 
+import contextlib
 import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from buildrules.engine.action import SourceFile, SourceSet
+from buildrules.engine.action import Action, SourceFile, SourceSet, paths_of
 from buildrules.errors import ActionError
 from buildrules.oci.recipe import LARGE_FILE, WHITEOUT
+from buildrules.oci.supply import Origin
 from buildrules.store.buffer import BUFFER, page_aligned, runs_of
 from buildrules.store.statindex import Stat, StatIndex, stat_row
 
@@ -73,6 +75,18 @@ class SourceReader:
                 rows[number] = self._file(source, path, name, stat)
         self._read_large(source, found, rows, large)
         return [row for row in rows if row is not None]
+
+    def origin(self, action: Action) -> Origin:
+        """What `action` says of its layers' content, with the files of this workspace that have it."""
+
+        def files() -> dict[str, str]:
+            found: dict[str, str] = {}
+            for source in action.sources:
+                with contextlib.suppress(ActionError):  # what is gone is not here: whoever wants it is told so
+                    found.update(paths_of(self._root, self.read(source)))
+            return found
+
+        return Origin(action.places, files)
 
     def _read_large(
         self,

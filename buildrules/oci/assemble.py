@@ -12,7 +12,8 @@ from buildrules.oci import recipe as recipes
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, Layer
 from buildrules.oci.gzip import encode, inflate
 from buildrules.oci.hasher import Hasher
-from buildrules.oci.parts import Entry, FileRange, Sources, expander
+from buildrules.oci.local import Local
+from buildrules.oci.parts import Entry, FileRange, expander
 from buildrules.oci.reader import Reader, cut
 from buildrules.oci.recipe import Part, Recipe, check
 from buildrules.oci.tar import Piece, pieces
@@ -22,7 +23,7 @@ Done = Callable[[int], None]
 """Called now and then with the bytes of the uncompressed layer done so far."""
 
 
-def entries(recipe: Recipe, sources: Sources) -> Iterator[Entry]:
+def entries(recipe: Recipe, local: Local) -> Iterator[Entry]:
     """The tar entries of a recipe, in order, without the parent directories that the assembler adds.
 
     A file that several wheels bring (`__init__.py` of a namespace) comes once, from the last of them, as it would be
@@ -33,22 +34,22 @@ def entries(recipe: Recipe, sources: Sources) -> Iterator[Entry]:
     owners: dict[str, int] = {}
     expanded: dict[int, list[Entry]] = {}
     for number, part in wheels.items() if len(wheels) > 1 else ():
-        expanded[number] = list(expander("wheel")(part, sources))
+        expanded[number] = list(expander("wheel")(part, local))
         owners.update((entry.path, number) for entry in expanded[number])
     for number, part in parts:
         if number in expanded:
             yield from (entry for entry in expanded.pop(number) if owners[entry.path] == number)
         else:
-            yield from expander(part["kind"])(part, sources)
+            yield from expander(part["kind"])(part, local)
 
 
-def assemble(recipe: Recipe, sources: Sources, progress: Done | None = None) -> Layer:
+def assemble(recipe: Recipe, local: Local, progress: Done | None = None) -> Layer:
     """Make a "tar" or "gzip" layer, keep only its descriptor.
 
     Raises IntegrityError for a recipe or an input that is not what it must be, ActionError for a file that cannot be
     read or has changed its size.
     """
-    stream = _pieces(recipe, sources)
+    stream = _pieces(recipe, local)
     if recipe["codec"] == "tar":
         digest, size = _hash_tar(stream, progress)
         diff_id, media_type = digest, LAYER_TAR
@@ -58,15 +59,15 @@ def assemble(recipe: Recipe, sources: Sources, progress: Done | None = None) -> 
     return Layer(digest=digest, size=size, diff_id=diff_id, media_type=media_type, recipe=recipe)
 
 
-def stream(recipe: Recipe, sources: Sources) -> Iterator[bytes]:
+def stream(recipe: Recipe, local: Local) -> Iterator[bytes]:
     """Exactly the bytes of the layer's blob, in chunks of about 1 MiB. Raises like `assemble`."""
     if recipe.get("codec") != "gzip":
-        yield from stream_tar(recipe, sources)
+        yield from stream_tar(recipe, local)
         return
     with Reader() as reader:
         waiting: list[bytes] = []
         held = 0
-        for data in encode(_pieces(recipe, sources), recipe["level"], reader):
+        for data in encode(_pieces(recipe, local), recipe["level"], reader):
             waiting.append(bytes(data))
             held += len(data)
             if held >= BUFFER:
@@ -76,21 +77,21 @@ def stream(recipe: Recipe, sources: Sources) -> Iterator[bytes]:
             yield b"".join(waiting)
 
 
-def stream_tar(recipe: Recipe, sources: Sources) -> Iterator[bytes]:
+def stream_tar(recipe: Recipe, local: Local) -> Iterator[bytes]:
     """The uncompressed layer of a "tar" or "gzip" recipe, in chunks of 1 MiB. Raises like `assemble`."""
     buffer = page_aligned()
     with Reader() as reader:
-        for view in cut(_pieces(recipe, sources), reader, lambda: buffer, inflate):
+        for view in cut(_pieces(recipe, local), reader, lambda: buffer, inflate):
             assert isinstance(view, memoryview)
             yield bytes(view)
 
 
-def stream_layer(layer: Layer, sources: Sources) -> Iterator[bytes]:
+def stream_layer(layer: Layer, local: Local) -> Iterator[bytes]:
     """The bytes of a layer's blob, also where the blob is in the store; FileNotFoundError where it no longer is."""
     if layer.recipe.get("codec") != "blob":
-        yield from stream(layer.recipe, sources)
+        yield from stream(layer.recipe, local)
         return
-    with sources.blobs.open(layer.digest) as file:
+    with local.blobs.open(layer.digest) as file:
         while data := file.read(BUFFER):
             yield data
 
@@ -125,13 +126,13 @@ def file_layer(part: Part, digest: str) -> Layer:
     return Layer(digest=digest, size=size, diff_id=digest, media_type=LAYER_TAR, recipe=recipes.tar([part]))
 
 
-def assemble_blob(recipe: Recipe, sources: Sources) -> Layer:
+def assemble_blob(recipe: Recipe, local: Local) -> Layer:
     """Make a small "gzip" layer and put its blob into the store; the layer's recipe says so. Raises like `assemble`."""
     diff_id = hashlib.sha256()
     with Reader() as reader:
-        data = b"".join(map(bytes, encode(_pieces(recipe, sources), recipe["level"], reader, diff_id.update)))
+        data = b"".join(map(bytes, encode(_pieces(recipe, local), recipe["level"], reader, diff_id.update)))
     return Layer(
-        digest=sources.blobs.put(data),
+        digest=local.blobs.put(data),
         size=len(data),
         diff_id="sha256:" + diff_id.hexdigest(),
         media_type=LAYER_GZIP,
@@ -139,10 +140,10 @@ def assemble_blob(recipe: Recipe, sources: Sources) -> Layer:
     )
 
 
-def _pieces(recipe: Recipe, sources: Sources) -> Iterator[Piece]:
+def _pieces(recipe: Recipe, local: Local) -> Iterator[Piece]:
     if check(recipe)["codec"] not in ("tar", "gzip"):
         raise IntegrityError(f"a layer of codec {recipe['codec']!r} is not assembled")
-    return pieces(entries(recipe, sources))
+    return pieces(entries(recipe, local))
 
 
 def _hash_tar(stream: Iterator[Piece], progress: Done | None) -> tuple[str, int]:

@@ -1,26 +1,26 @@
 """Layers of somebody else's image: described by their manifest, fetched by digest when somebody lacks them.
 
-The recipe is `{"version": 1, "codec": "foreign", "source": {"digest": "sha256:…", "size": n}}`, with the
+The recipe is `{"version": 2, "codec": "foreign", "source": {"digest": "sha256:…", "size": n}}`, with the
 image ID as `image` in the source where a Docker Engine has it, which finds layers only by their image. Where
-the bytes may come from is in the hints of the action that made the layer, and never hashed:
+the bytes may come from are the places of the action that made the layer, which are never hashed:
 `reference` (any spelling of `oci.reference`), `layout` (an OCI layout directory, tried first),
 `default_registry`, and `plain_http` (true: the registry is asked without TLS).
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
-from buildrules.errors import FetchError, IntegrityError, Interrupted, UsageError
+from buildrules.errors import FetchError, Interrupted, UsageError
 from buildrules.net.session import Session
 from buildrules.oci import descriptor as media
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.origin import open_source
+from buildrules.oci.recipe import VERSION
 from buildrules.oci.reference import DIGEST, LAYOUT, Reference, parse_reference
 from buildrules.oci.source import Source
-from buildrules.store.blobs import CHUNK, Blobs, hex_of
+from buildrules.store.blobs import Blobs, hex_of
 
 CODEC = "foreign"
 
@@ -76,24 +76,21 @@ def foreign_layers(manifest: bytes, config: bytes, origin: str, image: str | Non
                 size=size,
                 diff_id=diff_id,
                 media_type=kind,
-                recipe={"version": 1, "codec": CODEC, "source": {"digest": digest, "size": size, **extra}},
+                recipe={"version": VERSION, "codec": CODEC, "source": {"digest": digest, "size": size, **extra}},
             )
         )
     return layers
 
 
-def foreign_stream(layer: Layer, blobs: Blobs, hints: Mapping[str, Any], context: _Watch) -> Iterator[bytes]:
-    """The bytes of a foreign layer: from the store, else from its source and kept in the store while they pass.
+def foreign_stream(layer: Layer, blobs: Blobs, places: Mapping[str, Any], context: _Watch) -> Iterator[bytes]:
+    """The bytes of a foreign layer from its source, kept in the store while they pass.
 
-    Checked against the digest at their end (IntegrityError); a corrupt blob is removed from the store.
-    Raises FetchError, GoneError, RegistryError, DockerError where no source has the layer, and Interrupted.
+    Checked against the digest at their end (IntegrityError). Raises FetchError, GoneError, RegistryError, DockerError
+    where no source has the layer, and Interrupted.
     """
     where = layer.recipe["source"]
     digest, size = str(where["digest"]), int(where["size"])
-    if blobs.has(digest, size):
-        yield from _stored(blobs, digest)
-        return
-    source = _source_with(digest, sources(hints, blobs, context.session, context.workspace, pin=where.get("image")))
+    source = _source_with(digest, sources(places, blobs, context.session, context.workspace, pin=where.get("image")))
     try:
         done = 0
         with blobs.writer(digest, size) as file:
@@ -110,25 +107,25 @@ def foreign_stream(layer: Layer, blobs: Blobs, hints: Mapping[str, Any], context
 
 
 def sources(
-    hints: Mapping[str, Any],
+    places: Mapping[str, Any],
     blobs: Blobs,
     session: Session,
     root: str,
     fetched: Callable[[int], None] | None = None,
     pin: str | None = None,
 ) -> list[Source]:
-    """The sources the hints of an action name, in the order they should be tried. `pin` is a digest.
+    """The sources the places of an action name, in the order they should be tried. `pin` is a digest.
 
-    Raises UsageError for a malformed reference, FetchError where the hints name no source.
+    Raises UsageError for a malformed reference, FetchError where no source is named.
     """
     found: list[Reference] = []
-    if hints.get("layout"):
-        found.append(Reference(LAYOUT, str(hints["layout"])))
-    if hints.get("reference"):
-        found.append(parse_reference(str(hints["reference"]), hints.get("default_registry")))
+    if places.get("layout"):
+        found.append(Reference(LAYOUT, str(places["layout"])))
+    if places.get("reference"):
+        found.append(parse_reference(str(places["reference"]), places.get("default_registry")))
     if not found:
         raise FetchError("nothing says where the base image comes from", hint="give the target's 'image'")
-    plain = True if hints.get("plain_http") else None
+    plain = True if places.get("plain_http") else None
     pinned = [reference.at(pin) if pin else reference for reference in found]
     return [
         open_source(reference, blobs, session, root=root, plain_http=plain, fetched=fetched) for reference in pinned
@@ -144,17 +141,6 @@ def _source_with(digest: str, candidates: list[Source]) -> Source:
             last.close()
             return source
     return last
-
-
-def _stored(blobs: Blobs, digest: str) -> Iterator[bytes]:
-    sha256 = hashlib.sha256()
-    with blobs.open(digest) as file:
-        while chunk := file.read(CHUNK):
-            sha256.update(chunk)
-            yield chunk
-    if sha256.hexdigest() != hex_of(digest):
-        blobs.discard(digest)
-        raise IntegrityError(f"blob {digest} in the store was corrupt; it has been removed, build again")
 
 
 def _lists(manifest: bytes, config: bytes, origin: str) -> tuple[list[dict[str, Any]], list[Any]]:

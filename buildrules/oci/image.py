@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from buildrules.errors import IntegrityError
+from buildrules.oci import recipe as recipes
 from buildrules.oci.config import ImageConfig
 from buildrules.oci.descriptor import (
     CONFIG,
@@ -217,7 +218,7 @@ def read_image(blobs: Blobs, digest: str, layers: Sequence[Layer] | None = None)
         raise IntegrityError(f"image {digest} has {len(entries)} layers and {len(diff_ids)} diff_ids")
     if layers is None:
         layers = [
-            Layer(digest=name, size=size, diff_id=diff_id, media_type=kind, recipe={"version": 1, "codec": "blob"})
+            Layer(digest=name, size=size, diff_id=diff_id, media_type=kind, recipe=recipes.blob())
             for (kind, name, size), diff_id in zip(entries, diff_ids, strict=True)
         ]
     found = [(layer.digest, layer.size, layer.diff_id) for layer in layers]

@@ -1,18 +1,22 @@
 """Layer recipes: what a layer is made of, in plain JSON types, small enough to live in a record.
 
-    {"version": 1, "codec": "tar", "parts": [PART, ...]}
-    {"version": 1, "codec": "gzip", "level": 0..12, "parts": [PART, ...]}
-    {"version": 1, "codec": "foreign", "source": {...}}     a layer of somebody else's image (`oci.foreign`)
-    {"version": 1, "codec": "blob"}                         the blob itself is in the store
+    {"version": 2, "codec": "tar", "parts": [PART, ...]}
+    {"version": 2, "codec": "gzip", "level": 0..12, "parts": [PART, ...]}
+    {"version": 2, "codec": "foreign", "source": {...}}     a layer of somebody else's image (`oci.foreign`)
+    {"version": 2, "codec": "blob"}                         the blob itself is in the store
 
 PART is one of
 
     {"kind": "directory", "path": p, "mode": m}
     {"kind": "symlink", "path": p, "target": t}
     {"kind": "inline", "path": p, "mode": m, "text": s}
-    {"kind": "file", "path": p, "mode": m, "size": n, "source": {"workspace": rel} or {"blob": digest}}
+    {"kind": "file", "path": p, "mode": m, "size": n, "digest": d}
+    {"kind": "file", "path": p, "mode": m, "size": n, "layer": d}
     {"kind": "wheel", "digest": d, "filename": f, "prefix": p, "python": "3.11"}
     {"kind": "deb", "digest": d, "drop": [glob, ...]}
+
+Content is named by digest; where it is, `oci.supply` finds out when somebody wants it. A large file of the workspace is
+read once, as the layer it makes alone: that layer's uncompressed digest, `layer`, then is its name.
 
 Paths are relative and normalised. A part expands to tar entries (`oci.parts`); the assembler adds missing parent
 directories, mode 0755, once per layer where they are first needed. The order of entries is the order of parts.
@@ -27,7 +31,7 @@ from typing import Any
 
 from buildrules.errors import IntegrityError
 
-VERSION = 1
+VERSION = 2
 
 LARGE_FILE = 16 << 20
 """A model file of this many bytes or more is a layer of its own."""
@@ -111,7 +115,8 @@ def check(recipe: Any) -> Recipe:
 def check_part(part: Any) -> None:
     """Raise IntegrityError unless `part` is one of the parts in the module's documentation."""
     kind = part.get("kind") if isinstance(part, dict) else None
-    fields = _FIELDS.get(kind) if isinstance(kind, str) else None
+    large = kind == "file" and "layer" in part
+    fields = _LARGE if large else _FIELDS.get(kind) if isinstance(kind, str) else None
     if fields is None:
         raise IntegrityError(f"unknown kind of recipe part: {kind!r}")
     if len(part) != len(fields) + 1 or not fields.keys() <= part.keys():
@@ -161,14 +166,9 @@ def inline(path: str, text: str, mode: int = 0o644) -> Part:
     return {"kind": "inline", "path": path, "mode": mode, "text": text}
 
 
-def workspace_file(path: str, source: str, size: int, mode: int = 0o644) -> Part:
-    """A file of the workspace; `source` is workspace-relative, `size` in bytes."""
-    return {"kind": "file", "path": path, "mode": mode, "size": size, "source": {"workspace": source}}
-
-
-def blob_file(path: str, digest: str, size: int, mode: int = 0o644) -> Part:
-    """A file that is a blob of the store."""
-    return {"kind": "file", "path": path, "mode": mode, "size": size, "source": {"blob": digest}}
+def file(path: str, digest: str, size: int, mode: int = 0o644, *, as_layer: bool = False) -> Part:
+    """A file of `size` bytes. With `as_layer` its `digest` is that of the uncompressed layer it makes alone."""
+    return {"kind": "file", "path": path, "mode": mode, "size": size, "layer" if as_layer else "digest": digest}
 
 
 def wheel(digest: str, filename: str, prefix: str, python: str) -> Part:
@@ -207,15 +207,6 @@ def _digest(name: str, value: object) -> None:
     check_digest(value)
 
 
-def _source(name: str, value: object) -> None:
-    if isinstance(value, dict) and len(value) == 1:
-        if "workspace" in value:
-            return _path(name, value["workspace"])
-        if "blob" in value:
-            return _digest(name, value["blob"])
-    raise IntegrityError(f"{name} of a file part must be a workspace path or a blob, not {value!r}")
-
-
 def _filename(name: str, value: object) -> None:
     if not isinstance(value, str) or "/" in value or not value.endswith(".whl") or value.count("-") < 4:
         raise IntegrityError(f"{name} of a wheel part is not the name of a wheel: {value!r}")
@@ -238,7 +229,8 @@ _FIELDS: dict[str, dict[str, Callable[[str, object], None]]] = {
     "directory": {"path": _path, "mode": _mode},
     "symlink": {"path": _path, "target": _text},
     "inline": {"path": _path, "mode": _mode, "text": _text},
-    "file": {"path": _path, "mode": _mode, "size": _size, "source": _source},
+    "file": {"path": _path, "mode": _mode, "size": _size, "digest": _digest},
     "wheel": {"digest": _digest, "filename": _filename, "prefix": _path, "python": _python},
     "deb": {"digest": _digest, "drop": _texts},
 }
+_LARGE: dict[str, Callable[[str, object], None]] = {"path": _path, "mode": _mode, "size": _size, "layer": _digest}

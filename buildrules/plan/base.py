@@ -80,7 +80,7 @@ class BasePlanner:
             kind="debian_layers",
             title=f"base {target.label.name}",
             params=locks.layer_params(lock),
-            hints=locks.layer_hints(mirrors, path, str(target.label)),
+            places=locks.layer_places(mirrors, path, str(target.label)),
             weight=3.0,
         )
         python = locks.python_version(lock)
@@ -134,7 +134,7 @@ class BasePlanner:
             kind="oci_base",
             title=f"base {target.label.name}",
             params={"digest": lock.digest, "platform": platform, "python": values["python"]},
-            hints={"reference": reference, "default_registry": registry},
+            places={"reference": reference, "default_registry": registry},
             weight=1.0,
         )
         python, variables, declared = self._look_inside(action, values["python"])

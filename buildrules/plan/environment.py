@@ -274,16 +274,16 @@ class EnvironmentPlanner:
         from buildrules.plan.partition import partition
 
         target = lock.target
-        hints = lock.hints(self._keeper.root, feeds)
+        places = lock.places(self._keeper.root, feeds)
         fetched = [package.params() for package in packages if package.kind == "wheel"]
         holds = {}
         for words, group in partition(fetched):
             title = f"{prefix}{words}" if words.startswith("small") else words
-            action = self._wheel_layer(title, [dict(wheel) for wheel in group], label, name, target, hints)
+            action = self._wheel_layer(title, [dict(wheel) for wheel in group], label, name, target, places)
             holds[self._plan.add(action)] = words
         for package in packages:
             if package.kind != "wheel":
-                action_id = self._built_wheel(package, label, name, target, hints)
+                action_id = self._built_wheel(package, label, name, target, places)
                 holds[action_id] = f"{package.name} {package.version}".strip()
         return holds
 
@@ -294,7 +294,7 @@ class EnvironmentPlanner:
         label: str,
         name: str,
         target: "Target",
-        hints: dict[str, Any],
+        places: dict[str, Any],
         *,
         deps: tuple[str, ...] = (),
     ) -> Action:
@@ -305,15 +305,15 @@ class EnvironmentPlanner:
             title=title,
             params={"wheels": wheels, "prefix": _PREFIX, "python": target.python_minor},
             deps=deps,
-            hints={
-                "urls": {wheel["filename"]: hints["urls"].get(wheel["filename"], []) for wheel in wheels},
-                "index": hints["index"],
+            places={
+                "urls": {wheel["filename"]: places["urls"].get(wheel["filename"], []) for wheel in wheels},
+                "index": places["index"],
             },
             weight=0.02 + sum(wheel["size"] or 0 for wheel in wheels) / _BYTES_PER_SECOND,
         )
 
     def _built_wheel(
-        self, package: "LockedPackage", label: str, name: str, target: "Target", hints: dict[str, Any]
+        self, package: "LockedPackage", label: str, name: str, target: "Target", places: dict[str, Any]
     ) -> str:
         """A wheel made of a source archive, or of a folder of the workspace, in a layer of its own."""
         title = f"{package.name} {package.version}".strip()
@@ -334,8 +334,8 @@ class EnvironmentPlanner:
                 title=f"{title} from source",
                 params=params,
                 sources=sources,
-                hints={"urls": hints["urls"], "index": hints["index"], "asked": package.direct},
+                places={"urls": places["urls"], "index": places["index"], "asked": package.direct},
                 weight=20.0,
             )
         )
-        return self._plan.add(self._wheel_layer(title, [], label, name, target, hints, deps=(build,)))
+        return self._plan.add(self._wheel_layer(title, [], label, name, target, places, deps=(build,)))

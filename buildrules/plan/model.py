@@ -131,10 +131,10 @@ class ModelPlanner:
         found = elsewhere(lock.files, values)
         for row in found.files:
             if row.path == found.folder + path:
-                hints = self.locks.hints(target)
+                places = self.locks.places(target)
                 context, digest = self._keeper.context, f"sha256:{row.sha256}"
                 for _ in range(2):  # a second time where the store has it damaged
-                    provide([{"path": row.path, "size": row.size, "sha256": row.sha256}], hints, context)
+                    provide([{"path": row.path, "size": row.size, "sha256": row.sha256}], places, context)
                     if context.blobs.heal(digest):
                         break
                 return context.blobs.read(digest)
@@ -179,7 +179,7 @@ class ModelPlanner:
                     "prefix": prefix,
                     "files": [{name: row[name] for name in ("path", "size", "sha256")} for row in files],
                 },
-                hints=self.locks.hints(target),
+                places=self.locks.places(target),
                 weight=0.1 + lock.size / 100e6,
             )
         )

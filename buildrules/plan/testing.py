@@ -153,7 +153,7 @@ class TestPlanner:
             sources=tuple(test.asked.sources),
             deps=(made, *self._plan.actions[made].deps),
             weight=10.0,
-            hints={
+            places={
                 "runner": self._options.get("runner"),
                 "package": str(parts.package.label),
                 "name": image.info["name"],

@@ -184,9 +184,6 @@ def _recipe_blobs(outputs: dict[str, Any]) -> Iterator[str]:
         for part in layer["recipe"].get("parts", []):
             if "digest" in part:
                 yield part["digest"]
-            source = part.get("source")
-            if isinstance(source, dict) and "blob" in source:
-                yield source["blob"]
 
 
 def _live(store: Store) -> set[str]:

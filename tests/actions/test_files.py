@@ -18,7 +18,7 @@ from buildrules.net.session import Session
 from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import stream_layer
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, Layer
-from buildrules.oci.parts import Sources
+from buildrules.oci.local import Local
 from buildrules.store.blobs import Blobs
 
 
@@ -33,6 +33,7 @@ class Bench:
         self.cancelled = False
         self.read = 0
         self.seen: list[tuple[str, int, int | None]] = []
+        self.files: dict[str, str] = {}
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         self.seen.append((what, done, total))
@@ -48,11 +49,12 @@ class Bench:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        self.files[digest] = str(path)
         return SourceFile(f"{folder}/{name}", name, len(content), mode, digest)
 
     def contents(self, layer: Layer) -> dict[str, tuple[int, bytes]]:
         """The files of a layer by path; its digests are checked on the way."""
-        blob = b"".join(stream_layer(layer, Sources(self.workspace, self.blobs)))
+        blob = b"".join(stream_layer(layer, Local(self.blobs, self.files)))
         assert ("sha256:" + hashlib.sha256(blob).hexdigest(), len(blob)) == (layer.digest, layer.size)
         raw = gzip.decompress(blob) if layer.media_type == LAYER_GZIP else blob
         assert "sha256:" + hashlib.sha256(raw).hexdigest() == layer.diff_id
@@ -148,7 +150,7 @@ def test_inline_parts_become_a_blob(bench: Bench) -> None:
 
 def test_an_inline_layer_takes_no_files_and_nothing_outside(bench: Bench) -> None:
     with pytest.raises(ActionError, match="'file'"):
-        InlineLayer().run(action("inline_layer", parts=[recipes.workspace_file("a", "b", 1)]), [], [], bench)
+        InlineLayer().run(action("inline_layer", parts=[recipes.file("a", "sha256:" + "0" * 64, 1)]), [], [], bench)
     with pytest.raises(IntegrityError):
         InlineLayer().run(action("inline_layer", parts=[recipes.inline("../a", "b")]), [], [], bench)
 

@@ -21,13 +21,14 @@ def bench(tmp_path: Path) -> Bench:
 
 def action(layer_prefix: str | None = PREFIX) -> Action:
     source = SourceSet("src", ("**",), layer_prefix=layer_prefix)
-    params = {"prefix": PREFIX, "name": "regressor"}
+    params = {"prefix": PREFIX}
     return Action(id="m", target="//m", kind="model_layers", title="model", params=params, sources=(source,))
 
 
 def large(bench: Bench, name: str, content: bytes) -> SourceFile:
     file = bench.file(name, content)
     digest = hash_file_layer(os.path.join(bench.workspace, file.path), f"{PREFIX}/{name}", file.size, file.mode)
+    bench.files[digest] = os.path.join(bench.workspace, file.path)
     return SourceFile(file.path, name, file.size, file.mode, digest, as_layer=True)
 
 

@@ -21,7 +21,7 @@ import pytest
 
 from buildrules.actions.debian.layers import DebianLayers
 from buildrules.engine.action import Action, Outputs
-from buildrules.locking.debian.lock import Lock, layer_hints, layer_params, make_lock
+from buildrules.locking.debian.lock import Lock, layer_params, layer_places, make_lock
 from buildrules.locking.debian.request import Request
 from buildrules.net.session import Session
 from buildrules.store.blobs import Blobs
@@ -351,9 +351,9 @@ class Lab:
         return make_lock(request, self.settings, self.context)
 
     def action(self, lock: Lock, generated: dict[str, Any] | None = None) -> Action:
-        hints = layer_hints(self.settings, "debian.base-linux-amd64.lock", "//bases:base")
+        hints = layer_places(self.settings, "debian.base-linux-amd64.lock", "//bases:base")
         return Action(
-            "base", "//bases:base", "debian_layers", "debian base", layer_params(lock, generated), hints=hints
+            "base", "//bases:base", "debian_layers", "debian base", layer_params(lock, generated), places=hints
         )
 
     def build(self, lock: Lock, generated: dict[str, Any] | None = None) -> Outputs:

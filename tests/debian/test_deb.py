@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from buildrules.errors import IntegrityError
-from buildrules.oci.parts import Sources
+from buildrules.oci.local import Local
 from buildrules.oci.parts.deb import DROP, expand, read, read_control
 from buildrules.oci.parts.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Chunks, Entry
 from buildrules.store.blobs import Blobs
@@ -61,14 +61,14 @@ def test_nothing_is_written_through_a_link(make_deb: MakeDeb, tmp_path: Path, li
     blobs = Blobs(str(tmp_path / "store"))
     digest = blobs.put(path.read_bytes())
     with pytest.raises(IntegrityError, match="usr/door"):
-        assemble(gzip([{"kind": "deb", "digest": digest, "drop": []}], 6), Sources(str(tmp_path), blobs))
+        assemble(gzip([{"kind": "deb", "digest": digest, "drop": []}], 6), Local(blobs))
 
 
 def test_as_a_part_of_a_recipe(make_deb: MakeDeb, tmp_path: Path) -> None:
     path = make_deb(("./usr/share/doc/x/copyright", b"c"), ("./usr/share/doc/x/README", b"r"), ("./etc/x", b"x"))
     blobs = Blobs(str(tmp_path / "store"))
     part = {"kind": "deb", "digest": blobs.put(path.read_bytes()), "drop": ["usr/share/*", "etc"]}
-    assert [entry.path for entry in expand(part, Sources(str(tmp_path), blobs))] == ["usr/share/doc/x/copyright"]
+    assert [entry.path for entry in expand(part, Local(blobs))] == ["usr/share/doc/x/copyright"]
 
 
 def test_merged_usr(make_deb: MakeDeb) -> None:

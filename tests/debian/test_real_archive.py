@@ -12,7 +12,7 @@ import pytest
 
 from buildrules.actions.debian.layers import DebianLayers
 from buildrules.engine.action import Action, Outputs
-from buildrules.locking.debian.lock import dump_lock, layer_hints, layer_params, make_lock, python_version
+from buildrules.locking.debian.lock import dump_lock, layer_params, layer_places, make_lock, python_version
 from buildrules.locking.debian.request import Request
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -31,7 +31,9 @@ print("all there")
 
 def build(suite: str, architecture: str, context: Any) -> tuple[Any, Outputs]:
     lock = make_lock(Request("base", suite, architecture), {}, context)
-    action = Action("b", "//b", "debian_layers", "b", layer_params(lock), hints=layer_hints({}, "debian.b.lock", "//b"))
+    action = Action(
+        "b", "//b", "debian_layers", "b", layer_params(lock), places=layer_places({}, "debian.b.lock", "//b")
+    )
     return lock, DebianLayers().run(action, [], [], context)
 
 

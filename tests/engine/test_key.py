@@ -65,7 +65,7 @@ HASHED = {
     },
 }
 NOT_HASHED = {
-    Action: {"id", "target", "title", "weight", "hints", "deps"},  # what the dependencies made is
+    Action: {"id", "target", "title", "weight", "places", "deps"},  # what the dependencies made is
     SourceSet: {"directory", "include", "exclude", "allow_empty"},  # their expansion is
     SourceFile: {"path", "stat"},  # the name below the set is
     Outputs: set(),
@@ -103,7 +103,7 @@ def test_a_hashed_field_changes_the_key(cls, name):
         (SourceSet, {"directory": "z"}),
         (SourceFile, {"path": "z/x.py"}),
         (Action, {"weight": 9.0}),
-        (Action, {"hints": {"url": "https://example.invalid"}}),
+        (Action, {"places": {"url": "https://example.invalid"}}),
         (SourceSet, {"include": ("x.py",)}),
     ],
 )

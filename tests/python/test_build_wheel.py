@@ -69,10 +69,10 @@ def test_from_an_index_to_a_layer(feed: Index, asking: Asking, root: Path, conte
     feed.add_sdist("aa", "1.0")
     lock = read_lock(str(root), write_lock(make_lock(asking("aa"), Session(), portable=True), str(root)))
     params = {"name": "aa", "version": "1.0", "target": AMD64.to_dict(), "sdist": lock.packages[0].params()}
-    hints = lock.hints(str(root))
-    outputs = run(Action("b", "//:b", "build_wheel", "build aa", params, hints=hints), context)
+    hints = lock.places(str(root))
+    outputs = run(Action("b", "//:b", "build_wheel", "build aa", params, places=hints), context)
     layer_params = {"wheels": [], "prefix": "opt/venv", "python": "3.11"}
-    layer = Action("l", "//:b", "wheel_layer", "layer", layer_params, deps=("b",), hints=hints)
+    layer = Action("l", "//:b", "wheel_layer", "layer", layer_params, deps=("b",), places=hints)
     assert WheelLayer().run(layer, [], [outputs], context).layers[0].size > 0
 
 

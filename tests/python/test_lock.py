@@ -100,8 +100,8 @@ def test_hints_name_a_file_beside_the_lock_first(root: Path) -> None:
     """Whether it is there is looked at when it is fetched."""
     lock = lock_of(wheel(url=None), portable=True)
     filename = "numpy-2.3.1-py3-none-any.whl"
-    assert lock.hints(str(root))["urls"] == {filename: [(root / "m" / filename).as_uri()]}
-    assert lock.hints(str(root))["index"] == {"target": AMD64.to_dict(), "pins": [["numpy", "2.3.1"]]}
+    assert lock.places(str(root))["urls"] == {filename: [(root / "m" / filename).as_uri()]}
+    assert lock.places(str(root))["index"] == {"target": AMD64.to_dict(), "pins": [["numpy", "2.3.1"]]}
 
 
 def test_the_text_depends_on_nothing_else(root: Path) -> None:

@@ -61,7 +61,7 @@ def test_sample_environment_with_its_server(root: Path, tmp_path: Path, platform
     params = {"wheels": small, "prefix": "opt/venv", "python": "3.11"}
     (layer,) = (
         WheelLayer()
-        .run(Action("l", "//:e", "wheel_layer", "small wheels", params, hints=pair.hints(str(root))), [], [], context)
+        .run(Action("l", "//:e", "wheel_layer", "small wheels", params, places=pair.places(str(root))), [], [], context)
         .layers
     )
     assert layer.size > 1_000_000 and context.fetched == sum(wheel["size"] for wheel in small)

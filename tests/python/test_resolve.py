@@ -205,7 +205,7 @@ def test_local_wheels_archives_and_projects(feed: Index, root: Path, asking: Ask
     assert by_name["aa"].file is not None and by_name["aa"].file.path == f"wheels/{filename}"
     assert (by_name["lib"].kind, by_name["lib"].directory) == ("directory", "lib")
     assert read_lock(str(root), write_lock(lock, str(root))) == lock
-    assert lock.hints(str(root))["urls"][filename] == [(root / "wheels" / filename).as_uri()]
+    assert lock.places(str(root))["urls"][filename] == [(root / "wheels" / filename).as_uri()]
 
 
 def test_direct_url(feed: Index, asking: Asking) -> None:
@@ -267,10 +267,10 @@ def test_a_feed_with_a_password(
     feed.add("aa", "1.0")
     way(feed, monkeypatch, tmp_path, root)  # type: ignore[operator]
     lock = make_lock(asking("aa"), Session(), portable=portable)
-    assert TOKEN not in lock_text(lock) + str(lock.hints(str(root)))
+    assert TOKEN not in lock_text(lock) + str(lock.places(str(root)))
     read = read_lock(str(root), write_lock(lock, str(root)))
     params = {"wheels": [package.params() for package in read.packages], "prefix": "opt/venv", "python": "3.11"}
-    action = Action("a", "//:a", "wheel_layer", "wheels", params, hints=read.hints(str(root)))
+    action = Action("a", "//:a", "wheel_layer", "wheels", params, places=read.places(str(root)))
     outputs = WheelLayer().run(action, [], [], Context(root, tmp_path / "store"))
     assert TOKEN not in str(outputs.to_dict())
 

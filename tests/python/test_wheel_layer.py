@@ -19,7 +19,7 @@ from buildrules.locking.python.lock import Lock, read_lock, write_lock
 from buildrules.locking.python.resolve import make_lock
 from buildrules.net.session import Session
 from buildrules.oci.assemble import stream_layer
-from buildrules.oci.parts import Sources
+from buildrules.oci.local import Local
 from buildrules.start import retry
 
 from .conftest import Asking, Context, Index, make_wheel, sha256
@@ -27,7 +27,7 @@ from .conftest import Asking, Context, Index, make_wheel, sha256
 
 def action_for(lock: Lock, context: Context, **hints: Any) -> Action:
     params = {"wheels": [package.params() for package in lock.packages], "prefix": "opt/venv", "python": "3.11"}
-    return Action("a", "//:a", "wheel_layer", "wheels", params, hints=hints or lock.hints(context.workspace))
+    return Action("a", "//:a", "wheel_layer", "wheels", params, places=hints or lock.places(context.workspace))
 
 
 def run(action: Action, context: Context, deps: list[Outputs] | None = None) -> Outputs:
@@ -66,7 +66,7 @@ def test_fetches_only_when_it_runs_and_only_once(feed: Index, lock: Lock, contex
 
 def test_the_layer_holds_the_installed_wheels(lock: Lock, context: Context) -> None:
     (layer,) = run(action_for(lock, context), context).layers
-    data = b"".join(stream_layer(layer, Sources(context.workspace, context.blobs)))
+    data = b"".join(stream_layer(layer, Local(context.blobs)))
     assert ("sha256:" + hashlib.sha256(data).hexdigest(), len(data)) == (layer.digest, layer.size)
     tar = gzip.decompress(data)
     assert "sha256:" + hashlib.sha256(tar).hexdigest() == layer.diff_id
@@ -141,7 +141,7 @@ def test_a_portable_lock_takes_files_beside_it_without_an_index(
 
 
 def test_a_url_that_is_gone_is_looked_up_anew(feed: Index, lock: Lock, context: Context) -> None:
-    hints = lock.hints(context.workspace)
+    hints = lock.places(context.workspace)
     hints["urls"] = {name: [feed.file_url("moved/" + name)] for name in hints["urls"]}
     assert run(action_for(lock, context, **hints), context).layers
 
@@ -151,7 +151,7 @@ def test_a_file_no_index_has_any_more(
 ) -> None:
     filename, data = make_wheel("bb", "2.0", files={"bb/__init__.py": b"rebuilt\n"})
     feed.files[filename] = data  # same name, other content
-    hints = lock.hints(context.workspace)
+    hints = lock.places(context.workspace)
     hints["urls"] = {}
     with pytest.raises(GoneError, match=r"'bb-2.0-py3-none-any.whl'") as caught:
         run(action_for(lock, context, **hints), context)
@@ -164,7 +164,7 @@ def test_a_version_that_was_removed_does_not_hide_the_others(
 ) -> None:
     del feed.files["bb-2.0-py3-none-any.whl"]
     feed.add("bb", "3.0")
-    hints = lock.hints(context.workspace)
+    hints = lock.places(context.workspace)
     hints["urls"] = {}
     with pytest.raises(GoneError) as caught:
         run(action_for(lock, context, **hints), context)

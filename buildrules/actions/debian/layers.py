@@ -1,7 +1,7 @@
 """The action `debian_layers`: locked packages become the layers of a root file system.
 
 `params`: `packages` (each name, version, archive, path, sha256, size), `suite`, `arch` ("amd64" or "arm64") and
-`generated` (options of `generated`). `hints`: `mirrors` (the Debian settings), `lock` (file name) and `label`, the
+`generated` (options of `generated`). `places`: `mirrors` (the Debian settings), `lock` (file name) and `label`, the
 last two for errors. Outputs: up to three layers, so that a change in one leaves the others: "system" (libc,
 certificates, time zones, generated files), "python" (the interpreter and what only it needs) and "packages" (the
 rest); `values` `python` ("3.11" or None), `python_version` ("3.11.2" or None) and `layers` (their names).
@@ -52,7 +52,7 @@ class DebianLayers:
         locked or is malformed, ActionError where two packages hold the same file, FetchError.
         """
         packages = _packages(action)
-        fetch_packages(packages, action.params["suite"], action.hints, context)
+        fetch_packages(packages, action.params["suite"], action.places, context)
         trees = [
             LayerTree(name, held, packages, action.params["arch"], action.params.get("generated") or {})
             for name, held in split(packages).items()
@@ -84,7 +84,7 @@ def split(packages: list[LockedPackage]) -> dict[str, list[LockedPackage]]:
     return {name: held for name, held in found.items() if held or name == "system"}
 
 
-def fetch_packages(packages: list[LockedPackage], suite: str, hints: Mapping[str, Any], context: Context) -> None:
+def fetch_packages(packages: list[LockedPackage], suite: str, places: Mapping[str, Any], context: Context) -> None:
     """Bring the packages into the store, in parallel. No network and no configuration is touched if all are there."""
     missing = [one for one in packages if not context.blobs.has(one.sha256, one.size)]
     if not missing:
@@ -92,14 +92,14 @@ def fetch_packages(packages: list[LockedPackage], suite: str, hints: Mapping[str
     from buildrules.actions.debian.mirrors import base_uris
     from buildrules.actions.debian.transport import Wanted, fetch
 
-    bases = base_uris(suite, hints.get("mirrors") or {})
+    bases = base_uris(suite, places.get("mirrors") or {})
     wanted = []
     for one in missing:
         # apt escapes the plus sign as well: there are servers that read it as a space.
-        places = [(f"{base}/{quote(one.path, safe='/~:')}", by_apt) for base, by_apt in bases[one.archive]]
-        wanted.append(Wanted(places, f"sha256:{one.sha256}", one.size, f"{one.name} {one.version}"))
-    lock = str(hints.get("lock") or "the lock")
-    label = str(hints.get("label") or "")
+        urls = [(f"{base}/{quote(one.path, safe='/~:')}", by_apt) for base, by_apt in bases[one.archive]]
+        wanted.append(Wanted(urls, f"sha256:{one.sha256}", one.size, f"{one.name} {one.version}"))
+    lock = str(places.get("lock") or "the lock")
+    label = str(places.get("label") or "")
     try:
         fetch(wanted, context)
     except GoneError as error:

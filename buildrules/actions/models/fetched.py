@@ -27,30 +27,30 @@ class FetchedModel:
         files: list[dict[str, Any]] = action.params["files"]
         prefix: str = action.params["prefix"]
         found = [SourceFile("", row["path"], row["size"], 0o644, f"sha256:{row['sha256']}") for row in files]
-        provide(files, action.hints, context)
+        provide(files, action.places, context)
         try:
             return lay(found, prefix, context)
         except DamagedError:
             for file in found:
                 context.blobs.heal(file.digest)
-        provide(files, action.hints, context)
+        provide(files, action.places, context)
         return lay(found, prefix, context)
 
 
-def provide(files: list[dict[str, Any]], hints: Mapping[str, Any], context: Context) -> None:
-    """Have `files` in the store; `hints` are those of the action. Raises as `FetchedModel.run`."""
+def provide(files: list[dict[str, Any]], places: Mapping[str, Any], context: Context) -> None:
+    """Have `files` in the store; `places` are those of the action. Raises as `FetchedModel.run`."""
     from buildrules.actions.models.access import Access
     from buildrules.actions.models.file import File
 
     missing = [row for row in files if not context.blobs.has(f"sha256:{row['sha256']}", row["size"])]
     if not missing:
         return
-    access = Access(context, name=hints["name"], connection=hints.get("connection"))
-    source = hints["source"]
-    locked = {row["sha256"]: row for row in hints["files"]}
+    access = Access(context, name=places["name"], connection=places.get("connection"))
+    source = places["source"]
+    locked = {row["sha256"]: row for row in places["files"]}
     placed = list({row["sha256"]: locked[row["sha256"]] for row in missing}.values())
     wanted = {row["archive"] for row in placed if row.get("archive")}
-    archives = [archive for archive in hints["archives"] if archive["sha256"] in wanted]
+    archives = [archive for archive in places["archives"] if archive["sha256"] in wanted]
     access.take_all(source, [*archives, *(row for row in placed if not row.get("archive"))])
     for archive in archives:
         keys = {row["key"] for row in placed if row.get("archive") == archive["sha256"]}
@@ -58,5 +58,5 @@ def provide(files: list[dict[str, Any]], hints: Mapping[str, Any], context: Cont
     for row in missing:
         if not context.blobs.has(f"sha256:{row['sha256']}", row["size"]):
             raise IntegrityError(
-                f"{row['path']!r} of {hints['name']!r} is not in its archive any more", hint="lock the model again"
+                f"{row['path']!r} of {places['name']!r} is not in its archive any more", hint="lock the model again"
             )

@@ -3,13 +3,10 @@
 import hashlib
 from collections.abc import Sequence
 
-from buildrules.actions.pack import file_parts, layer_path, pack, pack_as, source_of
+from buildrules.actions.pack import codec_of, file_parts, local_of, pack, pack_large
 from buildrules.engine.action import Action, Context, Outputs, SourceFile
-from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import file_layer
-from buildrules.oci.codec import choose_codec
 from buildrules.oci.descriptor import Layer
-from buildrules.oci.parts import Sources
 from buildrules.oci.recipe import LARGE_FILE
 
 OWN = 40
@@ -49,7 +46,7 @@ def lay(files: Sequence[SourceFile], prefix: str, context: Context, *, usable: b
     names = [file.name for file in own]
     for group in shared:
         names.append(f"{len(group)} files")
-        layers.append(pack_as(_codec(group, context), file_parts(group, prefix), context, names[-1]))
+        layers.append(pack_large(group, prefix, context, names[-1]))
     if small or not layers:
         names.append("small files")
         layers.append(pack(small, prefix, context, names[-1]))
@@ -84,12 +81,8 @@ def divide(
 
 
 def _own_layer(file: SourceFile, prefix: str, context: Context, usable: bool) -> Layer:
-    if file.as_layer and usable and _codec([file], context) == "tar":
-        part = recipes.workspace_file(layer_path(prefix, file.name), file.path, file.size, file.mode)
-        return file_layer(part, file.digest)
-    return pack_as(_codec([file], context), file_parts([file], prefix), context, file.name)
-
-
-def _codec(files: Sequence[SourceFile], context: Context) -> str:
-    sources = Sources(context.workspace, context.blobs)
-    return choose_codec([(sources.path(source_of(file)), file.size) for file in files])
+    if file.as_layer and usable:
+        (part,) = file_parts([file], prefix)
+        if codec_of([part], local_of([file], context)) == "tar":
+            return file_layer(part, file.digest)
+    return pack_large([file], prefix, context, file.name)

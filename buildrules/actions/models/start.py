@@ -9,7 +9,7 @@ from typing import Any
 from buildrules.engine.action import Action, Context, Outputs, SourceFile
 from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import assemble_blob
-from buildrules.oci.parts import Sources
+from buildrules.oci.local import Local
 
 PLACE = "opt/buildrules"
 """Where the fetcher lies in the image; `python -ISB /opt/buildrules -- SERVER` runs it."""
@@ -58,10 +58,10 @@ class StartLayers:
         parts = [recipes.inline(f"{PLACE}/start.json", text)]
         places = sorted({entry["directory"].strip("/") for entry in downloads} - {""})
         parts += [recipes.directory(place, 0o777) for place in places]
-        found = Sources(context.workspace, context.blobs)
+        local = Local(context.blobs)
         layers = [
-            assemble_blob(recipes.gzip(_code(), 6), found),
-            assemble_blob(recipes.gzip(parts, 6), found),
+            assemble_blob(recipes.gzip(_code(), 6), local),
+            assemble_blob(recipes.gzip(parts, 6), local),
         ]
         return Outputs(layers=layers, values={"layers": ["fetcher", "list of files"], "models": models})
 

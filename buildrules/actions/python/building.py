@@ -18,7 +18,7 @@ def prepare(action: Action, sources: list[list[SourceFile]], context: Context, f
     """A private copy, in `folder`, of what is to be built (back ends write into their source); returns its path."""
     sdist: dict[str, Any] | None = action.params.get("sdist")
     if sdist:
-        fetch_files([sdist], action.hints, context)
+        fetch_files([sdist], action.places, context)
         require_intact(context.blobs, sdist["sha256"], sdist["filename"])
         name = os.path.basename(sdist["filename"])
         place = os.path.join(folder, name)
@@ -49,7 +49,7 @@ def build(action: Action, source: str, target: Target, context: Context, folder:
         arguments += ["--build-constraints", write_lines(folder, "build-constraints.txt", constraints)]
     # The workspace's own uv.toml says where build back ends come from; its working folder would be a project.
     extra = {"SOURCE_DATE_EPOCH": EPOCH, "PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C.UTF-8", "UV_NO_SOURCES": "1"}
-    feeds = Feeds.from_dict((action.hints.get("index") or {}).get("feeds", {}))
+    feeds = Feeds.from_dict((action.places.get("index") or {}).get("feeds", {}))
     with build_environment(feeds, context.session.connections, context.blobs.aside) as found:
         answer = run_uv(
             [*arguments, source],

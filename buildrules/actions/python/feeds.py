@@ -39,7 +39,7 @@ class Feeds:
     urls: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """For hints and digests; empty where nothing was chosen."""
+        """For places and digests; empty where nothing was chosen."""
         names = {} if self.names is None else {"names": list(self.names)}
         return {**names, **({"urls": list(self.urls)} if self.urls else {})}
 

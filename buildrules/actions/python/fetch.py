@@ -10,17 +10,17 @@ from buildrules.net.download import Download, fetch_all
 from buildrules.store.blobs import Blobs
 
 
-def fetch_files(files: Sequence[dict[str, Any]], hints: Mapping[str, Any], context: Context) -> None:
+def fetch_files(files: Sequence[dict[str, Any]], places: Mapping[str, Any], context: Context) -> None:
     """Have every file (name, version, filename, sha256, size) in the store, with its digest checked.
 
-    `hints` is what `Lock.hints` gives. A file in the store that is corrupt is fetched again. Raises GoneError where
+    `places` is what `Lock.places` gives. A file in the store that is corrupt is fetched again. Raises GoneError where
     neither a url nor an index has a file, IntegrityError naming the file that is not what was locked, FetchError.
     """
     missing = [file for file in files if not intact(context.blobs, file)]
     if not missing:
         return
     # Files are looked for now and not while planning: somebody may have put one beside the lock since.
-    urls = {name: [url for url in _list(value) if _may_be(url)] for name, value in (hints.get("urls") or {}).items()}
+    urls = {name: [url for url in _list(value) if _may_be(url)] for name, value in (places.get("urls") or {}).items()}
     known = [file for file in missing if urls.get(file["filename"])]
     lost = [file for file in missing if not urls.get(file["filename"])]
     gone: GoneError | None = None
@@ -31,11 +31,11 @@ def fetch_files(files: Sequence[dict[str, Any]], hints: Mapping[str, Any], conte
         lost = [file for file in missing if not context.blobs.has(file["sha256"], file["size"])]
     if not lost:
         return
-    if not hints.get("index"):
+    if not places.get("index"):
         raise gone or GoneError(f"nothing says where {lost[0]['filename']!r} could be fetched from")
     from buildrules.actions.python.index import LockedFiles
 
-    located = context.session.own(LockedFiles).locate(lost, hints["index"], context.workspace)
+    located = context.session.own(LockedFiles).locate(lost, places["index"], context.workspace)
     _fetch(lost, {name: [url] for name, url in located.items()}, context)
 
 

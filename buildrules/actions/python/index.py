@@ -30,7 +30,7 @@ class LockedFiles:
     def locate(self, wanted: Sequence[dict[str, Any]], index: dict[str, Any], root: str) -> dict[str, str]:
         """The present urls, by file name, of locked files: name, version, filename, sha256.
 
-        `index` is what `Lock.hints` gives under "index": the target, the feeds, and the pins of the whole lock, which
+        `index` is what `Lock.places` gives under "index": the target, the feeds, and the pins of the whole lock, which
         are asked for at once. Use the urls and forget them. Raises GoneError naming the files that no index has any
         more, FetchError where an index does not answer, CredentialsError where a feed's secret cannot be read or is
         refused.

@@ -5,7 +5,7 @@
              optionally "constraints": [requirement, ...] for the build back end and its dependencies,
              "builder": the Python of this host that runs the back end, such as "CPython 3.11.2"}
     sources for a folder: one SourceSet of it
-    hints   as for "wheel_layer"; "asked": the source archive itself was asked for, by url or path
+    places   as for "wheel_layer"; "asked": the source archive itself was asked for, by url or path
     outputs blobs {"wheel": digest}, values {"filename", "name", "version", "size"}
 
 The back end runs on this host, so native code can only be built where host and image agree; that is checked, not hoped.
@@ -32,7 +32,7 @@ class BuildWheel:
         from buildrules.actions.python.target import Target
 
         target = Target.from_dict(action.params["target"])
-        if action.params.get("sdist") and not action.hints.get("asked"):
+        if action.params.get("sdist") and not action.places.get("asked"):
             context.warn(
                 f"{action.params['name']} {action.params['version']} has no wheel for Python {target.python_minor}"
                 f" on {target.platform}; building it from source"

@@ -2,7 +2,7 @@
 
     params  {"wheels": [{"name", "version", "filename", "sha256", "size"}, ...], "prefix": "opt/venv", "python": "3.11"}
     deps    actions "build_wheel", each giving one wheel more
-    hints   what `Lock.hints` gives: {"urls": {filename: [url, ...]}, "index": {...}}
+    places   what `Lock.places` gives: {"urls": {filename: [url, ...]}, "index": {...}}
 
 The layer's bytes are not kept: its recipe makes them again from the wheels. Values: `modules`, what can be imported.
 """
@@ -24,11 +24,11 @@ class WheelLayer:
         from buildrules.actions.python.fetch import fetch_files, require_intact
         from buildrules.oci import recipe
         from buildrules.oci.assemble import assemble
-        from buildrules.oci.parts import Sources
+        from buildrules.oci.local import Local
 
         wheels: list[dict[str, Any]] = action.params["wheels"]
         prefix, python = action.params["prefix"], action.params["python"]
-        fetch_files(wheels, action.hints, context)
+        fetch_files(wheels, action.places, context)
         entries = [(wheel["filename"], "sha256:" + wheel["sha256"].removeprefix("sha256:")) for wheel in wheels]
         for outputs in deps:
             built = (str(outputs.values["filename"]), outputs.blobs["wheel"])
@@ -47,7 +47,7 @@ class WheelLayer:
                 raise Interrupted("the build was stopped")
 
         try:
-            layer = assemble(recipe.gzip(parts, 0), Sources(context.workspace, context.blobs), progress)
+            layer = assemble(recipe.gzip(parts, 0), Local(context.blobs), progress)
         except FileNotFoundError as error:
             raise GoneError(f"a wheel of {action.title!r} vanished from the store", hint="build again") from error
         except IntegrityError as error:

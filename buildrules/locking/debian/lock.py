@@ -193,8 +193,8 @@ def layer_params(lock: Lock, generated: Mapping[str, Any] | None = None) -> dict
     }
 
 
-def layer_hints(settings: Mapping[str, Any], lock_name: str, label: str) -> dict[str, Any]:
-    """The `hints` of the action `debian_layers`: where packages may come from, and what errors are to name."""
+def layer_places(settings: Mapping[str, Any], lock_name: str, label: str) -> dict[str, Any]:
+    """The `places` of the action `debian_layers`: where packages may come from, and what errors are to name."""
     return {"mirrors": dict(settings), "lock": lock_name, "label": label}
 
 

@@ -62,7 +62,7 @@ class ModelLocks:
         locks = {str(one.target.label): self.of(one.target) for one in placed if one.target.values["uri"] is not None}
         return {label: str(lock.source["version"]) for label, lock in locks.items() if "version" in lock.source}
 
-    def hints(self, target: ResolvedTarget) -> dict[str, Any]:
+    def places(self, target: ResolvedTarget) -> dict[str, Any]:
         """Where the files of a model come from, as actions take it (kind "fetched_model"). Raises as `of`."""
         lock = self.of(target)
         return {

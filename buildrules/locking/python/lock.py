@@ -52,8 +52,8 @@ class Lock:
         rows = [[one.name, one.version, one.file.sha256 if one.file else ""] for one in self.packages]
         return "sha256:" + hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
-    def hints(self, root: str, feeds: Feeds | None = None) -> dict[str, Any]:
-        """Where files may be fetched from, for the actions' `hints`: {"urls": {filename: [url, ...]}, "index": ...}.
+    def places(self, root: str, feeds: Feeds | None = None) -> dict[str, Any]:
+        """Where files may be fetched from, for the actions' `places`: {"urls": {filename: [url, ...]}, "index": ...}.
 
         The first url is that of the place beside the lock, where there may be nothing.
         """

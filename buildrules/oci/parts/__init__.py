@@ -1,6 +1,6 @@
 """What a recipe part expands to: one file per part kind.
 
-An expander is a module with `expand(part, sources) -> Iterator[Entry]`. It is imported when the
+An expander is a module with `expand(part, local) -> Iterator[Entry]`. It is imported when the
 first part of its kind is met, so an expander may import what it needs at its top.
 """
 
@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from buildrules.errors import IntegrityError
+from buildrules.oci.local import Local
 from buildrules.oci.parts.entry import Chunks, Content, DeflateRange, Entry, FileRange
-from buildrules.oci.parts.sources import Sources
 
-__all__ = ["EXPANDERS", "Chunks", "Content", "DeflateRange", "Entry", "Expander", "FileRange", "Sources", "expander"]
+__all__ = ["EXPANDERS", "Chunks", "Content", "DeflateRange", "Entry", "Expander", "FileRange", "expander"]
 
-Expander = Callable[[dict[str, Any], Sources], Iterator[Entry]]
+Expander = Callable[[dict[str, Any], Local], Iterator[Entry]]
 """Yields the entries of one part, in the order they stand in the layer.
 
 Paths are relative and normalised. Parent directories need not be yielded: the assembler adds what is missing with

@@ -13,8 +13,8 @@ from importlib import import_module
 from typing import Any, BinaryIO
 
 from buildrules.errors import IntegrityError, UsageError
+from buildrules.oci.local import Local
 from buildrules.oci.parts.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Chunks, Entry
-from buildrules.oci.parts.sources import Sources
 from buildrules.oci.recipe import bad_link, bad_path
 
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -30,10 +30,10 @@ _COPYRIGHT = re.compile(r"usr/share/doc/[^/]+/copyright(\.gz)?")
 _DOC = re.compile(r"usr/share/doc/[^/]+")
 
 
-def expand(part: dict[str, Any], sources: Sources) -> Iterator[Entry]:
+def expand(part: dict[str, Any], local: Local) -> Iterator[Entry]:
     """The entries of a "deb" part in the order of its archive; see `read`. `drop` are globs of layer paths: what one
     matches is left out with all below it, but for copyright files."""
-    return read(sources.blobs.path(part["digest"]), part["drop"])
+    return read(local.path(part["digest"]), part["drop"])
 
 
 def read(path: str, drop: list[str], name: str = "") -> Iterator[Entry]:

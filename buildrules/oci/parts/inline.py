@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
+from buildrules.oci.local import Local
 from buildrules.oci.parts.entry import DIRECTORY, FILE, SYMLINK, Entry
-from buildrules.oci.parts.sources import Sources
 
 
-def expand(part: dict[str, Any], _sources: Sources) -> Iterator[Entry]:
+def expand(part: dict[str, Any], _local: Local) -> Iterator[Entry]:
     """The one entry of a "directory", "symlink" or "inline" part."""
     kind = part["kind"]
     if kind == "directory":

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from buildrules.errors import IntegrityError
+from buildrules.oci.local import Local
 from buildrules.oci.parts.archive import Member, members
 from buildrules.oci.parts.entry import Entry
-from buildrules.oci.parts.sources import Sources
 from buildrules.oci.reader import Reader
 from buildrules.oci.recipe import bad_path
 
@@ -41,13 +41,13 @@ if __name__ == "__main__":
 """
 
 
-def expand(part: dict[str, Any], sources: Sources) -> Iterator[Entry]:
+def expand(part: dict[str, Any], local: Local) -> Iterator[Entry]:
     """The entries of a "wheel" part, sorted by path.
 
     Raises IntegrityError for a wheel that breaks the standard or tries to leave its prefix, FileNotFoundError where the
     wheel is not in the store. Its own digest is checked by whoever puts it there.
     """
-    return iter(_Install(part, sources.path({"blob": part["digest"]})).entries())
+    return iter(_Install(part, local.path(part["digest"])).entries())
 
 
 class _Install:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.oci.parts import Sources
+from buildrules.oci.local import Local
 from buildrules.store.blobs import Blobs
 
 REAL_WHEELS = [
@@ -21,9 +21,9 @@ REAL_WHEELS = [
 
 
 @pytest.fixture
-def sources(tmp_path: Path) -> Sources:
+def local(tmp_path: Path) -> Local:
     (tmp_path / "workspace").mkdir()
-    return Sources(str(tmp_path / "workspace"), Blobs(str(tmp_path / "store")))
+    return Local(Blobs(str(tmp_path / "store")), {})
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,8 @@ from buildrules.oci.assemble import (
 )
 from buildrules.oci.codec import choose_codec
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, Layer
-from buildrules.oci.parts import DeflateRange, Sources
+from buildrules.oci.local import Local
+from buildrules.oci.parts import DeflateRange
 from buildrules.oci.reader import Reader
 
 LEVELS = [None, 0, 1, 6, 12]
@@ -44,30 +45,31 @@ def recipe_of(parts: list[recipes.Part], level: int | None) -> recipes.Recipe:
     return recipes.tar(parts) if level is None else recipes.gzip(parts, level)
 
 
-def file_part(sources: Sources, name: str, content: bytes, mode: int = 0o644) -> recipes.Part:
-    path = Path(sources.workspace, name)
+def file_part(local: Local, name: str, content: bytes, mode: int = 0o644) -> recipes.Part:
+    path = Path(local.blobs.root).parents[2] / "workspace" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    return recipes.workspace_file(f"model/{name}", name, len(content), mode)
+    local.files[sha256(content)] = str(path)  # type: ignore[index]
+    return recipes.file(f"model/{name}", sha256(content), len(content), mode)
 
 
 def noise(size: int, seed: int = 1) -> bytes:
     return b"".join(hashlib.sha256(b"%d %d" % (seed, n)).digest() for n in range(size // 32 + 1))[:size]
 
 
-def verify(recipe: recipes.Recipe, sources: Sources) -> tuple[Layer, bytes]:
+def verify(recipe: recipes.Recipe, local: Local) -> tuple[Layer, bytes]:
     """Assemble, stream both ways, and compare all of it; returns the layer and its tar."""
-    layer = assemble(recipe, sources)
-    blob = b"".join(stream(recipe, sources))
+    layer = assemble(recipe, local)
+    blob = b"".join(stream(recipe, local))
     assert (sha256(blob), len(blob)) == (layer.digest, layer.size)
     raw = gzip.decompress(blob) if recipe["codec"] == "gzip" else blob
     assert sha256(raw) == layer.diff_id
-    assert b"".join(stream_tar(recipe, sources)) == raw
+    assert b"".join(stream_tar(recipe, local)) == raw
     return layer, raw
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_stream_and_digests_agree(sources: Sources, level: int | None) -> None:
+def test_stream_and_digests_agree(local: Local, level: int | None) -> None:
     contents = {
         "empty": b"",
         "small": b"x" * 100,
@@ -76,15 +78,15 @@ def test_stream_and_digests_agree(sources: Sources, level: int | None) -> None:
         "text": b"the same line again\n" * 150_000,
         "noise": noise(2_500_000),
     }
-    parts = [file_part(sources, name, content) for name, content in contents.items()]
-    layer, raw = verify(recipe_of([recipes.directory("tmp", 0o1777), *parts], level), sources)
+    parts = [file_part(local, name, content) for name, content in contents.items()]
+    layer, raw = verify(recipe_of([recipes.directory("tmp", 0o1777), *parts], level), local)
     assert layer.media_type == (LAYER_TAR if level is None else LAYER_GZIP)
     with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
         for name, content in contents.items():
             file = archive.extractfile(f"model/{name}")
             assert file is not None
             assert file.read() == content
-    assert not os.path.exists(sources.blobs.root), "assembling writes nothing"
+    assert not os.path.exists(local.blobs.root), "assembling writes nothing"
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -92,31 +94,31 @@ def test_stream_and_digests_agree(sources: Sources, level: int | None) -> None:
     st.lists(st.one_of(st.binary(max_size=2000), st.integers(0, 200_000).map(noise)), max_size=6),
     st.sampled_from(LEVELS),
 )
-def test_any_contents_round_trip(sources: Sources, contents: list[bytes], level: int | None) -> None:
-    parts = [file_part(sources, str(number), content) for number, content in enumerate(contents)]
-    _, raw = verify(recipe_of(parts, level), sources)
+def test_any_contents_round_trip(local: Local, contents: list[bytes], level: int | None) -> None:
+    parts = [file_part(local, str(number), content) for number, content in enumerate(contents)]
+    _, raw = verify(recipe_of(parts, level), local)
     with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
         found = [file.read() for member in archive if (file := archive.extractfile(member)) is not None]
     assert found == contents
 
 
-def test_small_layers_have_these_digests(sources: Sources) -> None:
+def test_small_layers_have_these_digests(local: Local) -> None:
     parts = [
         recipes.inline("opt/app/score.py", "def run(data):\n    return data\n" * 40),
         recipes.symlink("opt/current", "app"),
         recipes.directory("tmp", 0o1777),
     ]
-    found = {level: assemble(recipe_of(parts, level), sources).digest[7:23] for level in (None, 0, 1, 6)}
+    found = {level: assemble(recipe_of(parts, level), local).digest[7:23] for level in (None, 0, 1, 6)}
     assert found == {None: "d7cdf74118237bc1", 0: "eb07a304a6df80a0", 1: "4f8e7c4559118ef0", 6: "df4015b31c6b23b4"}
 
 
 @pytest.mark.parametrize("size", [0, 1, 511, 512, 1 << 20, (1 << 20) - 1536, 3_333_333])
 @pytest.mark.parametrize("path", ["model.bin", "var/models/regressor/1/model.bin", "ü/" + "n" * 200])
-def test_one_file_hashes_like_its_layer(sources: Sources, size: int, path: str) -> None:
-    part = {**file_part(sources, "w", noise(size), 0o755), "path": path}
-    layer = assemble(recipes.tar([part]), sources)
+def test_one_file_hashes_like_its_layer(local: Local, size: int, path: str) -> None:
+    part = {**file_part(local, "w", noise(size), 0o755), "path": path}
+    layer = assemble(recipes.tar([part]), local)
     seen: list[int] = []
-    digest = hash_file_layer(os.path.join(sources.workspace, "w"), path, size, 0o755, seen.append)
+    digest = hash_file_layer(local.files[part["digest"]], path, size, 0o755, seen.append)
     assert digest == layer.digest == layer.diff_id
     assert seen == sorted(seen)
     assert not size or seen[-1] == size
@@ -124,38 +126,40 @@ def test_one_file_hashes_like_its_layer(sources: Sources, size: int, path: str) 
     assert known == layer
 
 
-def test_a_file_that_changed_its_size_fails(sources: Sources) -> None:
-    path = os.path.join(sources.workspace, "w")
+def test_a_file_that_changed_its_size_fails(local: Local) -> None:
+    path = local.files[file_part(local, "w", b"as it was")["digest"]]
     for change in (b"", b"short", b"much longer than it was before"):
-        part = file_part(sources, "w", b"as it was")
+        part = file_part(local, "w", b"as it was")
         Path(path).write_bytes(change)
         for attempt in (
-            lambda part=part: assemble(recipes.tar([part]), sources),
-            lambda part=part: b"".join(stream(recipes.gzip([part], 0), sources)),
+            lambda part=part: assemble(recipes.tar([part]), local),
+            lambda part=part: b"".join(stream(recipes.gzip([part], 0), local)),
             lambda: hash_file_layer(path, "w", 9, 0o644),
         ):
             with pytest.raises(ActionError, match="changed"):
                 attempt()
 
 
-def test_a_missing_file_fails(sources: Sources) -> None:
+def test_a_missing_file_fails(local: Local) -> None:
+    part = file_part(local, "nowhere", b"1")
+    os.unlink(local.files[part["digest"]])
     with pytest.raises(ActionError, match="nowhere"):
-        assemble(recipes.tar([recipes.workspace_file("a", "nowhere", 1)]), sources)
+        assemble(recipes.tar([part]), local)
 
 
-def test_blobs_are_streamed_from_the_store(sources: Sources) -> None:
-    layer = assemble_blob(recipes.gzip([recipes.inline("a", "text")], 6), sources)
+def test_blobs_are_streamed_from_the_store(local: Local) -> None:
+    layer = assemble_blob(recipes.gzip([recipes.inline("a", "text")], 6), local)
     assert layer.recipe == recipes.blob()
-    blob = b"".join(stream_layer(layer, sources))
+    blob = b"".join(stream_layer(layer, local))
     assert (sha256(blob), sha256(gzip.decompress(blob)), len(blob)) == (layer.digest, layer.diff_id, layer.size)
-    sources.blobs.discard(layer.digest)
+    local.blobs.discard(layer.digest)
     with pytest.raises(FileNotFoundError):
-        b"".join(stream_layer(layer, sources))
-    for recipe in (recipes.blob(), {"version": 1, "codec": "foreign", "source": {}}):
+        b"".join(stream_layer(layer, local))
+    for recipe in (recipes.blob(), {"version": 2, "codec": "foreign", "source": {}}):
         with pytest.raises(IntegrityError):
-            assemble(recipe, sources)
+            assemble(recipe, local)
         with pytest.raises(IntegrityError):
-            b"".join(stream(recipe, sources))
+            b"".join(stream(recipe, local))
 
 
 SCRIPT = """
@@ -163,10 +167,11 @@ import os, sys
 os.umask(int(sys.argv[2], 8))
 from buildrules.oci import recipe as r
 from buildrules.oci.assemble import assemble
-from buildrules.oci.parts import Sources
+from buildrules.oci.local import Local
 from buildrules.store.blobs import Blobs
-parts = [r.inline("a/b", "text"), r.workspace_file("m/w", "w", 9)]
-s = Sources(sys.argv[1], Blobs(sys.argv[1]))
+digest = "sha256:" + "0" * 64
+parts = [r.inline("a/b", "text"), r.file("m/w", digest, 9)]
+s = Local(Blobs(sys.argv[1]), {digest: sys.argv[1] + "/w"})
 print(assemble(r.tar(parts), s).digest, assemble(r.gzip(parts, 6), s).digest)
 """
 
@@ -186,10 +191,10 @@ def test_the_host_does_not_reach_a_layer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("level", [None, 0, 6])
-def test_skopeo_and_umoci_read_it(sources: Sources, tmp_path: Path, level: int | None) -> None:
-    parts = [file_part(sources, "noise", noise(300_000)), recipes.inline("model/" + "n" * 200, "long\n" * 20_000)]
+def test_skopeo_and_umoci_read_it(local: Local, tmp_path: Path, level: int | None) -> None:
+    parts = [file_part(local, "noise", noise(300_000)), recipes.inline("model/" + "n" * 200, "long\n" * 20_000)]
     recipe = recipe_of([*parts, recipes.symlink("model/link", "noise")], level)
-    layer = assemble(recipe, sources)
+    layer = assemble(recipe, local)
     layout = tmp_path / "layout"
     (layout / "blobs/sha256").mkdir(parents=True)
 
@@ -197,7 +202,7 @@ def test_skopeo_and_umoci_read_it(sources: Sources, tmp_path: Path, level: int |
         (layout / "blobs/sha256" / sha256(data)[7:]).write_bytes(data)
         return {"mediaType": media_type, "digest": sha256(data), "size": len(data)}
 
-    put(b"".join(stream(recipe, sources)), layer.media_type)
+    put(b"".join(stream(recipe, local)), layer.media_type)
     rootfs = {"type": "layers", "diff_ids": [layer.diff_id]}
     config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
     oci = "application/vnd.oci.image."
@@ -291,10 +296,10 @@ def test_work_comes_back_in_order_and_errors_come_through() -> None:
             list(members.in_order([*[job(n) for n in range(before)], fail, *[job(n) for n in range(20)]]))
 
 
-def test_the_codec_is_what_pays(sources: Sources) -> None:
+def test_the_codec_is_what_pays(local: Local) -> None:
     def written(name: str, content: bytes) -> tuple[str, int]:
-        part = file_part(sources, name, content)
-        return os.path.join(sources.workspace, name), part["size"]
+        part = file_part(local, name, content)
+        return local.files[part["digest"]], part["size"]
 
     text = written("text", b"some words again and again\n" * 100_000)
     random = written("random", noise(3_000_000))

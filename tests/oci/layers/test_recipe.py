@@ -13,8 +13,8 @@ GOOD = [
     recipes.symlink("bin", "usr/bin"),
     recipes.symlink("etc/localtime", "/usr/share/zoneinfo/UTC"),
     recipes.inline("etc/motd", "grüezi\n"),
-    recipes.workspace_file("models/a", "regressor/a", 7, 0o755),
-    recipes.blob_file("models/b", DIGEST, 0),
+    recipes.file("models/a", DIGEST, 7, 0o755),
+    recipes.file("models/b", DIGEST, 0, as_layer=True),
     recipes.wheel(DIGEST, WHEEL, "opt/venv", "3.11"),
     {"kind": "deb", "digest": DIGEST, "drop": ["usr/share/doc/*"]},
 ]
@@ -29,7 +29,7 @@ def test_the_parts_the_builders_make_are_good(part: recipes.Part) -> None:
 
 def test_recipes_without_parts_are_good() -> None:
     recipes.check(recipes.blob())
-    recipes.check({"version": 1, "codec": "foreign", "source": {"registry": "x"}})
+    recipes.check({"version": 2, "codec": "foreign", "source": {"registry": "x"}})
 
 
 @pytest.mark.parametrize("path", BAD_PATHS)
@@ -38,8 +38,7 @@ def test_a_path_that_is_not_relative_and_normalised_is_refused(path: str) -> Non
         recipes.directory(path),
         recipes.inline(path, "x"),
         recipes.symlink(path, "x"),
-        recipes.workspace_file(path, "x", 1),
-        recipes.workspace_file("x", path, 1),
+        recipes.file(path, DIGEST, 1),
         recipes.wheel(DIGEST, WHEEL, path, "3.11"),
     ):
         with pytest.raises(IntegrityError):
@@ -59,18 +58,18 @@ def test_a_link_that_leaves_the_root_is_refused(target: str) -> None:
         None,
         [],
         {},
-        {"version": 2, "codec": "tar", "parts": []},
+        {"version": 3, "codec": "tar", "parts": []},
         {"version": True, "codec": "tar", "parts": []},
-        {"version": 1, "codec": "zip", "parts": []},
-        {"version": 1, "codec": ["tar"], "parts": []},
-        {"version": 1, "codec": "tar"},
-        {"version": 1, "codec": "tar", "parts": {}},
-        {"version": 1, "codec": "tar", "parts": [], "level": 1},
-        {"version": 1, "codec": "gzip", "parts": []},
-        {"version": 1, "codec": "gzip", "parts": [], "level": 13},
-        {"version": 1, "codec": "gzip", "parts": [], "level": "1"},
-        {"version": 1, "codec": "foreign", "source": "x"},
-        {"version": 1, "codec": "blob", "parts": []},
+        {"version": 2, "codec": "zip", "parts": []},
+        {"version": 2, "codec": ["tar"], "parts": []},
+        {"version": 2, "codec": "tar"},
+        {"version": 2, "codec": "tar", "parts": {}},
+        {"version": 2, "codec": "tar", "parts": [], "level": 1},
+        {"version": 2, "codec": "gzip", "parts": []},
+        {"version": 2, "codec": "gzip", "parts": [], "level": 13},
+        {"version": 2, "codec": "gzip", "parts": [], "level": "1"},
+        {"version": 2, "codec": "foreign", "source": "x"},
+        {"version": 2, "codec": "blob", "parts": []},
     ],
 )
 def test_a_malformed_recipe_is_refused(recipe: object) -> None:
@@ -89,21 +88,21 @@ def test_a_malformed_recipe_is_refused(recipe: object) -> None:
         {"mode": True},
         {"size": -1},
         {"size": 1.5},
-        {"source": {}},
-        {"source": {"url": "x"}},
-        {"source": {"blob": "sha256:" + "Z" * 64}},
-        {"source": {"blob": "../../etc/passwd"}},
-        {"source": {"workspace": "a", "blob": DIGEST}},
+        {"kind": "layer"},
+        {"digest": {}},
+        {"digest": "sha256:" + "Z" * 64},
+        {"digest": "../../etc/passwd"},
+        {"layer": "../../etc/passwd"},
         {"extra": 1},
         {"path": 3},
     ],
 )
 def test_a_malformed_part_is_refused(change: dict[str, object]) -> None:
-    part = {**recipes.workspace_file("a", "b", 1), **change}
+    part = {**recipes.file("a", DIGEST, 1), **change}
     with pytest.raises(IntegrityError):
         recipes.check(recipes.tar([part]))
     with pytest.raises(IntegrityError):
-        recipes.check(recipes.tar([{key: value for key, value in part.items() if key != "source"}]))
+        recipes.check(recipes.tar([{key: value for key, value in part.items() if key != "digest"}]))
 
 
 @pytest.mark.parametrize(("field", "value"), [("python", "3"), ("python", "3.x"), ("filename", "a/b-1-c-d-e.whl")])

@@ -19,7 +19,7 @@ import pytest
 from buildrules.errors import IntegrityError
 from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import assemble, stream, stream_tar
-from buildrules.oci.parts import Sources
+from buildrules.oci.local import Local
 
 SITE = "lib/python3.11/site-packages"
 ONLY_UV = {"REQUESTED", "direct_url.json", "uv_cache.json"}
@@ -65,14 +65,14 @@ def wheel(
     return path
 
 
-def installed(path: Path, sources: Sources, prefix: str = "opt/venv", name: str = "demo-1.0-py3-none-any.whl") -> Tree:
+def installed(path: Path, local: Local, prefix: str = "opt/venv", name: str = "demo-1.0-py3-none-any.whl") -> Tree:
     """What a layer of the wheel holds below the prefix; both codecs must agree."""
-    recipe = recipes.gzip([recipes.wheel(sources.blobs.put(path.read_bytes()), name, prefix, "3.11")])
-    layer = assemble(recipe, sources)
-    assert "sha256:" + hashlib.sha256(b"".join(stream(recipe, sources))).hexdigest() == layer.digest
-    raw = b"".join(stream_tar(recipe, sources))
+    recipe = recipes.gzip([recipes.wheel(local.blobs.put(path.read_bytes()), name, prefix, "3.11")])
+    layer = assemble(recipe, local)
+    assert "sha256:" + hashlib.sha256(b"".join(stream(recipe, local))).hexdigest() == layer.digest
+    raw = b"".join(stream_tar(recipe, local))
     assert "sha256:" + hashlib.sha256(raw).hexdigest() == layer.diff_id
-    assert assemble(recipes.tar(recipe["parts"]), sources).digest == layer.diff_id
+    assert assemble(recipes.tar(recipe["parts"]), local).digest == layer.diff_id
     found = {}
     with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
         for member in archive:
@@ -89,7 +89,7 @@ def rows(content: bytes) -> dict[str, tuple[str, ...]]:
 
 @pytest.mark.network
 @pytest.mark.slow
-def test_real_wheels_are_installed_as_uv_does(real_wheels: list[Path], sources: Sources, tmp_path: Path) -> None:
+def test_real_wheels_are_installed_as_uv_does(real_wheels: list[Path], local: Local, tmp_path: Path) -> None:
     assert len(real_wheels) == 6
     for path in real_wheels:
         venv = tmp_path / "venv"
@@ -104,7 +104,7 @@ def test_real_wheels_are_installed_as_uv_does(real_wheels: list[Path], sources: 
             if str(item) not in before and item.is_file() and item.name not in {*ONLY_UV, ".lock"}:
                 executable = item.stat().st_mode & 0o100
                 expected[str(item.relative_to(venv))] = (0o755 if executable else 0o644, item.read_bytes())
-        found = installed(path, sources, str(venv).lstrip("/"), path.name)
+        found = installed(path, local, str(venv).lstrip("/"), path.name)
         assert sorted(found) == sorted(expected)
         for name, value in found.items():
             if name.endswith(".dist-info/INSTALLER"):
@@ -117,7 +117,7 @@ def test_real_wheels_are_installed_as_uv_does(real_wheels: list[Path], sources: 
                 assert value == expected[name], name
 
 
-def test_record_lists_what_is_installed(tmp_path: Path, sources: Sources) -> None:
+def test_record_lists_what_is_installed(tmp_path: Path, local: Local) -> None:
     data = "demo-1.0.data"
     files = {
         "demo/native.so": bytes(range(256)) * 400,
@@ -133,7 +133,7 @@ def test_record_lists_what_is_installed(tmp_path: Path, sources: Sources) -> Non
         "demo-1.0.dist-info/RECORD.jws": b"{}",
     }
     path = wheel(tmp_path / "w.whl", files, modes={"demo/native.so": 0o100755})
-    found = installed(path, sources)
+    found = installed(path, local)
     assert found["bin/tool"] == (0o755, b"#!/opt/venv/bin/python\nimport demo\n")
     assert found["bin/binary"] == (0o755, files[f"{data}/scripts/binary"])
     assert found[f"{SITE}/demo/native.so"][0] == 0o755
@@ -158,27 +158,27 @@ def test_record_lists_what_is_installed(tmp_path: Path, sources: Sources) -> Non
         assert (digest, size) == (f"sha256={expected}", str(len(content))), name
 
 
-def test_an_entry_point_replaces_a_wrapper_of_the_same_name(tmp_path: Path, sources: Sources) -> None:
+def test_an_entry_point_replaces_a_wrapper_of_the_same_name(tmp_path: Path, local: Local) -> None:
     files = {
         "demo-1.0.data/scripts/demo": b"#!python\nold\n",
         "demo-1.0.dist-info/entry_points.txt": b"[console_scripts]\ndemo = demo:main\n",
     }
-    assert b"import main" in installed(wheel(tmp_path / "w.whl", files), sources)["bin/demo"][1]
+    assert b"import main" in installed(wheel(tmp_path / "w.whl", files), local)["bin/demo"][1]
 
 
-def test_stored_members_and_zip64_are_read(tmp_path: Path, sources: Sources) -> None:
+def test_stored_members_and_zip64_are_read(tmp_path: Path, local: Local) -> None:
     def big(archive: zipfile.ZipFile) -> None:
         with archive.open(zipfile.ZipInfo("demo/"), "w"):
             pass
 
     stored = wheel(tmp_path / "s.whl", {"demo/a": bytes(100_000)}, method=zipfile.ZIP_STORED, edit=big)
     deflated = wheel(tmp_path / "d.whl", {"demo/a": bytes(100_000)})
-    assert installed(stored, sources) == installed(deflated, sources)
+    assert installed(stored, local) == installed(deflated, local)
     with zipfile.ZipFile(tmp_path / "z.whl", "w") as target, zipfile.ZipFile(deflated) as source:
         for item in source.infolist():
             with target.open(zipfile.ZipInfo(item.filename), "w", force_zip64=True) as file:
                 file.write(source.read(item))
-    assert installed(tmp_path / "z.whl", sources) == installed(deflated, sources)
+    assert installed(tmp_path / "z.whl", local) == installed(deflated, local)
 
 
 INFO = "demo-1.0.dist-info"
@@ -216,27 +216,27 @@ INFO = "demo-1.0.dist-info"
     ],
 )
 def test_a_wheel_that_breaks_the_standard_is_refused(
-    tmp_path: Path, sources: Sources, files: dict[str, bytes], drop: tuple[str, ...]
+    tmp_path: Path, local: Local, files: dict[str, bytes], drop: tuple[str, ...]
 ) -> None:
     path = wheel(tmp_path / "w.whl", files, drop=drop)
     with pytest.raises(IntegrityError):
-        installed(path, sources)
+        installed(path, local)
 
 
-def test_directory_entries_are_not_trusted(tmp_path: Path, sources: Sources) -> None:
-    plain = installed(wheel(tmp_path / "a.whl"), sources)
+def test_directory_entries_are_not_trusted(tmp_path: Path, local: Local) -> None:
+    plain = installed(wheel(tmp_path / "a.whl"), local)
     files = {"../up/": b"", "demo/": b"", "demo-1.0.data/nothing/": b""}
     with zipfile.ZipFile(tmp_path / "a.whl", "a") as archive:
         for name, content in files.items():
             archive.writestr(name, content)
-    assert installed(tmp_path / "a.whl", sources) == plain
+    assert installed(tmp_path / "a.whl", local) == plain
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_member_that_stands_twice_is_refused(tmp_path: Path, sources: Sources) -> None:
+def test_a_member_that_stands_twice_is_refused(tmp_path: Path, local: Local) -> None:
     path = wheel(tmp_path / "w.whl", edit=lambda archive: archive.writestr("demo/__init__.py", "other"))
     with pytest.raises(IntegrityError, match="twice"):
-        installed(path, sources)
+        installed(path, local)
 
 
 def patched(path: Path, old: bytes, new: bytes, count: int = -1) -> Path:
@@ -246,35 +246,35 @@ def patched(path: Path, old: bytes, new: bytes, count: int = -1) -> Path:
     return path
 
 
-def test_a_directory_that_contradicts_the_headers_is_refused(tmp_path: Path, sources: Sources) -> None:
+def test_a_directory_that_contradicts_the_headers_is_refused(tmp_path: Path, local: Local) -> None:
     path = patched(wheel(tmp_path / "w.whl"), b"demo/__init__.py", b"demo/__evil__.py", 1)
     with pytest.raises(IntegrityError, match="contradicts"):
-        installed(path, sources)
+        installed(path, local)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_an_unknown_compression_is_refused(tmp_path: Path, sources: Sources, method: int) -> None:
+def test_an_unknown_compression_is_refused(tmp_path: Path, local: Local, method: int) -> None:
     with pytest.raises(IntegrityError, match="unknown method"):
-        installed(wheel(tmp_path / "w.whl", method=method), sources)
+        installed(wheel(tmp_path / "w.whl", method=method), local)
 
 
-def test_an_encrypted_member_is_refused(tmp_path: Path, sources: Sources) -> None:
+def test_an_encrypted_member_is_refused(tmp_path: Path, local: Local) -> None:
     path = wheel(tmp_path / "w.whl")
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\1\2") + 8] |= 1
     path.write_bytes(data)
     with pytest.raises(IntegrityError, match="encrypted"):
-        installed(path, sources)
+        installed(path, local)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\5\6" + bytes(18), b"PK\5\6" + b"\xff" * 18])
-def test_what_is_no_wheel_is_refused(tmp_path: Path, sources: Sources, content: bytes) -> None:
+def test_what_is_no_wheel_is_refused(tmp_path: Path, local: Local, content: bytes) -> None:
     (tmp_path / "w.whl").write_bytes(content)
     with pytest.raises(IntegrityError):
-        installed(tmp_path / "w.whl", sources)
+        installed(tmp_path / "w.whl", local)
 
 
-def test_a_cut_or_changed_wheel_is_refused_or_the_same(tmp_path: Path, sources: Sources) -> None:
+def test_a_cut_or_changed_wheel_is_refused_or_the_same(tmp_path: Path, local: Local) -> None:
     """No byte of the archive, changed, leads to another error than IntegrityError."""
     path = wheel(tmp_path / "w.whl", {"demo/a.py": b"value = 1\n" * 500})
     data = path.read_bytes()
@@ -283,56 +283,56 @@ def test_a_cut_or_changed_wheel_is_refused_or_the_same(tmp_path: Path, sources: 
         changed[position] ^= 0x55
         path.write_bytes(changed)
         with contextlib.suppress(IntegrityError):
-            installed(path, sources)
+            installed(path, local)
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(IntegrityError):
-        installed(path, sources)
+        installed(path, local)
 
 
-def test_another_project_or_a_missing_wheel_is_refused(tmp_path: Path, sources: Sources) -> None:
+def test_another_project_or_a_missing_wheel_is_refused(tmp_path: Path, local: Local) -> None:
     with pytest.raises(IntegrityError, match="another project"):
-        installed(wheel(tmp_path / "w.whl"), sources, name="Other-1.0-py3-none-any.whl")
+        installed(wheel(tmp_path / "w.whl"), local, name="Other-1.0-py3-none-any.whl")
     part = recipes.wheel("sha256:" + "0" * 64, "demo-1.0-py3-none-any.whl", "opt", "3.11")
     with pytest.raises(FileNotFoundError):
-        assemble(recipes.gzip([part]), sources)
+        assemble(recipes.gzip([part]), local)
 
 
-def test_a_member_before_the_archive_is_refused(tmp_path: Path, sources: Sources) -> None:
+def test_a_member_before_the_archive_is_refused(tmp_path: Path, local: Local) -> None:
     path = wheel(tmp_path / "w.whl")
     data = bytearray(path.read_bytes())
     end = data.rindex(b"PK\5\6")  # offset of the directory, at byte 16 (APPNOTE 4.3.16): everything moves by it
     data[end + 16 : end + 20] = (int.from_bytes(data[end + 16 : end + 20], "little") + 1).to_bytes(4, "little")
     path.write_bytes(data)
     with pytest.raises(IntegrityError, match=r"demo-1\.0.* places '.*' before the archive"):
-        installed(path, sources)
+        installed(path, local)
 
 
-def test_a_whiteout_is_refused(tmp_path: Path, sources: Sources) -> None:
+def test_a_whiteout_is_refused(tmp_path: Path, local: Local) -> None:
     with pytest.raises(IntegrityError, match="is a whiteout, which would delete what lies below"):
-        installed(wheel(tmp_path / "w.whl", {"demo-1.0.data/data/.wh..wh..opq": b""}), sources)
+        installed(wheel(tmp_path / "w.whl", {"demo-1.0.data/data/.wh..wh..opq": b""}), local)
 
 
 @pytest.mark.parametrize("place", ["pyvenv.cfg", "bin", "lib", "lib64", "include", "bin/python", "bin/python3.11"])
-def test_the_environment_itself_is_not_replaced(tmp_path: Path, sources: Sources, place: str) -> None:
+def test_the_environment_itself_is_not_replaced(tmp_path: Path, local: Local, place: str) -> None:
     with pytest.raises(IntegrityError, match=rf"'demo-1\.0.*' would replace '{place}'"):
-        installed(wheel(tmp_path / "w.whl", {f"demo-1.0.data/data/{place}": b"evil"}), sources)
+        installed(wheel(tmp_path / "w.whl", {f"demo-1.0.data/data/{place}": b"evil"}), local)
 
 
 @pytest.mark.parametrize("name", ["a b", "a\x1b[2J", "a\tb", "python", "python3", "a\u202eb"])
-def test_a_script_has_a_plain_name(tmp_path: Path, sources: Sources, name: str) -> None:
+def test_a_script_has_a_plain_name(tmp_path: Path, local: Local, name: str) -> None:
     points = f"[console_scripts]\n{name} = demo:main\n".encode()
     with pytest.raises(IntegrityError):
-        installed(wheel(tmp_path / "w.whl", {"demo-1.0.dist-info/entry_points.txt": points}), sources)
+        installed(wheel(tmp_path / "w.whl", {"demo-1.0.dist-info/entry_points.txt": points}), local)
 
 
 @pytest.mark.parametrize("name", ["python-argcomplete", "ipython3", "f2py", "pythonic"])
-def test_other_names_are_good(tmp_path: Path, sources: Sources, name: str) -> None:
+def test_other_names_are_good(tmp_path: Path, local: Local, name: str) -> None:
     points = f"[console_scripts]\n{name} = demo:main\n".encode()
     path = wheel(tmp_path / "w.whl", {"demo-1.0.dist-info/entry_points.txt": points})
-    assert f"bin/{name}" in installed(path, sources)
+    assert f"bin/{name}" in installed(path, local)
 
 
-def test_a_file_of_two_wheels_stands_once_in_a_layer_from_the_last(tmp_path: Path, sources: Sources) -> None:
+def test_a_file_of_two_wheels_stands_once_in_a_layer_from_the_last(tmp_path: Path, local: Local) -> None:
     own = ("demo/__init__.py", *(f"demo-1.0.dist-info/{name}" for name in ("METADATA", "WHEEL", "RECORD")))
     other = {
         "space/__init__.py": b"second\n",
@@ -344,10 +344,10 @@ def test_a_file_of_two_wheels_stands_once_in_a_layer_from_the_last(tmp_path: Pat
     paths = [wheel(tmp_path / "a.whl", {"space/__init__.py": b"first\n"}), wheel(tmp_path / "b.whl", other, drop=own)]
     names = ["demo-1.0-py3-none-any.whl", "other-1.0-py3-none-any.whl"]
     parts = [
-        recipes.wheel(sources.blobs.put(path.read_bytes()), name, "v", "3.11")
+        recipes.wheel(local.blobs.put(path.read_bytes()), name, "v", "3.11")
         for path, name in zip(paths, names, strict=True)
     ]
-    with tarfile.open(fileobj=io.BytesIO(b"".join(stream_tar(recipes.tar(parts), sources)))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream_tar(recipes.tar(parts), local)))) as archive:
         found = archive.getnames()
         shared = archive.extractfile(f"v/{SITE}/space/__init__.py")
         assert shared is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from buildrules.actions.fetching import fetch_parts
 from buildrules.actions.oci_base import OciBase
 from buildrules.engine.action import Action
 from buildrules.errors import (
@@ -26,6 +27,7 @@ from buildrules.oci.foreign import foreign_layers, foreign_stream
 from buildrules.oci.origin import open_source
 from buildrules.oci.reference import parse_reference
 from buildrules.oci.source import Source, choose_platform, read_document
+from buildrules.oci.supply import Origin, Supply
 from buildrules.store.blobs import Blobs
 from tests.oci.registry.conftest import PLATFORMS, Gallery, Run, skopeo
 from tests.oci.registry.servers import cutting_proxy, web
@@ -44,7 +46,7 @@ def resolve(text: str, platform: str, blobs: Blobs, root: str = "") -> Any:
 
 def base(digest: str, hints: dict[str, Any], platform: str = "linux/amd64", python: str | None = None) -> Action:
     params = {"digest": digest, "platform": platform, "python": python}
-    return Action(id="base", target="//:base", kind="oci_base", title="base", params=params, hints=hints)
+    return Action(id="base", target="//:base", kind="oci_base", title="base", params=params, places=hints)
 
 
 @pytest.fixture(params=["registry", "layout"])
@@ -77,7 +79,7 @@ def test_the_action_describes_layers_without_fetching_them(place: str, gallery: 
     assert [layer.descriptor() for layer in outputs.layers] == [layer.descriptor() for layer in image.layers]
     assert [layer.diff_id for layer in outputs.layers] == image.diff_ids
     assert outputs.layers[0].recipe == {
-        "version": 1,
+        "version": 2,
         "codec": "foreign",
         "source": {"digest": gallery.big.digest, "size": gallery.big.size},
     }
@@ -92,7 +94,7 @@ def test_the_action_describes_layers_without_fetching_them(place: str, gallery: 
             == gallery.shelf.data[layer.digest]
         )
         assert run.blobs.read(layer.digest) == gallery.shelf.data[layer.digest]
-        assert b"".join(foreign_stream(layer, run.blobs, {}, run)) == gallery.shelf.data[layer.digest]
+        assert b"".join(Supply(run, lambda _: Origin(), fetch_parts)(layer)) == gallery.shelf.data[layer.digest]
     assert run.reports[-1][1:] == (image.layers[-1].size, image.layers[-1].size)
 
 
@@ -136,9 +138,10 @@ def test_a_corrupt_store_is_a_miss(gallery: Gallery, published: str, run: Run) -
         path.write_bytes(path.read_bytes()[::-1])
     again = OciBase().run(base(gallery.image.digest, hints), [], [], run)
     assert again.to_dict() == outputs.to_dict()
+    supply = Supply(run, lambda _: Origin(hints), fetch_parts)
     with pytest.raises(IntegrityError, match="has been removed"):
-        list(foreign_stream(layer, run.blobs, hints, run))
-    assert b"".join(foreign_stream(layer, run.blobs, hints, run)) == gallery.shelf.data[layer.digest]
+        list(supply(layer))
+    assert b"".join(supply(layer)) == gallery.shelf.data[layer.digest]
 
 
 def test_a_layer_abandoned_or_interrupted_leaves_nothing(gallery: Gallery, published: str, run: Run) -> None:

@@ -1,0 +1,123 @@
+"""Where the bytes of a layer are, for somebody who wants them here and now.
+
+A recipe names content by digest and no place. The places come from the plan at hand, whoever made the record: first the
+store, then files of this workspace that have the content, then what an action of this plan says of where things
+are fetched from (wheels by name, digest and index, files of models, the registry of a base image). That is plain data,
+enters no key or record and holds no credential.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+from buildrules.errors import DamagedError, FetchError, IntegrityError
+from buildrules.net.session import Session
+from buildrules.oci.descriptor import Layer
+from buildrules.oci.local import Local, name_of
+from buildrules.oci.recipe import check
+from buildrules.store.blobs import CHUNK, Blobs
+
+Places = Mapping[str, Any]
+"""What an action says of where its content can be fetched from; which fields there are is its kind's matter."""
+
+NOWHERE: Places = MappingProxyType({})
+
+
+class Origin(NamedTuple):
+    """What the plan at hand knows of the layers of one action."""
+
+    places: Places = NOWHERE
+    files: Callable[[], Mapping[str, str]] = dict  # digest -> absolute path of a file of this workspace, looked up late
+
+
+class Watch(Protocol):
+    """What moving bytes needs of a context."""
+
+    workspace: str
+    session: Session
+
+    @property
+    def blobs(self) -> Blobs: ...
+
+    def progress(self, what: str, done: int, total: int | None) -> None: ...
+
+    def count(self, *, read: int = 0, fetched: int = 0) -> None: ...
+
+    def warn(self, message: str) -> None: ...
+
+    @property
+    def cancelled(self) -> bool: ...
+
+
+Fetch = Callable[[Sequence[Mapping[str, Any]], Places, Any], None]
+"""(recipe parts whose content is missing, places, context): brings it into the store, or raises."""
+
+
+class Supply:
+    """Called with a layer, gives the bytes of its blob, read anew at every call.
+
+    `origin` gives for a layer's digest what the plan knows of it. Raises FetchError, IntegrityError and what fetching
+    raises; a blob that turns out damaged is removed, so that the next command makes or fetches it anew.
+    """
+
+    def __init__(self, watch: Watch, origin: Callable[[str], Origin], fetch: Fetch) -> None:
+        self._watch = watch
+        self._origin = origin
+        self._fetch = fetch
+
+    def __call__(self, layer: Layer) -> Iterator[bytes]:
+        """The bytes, in chunks."""
+        blobs = self._watch.blobs
+        if blobs.has(layer.digest, layer.size):
+            yield from self._stored(layer)
+            return
+        codec = layer.recipe.get("codec")
+        if codec == "blob":
+            raise FetchError(f"layer {layer.digest[:19]} is no longer in the store", hint="build again")
+        origin = self._origin(layer.digest)
+        if codec == "foreign":
+            from buildrules.oci.foreign import foreign_stream
+
+            yield from foreign_stream(layer, blobs, origin.places, self._watch)
+            return
+        yield from self._made(layer, origin)
+
+    def _made(self, layer: Layer, origin: Origin) -> Iterator[bytes]:
+        local = Local(self._watch.blobs, origin.files())
+        missing = [part for part in check(layer.recipe)["parts"] if not _there(part, local)]
+        if missing:
+            self._fetch(missing, origin.places, self._watch)
+        from buildrules.oci.assemble import stream
+
+        try:
+            yield from stream(layer.recipe, local)
+        except DamagedError as error:
+            self._watch.blobs.discard(error.digest)
+            raise IntegrityError(
+                f"a file of layer {layer.digest[:19]} was damaged in the store and has been removed",
+                hint="run the command again: it is fetched anew",
+            ) from error
+        except FileNotFoundError as error:
+            raise FetchError(
+                f"what layer {layer.digest[:19]} is made of is no longer in the store", hint="build again"
+            ) from error
+
+    def _stored(self, layer: Layer) -> Iterator[bytes]:
+        sha256 = hashlib.sha256()
+        with self._watch.blobs.open(layer.digest) as file:
+            while chunk := file.read(CHUNK):
+                sha256.update(chunk)
+                yield chunk
+        if "sha256:" + sha256.hexdigest() != layer.digest:
+            self._watch.blobs.discard(layer.digest)
+            raise IntegrityError(
+                f"layer {layer.digest[:19]} was corrupt in the store and has been removed",
+                hint="run the command again: the layer is made or fetched anew",
+            )
+
+
+def _there(part: Mapping[str, Any], local: Local) -> bool:
+    if part["kind"] == "file":
+        return local.has(name_of(part), part["size"])
+    return "digest" not in part or local.has(part["digest"])
