@@ -6,7 +6,8 @@ from buildrules.cli.content import Content
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.report import size_text
 from buildrules.cli.verbs import one_image
-from buildrules.oci.docker import LoadReport, connect, load
+from buildrules.oci.docker import LoadReport, load
+from buildrules.oci.docker_connect import connect
 from buildrules.oci.docker_http import Engine
 
 

@@ -11,7 +11,7 @@ from buildrules.cli.invocation import Invocation
 from buildrules.cli.load import describe, load_image
 from buildrules.cli.verbs import one_image
 from buildrules.errors import Interrupted, UsageError
-from buildrules.oci.docker import connect
+from buildrules.oci.docker_connect import connect
 from buildrules.serving.container import Container
 from buildrules.serving.engine import check_platform
 from buildrules.serving.probe import url_of, wait_ready

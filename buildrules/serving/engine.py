@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from buildrules.errors import BuildrulesError, UsageError
-from buildrules.oci.docker import connect, load
+from buildrules.oci.docker import load
+from buildrules.oci.docker_connect import connect
 from buildrules.oci.docker_http import Engine
 from buildrules.serving import owner
 from buildrules.serving.container import Container

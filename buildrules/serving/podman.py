@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from buildrules.errors import DockerError, UsageError
-from buildrules.oci.docker import ping
+from buildrules.oci.docker_connect import ping
 from buildrules.oci.docker_http import Engine, UnixTransport
 
 __all__ = ["podman_engine"]

@@ -193,7 +193,7 @@ def test_somebody_else_removes_it(engine: Engine, image: str) -> None:
 PROGRAM = """
 import sys, time
 from buildrules.errors import Interrupted
-from buildrules.oci.docker import connect
+from buildrules.oci.docker_connect import connect
 from buildrules.serving.container import Container
 try:
     with Container(connect(), sys.argv[1]) as container:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.errors import DockerError
-from buildrules.oci.docker import connect
+from buildrules.oci.docker_connect import connect
 from buildrules.oci.docker_http import Engine
 
 
@@ -116,7 +116,7 @@ class Proxy:
         self.requests.append(request)
         handler.close_connection = True
         body = b""
-        for chunk in _body_of(handler):
+        for chunk in body_of(handler):
             body += chunk
             if self.cut is not None and len(body) > self.cut:
                 handler.connection.shutdown(socket.SHUT_RDWR)
@@ -140,7 +140,8 @@ class Proxy:
         upstream.close()
 
 
-def _body_of(handler: BaseHTTPRequestHandler) -> Iterator[bytes]:
+def body_of(handler: BaseHTTPRequestHandler) -> Iterator[bytes]:
+    """The body of a request, chunked or not."""
     if handler.headers.get("Transfer-Encoding") == "chunked":
         while size := int(handler.rfile.readline(), 16):
             yield handler.rfile.read(size)

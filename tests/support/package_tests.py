@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from buildrules.oci.docker import connect
+from buildrules.oci.docker_connect import connect
 from tests.support.space import Space
 
 RUNNERS = [pytest.param("docker", marks=pytest.mark.docker), "podman", "rootfs"]

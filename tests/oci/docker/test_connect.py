@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.errors import DockerError
-from buildrules.oci.docker import connect
+from buildrules.oci.docker_connect import connect
 from buildrules.oci.docker_http import Engine, public
 from tests.support.dockerlab import proxy_at
 
