@@ -6,9 +6,14 @@
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from buildrules.azureml.table import Map
 
 HERE = Path(__file__).resolve().parent
 
@@ -23,6 +28,12 @@ buildrules [-C DIRECTORY] COMMAND ...
 `-C DIRECTORY` works as if started in that directory. Every command has `--help`. A pattern names targets; the
 grammar is in [BUILD.yaml](build-yaml.md#labels-and-patterns).
 
+"""
+
+_AZUREML_HEAD = """# Keys of Azure ML files
+
+Generated from the tables that the files are read by. What becomes of the keys that are read is in
+[Azure ML files](azureml.md). All other keys are errors, but for what the service and its tools add to what they print.
 """
 
 _CLI_TAIL = """## Exit codes
@@ -60,6 +71,7 @@ def pages() -> dict[Path, str]:
     folder = HERE / "reference"
     return {
         folder / "cli.md": cli_page(),
+        folder / "azureml-keys.md": azureml_page(),
         folder / "rules.md": reference(catalogue),
         folder / "schema.json": json.dumps(build_schema(catalogue), indent=2) + "\n",
         folder / "rule-schema.json": json.dumps(rule_schema(), indent=2) + "\n",
@@ -77,6 +89,33 @@ def cli_page() -> str:
         assert command is not None
         out += _command(command, name, context, 2)
     return "".join(out) + _CLI_TAIL
+
+
+def azureml_page() -> str:
+    """The page of all keys of Azure ML files, from the tables that they are read by."""
+    from buildrules.azureml.assets import DataFile, ModelFile
+    from buildrules.azureml.connection import ConnectionFile
+    from buildrules.azureml.deployment import Batch, Online
+    from buildrules.azureml.environment import EnvironmentFile
+    from buildrules.azureml.package import Package
+
+    out = [_AZUREML_HEAD]
+    for rows in (Package, EnvironmentFile, ModelFile, DataFile, Online, Batch, ConnectionFile):
+        out.append(f"\n## {rows.what[:1].upper()}{rows.what[1:]}\n\n| key | other spellings | |\n|---|---|---|\n")
+        out += _keys(rows, "")
+    return "".join(out)
+
+
+def _keys(rows: "type[Map]", inside: str) -> Iterator[str]:
+    for name, key in rows.rows.items():
+        if not key.suggested or name == "$schema":
+            continue
+        others = ", ".join(f"`{one}`" for one in sorted(key.spellings - {name}))
+        what = f"left out: {key.left_out}".removesuffix(": ") if key.left_out is not None else "read"
+        what = f"`{key.becomes}` of the server" if key.becomes else what
+        yield f"| `{inside}{name}` | {others} | {what}{', needed' if key.needs is not None else ''} |\n"
+        if key.below is not None and key.left_out is None:
+            yield from _keys(key.below, f"{inside}{name}.")
 
 
 def _command(command: click.Command, name: str, parent: click.Context, level: int) -> list[str]:

@@ -12,6 +12,7 @@ from buildrules.document.problems import Problems
 __all__ = ["Asset", "DataFile", "InlineModel", "ModelFile", "read_asset"]
 
 A = TypeVar("A", bound="Asset")
+_FILES = "the file or folder"
 _FLAVOURS = {"custom_model": "custom", "mlflow_model": "mlflow", "triton_model": "triton"}
 
 
@@ -31,13 +32,14 @@ class Asset(Map):
     read_only = READ_ONLY
 
     directory = ""
-    path = Key(address, "model_uri", "data_uri", needs="the file or folder")
+    path = Key(address, needs=_FILES)
 
 
 class InlineModel(Asset):
     """A model, written in place. `type` is its flavour: custom, mlflow or triton."""
 
     what = "a model"
+    path = Key(address, "model_uri", needs=_FILES)
     type = Key(_flavour, "model_type")
     flavors = LeftOut("")
     notes = LeftOut("notes of Azure's own", "properties", "stage", "job_name", "default_deployment_template")
@@ -67,6 +69,7 @@ class DataFile(Asset):
 
     what = "a data asset"
     name = Key(asset_name, needs="")
+    path = Key(address, "data_uri", needs=_FILES)
     type = Key(choice("uri_file", "uri_folder", "mltable"), "data_type")
     notes = LeftOut("", "properties", "auto_delete_setting", "job_name")
 

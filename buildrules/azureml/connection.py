@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from buildrules.azureml.document import Document
-from buildrules.azureml.table import Key, LeftOut, Map, Value, table
+from buildrules.azureml.table import Key, LeftOut, Map, Table, Value
 from buildrules.azureml.targets import clean_name
 from buildrules.azureml.values import choice, text
 from buildrules.credentials.redact import login_before_slash
@@ -45,13 +45,16 @@ class _Credentials(Map):
     resource_id = Key(text)
     tenant_id = Key(text)
     access_key_id = Key(text)
-    secrets = LeftOut("", *(name for _, secret in _CREDENTIALS.values() for name in secret))
+    secrets = LeftOut("a reference stands in for it", *(name for _, secret in _CREDENTIALS.values() for name in secret))
 
 
-def _credentials(value: Value) -> _Credentials:
-    if value.node.kind != "map":  # what else stands there may be a secret as a whole
-        raise _hidden(value.node, "'credentials' must be a map", "write {type: ..., ...}, as Azure ML does")
-    return table(_Credentials)(value)
+class _Hidden(Table[_Credentials]):
+    """A map; what else stands there may be a secret as a whole."""
+
+    def __call__(self, value: Value) -> _Credentials:
+        if value.node.kind != "map":
+            raise _hidden(value.node, "'credentials' must be a map", "write {type: ..., ...}, as Azure ML does")
+        return super().__call__(value)
 
 
 class ConnectionFile(Map):
@@ -61,7 +64,7 @@ class ConnectionFile(Map):
     name = Key(text, needs="")
     type = Key(choice(*_TYPES, *_OTHERS), "category", needs="")
     target = Key(text)
-    credentials = Key(_credentials)
+    credentials = Key(_Hidden(_Credentials))
     others = LeftOut(
         "", "$schema", "is_shared", "metadata", "tags", "description", "auth_type", "expiry_time", "endpoint",
         "azure_endpoint", "api_base", "url", "id", "account_name", "container_name", "server", "database",

@@ -7,7 +7,7 @@ deployed on is left out, and said.
 from buildrules.azureml.document import Document, Kind
 from buildrules.azureml.references import named
 from buildrules.azureml.specification import READ_ONLY, Code, Specification
-from buildrules.azureml.table import Key, LeftOut, Map, Value, table
+from buildrules.azureml.table import Key, LeftOut, Map, Table, Value
 from buildrules.azureml.values import (
     absolute_path,
     choice,
@@ -45,7 +45,7 @@ class _Deployment(Map):
     endpoint_name = Key(text)
     model = Key(named, "model_id")
     environment = Key(named, "environment_id")
-    code_configuration = Key(table(Code))
+    code_configuration = Key(Table(Code))
     environment_variables = Key(texts)
     machine = LeftOut("the machine is the platform's matter", "instance_type", "compute")
     instance_count = LeftOut("how many run is the platform's matter")
@@ -55,9 +55,9 @@ class _Deployment(Map):
         "the network is the platform's matter", "egress_public_network_access", "private_network_connection"
     )
     data_collector = LeftOut("requests are not collected")
-    startup_probe = Key(table(_Probe), left_out=_PROBES)
-    liveness_probe = Key(table(_Probe), left_out=_PROBES)
-    readiness_probe = Key(table(_Probe), left_out=_PROBES)
+    startup_probe = Key(Table(_Probe), left_out=_PROBES)
+    liveness_probe = Key(Table(_Probe), left_out=_PROBES)
+    readiness_probe = Key(Table(_Probe), left_out=_PROBES)
     properties = LeftOut("notes of Azure's own")
     packages = LeftOut("every target here is a package", "package_model", "with_package")
     platform = LeftOut("the platform's matter", "deployment_configuration", "deployment_template")
@@ -81,7 +81,7 @@ class Online(_Deployment):
     type = Key(choice("managed", "kubernetes", "azureml_compute", "aml_compute", "k8s"), "endpoint_compute_type")
     model_mount_path = Key(absolute_path)
     app_insights_enabled = Key(switch, becomes="app_insights")
-    request_settings = Key(table(_Requests))
+    request_settings = Key(Table(_Requests))
 
 
 class _Retries(Map):
@@ -105,7 +105,7 @@ class _Settings(Map):
     output_action = Key(choice("append_row", "summary_only"), becomes="output_action")
     output_file_name = Key(text, becomes="output_file_name")
     logging_level = Key(_level, becomes="log_level")
-    retry_settings = Key(table(_Retries))
+    retry_settings = Key(Table(_Retries))
 
 
 class _Inside(_Settings):
@@ -122,7 +122,7 @@ class Batch(_Settings, _Deployment):
     what = "a batch deployment"
     _types = ("a batch deployment of type '{}' holds no model", "only type: model does")
     type = Key(choice("model", "managed", otherwise=_types), "endpoint_compute_type")
-    settings = Key(table(_Inside))
+    settings = Key(Table(_Inside))
 
 
 def read_deployment(document: Document, problems: Problems) -> Specification:

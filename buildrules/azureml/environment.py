@@ -6,7 +6,7 @@ import re
 
 from buildrules.azureml.conda import conda_files
 from buildrules.azureml.specification import READ_ONLY, Route, Routes
-from buildrules.azureml.table import Key, LeftOut, Map, Value, anything, table
+from buildrules.azureml.table import Key, LeftOut, Map, Table, Value, anything
 from buildrules.azureml.values import choice, text, texts
 from buildrules.document.nodes import Node, parse
 from buildrules.document.problems import Problems
@@ -27,9 +27,9 @@ class _Build(Map):
 class _Inference(Routes):
     """`inference_config`."""
 
-    liveness_route = Key(table(Route), needs=_ALL)
-    readiness_route = Key(table(Route), needs=_ALL)
-    scoring_route = Key(table(Route), needs=_ALL)
+    liveness_route = Key(Table(Route), needs=_ALL)
+    readiness_route = Key(Table(Route), needs=_ALL)
+    scoring_route = Key(Table(Route), needs=_ALL)
 
 
 def _linux(value: Value) -> str:
@@ -50,9 +50,9 @@ class Environment(Map):
     name = Key(text)
     version = Key(text)
     image = Key(text)
-    build = Key(table(_Build), "dockerfile")
+    build = Key(Table(_Build), "dockerfile")
     conda_file = Key(anything)
-    inference_config = Key(table(_Inference))
+    inference_config = Key(Table(_Inference))
     os_type = Key(_linux)
     tags = Key(texts)
     description = Key(text)

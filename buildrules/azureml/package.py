@@ -8,7 +8,7 @@ import re
 from buildrules.azureml.document import Document
 from buildrules.azureml.references import Named, Place, Reference, named, parse_reference
 from buildrules.azureml.specification import READ_ONLY, Code, Input, Routes, Specification
-from buildrules.azureml.table import Key, LeftOut, Map, Value, anything, each, table
+from buildrules.azureml.table import Each, Key, LeftOut, Map, Table, Value, anything
 from buildrules.azureml.values import choice, image_path, text, texts
 from buildrules.document.problems import Problems
 
@@ -31,7 +31,7 @@ def _target(value: Value) -> tuple[str, str | None] | None:
     """Name and version of the environment to be made: NAME, NAME:VERSION, azureml:..., {name, version} or an id."""
     version, node = None, value.node
     if node.kind == "map":
-        inner = table(_Target)(value)
+        inner = Table(_Target)(value)
         said, version = inner.name, inner.version
     else:
         said = text(value)
@@ -69,8 +69,8 @@ class _Server(Map):
     """`inferencing_server`."""
 
     type = Key(choice("azureml_online", "azureml_batch", "triton", "custom"), "server_type", needs="")
-    code_configuration = Key(table(Code))
-    inference_configuration = Key(table(_Inference))
+    code_configuration = Key(Table(Code))
+    inference_configuration = Key(Table(_Inference))
 
 
 _mode = choice("copy", "download", "read_only_mount")
@@ -98,7 +98,7 @@ def _path(value: Value) -> Named | None:
     node = value.node
     if node.kind == "scalar":
         return Named(node, parse_reference(node.text))
-    inner = table(_Path)(value)
+    inner = Table(_Path)(value)
     given = [name for name in _PATHS.values() if name in inner]
     wanted = _PATHS.get(inner.input_path_type or "")
     if len(given) != 1 or wanted not in (None, given[0]):
@@ -133,10 +133,10 @@ class Package(Map):
         needs="the name of the environment that the package makes",
     )  # fmt: skip
     target_environment_version = Key(lambda value: _version(value, text(value)))
-    base_environment_source = Key(table(_Base))
-    inferencing_server = Key(table(_Server), needs="write inferencing_server: {type: azureml_online, ...}")
-    model_configuration = Key(table(_Model))
-    inputs = Key(each(table(_Input)))
+    base_environment_source = Key(Table(_Base))
+    inferencing_server = Key(Table(_Server), needs="write inferencing_server: {type: azureml_online, ...}")
+    model_configuration = Key(Table(_Model))
+    inputs = Key(Each(Table(_Input)))
     tags = Key(texts)
     environment_variables = Key(texts)
     properties = Key(texts, left_out="")

@@ -5,7 +5,7 @@ from typing import Any
 
 from buildrules.azureml.document import Document
 from buildrules.azureml.references import Named
-from buildrules.azureml.table import Key, LeftOut, Map, table
+from buildrules.azureml.table import Key, LeftOut, Map, Table
 from buildrules.azureml.values import route_path, text, whole
 from buildrules.document.nodes import Node
 
@@ -36,9 +36,9 @@ class Route(Map):
 class Routes(Map):
     """The three addresses of a server."""
 
-    liveness_route = Key(table(Route))
-    readiness_route = Key(table(Route))
-    scoring_route = Key(table(Route))
+    liveness_route = Key(Table(Route))
+    readiness_route = Key(Table(Route))
+    scoring_route = Key(Table(Route))
 
     @property
     def routes(self) -> dict[str, tuple[int, str]]:

@@ -13,7 +13,7 @@ from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
 from buildrules.workspace.suggest import did_you_mean, nearest
 
-__all__ = ["Key", "LeftOut", "Map", "Value", "anything", "camel", "each", "table"]
+__all__ = ["Each", "Key", "LeftOut", "Map", "Table", "Value", "anything", "camel"]
 
 T = TypeVar("T")
 M = TypeVar("M", bound="Map")
@@ -43,7 +43,7 @@ class Key(Generic[T]):
 
     `read` raises LoadError for what it does not take. `also` are further spellings. A key with `needs` must be there;
     the text is the hint where it is not. `becomes` names the attribute of the server's target that holds the value.
-    `left_out` says why nothing is made of the key; "" where nobody needs to be told.
+    `left_out` says why nothing is made of the key; "" where nobody needs to be told. `below` is the table of a map.
     """
 
     name = ""
@@ -58,6 +58,7 @@ class Key(Generic[T]):
         left_out: str | None = None,
     ) -> None:
         self.read, self.also, self.needs, self.becomes, self.left_out = read, also, needs, becomes, left_out
+        self.below: type[Map] | None = getattr(read, "rows", None)
 
     def __set_name__(self, owner: type["Map"], name: str) -> None:
         self.name = name
@@ -185,23 +186,30 @@ class Map:
         return found
 
 
-def table(rows: type[M]) -> Callable[[Value], M]:
-    """A map of its own, read by the table `rows`."""
-    return lambda value: rows(value.node, value.problems, rows.what or f"'{value.name}'")
+class Table(Generic[M]):
+    """Reads a map of its own by the rows of a class."""
+
+    def __init__(self, rows: type[M]) -> None:
+        self.rows = rows
+
+    def __call__(self, value: Value) -> M:
+        return self.rows(value.node, value.problems, self.rows.what or f"'{value.name}'")
 
 
-def each(read: Callable[[Value], T]) -> Callable[[Value], list[T]]:
-    """A list, each item read by `read`; those with an error are left out."""
+class Each(Generic[T]):
+    """Reads a list, each item by `read`; those with an error are left out."""
 
-    def items(value: Value) -> list[T]:
+    def __init__(self, read: Callable[[Value], T]) -> None:
+        self.read = read
+        self.rows: type[Map] | None = getattr(read, "rows", None)
+
+    def __call__(self, value: Value) -> list[T]:
         if value.node.kind != "list":
             raise value.node.error(f"'{value.name}' must be a list, not {value.node.describe()}")
         found = []
         for node in value.node.items:
             try:
-                found.append(read(value._replace(node=node)))
+                found.append(self.read(value._replace(node=node)))
             except LoadError as error:
                 value.problems.add_error(error)
         return found
-
-    return items
