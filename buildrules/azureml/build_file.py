@@ -1,6 +1,7 @@
 """The BUILD.yaml an import writes: a new one, or targets added to one that is there."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,8 +9,9 @@ from buildrules.azureml.conversion import Conversion
 from buildrules.azureml.document import display
 from buildrules.azureml.targets import Target, common_directory, is_within
 from buildrules.azureml.writer import render_target, render_workspace
-from buildrules.document.nodes import Node, parse
+from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
+from buildrules.document.reader import parse
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.root import BUILD_FILE, read_file
 
@@ -164,7 +166,7 @@ def _end_of(node: Node, lines: list[str]) -> int:
     return end
 
 
-def _end_of_target(start: int, keys: dict[str, Node], end: int) -> int:
+def _end_of_target(start: int, keys: Mapping[str, Node], end: int) -> int:
     return min((key.line - 1 for key in keys.values() if key.line - 1 > start), default=end)
 
 

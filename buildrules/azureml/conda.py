@@ -2,12 +2,14 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from buildrules.actions.models.mlflow_files import ModelFiles, read_model_files
 from buildrules.azureml.document import display, text_of
-from buildrules.document.nodes import Node, parse
+from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
+from buildrules.document.reader import parse
 from buildrules.errors import LoadError, Position
 from buildrules.locking.python.conda import SETUPTOOLS, conda_spec, is_ignored, wheel_name
 from buildrules.locking.python.mlflow import conda_differs, python_of
@@ -53,7 +55,7 @@ def conda_files(directory: str) -> list[str]:
     return [os.path.relpath(path, directory) for path in found if os.path.isfile(path)][:4]
 
 
-def _dependencies(node: Node | None) -> list[Node]:
+def _dependencies(node: Node | None) -> Sequence[Node]:
     found = node.entries.get("dependencies") if node is not None else None
     return found.items if found is not None and found.kind == "list" else []
 

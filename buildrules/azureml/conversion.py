@@ -9,8 +9,9 @@ from buildrules.azureml.connection import Connection
 from buildrules.azureml.document import Document, Kind, display, read_document, text_of
 from buildrules.azureml.nearby import Nearby, matching
 from buildrules.azureml.targets import Target, Targets
-from buildrules.document.nodes import Node, parse
+from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
+from buildrules.document.reader import parse
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.root import BUILD_FILE

@@ -9,8 +9,9 @@ from enum import Enum
 
 from buildrules.azureml.references import parse_reference
 from buildrules.azureml.table import camel
-from buildrules.document.nodes import Node, parse
+from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
+from buildrules.document.reader import parse
 from buildrules.document.source import Source
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.disk import Disk

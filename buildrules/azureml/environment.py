@@ -8,8 +8,9 @@ from buildrules.azureml.conda import conda_files
 from buildrules.azureml.specification import READ_ONLY, Route, Routes
 from buildrules.azureml.table import Key, LeftOut, Map, Table, Value, anything
 from buildrules.azureml.values import choice, text, texts
-from buildrules.document.nodes import Node, parse
+from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
+from buildrules.document.reader import parse
 from buildrules.errors import LoadError
 
 __all__ = ["Environment", "read_environment"]

@@ -9,8 +9,8 @@ from buildrules.azureml.document import display
 from buildrules.azureml.given import raise_failed
 from buildrules.azureml.targets import Target, clean_name, common_directory, is_within
 from buildrules.azureml.writer import render_target, render_workspace
-from buildrules.document.nodes import parse
 from buildrules.document.problems import Problems
+from buildrules.document.reader import parse
 from buildrules.errors import UsageError
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label, check_name

@@ -8,8 +8,9 @@ import os
 import posixpath
 from dataclasses import dataclass, field
 
-from buildrules.document.nodes import Node, parse
+from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
+from buildrules.document.reader import parse
 from buildrules.errors import LoadError, UsageError
 from buildrules.rules.rule import Rule, build_rule
 from buildrules.workspace.disk import Disk

@@ -19,7 +19,7 @@
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -267,7 +267,7 @@ def _record(node: Node, at: _At) -> dict[str, Any]:
     return values
 
 
-def _map_of(node: Node) -> dict[str, Node]:
+def _map_of(node: Node) -> Mapping[str, Node]:
     if node.kind != "map":
         raise node.error(f"expected a map, not {node.describe()}")
     return node.entries

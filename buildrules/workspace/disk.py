@@ -24,18 +24,19 @@ class Disk:
     target: `disk.by(label)` records under its name.
     """
 
-    __slots__ = ("_reader", "_seen", "root")
+    __slots__ = ("_ahead", "_reader", "_seen", "root")
 
     def __init__(self, root: str) -> None:
         self.root = root
         self._reader = ""
         self._seen: dict[tuple[str, str, str], int] = {}
+        self._ahead: dict[str, bytes] = {}  # files that the search for packages has read already, by absolute path
 
     def by(self, reader: object) -> "Disk":
         """The same disk and the same record, looked at by `reader` from now on."""
         other = Disk(self.root)
         other._reader = str(reader)
-        other._seen = self._seen
+        other._seen, other._ahead = self._seen, self._ahead
         return other
 
     def path(self, path: str) -> str:
@@ -45,7 +46,9 @@ class Disk:
     def read(self, path: str) -> bytes:
         """What a file says. Raises OSError, also for what is no regular file or above 16 MiB."""
         self.note(CONTENT, path)
-        return read_file(self.path(path))
+        absolute = self.path(path)
+        data = self._ahead.pop(absolute, None)
+        return read_file(absolute) if data is None else data
 
     def names(self, path: str) -> list[str]:
         """What a directory holds, sorted. Raises OSError."""
@@ -69,11 +72,15 @@ class Disk:
 
     def packages(self, ignore: list[str] | tuple[str, ...]) -> Packages:
         """The packages of the workspace, see `find_packages`."""
-        found = find_packages(self.root, ignore)
+        found = find_packages(self.root, ignore, self._read_ahead)
         self.note(SEARCHED, *found.directories)
         # Without its `workspace:` key such a file is one of this workspace's packages.
         self.note(CONTENT, *found.nested)
         return found
+
+    def _read_ahead(self, path: str) -> bytes:
+        data = self._ahead[path] = read_file(path)
+        return data
 
     def note(self, what: str, *paths: str) -> None:
         """Record that `what` of these paths mattered to somebody who looked with means of its own."""

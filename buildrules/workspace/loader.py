@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from buildrules.document.nodes import Node, parse
+from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
+from buildrules.document.reader import parse
 from buildrules.errors import LoadError, Position
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label, check_name
@@ -30,7 +31,7 @@ class Target:
     attributes: dict[str, Node]
     key: Node  # the target's name
     rule_node: Node
-    keys: dict[str, Node]  # the attributes' names
+    keys: Mapping[str, Node]  # the attributes' names
 
     @property
     def position(self) -> Position:

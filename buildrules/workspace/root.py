@@ -11,6 +11,10 @@ import os
 
 from buildrules.errors import LoadError, UsageError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = [
     "BUILD_FILE",
     "Packages",
@@ -44,10 +48,10 @@ class Packages:
         self.nested = nested
 
 
-def is_workspace_file(path: str) -> bool:
-    """Whether this BUILD.yaml exists and opens a workspace."""
+def is_workspace_file(path: str, read: "Callable[[str], bytes] | None" = None) -> bool:
+    """Whether this BUILD.yaml exists and opens a workspace. `read` stands in for `read_file`."""
     try:
-        return _has_workspace_key(read_file(path))
+        return _has_workspace_key((read or read_file)(path))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
     except OSError as error:
@@ -58,18 +62,21 @@ def read_file(path: str) -> bytes:
     """The content of a file people write. Raises OSError, also for what is no regular file or above 16 MiB."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its other end
     try:
-        mode = os.fstat(handle).st_mode & 0o170000  # S_IFMT
+        status = os.fstat(handle)
+        mode = status.st_mode & 0o170000  # S_IFMT
         if mode == 0o040000:
             raise IsADirectoryError(0, "it is a directory", path)
         if mode != 0o100000:
             raise OSError(0, "it is no regular file", path)
-        with open(handle, "rb", closefd=False) as file:
-            data = file.read(_LARGEST + 1)
+        data = b""
+        while len(data) <= _LARGEST:
+            more = os.read(handle, max(min(status.st_size, _LARGEST) + 1 - len(data), 1 << 16))
+            if not more:
+                return data
+            data += more
     finally:
         os.close(handle)
-    if len(data) > _LARGEST:
-        raise OSError(0, "it has more than 16 MiB", path)
-    return data
+    raise OSError(0, "it has more than 16 MiB", path)
 
 
 def _has_workspace_key(data: bytes) -> bool:
@@ -131,12 +138,15 @@ def _rootless(path: str) -> UsageError:
     return UsageError(f"no workspace here: {shown} has no `workspace:` section, nor has one above", hint=hint)
 
 
-def find_packages(root: str, ignore: "list[str] | tuple[str, ...]" = ()) -> Packages:
+def find_packages(
+    root: str, ignore: "list[str] | tuple[str, ...]" = (), read: "Callable[[str], bytes] | None" = None
+) -> Packages:
     """Walk the workspace at `root` (absolute) and find its packages.
 
     Left out: nested workspaces, directories that start with a dot, `node_modules`, `__pycache__`, virtual
     environments, links to directories, and what `ignore` (workspace-relative directories) names.
-    Directories that cannot be read are left out, too; nothing in them can be a target.
+    Directories that cannot be read are left out, too; nothing in them can be a target. `read` stands in for
+    `read_file`.
     """
     packages: list[str] = []
     directories: list[str] = []
@@ -171,7 +181,7 @@ def find_packages(root: str, ignore: "list[str] | tuple[str, ...]" = ()) -> Pack
         if directory and venv:
             continue
         if found:
-            if directory and is_workspace_file(os.path.join(root, directory, BUILD_FILE)):
+            if directory and is_workspace_file(f"{root}/{directory}/{BUILD_FILE}", read):
                 nested.append(f"{directory}/{BUILD_FILE}")
                 continue
             packages.append(directory)

@@ -7,8 +7,9 @@ import pytest
 from packaging.requirements import Requirement
 
 from buildrules.azureml.conda import conda_requirements, pinned_python
-from buildrules.document.nodes import Node, parse
+from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
+from buildrules.document.reader import parse
 from buildrules.errors import LoadError
 from buildrules.locking.python.collector import Collector
 from buildrules.locking.python.conda import read_conda

@@ -5,9 +5,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildrules.document.aliases import MOST
-from buildrules.document.nodes import Node, parse
+from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
+from buildrules.document.reader import MAX_ALIASED, parse
 
 
 def load(text: str) -> Node:
@@ -74,8 +74,8 @@ def test_a_bomb_is_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 20)]
     found = errors("\n".join(lines) + "\n")
-    assert {message for _, message in found} == {f"the aliases of this file stand for more than {MOST} values"}
+    assert {message for _, message in found} == {f"the aliases of this file stand for more than {MAX_ALIASED} values"}
     assert found[0][0].startswith("4:")
-    wide = "a: &a [" + "x," * (MOST - 1) + "]\nb: "
+    wide = "a: &a [" + "x," * (MAX_ALIASED - 1) + "]\nb: "
     assert errors(wide + "*a\n") == []
     assert len(errors(wide + "[*a, *a]\n")) == 1

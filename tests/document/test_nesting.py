@@ -4,11 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from buildrules.document.nesting import MAX_DEPTH, too_deep
-from buildrules.document.nodes import parse
 from buildrules.document.problems import Problems
+from buildrules.document.reader import MAX_DEPTH, parse
 from buildrules.errors import LoadError, LockError
 from buildrules.locking.debian.lock import read_lock as read_debian_lock
 from buildrules.locking.oci.lock import read_lock as read_image_lock
@@ -45,10 +43,11 @@ def test_wide_yaml_is_good() -> None:
     assert len(node.entries["targets"].entries) == 1500
 
 
-@pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1])
-def test_the_limit_is_the_same_where_events_are_counted(depth: int) -> None:
-    text = "[" * depth + "]" * depth + " # " + "[" * 5000
-    assert (too_deep(text, yaml.BaseLoader) is not None) == (depth > MAX_DEPTH)
+@pytest.mark.parametrize("levels", [MAX_DEPTH, MAX_DEPTH + 1])
+def test_the_limit_counts_what_is_around_a_value(levels: int) -> None:
+    problems = Problems()
+    parse("BUILD.yaml", ("[" * levels + "x" + "]" * levels + " # " + "[" * 5000).encode(), problems)
+    assert bool(problems.errors) == (levels > MAX_DEPTH)
 
 
 def test_a_deep_conda_file_is_an_error(tmp_path: Path) -> None:

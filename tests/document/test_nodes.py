@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildrules.document.nodes import Node, parse
+from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
+from buildrules.document.reader import parse
 from buildrules.errors import LoadError
 
 

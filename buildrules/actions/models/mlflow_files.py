@@ -3,7 +3,7 @@
 Source: the MLflow documentation, "MLflow Model", sections "Storage Format" and "Additional Logged Files" (1.x to 3.x).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -155,8 +155,8 @@ class Tree:
     """
 
     def __init__(self, files: ModelFiles, name: str) -> None:
-        from buildrules.document.nodes import parse
         from buildrules.document.problems import Problems
+        from buildrules.document.reader import parse
 
         problems = Problems()
         self._root = parse(files.path(name), files.texts[name].encode(), problems, aliases=True)
@@ -169,7 +169,7 @@ class Tree:
             node = node.entries.get(step) if node is not None else None
         return node
 
-    def entries(self, *path: str) -> "dict[str, Node]":
+    def entries(self, *path: str) -> "Mapping[str, Node]":
         """The keys and values of the map at `path`; nothing for anything else."""
         node = self._find(path)
         return node.entries if node is not None else {}

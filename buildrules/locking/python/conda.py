@@ -124,8 +124,8 @@ def _clause(text: str, exact: bool) -> str:
 
 def read_conda(collector: "Collector", path: str, position: Position | None) -> None:
     """Add what the conda file `path` (workspace-relative) asks for to `collector`, with the errors that come up."""
-    from buildrules.document.nodes import parse
     from buildrules.document.problems import Problems
+    from buildrules.document.reader import parse
 
     text = collector.open(path, position)
     if text is None:
