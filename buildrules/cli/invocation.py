@@ -134,26 +134,31 @@ class Invocation:
 
     def make_plan(self) -> None:
         """Load the workspace and plan anew. Raises LoadError, ResolutionError and other BuildrulesErrors."""
-        from buildrules.plan.planner import Planner
+        from buildrules.cli.planning import Planning
 
         began = time.time_ns()
-        planner = Planner(self.root, self.directory, self.request.options, self.store, self.stream, self.session)
-        self.plan = planner.plan(self.request.patterns)
+        request = self.request
+        planning = Planning(
+            self.root, self.directory, request.patterns, request.options, self.store, self.stream, self.session
+        )
+        self.plan = planning.plan()
         self.planned = True
         if self.request.verb == "lint":
             self.plan.goals = []
         elif self.request.verb != "build":
             self.plan.lints = {}
-        import_plugins(self.root, planner.plugins)
-        modules = plugin_files(self.root) if planner.plugins else []
-        files, shapes = planner.disk.dependencies()
+        workspace = planning.loaded.workspace
+        plugins = list(workspace.settings.plugins)
+        import_plugins(self.root, plugins)
+        modules = plugin_files(self.root) if plugins else []
+        files, shapes = planning.disk.dependencies()
         self.structure = Structure(
             files=[row_of(path, began) for path in sorted({*files, *modules})],
-            directories=[row_of(os.path.join(self.root, path), began) for path in planner.disk.seen(SEARCHED)],
+            directories=[row_of(os.path.join(self.root, path), began) for path in planning.disk.seen(SEARCHED)],
             shapes=shapes,
-            packages=planner.packages,
-            ignore=planner.ignore,
-            plugins=planner.plugins,
+            packages=workspace.packages,
+            ignore=list(workspace.settings.ignore),
+            plugins=plugins,
         )
 
     def build(self) -> Build:

@@ -1,13 +1,10 @@
 """What the verbs after a build need to know of a package: plain data, kept with the plan."""
 
-import posixpath
 from collections.abc import Mapping
 from typing import Any
 
+from buildrules.rules.mlflow_example import mlflow_example
 from buildrules.rules.package import PackageParts, Placed
-
-MLFLOW_EXAMPLE = "serving_input_example.json"
-"""The request MLflow keeps with a model, in the form of its own server."""
 
 
 def package_info(
@@ -44,20 +41,6 @@ def package_info(
         "tags": dict(values["tags"] or {}),
         "locks": dict(sorted(locks.items())),
     }
-
-
-def takes_mlflow_example(parts: PackageParts) -> bool:
-    """Whether the package answers the request that MLflow keeps with a model."""
-    known = parts.flavour == "mlflow" and parts.server.rule.file.mlflow_example in ("mlflow", "input_data")
-    return known and (parts.code is None or parts.generated_code)
-
-
-def mlflow_example(parts: PackageParts) -> str | None:
-    """Where the request lies, if it is there, that MLflow kept with a model of the workspace; None where the server
-    does not take it as it is.
-    """
-    path = parts.model.values.get("path") if parts.model is not None else None
-    return posixpath.join(path, MLFLOW_EXAMPLE) if path is not None and takes_mlflow_example(parts) else None
 
 
 def routes_of(parts: PackageParts) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Tests of packages that work on a folder and end: what such a package gets, and what it must leave."""
 
 import json
-import os
 import posixpath
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +8,10 @@ from typing import Any
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Plan
 from buildrules.errors import LoadError
-from buildrules.plan.info import MLFLOW_EXAMPLE
-from buildrules.plan.model import ModelPlanner
+from buildrules.locking.locks import Locks
+from buildrules.locking.placing import path_source
 from buildrules.plan.requests import Requests
+from buildrules.rules.mlflow_example import MLFLOW_EXAMPLE
 from buildrules.rules.package import PackageParts
 from buildrules.rules.requests import at
 from buildrules.rules.resolve import ResolvedTarget
@@ -25,9 +25,9 @@ _OPEN = 0o777  # whoever the image's user is, it writes there
 class Jobs:
     """Makes the job of one test. `golden` keeps the files its expectations need."""
 
-    def __init__(self, plan: Plan, models: ModelPlanner, parts: PackageParts, golden: Requests) -> None:
+    def __init__(self, plan: Plan, locks: Locks, parts: PackageParts, golden: Requests) -> None:
         self._plan = plan
-        self._models = models
+        self._locks = locks
         self._parts = parts
         self._golden = golden
         self._folders: Mapping[str, str] = parts.server_part.job or {}
@@ -81,8 +81,8 @@ class Jobs:
             place = f"{folder}/{MLFLOW_EXAMPLE}"
             given = self._inline(f"{label} input", {"kind": "inline", "path": place, "mode": _MODE, "text": what})
         else:
-            is_folder = os.path.isdir(os.path.join(self._models.root, what))
-            source, prefix = self._models.path_source(what, folder, keep=not is_folder)
+            folders = self._locks.folders
+            source, prefix = path_source(what, folder, folders, keep=what not in folders)
             given = Action(
                 id=f"{label} input {what}",
                 target=label,
@@ -123,7 +123,7 @@ class Jobs:
         parts = self._parts
         if parts.model is None or parts.flavour != "mlflow" or not parts.generated_code:
             return None
-        data = self._models.text(parts.model, MLFLOW_EXAMPLE)
+        data = self._locks.examples.get(parts.model.label)
         try:
             text = (data or b"").decode("utf-8-sig")
             return text if is_table(json.loads(text)) else None

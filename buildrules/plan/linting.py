@@ -1,7 +1,7 @@
 """Plans the lints of a package: one action for its code, which runs at every edit, and one for all around it."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from buildrules.credentials.secret_names import seems_secret
 from buildrules.document.nodes import Node
@@ -11,22 +11,17 @@ from buildrules.errors import LoadError
 from buildrules.lints.finding import NAMES
 from buildrules.lints.passwords import is_secret
 from buildrules.lints.secrets import secrets_in
-from buildrules.plan.base import Base
+from buildrules.locking.locks import LockedParts
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.suggest import did_you_mean
 
-if TYPE_CHECKING:
-    from buildrules.plan.environment import Environment
-
 
 def plan_lints(
     plan: Plan,
-    parts: PackageParts,
-    platform: str,
-    base: Base,
-    installed: "Sequence[Environment]",
+    locked: LockedParts,
     *,
+    installed: Sequence[str],
     models: Sequence[str],
     code: Sequence[str],
     files: Sequence[str],
@@ -34,15 +29,14 @@ def plan_lints(
 ) -> None:
     """Add the lints of a package to `plan.lints`.
 
-    `installed` are its environment and its server's packages; `models`, `code` and `files` the actions that lay these;
-    `tests` the targets that test it.
+    `installed`, `models`, `code` and `files` are the actions that lay these, `installed` those of its environment and
+    its server's packages, in the order of the image; `tests` the targets that test it.
     Raises LoadError for a name in `lint_ignore` that no lint has.
     """
+    parts, base, platform = locked.parts, locked.base, locked.base.platform
     label = str(parts.package.label)
     ignore = _ignored(parts.package)
-    wheels = [
-        name for one in installed for name in one.actions if plan.actions[name].kind == "wheel_layer"
-    ]  # the order of the environments, which is that of the image
+    wheels = [name for name in installed if plan.actions[name].kind == "wheel_layer"]
     known = bool(wheels) and base.python is not None
     if code or files:
         sources = tuple(source for name in (*code, *files) for source in plan.actions[name].sources)
@@ -67,8 +61,8 @@ def plan_lints(
         plan.lints[plan.add(action)] = label
     laid = [name for name in models if plan.actions[name].kind in ("model_layers", "fetched_model")]
     packages: dict[str, list[Any]] = {}
-    for one in installed:
-        for package in one.lock.packages if one.lock is not None else ():
+    for one in locked.installed:
+        for package in one.lock.packages:
             size = package.file.size if package.file is not None else None
             packages[package.name] = [package.name, package.version, size]
     action = Action(

@@ -1,97 +1,93 @@
 """Plans the layers of code and files, and the image that joins everything."""
 
 import hashlib
-import os
+from collections.abc import Mapping
 from typing import Any
 
+from buildrules.analysis.loaded import Loaded
+from buildrules.analysis.selection import tests_of
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import LoadError
-from buildrules.plan.base import Base, BasePlanner
-from buildrules.plan.environment import Environment, EnvironmentPlanner
+from buildrules.locking.locks import LockedBase, LockedEnvironment, Locks
+from buildrules.locking.placing import code_files, globbed, literal, path_source
+from buildrules.plan.base import base_action
+from buildrules.plan.environment import EnvironmentPlanner
 from buildrules.plan.info import package_info, routes_of
 from buildrules.plan.linting import plan_lints
 from buildrules.plan.model import ModelPlanner, launcher
-from buildrules.plan.overlap import Laid, check_overlap, paths_of
-from buildrules.plan.sources import globbed, literal
 from buildrules.rules.contribution import Contribution
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.labels import Label
-from buildrules.workspace.settings import Settings
 
 
 class PackagePlanner:
     """Plans model packages. Everything two packages share is planned once."""
 
     def __init__(
-        self,
-        plan: Plan,
-        settings: Settings,
-        bases: BasePlanner,
-        environments: EnvironmentPlanner,
-        models: ModelPlanner,
+        self, plan: Plan, loaded: Loaded, locks: Locks, models: ModelPlanner, root: str, epoch: str | None
     ) -> None:
         self._plan = plan
-        self._settings = settings
-        self._bases = bases
-        self._environments = environments
+        self._settings = loaded.workspace.settings
+        self._locks = locks
+        self._environments = EnvironmentPlanner(plan, root)
         self._models = models
-        self.tests: dict[Label, list[ResolvedTarget]] = {}  # targets that test a package, which its lints look at
+        self._epoch = epoch
+        self._tests: dict[Label, list[ResolvedTarget]] = {}  # which a package's lints look at
+        for test in tests_of(loaded):
+            self._tests.setdefault(test.deps["package"][0], []).append(test)
 
-    def package(self, parts: PackageParts, platform: str) -> Goal:
-        """The image of a package. Raises what locking raises, LoadError for what cannot be placed."""
-        base = self._bases.base(parts.base, platform)
-        parts = self._environments.completed(parts, base)
-        env = Environment({}, None)
-        name = parts.base.label.name
-        if parts.env is not None:
-            env = self._environments.environment(parts.env, base, platform)
-            name = parts.env.label.name
-        server = self._environments.server(parts.server, parts.server_part, base, env, name, platform)
-        deps = dict.fromkeys(base.actions, "base")
-        deps |= env.holds | server.holds
+    def base(self, base: LockedBase) -> str:
+        """The action of a base."""
+        return self._plan.add(base_action(base, self._settings))
+
+    def environment(self, env: LockedEnvironment) -> dict[str, str]:
+        """The actions of an environment, and what they hold."""
+        return self._environments.layers(env)
+
+    def package(self, label: Label, platform: str) -> Goal:
+        """The image of a package. Raises LoadError for what cannot be placed."""
+        locked = self._locks.packages[label, platform]
+        parts, base = locked.parts, locked.base
+        installed = [self.environment(one) for one in locked.installed]
+        deps = {self.base(base): "base"}
+        for one in installed:
+            deps |= one
         deps |= self._extra_layers(parts.server, parts.server_part, platform)
         if parts.server_part.files:
             deps[self._generated(parts.server, parts.server_part.files)] = "server files"
         files = self._files(parts.package)
-        self._check_overlap(parts)
         models = self._models.actions(parts.placed, parts.package)
         code = self._code(parts)
         deps |= dict.fromkeys(files, "files") | models | dict.fromkeys(code, "scoring code")
         deps |= dict.fromkeys(self._script(parts, base), "entry script")
         plan_lints(
             self._plan,
-            parts,
-            platform,
-            base,
-            (env, server),
+            locked,
+            installed=[name for one in installed for name in one],
             models=list(models),
             code=code,
             files=files,
-            tests=self.tests.get(parts.package.label, ()),
+            tests=self._tests.get(label, ()),
         )
-        label = str(parts.package.label)
-        locks = {**base.locks, **env.locks, **server.locks, **self._models.locks.digests(parts.placed)}
-        pins = {"base": base.pins, "environment": env.pins, "server": server.pins}
+        name = str(label)
+        locks = {**base.locks, **self._locks.of_models(parts.placed)}
+        for env in locked.installed:
+            locks |= env.locks
         action = Action(
-            id=f"{label} {platform} image",
-            target=label,
+            id=f"{name} {platform} image",
+            target=name,
             kind="image",
-            title=f"image of {label}",
-            params=self._image(parts, base, pins, platform),
+            title=f"image of {name}",
+            params=self._image(parts, base, locked.pins, platform),
             deps=tuple(deps),
             roles=tuple(deps.values()),
             weight=0.01,
         )
         self._plan.add(action)
-        return Goal(
-            label,
-            platform,
-            action.id,
-            "image",
-            package_info(parts, self._settings.name, locks, self._models.locks.versions(parts.placed)),
-        )
+        info = package_info(parts, self._settings.name, locks, self._locks.versions(parts.placed))
+        return Goal(name, platform, action.id, "image", info)
 
     def _extra_layers(self, target: ResolvedTarget, part: Contribution, platform: str) -> dict[str, str]:
         """The layers a rule contributes by naming kinds of actions: the actions, and what they hold."""
@@ -127,7 +123,7 @@ class PackagePlanner:
         """Extra files, each place in the image a layer of its own."""
         actions = []
         for place, path in sorted((package.values["files"] or {}).items()):
-            source, prefix = self._models.path_source(path, place.strip("/"), keep=False)
+            source, prefix = path_source(path, place.strip("/"), self._locks.folders, keep=False)
             actions.append(
                 self._plan.add(
                     Action(
@@ -142,14 +138,8 @@ class PackagePlanner:
             )
         return actions
 
-    def _code_source(self, parts: PackageParts) -> tuple[SourceSet, str] | None:
-        """The files of the code, and the prefix they go below."""
-        if parts.code is None or parts.server_part.code_directory is None:
-            return None
-        return globbed(parts.code), parts.server_part.code_directory.strip("/")
-
     def _code(self, parts: PackageParts) -> list[str]:
-        found = self._code_source(parts)
+        found = code_files(parts)
         if found is None or parts.code is None:
             return []
         source, prefix = found
@@ -167,16 +157,7 @@ class PackagePlanner:
             )
         ]
 
-    def _check_overlap(self, parts: PackageParts) -> None:
-        """Raise LoadError where two of models, inputs and code bring the same file."""
-        laid = [self._models.laid(placed, parts.package) for placed in parts.placed]
-        if len(parts.inputs) and (code := self._code_source(parts)) is not None and parts.code is not None:
-            paths = paths_of(self._models.root, *code)
-            laid.insert(0, Laid(f"code {parts.code.label}", code[1], paths, parts.package.position_of("code")))
-        if len(laid) > 1:
-            check_overlap(laid)
-
-    def _script(self, parts: PackageParts, base: Base) -> list[str]:
+    def _script(self, parts: PackageParts, base: LockedBase) -> list[str]:
         """A look into the entry script, if the server calls functions of it. It adds nothing to the image."""
         requires = parts.server.rule.file.requires
         script = parts.code.values["entry_script"] if parts.code is not None else None
@@ -198,7 +179,7 @@ class PackagePlanner:
             )
         ]
 
-    def _image(self, parts: PackageParts, base: Base, pins: dict[str, str], platform: str) -> dict[str, Any]:
+    def _image(self, parts: PackageParts, base: LockedBase, pins: Mapping[str, str], platform: str) -> dict[str, Any]:
         part = parts.server_part
         config: dict[str, Any] = {
             "environment": parts.environment(base.variables),
@@ -221,16 +202,15 @@ class PackagePlanner:
             "platform": platform,
             "routes": routes_of(parts),
             "labels": labels,
-            "locks": {name: digest for name, digest in pins.items() if digest},
+            "locks": pins,
         }
         named = [f"{model.name}:{model.version}" for model in parts.models if model.values.get("name")]
         if named:  # a label's own name is a place in the workspace
             params["model"] = ",".join(named)
         if any(placed.mode == "download" for placed in parts.placed):
             params["launcher"] = launcher(base, parts.package)
-        epoch = os.environ.get("SOURCE_DATE_EPOCH")
-        if epoch:
-            params["created"] = _epoch(epoch)
+        if self._epoch:
+            params["created"] = _epoch(self._epoch)
         return params
 
 

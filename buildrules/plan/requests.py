@@ -9,7 +9,7 @@ from typing import Any
 from buildrules.document.nodes import Node
 from buildrules.engine.action import SourceSet
 from buildrules.errors import LoadError, Position
-from buildrules.plan.sources import literal
+from buildrules.locking.placing import literal
 from buildrules.rules.package import PackageParts
 from buildrules.rules.requests import at, node_of
 from buildrules.rules.resolve import ResolvedTarget

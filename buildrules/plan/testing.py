@@ -3,21 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
+from buildrules.analysis.loaded import Loaded
+from buildrules.analysis.selection import tests_of
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import UsageError
-from buildrules.plan.info import MLFLOW_EXAMPLE, mlflow_example, takes_mlflow_example
+from buildrules.locking.locks import Locks
 from buildrules.plan.jobs import Jobs, needs_job
-from buildrules.plan.model import ModelPlanner
 from buildrules.plan.package import PackagePlanner
 from buildrules.plan.requests import Requests
+from buildrules.rules.mlflow_example import MLFLOW_EXAMPLE, mlflow_example, takes_mlflow_example
 from buildrules.rules.package import PackageParts
-from buildrules.rules.resolve import Resolution, ResolvedTarget
-from buildrules.serving.platform import emulated, emulator_path, host_platform
+from buildrules.rules.resolve import ResolvedTarget
 from buildrules.serving.trial import STOPPED
 from buildrules.start import mlflow, s3
-from buildrules.workspace.disk import SHAPE
-from buildrules.workspace.labels import Label, Patterns
+from buildrules.workspace.labels import Label
 
 _AMBIENT = {
     "s3": (*s3.DEFAULTS.values(), "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
@@ -32,10 +32,10 @@ _STOP_SECONDS = 10.0
 class _Test:
     """What one test asks of a package: requests, or a job."""
 
-    def __init__(self, parts: PackageParts, plan: Plan, models: ModelPlanner) -> None:
+    def __init__(self, parts: PackageParts, plan: Plan, locks: Locks) -> None:
         self.parts = parts
         self.asked = Requests(parts)
-        self.jobs = Jobs(plan, models, parts, self.asked)
+        self.jobs = Jobs(plan, locks, parts, self.asked)
         self.requests: list[dict[str, Any]] = []
         self.job: dict[str, Any] | None = None
         self.settings: dict[str, Any] = {}
@@ -45,29 +45,14 @@ class TestPlanner:
     """Plans the tests of one plan. `options` are the command line's: runner, timeout, platform."""
 
     def __init__(
-        self,
-        plan: Plan,
-        packages: PackagePlanner,
-        models: ModelPlanner,
-        parts: Mapping[Label, PackageParts],
-        resolution: Resolution,
-        options: Mapping[str, Any],
+        self, plan: Plan, packages: PackagePlanner, locks: Locks, loaded: Loaded, options: Mapping[str, Any]
     ) -> None:
         self._plan = plan
         self._packages = packages
-        self._models = models
-        self._parts = parts
-        self._tests = [resolution.of(label) for label in resolution.labels("test")]
+        self._locks = locks
+        self._parts = loaded.packages
+        self._tests = tests_of(loaded)
         self._options = options
-
-    def select(self, selected: list[Label], patterns: Patterns) -> list[Label]:
-        """The selected labels, and the test targets of the selected packages unless they were left out."""
-        chosen = set(selected)
-        for test in self._tests:
-            left_out = any(pattern.matches(test.label) for pattern in patterns.excludes)
-            if test.deps["package"][0] in chosen and not left_out:
-                chosen.add(test.label)
-        return sorted(chosen)
 
     def goal(self, target: ResolvedTarget, platform: str) -> Goal | None:
         """The goal that tests a target; None for one that cannot be tested, and for a package that only test targets
@@ -85,17 +70,14 @@ class TestPlanner:
                 return self._untested(target.label, platform, _no_request(self._parts[target.label]))
         else:
             return None
-        if not self._options.get("platform") and platform != host_platform():
-            self._models.disk.note(SHAPE, emulator_path(platform))
-            if not emulated(platform):
-                reason = f"it is built for {platform}, and this machine runs {host_platform()}"
-                return self._untested(target.label, platform, reason)
+        if platform in self._locks.unstartable:
+            return self._untested(target.label, platform, self._locks.unstartable[platform])
         return self._tested(target.label, platform, test)
 
     def _of_target(self, target: ResolvedTarget) -> _Test | None:
         """What a `package_test` target asks for; None where it asks nothing."""
         parts, values = self._parts[target.deps["package"][0]], target.values
-        test = _Test(parts, self._plan, self._models)
+        test = _Test(parts, self._plan, self._locks)
         if needs_job(target, parts):
             test.job = test.jobs.of_test(target)
             test.settings = {"environment": values["environment"]}
@@ -111,7 +93,7 @@ class TestPlanner:
 
     def _of_package(self, parts: PackageParts) -> _Test | None:
         """What a package brings along to be tested with; None where it brings nothing."""
-        test = _Test(parts, self._plan, self._models)
+        test = _Test(parts, self._plan, self._locks)
         if parts.server_part.job is not None:
             test.job = test.jobs.own()
             test.settings = {"environment": {}}
@@ -132,7 +114,7 @@ class TestPlanner:
             test.job = {**test.job, "timeout": float(seconds)}
         elif seconds is not None:
             test.settings["ready_timeout"] = float(seconds)
-        image = self._packages.package(parts, platform)
+        image = self._packages.package(parts.package.label, platform)
         made = image.action
         params: dict[str, Any] = {
             "platform": platform,
@@ -197,7 +179,7 @@ class TestPlanner:
         """The request that is the example of the package's MLflow model, wherever that is; None where it has none."""
         if parts.model is None or not takes_mlflow_example(parts):
             return None
-        text = self._models.text(parts.model, MLFLOW_EXAMPLE)
+        text = self._locks.examples.get(parts.model.label)
         path = mlflow_example(parts)
         if text is None:
             return None

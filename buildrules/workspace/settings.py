@@ -272,6 +272,10 @@ class Debian(Strict):
     suite: str | None = None
     """Release for bases that name none, such as bookworm."""
 
+    def mirrors(self) -> dict[str, Any]:
+        """Where archives are, as plain values."""
+        return self.model_dump(include={"mirror", "security_mirror", "keyring", "snapshot"})
+
 
 class Locks(Strict):
     """How locks are written."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.analysis.loaded import Loaded
 from buildrules.cli.main import run
-from buildrules.plan.loaded import Loaded
 from buildrules.workspace.disk import Disk
 
 

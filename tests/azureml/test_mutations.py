@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
+from buildrules.analysis.loaded import Loaded
 from buildrules.azureml.build_file import add_to, home_of
 from buildrules.azureml.conversion import Options
 from buildrules.azureml.convert import convert
 from buildrules.errors import BuildrulesError
-from buildrules.plan.loaded import Loaded
 from buildrules.workspace.disk import Disk
 
 CASES = Path(__file__).parent / "cases"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.plan.loaded import Loaded
+from buildrules.analysis.loaded import Loaded
 from buildrules.workspace.disk import CONTENT, Disk
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.cli.planning import Planning
 from buildrules.engine.events import Stream
 from buildrules.engine.key import explain
 from buildrules.locking.debian import lock as debian
 from buildrules.locking.debian.request import Request
 from buildrules.locking.oci.lock import ImageLock, inputs_digest, read_lock, write_lock
 from buildrules.net.session import Session
-from buildrules.plan.planner import Planner
 from buildrules.store.store import Store
 from tests.support.space import APP, Space, make_base, make_wheels, wheel
 
@@ -184,11 +184,10 @@ def test_what_builds_a_local_project_is_part_of_its_key(unlocked: Space) -> None
     make_base(unlocked.path("base"), python=platform.python_version())
     unlocked.write("lib/pyproject.toml", '[project]\nname = "lib"\nversion = "1"\n')
     unlocked.edit("BUILD.yaml", "[numlib==1.0]", "[numlib==1.0, ./lib]")
-    planner = Planner(str(unlocked.root), "", {}, Store(str(unlocked.store)), Stream(), Session())
     with pytest.MonkeyPatch.context() as patch:
         for name, value in unlocked.env.items():
             patch.setenv(name, value)
-        plan = planner.plan(["//:env"])
+        plan = Planning(str(unlocked.root), "", ["//:env"], {}, Store(str(unlocked.store)), Stream(), Session()).plan()
     (action,) = [action for action in plan.actions.values() if action.kind == "build_wheel"]
     assert action.params["builder"] == f"{platform.python_implementation()} {platform.python_version()}"
     assert f'"{action.params["builder"]}"' in explain(action, 1, [[]], []).values()

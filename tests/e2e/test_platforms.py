@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.cli.planning import Planning
 from buildrules.engine.events import Stream
 from buildrules.net.session import Session
-from buildrules.plan.planner import Planner
 from buildrules.serving.platform import emulator_path
 from buildrules.store.store import Store
 from tests.support.space import APP, Space, make_base
@@ -42,8 +42,8 @@ def test_an_emulator_that_comes_later_is_seen(both: Space) -> None:
         "BUILD.yaml", "  check: {rule: package_test, package: ':app', requests: [{route: scoring, json: {}}]}\n"
     )
     store = Store(str(both.store))
-    planner = Planner(str(both.root), "", {"test": True}, store, Stream(), Session())
-    goals = planner.plan([APP]).goals
+    planner = Planning(str(both.root), "", [APP], {"test": True}, store, Stream(), Session())
+    goals = planner.plan().goals
     (other,) = [goal for goal in goals if goal.kind == "untested"]
     _, shapes = planner.disk.dependencies()
     assert shapes[emulator_path(other.platform)] == "nothing"

@@ -11,6 +11,8 @@ from buildrules.cli.azureml import check_package, located, package_options
 from buildrules.cli.options import PatternCommand, pattern_argument
 from buildrules.cli.request import Request
 
+_LOCKED = ("package", "base", "env", "model", "input")
+
 
 @click.command(cls=PatternCommand, short_help="resolve environments and bases, and write their locks")
 @pattern_argument(required=False)
@@ -26,9 +28,10 @@ def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
     keeps no older ones.
     """
     from buildrules.cli.console import Console
+    from buildrules.cli.planning import Planning
     from buildrules.engine.events import Stream
     from buildrules.net.session import Session
-    from buildrules.plan.planner import Planner
+    from buildrules.plan.planner import check_named
     from buildrules.store.store import Store
     from buildrules.workspace.root import find_root, package_of
 
@@ -51,12 +54,15 @@ def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
     try:
         store.lock()
         _check_names(root, options["upgrade_packages"])
-        planner = Planner(root, directory, request.options, store, Stream(console), Session())
-        planner.plan(request.patterns)
+        planning = Planning(root, directory, request.patterns, request.options, store, Stream(console), Session())
     finally:
         console.close()
         store.close()
-    locks = planner.keeper
+    for label in planning.selection.named:
+        target = planning.loaded.resolution.of(label)
+        if target.provides not in _LOCKED:
+            check_named(planning.loaded, target, testing=False)
+    locks = planning.keeper
     if check:
         click.echo(f"{len(locks.files)} locks are up to date")
     else:

@@ -15,8 +15,8 @@ from buildrules.cli.options import PatternCommand, pattern_argument
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list with rule, place and dependencies.")
 def command(patterns: tuple[str, ...], deps: bool, rdeps: bool, as_json: bool) -> None:
     """List the targets that the patterns name (all by default), what they need, or what needs them."""
+    from buildrules.analysis.loaded import Loaded
     from buildrules.errors import UsageError
-    from buildrules.plan.loaded import Loaded
     from buildrules.workspace.disk import Disk
     from buildrules.workspace.labels import parse_patterns
     from buildrules.workspace.root import find_root, package_of

@@ -1,15 +1,18 @@
 """Keeps the locks of models and inputs that are not in the workspace."""
 
 import os
+import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from buildrules.errors import BuildrulesError, LoadError, UsageError
 from buildrules.locking.keeper import LockKeeper
-from buildrules.rules.elsewhere import lock_path
-from buildrules.rules.package import Placed
+from buildrules.locking.locks import LockedModel
+from buildrules.rules.elsewhere import elsewhere, lock_path
 from buildrules.rules.resolve import ResolvedTarget
+from buildrules.workspace.disk import CONTENT
 
 if TYPE_CHECKING:
     from buildrules.actions.models.lock import ModelLock
@@ -51,27 +54,73 @@ class ModelLocks:
             )
         return self._locks[label]
 
-    def digests(self, placed: Sequence[Placed]) -> dict[str, str]:
-        """The locks of models and inputs: workspace-relative path -> `sha256:<hex>` of the file."""
-        targets = [one.target for one in placed if one.target.values["uri"] is not None]
-        paths = [lock_path(target.label.package, target.label.name) for target in targets]
-        return {path: self._keeper.digest(path) for path in paths}
+    def locked(self, target: ResolvedTarget) -> LockedModel:
+        """The lock of a model that has a `uri`, and its file. Raises as `of`."""
+        lock, path = self.of(target), lock_path(target.label.package, target.label.name)
+        return LockedModel(lock, path, self._keeper.digest(path))
 
-    def versions(self, placed: Sequence[Placed]) -> dict[str, str]:
-        """label -> the version of a registered model that its lock took."""
-        locks = {str(one.target.label): self.of(one.target) for one in placed if one.target.values["uri"] is not None}
-        return {label: str(lock.source["version"]) for label, lock in locks.items() if "version" in lock.source}
+    def text(self, target: ResolvedTarget, path: str) -> bytes | None:
+        """The file `path` of a model (below its own folder), wherever the model is; None where it has no such file.
 
-    def places(self, target: ResolvedTarget) -> dict[str, Any]:
-        """Where the files of a model come from, as actions take it (kind "fetched_model"). Raises as `of`."""
+        For small files. Raises what locking and fetching raise.
+        """
+        values = target.values
+        if values["uri"] is None:
+            if values["path"] is None:
+                return None
+            place = f"{values['path']}/{path}".lstrip("/")
+            disk = self._keeper.disk.by(target.label)
+            disk.note(CONTENT, place)
+            try:
+                with open(disk.path(place), "rb") as file:
+                    return file.read()
+            except OSError:
+                return None
+        from buildrules.actions.models.fetched import provide
+
         lock = self.of(target)
-        return {
-            "name": target.name,
-            "source": dict(lock.source),
-            "connection": target.values["connection"],
-            "files": [file.to_dict() for file in lock.files],
-            "archives": [archive.to_dict() for archive in lock.archives],
-        }
+        found = elsewhere(lock.files, values)
+        for row in found.files:
+            if row.path == found.folder + path:
+                places = places_of(target, lock)
+                context, digest = self._keeper.context, f"sha256:{row.sha256}"
+                for _ in range(2):  # a second time where the store has it damaged
+                    provide([{"path": row.path, "size": row.size, "sha256": row.sha256}], places, context)
+                    if context.blobs.heal(digest):
+                        break
+                return context.blobs.read(digest)
+        return None
+
+    def source(self, target: ResolvedTarget) -> dict[str, Any]:
+        """Where the files of a model or input are fetched from when a container starts (see `start.sources`).
+
+        Raises what locking raises, and UsageError as a LoadError for a `download_uri` that makes no sense.
+        """
+        if target.values["uri"] is not None:
+            source = dict(self.of(target).source)
+        else:
+            source = self._place(target, str(target.values["download_uri"]))
+        connection = connection_of(target, source, self._keeper.session.connections)
+        if connection is not None and connection.roles():
+            from buildrules.actions.models.connection import scope
+
+            source.update(scope(source, connection), credentials=connection.roles())
+        return source
+
+    def _place(self, target: ResolvedTarget, uri: str) -> dict[str, Any]:
+        """Where the files of a model of the workspace will be when the container starts."""
+        from buildrules.locking.models.origin import completed, place
+
+        source = positioned(target, "download_uri", lambda: place(self._above(target, uri)))
+        return completed(source, connection_of(target, source, self._keeper.session.connections))
+
+    def _above(self, target: ResolvedTarget, uri: str) -> str:
+        """The address of the folder that a single file lies in, where `download_uri` is the file's own."""
+        path = target.values["path"]
+        if path is None or self._keeper.disk.is_directory(path):
+            return uri
+        folder, _, name = uri.rpartition("/")
+        return folder if name in (posixpath.basename(path), quote(posixpath.basename(path))) else uri
 
     def _make(self, target: ResolvedTarget, inputs: str, old: "ModelLock | None") -> "ModelLock":
         from buildrules.actions.models.access import Access
@@ -96,6 +145,17 @@ class ModelLocks:
         )
         found = positioned(target, "uri", lambda: resolve(uri, access))
         return ModelLock(uri, inputs, dict(found.source), list(found.files), list(found.archives))
+
+
+def places_of(target: ResolvedTarget, lock: "ModelLock") -> dict[str, Any]:
+    """Where the files of a model come from, as actions take it (kind "fetched_model")."""
+    return {
+        "name": target.name,
+        "source": dict(lock.source),
+        "connection": target.values["connection"],
+        "files": [file.to_dict() for file in lock.files],
+        "archives": [archive.to_dict() for archive in lock.archives],
+    }
 
 
 def _check_of_kind(target: ResolvedTarget, kind: str) -> None:

@@ -11,8 +11,24 @@ from buildrules.errors import Position
 from buildrules.locking.python.collector import Collector, Requirements
 from buildrules.locking.python.conda import read_conda
 from buildrules.locking.python.pyproject import read_pyproject
+from buildrules.rules.resolve import ResolvedTarget
 
-__all__ = ["Requirements", "collect"]
+__all__ = ["Requirements", "collect", "collect_target"]
+
+_ATTRIBUTES = ("requirements", "constraints", "requirements_file", "pyproject", "extras", "groups", "conda_file")
+
+
+def collect_target(root: str, target: ResolvedTarget, connections: Connections) -> Requirements:
+    """What a python_env asks for itself. Raises as `collect`."""
+    return collect(
+        root,
+        target.label.package,
+        **{name: target.values[name] for name in _ATTRIBUTES},
+        exclude=target.values["exclude"],
+        connections=connections,
+        asker=f"the environment {target.label}",
+        place=target.position_of,
+    )
 
 
 def collect(

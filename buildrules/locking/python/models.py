@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from buildrules.engine.events import Notice, Stream
 from buildrules.errors import LoadError
-from buildrules.plan.base import Base
-from buildrules.plan.model import ModelPlanner
+from buildrules.locking.keeper import LockKeeper
+from buildrules.locking.locks import LockedBase
+from buildrules.locking.models.locks import ModelLocks
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.contribution import contribute
 from buildrules.rules.package import PackageParts, scope_of
@@ -23,16 +24,17 @@ if TYPE_CHECKING:
 class ModelEnvironments:
     """Makes environments of models' files, and says once where these disagree."""
 
-    def __init__(self, root: str, resolution: Resolution, models: ModelPlanner, stream: Stream) -> None:
-        self._root = root
+    def __init__(self, keeper: LockKeeper, resolution: Resolution, models: ModelLocks, stream: Stream) -> None:
+        self._root = keeper.root
+        self._connections = keeper.session.connections
         self._resolution = resolution
         self._models = models
         self._stream = stream
         self._rule: Rule | None = None
         self._done: dict[str, ModelEnvironment] = {}
-        self._bases: dict[Label, Base] = {}
+        self._bases: dict[Label, LockedBase] = {}
 
-    def completed(self, parts: PackageParts, base: Base) -> PackageParts:
+    def completed(self, parts: PackageParts, base: LockedBase) -> PackageParts:
         """`parts` with the environment of its MLflow model, where it stands on a base with Python and names none.
 
         A server that adds nothing to an image of somebody's is taken to have all it needs in there.
@@ -46,7 +48,7 @@ class ModelEnvironments:
         env = self._implied(model, base)
         return replace(parts, env=env, env_part=contribute(env.rule, scope_of(env)))
 
-    def _check_bases(self, model: ResolvedTarget, base: Base) -> None:
+    def _check_bases(self, model: ResolvedTarget, base: LockedBase) -> None:
         other = self._bases.setdefault(model.label, base)
         if (other.python, other.glibc) != (base.python, base.glibc):
             raise LoadError(
@@ -56,7 +58,7 @@ class ModelEnvironments:
                 position=model.position_of("rule"),
             )
 
-    def _implied(self, model: ResolvedTarget, base: Base) -> ResolvedTarget:
+    def _implied(self, model: ResolvedTarget, base: LockedBase) -> ResolvedTarget:
         """A python_env that nobody wrote. It has the model's label, so that its lock lies beside the model's."""
         rule = self._python_env()
         values = {name: rule.default(name, model.label) for name in rule.attributes}
@@ -73,18 +75,9 @@ class ModelEnvironments:
 
     def collect(self, env: ResolvedTarget) -> "Requirements":
         """What `env`, whose `model` is an MLflow model, asks for: its own word, then its model's. Raises LoadError."""
-        from buildrules.locking.python.requirements import collect
+        from buildrules.locking.python.requirements import collect_target
 
-        names = ("requirements", "constraints", "requirements_file", "pyproject", "extras", "groups", "conda_file")
-        own = collect(
-            self._root,
-            env.label.package,
-            **{name: env.values[name] for name in names},
-            exclude=env.values["exclude"],
-            connections=self._models.session.connections,
-            asker=f"the environment {env.label}",
-            place=env.position_of,
-        )
+        own = collect_target(self._root, env, self._connections)
         found = self._of(env, frozenset(item.name for item in own.items))
         asked = found.requirements
         own.items += asked.items
@@ -124,7 +117,7 @@ class ModelEnvironments:
                     asker=f"the model {model.label}",
                     exclude=env.values["exclude"],
                     without=without,
-                    connections=self._models.session.connections,
+                    connections=self._connections,
                 )
             except LoadError as error:
                 error.position = error.position or env.position_of("model")

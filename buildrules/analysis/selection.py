@@ -1,0 +1,65 @@
+"""Which targets a command is about, and for which platforms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from buildrules.analysis.loaded import Loaded
+from buildrules.errors import UsageError
+from buildrules.rules.resolve import ResolvedTarget
+from buildrules.workspace.labels import Label, Patterns, parse_patterns
+
+__all__ = ["Selection", "select", "tests_of"]
+
+_PLATFORMS = ("linux/amd64", "linux/arm64")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """`labels` of the targets, sorted; `named` are those that were given by their own label; `platforms` like
+    "linux/amd64", in the order of the goals.
+    """
+
+    labels: tuple[Label, ...]
+    named: frozenset[Label]
+    platforms: tuple[str, ...]
+
+
+def select(loaded: Loaded, patterns: list[str], directory: str, options: Mapping[str, Any]) -> Selection:
+    """What `patterns`, written in the workspace-relative `directory`, are about.
+
+    Options: `test` adds the tests of the selected packages, `platform` is one for all, `host_platform` that of the
+    machine where an image is to be started here. Raises UsageError for a pattern that names nothing, and for a platform
+    there is not.
+    """
+    parsed = parse_patterns(patterns, directory)
+    labels = loaded.select(parsed)
+    if options.get("test"):
+        labels = _with_tests(loaded, labels, parsed)
+    named = frozenset(label for pattern in parsed.includes if (label := pattern.label) is not None)
+    return Selection(tuple(labels), named, tuple(_platforms(list(loaded.workspace.settings.platforms), options)))
+
+
+def _with_tests(loaded: Loaded, labels: list[Label], patterns: Patterns) -> list[Label]:
+    """The labels, and the test targets of the selected packages unless they were left out."""
+    chosen = set(labels)
+    for test in tests_of(loaded):
+        left_out = any(pattern.matches(test.label) for pattern in patterns.excludes)
+        if test.deps["package"][0] in chosen and not left_out:
+            chosen.add(test.label)
+    return sorted(chosen)
+
+
+def tests_of(loaded: Loaded) -> list[ResolvedTarget]:
+    """All test targets of the workspace."""
+    return [loaded.resolution.of(label) for label in loaded.resolution.labels("test")]
+
+
+def _platforms(platforms: list[str], options: Mapping[str, Any]) -> list[str]:
+    chosen = options.get("platform")
+    if not chosen:
+        host = options.get("host_platform")  # of verbs that start an image, or hand it to an engine here
+        return [host] if host in platforms else platforms
+    if chosen not in _PLATFORMS:
+        raise UsageError(f"no platform '{chosen}'", hint=f"there are {' and '.join(_PLATFORMS)}")
+    return [chosen]

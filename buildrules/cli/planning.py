@@ -1,0 +1,59 @@
+"""The way of a command from patterns to a plan: load, select, settle, plan."""
+
+import os
+from typing import Any
+
+from buildrules.analysis.loaded import Loaded
+from buildrules.analysis.selection import Selection, select
+from buildrules.engine.events import Notice, Stream
+from buildrules.engine.plan import Plan
+from buildrules.locking.keeper import LockKeeper
+from buildrules.locking.locks import Locks
+from buildrules.locking.settle import settle
+from buildrules.net.session import Session
+from buildrules.store.store import Store
+from buildrules.workspace.disk import Disk
+
+__all__ = ["Planning"]
+
+
+class Planning:
+    """What one command is about, settled. `plan` turns it into actions; `disk` says what all this depends on."""
+
+    def __init__(
+        self,
+        root: str,
+        directory: str,
+        patterns: list[str],
+        options: dict[str, Any],
+        store: Store,
+        stream: Stream,
+        session: Session,
+    ) -> None:
+        """Raises LoadError, UsageError, ResolutionError, LockError, FetchError."""
+        self.disk = Disk(root)
+        self._options = options
+        self._stream = stream
+        self.keeper = LockKeeper(self.disk, options, store, stream, session)
+        self.loaded = self._load()
+        self.selection: Selection = select(self.loaded, patterns, directory, options)
+        self.locks: Locks = settle(self.loaded, self.selection, options, self.keeper, stream)
+
+    def plan(self) -> Plan:
+        """The plan. Raises LoadError and UsageError."""
+        from buildrules.plan.planner import make_plan
+
+        options = {"source_date_epoch": os.environ.get("SOURCE_DATE_EPOCH"), **self._options}
+        return make_plan(self.loaded, self.locks, self.selection, options, self.disk.root)
+
+    def _load(self) -> Loaded:
+        """The workspace; where an Azure ML file is built, with the targets it stands for."""
+        if not self._options.get("package"):
+            return Loaded(self.disk)
+        from buildrules.azureml.conversion import Options
+        from buildrules.azureml.generated import generate
+
+        found = generate(str(self._options["package"]), Options.of(self._options), self.disk)
+        for note in found.notes:
+            self._stream.emit(Notice(note))
+        return Loaded(self.disk, found.texts, whole=found.whole, made_from=found.made_from)

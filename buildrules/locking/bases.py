@@ -1,0 +1,165 @@
+"""Locks bases: Debian roots, and images of others, which are looked into."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from buildrules.engine.action import Action
+from buildrules.errors import ResolutionError
+from buildrules.locking.keeper import LockKeeper, moves
+from buildrules.locking.locks import LockedBase
+from buildrules.rules.resolve import ResolvedTarget
+from buildrules.workspace.settings import Settings
+
+_GLIBC_OF_OTHERS = "2.28"  # what wheels for an image whose C library nobody declared may need at most
+
+
+class BaseLocks:
+    """The bases of one workspace, each looked at once per platform."""
+
+    def __init__(self, keeper: LockKeeper, settings: Settings) -> None:
+        self._keeper = keeper
+        self._settings = settings
+        self._done: dict[tuple[str, str], LockedBase] = {}
+
+    def of(self, target: ResolvedTarget, platform: str) -> LockedBase:
+        """The base `target` for `platform`. Raises what locking raises."""
+        key = (str(target.label), platform)
+        if key not in self._done:
+            debian = target.rule.implementation == "debian_base"
+            self._done[key] = self._debian(target, platform) if debian else self._image(target, platform)
+        return self._done[key]
+
+    def _debian(self, target: ResolvedTarget, platform: str) -> LockedBase:
+        from buildrules.locking.debian import lock as locks
+        from buildrules.locking.debian.request import Request
+
+        settings = self._settings.debian
+        values = target.values
+        request = Request(
+            name=target.label.name,
+            suite=values["suite"] or settings.suite or "bookworm",
+            architecture=platform.partition("/")[2],
+            packages=tuple(values["packages"]),
+            python=values["python"],
+            snapshot=settings.snapshot,
+        )
+        path = os.path.join(target.label.package, locks.lock_name(target.label.name, platform))
+        absolute = os.path.join(self._keeper.root, path)
+        lock = self._keeper.obtain(
+            path,
+            str(target.label),
+            read=lambda: locks.read_lock(absolute),
+            stale=lambda found: "what it is asked to hold has changed" if found.is_stale(request) else None,
+            make=lambda _: locks.make_lock(request, settings.mirrors(), self._keeper.context),
+            write=lambda made: locks.write_lock(made, absolute),
+            describe=lambda old, new: moves(old.versions(), new.versions()),
+        )
+        python = locks.python_version(lock)
+        libc = next((one.version for one in lock.packages if one.name == "libc6"), "2.36")
+        return LockedBase(
+            target=target,
+            platform=platform,
+            python=python[1] if python else None,
+            interpreter=f"/usr/bin/python{python[0]}" if python else "",
+            glibc=_numbers(libc),
+            pins=locks.pins(lock),
+            locks={path: self._keeper.digest(path)},
+            lock=lock,
+        )
+
+    def _image(self, target: ResolvedTarget, platform: str) -> LockedBase:
+        from buildrules.locking.oci import lock as locks
+        from buildrules.oci.reference import parse_reference
+
+        values = target.values
+        registry = self._settings.default_registry
+        parsed = parse_reference(_reference(values), registry)
+        if values["digest"]:
+            parsed = parsed.at(values["digest"])
+        reference = str(parsed)  # with the host that default_registry gives it: another one is another image
+        lock = locks.pinned(parsed, platform)
+        used: dict[str, str] = {}
+        if lock is None:
+            path = os.path.join(target.label.package, locks.lock_name(target.label.name, platform))
+            absolute = os.path.join(self._keeper.root, path)
+            lock = self._keeper.obtain(
+                path,
+                str(target.label),
+                read=lambda: locks.read_lock(absolute),
+                stale=lambda found: "it is for another image" if found.stale(reference, platform) else None,
+                make=lambda _: locks.make_lock(
+                    reference,
+                    platform,
+                    self._keeper.context.blobs,
+                    self._keeper.session,
+                    root=self._keeper.root,
+                    default_registry=registry,
+                ),
+                write=lambda made: locks.write_lock(absolute, made),
+                describe=locks.changes,
+            )
+            used[path] = self._keeper.digest(path)
+        python, variables, declared = self._look_inside(lock.digest, reference, platform, values["python"])
+        interpreter = values["interpreter"]
+        if interpreter is None:
+            interpreter = f"/usr/local/bin/python{'.'.join(python.split('.')[:2])}" if python else ""
+            if values["python"] is not None and not declared:
+                self._keeper.context.warn(
+                    f"{target.label}: {interpreter} is taken to be its Python; nothing in the image says so, and"
+                    " without it no environment on it works. `interpreter:` names another, or this one"
+                )
+        return LockedBase(
+            target=target,
+            platform=platform,
+            python=python,
+            interpreter=interpreter,
+            glibc=_GLIBC_OF_OTHERS,
+            pins=lock.digest,
+            locks=used,
+            digest=lock.digest,
+            reference=reference,
+            variables=variables,
+        )
+
+    def _look_inside(
+        self, digest: str, reference: str, platform: str, python: str | None
+    ) -> tuple[str | None, dict[str, str], bool]:
+        """The image's Python, from its own config where the target does not say, its variables, and whether the config
+        names a Python, as that of an image with one in the usual place does.
+        """
+        from buildrules.actions.oci_base import OciBase
+
+        action = Action(
+            id="look inside",
+            target="",
+            kind="oci_base",
+            title="base",
+            params={"digest": digest, "platform": platform, "python": python},
+            places={"reference": reference, "default_registry": self._settings.default_registry},
+        )
+        values = OciBase().run(action, [], [], self._keeper.context).values
+        variables = dict(str(item).split("=", 1) for item in values["config"].get("Env") or () if "=" in str(item))
+        return python or values["python_version"] or values["python"], variables, bool(values["python_version"])
+
+
+def _reference(values: Mapping[str, Any]) -> str:
+    if values["layout"] is not None:
+        return f"oci-layout:{values['layout']}"
+    return f"docker-daemon:{values['docker']}" if values["docker"] else str(values["image"])
+
+
+def _numbers(version: str) -> str:
+    """The first two numbers of a Debian version: "2.36" of "2.36-9+deb12u14"."""
+    return ".".join(version.rpartition(":")[2].split("-")[0].split(".")[:2])
+
+
+def need_python(base: LockedBase, env: ResolvedTarget) -> str:
+    """The base's Python. Raises ResolutionError where it has none."""
+    if base.python is None:
+        raise ResolutionError(
+            f"the base {base.target.label} of {env.label} has no Python",
+            hint='set `python: true` on a debian_base, or `python: "3.12"` on an oci_base',
+            position=env.position_of("base"),
+        )
+    return base.python

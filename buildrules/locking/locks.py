@@ -1,0 +1,140 @@
+"""What settling found out about the world: everything that a plan needs to know besides the loaded workspace.
+
+Plain values. Nothing here looks at the disk or the network.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from buildrules.rules.package import PackageParts, Placed
+from buildrules.rules.resolve import ResolvedTarget
+from buildrules.workspace.labels import Label
+
+if TYPE_CHECKING:
+    from buildrules.actions.models.lock import ModelLock
+    from buildrules.actions.python.feeds import Feeds
+    from buildrules.locking.debian.lock import Lock as DebianLock
+    from buildrules.locking.python.lock import Lock as PythonLock
+    from buildrules.locking.python.locked import LockedPackage
+
+__all__ = ["LockedBase", "LockedEnvironment", "LockedModel", "LockedParts", "Locks"]
+
+
+@dataclass(frozen=True, slots=True)
+class LockedBase:
+    """A base on a platform, and what an environment on it has to know.
+
+    `python` is like "3.11.2", or "3.11" where no more is known; `interpreter` an absolute path in the image, "" without
+    one; `glibc` like "2.36". `locks` maps workspace-relative paths of lock files to their digests. `variables` are
+    those of the image it is, if it is one; `reference` names that image, and `digest` is that of its manifest, or the
+    ID it has in a Docker Engine. Otherwise `lock` says which Debian packages it has.
+    """
+
+    target: ResolvedTarget
+    platform: str
+    python: str | None
+    interpreter: str
+    glibc: str
+    pins: str  # digest of what its lock pins it to, wherever the lock lies
+    locks: Mapping[str, str]
+    lock: "DebianLock | None" = None
+    digest: str = ""
+    reference: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LockedEnvironment:
+    """An environment on a base, or what a server adds to one.
+
+    `target` asked for it, `name` is the environment's, with a server's behind a plus sign. `added` are the packages
+    to lay: all of the lock, or those that are not in the environment below. With `frame` the virtual environment
+    itself is to be laid as well. `builder` runs build back ends for its Python, "" where nothing is known of it.
+    """
+
+    target: ResolvedTarget
+    base: LockedBase
+    name: str
+    lock: "PythonLock"
+    path: str  # of the lock, workspace-relative
+    digest: str  # of the lock's file
+    added: "Sequence[LockedPackage]"
+    frame: bool
+    feeds: "Feeds | None" = None  # where it was looked for; a server on top of it is looked for there too
+    exclude: tuple[str, ...] = ()  # distributions it goes without; so does a server on top of it
+    builder: str = ""
+
+    @property
+    def locks(self) -> dict[str, str]:
+        """Workspace-relative path of the lock -> the digest of its file."""
+        return {self.path: self.digest}
+
+
+@dataclass(frozen=True, slots=True)
+class LockedParts:
+    """A package's parts, complete, and what they are locked to."""
+
+    parts: PackageParts
+    base: LockedBase
+    env: LockedEnvironment | None
+    server: LockedEnvironment | None  # None where the server brings no packages of its own
+
+    @property
+    def installed(self) -> list[LockedEnvironment]:
+        """Environment and server, in the order of the image."""
+        return [one for one in (self.env, self.server) if one is not None]
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """What base, environment and server are pinned to, as digests: the same wherever the locks lie."""
+        found = {"base": self.base.pins}
+        if self.env is not None:
+            found["environment"] = self.env.lock.pins()
+        if self.server is not None:
+            found["server"] = self.server.lock.pins()
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class LockedModel:
+    """A model or input that is not in the workspace. `path` and `digest` are those of the lock's file."""
+
+    lock: "ModelLock"
+    path: str
+    digest: str
+
+
+@dataclass(slots=True)
+class Locks:
+    """What settling found out. By label and platform, but for models, which are the same on all.
+
+    `sources` are the places that models and inputs are fetched from when a container starts (see `start.sources`).
+    `folders` are those of the workspace's paths that targets name which are folders. `examples` are the requests that
+    MLflow kept with models, as far as tests may send them. `unstartable` says of platforms why their images cannot be
+    started here. `fetcher` is the digest of the program that fetches models at start.
+    """
+
+    bases: dict[tuple[Label, str], LockedBase] = field(default_factory=dict)
+    environments: dict[tuple[Label, str], LockedEnvironment] = field(default_factory=dict)
+    packages: dict[tuple[Label, str], LockedParts] = field(default_factory=dict)
+    models: dict[Label, LockedModel] = field(default_factory=dict)
+    sources: dict[Label, dict[str, Any]] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+    examples: dict[Label, bytes | None] = field(default_factory=dict)
+    unstartable: dict[str, str] = field(default_factory=dict)
+    fetcher: str = ""
+
+    def of_models(self, placed: Sequence[Placed]) -> dict[str, str]:
+        """The locks of models and inputs: workspace-relative path -> `sha256:<hex>` of the file."""
+        found = (self.models.get(one.target.label) for one in placed)
+        return {one.path: one.digest for one in found if one is not None}
+
+    def versions(self, placed: Sequence[Placed]) -> dict[str, str]:
+        """label -> the version of a registered model that its lock took."""
+        found = {one.target.label: self.models.get(one.target.label) for one in placed}
+        return {
+            str(label): str(model.lock.source["version"])
+            for label, model in found.items()
+            if model is not None and "version" in model.lock.source
+        }

@@ -1,0 +1,83 @@
+"""Where the files of targets land in an image: source sets of actions, and the prefixes their names go below."""
+
+import posixpath
+from collections.abc import Container
+from typing import TYPE_CHECKING, Any
+
+from buildrules.engine.action import SourceSet
+from buildrules.errors import LoadError
+from buildrules.rules.elsewhere import elsewhere
+from buildrules.rules.package import PackageParts, Placed
+from buildrules.rules.resolve import ResolvedTarget
+from buildrules.rules.sources import source_root
+
+if TYPE_CHECKING:
+    from buildrules.actions.models.lock import ModelLock
+
+__all__ = ["code_files", "globbed", "literal", "locked_files", "path_source", "workspace_files"]
+
+
+def globbed(target: ResolvedTarget) -> SourceSet:
+    """The files that the `srcs` of a target match, named as they land in the image. Raises LoadError."""
+    values = target.values
+    directory, include, exclude = source_root(
+        target.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
+    )
+    return SourceSet(directory, tuple(include), tuple(exclude))
+
+
+def literal(name: str) -> str:
+    """A glob that matches this very name."""
+    return "".join(f"[{char}]" if char in "*?[{}" else char for char in name)
+
+
+def path_source(path: str, place: str, folders: Container[str], *, keep: bool) -> tuple[SourceSet, str]:
+    """A file or folder as a source set and the prefix its names go below; `keep` keeps its own name.
+
+    `folders` has those of the workspace's paths that are folders. Raises LoadError for a file that would get another
+    name.
+    """
+    directory, name = posixpath.split(path)
+    if path in folders:
+        return SourceSet(path, ("**",)), f"{place}/{name}" if keep and name else place
+    if keep:
+        return SourceSet(directory, (literal(name),)), place
+    parent, wanted = posixpath.split(place)
+    if wanted != name:
+        raise LoadError(
+            f"the file '{path}' cannot be placed as '/{place}': it keeps its name",
+            hint=f"write '/{parent}/{name}', or rename the file",
+        )
+    return SourceSet(directory, (literal(name),)), parent
+
+
+def code_files(parts: PackageParts) -> tuple[SourceSet, str] | None:
+    """The files of a package's code; None where it has none, or the server no place for it."""
+    if parts.code is None or parts.server_part.code_directory is None:
+        return None
+    return globbed(parts.code), parts.server_part.code_directory.strip("/")
+
+
+def workspace_files(placed: Placed, folders: Container[str]) -> tuple[SourceSet, str]:
+    """The files of a model or input of the workspace."""
+    target, values = placed.target, placed.target.values
+    place = placed.directory.strip("/")
+    if values["path"] is None:
+        return globbed(target), place
+    source, prefix = path_source(values["path"], place, folders, keep=True)
+    if not placed.keep_folder and source.directory == values["path"]:
+        prefix = place
+    return (source._replace(exclude=tuple(values["exclude"])) if values["exclude"] else source), prefix
+
+
+def locked_files(placed: Placed, lock: "ModelLock") -> tuple[list[dict[str, Any]], str, str]:
+    """(files by their names below the prefix, the prefix, what was dropped from their paths in the lock)."""
+    found = elsewhere(lock.files, placed.target.values)
+    if not found.files:
+        raise LoadError(
+            f"`exclude` leaves no file of {placed.target.label}", position=placed.target.position_of("exclude")
+        )
+    place = placed.directory.strip("/")
+    prefix = f"{place}/{found.basename}" if found.folder and placed.keep_folder else place
+    rows = [file.to_dict() for file in found.files]
+    return [{**row, "path": row["path"].removeprefix(found.folder)} for row in rows], prefix, found.folder
