@@ -30,7 +30,7 @@ from buildrules.errors import ActionError, BuildrulesError, Interrupted, Package
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.image import LayerStream, read_image
 from buildrules.oci.supply import Supply
-from buildrules.serving.choose import choose
+from buildrules.serving.choose import Runners
 from buildrules.serving.envelope import in_envelope
 from buildrules.serving.job import Job, Result
 from buildrules.serving.route import Route
@@ -69,7 +69,7 @@ class PackageTest:
             network=params["network"],
         )
         attempt = _attempt(params, files)
-        runner = choose(places.get("runner"), os.path.dirname(context.blobs.aside))
+        runner = context.session.own(Runners).choose(places.get("runner"), os.path.dirname(context.blobs.aside))
         try:
             outcome = try_out(package, attempt, runner, context)
         except PackageTestError as error:

@@ -19,7 +19,7 @@ from buildrules.errors import BuildrulesError
 from buildrules.net.session import Session
 from buildrules.snapshot import file as snapshot_file
 from buildrules.snapshot.file import UNTRUSTED, Row, Snapshot, shape_of, unanswered
-from buildrules.store.private import sweep
+from buildrules.store.private_folder import sweep
 from buildrules.store.statindex import RACY_NS, stat_row
 from buildrules.store.store import Store
 from buildrules.workspace.disk import SEARCHED

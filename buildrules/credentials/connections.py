@@ -216,7 +216,7 @@ class Connections:
         for connection in found:
             if not connection.is_feed:
                 raise UsageError(
-                    f"connection {connection.name!r} is no Python feed but {connection.type!r}",
+                    f"connection {connection.name!r} is not a Python feed, but of type {connection.type!r}",
                     hint="give it type: python_feed",
                 )
         return found

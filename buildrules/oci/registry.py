@@ -82,7 +82,7 @@ class Registry:
         digest = "sha256:" + hashlib.sha256(data).hexdigest()
         expected = reference if DIGEST.fullmatch(reference) else announced
         if expected.startswith("sha256:") and digest != expected:
-            raise IntegrityError(f"registry {self} answered {digest} where {expected} is due ({reference!r})")
+            raise IntegrityError(f"registry {self} sent {digest} instead of {expected} ({reference!r})")
         return Manifest(digest, media_type, data)
 
     def head_manifest(self, reference: str) -> tuple[str, int] | None:
@@ -127,7 +127,7 @@ class Registry:
                 self.transport.pause(failures - 1)
         found = "sha256:" + sha256.hexdigest()
         if found != digest or (size is not None and size != done):
-            raise IntegrityError(f"registry {self} answered {found} ({done} bytes) where blob {digest} is due")
+            raise IntegrityError(f"registry {self} sent {found} ({done} bytes) instead of blob {digest}")
 
     def upload(self, digest: str, size: int, body: Body, *, mount_from: str | None = None) -> str:
         """end-11, end-4b and end-6: bring a blob here; returns "mounted" or "uploaded".
@@ -192,7 +192,7 @@ class Registry:
                 page = json.loads(self.transport.read(response))["tags"] or []
                 new = [str(tag) for tag in page]
             except (ValueError, KeyError, TypeError) as error:
-                raise RegistryError(f"registry {self} sent a list of tags that is none") from error
+                raise RegistryError(f"registry {self} did not answer with a list of tags") from error
             found += new
             following = self._here(url, link.group(1)) if link and new else ""
             url = following if following != url else ""
@@ -242,7 +242,7 @@ class Registry:
         if response.status == 201 and scopes != self._push:
             return None
         if not location:
-            raise RegistryError(f"registry {self} began an upload without saying where to")
+            raise RegistryError(f"registry {self} began an upload and did not say where to send it")
         return self.transport.allowed(urljoin(self.transport.base, location))
 
     def _here(self, url: str, link: str) -> str:

@@ -88,7 +88,7 @@ class Source:
             media_type, data = self.read_manifest(name)
             found = "sha256:" + hashlib.sha256(data).hexdigest()
             if found != name:
-                raise IntegrityError(f"{self.reference} has {found} where manifest {name} is due")
+                raise IntegrityError(f"{self.reference} sent {found} instead of manifest {name}")
         self.fetched(len(data))
         self.blobs.put(data)
         return media_type, data
@@ -205,7 +205,7 @@ class LayoutSource(Source):
                 yield chunk
         found = "sha256:" + sha256.hexdigest()
         if found != digest or (size is not None and size != done):
-            raise IntegrityError(f"layout {self.reference.name!r} has {found} ({done} bytes) where {digest} is due")
+            raise IntegrityError(f"layout {self.reference.name!r} has {found} ({done} bytes) instead of {digest}")
 
 
 def _named(name: str, annotations: dict[str, Any]) -> bool:

@@ -141,7 +141,7 @@ class Transport:
         finally:
             response.close()
         if len(data) > MAX_ANSWER:
-            raise RegistryError(f"registry {self.host} sent more than {MAX_ANSWER} bytes where a small answer is due")
+            raise RegistryError(f"registry {self.host} sent more than {MAX_ANSWER} bytes instead of a short answer")
         return data
 
     def _failed(self, failure: Failure) -> ConnectionFailedError:
@@ -174,7 +174,7 @@ class Transport:
         """`url`, if it may be asked: https, or http where that was allowed. Raises RegistryError."""
         origin = shown_origin(url)
         if origin is None:
-            raise RegistryError(f"registry {self.host} sends us to what is no address, or is not encrypted")
+            raise RegistryError(f"registry {self.host} sends us to an address that is not valid, or not encrypted")
         parts = urlsplit(url)
         plain = self._plain_http is True or (self._plain_http is None and is_loopback(parts.hostname or ""))
         if parts.scheme == "https" or (parts.scheme == "http" and plain):

@@ -79,7 +79,7 @@ def _readable(what: str) -> Iterator[None]:
     except _BROKEN as error:
         why = " ".join(str(error).split(" - method", 1)[0].splitlines()[:1]).rstrip(":")
         raise Failure(
-            UNUSABLE, f"{what!r} is no archive that can be read: {why}", hint="it must be a .tar, .tar.gz or .zip"
+            UNUSABLE, f"{what!r} cannot be read as an archive: {why}", hint="it must be a .tar, .tar.gz or .zip"
         ) from None
 
 
@@ -142,7 +142,7 @@ def _entries(
             if content is None:
                 raise Failure(
                     UNUSABLE,
-                    f"{what!r} has {entry.name!r}, which is no plain file",
+                    f"{what!r} has {entry.name!r}, which is not a plain file",
                     hint="pack the archive without links and devices (tar --dereference)",
                 )
             bounded.bound(None)
@@ -160,7 +160,7 @@ def _zip(path: str, what: str, wanted: Callable[[str], bool]) -> Iterator[tuple[
                 continue
             name = _name(entry.filename, what)
             if entry.flag_bits & 1 or (entry.external_attr >> 16) & 0o170000 not in (0, 0o100000):
-                raise Failure(UNUSABLE, f"{what!r} has {entry.filename!r}, which is encrypted or no plain file")
+                raise Failure(UNUSABLE, f"{what!r} has {entry.filename!r}, which is encrypted or not a plain file")
             with archive.open(entry) as content:
                 yield name, entry.file_size, content
 

@@ -36,7 +36,7 @@ def artifacts(source: Mapping[str, Any]) -> tuple[str, str]:
     try:
         parts = urlsplit(source["artifacts"])
     except ValueError:
-        raise Failure(UNUSABLE, f"{source['artifacts']!r} is no place of artifacts") from None
+        raise Failure(UNUSABLE, f"{source['artifacts']!r} is not an address of artifacts") from None
     tracking: str = source["tracking_uri"].rstrip("/")
     if parts.scheme in ("http", "https"):
         return source["artifacts"].rstrip("/"), ""

@@ -81,9 +81,9 @@ def _token(
         realm = urljoin(url, found.get("realm", ""))
         urlsplit(realm)
     except ValueError:
-        raise Failure(UNUSABLE, f"{source['registry']} wants its token fetched from what is no address") from None
+        raise Failure(UNUSABLE, f"{source['registry']} names a token server whose address is not valid") from None
     if urlsplit(realm).scheme != "https" and urlsplit(url).scheme == "https":
-        raise Failure(UNUSABLE, f"{source['registry']} wants its token fetched without encryption")
+        raise Failure(UNUSABLE, f"{source['registry']} names a token server that is asked without encryption")
     query = {"scope": f"repository:{source['repository']}:pull"}
     if found.get("service"):
         query["service"] = found["service"]
@@ -96,7 +96,7 @@ def _token(
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
             raise ValueError("a token is a text that fits a header")
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise Failure(UNUSABLE, f"{source['registry']} gives a token that is none") from None
+        raise Failure(UNUSABLE, f"{source['registry']} did not answer with a token") from None
     conceal([token])
     return max(seconds, 1.0), {"Authorization": f"Bearer {token}"}
 

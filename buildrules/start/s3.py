@@ -104,7 +104,9 @@ def bucket_url(source: Mapping[str, Any]) -> str:
     url: str = endpoint.replace("{bucket}", quote(bucket, safe="")).rstrip("/")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username is not None:
-        raise Failure(UNUSABLE, f"the endpoint of bucket {bucket!r} is no address", hint="write https://HOST[:PORT]")
+        raise Failure(
+            UNUSABLE, f"the endpoint of bucket {bucket!r} is not an address", hint="write https://HOST[:PORT]"
+        )
     return url
 
 

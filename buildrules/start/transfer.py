@@ -353,7 +353,7 @@ class _Transfer:
         found = f"sha256:{file.sha256}, {file.size} bytes"
         self._restart()
         if resumed:  # what was left of an earlier transfer may be to blame
-            raise Failure(WRONG, f"what {shown(url)} answers has {found}", retry=True)
+            raise Failure(WRONG, f"{shown(url)} sent other content: {found}", retry=True)
         raise self._wrong(url, found)
 
     def _check_size(self, url: str) -> None:
@@ -371,7 +371,7 @@ class _Transfer:
 
     def _wrong(self, url: str, found: str) -> Failure:
         if self._expected is None:
-            due = "" if self._size is None else f", and {self._size} are due"
+            due = "" if self._size is None else f", not {self._size}"
             hint = "see that nothing writes to it, and try again"
             return Failure(WRONG, f"{shown(url)} contradicts what its server says of it: {found}{due}", hint=hint)
         due = f"sha256:{self._expected}" + ("" if self._size is None else f", {self._size} bytes")
@@ -394,10 +394,10 @@ class _Transfer:
             problem = self._mismatch(answer.headers, tag)
             if problem:
                 self._restart()
-                raise Failure(UNREACHABLE, f"{shown(url)} answers {problem}", retry=True)
+                raise Failure(UNREACHABLE, f"{shown(url)} answered with {problem}", retry=True)
         elif answer.status == 416:
             self._restart()
-            raise Failure(UNREACHABLE, f"{shown(url)} answers 416", retry=True)
+            raise Failure(UNREACHABLE, f"{shown(url)} answered 416", retry=True)
         else:
             raise failure_of(answer, url)
         self._tag = tag if tag.startswith('"') else None

@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from .address import below, following, origin_of, shown_origin
-from .complaint import complaint
 from .failure import MISSING, REFUSED, UNREACHABLE, UNUSABLE, Failure
 from .header import fits
+from .refusal import refusal
 from .retry import retry_after
 
 IDLE_SECONDS = 30.0  # without a byte, not in all
@@ -108,7 +108,9 @@ class Web:
             answer.close()
             url = following(url, location)
             if not url:
-                raise Failure(UNUSABLE, f"{shown(asked)} redirects to what is no address, or is neither http nor https")
+                raise Failure(
+                    UNUSABLE, f"{shown(asked)} redirects to an address that is not valid or neither http nor https"
+                )
         where = shown_origin(url)
         raise Failure(UNUSABLE, f"{shown(asked)} redirects more than {most} times, the last time to {where}")
 
@@ -175,7 +177,7 @@ def whole(answer: Any, url: str, ok: tuple[int, ...] = (200,), limit: int = LIMI
     finally:
         answer.close()
     if len(data) > limit:
-        raise Failure(UNUSABLE, f"{shown(url)} answers more than {limit >> 20} MiB")
+        raise Failure(UNUSABLE, f"{shown(url)} answered with more than {limit >> 20} MiB")
     return data
 
 
@@ -183,8 +185,8 @@ def failure_of(answer: Any, url: str) -> Failure:
     """The failure an answer with an error status is."""
     status = answer.status
     phrase = http.client.responses.get(status, "")  # the server's own words may echo what it was sent
-    text = f"{shown(url)} answers {status} {phrase}".rstrip()
-    said = complaint(answer) if status < 500 else None
+    text = f"{shown(url)} answered {status} {phrase}".rstrip()
+    said = refusal(answer) if status < 500 else None
     if said:
         return Failure(said[1], f"{text}: {said[0]}", hint=said[2])
     if status in (401, 403, 407):
@@ -258,4 +260,4 @@ def origin(url: str) -> tuple[str, str, int]:
     try:
         return origin_of(url)
     except ValueError:
-        raise Failure(UNUSABLE, f"{shown(url)!r} is no address, or has no valid port") from None
+        raise Failure(UNUSABLE, f"{shown(url)!r} is not a valid address") from None

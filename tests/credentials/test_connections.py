@@ -76,7 +76,7 @@ def test_a_feed_reaches_its_files_in_the_same_top_folder() -> None:
     assert serving(known, "https://plain.example/files/a.whl") == "plain"
     assert [feed.name for feed in known.feeds()] == ["one", "two", "plain"]
     assert [feed.name for feed in known.feeds(["plain", "one"])] == ["plain", "one"]
-    with pytest.raises(UsageError, match="'store' is no Python feed"):
+    with pytest.raises(UsageError, match="'store' is not a Python feed, but of type 'http'"):
         known.feeds(["store"])
     with pytest.raises(UsageError, match="no connection 'tow'"):
         known.feeds(["tow"])

@@ -83,7 +83,7 @@ def test_a_wrong_token_when_fetching(private: Make, web: Nginx, canary: Canary) 
     web.let_in("__token__", "renewed")
     space.run("build", APP, code=1).said(
         f"connection 'team' was refused by {web.team}: ",
-        "answers 401 Unauthorized",
+        "answered 401 Unauthorized",
         "the environment variable 'FEED_TOKEN'",
     )
 

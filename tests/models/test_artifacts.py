@@ -165,7 +165,7 @@ def test_links_in_packed_layers_are_refused(workspace: Space, host: str) -> None
     data = packed({"model/passwd": None})
     repository.push("v1", [repository.blob(data, "application/vnd.oci.image.layer.v1.tar+gzip")])
     from_uri(workspace, repository.uri("v1"))
-    workspace.run("build", APP, code=1).said("model/passwd", "no plain file", "--dereference")
+    workspace.run("build", APP, code=1).said("model/passwd", "not a plain file", "--dereference")
 
 
 def test_a_tag_that_is_not_there_is_named(workspace: Space, host: str) -> None:

@@ -147,7 +147,7 @@ def test_an_alias_there_is_not(tracking: Tracking, ask: Callable[..., Resolved])
     ],
 )
 def test_refusals(ask: Callable[..., Resolved], change: dict[str, str], hint: str) -> None:
-    with pytest.raises(FetchError, match="answers 401") as caught:
+    with pytest.raises(FetchError, match="answered 401") as caught:
         ask("models:/iris/1", change)
     assert hint in (caught.value.hint or "") and "canary" not in str(vars(caught.value))
 
@@ -271,7 +271,7 @@ def test_download_from_the_tracking_server(workspace: Space, tracking: Tracking)
     assert PASSWORD not in start.text
     assert "set MLFLOW_TRACKING_PASSWORD" in start.run(code=1)
     told = start.run(code=1, env={**credentials, "MLFLOW_TRACKING_PASSWORD": "canary-8a01"})
-    assert "answers 401" in told and "MLFLOW_TRACKING_PASSWORD" in told and "canary" not in told
+    assert "answered 401" in told and "MLFLOW_TRACKING_PASSWORD" in told and "canary" not in told
     start.run(env=credentials)
     assert (place / "data/data/deep/a b+c.txt").read_text() == "weights iris 1\n" * 1000
     for path in [*place.rglob("*")]:
@@ -291,7 +291,7 @@ def test_download_of_what_was_changed_or_removed(workspace: Space, tracking: Tra
     told = start.run(code=1, env=tracking.environment)
     assert "weights.bin" in told and "has other content than it must" in told
     tracking.call(f"{where}/model/weights.bin", method="DELETE")
-    assert "answers 404" in start.run(code=1, env=tracking.environment)
+    assert "answered 404" in start.run(code=1, env=tracking.environment)
 
 
 def test_download_from_the_bucket_behind(workspace: Space, tracking: Tracking, swift: Swift) -> None:

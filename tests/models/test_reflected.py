@@ -126,7 +126,7 @@ def test_the_words_of_a_status_are_not_those_of_a_wheels_server(
     def answer(request: Request) -> bytes:
         return b"HTTP/1.1 418 words " + request.headers["authorization"].encode() + b"\r\n\r\n"
 
-    with raw(answer) as server, pytest.raises(FetchError, match="answers 418") as caught:
+    with raw(answer) as server, pytest.raises(FetchError, match="answered 418") as caught:
         fetch_blob([f"{server.url}/m.whl"], "sha256:" + "0" * 64, None, Context(tmp_path))
     assert "words" not in caught.value.message
 
@@ -233,5 +233,5 @@ def test_what_a_program_says_has_no_login_that_it_read_itself(monkeypatch: pytes
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.setenv("UV_INDEX_TEAM_PASSWORD", f"{TOKEN}-uv")
     pair = base64.b64encode(f"ali:{TOKEN}-netrc".encode()).decode()
-    text = f"error: https://feed.example/{pair} or /{quote(TOKEN, safe='')}-uv answers 404"
-    assert scrub_output(text) == "error: https://feed.example/*** or /*** answers 404"
+    text = f"error: https://feed.example/{pair} or /{quote(TOKEN, safe='')}-uv answered 404"
+    assert scrub_output(text) == "error: https://feed.example/*** or /*** answered 404"

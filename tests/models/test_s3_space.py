@@ -70,7 +70,7 @@ def test_download_from_the_store(workspace: Space, swift: Swift, new_bucket: Cal
     assert SECRET_KEY not in start.text and "etag" not in start.text
     assert "set STORE_SECRET" in start.run(code=1)
     told = start.run(code=1, env={"STORE_SECRET": canary.text})
-    assert "answers 403 Forbidden: SignatureDoesNotMatch" in told and not canary.inside(told.encode())
+    assert "answered 403 Forbidden: SignatureDoesNotMatch" in told and not canary.inside(told.encode())
     weights = place / "data/weights a+b.bin"
     weights.parent.mkdir(parents=True, exist_ok=True)
     row = next(file for file in locked(workspace)["files"] if file["path"].startswith("data/"))

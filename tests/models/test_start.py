@@ -148,7 +148,7 @@ def test_wrong_bytes_are_refused(late: Late, web: Web) -> None:
 def test_a_missing_file_names_model_source_and_file(late: Late, web: Web) -> None:
     del web.files[PATH]
     told = late.start.run(code=1)
-    assert "model 'm', file 'model.bin', from http://127.0.0.1" in told and "answers 404" in told
+    assert "model 'm', file 'model.bin', from http://127.0.0.1" in told and "answered 404" in told
 
 
 def test_an_unreachable_server_is_named(late: Late, web: Web) -> None:
@@ -193,7 +193,7 @@ def test_a_token_may_be_mounted_as_a_file(guarded: Late, tmp_path: Path) -> None
 
 def test_an_expired_or_missing_token_names_its_variable(guarded: Late) -> None:
     told = guarded.start.run(code=1, env={"TOKEN": "canary-old"})
-    assert "answers 401" in told and "what TOKEN holds is refused: it has expired" in told
+    assert "answered 401" in told and "what TOKEN holds is refused: it has expired" in told
     assert "canary" not in told
     assert "set TOKEN for the container" in guarded.start.run(code=1)
 

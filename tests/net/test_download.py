@@ -230,7 +230,7 @@ def test_a_drop_keeps_what_came_for_the_next_run(server: Server, context: Contex
 @pytest.mark.parametrize("code", [404, 410])
 def test_gone_everywhere(server: Server, context: Context, code: int) -> None:
     server.routes["/a"] = server.routes["/b"] = status(code)
-    with pytest.raises(GoneError, match=f"answers {code}"):
+    with pytest.raises(GoneError, match=f"answered {code}"):
         fetch_blob([f"{server.url}/a", f"{server.url}/b"], DIGEST, len(DATA), context, what="a 1.0")
     assert [path for path, _ in server.seen] == ["/a", "/b"]
 

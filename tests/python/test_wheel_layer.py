@@ -198,7 +198,7 @@ def test_an_index_that_stays_down(feed: Index, lock: Lock, context: Context) -> 
         return True
 
     feed.trouble = trouble
-    with pytest.raises(FetchError, match="answers 503") as caught:
+    with pytest.raises(FetchError, match="answered 503") as caught:
         run(action_for(lock, context), context)
     assert not isinstance(caught.value, GoneError)
 

@@ -176,7 +176,7 @@ class Access:
                     file.write(data)
                     self.context.progress(what, done, size)
             if done != size:
-                raise IntegrityError(f"{what!r} does not have the {size} bytes its archive says")
+                raise IntegrityError(f"{what!r} does not have the {size} bytes that its archive says")
             adopt(blobs, aside, digest.hexdigest())
         except OSError as error:
             raise disk_failure(error, blobs.aside) from None

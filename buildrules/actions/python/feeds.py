@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from buildrules.credentials.connections import Connection, Connections, variable_name
 from buildrules.errors import CredentialsError
-from buildrules.store.private import private_folder
+from buildrules.store.private_folder import private_folder
 
 _REFUSED = (
     re.compile(r"\((?P<url>https?://[^)\s]+)\)[^\n]*?\((?P<status>40[13][^)\n]*)\)"),

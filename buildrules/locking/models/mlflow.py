@@ -24,8 +24,8 @@ from buildrules.errors import FetchError, GoneError, UsageError
 from buildrules.locking.models import s3
 from buildrules.locking.models.origin import Resolved
 from buildrules.start.address import is_loopback
-from buildrules.start.complaint import NOT_THERE
 from buildrules.start.mlflow import artifacts, headers
+from buildrules.start.refusal import NOT_THERE
 from buildrules.start.secret import repeats
 from buildrules.start.sources import safe_path
 
@@ -79,7 +79,7 @@ def _tracking(uri: str | None) -> str:
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(
-            f"{uri!r} is no MLflow tracking server that can be asked: its address begins with http:// or https://",
+            f"{uri!r} is not an MLflow tracking server that can be asked: its address begins with http:// or https://",
             hint="serve the folder or database with 'mlflow server --backend-store-uri ...', or use `path:`",
         )
     return uri.rstrip("/")
@@ -172,7 +172,7 @@ class _Server:
 
     def _logged_info(self, model_id: str) -> dict[str, Any]:
         if not _MODEL_ID.fullmatch(model_id):
-            raise FetchError(f"{self._tracking} names a logged model {model_id!r}, which is none")
+            raise FetchError(f"{self._tracking} names a logged model {model_id!r}, and has none of that id")
         answer = self._get(f"logged-models/{model_id}", f"logged model {model_id!r}")
         info = self._map(self._map(answer.get("model")).get("info"))
         return {**info, "model_id": model_id}
@@ -314,7 +314,7 @@ def _require_plain(location: str, uri: str) -> None:
         parts = urlsplit(location)
     except ValueError:
         raise FetchError(
-            f"the artifacts of {uri!r} are at what is no address", hint="ask who runs the server"
+            f"the artifacts of {uri!r} are at an address that is not valid", hint="ask who runs the server"
         ) from None
     more = parts.scheme in ("http", "https") and not {"?", "#"}.isdisjoint(location)
     if "@" in parts.netloc or secret_in_query(location) or more or repeats(location):

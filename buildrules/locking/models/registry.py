@@ -35,9 +35,9 @@ def resolve(uri: str, access: "Access") -> Resolved:
     source["digest"], manifest = _manifest(source, reference.digest or reference.tag or "latest", access)
     layers, config = manifest.get("layers"), manifest.get("config") or {}
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
-        raise RegistryError(f"{uri!r} is no artifact: its manifest has no layers")
+        raise RegistryError(f"{uri!r} is not an artifact: its manifest has no layers")
     if not isinstance(config, dict) or not all(isinstance(layer.get("annotations") or {}, dict) for layer in layers):
-        raise RegistryError(f"{uri!r} is no artifact: its manifest has another form than manifests have")
+        raise RegistryError(f"{uri!r} is not an artifact: its manifest has another form than manifests have")
     is_image = config.get("mediaType") in _CONFIGS and not any(map(_title, layers))
     files: dict[str, File] = {}
     archives: dict[str, File] = {}
@@ -77,7 +77,7 @@ def _manifest(source: dict[str, Any], reference: str, access: "Access", depth: i
     data = access.ask(source, where)
     digest = "sha256:" + hashlib.sha256(data).hexdigest()
     if DIGEST.fullmatch(reference) and digest != reference:
-        raise IntegrityError(f"the registry {source['registry']} answers {digest} where {reference} is due")
+        raise IntegrityError(f"the registry {source['registry']} sent {digest} instead of {reference}")
     try:
         found = json.loads(data)
         if not isinstance(found, dict):
@@ -87,9 +87,9 @@ def _manifest(source: dict[str, Any], reference: str, access: "Access", depth: i
         rows = [row for row in found["manifests"] if (row.get("platform") or {}).get("os") != "unknown"]
         first = str(rows[0]["digest"])
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        raise RegistryError(f"the registry {source['registry']} answers a manifest that is none") from error
+        raise RegistryError(f"the registry {source['registry']} did not answer with a manifest") from error
     if depth or not DIGEST.fullmatch(first):
-        raise RegistryError(f"{reference!r} is an index of indexes, which is no model")
+        raise RegistryError(f"{reference!r} is an index of indexes, which is not a model")
     return _manifest(source, first, access, depth + 1)
 
 

@@ -134,9 +134,9 @@ def test_ways_to_answer_a_range(resumes: str) -> None:
 def test_lying_manifests_are_noticed() -> None:
     with web(lambda _: (200, {"Docker-Content-Digest": DIGEST}, b"{}")) as server:
         registry, _ = connect(server.host)
-        with pytest.raises(IntegrityError, match="is due"):
+        with pytest.raises(IntegrityError, match="instead of"):
             registry.manifest(DIGEST)
-        with pytest.raises(IntegrityError, match="is due"):
+        with pytest.raises(IntegrityError, match="instead of"):
             registry.manifest("v1")
     with web(lambda _: (200, {}, b" " * (5 << 20))) as server, pytest.raises(RegistryError, match="more than 4194304"):
         connect(server.host)[0].manifest("v1")
@@ -215,10 +215,10 @@ def test_redirects_end_and_stay_encrypted() -> None:
 
 @pytest.mark.parametrize("location", ["http://[::1/x", "http://127.0.0.1:port/x", "x" * 9 + "://h/"])
 def test_redirects_to_what_is_no_address(location: str) -> None:
-    with web(lambda _: (307, {"Location": location}, b"")) as server, pytest.raises(RegistryError, match="no address"):
+    with web(lambda _: (307, {"Location": location}, b"")) as server, pytest.raises(RegistryError, match="not valid"):
         connect(server.host)[0].manifest("v1")
     realm = {"WWW-Authenticate": f'Bearer realm="{location}"'}
-    with web(lambda _: (401, realm, b"")) as server, pytest.raises(RegistryError, match="no address"):
+    with web(lambda _: (401, realm, b"")) as server, pytest.raises(RegistryError, match="not valid"):
         connect(server.host)[0].manifest("v1")
 
 
@@ -304,7 +304,10 @@ def test_tag_lists_stay_on_the_registry_and_end() -> None:
         assert connect(server.host)[0].tags() == ["a"]
     with web(lambda _: (200, {}, b'{"tags": null}')) as server:
         assert connect(server.host)[0].tags() == []
-    with web(lambda _: (200, {}, b"[]")) as server, pytest.raises(RegistryError, match="that is none"):
+    with (
+        web(lambda _: (200, {}, b"[]")) as server,
+        pytest.raises(RegistryError, match="did not answer with a list of tags"),
+    ):
         connect(server.host)[0].tags()
 
 

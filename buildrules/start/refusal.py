@@ -28,7 +28,7 @@ S3: Mapping[str, tuple[str, str | None]] = {
     "InvalidAccessKeyId": (REFUSED, "the access key id is not known there: set the right one"),
     "InvalidBucketName": (UNUSABLE, "see that the bucket's name is right"),
     "InvalidObjectState": (REFUSED, "the object is archived: restore it first"),
-    "InvalidToken": (REFUSED, "the session token is none, or not of these credentials: get new ones"),
+    "InvalidToken": (REFUSED, "the session token is not valid, or belongs to other credentials: get new ones"),
     "NoSuchBucket": (MISSING, "see that the bucket's name and the endpoint are right"),
     "NoSuchKey": (MISSING, None),
     "NoSuchVersion": (MISSING, "this version of the object was deleted: lock again"),
@@ -47,7 +47,7 @@ MLFLOW: Mapping[str, tuple[str, str | None]] = {
 }
 
 
-def complaint(answer: Any) -> tuple[str, str, str | None] | None:
+def refusal(answer: Any) -> tuple[str, str, str | None] | None:
     """(code, reason, hint) of an answer with an error status; None where it says nothing that is known here."""
     kind = answer.headers.get("Content-Type") or ""
     if "xml" not in kind and "json" not in kind:

@@ -10,11 +10,11 @@ import pytest
 
 import buildrules
 from buildrules.errors import StoreError
-from buildrules.store.private import private_folder, sweep
+from buildrules.store.private_folder import private_folder, sweep
 
 MAKER = """
 import sys
-from buildrules.store.private import private_folder
+from buildrules.store.private_folder import private_folder
 with private_folder(sys.argv[1]) as folder:
     open(folder + "/netrc", "w").write("secret")
     print(folder, flush=True)
