@@ -1,13 +1,12 @@
 """The BUILD.yaml an import writes: a new one, or targets added to one that is there."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.azureml.conversion import Conversion
 from buildrules.azureml.document import display
-from buildrules.azureml.targets import Target, common_directory, is_within
+from buildrules.azureml.targets import common_directory, is_within
 from buildrules.azureml.writer import render_target, render_workspace
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
@@ -22,19 +21,16 @@ __all__ = ["Addition", "add_to", "home_of"]
 class Addition:
     """The new text of the BUILD.yaml at `path`. `before` is the old one, None where there is none.
 
-    `added` are names of new targets, `same` of those that are there already, `differing` of those that are there and
-    say something else: without `force` they are left as they are, with it they are replaced. `forced` is the text with
-    them replaced.
+    `added` are names of new targets, `differing` of those that are there and say something else: without `force` they
+    are left as they are, with it they are replaced. `forced` is the text with them replaced.
     """
 
     path: str
     before: str | None
     text: str
     added: list[str] = field(default_factory=list)
-    same: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
     forced: str = ""
-    connections_left: bool = False
 
 
 def home_of(conversion: Conversion, paths: list[str], output: str | None, top: str | None) -> str:
@@ -75,19 +71,17 @@ def add_to(home: str, conversion: Conversion, *, workspace: str | None, force: b
         before = None
     except (OSError, UnicodeDecodeError) as error:
         raise LoadError(f"cannot read '{display(path)}': {error}") from error
-    texts = {target.name: render_target(target, home, _label) for target in conversion.targets.all}
+    texts = {
+        target.name: render_target(target, home, lambda other: f":{other.name}") for target in conversion.targets.all
+    }
     addition = Addition(path, before, "")
-    addition.connections_left = bool(conversion.connections) and workspace is None
-    if before is None or not before.strip():
-        addition.added = list(texts)
-        addition.text = _new(conversion, texts, workspace)
-        return addition
     problems = Problems()
-    node = parse(display(path), before.encode(), problems)
+    node = parse(display(path), (before or "").encode(), problems)
     problems.raise_all()
-    if node is None:  # comments alone
+    if node is None or before is None:  # nothing, or comments alone
         addition.added = list(texts)
-        addition.text = before.rstrip("\n") + "\n" + _new(conversion, texts, workspace)
+        kept = f"{before.rstrip()}\n" if before and before.strip() else ""
+        addition.text = kept + _new(conversion, texts, workspace)
         return addition
     if node.kind != "map":
         raise LoadError(f"'{display(path)}' holds no map", hint="mend it first")
@@ -95,10 +89,6 @@ def add_to(home: str, conversion: Conversion, *, workspace: str | None, force: b
     if workspace is not None and "workspace" not in node.entries:
         addition.text = render_workspace(workspace, conversion.connections) + "\n" + addition.text
     return addition
-
-
-def _label(target: Target) -> str:
-    return f":{target.name}"
 
 
 def _new(conversion: Conversion, texts: dict[str, str], workspace: str | None) -> str:
@@ -114,12 +104,9 @@ def _extended(before: str, node: Node, texts: dict[str, str], addition: Addition
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
     section = node.entries.get("targets")
-    if section is not None and section.kind == "map" and section.entries and _is_flow(section, lines):
-        raise LoadError(
-            "targets written in braces cannot be added to", hint="write one target a line", position=section.position
-        )
-    there = section.entries if section is not None and section.kind == "map" else {}
-    keys = section.keys if section is not None else {}
+    there, keys = (section.entries, section.keys) if section is not None else ({}, {})
+    if section is not None and there and lines[section.line - 1][section.column - 1] == "{":
+        raise section.error("targets written in braces cannot be added to", "write one target a line")
     end = _end_of(node, lines)
     indent = " " * (next(iter(keys.values())).column - 1) if keys else "  "
     new = []
@@ -129,12 +116,11 @@ def _extended(before: str, node: Node, texts: dict[str, str], addition: Addition
         if name not in there:
             addition.added.append(name)
             new.append(shifted)
-        elif _value(there[name]) == _value_of(shifted, name):
-            addition.same.append(name)
-        else:
+        elif _value(there[name]) != _value_of(shifted, name):
             addition.differing.append(name)
             start = keys[name].line - 1
-            replaced.append((start, _end_of_target(start, keys, end), shifted))
+            stop = min((key.line - 1 for key in keys.values() if key.line - 1 > start), default=end)
+            replaced.append((start, stop, shifted))
     if new:
         if section is None:
             lines.append("targets:\n")
@@ -150,10 +136,6 @@ def _extended(before: str, node: Node, texts: dict[str, str], addition: Addition
     return addition.forced if force else left
 
 
-def _is_flow(section: Node, lines: list[str]) -> bool:
-    return lines[section.line - 1][section.column - 1 : section.column] == "{"
-
-
 def _end_of(node: Node, lines: list[str]) -> int:
     """The index behind the last line of `targets:`."""
     key = node.keys.get("targets")
@@ -164,10 +146,6 @@ def _end_of(node: Node, lines: list[str]) -> int:
     while end > key.line and (lines[end - 1].startswith("#") or not lines[end - 1].strip()):
         end -= 1  # a comment at the margin belongs to what follows
     return end
-
-
-def _end_of_target(start: int, keys: Mapping[str, Node], end: int) -> int:
-    return min((key.line - 1 for key in keys.values() if key.line - 1 > start), default=end)
 
 
 def _indented(text: str, indent: str) -> str:

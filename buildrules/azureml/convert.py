@@ -10,7 +10,7 @@ from buildrules.azureml.deployment import read_deployment
 from buildrules.azureml.document import Document, Kind, text_of
 from buildrules.azureml.environment import read_environment
 from buildrules.azureml.foundation import from_environment
-from buildrules.azureml.given import WANTED, is_sure, left_out, raise_failed, read_given
+from buildrules.azureml.given import WANTED, left_out, raise_failed, read_given
 from buildrules.azureml.join import package_target
 from buildrules.azureml.models import already_packed, model_target
 from buildrules.azureml.package import read_package
@@ -68,7 +68,7 @@ def _attempt(conversion: Conversion, document: Document) -> Iterator[None]:
         yield
         settle_places(conversion, len(there))
         if not named and len(conversion.problems):
-            if is_sure(document):
+            if document.sure:
                 conversion.failed[document.path] = conversion.problems.errors
             else:
                 conversion.note(left_out(document.path, conversion.problems))

@@ -9,6 +9,7 @@ from enum import Enum
 
 from buildrules.azureml.references import parse_reference
 from buildrules.azureml.table import camel
+from buildrules.azureml.values import word
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
@@ -34,37 +35,31 @@ class Kind(Enum):
     OTHER = "another kind of Azure ML file"
 
 
-_SCHEMAS = {
-    "modelversionpackage": Kind.PACKAGE,
-    "environment": Kind.ENVIRONMENT,
-    "environmentversion": Kind.ENVIRONMENT,
-    "model": Kind.MODEL,
-    "data": Kind.DATA,
-    "dataset": Kind.DATA,
-    "managedonlinedeployment": Kind.ONLINE,
-    "kubernetesonlinedeployment": Kind.ONLINE,
-    "onlinedeployment": Kind.ONLINE,
-    "batchdeployment": Kind.BATCH,
-    "modelbatchdeployment": Kind.BATCH,
-    "pipelinecomponentbatchdeployment": Kind.PIPELINE,
-    "managedonlineendpoint": Kind.ENDPOINT,
-    "kubernetesonlineendpoint": Kind.ENDPOINT,
-    "onlineendpoint": Kind.ENDPOINT,
-    "batchendpoint": Kind.ENDPOINT,
-    "workspaceconnection": Kind.CONNECTION,
-    "connection": Kind.CONNECTION,
-}
+_SCHEMAS = (
+    (Kind.PACKAGE, "modelversionpackage"),
+    (Kind.ENVIRONMENT, "environment environmentversion"),
+    (Kind.MODEL, "model"),
+    (Kind.DATA, "data dataset"),
+    (Kind.ONLINE, "managedonlinedeployment kubernetesonlinedeployment onlinedeployment"),
+    (Kind.BATCH, "batchdeployment modelbatchdeployment"),
+    (Kind.PIPELINE, "pipelinecomponentbatchdeployment"),
+    (Kind.ENDPOINT, "managedonlineendpoint kubernetesonlineendpoint onlineendpoint batchendpoint"),
+    (Kind.CONNECTION, "workspaceconnection connection"),
+)
 _TELLING = (
     (Kind.PACKAGE, "inferencing_server", "base_environment_source", "target_environment", "target_environment_id",
      "target_environment_name", "target_environment_version"),
     (Kind.ONLINE, "endpoint_name", "model code_configuration", "model_id code_configuration"),
-    (Kind.CONNECTION, "credentials target"),
-    (Kind.ENDPOINT, "auth_mode", "traffic"),
-    (Kind.ENVIRONMENT, "conda_file", "build", "inference_config", "image"),
-    (Kind.DATA, "type=uri_file", "type=uri_folder", "type=mltable"),
-    (Kind.MODEL, "type=custom_model", "type=mlflow_model", "type=triton_model", "path name", "model_uri"),
+    (Kind.CONNECTION, "?credentials target"),
+    (Kind.ENDPOINT, "?auth_mode", "?traffic"),
+    (Kind.ENVIRONMENT, "conda_file", "inference_config", "?build", "?image"),
+    (Kind.DATA, "type=urifile", "type=urifolder", "type=mltable"),
+    (Kind.MODEL, "type=custommodel", "type=mlflowmodel", "type=tritonmodel", "model_uri", "?path name"),
 )  # fmt: skip
-"""Without a schema: keys, or several at once, that tell the kind; the first that fits counts."""
+"""Without a schema: keys, or several at once, that tell the kind; the first that fits counts. What begins with a
+question mark leaves a doubt: other files have an `image`, or `name` and `path`.
+"""
+_VERSIONED = (Kind.ENVIRONMENT, Kind.MODEL, Kind.DATA)
 _BATCH_KEYS = {"compute", "settings", "mini_batch_size", "max_concurrency_per_instance", "output_action"}
 _ARM_KEYS = {"id", "name", "type", "location", "systemData", "kind", "sku", "identity", "tags", "etag", "properties"}
 _COMMENT = re.compile(r"^[^\"\n]*?(?:\"(?:[^\"\\\n]|\\.)*\"[^\"\n]*?)*?(?P<mark>//|/\*)", re.MULTILINE)
@@ -73,11 +68,12 @@ _PLACEHOLDER = re.compile(r"\{\{.*?\}\}")
 
 @dataclass(slots=True)
 class Document:
-    """A file that was read: its absolute path, its directory, its kind, and the map it holds."""
+    """A file that was read: its absolute path, its kind, the map it holds, and whether the kind leaves no doubt."""
 
     path: str
     kind: Kind
     node: Node
+    sure: bool
 
     @property
     def directory(self) -> str:
@@ -123,8 +119,8 @@ def read_document(disk: Disk, path: str, problems: Problems) -> Document | None:
     if unfilled or node is None or node.kind != "map":
         return None
     node = _unwrapped(node)
-    kind = _kind_of(node)
-    return None if kind is None else Document(path, kind, node)
+    kind, sure = _kind_of(node)
+    return None if kind is None else Document(path, kind, node, sure)
 
 
 def _unfilled(error: LoadError) -> LoadError | None:
@@ -160,20 +156,23 @@ def text_of(node: Node, *names: str) -> str | None:
     return None
 
 
-def _kind_of(node: Node) -> Kind | None:
-    """By `$schema`, else by the keys; None for what is no file of Azure ML."""
+def _kind_of(node: Node) -> tuple[Kind | None, bool]:
+    """By `$schema`, else by the keys; None for what is no file of Azure ML. And whether there is no doubt."""
     schema = text_of(node, "$schema") or ""
-    kind = _SCHEMAS.get(posixpath.basename(schema).split(".")[0].lower())
-    if kind is not None or "azureml" in schema.lower():
-        return kind or Kind.OTHER
+    name = posixpath.basename(schema).split(".")[0].lower()
+    found = next((kind for kind, names in _SCHEMAS if name in names.split()), None)
+    if found is not None or "azureml" in schema.lower():
+        return found or Kind.OTHER, True
     keys = {re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key).lower() for key in node.entries}
-    keys.add(f"type={(text_of(node, 'type') or '').lower()}")
+    keys.add(f"type={word(text_of(node, 'type', 'model_type', 'data_type') or '')}")
     if keys & {"command", "jobs"}:  # a job has an image as well
         keys.discard("image")
     for kind, *groups in _TELLING:
-        if any(keys.issuperset(group.split()) for group in groups):
-            return Kind.BATCH if kind is Kind.ONLINE and keys & _BATCH_KEYS else kind
-    return None
+        for group in groups:
+            if keys.issuperset(group.removeprefix("?").split()):
+                sure = not group.startswith("?") or (kind in _VERSIONED and keys >= {"name", "version"})
+                return Kind.BATCH if kind is Kind.ONLINE and keys & _BATCH_KEYS else kind, sure
+    return None, False
 
 
 def _unwrapped(node: Node) -> Node:

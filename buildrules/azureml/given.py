@@ -5,19 +5,16 @@ import re
 
 from buildrules.azureml.conda import read_conda
 from buildrules.azureml.conversion import Conversion
-from buildrules.azureml.document import Document, Kind, display, read_document, text_of
+from buildrules.azureml.document import Document, display, read_document
 from buildrules.azureml.nearby import LARGEST, yaml_files
-from buildrules.azureml.values import word
 from buildrules.document.problems import Problems
 from buildrules.errors import UsageError
 
-__all__ = ["WANTED", "is_sure", "left_out", "raise_failed", "read_given"]
+__all__ = ["WANTED", "left_out", "raise_failed", "read_given"]
 
 WANTED = "a model package, environment, model, data asset, deployment, endpoint or connection, in YAML or JSON"
 _SCHEMA = re.compile(rb"\$schema[\"']?\s*:.*azureml")
 _MOST = 12
-_TYPES = frozenset({"custommodel", "mlflowmodel", "tritonmodel", "urifile", "urifolder", "mltable"})
-_TELLING = frozenset({"conda_file", "condaFile", "inference_config", "inferenceConfig", "model_uri", "modelUri"})
 
 
 def read_given(paths: list[str], conversion: Conversion) -> None:
@@ -70,7 +67,7 @@ def _one_of_many(conversion: Conversion, path: str, left: list[str]) -> Document
         return None
     if not len(problems):
         return document
-    if _SCHEMA.search(data) or (document is not None and is_sure(document)):
+    if _SCHEMA.search(data) or (document is not None and document.sure):
         conversion.failed[path] = problems.errors
     else:
         left.append(left_out(path, problems))
@@ -81,18 +78,6 @@ def left_out(path: str, problems: Problems) -> str:
     """That a file of a directory is left out, and what is the first thing wrong with it."""
     first = problems.errors[0]
     return f"left out: {first.position or display(path)}: {first.message}"
-
-
-def is_sure(document: Document) -> bool:
-    """Whether `$schema` or the keys leave no doubt: other files have an `image`, or `name` and `path`."""
-    if document.kind in (Kind.PACKAGE, Kind.ONLINE, Kind.BATCH):
-        return True
-    keys = document.node.entries.keys()
-    if document.kind in (Kind.ENVIRONMENT, Kind.MODEL, Kind.DATA) and {"name", "version"} <= keys:
-        return True
-    kind = text_of(document.node, "type", "model_type", "data_type") or ""
-    schema = text_of(document.node, "$schema") or ""
-    return word(kind) in _TYPES or "azureml" in schema.lower() or bool(keys & _TELLING)
 
 
 def raise_failed(conversion: Conversion) -> None:

@@ -60,7 +60,7 @@ def _write(addition: Addition, conversion: Conversion, top: str | None, *, force
         click.echo(f"{'wrote' if addition.before is None else 'added to'} {path}: {', '.join(addition.added) or '-'}")
     else:
         click.echo(f"{path} has it all already")
-    if addition.connections_left and top is not None:
+    if conversion.connections and top is not None:
         click.echo(f"add this to `workspace:` in {display(os.path.join(top, 'BUILD.yaml'))}:")
         click.echo(render_connections(conversion.connections, "  "), nl=False)
     if addition.differing and not force:
