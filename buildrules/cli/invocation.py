@@ -127,7 +127,7 @@ class Invocation:
         import_plugins(self.root, structure.plugins)
         self.structure = structure
         self.plan = Plan.from_data(body["plan"])
-        self.session.connections.use(self.plan.connections, self.root)
+        self.session.connect(self.plan.connections, self.root)
         self._previous = body["outputs"]
         self.store.index.warm(body["index"])
         return True

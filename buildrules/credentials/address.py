@@ -1,7 +1,5 @@
 """Addresses: what may be read on the way, and logins that stand in them."""
 
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
-
 from buildrules.start.address import below, is_loopback, origin_of, segments
 
 __all__ = ["below", "is_open", "origin_of", "segments", "split_userinfo", "with_userinfo"]
@@ -15,6 +13,8 @@ def is_open(url: str) -> bool:
 
 def split_userinfo(url: str) -> tuple[str, tuple[str, str] | None]:
     """(url without userinfo and fragment, (user, password) or None)."""
+    from urllib.parse import unquote, urlsplit, urlunsplit
+
     parts = urlsplit(url)
     userinfo, _, host = parts.netloc.rpartition("@")
     clean = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
@@ -26,6 +26,8 @@ def split_userinfo(url: str) -> tuple[str, tuple[str, str] | None]:
 
 def with_userinfo(url: str, user: str, password: str) -> str:
     """`url` with credentials put in, for the moment of a fetch."""
+    from urllib.parse import quote, urlsplit, urlunsplit
+
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{host}"))

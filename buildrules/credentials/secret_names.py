@@ -5,25 +5,25 @@ A name is a guess. Where the value is known, what it looks like counts as well.
 
 import re
 
-__all__ = ["IN_CODE", "IN_QUERY", "secret_in_query", "seems_secret"]
+__all__ = ["IN_CODE", "IN_QUERY", "IN_YAML", "secret_in_query", "seems_secret"]
 
 IN_CODE = ("passw(?:or)?d", "secret", "token", "api_?key")
 """What code calls the literals that it should not have; expressions that match a part of the name."""
 
+IN_YAML = ("password", "secret", "token", "pat", "sas", "key", "credentials", "authorization")
+"""How keys of a YAML file end whose values are not shown."""
+
 _ANYWHERE = "token|secret|passw|pwd|credential|cookie|auth|jwt|bearer"
-_NAME = re.compile(
-    rf"{_ANYWHERE}|(?:^|[^a-z])(?:key|sig|sas|pat)s?(?:$|[^a-z])|[a-z_-]key$",
-    re.IGNORECASE,
-)
-_PARAMETER = re.compile(rf"{_ANYWHERE}|sig|key|^(?:code|pass|sas)$", re.IGNORECASE)  # "encoding", "compass": innocent
+_NAME = rf"(?i){_ANYWHERE}|(?:^|[^a-z])(?:key|sig|sas|pat)s?(?:$|[^a-z])|[a-z_-]key$"
+_PARAMETER = rf"(?i){_ANYWHERE}|sig|key|^(?:code|pass|sas)$"  # "encoding" and "compass" are innocent
 IN_QUERY = rf"(?:{_ANYWHERE}|sig|key|code)[\w.-]*="
 """An expression for a parameter that may hold a secret, in the text of a query; in lower case."""
-_TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.")  # a JSON Web Token (RFC 7519), whatever its name is
+_JWT = r"eyJ[\w-]{8,}\.[\w-]{8,}\."  # a JSON Web Token (RFC 7519), whatever its name is
 
 
 def seems_secret(name: str) -> bool:
     """Whether a variable or header of this name is likely to hold a secret."""
-    return _NAME.search(name) is not None
+    return re.search(_NAME, name) is not None
 
 
 def secret_in_query(url: str) -> str | None:
@@ -36,6 +36,6 @@ def secret_in_query(url: str) -> str | None:
         return None
     for text in (parts.query, parts.fragment):
         for name, value in parse_qsl(text, keep_blank_values=True):
-            if _PARAMETER.search(name) or _TOKEN.search(value):
+            if re.search(_PARAMETER, name) or re.search(_JWT, value):
                 return name
     return None

@@ -2,6 +2,7 @@
 
 import re
 
+from buildrules.credentials.secret_names import IN_QUERY, IN_YAML
 from buildrules.errors import Position
 
 __all__ = ["Source"]
@@ -10,12 +11,8 @@ _WIDTH = 150
 _MASKED = 2000  # characters on each side of the place that are looked at; what is shown is less
 # A password may hold an unescaped slash, so all up to the last @ is covered, but behind what is a host and a path.
 _USERINFO = re.compile(r"""(?<=://)(?:(?![\w.-]+(?::\d+)?/)[^\s"'<>]+(?=@(?!sha256:))|[^/\s@]+(?=@))""")
-_QUERY = re.compile(
-    r"""(?i)(?<=[?&#;])([\w.-]*(?:sig|token|secret|password|credential|key|auth)[\w.-]*=)([^\s&"'<>]+)"""
-)
-_SECRET = re.compile(
-    r"""(?i)(?<![\w-])(?:[\w-]{0,60}(?:password|secret|token|pat|sas|account_key|api_key|access_key|key|credentials|authorization))["']?\s*:\s*(?P<value>[^\s{#].*)"""
-)
+_QUERY = re.compile(rf"""(?i)(?<=[?&#;])([\w.-]*{IN_QUERY})([^\s&"'<>]+)""")
+_SECRET = re.compile(rf"""(?i)(?<![\w-])(?:[\w-]{{0,60}}(?:{"|".join(IN_YAML)}))["']?\s*:\s*(?P<value>[^\s{{#].*)""")
 
 
 class Source:

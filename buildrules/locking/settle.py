@@ -49,7 +49,7 @@ class _Settling:
         self.locks = Locks()
         settings = loaded.workspace.settings
         rows = [connection.row(name) for name, connection in settings.connections.items()]
-        keeper.session.connections.use(rows, keeper.root)
+        keeper.session.connect(rows, keeper.root)
         self._models = ModelLocks(keeper)
         self._lock_models()
         self._look_at_paths()

@@ -1,12 +1,11 @@
 """What one command owns besides its store: credentials, connections to servers, and what it has found out from them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from buildrules.credentials.connections import Connections
-
 if TYPE_CHECKING:
+    from buildrules.credentials.connections import Connections
     from buildrules.net.client import Client
 
 T = TypeVar("T")
@@ -15,13 +14,21 @@ T = TypeVar("T")
 class Session:
     """One command's share of the outside world. Nothing of it is shared with another command of the same process.
 
-    Cheap to make: what is heavy is made when it is asked for. Safe for concurrent threads.
+    Cheap to make, and to have where nothing is fetched: all of it is made when it is asked for. Safe for concurrent
+    threads.
     """
 
     def __init__(self) -> None:
-        self.connections = Connections()
+        self._rows: tuple[Iterable[Mapping[str, Any]], str] = ((), ".")
         self._owned: dict[Callable[..., Any], Any] = {}
         self._lock = RLock()
+
+    def connect(self, rows: Iterable[Mapping[str, Any]], root: str) -> None:
+        """From now on these are the workspace's connections, as `credentials.connections.Connections` takes them."""
+        with self._lock:
+            self._rows = rows, root
+            if _connections in self._owned:
+                self.connections.use(rows, root)
 
     def own(self, make: "Callable[[Session], T]") -> T:
         """The one object that `make`, a class say, gives for this session: made at first, and kept."""
@@ -32,9 +39,20 @@ class Session:
             return found
 
     @property
+    def connections(self) -> "Connections":
+        """The workspace's connections: none before it has been read."""
+        return self.own(_connections)
+
+    @property
     def client(self) -> "Client":
         """Sends requests, and keeps connections open for the next ones."""
         return self.own(_client)
+
+
+def _connections(session: Session) -> "Connections":
+    from buildrules.credentials.connections import Connections
+
+    return Connections(*session._rows)
 
 
 def _client(session: Session) -> "Client":

@@ -31,7 +31,7 @@ def private(lab: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
         url = f"http://{server.host}"
         lab.settings |= {"mirror": f"{url}/debian", "security_mirror": f"{url}/debian-security"}
         row = {"name": "mirror", "type": "debian_mirror", "target": url, "kind": "username_password", "parts": parts}
-        lab.context.session.connections.use([row], ".")
+        lab.context.session.connect([row], ".")
         yield server
 
 
