@@ -100,9 +100,21 @@ class LockedParts:
 class LockedModel:
     """A model or input that is not in the workspace. `path` and `digest` are those of the lock's file."""
 
+    target: ResolvedTarget
     lock: "ModelLock"
     path: str
     digest: str
+
+    @property
+    def places(self) -> dict[str, Any]:
+        """Where its files come from, as actions take it (kind "fetched_model")."""
+        return {
+            "name": self.target.name,
+            "source": dict(self.lock.source),
+            "connection": self.target.values["connection"],
+            "files": [file.to_dict() for file in self.lock.files],
+            "archives": [archive.to_dict() for archive in self.lock.archives],
+        }
 
 
 @dataclass(slots=True)

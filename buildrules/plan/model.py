@@ -7,7 +7,6 @@ from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
 from buildrules.errors import LoadError
 from buildrules.locking.locks import LockedBase, Locks
-from buildrules.locking.models.locks import places_of
 from buildrules.locking.placing import locked_files, workspace_files
 from buildrules.rules.package import Placed
 from buildrules.rules.resolve import ResolvedTarget
@@ -76,8 +75,8 @@ class ModelPlanner:
         )
 
     def _fetched(self, placed: Placed) -> str:
-        target, lock = placed.target, self._locks.models[placed.target.label].lock
-        files, prefix, _ = locked_files(placed, lock)
+        target, locked = placed.target, self._locks.models[placed.target.label]
+        files, prefix, _ = locked_files(placed, locked.lock)
         return self._plan.add(
             Action(
                 id=f"{target.label} model {prefix}",
@@ -88,8 +87,8 @@ class ModelPlanner:
                     "prefix": prefix,
                     "files": [{name: row[name] for name in ("path", "size", "sha256")} for row in files],
                 },
-                places=places_of(target, lock),
-                weight=0.1 + lock.size / 100e6,
+                places=locked.places,
+                weight=0.1 + locked.lock.size / 100e6,
             )
         )
 

@@ -25,6 +25,7 @@ from buildrules.oci.config import ImageConfig
 from buildrules.oci.image import build_image, build_index, manifest_descriptor
 from buildrules.oci.layout import write_layout
 from tests.support.handmade import Shelf
+from tests.support.purity import pure_plans
 
 BUILD = """\
 workspace:
@@ -276,7 +277,8 @@ class Space:
     def run(self, *args: str, code: int | None = 0, cwd: str = ".", env: Mapping[str, str] | None = None) -> Result:
         """Run a command in this process, which is faster; `code` is the exit code it must have (None: any)."""
         out, err = io.StringIO(), io.StringIO()
-        with self._inside(cwd, env or {}), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
+        with self._inside(cwd, env or {}), streams[0], streams[1], pure_plans():
             sys.argv = ["buildrules", *args]
             try:
                 got = main()

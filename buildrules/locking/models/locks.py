@@ -57,7 +57,7 @@ class ModelLocks:
     def locked(self, target: ResolvedTarget) -> LockedModel:
         """The lock of a model that has a `uri`, and its file. Raises as `of`."""
         lock, path = self.of(target), lock_path(target.label.package, target.label.name)
-        return LockedModel(lock, path, self._keeper.digest(path))
+        return LockedModel(target, lock, path, self._keeper.digest(path))
 
     def text(self, target: ResolvedTarget, path: str) -> bytes | None:
         """The file `path` of a model (below its own folder), wherever the model is; None where it has no such file.
@@ -82,7 +82,7 @@ class ModelLocks:
         found = elsewhere(lock.files, values)
         for row in found.files:
             if row.path == found.folder + path:
-                places = places_of(target, lock)
+                places = self.locked(target).places
                 context, digest = self._keeper.context, f"sha256:{row.sha256}"
                 for _ in range(2):  # a second time where the store has it damaged
                     provide([{"path": row.path, "size": row.size, "sha256": row.sha256}], places, context)
@@ -145,17 +145,6 @@ class ModelLocks:
         )
         found = positioned(target, "uri", lambda: resolve(uri, access))
         return ModelLock(uri, inputs, dict(found.source), list(found.files), list(found.archives))
-
-
-def places_of(target: ResolvedTarget, lock: "ModelLock") -> dict[str, Any]:
-    """Where the files of a model come from, as actions take it (kind "fetched_model")."""
-    return {
-        "name": target.name,
-        "source": dict(lock.source),
-        "connection": target.values["connection"],
-        "files": [file.to_dict() for file in lock.files],
-        "archives": [archive.to_dict() for archive in lock.archives],
-    }
 
 
 def _check_of_kind(target: ResolvedTarget, kind: str) -> None:
