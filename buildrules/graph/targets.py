@@ -4,6 +4,7 @@ Knows labels and places only, and never touches the disk.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from buildrules.document.problems import Problems
@@ -46,9 +47,14 @@ class Node(Protocol):
 class TargetGraph:
     """Targets and who needs whom. Made by `build`; sorted answers, so that every run says the same."""
 
-    def __init__(self, graph: "networkx.DiGraph[Label]", implicit: frozenset[Label]) -> None:
-        self._graph = graph
+    def __init__(self, edges: dict[Label, dict[Label, str]], implicit: frozenset[Label]) -> None:
+        self._edges = edges  # target -> the targets it names, and by which attribute
         self._implicit = implicit
+
+    @cached_property
+    def _graph(self) -> "networkx.DiGraph[Label]":
+        """The model, made when something is asked of it: the import alone takes longer than a thousand targets."""
+        return _model(self._edges)
 
     @classmethod
     def build(
@@ -62,13 +68,10 @@ class TargetGraph:
         `known` are labels that exist and could not be read: naming them is no error of its own. Missing targets,
         targets out of sight and cycles are noted in `problems`; without it, they are raised as one LoadError.
         """
-        import networkx
-
         noted = Problems() if problems is None else problems
         by_label = {node.label: node for node in nodes}
-        exists = set(by_label) | set(known)
-        graph: networkx.DiGraph[Label] = networkx.DiGraph()
-        graph.add_nodes_from(sorted(by_label))
+        exists = by_label.keys() | set(known)
+        edges: dict[Label, dict[Label, str]] = {label: {} for label in sorted(by_label)}
         for node in by_label.values():
             for attribute, labels in node.deps.items():
                 for index, label in enumerate(labels):
@@ -77,22 +80,22 @@ class TargetGraph:
                         noted.add_error(missing_target(label, exists, node.position_of(attribute, where)))
                     elif label in by_label:
                         _check_visible(node, by_label[label], attribute, where, noted)
-                        if not graph.has_edge(node.label, label):
-                            graph.add_edge(node.label, label, attribute=attribute)
-        _check_cycles(graph, by_label, noted)
+                        edges[node.label].setdefault(label, attribute)
+        if _has_cycle(edges):
+            _cut_cycles(edges, by_label, noted)
         if problems is None:
             noted.raise_all()
-        return cls(graph, frozenset(node.label for node in by_label.values() if node.implicit))
+        return cls(edges, frozenset(node.label for node in by_label.values() if node.implicit))
 
     def __contains__(self, label: Label) -> bool:
-        return label in self._graph
+        return label in self._edges
 
     def __len__(self) -> int:
-        return int(self._graph.number_of_nodes())
+        return len(self._edges)
 
     def labels(self) -> list[Label]:
         """Labels of all targets in BUILD.yaml files."""
-        return sorted(label for label in self._graph if label not in self._implicit)
+        return sorted(label for label in self._edges if label not in self._implicit)
 
     def direct_dependencies(self, label: Label) -> list[Label]:
         """What a target names itself. Raises LoadError if there is no such target."""
@@ -124,7 +127,7 @@ class TargetGraph:
 
     def affected(self, changed: Iterable[Label], gone: Iterable[Label] = ()) -> list[Label]:
         """Targets of BUILD.yaml files to build again if `changed` changed; labels that are gone are passed over."""
-        present = [label for label in (*changed, *gone) if label in self._graph]
+        present = [label for label in (*changed, *gone) if label in self._edges]
         return [label for label in self.dependents(present) if label not in self._implicit]
 
     def order(self, labels: Iterable[Label] | None = None) -> list[Label]:
@@ -145,10 +148,10 @@ class TargetGraph:
 
     def attribute(self, label: Label, dependency: Label) -> str:
         """The attribute by which a target names a direct dependency. Raises KeyError if it does not."""
-        return str(self._graph.edges[label, dependency]["attribute"])
+        return self._edges[label][dependency]
 
     def _known(self, label: Label) -> Label:
-        if label not in self._graph:
+        if label not in self._edges:
             raise missing_target(label, self.labels(), None)
         return label
 
@@ -184,10 +187,30 @@ def _check_visible(node: Node, other: Node, attribute: str, index: int | None, p
         )
 
 
-def _check_cycles(graph: "networkx.DiGraph[Label]", nodes: Mapping[Label, Node], problems: Problems) -> None:
+def _model(edges: Mapping[Label, Mapping[Label, str]]) -> "networkx.DiGraph[Label]":
+    import networkx
+
+    graph: networkx.DiGraph[Label] = networkx.DiGraph()
+    graph.add_nodes_from(edges)
+    graph.add_edges_from((label, other) for label, named in edges.items() for other in named)
+    return graph
+
+
+def _has_cycle(edges: Mapping[Label, Mapping[Label, str]]) -> bool:
+    from graphlib import CycleError, TopologicalSorter
+
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError:
+        return True
+    return False
+
+
+def _cut_cycles(edges: dict[Label, dict[Label, str]], nodes: Mapping[Label, Node], problems: Problems) -> None:
     """Note one shortest cycle of each knot, and cut it open so that the graph can be used."""
     import networkx
 
+    graph = _model(edges)
     cycles = [[label, label] for label in sorted(networkx.nodes_with_selfloops(graph))]
     knots = [knot for knot in networkx.strongly_connected_components(graph) if len(knot) > 1]
     cycles += [_shortest_cycle(graph.subgraph(knot)) for knot in knots]
@@ -197,10 +220,11 @@ def _check_cycles(graph: "networkx.DiGraph[Label]", nodes: Mapping[Label, Node],
         problems.add(
             f"dependency cycle: {chain}",
             hint="a target cannot need itself; remove one of these attributes",
-            position=nodes[first].position_of(graph.edges[first, second]["attribute"]),
+            position=nodes[first].position_of(edges[first][second]),
         )
-    inside = [(a, b) for knot in knots for a, b in graph.edges(knot) if b in knot]
-    graph.remove_edges_from([*inside, *networkx.selfloop_edges(graph)])
+    for knot in [*knots, *({label} for label in edges)]:
+        for label in knot:
+            edges[label] = {other: attribute for other, attribute in edges[label].items() if other not in knot}
 
 
 def _shortest_cycle(graph: "networkx.DiGraph[Label]") -> list[Label]:

@@ -10,7 +10,7 @@ from buildrules.rules.language import Route
 from buildrules.rules.places import ModelPlace, place_models
 from buildrules.rules.rule import MODEL_NAMES, Rule
 from buildrules.rules.template import MissingValueError, as_text, substitute, substitute_list, substitute_map
-from buildrules.rules.types import image_path, parse_route
+from buildrules.rules.types import PLAIN_REQUIREMENT, image_path, parse_route
 
 __all__ = ["VENV", "Contribution", "contribute"]
 
@@ -250,6 +250,8 @@ def _missing(rule: Rule, name: str, models: int) -> LoadError:
 
 
 def _check_requirement(rule: Rule, text: str) -> None:
+    if PLAIN_REQUIREMENT.fullmatch(text):
+        return
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:

@@ -132,6 +132,9 @@ class _Resolver:
         self.catalogue = catalogue
         self.problems = problems
         self.resolution = Resolution()
+        self._same = {
+            label: label for label in workspace.targets
+        }  # one object for each, which dictionaries find faster
 
     def target(self, target: Target, rule: Rule) -> None:
         """Read one target."""
@@ -160,7 +163,7 @@ class _Resolver:
             if attribute.rule_name:
                 values[name] = self._server(values[name], found, name)
             named = values[name] if isinstance(values[name], list) else [values[name]]
-            found.deps[name] = [item for item in named if isinstance(item, Label)]
+            found.deps[name] = [self._same.get(item, item) for item in named if isinstance(item, Label)]
         sound = self.resolution.targets if len(problems) == before else self.resolution.broken
         sound[label] = found
 

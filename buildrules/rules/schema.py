@@ -4,7 +4,13 @@ Draft 2020-12. It knows a little less than the loader: labels are not looked up,
 about is only refused by the loader.
 """
 
+import ast
+import inspect
+import itertools
+import sys
 from typing import Any
+
+from pydantic import BaseModel
 
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.language import Attribute, RuleFile
@@ -68,7 +74,7 @@ def build_schema(catalogue: Catalogue) -> dict[str, Any]:
     """The schema of a BUILD.yaml, the rules of the workspace's `rules/` included. Plain JSON types."""
     from buildrules.workspace.settings import Settings
 
-    settings = Settings.model_json_schema(ref_template="#/$defs/{model}")
+    settings = _section(Settings)
     definitions: dict[str, Any] = settings.pop("$defs", {})
     definitions["workspace"] = settings
     choices = []
@@ -110,7 +116,7 @@ def build_schema(catalogue: Catalogue) -> dict[str, Any]:
 
 def rule_schema() -> dict[str, Any]:
     """The schema of a rule file."""
-    schema = RuleFile.model_json_schema(by_alias=True)
+    schema = _section(RuleFile)
     # provides may be left out by a rule that extends another
     schema["required"] = ["rule"]
     schema["anyOf"] = [{"required": ["provides"]}, {"required": ["extends"]}]
@@ -121,6 +127,27 @@ def rule_schema() -> dict[str, Any]:
         "description": attribute["properties"]["provider"].get("description", ""),
     }
     return {"$schema": DIALECT, **schema}
+
+
+def _section(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of a section, each key with the text below it in our source; read here, where it is needed."""
+    schema = model.model_json_schema(by_alias=True)
+    module = sys.modules[model.__module__]
+    for definition in ast.parse(inspect.getsource(module)).body:
+        name = definition.name if isinstance(definition, ast.ClassDef) else ""
+        found = schema if name == model.__name__ else schema.get("$defs", {}).get(name)
+        if not isinstance(definition, ast.ClassDef) or found is None:
+            continue
+        fields = getattr(module, name).model_fields
+        for line, text in itertools.pairwise(definition.body):
+            if isinstance(line, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                key = ast.unparse(line.target)
+                shown = found["properties"][fields[key].alias or key]
+                shown["description"] = inspect.cleandoc(str(text.value.value))
+                ordered = sorted(shown.items())
+                shown.clear()
+                shown.update(ordered)
+    return schema
 
 
 def _target(rule: Rule) -> dict[str, Any]:

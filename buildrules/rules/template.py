@@ -87,6 +87,8 @@ def substitute(value: Any, scope: Mapping[str, Any]) -> Any:
     """
     if not isinstance(value, str) or ("{" not in value and "}" not in value):
         return value
+    if value[0] == "{" and value[-1] == "}" and (alone := scope.get(value[1:-1])) is not None:
+        return alone
     parts = parse(value)
     if len(parts) == 1 and parts[0][0]:
         return _value(parts[0][1], scope)

@@ -47,6 +47,12 @@ class _At:
 Reader = Callable[[Node, _At], Any]
 
 _ASSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
+PLAIN_REQUIREMENT = re.compile(
+    r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:(?:[=!<>]=|[<>])[0-9]+(?:\.[0-9]+)*(?:,(?:[=!<>]=|[<>])[0-9]+(?:\.[0-9]+)*)*)?",
+    re.ASCII,
+)
+"""Names, with versions of digits and dots: requirements (PEP 508) for which no parser has to be imported."""
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 ROUTE_NAMES = ("liveness", "readiness", "scoring")
 
 
@@ -112,11 +118,13 @@ def _glob(node: Node, _at: _At) -> str:
 
 
 def _requirement(node: Node, _at: _At) -> str:
+    text = node.string("a requirement")
+    if text.startswith(("./", "../")) or PLAIN_REQUIREMENT.fullmatch(text):
+        return (
+            text  # one of these is a project folder, wheel or source archive of the workspace; looked for when locking
+        )
     from packaging.requirements import InvalidRequirement, Requirement
 
-    text = node.string("a requirement")
-    if text.startswith(("./", "../")):
-        return text  # a project folder, wheel or source archive of the workspace; looked for when locking
     try:
         url = Requirement(text).url or ""
     except InvalidRequirement as error:
@@ -289,12 +297,12 @@ def workspace_path(text: str, package: str) -> str:
 
 def image_path(text: str) -> str:
     """An absolute path in an image, without a slash at the end. Raises LoadError."""
-    if any(char < " " or "\x7f" <= char < "\xa0" for char in text) or "/.wh." in text:
+    if _CONTROL.search(text) or "/.wh." in text:
         raise LoadError(f"{text!r} is not a path in an image", hint="no control characters, and no name with '.wh.'")
     if not text.startswith("/"):
         raise LoadError(f"'{text}' is not an absolute path", hint="paths in the image begin with a slash")
     parts = text.strip("/").split("/")
-    if any(part in ("", ".", "..") for part in parts) or "\0" in text:
+    if "" in parts or "." in parts or ".." in parts:
         raise LoadError(
             f"'{text}' is not a plain path in the image", hint="no `.`, `..`, `//`, and not the root itself"
         )

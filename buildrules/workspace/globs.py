@@ -231,7 +231,7 @@ def _compile(pattern: str) -> tuple[Segment, ...]:
         raise LoadError(
             f"glob '{pattern}' holds a backslash or NUL", hint="separate directories with `/`; write [*] for a plain *"
         )
-    if re.search("[{}]", re.sub(r"\[[{}]\]", "", pattern)):
+    if ("{" in pattern or "}" in pattern) and re.search("[{}]", re.sub(r"\[[{}]\]", "", pattern)):
         raise LoadError(
             f"glob '{pattern}' has braces, which are not expanded",
             hint="list the patterns one by one; [{] is a plain brace",

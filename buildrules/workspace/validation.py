@@ -20,9 +20,7 @@ Model = TypeVar("Model", bound=BaseModel)
 class Strict(BaseModel):
     """A section of a file: nothing unknown, nothing converted, immutable."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, populate_by_name=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
 
 
 def validate(
