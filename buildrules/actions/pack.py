@@ -10,8 +10,6 @@ from buildrules.oci.codec import FAST, choose_codec
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.local import Local, name_of
 
-SMALL = 4 << 20
-"""A layer of at most this many bytes of files is kept in the store as a blob."""
 SMALL_LEVEL = 6
 
 
@@ -45,18 +43,11 @@ def file_parts(files: Sequence[SourceFile], prefix: str) -> list[recipes.Part]:
 
 def pack(files: Sequence[SourceFile], prefix: str, context: Context, title: str) -> Layer:
     """One layer of `files`: up to 4 MiB a gzip blob in the store, above that a recipe with the codec that pays."""
-    parts = file_parts(files, prefix)
-    total = sum(part["size"] for part in parts)
-    if total <= SMALL:
-        context.count(read=total)
-        return assemble_blob(recipes.gzip(parts, SMALL_LEVEL), local_of(files, context))
-    return pack_large(files, prefix, context, title)
-
-
-def pack_large(files: Sequence[SourceFile], prefix: str, context: Context, title: str) -> Layer:
-    """A layer of `files` that keeps its recipe, with the codec that pays."""
     local, parts = local_of(files, context), file_parts(files, prefix)
     total = sum(part["size"] for part in parts)
+    if total <= recipes.SMALL_LAYER:
+        context.count(read=total)
+        return assemble_blob(recipes.gzip(parts, SMALL_LEVEL), local)
     recipe = recipes.gzip(parts, FAST) if codec_of(parts, local) == "gzip" else recipes.tar(parts)
     layer = assemble(recipe, local, progress_of(context, title, total))
     context.count(read=total)

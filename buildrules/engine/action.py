@@ -6,6 +6,7 @@ An action names its inputs; what it does is decided by its `kind`, a class regis
 `actions.registry`. The engine computes keys, looks records up and calls `Kind.run`.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -26,8 +27,9 @@ class SourceSet(NamedTuple):
 
     `directory` is workspace-relative ("" is the root); `include` and `exclude` are globs below it.
     With `layer_prefix` set, a file of `oci.recipe.LARGE_FILE` bytes or more is identified by the
-    digest of the layer it makes at `<layer_prefix>/<path below directory>`: one pass over a large model
-    gives its key and its layer at once.
+    digest of the layer it makes at `<layer_prefix>/<path below directory>`, and the smaller ones, if they
+    are more than `oci.recipe.SMALL_LAYER` bytes, by that of the layer they make together: one pass over a
+    large model gives its key and its layers at once.
     """
 
     directory: str
@@ -40,7 +42,9 @@ class SourceSet(NamedTuple):
 class SourceFile(NamedTuple):
     """One expanded file. `path` is workspace-relative, `name` is relative to the set's directory.
 
-    `digest` is `sha256:<hex>` of the content, or of the uncompressed one-file layer where `as_layer`.
+    `digest` is `sha256:<hex>` of the content. Where that is not known (`as_layer`) it is the digest of the uncompressed
+    layer that the file makes alone; or it has `layer`, that of the layer which all smaller files of the set make, and
+    `digest` follows from that and the name.
     """
 
     path: str
@@ -50,6 +54,12 @@ class SourceFile(NamedTuple):
     digest: str
     as_layer: bool = False
     stat: Stat | None = None  # what it was hashed with, to see after the action whether it still is that
+    layer: str = ""
+
+
+def digest_in(layer: str, name: str) -> str:
+    """What the file `name` goes by that is known as part of a layer only: `sha256:<hex>`, another for each file."""
+    return "sha256:" + hashlib.sha256(f"{name} in {layer}".encode()).hexdigest()
 
 
 def paths_of(root: str, files: Iterable[SourceFile]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from buildrules.store.records import canonical
 
 SCHEMA = "buildrules-key-2"
 
-_SOURCE = re.compile(r"sources\[(\d+)\] (.+)", re.DOTALL)
+_SOURCE = re.compile(r"sources\[(\d+)\](?: (.+)|: small files)", re.DOTALL)
 
 
 class Writer(Protocol):
@@ -74,10 +74,12 @@ def walk(
     _walk_params("params", dict(action.params), writer)
     for number, (source, files) in enumerate(zip(action.sources, sources, strict=True)):
         writer.value(f"sources[{number}]", canonical(source.layer_prefix).decode())
+        for layer in sorted({file.layer for file in files if file.layer}):
+            writer.value(f"sources[{number}]: small files", f"layer {layer}")
         for file in files:
-            form = "layer " if file.as_layer else ""
+            digest = "" if file.layer else f"layer {file.digest} " if file.as_layer else f"{file.digest} "
             executable = " executable" if file.mode & 0o100 else ""
-            writer.value(f"sources[{number}] {file.name}", f"{form}{file.digest} {file.size} bytes{executable}")
+            writer.value(f"sources[{number}] {file.name}", f"{digest}{file.size} bytes{executable}")
     roles = action.roles or ("",) * len(deps)
     for number, (role, outputs) in enumerate(zip(roles, deps, strict=True)):
         _walk_outputs(f"input[{number}] {role}".rstrip(), outputs, writer)
@@ -145,6 +147,8 @@ def readable(action: Action, name: str) -> str:
     if match is None or int(match[1]) >= len(action.sources):
         return name
     directory = action.sources[int(match[1])].directory
+    if match[2] is None:
+        return f"one of the small files of {directory or 'the root'!r}"
     return f"file {directory}/{match[2]}" if directory else f"file {match[2]}"
 
 

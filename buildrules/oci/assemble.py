@@ -5,7 +5,7 @@ compressing run without the interpreter's lock, so layers can also be assembled 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from buildrules.errors import IntegrityError
 from buildrules.oci import recipe as recipes
@@ -14,7 +14,7 @@ from buildrules.oci.gzip import encode, inflate
 from buildrules.oci.hasher import Hasher
 from buildrules.oci.local import Local
 from buildrules.oci.parts import Entry, FileRange, expander
-from buildrules.oci.reader import Reader, cut
+from buildrules.oci.reader import Reader, changed, cut
 from buildrules.oci.recipe import Part, Recipe, check
 from buildrules.oci.tar import Piece, pieces
 from buildrules.store.buffer import BUFFER, page_aligned
@@ -96,34 +96,35 @@ def stream_layer(layer: Layer, local: Local) -> Iterator[bytes]:
             yield data
 
 
-def hash_file_layer(path: str, image_path: str, size: int, mode: int, progress: Done | None = None) -> str:
-    """The digest (and diff_id) of the uncompressed layer that holds one file at `image_path`, read in one pass.
+def hash_layer(entries: Iterable[Entry], read: Callable[[FileRange], Iterable[bytes | memoryview]]) -> str:
+    """The digest (and diff_id) of the uncompressed layer of `entries`, files that `read` gives the bytes of.
 
-    `path` is where the file is, `size` its bytes, `mode` 0o644 or 0o755. `progress` gets the bytes read so far. Equals
-    `assemble` of the same file as a "file" part of a "tar" recipe. Raises ActionError where the file cannot be
-    read or is not `size` bytes long.
+    Equals `assemble` of the same files as "file" parts of a "tar" recipe. Raises ActionError where a file is not as
+    long as its entry says, IntegrityError for a path that cannot be in a layer, and what `read` raises.
     """
     sha256 = hashlib.sha256()
-    content = FileRange(path, 0, size, whole=True)
-    done = 0
-    with Reader() as reader:
-        for piece in pieces([Entry(image_path, mode=mode, size=size, content=content)]):
-            if isinstance(piece, bytes):
-                sha256.update(piece)
-                continue
-            for run in reader.runs(content):
-                sha256.update(run)
-                done += len(run)
-                if progress:
-                    progress(done)
+    for piece in pieces(entries):
+        if isinstance(piece, bytes):
+            sha256.update(piece)
+            continue
+        assert isinstance(piece, FileRange)
+        done = 0
+        for run in read(piece):
+            sha256.update(run)
+            done += len(run)
+        if done != piece.length:
+            raise changed(piece.path)
     return "sha256:" + sha256.hexdigest()
 
 
-def file_layer(part: Part, digest: str) -> Layer:
-    """The uncompressed layer of one "file" part whose digest is known from `hash_file_layer`. Reads nothing."""
-    entry = Entry(part["path"], mode=part["mode"], size=part["size"], content=FileRange("", 0, part["size"]))
-    size = sum(len(piece) if isinstance(piece, bytes) else entry.size for piece in pieces([entry]))
-    return Layer(digest=digest, size=size, diff_id=digest, media_type=LAYER_TAR, recipe=recipes.tar([part]))
+def known_layer(parts: Sequence[Part], digest: str) -> Layer:
+    """The uncompressed layer of "file" parts whose digest is known from `hash_layer`. Reads nothing."""
+    entries = (
+        Entry(part["path"], mode=part["mode"], size=part["size"], content=FileRange("", 0, part["size"]))
+        for part in parts
+    )
+    size = sum(len(piece) if isinstance(piece, bytes) else piece.length for piece in pieces(entries))
+    return Layer(digest=digest, size=size, diff_id=digest, media_type=LAYER_TAR, recipe=recipes.tar(list(parts)))
 
 
 def assemble_blob(recipe: Recipe, local: Local) -> Layer:

@@ -16,7 +16,8 @@ PART is one of
     {"kind": "deb", "digest": d, "drop": [glob, ...]}
 
 Content is named by digest; where it is, `oci.supply` finds out when somebody wants it. A large file of the workspace is
-read once, as the layer it makes alone: that layer's uncompressed digest, `layer`, then is its name.
+read once, as the layer it makes alone: that layer's uncompressed digest, `layer`, then is its name. Many small files
+are read once as well, as the layer they make together; `layer` then is a digest over that layer's and the file's name.
 
 Paths are relative and normalised. A part expands to tar entries (`oci.parts`); the assembler adds missing parent
 directories, mode 0755, once per layer where they are first needed. The order of entries is the order of parts.
@@ -35,6 +36,9 @@ VERSION = 2
 
 LARGE_FILE = 16 << 20
 """A model file of this many bytes or more is a layer of its own."""
+
+SMALL_LAYER = 4 << 20
+"""A layer of at most this many bytes of files is kept in the store as a blob."""
 
 WHITEOUT = "/.wh."
 """With a slash before the path: a name that deletes from the layers below (image specification 1.1, layer.md)."""
@@ -167,7 +171,7 @@ def inline(path: str, text: str, mode: int = 0o644) -> Part:
 
 
 def file(path: str, digest: str, size: int, mode: int = 0o644, *, as_layer: bool = False) -> Part:
-    """A file of `size` bytes. With `as_layer` its `digest` is that of the uncompressed layer it makes alone."""
+    """A file of `size` bytes. With `as_layer` its `digest` is that of `layer` above."""
     return {"kind": "file", "path": path, "mode": mode, "size": size, "layer" if as_layer else "digest": digest}
 
 

@@ -5,9 +5,10 @@ over another keeps its mtime. A file modified less than two seconds before it wa
 again within the clock's resolution, so its row is not trusted (git calls such entries racy).
 """
 
+import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from buildrules.store.table import Table
 
@@ -37,13 +38,31 @@ class StatIndex:
         """Every row in memory that is trusted: what a snapshot keeps."""
         return {key: row for key, row in self._known.items() if key[0] not in self.racy}
 
-    def digest(self, path: str, stat: os.stat_result, compute: Callable[[], str], variant: str = "") -> str:
-        """The digest of the file at `path` with this stat; `compute` is called where no row is trusted.
+    def digest(self, path: str, row: Stat, compute: Callable[[], str], variant: str = "") -> str:
+        """The digest of the file at `path` with this row; `compute` is called where no digest of it is trusted.
 
         `variant` tells digests of different kinds apart ("" is the plain sha256 of the content).
         """
-        row = stat_row(stat)
-        key = (path, variant)
+        return self._digest((path, variant), row, compute, [(path, row)])
+
+    def joint(
+        self, folder: str, files: Sequence[tuple[str, int, Stat]], compute: Callable[[], str], variant: str
+    ) -> str:
+        """The digest of all `files` together: (path, mode, row) each, in order, below `folder`. Else as `digest`."""
+        mark = hashlib.sha256(repr(files).encode()).hexdigest()
+        rows = [row for _, _, row in files]
+        together = (
+            len(rows),
+            int(mark, 16),
+            sum(row[2] for row in rows),
+            max(row[3] for row in rows),
+            max(row[4] for row in rows),
+        )
+        return self._digest((folder, variant), together, compute, [(path, row) for path, _, row in files])
+
+    def _digest(
+        self, key: tuple[str, str], row: Stat, compute: Callable[[], str], files: Sequence[tuple[str, Stat]]
+    ) -> str:
         known = self._known.get(key) or self._load(key)
         if known is not None and known[0] == row:
             self._known[key] = known
@@ -51,10 +70,12 @@ class StatIndex:
         began = time.time_ns()
         digest = compute()
         self._known[key] = (row, digest)
-        if began - max(row[3], row[4]) < RACY_NS:
-            self.racy.add(path)
-        else:
-            self.racy.discard(path)
+        for path, one in [*files, (key[0], row)]:
+            if began - max(one[3], one[4]) < RACY_NS:
+                self.racy.add(path)
+            else:
+                self.racy.discard(path)
+        if key[0] not in self.racy:
             self._unsaved[key] = (row, digest)
         return digest
 

@@ -7,11 +7,13 @@ import pytest
 
 from buildrules.actions.models.layers import OWN, SHARED, ModelLayers, divide
 from buildrules.engine.action import Action, SourceFile, SourceSet
-from buildrules.oci.assemble import hash_file_layer
+from buildrules.engine.hashing import FileHasher, Found
 from buildrules.oci.recipe import LARGE_FILE
+from buildrules.store.statindex import stat_row
 from tests.actions.test_files import Bench, noise
 
 PREFIX = "var/models/regressor/1"
+HASHER = FileHasher(lambda count: None, lambda what, done, total: None, lambda: None)
 
 
 @pytest.fixture
@@ -27,7 +29,8 @@ def action(layer_prefix: str | None = PREFIX) -> Action:
 
 def large(bench: Bench, name: str, content: bytes) -> SourceFile:
     file = bench.file(name, content)
-    digest = hash_file_layer(os.path.join(bench.workspace, file.path), f"{PREFIX}/{name}", file.size, file.mode)
+    path = os.path.join(bench.workspace, file.path)
+    digest = HASHER.layer([Found(path, file.path, stat_row(os.stat(path)), file.mode, f"{PREFIX}/{name}")])
     bench.files[digest] = os.path.join(bench.workspace, file.path)
     return SourceFile(file.path, name, file.size, file.mode, digest, as_layer=True)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.oci.recipe import LARGE_FILE
+from buildrules.oci.recipe import LARGE_FILE, SMALL_LAYER
 from tests.support.borrowing import borrow, exported
 from tests.support.example import Example
 from tests.support.space import APP, Space
@@ -17,6 +17,8 @@ from tests.support.space import APP, Space
 def other(workspace: Space, tmp_path: Path) -> Space:
     """The same workspace checked out elsewhere, with an empty store."""
     workspace.write("weights/large.bin", os.urandom(LARGE_FILE + 1000))
+    for number in range(5):  # so many bytes that they are known by the layer they make together
+        workspace.write(f"weights/small/{number}", os.urandom(SMALL_LAYER // 4))
     workspace.write("weights/text.txt", b"0.25 0.5 0.75 1.0\n" * (LARGE_FILE // 18 + 1))
     workspace.build()
     other = Space(tmp_path / "elsewhere", workspace.wheels)

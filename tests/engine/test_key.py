@@ -57,6 +57,7 @@ HASHED = {
         "mode": {"mode": 0o755},
         "digest": {"digest": OTHER},
         "as_layer": {"as_layer": True},
+        "layer": {"layer": OTHER},
     },
     Outputs: {
         "layers": {"layers": [layer(digest=OTHER)]},

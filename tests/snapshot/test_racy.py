@@ -26,12 +26,12 @@ def test_what_changes_within_a_tick_is_hashed_again(tmp_path: Path) -> None:
     path.write_bytes(b"first")
     stat = os.stat(path)
     index = StatIndex(Table(str(tmp_path / "table")))
-    index.digest(str(path), stat, digest)
+    index.digest(str(path), stat_row(stat), digest)
     index.flush()
     path.write_bytes(b"other")
     for later in (StatIndex(Table(str(tmp_path / "table"))), StatIndex(Table(str(tmp_path / "none")))):
         later.warm(index.known())
-        assert later.digest(str(path), stat, digest) == hashlib.sha256(b"other").hexdigest()
+        assert later.digest(str(path), stat_row(stat), digest) == hashlib.sha256(b"other").hexdigest()
 
 
 def test_an_old_file_is_hashed_once(tmp_path: Path) -> None:
@@ -41,10 +41,10 @@ def test_an_old_file_is_hashed_once(tmp_path: Path) -> None:
     index = StatIndex(Table(str(tmp_path / "table")))
     calls: list[int] = []
     for _ in range(3):
-        index.digest(str(path), os.stat(path), lambda: str(calls.append(1)))
+        index.digest(str(path), stat_row(os.stat(path)), lambda: str(calls.append(1)))
     index.flush()
     again = StatIndex(Table(str(tmp_path / "table")))
-    again.digest(str(path), os.stat(path), lambda: str(calls.append(1)))
+    again.digest(str(path), stat_row(os.stat(path)), lambda: str(calls.append(1)))
     assert len(calls) == 1
 
 

@@ -3,9 +3,9 @@
 import hashlib
 from collections.abc import Sequence
 
-from buildrules.actions.pack import codec_of, file_parts, local_of, pack, pack_large
+from buildrules.actions.pack import codec_of, file_parts, local_of, pack
 from buildrules.engine.action import Action, Context, Outputs, SourceFile
-from buildrules.oci.assemble import file_layer
+from buildrules.oci.assemble import known_layer
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.recipe import LARGE_FILE
 
@@ -17,9 +17,9 @@ SHARED = 8
 class ModelLayers:
     """Params: `prefix`, where the model goes in the image. One source set.
 
-    Outputs the layers: large files in the order of their names, then shared ones, then one of all small files. A large
-    file whose layer digest is known (`SourceFile.as_layer`) is not read again unless a sample says that compressing
-    it pays. No blob of a large file is written. Values: `bytes`, the size of the model's files, `files`, how many,
+    Outputs the layers: large files in the order of their names, then shared ones, then one of all small files. Files
+    whose layer's digest is known (`SourceFile.as_layer`) are not read again unless a sample says that compressing
+    pays. No blob of a large file is written. Values: `bytes`, the size of the model's files, `files`, how many,
     `layers`, what each layer holds, and `models`: for its place in the image the digest over the layers' diff_ids. It
     says that two images have the same model there.
     """
@@ -42,14 +42,17 @@ def lay(files: Sequence[SourceFile], prefix: str, context: Context, *, usable: b
     `usable` says that digests of large files `as_layer` are those of layers below this very prefix.
     """
     own, shared, small = divide(files)
-    layers = [_own_layer(file, prefix, context, usable) for file in own]
+    layers = [
+        _layer([file], file.digest if usable and file.as_layer else "", prefix, context, file.name) for file in own
+    ]
     names = [file.name for file in own]
     for group in shared:
         names.append(f"{len(group)} files")
-        layers.append(pack_large(group, prefix, context, names[-1]))
+        layers.append(pack(group, prefix, context, names[-1]))
     if small or not layers:
         names.append("small files")
-        layers.append(pack(small, prefix, context, names[-1]))
+        together = small[0].layer if usable and small else ""
+        layers.append(_layer(small, together, prefix, context, names[-1]))
     digest = hashlib.sha256("\n".join(layer.diff_id for layer in layers).encode()).hexdigest()
     return Outputs(
         layers=layers,
@@ -80,9 +83,10 @@ def divide(
     return sorted(large, key=lambda file: file.name), [group for group in groups if group], small
 
 
-def _own_layer(file: SourceFile, prefix: str, context: Context, usable: bool) -> Layer:
-    if file.as_layer and usable:
-        (part,) = file_parts([file], prefix)
-        if codec_of([part], local_of([file], context)) == "tar":
-            return file_layer(part, file.digest)
-    return pack_large([file], prefix, context, file.name)
+def _layer(files: Sequence[SourceFile], known: str, prefix: str, context: Context, title: str) -> Layer:
+    """The layer of `files`, where `known` may be the digest that it has if it is not compressed."""
+    if known:
+        parts = file_parts(files, prefix)
+        if codec_of(parts, local_of(files, context)) == "tar":
+            return known_layer(parts, known)
+    return pack(files, prefix, context, title)

@@ -22,8 +22,8 @@ from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import (
     assemble,
     assemble_blob,
-    file_layer,
-    hash_file_layer,
+    hash_layer,
+    known_layer,
     stream,
     stream_layer,
     stream_tar,
@@ -31,7 +31,8 @@ from buildrules.oci.assemble import (
 from buildrules.oci.codec import choose_codec
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, Layer
 from buildrules.oci.local import Local
-from buildrules.oci.parts import DeflateRange
+from buildrules.oci.parts import DeflateRange, Entry
+from buildrules.oci.parts.file import expand
 from buildrules.oci.reader import Reader
 
 LEVELS = [None, 0, 1, 6, 12]
@@ -51,6 +52,11 @@ def file_part(local: Local, name: str, content: bytes, mode: int = 0o644) -> rec
     path.write_bytes(content)
     local.files[sha256(content)] = str(path)  # type: ignore[index]
     return recipes.file(f"model/{name}", sha256(content), len(content), mode)
+
+
+def entry_of(part: recipes.Part, local: Local) -> Entry:
+    (entry,) = expand(part, local)
+    return entry
 
 
 def noise(size: int, seed: int = 1) -> bytes:
@@ -117,13 +123,19 @@ def test_small_layers_have_these_digests(local: Local) -> None:
 def test_one_file_hashes_like_its_layer(local: Local, size: int, path: str) -> None:
     part = {**file_part(local, "w", noise(size), 0o755), "path": path}
     layer = assemble(recipes.tar([part]), local)
-    seen: list[int] = []
-    digest = hash_file_layer(local.files[part["digest"]], path, size, 0o755, seen.append)
+    with Reader() as reader:
+        digest = hash_layer([entry_of(part, local)], reader.runs)
     assert digest == layer.digest == layer.diff_id
-    assert seen == sorted(seen)
-    assert not size or seen[-1] == size
-    known = file_layer(part, digest)
-    assert known == layer
+    assert known_layer([part], digest) == layer
+
+
+def test_files_together_hash_like_their_layer(local: Local) -> None:
+    sizes = {"a/1": 0, "a/b/2": 700, "a/b/3": 1 << 20, "c": 3_333_333, "ü": 1}
+    parts = [file_part(local, name, noise(size), 0o644) for name, size in sizes.items()]
+    layer = assemble(recipes.tar(parts), local)
+    with Reader() as reader:
+        digest = hash_layer([entry_of(part, local) for part in parts], reader.runs)
+    assert known_layer(parts, digest) == layer
 
 
 def test_a_file_that_changed_its_size_fails(local: Local) -> None:
@@ -134,7 +146,7 @@ def test_a_file_that_changed_its_size_fails(local: Local) -> None:
         for attempt in (
             lambda part=part: assemble(recipes.tar([part]), local),
             lambda part=part: b"".join(stream(recipes.gzip([part], 0), local)),
-            lambda: hash_file_layer(path, "w", 9, 0o644),
+            lambda part=part: hash_layer([entry_of(part, local)], Reader().runs),
         ):
             with pytest.raises(ActionError, match="changed"):
                 attempt()
