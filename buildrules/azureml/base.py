@@ -4,27 +4,26 @@ import os
 import re
 from typing import Any
 
+from buildrules.authoring.release import RELEASES
+from buildrules.authoring.target import Local, Ref
 from buildrules.azureml.conda import Pin
 from buildrules.azureml.conversion import Conversion
-from buildrules.azureml.targets import Local, Ref
 from buildrules.errors import UsageError
 
 __all__ = ["base_target", "full_image", "is_release", "python_to_write"]
 
-_SUITES = {"3.11.2": ("bookworm", "Debian 12"), "3.13.5": ("trixie", "Debian 13")}
-"""Python of the Debian releases that `debian_base` knows, the usual one first."""
 _LABEL = re.compile(r"(//[^:]*)?:[^:]+|//[^:]+")
 
 
 def python_to_write(asked: str | None, base: str | None, pin: Pin | None) -> str | None:
     """The Python to write although the file asks for another: the one on the command line, or another patch release."""
     if asked is not None:
-        there = [version for version in _SUITES if version.startswith(f"{asked}.")] or [asked]
+        there = [release.python for release in RELEASES if release.minor == asked] or [asked]
         return None if pin is not None and any(_contains(pin, version) for version in there) else asked
     if pin is None or base is not None:
         return None
-    patch = next((version for version in _SUITES if _same_minor(pin, version)), None)
-    return None if patch is None or _contains(pin, patch) else patch.rpartition(".")[0]
+    patch = next((release for release in RELEASES if _same_minor(pin, release.python)), None)
+    return None if patch is None or _contains(pin, patch.python) else patch.minor
 
 
 def _contains(pin: Pin, version: str) -> bool:
@@ -41,7 +40,7 @@ def _same_minor(pin: Pin, version: str) -> bool:
 
 def is_release(base: str) -> bool:
     """Whether `--base` names a Debian release, which holds no server of its own."""
-    return base in {suite for suite, _ in _SUITES.values()}
+    return base in {release.suite for release in RELEASES}
 
 
 def full_image(text: str) -> str:
@@ -64,14 +63,13 @@ def base_target(conversion: Conversion, pin: Pin | None, name: str, *, own_user:
     if conversion.options.base is not None:
         return _given(conversion, conversion.options.base, name, own_user=own_user)
     python = conversion.options.python
-    for version, (suite, release) in _SUITES.items():
-        minor = version.rpartition(".")[0]
-        fits = pin is None or _contains(pin, version) or _same_minor(pin, version)
-        if python in (version, minor) if python is not None else fits:
-            remarks = {"suite": f"{release}, Python {minor}"}
-            name = f"python{minor.replace('.', '')}"
-            return Ref(conversion.targets.add(name, "debian_base", {"suite": suite}, remarks=remarks, kind="base"))
-    has = " and ".join(f"{version.rpartition('.')[0]} ({suite})" for version, (suite, _) in _SUITES.items())
+    for release in RELEASES:
+        fits = pin is None or _contains(pin, release.python) or _same_minor(pin, release.python)
+        if python in (release.python, release.minor) if python is not None else fits:
+            attributes, remarks = {"suite": release.suite}, {"suite": release.words}
+            name = f"python{release.minor.replace('.', '')}"
+            return Ref(conversion.targets.add(name, "debian_base", attributes, remarks=remarks, kind="base"))
+    has = " and ".join(f"{release.minor} ({release.suite})" for release in RELEASES)
     if python is not None:
         hint = f"there is {has}; or name an image with --base IMAGE"
         raise UsageError(f"no Debian base has Python {python}", hint=hint)

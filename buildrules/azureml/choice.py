@@ -2,9 +2,10 @@
 
 import os
 
+from buildrules.authoring.paths import display
 from buildrules.azureml.assets import InlineModel, ModelFile, read_asset
 from buildrules.azureml.conversion import Conversion, either
-from buildrules.azureml.document import Document, Kind, display, read_document, text_of
+from buildrules.azureml.document import Document, Kind, read_document, text_of
 from buildrules.azureml.models import SAY, Model, checked, listed, of_asset
 from buildrules.azureml.references import Named, Place, Reference, parse_reference
 from buildrules.azureml.specification import Specification

@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from buildrules.authoring.paths import display
+from buildrules.authoring.target import Glob, Local, Target, literal, plain_name
 from buildrules.azureml.conversion import Conversion
-from buildrules.azureml.document import display
 from buildrules.azureml.references import Place, parse_reference
 from buildrules.azureml.specification import Code, Specification
-from buildrules.azureml.targets import Glob, Local, Target, literal, plain_name
 from buildrules.errors import UsageError
 from buildrules.workspace.disk import NAMES
 from buildrules.workspace.root import read_file

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from buildrules.actions.models.mlflow_files import ModelFiles, read_model_files
-from buildrules.azureml.document import display, text_of
+from buildrules.authoring.paths import display
+from buildrules.azureml.document import text_of
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse

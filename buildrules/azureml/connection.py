@@ -1,11 +1,11 @@
 """Connections: a private feed, registry or store. Their secrets never go anywhere; references stand in for them."""
 
 import re
-from dataclasses import dataclass, field
 
+from buildrules.authoring.target import clean_name
+from buildrules.authoring.text import Connection
 from buildrules.azureml.document import Document
 from buildrules.azureml.table import Key, LeftOut, Map, Table, Value
-from buildrules.azureml.targets import clean_name
 from buildrules.azureml.values import choice, text
 from buildrules.credentials.redact import login_before_slash
 from buildrules.credentials.secret_names import secret_in_query
@@ -13,7 +13,7 @@ from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, Position
 
-__all__ = ["Connection", "read_connection"]
+__all__ = ["ConnectionFile", "read_connection"]
 
 _TYPES = ("git", "container_registry", "python_feed", "s3", "azure_data_lake_gen2", "azure_blob", "custom")
 _OTHERS = (
@@ -69,17 +69,6 @@ class ConnectionFile(Map):
         "", "$schema", "is_shared", "metadata", "tags", "description", "auth_type", "expiry_time", "endpoint",
         "azure_endpoint", "api_base", "url", "id", "account_name", "container_name", "server", "database",
     )  # fmt: skip
-
-
-@dataclass(slots=True)
-class Connection:
-    """`credentials` are as in `workspace.connections`: what is secret is `{"env": NAME}`."""
-
-    name: str
-    type: str
-    target: str
-    credentials: dict[str, str | dict[str, str]] = field(default_factory=dict)
-    comments: list[str] = field(default_factory=list)
 
 
 def read_connection(document: Document, problems: Problems) -> Connection | str | None:

@@ -5,10 +5,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from buildrules.azureml.connection import Connection
-from buildrules.azureml.document import Document, Kind, display, read_document, text_of
+from buildrules.authoring.paths import display
+from buildrules.authoring.target import Target, Targets
+from buildrules.authoring.text import Connection
+from buildrules.azureml.document import Document, Kind, read_document, text_of
 from buildrules.azureml.nearby import Nearby, matching
-from buildrules.azureml.targets import Target, Targets
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse

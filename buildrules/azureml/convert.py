@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from buildrules.authoring.target import Target, clean_name
 from buildrules.azureml.choice import models_of_document
 from buildrules.azureml.connection import read_connection
 from buildrules.azureml.conversion import Conversion, Options
@@ -16,7 +17,6 @@ from buildrules.azureml.models import already_packed, model_target
 from buildrules.azureml.package import read_package
 from buildrules.azureml.places import settle_places
 from buildrules.azureml.references import parse_reference
-from buildrules.azureml.targets import Target, clean_name
 from buildrules.document.problems import Problems
 from buildrules.workspace.disk import Disk
 

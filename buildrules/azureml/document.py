@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from buildrules.authoring.paths import display
 from buildrules.azureml.references import parse_reference
 from buildrules.azureml.table import camel
 from buildrules.azureml.values import word
@@ -17,7 +18,7 @@ from buildrules.document.source import Source
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.disk import Disk
 
-__all__ = ["Document", "Kind", "display", "read_document", "text_of"]
+__all__ = ["Document", "Kind", "read_document", "text_of"]
 
 
 class Kind(Enum):
@@ -84,15 +85,6 @@ class Document:
     def shown(self) -> str:
         """The path as people see it."""
         return display(self.path)
-
-
-def display(path: str) -> str:
-    """A path for people: relative to the current directory where that is shorter."""
-    try:
-        short = os.path.relpath(path)
-    except (ValueError, OSError):
-        return path
-    return short if not short.startswith("../../..") and len(short) <= len(path) else path
 
 
 def read_document(disk: Disk, path: str, problems: Problems) -> Document | None:

@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from buildrules.authoring.paths import display
+from buildrules.authoring.target import Local, Ref, Target
 from buildrules.azureml.base import base_target, full_image, is_release, python_to_write
 from buildrules.azureml.conda import (
     conda_files,
@@ -18,12 +20,11 @@ from buildrules.azureml.conda import (
     read_conda,
 )
 from buildrules.azureml.conversion import Conversion, either
-from buildrules.azureml.document import Kind, display, text_of
+from buildrules.azureml.document import Kind, text_of
 from buildrules.azureml.environment import Environment, read_environment
 from buildrules.azureml.models import Model
 from buildrules.azureml.references import Named, Place
 from buildrules.azureml.specification import Specification
-from buildrules.azureml.targets import Local, Ref, Target
 from buildrules.document.nodes import Node
 from buildrules.errors import UsageError
 from buildrules.workspace.suggest import did_you_mean

@@ -3,12 +3,12 @@
 import os
 from dataclasses import dataclass, field
 
+from buildrules.authoring.paths import common_directory, display, is_within
+from buildrules.authoring.target import Target
+from buildrules.authoring.text import render_target, render_workspace
 from buildrules.azureml.conversion import Conversion, Options
 from buildrules.azureml.convert import convert
-from buildrules.azureml.document import display
 from buildrules.azureml.given import raise_failed
-from buildrules.azureml.targets import Target, clean_name, common_directory, is_within
-from buildrules.azureml.writer import render_target, render_workspace
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
 from buildrules.errors import UsageError
@@ -60,8 +60,8 @@ def generate(path: str, options: Options, disk: Disk) -> Generated:
     root = common_directory([folder + "/", *files]) if top is None else top
     found = _placed(conversion, root, folder, display(path))
     if around is None:
-        name = clean_name(os.path.basename(folder) or "workspace").lower()
-        found.texts[""] = render_workspace(name, conversion.connections) + found.texts.get("", "")
+        section = render_workspace(os.path.basename(folder), conversion.connections)
+        found.texts[""] = section + found.texts.get("", "")
     elif top is None:
         found.texts[""] = _section(around, disk) + found.texts.get("", "")
     found.whole = top is not None and (options.base or "").startswith(("//", ":"))

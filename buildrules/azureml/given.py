@@ -3,9 +3,10 @@
 import os
 import re
 
+from buildrules.authoring.paths import display
 from buildrules.azureml.conda import read_conda
 from buildrules.azureml.conversion import Conversion
-from buildrules.azureml.document import Document, display, read_document
+from buildrules.azureml.document import Document, read_document
 from buildrules.azureml.nearby import LARGEST, yaml_files
 from buildrules.document.problems import Problems
 from buildrules.errors import UsageError

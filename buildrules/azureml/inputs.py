@@ -3,13 +3,14 @@
 import os
 from dataclasses import dataclass
 
+from buildrules.authoring.paths import display
+from buildrules.authoring.target import Local, Target, plain_name
 from buildrules.azureml.assets import DataFile, ModelFile, read_asset
 from buildrules.azureml.conversion import Conversion, either
-from buildrules.azureml.document import Kind, display
+from buildrules.azureml.document import Kind
 from buildrules.azureml.models import last_of
 from buildrules.azureml.references import Place, Reference, parse_reference
 from buildrules.azureml.specification import Input, Specification
-from buildrules.azureml.targets import Local, Target, plain_name
 from buildrules.document.nodes import Node
 from buildrules.errors import UsageError
 from buildrules.workspace.suggest import did_you_mean

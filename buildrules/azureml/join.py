@@ -4,16 +4,16 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from buildrules.authoring.paths import display
+from buildrules.authoring.target import Local, Ref, Target, clean_name
 from buildrules.azureml.choice import find_models
 from buildrules.azureml.code import code_target
 from buildrules.azureml.conversion import Conversion
-from buildrules.azureml.document import display
 from buildrules.azureml.foundation import Foundation, foundation
 from buildrules.azureml.inputs import input_target
 from buildrules.azureml.models import Model, model_target
 from buildrules.azureml.server import APP, choose_server, server_target
 from buildrules.azureml.specification import Specification
-from buildrules.azureml.targets import Local, Ref, Target, clean_name
 
 __all__ = ["package_target"]
 

@@ -4,11 +4,11 @@ import os
 import re
 from dataclasses import dataclass, field
 
+from buildrules.authoring.paths import display
+from buildrules.authoring.target import Local, Target, plain_name
 from buildrules.azureml.assets import InlineModel
 from buildrules.azureml.conversion import Conversion, either
-from buildrules.azureml.document import display
 from buildrules.azureml.references import Place
-from buildrules.azureml.targets import Local, Target, plain_name
 from buildrules.document.nodes import Node
 from buildrules.errors import UsageError
 from buildrules.workspace.suggest import did_you_mean

@@ -3,9 +3,9 @@
 import os
 import re
 
+from buildrules.authoring.paths import display, is_within
+from buildrules.authoring.target import Glob, Local, Target
 from buildrules.azureml.conversion import Conversion
-from buildrules.azureml.document import display
-from buildrules.azureml.targets import Glob, Local, Target, is_within
 from buildrules.errors import UsageError
 from buildrules.workspace.disk import NAMES
 

@@ -3,11 +3,11 @@
 import shlex
 from typing import Any
 
+from buildrules.authoring.target import Ref, Target
 from buildrules.azureml.conversion import Conversion
 from buildrules.azureml.environment import Environment
 from buildrules.azureml.foundation import Foundation
 from buildrules.azureml.specification import Specification
-from buildrules.azureml.targets import Ref, Target
 
 __all__ = ["APP", "choose_server", "server_target"]
 

@@ -6,13 +6,12 @@ from typing import Any
 
 import click
 
-from buildrules.azureml.build_file import Addition, add_to, home_of
+from buildrules.authoring.build_file import Addition, add_to, home_of
+from buildrules.authoring.paths import display
+from buildrules.authoring.text import render_connections, render_workspace
 from buildrules.azureml.conversion import Conversion, Options
 from buildrules.azureml.convert import convert
-from buildrules.azureml.document import display
 from buildrules.azureml.given import raise_failed
-from buildrules.azureml.targets import clean_name
-from buildrules.azureml.writer import render_connections
 from buildrules.cli.report import error_text
 from buildrules.cli.writing import write_text
 from buildrules.errors import LoadError, UsageError
@@ -32,10 +31,13 @@ def import_azureml(paths: list[str], options: dict[str, Any], *, force: bool, dr
     if not conversion.targets.all and not conversion.connections:
         click.echo("nothing to write")
         return 0
-    home = home_of(conversion, paths, given.output, top)
+    named = [path if os.path.isdir(path) else os.path.dirname(path) for path in paths]
+    home = home_of(conversion.targets.all, named, given.output, top)
     top = _root(home)
-    name = None if top is not None else clean_name(os.path.basename(home) or "workspace").lower()
-    addition = add_to(home, conversion, workspace=name, force=force)
+    names = dict.fromkeys(os.path.basename(document.path) for document in conversion.documents)
+    head = f"# Imported from Azure ML: {', '.join(names)}\n"
+    workspace = "" if top is not None else render_workspace(os.path.basename(home), conversion.connections)
+    addition = add_to(home, conversion.targets.all, head=head, workspace=workspace, force=force)
     code = _write(addition, conversion, top, force=force, dry_run=dry_run)
     return _failed(conversion) or code
 

@@ -2,7 +2,7 @@
 
 import os
 
-from buildrules.azureml.document import display
+from buildrules.authoring.paths import display
 from buildrules.errors import UsageError
 
 

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from buildrules.analysis.loaded import Loaded
-from buildrules.azureml.build_file import add_to, home_of
+from buildrules.authoring.build_file import add_to, home_of
+from buildrules.authoring.text import render_workspace
 from buildrules.azureml.conversion import Options
 from buildrules.azureml.convert import convert
 from buildrules.errors import BuildrulesError
@@ -71,7 +72,9 @@ def test_something_odd_in_one_place(name: str, tmp_path: Path, monkeypatch: pyte
                 changed.write_text(json.dumps(put(document, path, odd)))
                 try:
                     found = convert([str(changed)], Options(), None, Disk("/"))
-                    text = add_to(home_of(found, [str(changed)], None, None), found, workspace="w", force=False).text
+                    targets = found.targets.all
+                    home = home_of(targets, [str(changed.parent)], None, None)
+                    text = add_to(home, targets, workspace=render_workspace("w", found.connections)).text
                 except BuildrulesError as error:
                     outcomes.add(type(error).__name__)
                     continue

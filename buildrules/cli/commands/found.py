@@ -3,30 +3,23 @@
 import os
 import re
 
+from buildrules.authoring.release import RELEASES, release_for
+from buildrules.authoring.target import Local
+from buildrules.azureml.conda import pinned_python
+from buildrules.document.problems import Problems
+from buildrules.document.reader import parse
+
 _MODELS = (
-    ".pkl",
-    ".joblib",
-    ".onnx",
-    ".pt",
-    ".pth",
-    ".safetensors",
-    ".json",
-    ".bin",
-    ".h5",
-    ".keras",
-    ".skops",
-    ".txt",
-)
+    ".pkl", ".joblib", ".onnx", ".pt", ".pth", ".safetensors", ".json", ".bin", ".h5", ".keras", ".skops", ".txt",
+)  # fmt: skip
 _IGNORED = ("__pycache__", "node_modules", "venv", "build", "dist", "tests", "test")
 _CONDA = ("conda.yaml", "conda.yml", "environment.yaml", "environment.yml")
-_SUITES = {"3.11.2": "bookworm", "3.13.5": "trixie"}  # Debian's releases by their Python, the usual one first
-_USUAL = "3.11"
 
 
 class Found:
     """The pieces of a package. Paths are relative to the folder, with slashes; "." is the folder itself.
 
-    `notes` tell the user what was found, missing or chosen.
+    `notes` tell the user what was found, missing or chosen; `release` is the Debian with the Python that is asked for.
     """
 
     def __init__(self, folder: str) -> None:
@@ -37,9 +30,9 @@ class Found:
         self.mlflow = False
         self.environment: str | None = None
         self.sample: str | None = None
-        self.suite = "bookworm"
+        self.release = RELEASES[0]
         self.python: str | None = None  # to be written although the files ask for another
-        self._folder = folder
+        self.folder = folder
         self.files = sorted(self._walk(), key=lambda path: (path.count("/"), path))
         self.packages = {os.path.dirname(path) for path in self.files if os.path.basename(path) == "__init__.py"}
         self._find_model()
@@ -54,16 +47,20 @@ class Found:
     def read(self, path: str) -> str:
         """The text of a file; empty where it cannot be read."""
         try:
-            with open(os.path.join(self._folder, path), encoding="utf-8", errors="replace") as file:
+            with open(os.path.join(self.folder, path), encoding="utf-8", errors="replace") as file:
                 return file.read()
         except OSError:
             return ""
 
+    def local(self, path: str | None) -> Local | None:
+        """A path of the folder, as targets name it."""
+        return Local(os.path.normpath(os.path.join(self.folder, path))) if path is not None else None
+
     def _walk(self) -> list[str]:
         found = []
-        for directory, below, names in os.walk(self._folder):
+        for directory, below, names in os.walk(self.folder):
             below[:] = [name for name in below if name[0] != "." and name not in _IGNORED]
-            inside = os.path.relpath(directory, self._folder).replace(os.sep, "/")
+            inside = os.path.relpath(directory, self.folder).replace(os.sep, "/")
             found += [name if inside == "." else f"{inside}/{name}" for name in names]
         return found
 
@@ -134,36 +131,27 @@ class Found:
 
     def _find_python(self) -> None:
         """Which Debian has the Python that is asked for; else the usual one, against the file's wish."""
-        from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
         wanted = self._wanted_python()
         try:
-            fitting = [version for version in _SUITES if wanted is None or version in SpecifierSet(wanted)]
-        except InvalidSpecifier:
-            fitting = []
-        if fitting:
-            self.suite = _SUITES[fitting[0]]
+            fitting = release_for(wanted or "")
+        except ValueError:
+            fitting = None
+        if fitting is not None:
+            self.release = fitting
             return
-        self.python = _USUAL
-        self.note(f"{self.environment} asks for Python {wanted}, which no Debian base has: took {_USUAL}")
+        self.python = self.release.minor
+        self.note(f"{self.environment} asks for Python {wanted}, which no Debian base has: took {self.python}")
 
     def _wanted_python(self) -> str | None:
         """A specifier, as `requires-python` has it."""
-        if self.environment is None:
+        if self.environment is None or self.environment.endswith(".txt"):
             return None
         text = self.read(self.environment)
         if self.environment.endswith(".toml"):
             wanted = _table(text).get("requires-python")
             return wanted if isinstance(wanted, str) else None
-        if self.environment.endswith(".txt"):
-            return None
-        match = re.search(r"""^\s*-\s*["']?(?:conda-forge::)?python\s*([=<>!~][^"'#\s]*)""", text, re.M)
-        if match is None:
-            return None
-        version = re.fullmatch(r"={1,2}(3(?:\.\d+)+)(?:\.\*|\*)?(?:=.*)?", match[1])
-        if version is None:
-            return match[1]
-        return f"=={version[1]}.*" if version[1].count(".") == 1 else f"=={version[1]}"
+        pin = pinned_python(parse(self.environment, text.encode(), Problems(), aliases=True))
+        return pin.specifier if pin is not None else None
 
 
 def _table(text: str) -> dict[str, object]:

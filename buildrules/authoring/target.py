@@ -1,7 +1,6 @@
 """Targets between reading and writing: paths are absolute, labels are references to one another."""
 
 import itertools
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,18 +8,7 @@ from typing import Any
 
 from buildrules.document.nodes import Node
 
-__all__ = [
-    "Glob",
-    "Local",
-    "Ref",
-    "Target",
-    "Targets",
-    "clean_name",
-    "common_directory",
-    "is_within",
-    "literal",
-    "plain_name",
-]
+__all__ = ["Glob", "Local", "Ref", "Target", "Targets", "clean_name", "literal", "plain_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +36,7 @@ class Ref:
 @dataclass(slots=True, eq=False)
 class Target:
     """`attributes` hold plain values, Local, Glob, Ref and lists of them. `remarks` stand behind an attribute, `node`
-    is where a file names what the target is made of.
+    is where a file names what the target is made of. `spread` gives each attribute a line.
     """
 
     name: str
@@ -57,6 +45,7 @@ class Target:
     comments: list[str] = field(default_factory=list)
     remarks: dict[str, str] = field(default_factory=dict)
     node: Node | None = None
+    spread: bool = False
 
     def paths(self) -> Iterator[str]:
         """The absolute paths it names; of a glob the directory, with a slash at the end."""
@@ -129,14 +118,3 @@ class Targets:
 def literal(path: str) -> str:
     """A glob that matches this very path."""
     return "".join(f"[{char}]" if char in "*?[{}" else char for char in path)
-
-
-def is_within(path: str, directory: str) -> bool:
-    """Whether an absolute path is a directory or lies below it."""
-    return f"{path.rstrip('/')}/".startswith(directory.rstrip("/") + "/")
-
-
-def common_directory(paths: list[str]) -> str:
-    """The directory that holds all of the absolute `paths` (those that end with a slash are directories)."""
-    folders = [path.rstrip("/") or "/" if path.endswith("/") else os.path.dirname(path) for path in paths]
-    return os.path.commonpath(folders)

@@ -1,13 +1,12 @@
-"""The BUILD.yaml an import writes: a new one, or targets added to one that is there."""
+"""A BUILD.yaml with targets that are made: a new one, or one that is there with more in it."""
 
 import os
 from dataclasses import dataclass, field
 from typing import Any
 
-from buildrules.azureml.conversion import Conversion
-from buildrules.azureml.document import display
-from buildrules.azureml.targets import common_directory, is_within
-from buildrules.azureml.writer import render_target, render_workspace
+from buildrules.authoring.paths import common_directory, display, is_within
+from buildrules.authoring.target import Target
+from buildrules.authoring.text import render_target
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
@@ -33,20 +32,19 @@ class Addition:
     forced: str = ""
 
 
-def home_of(conversion: Conversion, paths: list[str], output: str | None, top: str | None) -> str:
-    """The directory of the BUILD.yaml: `output`, or the one that holds all files. Raises UsageError."""
-    files = [path for target in conversion.targets.all for path in target.paths()]
-    named = [path if os.path.isdir(path) else os.path.dirname(path) for path in paths]
-    if output is None:
-        home = common_directory([*(f"{path}/" for path in named), *files])
-        if home in ("/", os.path.expanduser("~")):
-            outside = next((path for path in files if not any(is_within(path, one) for one in named)), files[0])
-            raise UsageError(
-                f"'{display(outside.rstrip('/'))}' lies apart from the other files",
-                hint=f"nothing is written in '{home}' unasked: copy the files into one folder, or say --output DIR",
-            )
-    else:
-        home = output
+def home_of(targets: list[Target], named: list[str], output: str | None, top: str | None) -> str:
+    """The directory of the BUILD.yaml: `output`, or the one that holds all files and the directories `named`.
+
+    All paths are absolute; `top` is the root of the workspace. Raises UsageError.
+    """
+    files = [path for target in targets for path in target.paths()]
+    home = output or common_directory([*(f"{path}/" for path in named), *files])
+    if output is None and home in ("/", os.path.expanduser("~")):
+        outside = next((path for path in files if not any(is_within(path, one) for one in named)), files[0])
+        raise UsageError(
+            f"'{display(outside.rstrip('/'))}' lies apart from the other files",
+            hint=f"nothing is written in '{home}' unasked: copy the files into one folder, or say --output DIR",
+        )
     for path in files:
         if not is_within(path, home):
             wide = display(common_directory([*files, home + "/"]))
@@ -59,10 +57,11 @@ def home_of(conversion: Conversion, paths: list[str], output: str | None, top: s
     return home
 
 
-def add_to(home: str, conversion: Conversion, *, workspace: str | None, force: bool) -> Addition:
-    """The BUILD.yaml in `home` with the conversion's targets. `workspace` names a new workspace section, if wanted.
+def add_to(home: str, targets: list[Target], *, head: str = "", workspace: str = "", force: bool = False) -> Addition:
+    """The BUILD.yaml in `home` with `targets`. A new one begins with `head`.
 
-    Raises LoadError where the file that is there cannot be read.
+    `workspace` is the text of a workspace section, for a file that has none. Raises LoadError where the file that is
+    there cannot be read.
     """
     path = os.path.join(home, BUILD_FILE)
     try:
@@ -71,32 +70,24 @@ def add_to(home: str, conversion: Conversion, *, workspace: str | None, force: b
         before = None
     except (OSError, UnicodeDecodeError) as error:
         raise LoadError(f"cannot read '{display(path)}': {error}") from error
-    texts = {
-        target.name: render_target(target, home, lambda other: f":{other.name}") for target in conversion.targets.all
-    }
+    texts = {target.name: render_target(target, home, lambda other: f":{other.name}") for target in targets}
     addition = Addition(path, before, "")
     problems = Problems()
     node = parse(display(path), (before or "").encode(), problems)
     problems.raise_all()
+    section = f"{workspace}\n" if workspace else ""
     if node is None or before is None:  # nothing, or comments alone
         addition.added = list(texts)
         kept = f"{before.rstrip()}\n" if before and before.strip() else ""
-        addition.text = kept + _new(conversion, texts, workspace)
+        made = "targets:\n" + "\n".join(texts.values()) if texts else "targets: {}\n"
+        addition.text = kept + head + section + made
         return addition
     if node.kind != "map":
         raise LoadError(f"'{display(path)}' holds no map", hint="mend it first")
     addition.text = _extended(before, node, texts, addition, force=force)
-    if workspace is not None and "workspace" not in node.entries:
-        addition.text = render_workspace(workspace, conversion.connections) + "\n" + addition.text
+    if "workspace" not in node.entries:
+        addition.text = section + addition.text
     return addition
-
-
-def _new(conversion: Conversion, texts: dict[str, str], workspace: str | None) -> str:
-    names = ", ".join(dict.fromkeys(os.path.basename(document.path) for document in conversion.documents))
-    text = f"# Imported from Azure ML: {names}\n"
-    if workspace is not None:
-        text += render_workspace(workspace, conversion.connections) + "\n"
-    return text + "targets:\n" + "\n".join(texts.values()) if texts else text + "targets: {}\n"
 
 
 def _extended(before: str, node: Node, texts: dict[str, str], addition: Addition, *, force: bool) -> str:

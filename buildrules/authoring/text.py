@@ -4,18 +4,29 @@ import json
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-from buildrules.azureml.connection import Connection
-from buildrules.azureml.targets import Glob, Local, Ref, Target, literal
+from buildrules.authoring.target import Glob, Local, Ref, Target, clean_name, literal
 
-__all__ = ["render_connections", "render_target", "render_workspace"]
+__all__ = ["Connection", "render_connections", "render_target", "render_workspace"]
 
 _PLAIN = re.compile(r"/?[A-Za-z_][A-Za-z0-9_./-]*")
 _WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
 _LABEL = re.compile(r"(//[A-Za-z0-9_./+-]*)?:[A-Za-z0-9_.+-]+|//[A-Za-z0-9_./+-]+")
 _WIDTH = 110
 LabelOf = Callable[[Target], str]
+
+
+@dataclass(slots=True)
+class Connection:
+    """A connection of a workspace; of its `credentials` what is secret is `{"env": NAME}`."""
+
+    name: str
+    type: str
+    target: str
+    credentials: dict[str, str | dict[str, str]] = field(default_factory=dict)
+    comments: list[str] = field(default_factory=list)
 
 
 def scalar(value: object, *, flow: bool = False) -> str:
@@ -46,7 +57,7 @@ def _plain(value: Any, directory: str, label_of: LabelOf) -> Any:
     if isinstance(value, Glob):
         folder = os.path.relpath(value.directory, directory).replace(os.sep, "/")
         return value.pattern if folder == "." else f"{literal(folder)}/{value.pattern}"
-    return [_plain(item, directory, label_of) for item in value] if isinstance(value, list) else value
+    return [_plain(item, directory, label_of) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _flow(value: Any) -> str:
@@ -64,7 +75,7 @@ def render_target(target: Target, directory: str, label_of: LabelOf, indent: str
         del attributes["name"]  # every rule takes the target's
     lines = _comments(target.comments, indent)
     short = f"{indent}{scalar(target.name)}: {_flow({'rule': target.rule, **attributes})}"
-    if len(target.remarks) <= 1 and target.rule != "model_package":
+    if len(target.remarks) <= 1 and target.rule != "model_package" and not target.spread:
         short += "".join(map(_remark, target.remarks.values()))
         if len(short) <= _WIDTH:
             return "\n".join([*lines, short]) + "\n"
@@ -99,8 +110,9 @@ def _comments(comments: list[str], indent: str) -> list[str]:
     return found
 
 
-def render_workspace(name: str, connections: list[Connection]) -> str:
-    """The section of a new workspace."""
+def render_workspace(name: str, connections: list[Connection] | None = None) -> str:
+    """The section of a new workspace in a directory of that name."""
+    name = clean_name(name or "workspace").lower()
     text = f"workspace:\n  name: {scalar(name)}\n  platforms: [linux/amd64]\n"
     return text + (render_connections(connections, "  ") if connections else "")
 
