@@ -214,9 +214,7 @@ class _Sending:
                     self.progress("loading into docker", sent, total)
 
         headers = {"Content-Type": "application/x-tar"}
-        with self.engine.open(
-            "POST", "/images/load", query={"quiet": 1}, headers=headers, body=body(), timeout=None
-        ) as reply:
+        with self.engine.open("POST", "/images/load?quiet=1", headers=headers, body=body(), timeout=None) as reply:
             problem = _problem(reply)
         by_digest = self.image_id == self.image.digest
         if problem is None and by_digest and absent:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from buildrules.errors import DockerError
-from buildrules.oci.docker_http import Engine, SdkTransport, UnixTransport, public
+from buildrules.oci.docker_http import Engine, SdkTransport, public
+from buildrules.oci.docker_socket import UnixTransport
 
 __all__ = ["connect", "ping"]
 

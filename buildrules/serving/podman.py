@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 
 from buildrules.errors import DockerError, UsageError
 from buildrules.oci.docker_connect import ping
-from buildrules.oci.docker_http import Engine, UnixTransport
+from buildrules.oci.docker_http import Engine
+from buildrules.oci.docker_socket import UnixTransport
 
 __all__ = ["podman_engine"]
 

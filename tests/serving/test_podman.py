@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from buildrules.errors import DockerError, ServingError, UsageError
-from buildrules.oci.docker_http import Engine, UnixTransport
+from buildrules.oci.docker_http import Engine
+from buildrules.oci.docker_socket import UnixTransport
 from buildrules.serving import podman
 from buildrules.serving.container import Container
 from buildrules.serving.engine import podman_runner

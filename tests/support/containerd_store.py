@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from buildrules.oci.docker_http import Engine, UnixTransport
+from buildrules.oci.docker_http import Engine
+from buildrules.oci.docker_socket import UnixTransport
 from tests.support.dockerlab import body_of
 
 _NOT_UNPACKED = (
