@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import buildrules
+from tests.support.containerd_store import containerd_engine
 from tests.support.space import APP, Space
 
 REPOSITORY = Path(buildrules.__file__).parents[1]
@@ -83,6 +84,17 @@ def test_a_code_edit_imports_nothing_heavy(settled: Space) -> None:
     assert "buildrules.engine.build" in names, "the edit was not settled"
     assert not _of(names, EDIT)
     assert not {name for name in names if name.startswith(("buildrules.rules", "buildrules.graph", "buildrules.plan"))}
+
+
+def test_a_code_edit_is_loaded_without_what_takes_longer_than_that(settled: Space) -> None:
+    with containerd_engine() as (engine, store):
+        settled.env["DOCKER_HOST"] = engine.host
+        settled.settle("load", APP)
+        settled.append("src/score.py", "# edited\n")
+        names = imported(settled, "load", APP)
+    assert len(store.brought[0]) > len(store.brought[1]) == 1
+    assert "buildrules.oci.docker_socket" in names
+    assert not _of(names, {*EDIT, "http", "email", "ssl", "dataclasses", "inspect"})
 
 
 def test_a_model_edit_imports_nothing_heavy(settled: Space) -> None:

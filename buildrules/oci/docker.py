@@ -11,8 +11,7 @@ says so in passing, so what was loaded there is looked at.
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from buildrules.errors import DockerError
 from buildrules.oci.archive import archive_size, stream_archive
@@ -31,8 +30,7 @@ _SEARCHED = 100  # images looked at, at most
 _NOT_UNPACKED = "Error unpacking image"
 
 
-@dataclass(frozen=True, slots=True)
-class LoadReport:
+class LoadReport(NamedTuple):
     """What a load took. `sent` is in bytes through the connection, 0 where the image was there already."""
 
     image_id: str
@@ -189,8 +187,7 @@ def _tag(engine: Engine, image_id: str, names: Sequence[str], there: Iterable[st
             engine.call("POST", f"/images/{image_id}/tag", query={"repo": repository, "tag": tag})
 
 
-@dataclass(frozen=True, slots=True)
-class _Sending:
+class _Sending(NamedTuple):
     """An image on its way into an engine."""
 
     engine: Engine

@@ -10,8 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from buildrules.errors import UsageError
 from buildrules.oci.aside import write_aside, writing
@@ -28,8 +27,7 @@ REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"
 
 
-@dataclass(frozen=True, slots=True)
-class LayoutReport:
+class LayoutReport(NamedTuple):
     """What writing a layout took: bytes and blobs written, blobs that were there already."""
 
     written: int

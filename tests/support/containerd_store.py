@@ -107,7 +107,9 @@ def containerd_engine() -> Iterator[tuple[Engine, ContainerdStore]]:
         def do_GET(self) -> None:
             path, _, query = self.path.partition("?")
             name = path.removeprefix("/images/").removesuffix("/json").removesuffix("/tag")
-            if path == "/info":
+            if path == "/_ping":
+                self._answer(200, "OK")
+            elif path == "/info":
                 self._answer(200, {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]})
             elif (found := store.inspect(name)) is None:
                 self._answer(404, {"message": f"No such image: {name}"})
@@ -141,5 +143,6 @@ def containerd_engine() -> Iterator[tuple[Engine, ContainerdStore]]:
 
     with tempfile.TemporaryDirectory() as folder, Server(os.path.join(folder, "s"), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield Engine("containerd", UnixTransport(os.path.join(folder, "s"))), store
+        path = os.path.join(folder, "s")
+        yield Engine(f"unix://{path}", UnixTransport(path)), store
         server.shutdown()
