@@ -57,9 +57,7 @@ class OciBase:
 def _resolve(places: Mapping[str, Any], digest: str, platform: str, context: Context) -> Resolved:
     """The image from the first source that has it. Raises the last source's error."""
     failure: BuildrulesError | None = None
-    for source in sources(
-        places, context.blobs, context.session, context.workspace, lambda n: context.count(fetched=n), pin=digest
-    ):
+    for source in sources(places, context, pin=digest):
         try:
             return source.resolve(platform)
         except BuildrulesError as error:

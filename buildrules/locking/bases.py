@@ -91,8 +91,7 @@ class BaseLocks:
                 make=lambda _: locks.make_lock(
                     reference,
                     platform,
-                    self._keeper.context.blobs,
-                    self._keeper.session,
+                    self._keeper.context,
                     root=self._keeper.root,
                     default_registry=registry,
                 ),

@@ -7,20 +7,21 @@ the bytes may come from are the places of the action that made the layer, which 
 `default_registry`, and `plain_http` (true: the registry is asked without TLS).
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from buildrules.errors import FetchError, Interrupted, UsageError
-from buildrules.net.session import Session
+from buildrules.net.download import Fetching
 from buildrules.oci import descriptor as media
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.origin import open_source
 from buildrules.oci.recipe import VERSION
 from buildrules.oci.reference import DIGEST, LAYOUT, Reference, parse_reference
 from buildrules.oci.source import Source
-from buildrules.store.blobs import Blobs, hex_of
+from buildrules.store.blobs import hex_of
 
 CODEC = "foreign"
 
@@ -35,18 +36,10 @@ _LAYER_TYPES = {
 _LARGEST = 1 << 46  # bytes; a size beyond it is nonsense
 
 
-class _Watch(Protocol):
+class Surroundings(Fetching, Protocol):
     """What is needed of an action's Context."""
 
     workspace: str
-    session: Session
-
-    def progress(self, what: str, done: int, total: int | None) -> None: ...
-
-    def count(self, *, read: int = 0, fetched: int = 0) -> None: ...
-
-    @property
-    def cancelled(self) -> bool: ...
 
 
 def foreign_layers(manifest: bytes, config: bytes, origin: str, image: str | None = None) -> list[Layer]:
@@ -82,38 +75,31 @@ def foreign_layers(manifest: bytes, config: bytes, origin: str, image: str | Non
     return layers
 
 
-def foreign_stream(layer: Layer, blobs: Blobs, places: Mapping[str, Any], context: _Watch) -> Iterator[bytes]:
-    """The bytes of a foreign layer from its source, kept in the store while they pass.
+def foreign_stream(layer: Layer, places: Mapping[str, Any], context: Surroundings) -> Iterator[bytes]:
+    """The bytes of a foreign layer from its source, which are in the store afterwards.
 
-    Checked against the digest at their end (IntegrityError). Raises FetchError, GoneError, RegistryError, DockerError
-    where no source has the layer, and Interrupted.
+    Checked against the digest (IntegrityError). Raises FetchError, GoneError, RegistryError, DockerError where no
+    source has the layer, and Interrupted.
     """
     where = layer.recipe["source"]
     digest, size = str(where["digest"]), int(where["size"])
-    source = _source_with(digest, sources(places, blobs, context.session, context.workspace, pin=where.get("image")))
+    source = _source_with(digest, sources(places, context, pin=where.get("image")))
     try:
         done = 0
-        with blobs.writer(digest, size) as file:
+        with contextlib.nullcontext() if source.keeps else context.blobs.writer(digest, size) as file:
             for chunk in source.open_blob(digest, size):
                 if context.cancelled:
                     raise Interrupted("interrupted while fetching a base image")
-                file.write(chunk)
+                if file is not None:
+                    file.write(chunk)
                 done += len(chunk)
-                context.count(fetched=len(chunk))
-                context.progress(f"fetching base layer {digest[7:19]}", done, size)
+                context.progress(f"reading base layer {digest[7:19]}", done, size)
                 yield chunk
     finally:
         source.close()
 
 
-def sources(
-    places: Mapping[str, Any],
-    blobs: Blobs,
-    session: Session,
-    root: str,
-    fetched: Callable[[int], None] | None = None,
-    pin: str | None = None,
-) -> list[Source]:
+def sources(places: Mapping[str, Any], context: Surroundings, pin: str | None = None) -> list[Source]:
     """The sources the places of an action name, in the order they should be tried. `pin` is a digest.
 
     Raises UsageError for a malformed reference, FetchError where no source is named.
@@ -127,9 +113,7 @@ def sources(
         raise FetchError("nothing says where the base image comes from", hint="give the target's 'image'")
     plain = True if places.get("plain_http") else None
     pinned = [reference.at(pin) if pin else reference for reference in found]
-    return [
-        open_source(reference, blobs, session, root=root, plain_http=plain, fetched=fetched) for reference in pinned
-    ]
+    return [open_source(one, context, root=context.workspace, plain_http=plain) for one in pinned]
 
 
 def _source_with(digest: str, candidates: list[Source]) -> Source:

@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
-from buildrules.errors import IntegrityError, RegistryError
+from buildrules.errors import FetchError, IntegrityError, RegistryError
 from buildrules.net.client import Answer, Client
+from buildrules.net.download import Fetching, bring, error_of
 from buildrules.oci import descriptor as media
 from buildrules.oci.auth import ANONYMOUS, Credentials
 from buildrules.oci.reference import DIGEST
 from buildrules.oci.transport import TRIES, AnswerError, Body, ConnectionFailedError, Transport
 from buildrules.start.failure import Failure
 from buildrules.start.header import content_length
-from buildrules.store.blobs import CHUNK
+from buildrules.store.blobs import hex_of
 
 ACCEPT = ", ".join((media.MANIFEST, media.INDEX, media.DOCKER_MANIFEST, media.DOCKER_MANIFEST_LIST))
 _NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
@@ -98,36 +99,27 @@ class Registry:
         answer = self._head(self._url("blobs", digest), {})
         return None if answer is None else content_length(answer.headers) or 0
 
-    def blob(self, digest: str, size: int | None = None) -> Iterator[bytes]:
-        """end-2: the bytes of a blob, digest-checked at their end, resumed with Range where the connection breaks.
+    def fetch(self, digest: str, size: int | None, context: Fetching, title: str = "") -> None:
+        """end-2: have a blob in the store of `context`, as `net.download` does it: resumed, retried, digest-checked.
 
-        Raises IntegrityError on wrong bytes (as soon as there are more than `size`), RegistryError after
-        three failures in a row without progress.
+        `title` names it in progress. Raises IntegrityError on wrong bytes, GoneError, RegistryError, StoreError.
         """
-        sha256 = hashlib.sha256()
-        done, failures = 0, 0
-        while True:
-            before = done
-            try:
-                for chunk in self._blob_from(digest, done):
-                    done += len(chunk)
-                    if size is not None and done > size:
-                        raise IntegrityError(f"blob {digest} of {self} has more than its {size} bytes")
-                    sha256.update(chunk)
-                    yield chunk
-                break
-            except Failure:
-                if done == size:
-                    break
-                failures = 1 if done > before else failures + 1
-                if failures == TRIES:
-                    raise RegistryError(
-                        f"connection to {self} broke {TRIES} times at byte {done} of blob {digest}"
-                    ) from None
-                self.transport.pause(failures - 1)
-        found = "sha256:" + sha256.hexdigest()
-        if found != digest or (size is not None and size != done):
-            raise IntegrityError(f"registry {self} sent {found} ({done} bytes) instead of blob {digest}")
+        if context.blobs.has(digest, size):
+            return
+        url = self._url("blobs", digest)
+        try:
+            bring(
+                lambda url, _, extra: self.transport.read_range(url, self._pull, extra),
+                lambda: (f"{self.transport.base}{url}", {}),
+                context,
+                title or f"blob {digest[7:19]}",
+                sha256=hex_of(digest),
+                size=size,
+            )
+        except Failure as failure:
+            text = f"could not fetch blob {digest} of {self}: {failure.text}"
+            error = error_of(failure, text, context.blobs)
+            raise RegistryError(text, hint=failure.hint) if type(error) is FetchError else error from None
 
     def upload(self, digest: str, size: int, body: Body, *, mount_from: str | None = None) -> str:
         """end-11, end-4b and end-6: bring a blob here; returns "mounted" or "uploaded".
@@ -202,27 +194,6 @@ class Registry:
         response = self.transport.request("HEAD", url, scopes=self._pull, headers=headers, ok=(200, 404))
         response.close()
         return response if response.status == 200 else None
-
-    def _blob_from(self, digest: str, start: int) -> Iterator[bytes]:
-        """The bytes of a blob from `start` on; a Failure passes through, for the caller to resume."""
-        headers = {"Range": f"bytes={start}-"} if start else {}
-        response = self.transport.request(
-            "GET", self._url("blobs", digest), scopes=self._pull, headers=headers, ok=(200, 206, 416)
-        )
-        try:
-            skip = start
-            if response.status == 416:  # the break came after the last byte
-                return
-            if response.status == 206:
-                if not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-                    raise RegistryError(f"registry {self} resumes blob {digest} at another place than byte {start}")
-                skip = 0
-            while chunk := response.read(CHUNK):
-                if skip < len(chunk):
-                    yield chunk[skip:]
-                skip = max(0, skip - len(chunk))
-        finally:
-            response.close()
 
     def _start_upload(self, digest: str, mount_from: str | None) -> str | None:
         """end-4a, end-11: the URL to upload to, or None where the blob could be mounted."""

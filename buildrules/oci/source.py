@@ -9,11 +9,13 @@ and Docker's image manifest version 2, schema 2.
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from buildrules.errors import GoneError, IntegrityError, RegistryError, UsageError
+from buildrules.net.download import Fetching
 from buildrules.net.session import Session
 from buildrules.oci import descriptor as media
 from buildrules.oci.auth import credentials_for, endpoint
@@ -21,7 +23,7 @@ from buildrules.oci.layout import IMAGE_NAME, REF_NAME, read_entries
 from buildrules.oci.reference import DIGEST, Reference
 from buildrules.oci.registry import Registry
 from buildrules.oci.transport import MAX_ANSWER, AnswerError
-from buildrules.store.blobs import CHUNK, Blobs, hex_of
+from buildrules.store.blobs import CHUNK, hex_of
 
 INDEXES = (media.INDEX, media.DOCKER_MANIFEST_LIST)
 MANIFESTS = (media.MANIFEST, media.DOCKER_MANIFEST)
@@ -41,12 +43,19 @@ class Resolved:
 
 
 class Source:
-    """A place an image is read from. `reference` says which one; `fetched` is told the bytes that were moved."""
+    """A place an image is read from. `reference` says which one; what is moved is counted in `context`."""
 
-    def __init__(self, reference: Reference, blobs: Blobs, fetched: Callable[[int], None] | None = None) -> None:
+    keeps = True
+    """Whether a blob is in the store once `open_blob` has given a byte of it."""
+
+    def __init__(self, reference: Reference, context: Fetching) -> None:
         self.reference = reference
-        self.blobs = blobs
-        self.fetched = fetched or (lambda _: None)
+        self.blobs = context.blobs
+        self.context = context
+
+    def fetched(self, count: int) -> None:
+        """Count bytes that were moved."""
+        self.context.count(fetched=count)
 
     def read_manifest(self, name: str | None) -> tuple[str, bytes]:
         """Media type ("" where nobody says) and bytes of the manifest or index at a digest, tag or by default."""
@@ -104,7 +113,6 @@ class Source:
         if kept is None:
             kept = b"".join(self.open_blob(digest, size))
             self.blobs.put(kept)
-            self.fetched(size)
         return kept
 
     def _kept(self, digest: str) -> bytes | None:
@@ -118,19 +126,9 @@ class Source:
 class RegistrySource(Source):
     """An image in a registry."""
 
-    def __init__(
-        self,
-        reference: Reference,
-        blobs: Blobs,
-        session: Session,
-        fetched: Callable[[int], None] | None = None,
-        *,
-        plain_http: bool | None = None,
-    ) -> None:
-        super().__init__(reference, blobs, fetched)
-        host, repository = endpoint(reference.host, reference.name)
-        credentials = credentials_for(reference.host, session.connections, repository=reference.name)
-        self.registry = Registry(host, repository, credentials, plain_http=plain_http, client=session.client)
+    def __init__(self, reference: Reference, context: Fetching, *, plain_http: bool | None = None) -> None:
+        super().__init__(reference, context)
+        self.registry = context.session.own(_Registries).of(reference, plain_http)
 
     def read_manifest(self, name: str | None) -> tuple[str, bytes]:
         """The manifest at a tag or digest. GoneError where a digest is no longer there, RegistryError otherwise."""
@@ -141,15 +139,14 @@ class RegistrySource(Source):
         return found.media_type, found.data
 
     def open_blob(self, digest: str, size: int | None = None) -> Iterator[bytes]:
-        """The blob, digest-checked by the client."""
+        """The blob, which is fetched into the store first: what arrives of a layer is kept for the next try."""
         try:
-            yield from self.registry.blob(digest, size)
+            self.registry.fetch(digest, size, self.context, f"fetching {digest[7:19]} of a base image")
         except AnswerError as error:
             raise self._gone(error, digest) from error
-
-    def close(self) -> None:
-        """Close the registry's connections."""
-        self.registry.transport.close()
+        with self.blobs.open(digest) as file:
+            while chunk := file.read(CHUNK):
+                yield chunk
 
     def _gone(self, error: AnswerError, name: str) -> Exception:
         if error.status != 404:
@@ -162,13 +159,33 @@ class RegistrySource(Source):
         return RegistryError(f"there is no image {self.reference}: {error.message}", hint="check its name and tag")
 
 
+class _Registries:
+    """The registries that a session reads base images from: each is asked once who may read there."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._known: dict[tuple[str, str, bool | None], Registry] = {}
+        self._lock = Lock()
+
+    def of(self, reference: Reference, plain_http: bool | None) -> Registry:
+        """The client for the repository of `reference`. Raises CredentialsError."""
+        key = (reference.host, reference.name, plain_http)
+        with self._lock:
+            if key not in self._known:
+                host, repository = endpoint(reference.host, reference.name)
+                login = credentials_for(reference.host, self._session.connections, repository=reference.name)
+                client = self._session.client
+                self._known[key] = Registry(host, repository, login, plain_http=plain_http, client=client)
+            return self._known[key]
+
+
 class LayoutSource(Source):
     """An image in an OCI layout directory. `root` is what a relative path starts from."""
 
-    def __init__(
-        self, reference: Reference, blobs: Blobs, fetched: Callable[[int], None] | None = None, *, root: str = ""
-    ) -> None:
-        super().__init__(reference, blobs, fetched)
+    keeps = False
+
+    def __init__(self, reference: Reference, context: Fetching, *, root: str = "") -> None:
+        super().__init__(reference, context)
         self.directory = os.path.join(root, reference.name)
 
     def read_manifest(self, name: str | None) -> tuple[str, bytes]:
@@ -202,6 +219,7 @@ class LayoutSource(Source):
                 if limit is not None and done > limit:
                     raise IntegrityError(f"{digest} in layout {self.reference.name!r} is too large for a manifest")
                 sha256.update(chunk)
+                self.fetched(len(chunk) if limit is None else 0)  # a manifest is counted by who reads it
                 yield chunk
         found = "sha256:" + sha256.hexdigest()
         if found != digest or (size is not None and size != done):

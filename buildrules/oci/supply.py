@@ -79,7 +79,7 @@ class Supply:
         if codec == "foreign":
             from buildrules.oci.foreign import foreign_stream
 
-            yield from foreign_stream(layer, blobs, origin.places, self._watch)
+            yield from foreign_stream(layer, origin.places, self._watch)
             return
         yield from self._made(layer, origin)
 

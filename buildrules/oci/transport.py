@@ -9,7 +9,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -19,7 +19,7 @@ from buildrules.errors import RegistryError
 from buildrules.net.client import Answer, Client
 from buildrules.oci.auth import ANONYMOUS, Credentials
 from buildrules.start.address import is_loopback, shown_origin
-from buildrules.start.failure import Failure
+from buildrules.start.failure import UNREACHABLE, Failure
 from buildrules.start.retry import retry_after
 from buildrules.start.secret import conceal, hide
 from buildrules.start.web import Dress, origin
@@ -126,6 +126,19 @@ class Transport:
                     raise
                 self.pause(attempt, error.wait)
         raise AssertionError("unreachable")
+
+    def read_range(self, url: str, scopes: tuple[str, ...], extra: Mapping[str, str]) -> Answer:
+        """One try to GET a blob or what is left of it. Raises Failure where another may do better, RegistryError."""
+        target = urljoin(self.base, url)
+        try:
+            answer = self._authorized(_Request("GET", target, dict(extra)), scopes)
+            if answer.status in (200, 206, 416):
+                return answer
+            raise self.error(answer, f"GET {urlsplit(target).path}")
+        except (AnswerError, ConnectionFailedError) as error:
+            if not error.transient:
+                raise
+            raise Failure(UNREACHABLE, error.message, hint=error.hint, retry=True, wait=error.wait) from None
 
     def pause(self, attempt: int, asked: float | None = None) -> None:
         """Wait before try number `attempt` + 2: what the registry asked for, or a random part of 0.25*2^n s."""

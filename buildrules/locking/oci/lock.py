@@ -9,13 +9,12 @@ import json
 from dataclasses import dataclass
 
 from buildrules.errors import LockError
-from buildrules.net.session import Session
+from buildrules.net.download import Fetching
 from buildrules.oci.foreign import foreign_layers
 from buildrules.oci.origin import open_source
 from buildrules.oci.reference import DIGEST, Reference, hide_userinfo, parse_reference
 from buildrules.oci.source import Resolved
 from buildrules.oci.transport import ConnectionFailedError
-from buildrules.store.blobs import Blobs
 from buildrules.store.lockfile import write_whole
 
 VERSION = 1
@@ -53,8 +52,7 @@ def inputs_digest(reference: str, platform: str) -> str:
 def make_lock(
     reference: str,
     platform: str,
-    blobs: Blobs,
-    session: Session,
+    context: Fetching,
     *,
     root: str = "",
     default_registry: str | None = None,
@@ -62,11 +60,11 @@ def make_lock(
 ) -> ImageLock:
     """Ask the source what `reference` is for `platform` now. `root` is where relative layout paths start.
 
-    Manifest and config stay in `blobs`. Raises UsageError where it cannot be a base image, RegistryError,
+    Manifest and config stay in the store. Raises UsageError where it cannot be a base image, RegistryError,
     DockerError, FetchError, IntegrityError.
     """
     parsed = parse_reference(reference, default_registry)
-    source = open_source(parsed, blobs, session, root=root, plain_http=plain_http)
+    source = open_source(parsed, context, root=root, plain_http=plain_http)
     try:
         found: Resolved = source.resolve(platform)
     except ConnectionFailedError as error:

@@ -1,6 +1,7 @@
 import os
 import pathlib
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ from buildrules.net.session import Session
 from buildrules.oci.config import ImageConfig
 from buildrules.oci.image import Image, build_image, build_index
 from buildrules.oci.layout import write_layout
+from buildrules.oci.registry import Registry
+from buildrules.start import retry
 from buildrules.store.blobs import Blobs
 from tests.oci.registry.servers import TokenServer, htpasswd_auth, registry, web
 from tests.support.handmade import Shelf
@@ -38,6 +41,20 @@ class Run:
 
     def warn(self, message: str) -> None:
         raise AssertionError(message)
+
+
+def pulled(registry: Registry, digest: str, size: int | None = None) -> bytes:
+    """A blob, fetched into a store of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run("", Blobs(folder))
+        registry.fetch(digest, size, run)
+        return run.blobs.read(digest)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tries begin at once."""
+    monkeypatch.setattr(retry, "BACKOFF", 0.001)
 
 
 @pytest.fixture(autouse=True)

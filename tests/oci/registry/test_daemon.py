@@ -14,7 +14,6 @@ import pytest
 from buildrules.actions.oci_base import OciBase
 from buildrules.errors import DockerError, FetchError, GoneError, IntegrityError, UsageError
 from buildrules.locking.oci.lock import make_lock
-from buildrules.net.session import Session
 from buildrules.oci import descriptor as media
 from buildrules.oci.daemon import keep_archive
 from buildrules.oci.foreign import foreign_stream
@@ -51,7 +50,7 @@ def loaded(engine: Any) -> Iterator[tuple[str, list[bytes]]]:
 @pytest.mark.docker
 def test_an_image_of_the_engine_is_pinned_by_its_id(loaded: tuple[str, list[bytes]], run: Run) -> None:
     image_id, tars = loaded
-    lock = make_lock(f"docker-daemon:{NAME}", "linux/amd64", run.blobs, Session())
+    lock = make_lock(f"docker-daemon:{NAME}", "linux/amd64", run)
     assert (lock.digest, lock.media_type) == (image_id, media.MANIFEST)
     hints = {"reference": f"docker-daemon:{NAME}"}
     outputs = OciBase().run(base(image_id, hints), [], [], run)
@@ -64,7 +63,7 @@ def test_an_image_of_the_engine_is_pinned_by_its_id(loaded: tuple[str, list[byte
     assert run.fetched == 0  # the lock had filled the store
     for layer, tar in zip(outputs.layers, tars, strict=True):
         run.blobs.discard(layer.digest)
-        assert b"".join(foreign_stream(layer, run.blobs, hints, run)) == tar
+        assert b"".join(foreign_stream(layer, hints, run)) == tar
     with pytest.raises(UsageError, match="not for linux/arm64"):
         OciBase().run(base(image_id, hints, "linux/arm64"), [], [], run)
 
@@ -79,7 +78,7 @@ def test_an_image_kept_in_the_store_outlives_the_engine(loaded: tuple[str, list[
     assert OciBase().run(base(image_id, hints), [], [], run).to_dict() == outputs.to_dict()
     run.blobs.discard(outputs.layers[0].digest)
     with pytest.raises(GoneError, match="no longer has"):
-        list(foreign_stream(outputs.layers[0], run.blobs, hints, run))
+        list(foreign_stream(outputs.layers[0], hints, run))
     with pytest.raises(DockerError, match="has no docker-daemon:buildrules-test-base:daemon"):
         resolve(f"docker-daemon:{NAME}", "linux/amd64", run.blobs)
 
@@ -102,7 +101,7 @@ def test_the_archive_of_an_engine_that_keeps_oci_content(gallery: Gallery, blobs
     keep_archive([data[start : start + 1000] for start in range(0, len(data), 1000)], blobs, set())
     assert blobs.read(gallery.big.digest) == gallery.shelf.data[gallery.big.digest]
     pinned = parse_reference("docker-daemon:base").at(gallery.index.digest)
-    found = open_source(pinned, blobs, Session()).resolve("linux/arm64")
+    found = open_source(pinned, Run("", blobs)).resolve("linux/arm64")
     assert found.manifest == gallery.images["linux/arm64"].manifest
 
 

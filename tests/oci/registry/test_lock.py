@@ -13,13 +13,12 @@ from buildrules.locking.oci.lock import (
     read_lock,
     write_lock,
 )
-from buildrules.net.session import Session
 from buildrules.oci.descriptor import MANIFEST
 from buildrules.oci.push import push_image
 from buildrules.oci.reference import parse_reference
 from buildrules.oci.registry import Registry
 from buildrules.store.blobs import Blobs
-from tests.oci.registry.conftest import Gallery
+from tests.oci.registry.conftest import Gallery, Run
 from tests.oci.registry.test_registry import push_blobs
 
 A = "sha256:" + "a" * 64
@@ -29,7 +28,7 @@ def test_a_lock_is_written_read_and_becomes_stale(
     published: str, gallery: Gallery, blobs: Blobs, tmp_path: pathlib.Path
 ) -> None:
     reference, platform = f"{published}:both", "linux/arm64"
-    lock = make_lock(reference, platform, blobs, Session())
+    lock = make_lock(reference, platform, Run("", blobs))
     assert (lock.digest, lock.media_type) == (gallery.images[platform].digest, MANIFEST)
     path = str(tmp_path / lock_name("base", platform))
     assert path.endswith("/oci.base-linux-arm64.lock")
@@ -53,15 +52,15 @@ def test_a_moved_tag_changes_the_lock_and_is_told(hub: str, gallery: Gallery, bl
     registry = Registry(hub, "moving")
     amd64, arm64 = gallery.images.values()
     push_image(registry, push_blobs(gallery, amd64), amd64.manifest, MANIFEST, ["stable"])
-    before = make_lock(f"{hub}/moving:stable", "linux/amd64", blobs, Session())
-    assert changes(before, make_lock(f"{hub}/moving:stable", "linux/amd64", blobs, Session())) == []
+    before = make_lock(f"{hub}/moving:stable", "linux/amd64", Run("", blobs))
+    assert changes(before, make_lock(f"{hub}/moving:stable", "linux/amd64", Run("", blobs))) == []
     push_image(registry, push_blobs(gallery, arm64), arm64.manifest, MANIFEST, ["stable"])
     with pytest.raises(UsageError, match="not for linux/amd64"):
-        make_lock(f"{hub}/moving:stable", "linux/amd64", blobs, Session())
+        make_lock(f"{hub}/moving:stable", "linux/amd64", Run("", blobs))
     index = gallery.index
     push_image(registry, push_blobs(gallery, amd64), amd64.manifest, MANIFEST, [amd64.digest])
     registry.put_manifest(index.data, "application/vnd.oci.image.index.v1+json", "stable")
-    after = make_lock(f"{hub}/moving:stable", "linux/arm64", blobs, Session())
+    after = make_lock(f"{hub}/moving:stable", "linux/arm64", Run("", blobs))
     moved = ImageLock(after.reference, after.platform, A, after.media_type, after.inputs)
     assert changes(moved, after) == [f"digest {A[:19]} -> {arm64.digest[:19]}"]
     other = ImageLock("h.example/other:1", after.platform, after.digest, after.media_type, after.inputs)
@@ -103,5 +102,5 @@ def test_a_lock_stores_no_credentials(tmp_path: pathlib.Path, blobs: Blobs) -> N
     assert "hunter2" not in str(caught.value)
     assert not (tmp_path / "x.lock").exists()
     with pytest.raises(UsageError) as refused:
-        make_lock("ali:hunter2@h.example/base:1", "linux/amd64", blobs, Session())
+        make_lock("ali:hunter2@h.example/base:1", "linux/amd64", Run("", blobs))
     assert "hunter2" not in str(refused.value)

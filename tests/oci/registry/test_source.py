@@ -21,13 +21,13 @@ from buildrules.errors import (
     RegistryError,
     UsageError,
 )
-from buildrules.net.session import Session
 from buildrules.oci import descriptor as media
 from buildrules.oci.foreign import foreign_layers, foreign_stream
 from buildrules.oci.origin import open_source
 from buildrules.oci.reference import parse_reference
 from buildrules.oci.source import Source, choose_platform, read_document
 from buildrules.oci.supply import Origin, Supply
+from buildrules.start import retry
 from buildrules.store.blobs import Blobs
 from tests.oci.registry.conftest import PLATFORMS, Gallery, Run, skopeo
 from tests.oci.registry.servers import cutting_proxy, web
@@ -37,7 +37,7 @@ A, B, C = ("sha256:" + letter * 64 for letter in "abc")
 
 
 def resolve(text: str, platform: str, blobs: Blobs, root: str = "") -> Any:
-    source = open_source(parse_reference(text), blobs, Session(), root=root)
+    source = open_source(parse_reference(text), Run(root, blobs), root=root)
     try:
         return source.resolve(platform)
     finally:
@@ -89,10 +89,7 @@ def test_the_action_describes_layers_without_fetching_them(place: str, gallery: 
     assert run.fetched == len(image.manifest) + len(image.config)
     for layer in outputs.layers:
         assert not run.blobs.has(layer.digest)
-        assert (
-            b"".join(foreign_stream(layer, run.blobs, {"reference": f"{place}:both"}, run))
-            == gallery.shelf.data[layer.digest]
-        )
+        assert b"".join(foreign_stream(layer, {"reference": f"{place}:both"}, run)) == gallery.shelf.data[layer.digest]
         assert run.blobs.read(layer.digest) == gallery.shelf.data[layer.digest]
         assert b"".join(Supply(run, lambda _: Origin(), fetch_parts)(layer)) == gallery.shelf.data[layer.digest]
     assert run.reports[-1][1:] == (image.layers[-1].size, image.layers[-1].size)
@@ -111,10 +108,10 @@ def test_a_layout_is_tried_before_the_registry(
     hints = {"layout": "vendor/base", "reference": "registry.invalid/base:1"}
     outputs = OciBase().run(base(gallery.image.digest, hints), [], [], run)
     layer = outputs.layers[0]
-    assert b"".join(foreign_stream(layer, run.blobs, hints, run)) == gallery.shelf.data[layer.digest]
+    assert b"".join(foreign_stream(layer, hints, run)) == gallery.shelf.data[layer.digest]
     run.blobs.discard(layer.digest)
     hints = {"layout": "no/such/directory", "reference": f"{published}:both"}
-    assert b"".join(foreign_stream(layer, run.blobs, hints, run)) == gallery.shelf.data[layer.digest]
+    assert b"".join(foreign_stream(layer, hints, run)) == gallery.shelf.data[layer.digest]
     for blob in outputs.blobs.values():
         run.blobs.discard(blob)
     assert OciBase().run(base(gallery.image.digest, hints), [], [], run).blobs == outputs.blobs
@@ -144,24 +141,48 @@ def test_a_corrupt_store_is_a_miss(gallery: Gallery, published: str, run: Run) -
     assert b"".join(supply(layer)) == gallery.shelf.data[layer.digest]
 
 
-def test_a_layer_abandoned_or_interrupted_leaves_nothing(gallery: Gallery, published: str, run: Run) -> None:
-    hints = {"reference": f"{published}:both"}
+def test_a_layer_that_is_interrupted_goes_on_from_there(gallery: Gallery, published: str, run: Run) -> None:
+    layer = OciBase().run(base(gallery.image.digest, {"reference": f"{published}:both"}), [], [], run).layers[0]
+    host, repository = published.split("/")
+    before = run.fetched
+    run.progress = lambda *_: setattr(run, "cancelled", True)  # type: ignore[method-assign]
+    hints = {"reference": f"{host}/{repository}:both"}
+    with pytest.raises(Interrupted):
+        list(foreign_stream(layer, hints, run))
+    assert not run.blobs.has(layer.digest)
+    (kept,) = pathlib.Path(run.blobs.aside, "partial").iterdir()
+    assert 0 < kept.stat().st_size < layer.size
+    run.cancelled = False
+    run.progress = lambda *_: None  # type: ignore[method-assign]
+    stream = foreign_stream(layer, hints, run)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert run.fetched - before == layer.size
+    assert run.blobs.read(layer.digest) == gallery.shelf.data[layer.digest]
+    assert not kept.exists()
+
+
+def test_a_layer_of_a_layout_that_is_abandoned_leaves_nothing(gallery: Gallery, run: Run) -> None:
+    hints = {"reference": f"oci-layout:{gallery.layout}:amd64"}
     layer = OciBase().run(base(gallery.image.digest, hints), [], [], run).layers[0]
-    stream = foreign_stream(layer, run.blobs, hints, run)
+    stream = foreign_stream(layer, hints, run)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     run.cancelled = True
     with pytest.raises(Interrupted):
-        list(foreign_stream(layer, run.blobs, hints, run))
+        list(foreign_stream(layer, hints, run))
     assert not run.blobs.has(layer.digest)
     assert os.listdir(run.blobs.aside) == []
 
 
-def test_a_layer_survives_broken_connections(gallery: Gallery, published: str, run: Run) -> None:
+def test_a_layer_survives_broken_connections(
+    gallery: Gallery, published: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "BACKOFF", 0.001)
     layer = OciBase().run(base(gallery.image.digest, {"reference": f"{published}:both"}), [], [], run).layers[0]
     host, repository = published.split("/")
     with cutting_proxy(host, down=[1 << 20]) as proxy:
-        data = b"".join(foreign_stream(layer, run.blobs, {"reference": f"{proxy}/{repository}:both"}, run))
+        data = b"".join(foreign_stream(layer, {"reference": f"{proxy}/{repository}:both"}, run))
     assert data == gallery.shelf.data[layer.digest]
 
 
@@ -180,7 +201,7 @@ def test_a_lying_registry_is_found_out(gallery: Gallery, run: Run) -> None:
             OciBase().run(base(image.digest, hints), [], [], run)
         layer = foreign_layers(image.manifest, image.config, "base")[0]
         with pytest.raises(IntegrityError):
-            list(foreign_stream(layer, run.blobs, hints, run))
+            list(foreign_stream(layer, hints, run))
     assert not run.blobs.has(layer.digest)
     assert not run.blobs.has(image.config_digest)
 
@@ -191,7 +212,7 @@ def test_no_kind_of_source_can_replace_a_pinned_manifest(gallery: Gallery, blobs
             return media.MANIFEST, gallery.image.manifest
 
     with pytest.raises(IntegrityError, match="instead of"):
-        Liar(parse_reference(f"h.example/base@{A}"), blobs).resolve("linux/amd64")
+        Liar(parse_reference(f"h.example/base@{A}"), Run("", blobs)).resolve("linux/amd64")
     assert not blobs.has(gallery.image.digest)
 
 
@@ -209,7 +230,7 @@ def test_what_is_gone_says_so(gallery: Gallery, published: str, run: Run, tmp_pa
         resolve("oci-layout:nowhere", "linux/amd64", run.blobs, str(tmp_path))
     layer = foreign_layers(gallery.image.manifest, gallery.image.config, "base")[0]
     with pytest.raises(FetchError, match="nothing says where"):
-        list(foreign_stream(layer, run.blobs, {}, run))
+        list(foreign_stream(layer, {}, run))
 
 
 def test_dockers_media_types_become_oci_ones(hub: str, gallery: Gallery, run: Run) -> None:

@@ -2,10 +2,12 @@
 
 import base64
 import json
+import os
 import pathlib
 import stat
 import threading
 import time
+from collections.abc import Iterator
 from email.utils import formatdate
 from typing import Any
 
@@ -17,8 +19,11 @@ from buildrules.oci.auth import ANONYMOUS, Credentials, credentials_for, endpoin
 from buildrules.oci.registry import Registry
 from buildrules.oci.transport import AnswerError, Transport, parse_challenges
 from buildrules.start.address import is_loopback
+from buildrules.store.blobs import Blobs
+from tests.oci.registry.conftest import Run, pulled
 from tests.oci.registry.servers import PASSWORD, USER, Answer, Seen, web
 from tests.support.handmade import sha256
+from tests.support.raw import Request, head, raw
 
 BLOB = b"the bytes of a layer" * 1000
 DIGEST = sha256(BLOB)
@@ -95,19 +100,26 @@ def test_uploads_try_again_from_the_start() -> None:
 )
 def test_wrong_blobs_are_noticed(body: bytes, size: int | None) -> None:
     with web(lambda _: (200, {}, body)) as server, pytest.raises(IntegrityError):
-        list(connect(server.host)[0].blob(DIGEST, size))
+        pulled(connect(server.host)[0], DIGEST, size)
 
 
-def test_an_endless_blob_is_cut_at_its_size() -> None:
-    taken = 0
-    with web(lambda _: (200, {}, b"x" * (8 << 20))) as server, pytest.raises(IntegrityError, match="more than its 20"):
-        for chunk in connect(server.host)[0].blob(DIGEST, 20):
-            taken += len(chunk)
-    assert taken <= 20
+def test_an_endless_blob_is_cut_at_its_size(blobs: Blobs) -> None:
+    def endless(_: Request) -> Iterator[bytes]:
+        yield head(200)
+        while True:  # until the client has had enough
+            yield bytes(1 << 16)
+
+    run = Run("", blobs)
+    with raw(endless) as server, pytest.raises(IntegrityError, match=r"more than 20 bytes|expected .* 20 bytes"):
+        connect(server.url.removeprefix("http://"))[0].fetch(DIGEST, 20, run)
+    assert run.fetched <= 1 << 20
+    with web(lambda _: (200, {}, b"x" * 21)) as stated, pytest.raises(IntegrityError, match=r"expected .* 20 bytes"):
+        connect(stated.host)[0].fetch(DIGEST, 20, Run("", blobs))
+    assert os.listdir(os.path.join(blobs.aside, "partial")) == []
 
 
 @pytest.mark.parametrize("resumes", ["as asked", "from the start", "somewhere else", "out of range"])
-def test_ways_to_answer_a_range(resumes: str) -> None:
+def test_ways_to_answer_a_range(resumes: str, quick: None) -> None:
     half = len(BLOB) // 2
 
     def answer(request: Seen) -> Answer:
@@ -123,12 +135,12 @@ def test_ways_to_answer_a_range(resumes: str) -> None:
         return 206, {"Content-Range": f"bytes {place}-{len(BLOB) - 1}/{len(BLOB)}"}, BLOB[start:]
 
     with web(answer) as server:
-        stream = connect(server.host)[0].blob(DIGEST, len(BLOB))
         if resumes in ("as asked", "from the start"):
-            assert b"".join(stream) == BLOB
+            assert pulled(connect(server.host)[0], DIGEST, len(BLOB)) == BLOB
         else:
             with pytest.raises((RegistryError, IntegrityError)):
-                list(stream)
+                pulled(connect(server.host)[0], DIGEST, len(BLOB))
+    assert [request.headers.get("range") for request in server.seen][:2] == [None, f"bytes={half}-"]
 
 
 def test_lying_manifests_are_noticed() -> None:
@@ -159,7 +171,7 @@ def test_redirects_to_another_host_lose_the_authorization() -> None:
             return 307, {"Location": f"http://{other.host}/storage"}, b""
 
         with web(answer) as server:
-            assert b"".join(connect(server.host, basic)[0].blob(DIGEST, len(BLOB))) == BLOB
+            assert pulled(connect(server.host, basic)[0], DIGEST, len(BLOB)) == BLOB
         assert "authorization" in server.asked("GET", "/moved")[0].headers
         assert [request.path for request in other.seen] == ["/storage"]
         assert "authorization" not in other.seen[0].headers
@@ -187,7 +199,7 @@ def test_a_challenge_of_another_host_is_not_answered(challenge: str) -> None:
     with web(answer) as other:
         moved = web(lambda _: (307, {"Location": f"http://{other.host}/storage"}, b""))
         with moved as server, pytest.raises(AnswerError, match="answered 401"):
-            list(connect(server.host, Credentials(USER, PASSWORD))[0].blob(DIGEST))
+            pulled(connect(server.host, Credentials(USER, PASSWORD))[0], DIGEST)
         assert [request.path for request in other.seen] == ["/storage"]
         assert "authorization" not in other.seen[0].headers
 
