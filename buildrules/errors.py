@@ -3,6 +3,10 @@
 This module is imported on every path, so it imports nothing itself.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class Position:
     """A place in a file a user wrote: workspace-relative path, line and column counted from 1.
@@ -10,13 +14,20 @@ class Position:
     Line 0 is the file as a whole: what is wrong was made from it, and stands in no line of it.
     """
 
-    __slots__ = ("column", "excerpt", "line", "path")
+    __slots__ = ("_excerpt", "column", "line", "path")
 
-    def __init__(self, path: str, line: int, column: int = 1, excerpt: str = "") -> None:
+    def __init__(self, path: str, line: int, column: int = 1, excerpt: "str | Callable[[], str]" = "") -> None:
         self.path = path
         self.line = line
         self.column = column
-        self.excerpt = excerpt
+        self._excerpt = excerpt  # most places are never shown, and making one's excerpt takes a while
+
+    @property
+    def excerpt(self) -> str:
+        """The line with the place in it marked, without what seems to be a credential; "" where there is none."""
+        if not isinstance(self._excerpt, str):
+            self._excerpt = self._excerpt()
+        return self._excerpt
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}" if self.line else self.path

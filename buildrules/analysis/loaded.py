@@ -15,7 +15,7 @@ from buildrules.workspace.labels import Label, Patterns
 from buildrules.workspace.loader import Workspace
 from buildrules.workspace.suggest import did_you_mean
 
-__all__ = ["Loaded"]
+__all__ = ["Loaded", "uncollected"]
 
 
 class Loaded:
@@ -25,7 +25,7 @@ class Loaded:
         self, disk: Disk, texts: Mapping[str, str] | None = None, *, whole: bool = True, made_from: str = "BUILD.yaml"
     ) -> None:
         self._disk = disk
-        with _uncollected():
+        with uncollected():
             problems = Problems()
             self.workspace = Workspace.load(disk, problems, texts=texts, whole=whole, made_from=made_from)
             self.catalogue = Catalogue(disk, problems)
@@ -52,7 +52,7 @@ class Loaded:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Without the collector of cycles, which would look at all that is loaded, again and again, and find nothing.
 
     What was loaded stays out of later collections, too.

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from buildrules.analysis.loaded import Loaded
+from buildrules.analysis.loaded import Loaded, uncollected
 from buildrules.analysis.selection import Selection, select
 from buildrules.engine.events import Notice, Stream
 from buildrules.engine.plan import Plan
@@ -35,16 +35,18 @@ class Planning:
         self._options = options
         self._stream = stream
         self.keeper = LockKeeper(self.disk, options, store, stream, session)
-        self.loaded = self._load()
-        self.selection: Selection = select(self.loaded, patterns, directory, options)
-        self.locks: Locks = settle(self.loaded, self.selection, options, self.keeper, stream)
+        with uncollected():
+            self.loaded = self._load()
+            self.selection: Selection = select(self.loaded, patterns, directory, options)
+            self.locks: Locks = settle(self.loaded, self.selection, options, self.keeper, stream)
 
     def plan(self) -> Plan:
         """The plan. Raises LoadError and UsageError."""
         from buildrules.plan.planner import make_plan
 
         options = {"source_date_epoch": os.environ.get("SOURCE_DATE_EPOCH"), **self._options}
-        return make_plan(self.loaded, self.locks, self.selection, options, self.disk.root)
+        with uncollected():
+            return make_plan(self.loaded, self.locks, self.selection, options, self.disk.root)
 
     def _load(self) -> Loaded:
         """The workspace; where an Azure ML file is built, with the targets it stands for."""

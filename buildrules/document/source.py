@@ -33,7 +33,7 @@ class Source:
         """The place at `line` and `column`, counted from 1; `width` characters of it are underlined."""
         if self.made:
             return Position(self.path, 0, 0)
-        return Position(self.path, line, column, self._excerpt(line, column, width))
+        return Position(self.path, line, column, lambda: self._excerpt(line, column, width))
 
     @property
     def lines(self) -> list[str]:

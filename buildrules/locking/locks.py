@@ -62,6 +62,7 @@ class LockedEnvironment:
     added: "Sequence[LockedPackage]"
     frame: bool
     feeds: "Feeds | None" = None  # where it was looked for; a server on top of it is looked for there too
+    pins: str = ""  # digest of what the lock pins, wherever it lies
     exclude: tuple[str, ...] = ()  # distributions it goes without; so does a server on top of it
     builder: str = ""
 
@@ -90,9 +91,9 @@ class LockedParts:
         """What base, environment and server are pinned to, as digests: the same wherever the locks lie."""
         found = {"base": self.base.pins}
         if self.env is not None:
-            found["environment"] = self.env.lock.pins()
+            found["environment"] = self.env.pins
         if self.server is not None:
-            found["server"] = self.server.lock.pins()
+            found["server"] = self.server.pins
         return found
 
 

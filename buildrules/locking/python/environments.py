@@ -87,6 +87,7 @@ class EnvironmentLocks:
             added=added,
             frame=frame,
             feeds=request.feeds,
+            pins=lock.pins(),
             exclude=request.exclude,
             builder=builder_for(lock.target.python_minor) if built else "",
         )
