@@ -1,7 +1,6 @@
 """The files of layers that hold workspace files, to look into: no layer is made again for it."""
 
 import io
-import os
 import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -24,7 +23,7 @@ def files_of(outputs: Outputs, prefix: str, context: BuildContext) -> Iterator[t
         for part in layer.recipe.get("parts", ()):
             if part["kind"] == "file":
                 try:
-                    file = open(local.path(name_of(part)), "rb")  # noqa: SIM115  closed below
+                    file = open(local.path(name_of(part)), "rb", buffering=0)  # noqa: SIM115  closed below
                 except OSError:
                     continue
                 with file:
@@ -58,4 +57,4 @@ def _untar(text: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _below(path: str, prefix: str) -> str:
-    return os.path.relpath(path, prefix) if path.startswith(f"{prefix}/") else path
+    return path[len(prefix) + 1 :] if path.startswith(f"{prefix}/") else path

@@ -7,7 +7,6 @@ An action names its inputs; what it does is decided by its `kind`, a class regis
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import MappingProxyType
@@ -64,7 +63,8 @@ def digest_in(layer: str, name: str) -> str:
 
 def paths_of(root: str, files: Iterable[SourceFile]) -> dict[str, str]:
     """digest -> absolute path of a file of the workspace `root` that has it, for `oci.local`."""
-    return {file.digest: os.path.join(root, file.path) for file in files if file.path}
+    base = root.rstrip("/") + "/"
+    return {file.digest: base + file.path for file in files if file.path}
 
 
 class Action(NamedTuple):

@@ -62,14 +62,16 @@ class FileHasher:
         total = sum(file.stat[2] for file in files)
         title = os.path.basename(files[0].path) if len(files) == 1 else f"{len(files)} files"
         found = {file.absolute: file for file in files}
-        done = 0
+        done = reported = 0
 
         def read(content: FileRange) -> Iterator[bytes | memoryview]:
-            nonlocal done
+            nonlocal done, reported
             for run in self._runs(found[content.path]):
                 yield run
                 done += len(run)
-                self._progress(title, done, total)
+                if done - reported >= BUFFER:
+                    reported = done
+                    self._progress(title, done, total)
 
         self._busy()
         entries = (

@@ -34,6 +34,7 @@ class SourceReader:
         busy: Callable[[], None] = lambda: None,
     ) -> None:
         self._root = root
+        self._base = root.rstrip("/") + "/"
         self._index = index
         self._expand = expand
         self._jobs = jobs
@@ -139,7 +140,7 @@ class SourceReader:
             raise ActionError(
                 f"{path!r} is a whiteout, which would delete what lies below in the image", hint="exclude it"
             )
-        return Found(os.path.join(self._root, path), path, stat_row(stat), mode, layer_path)
+        return Found(self._base + path, path, stat_row(stat), mode, layer_path)
 
     def changed(self, sets: Sequence[Sequence[SourceFile]]) -> list[str]:
         """The paths of files whose stat is no longer the one they were hashed with."""
