@@ -1,4 +1,4 @@
-"""The entry point. An unchanged build is answered from its snapshot; everything else goes to `cli`."""
+"""The entry point. An unchanged build is answered from the state of its workspace; everything else goes to `cli`."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ def main() -> int:
         if getattr(sys, name) is None:  # closed before we began, as by ">&-": then nobody wants to hear
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     try:
-        code = _from_snapshot(argv) if argv and argv[0] in _BUILDING else None
+        code = _from_state(argv) if argv and argv[0] in _BUILDING else None
         if code is None:
             from buildrules.cli.main import run
 
@@ -31,12 +31,13 @@ def main() -> int:
     return code
 
 
-def _from_snapshot(argv: list[str]) -> int | None:
-    """Answer, or go on from, the snapshot of this very command line. None where there is none."""
+def _from_state(argv: list[str]) -> int | None:
+    """Answer, or go on from, what the state knows of this very command line. None where it knows nothing."""
     import time
 
     began = time.perf_counter()
-    from buildrules.snapshot.file import identity, read, snapshot_path
+    from buildrules.state.location import identity, state_path
+    from buildrules.state.reader import Damaged, open_state
     from buildrules.workspace.root import find_root, package_of
 
     try:
@@ -45,17 +46,24 @@ def _from_snapshot(argv: list[str]) -> int | None:
         root = own or find_root(here)
         inside = f"{os.path.realpath(here)}/".startswith(root.rstrip("/") + "/")
         directory = package_of(root, here) if inside else ""
-        words = [*argv, here] if own else argv  # the paths in a command line for a file are relative to here
+        words = [directory, *argv, here] if own else [directory, *argv]  # its paths are relative to here
     except (BuildrulesError, OSError):
         return None
-    snapshot = read(snapshot_path(root, words, directory), identity(root, words, directory))
-    if snapshot is None:
+    wanted = identity(root)
+    state = open_state(state_path(root, wanted), wanted)
+    if state is None:
         return None
-    if argv[0] == "build" and not _traced(argv) and snapshot.unchanged():
-        seconds = time.perf_counter() - began
-        answer = f"{snapshot.json}{seconds:.4f}\n}}\n" if snapshot.json else f"{snapshot.text}{seconds:.2f} s\n"
+    try:
+        known = state.request(words)
+        if known is None:
+            return None
+        prefix = "../" * (directory.count("/") + 1) if directory else "" if here == root else root + "/"
+        groups = state.changed(known, prefix)
+    except Damaged:
+        return None
+    if argv[0] == "build" and not groups and known.holds(state.stale) and not _traced(argv):
         try:
-            sys.stdout.write(answer)
+            sys.stdout.write(known.answer(time.perf_counter() - began))
             sys.stdout.flush()
         except OSError as error:
             from buildrules.cli.output import unheard
@@ -64,7 +72,7 @@ def _from_snapshot(argv: list[str]) -> int | None:
         return 0
     from buildrules.cli.resume import resume
 
-    return _heard(lambda: resume(root, directory, argv, snapshot))
+    return _heard(lambda: resume(root, directory, argv, words, state, known, groups))
 
 
 def _workspace_of_file(argv: list[str]) -> str | None:

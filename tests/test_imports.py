@@ -70,9 +70,10 @@ def test_an_unchanged_build_imports_next_to_nothing(settled: Space) -> None:
     assert {name for name in names if name.startswith("buildrules.")} <= {
         "buildrules.__main__",
         "buildrules.errors",
-        "buildrules.snapshot",
-        "buildrules.snapshot.file",
-        "buildrules.snapshot.location",
+        "buildrules.state",
+        "buildrules.state.location",
+        "buildrules.state.reader",
+        "buildrules.state.rows",
         "buildrules.workspace",
         "buildrules.workspace.root",
     }

@@ -9,7 +9,7 @@ from buildrules.cli.buildlog import BuildLog
 from buildrules.cli.report import error_json, error_text
 from buildrules.engine.mishap import unexpected
 from buildrules.errors import BuildrulesError, LoadError, UnexpectedError, UnheardError, UsageError
-from buildrules.snapshot.location import store_root
+from buildrules.state.location import store_root
 
 CLOSED = 128 + 13  # what a shell says of a program that SIGPIPE ended
 

@@ -1,103 +1,55 @@
 """One command from request to result: the kept plan where it still holds, a new one otherwise; then the build."""
 
 import contextlib
-import os
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
 
 from buildrules.actions.registry import kind_named, kind_version
+from buildrules.cli import memory
 from buildrules.cli.buildlog import BuildLog
 from buildrules.cli.console import Console
-from buildrules.cli.plugins import import_plugins, plugin_files
+from buildrules.cli.plugins import import_plugins
 from buildrules.cli.request import Request
-from buildrules.engine.build import Build, Outcome, Previous
+from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import Notice, Status, Stream
-from buildrules.engine.plan import Plan
+from buildrules.engine.inputs import Facts, Inputs
+from buildrules.engine.kept import Kept, Touched
+from buildrules.engine.plan import Goal, Plan
+from buildrules.engine.remember import now
 from buildrules.engine.result import GoalResult, goal_results
-from buildrules.engine.sources import SourceReader
 from buildrules.errors import BuildrulesError
 from buildrules.net.session import Session
-from buildrules.snapshot import file as snapshot_file
-from buildrules.snapshot.file import UNTRUSTED, Row, Snapshot, shape_of, unanswered
+from buildrules.state.reader import Damaged, State
+from buildrules.state.reader import Request as Known
 from buildrules.store.private_folder import sweep
-from buildrules.store.statindex import RACY_NS, stat_row
 from buildrules.store.store import Store
-from buildrules.workspace.disk import SEARCHED
 from buildrules.workspace.globs import expand
-from buildrules.workspace.root import find_packages
+
+_UNREADABLE = (Damaged, ValueError, KeyError, TypeError, IndexError, EOFError)
 
 
-class Structure:
-    """What the plan was made from. While none of it changes the plan holds.
+class Resumed:
+    """A plan that goes on: what is known, which rows differ, and what of it that touches."""
 
-    `files` are BUILD files, rules, locks and requirement files; `directories` all that were searched for
-    packages; `shapes` are paths of which only mattered whether they are a file, a directory, or not there.
-    """
-
-    __slots__ = ("directories", "files", "ignore", "packages", "plugins", "shapes")
-
-    def __init__(
-        self,
-        *,
-        files: list[Row],
-        directories: list[Row],
-        shapes: dict[str, str],
-        packages: list[str],
-        ignore: list[str],
-        plugins: list[str],
-    ) -> None:
-        self.files = files
-        self.directories = directories
-        self.shapes = shapes
-        self.packages = packages
-        self.ignore = ignore
-        self.plugins = plugins
-
-    def holds(self, root: str) -> bool:
-        """Whether the plan made from this is still the right one. Refreshes the rows of directories."""
-        for path, *row in self.files:
-            try:
-                if list(stat_row(os.stat(path))) != row:
-                    return False
-            except OSError:
-                return False
-        if any(shape_of(path) != shape for path, shape in self.shapes.items()):
-            return False
-        for path, *row in self.directories:
-            try:
-                if list(stat_row(os.stat(path))) != row:
-                    break
-            except OSError:
-                break
-        else:
-            return True
-        began = time.time_ns()
-        found = find_packages(root, self.ignore)
-        watched = {row[0] for row in self.files}
-        unwatched = any(os.path.join(root, path) not in watched for path in found.nested)
-        if found.packages != self.packages or found.misspelt or unwatched:
-            return False
-        self.directories = [row_of(os.path.join(root, path), began) for path in found.directories]
-        return True
-
-
-def row_of(path: str, began: int) -> Row:
-    """The row of a path now; untrusted where it was modified after `began` or shortly before."""
-    path = path.rstrip("/")
-    try:
-        row = stat_row(os.stat(path))
-    except OSError:
-        return (path, *UNTRUSTED)
-    return (path, *(UNTRUSTED if max(row[3], row[4]) > began - RACY_NS else row))
+    def __init__(self, state: State, known: Known, groups: list[int]) -> None:
+        self.state = state
+        self.known = known
+        self.groups = groups
+        self.kept = Kept(state)
+        self.rest = state.rest(known)
+        self.began = now()
+        self.found: list[Facts] = []  # directories that were searched for packages for the first time
+        self.goals: list[int] = []  # positions of the goals that are looked at
+        self.numbers: dict[str, int] = {}  # of the actions in the plan, by id
+        self.touched: Touched
 
 
 class Invocation:
     """A request in a workspace. `run` builds; the attributes are then complete."""
 
-    def __init__(self, root: str, directory: str, argv: list[str], request: Request) -> None:
+    def __init__(self, root: str, directory: str, words: Sequence[str], request: Request) -> None:
         self.root = root
         self.directory = directory
-        self.argv = argv
+        self.words = tuple(words)
         self.request = request
         self.store = Store()
         self.session = Session()
@@ -109,63 +61,40 @@ class Invocation:
         if self.store.renewed:
             self.stream.emit(Notice("the store had an older layout: its content is kept, every step is looked at anew"))
         self.plan = Plan()
-        self.planned = False  # now, and not taken from the snapshot
-        self.structure: Structure | None = None
+        self.inputs: Inputs | None = None  # what the plan was made from, where it was made now
+        self.readers: set[str] | None = None  # whom of the workspace the goals depend on; None for everybody
+        self.plugins: list[str] = []
+        self.ignore: list[str] = []
+        self.resumed: Resumed | None = None
         self.results: list[GoalResult] = []
-        self.sources: SourceReader  # once it is built
-        self.outcomes: dict[str, Outcome] = {}
-        self._previous: Previous = {}
+        self.build_: Build
+        self._state: State | None = None
+        self._settled: memory.Settled | None = None
 
-    def resume(self, snapshot: Snapshot) -> bool:
-        """Take the plan kept in `snapshot` if it still holds."""
-        body = snapshot.body()
-        if body is None:
-            return False
-        structure = Structure(**body["structure"])
-        if not structure.holds(self.root):
-            return False
-        import_plugins(self.root, structure.plugins)
-        self.structure = structure
-        self.plan = Plan.from_data(body["plan"])
-        self.session.connect(self.plan.connections, self.root)
-        self._previous = body["outputs"]
-        self.store.index.warm(body["index"])
-        return True
+    @property
+    def planned(self) -> bool:
+        """Whether the plan is a new one, and not one that goes on."""
+        return self.resumed is None
 
-    def make_plan(self) -> None:
-        """Load the workspace and plan anew. Raises LoadError, ResolutionError and other BuildrulesErrors."""
-        from buildrules.cli.planning import Planning
+    @property
+    def outcomes(self) -> Mapping[str, Outcome]:
+        """How the actions of the plan ended."""
+        return self.build_.outcomes
 
-        began = time.time_ns()
-        request = self.request
-        planning = Planning(
-            self.root, self.directory, request.patterns, request.options, self.store, self.stream, self.session
-        )
-        self.plan = planning.plan()
-        self.planned = True
-        if self.request.verb == "lint":
-            self.plan.goals = []
-        elif self.request.verb != "build":
-            self.plan.lints = {}
-        workspace = planning.loaded.workspace
-        plugins = list(workspace.settings.plugins)
-        import_plugins(self.root, plugins)
-        modules = plugin_files(self.root) if plugins else []
-        files, shapes = planning.disk.dependencies()
-        self.structure = Structure(
-            files=[row_of(path, began) for path in sorted({*files, *modules})],
-            directories=[row_of(os.path.join(self.root, path), began) for path in planning.disk.seen(SEARCHED)],
-            shapes=shapes,
-            packages=workspace.packages,
-            ignore=list(workspace.settings.ignore),
-            plugins=plugins,
-        )
+    def prepare(self, state: State | None, known: Known | None = None, groups: list[int] | None = None) -> None:
+        """Lock the store, take the kept plan or make a new one."""
+        self.store.lock()
+        sweep(self.store.blobs.aside)
+        self._state = state
+        if state is not None and known is not None and groups is not None:
+            with contextlib.suppress(*_UNREADABLE):
+                if self._resume(Resumed(state, known, groups)):
+                    return
+        self.make_plan()
 
-    def build(self) -> Build:
-        """Run the plan. `results` holds the goals that succeeded."""
-        began = time.time_ns()
-        build = Build(
-            self.plan,
+    def _new_build(self, plan: Plan) -> Build:
+        return Build(
+            plan,
             self.store,
             self.root,
             session=self.session,
@@ -175,73 +104,114 @@ class Invocation:
             stream=self.stream,
             jobs=self.request.option("jobs"),
             keep_going=bool(self.request.option("keep_going")),
-            previous=self._previous,
         )
+
+    def _resume(self, resumed: Resumed) -> bool:
+        """Take the plan that the state keeps if it still holds, as far as the rows that differ touch it."""
+        rest, state, kept = resumed.rest, resumed.state, resumed.kept
+        search = None if resumed.known.watch is not None else memory.Search(self.root, rest["ignore"])
+        for group in resumed.groups:
+            facts = Facts(*state.group(group)[0])
+            if not facts.hold(self.root, search):
+                found = None if search is None else search.new_below(facts)
+                if found is None:
+                    return False
+                resumed.found += found
+        import_plugins(self.root, rest["plugins"])
+        self.session.connect(rest["connections"], self.root)
+        build = self._new_build(Plan())
+        verb = self.request.verb
+        direct = {number for group in resumed.groups for number in state.group(group)[1]} | state.stale
+        touched = resumed.touched = Touched(
+            kept, resumed.known, direct, build.sources, kind_version, self.store.blobs, whole=verb != "build"
+        )
+        known = resumed.known
+        if verb == "build":
+            again = touched.run.union(known.outdated)
+            resumed.goals = [at for at, number in enumerate(known.goals) if number in again]
+        else:
+            resumed.goals = list(range(len(known.goals)))
+        wanted = kept.below({known.goals[at] for at in resumed.goals} | touched.run)
+        order = kept.order(wanted)
+        plan = kept.plan(order)
+        plan.goals = [Goal(*rest["goals"][at]) for at in resumed.goals]
+        plan.connections = rest["connections"]
+        plan.lints = {
+            kept[number].action.id: label
+            for number, label in zip(known.sides, rest["sides"], strict=True)
+            if number in touched.run
+        }
+        build.plan = self.plan = plan
+        for number in order:
+            one = kept[number]
+            resumed.numbers[one.action.id] = number
+            if number not in touched.run:
+                build.outcomes[one.action.id] = one.outcome()
+            if verb != "build":
+                one.warm(build.sources)  # its files may be wanted
+        build.previous = {kept[number].action.id: kept[number].outcome() for number in touched.run}
+        build.left_out = rest["actions"] - sum(name not in plan.lints for name in plan.actions)
+        self.build_ = build
+        self.resumed = resumed
+        return True
+
+    def make_plan(self) -> None:
+        """Load the workspace and plan anew. Raises LoadError, ResolutionError and other BuildrulesErrors."""
+        from buildrules.cli.planning import Planning
+
+        began = now()
+        request = self.request
+        planning = Planning(
+            self.root, self.directory, request.patterns, request.options, self.store, self.stream, self.session
+        )
+        self.plan = planning.plan()
+        if request.verb == "lint":
+            self.plan.goals = []
+        elif request.verb != "build":
+            self.plan.lints = {}
+        settings = planning.loaded.workspace.settings
+        self.plugins, self.ignore = list(settings.plugins), list(settings.ignore)
+        import_plugins(self.root, self.plugins)
+        self.readers = planning.readers(request.patterns)
+        self.inputs = memory.inputs_of(self.root, began, planning.disk, planning.keeper.digests, self.plugins)
+        self.build_ = self._new_build(self.plan)
+        if self._state is not None:
+            with contextlib.suppress(*_UNREADABLE):
+                settled = memory.Settled(self._state, self.root)
+                settled.apply(self.build_, whole=self.request.verb != "build")
+                self._settled = settled
+
+    def build(self) -> Build:
+        """Run the plan. `results` holds the goals that succeeded."""
+        build = self.build_
         try:
             build.run()
         finally:
             self.console.close()
         self.results = goal_results(self.plan, build)
-        self.sources = build.sources
-        self.outcomes = build.outcomes
-        self._began = began
         return build
 
-    def save(self, build: Build, text: str, json: str) -> None:
-        """Keep the snapshot of a green build. Failing to only costs time."""
+    def report_rows(self) -> list[GoalResult | str]:
+        """What to report on, in the order of the goals: of those that nothing touched, what was printed before."""
+        if self.resumed is None:
+            return list(self.results)
+        rows: list[GoalResult | str | None] = list(self.resumed.known.pieces)
+        made = {id(result.goal): result for result in self.results}
+        for at, goal in zip(self.resumed.goals, self.plan.goals, strict=True):
+            rows[at] = made.get(id(goal))
+        return [row for row in rows if row is not None]
+
+    def save(self, pieces: list[str], frame: tuple[str, str, str]) -> None:
+        """Keep what a green build looked at and made. Failing to only costs time."""
+        build = self.build_
         unstable = build.sources.unsettled or any(outcome.unstable for outcome in build.outcomes.values())
-        if self.structure is None or unstable or self.request.option("env"):
-            return  # variables given on the command line may be secrets, and a snapshot keeps the command line
-        racy = self.store.index.racy
-        rows: list[Row] = [*self.structure.files, *self.structure.directories]
-        for path, row in build.sources.files.items():
-            absolute = os.path.join(self.root, path)
-            rows.append((absolute, *(UNTRUSTED if absolute in racy else row)))
-        began = self._began
-        rows += [row_of(os.path.join(self.root, path), began) for path in sorted(build.sources.directories)]
-        body: dict[str, object] = {
-            "request": self.request.to_data(),
-            "structure": {name: getattr(self.structure, name) for name in Structure.__slots__},
-            "plan": self.plan.to_data(),
-            "outputs": {
-                name: (outcome.key, outcome.outputs.to_dict())
-                for name, outcome in build.outcomes.items()
-                if outcome.outputs is not None
-            },
-            "index": self.store.index.known(),
-        }
-        path = snapshot_file.snapshot_path(self.root, self.argv, self.directory)
-        wanted = snapshot_file.identity(self.root, self.argv, self.directory)
-        with contextlib.suppress(OSError):
-            snapshot_file.write(
-                path,
-                wanted,
-                rows=rows,
-                checks=list(self._checks(build)),
-                shapes=unanswered(self.structure.shapes, rows),
-                text=text,
-                json=json,
-                body=body,
-            )
-
-    def _checks(self, build: Build) -> Iterator[tuple[str, int]]:
-        blobs = self.store.blobs
-        for outcome in build.outcomes.values():
-            if outcome.outputs is None:
-                continue
-            for digest in outcome.outputs.blobs.values():
-                with contextlib.suppress(OSError):
-                    yield blobs.path(digest), os.stat(blobs.path(digest)).st_size
-            for layer in outcome.outputs.layers:
-                if layer.recipe.get("codec") == "blob":
-                    yield blobs.path(layer.digest), layer.size
-
-    def prepare(self, snapshot: Snapshot | None) -> None:
-        """Lock the store, take the kept plan or make a new one."""
-        self.store.lock()
-        sweep(self.store.blobs.aside)
-        if snapshot is None or not self.resume(snapshot):
-            self.make_plan()
+        if unstable or self.request.option("env"):
+            return  # variables given on the command line may be secrets, and a state keeps the command line
+        with contextlib.suppress(OSError, *_UNREADABLE):
+            if self.resumed is not None:
+                memory.append_build(self.resumed, build, self.root, pieces, frame)
+            elif self.inputs is not None:
+                memory.write_build(self, self.inputs, self._settled, pieces, frame)
 
 
 def failures(build: Build) -> list[BuildrulesError]:

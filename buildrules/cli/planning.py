@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from buildrules.analysis.loaded import Loaded, uncollected
-from buildrules.analysis.selection import Selection, select
+from buildrules.analysis.selection import Selection, select, tests_of
 from buildrules.engine.events import Notice, Stream
 from buildrules.engine.plan import Plan
 from buildrules.locking.keeper import LockKeeper
@@ -47,6 +47,18 @@ class Planning:
         options = {"source_date_epoch": os.environ.get("SOURCE_DATE_EPOCH"), **self._options}
         with uncollected():
             return make_plan(self.loaded, self.locks, self.selection, options, self.disk.root)
+
+    def readers(self, patterns: list[str]) -> set[str] | None:
+        """For whom of the disk's readers these patterns care: for what they name and all it needs; None for everybody.
+
+        Whoever asks for all that is below a directory asks for packages that are not there yet, too.
+        """
+        if any("..." in pattern for pattern in patterns):
+            return None
+        labels = self.selection.labels
+        tests = [test.label for test in tests_of(self.loaded) if test.deps["package"][0] in labels]
+        needed = self.loaded.graph.dependencies([*labels, *tests])
+        return {""}.union(*((str(label), f"//{label.package}") for label in needed))
 
     def _load(self) -> Loaded:
         """The workspace; where an Azure ML file is built, with the targets it stands for."""

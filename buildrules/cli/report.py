@@ -86,11 +86,14 @@ def summary(build: Build, seconds: float) -> str:
     return ", ".join(parts) + f" in {seconds:.2f} s"
 
 
-def text_report(results: list[GoalResult], build: Build, seconds: float, *, verbose: bool) -> str:
-    """The whole report for a person."""
+def text_report(results: Sequence[GoalResult | str], build: Build, seconds: float, *, verbose: bool) -> str:
+    """The whole report for a person. A result that is text is a goal that nothing touched, see `text_piece`."""
     lines: list[str] = []
     shown: set[str] = set()
     for result in results:
+        if isinstance(result, str):
+            lines.append(result.rstrip("\n"))
+            continue
         quiet = not verbose and all(item.status is not Status.EXECUTED for item in result.layers)
         if quiet and result.status is not Status.EXECUTED:
             lines.append(unchanged_line(result))
@@ -100,36 +103,42 @@ def text_report(results: list[GoalResult], build: Build, seconds: float, *, verb
     return harmless("\n".join(lines) + "\n")
 
 
-def unchanged_text(results: list[GoalResult], actions: int) -> str:
-    """What the next run prints if nothing has changed; the time is appended by whoever prints it."""
-    lines = [unchanged_line(result) for result in results]
-    lines.append(f"0 built, {actions} reused, 0 B read, 0 B written in ")
-    return harmless("\n".join(lines))
+def text_piece(result: GoalResult) -> str:
+    """What the next run prints of a goal if nothing has changed."""
+    return harmless(unchanged_line(result)) + "\n"
 
 
-def targets_json(results: list[GoalResult]) -> list[dict[str, Any]]:
-    """The `targets` of `--json`."""
-    return [
-        {
-            "label": result.goal.label,
-            "platform": result.goal.platform,
-            "digest": result.digest,
-            **_produced(result),
-            "size": result.size,
-            "layers": [
-                {
-                    "digest": item.layer.digest,
-                    "diff_id": item.layer.diff_id,
-                    "size": item.layer.size,
-                    "media_type": item.layer.media_type,
-                    "origin": item.title,
-                    "status": _WORDS[item.status],
-                }
-                for item in result.layers
-            ],
-        }
-        for result in results
-    ]
+def text_frame(actions: int) -> tuple[str, str, str]:
+    """What stands before, between and after the pieces; the time is appended by whoever prints it."""
+    return "", "", f"0 built, {actions} reused, 0 B read, 0 B written in "
+
+
+def _target_json(result: GoalResult, unchanged: Status | None = None) -> str:
+    """One of the `targets` of `--json`; with `unchanged` all its layers are."""
+    value = {
+        "label": result.goal.label,
+        "platform": result.goal.platform,
+        "digest": result.digest,
+        **_produced(result),
+        "size": result.size,
+        "layers": [
+            {
+                "digest": item.layer.digest,
+                "diff_id": item.layer.diff_id,
+                "size": item.layer.size,
+                "media_type": item.layer.media_type,
+                "origin": item.title,
+                "status": _WORDS[unchanged or item.status],
+            }
+            for item in result.layers
+        ],
+    }
+    return "\n    " + json.dumps(value, indent=2).replace("\n", "\n    ")
+
+
+def json_piece(result: GoalResult) -> str:
+    """What the next run prints of a goal as JSON if nothing has changed."""
+    return _target_json(result, Status.UNCHANGED)
 
 
 def _produced(result: GoalResult) -> dict[str, Any]:
@@ -149,15 +158,19 @@ def environment_of(result: GoalResult) -> dict[str, str]:
 
 
 def json_report(
-    results: list[GoalResult], build: Build, seconds: float, log: dict[str, str], findings: Sequence[Finding] = ()
+    results: Sequence[GoalResult | str],
+    build: Build,
+    seconds: float,
+    log: dict[str, str],
+    findings: Sequence[Finding] = (),
 ) -> str:
     """The one object of `--json`; with `errors` where something failed, and `findings` of lints where there are any.
 
-    `log` is the build's id, state and log file.
+    `log` is the build's id, state and log file. A result that is text is a goal that nothing touched, see `json_piece`.
     """
     value: dict[str, Any] = {
         "build": log,
-        "targets": targets_json(results),
+        "targets": [],
         "actions": counts(build),
         "bytes": {
             "read": build.bytes_read,
@@ -170,7 +183,15 @@ def json_report(
     if build.errors:
         value["errors"] = [error_json(error) for error in build.errors]
     value["seconds"] = round(seconds, 4)
-    return json.dumps(value, indent=2) + "\n"
+    before, between, after = _around_targets(value, bool(results))
+    pieces = [result if isinstance(result, str) else _target_json(result) for result in results]
+    return f"{before}{between.join(pieces)}{after}\n"
+
+
+def _around_targets(value: dict[str, Any], any_target: bool) -> tuple[str, str, str]:
+    """The text of an object with an empty list of targets: before them, between them, after them."""
+    before, mark, after = json.dumps(value, indent=2).partition('"targets": [')
+    return before + mark, ",", ("\n  " if any_target else "") + after
 
 
 def json_failure(error: BuildrulesError, seconds: float, log: dict[str, str]) -> str:
@@ -187,20 +208,17 @@ def json_failure(error: BuildrulesError, seconds: float, log: dict[str, str]) ->
     return json.dumps(value, indent=2) + "\n"
 
 
-def unchanged_json(results: list[GoalResult], actions: int, log: dict[str, str]) -> str:
-    """`--json` of an unchanged build, up to the value of `seconds`."""
-    targets = targets_json(results)
-    for target in targets:
-        for layer in target["layers"]:
-            layer["status"] = _WORDS[Status.UNCHANGED]
+def json_frame(actions: int, log: dict[str, str], any_target: bool) -> tuple[str, str, str]:
+    """What stands before, between and after the pieces, up to the value of `seconds`."""
     value = {
         "build": log,
-        "targets": targets,
+        "targets": [],
         "actions": {"executed": 0, "cached": actions, "failed": 0},
         "bytes": {"read": 0, "written": 0, "fetched": 0},
         "seconds": 0,
     }
-    return json.dumps(value, indent=2).removesuffix("0\n}")
+    before, between, after = _around_targets(value, any_target)
+    return before, between, after.removesuffix("0\n}")
 
 
 def error_json(error: BuildrulesError) -> dict[str, Any]:

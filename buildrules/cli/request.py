@@ -1,4 +1,4 @@
-"""What the command line asked for, as plain data: it is kept in the snapshot, so that the next run need not parse."""
+"""What the command line asked for, as plain data: it is kept in the state, so that the next run need not parse."""
 
 from typing import Any
 

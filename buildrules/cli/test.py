@@ -46,7 +46,7 @@ def finish(invocation: Invocation, build: Build, seconds: float) -> int:
     text = _text(rows, seconds)
     invocation.log.end(ok=build.ok, text="\n".join([text, *(error_text(error) for error in broken)]))
     if build.ok:
-        invocation.save(build, "", "")
+        invocation.save([""] * len(rows), ("", "", ""))  # no command answers with it
     if request.option("junit"):
         _write_junit(str(request.option("junit")), rows)
     if request.option("json"):

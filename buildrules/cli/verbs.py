@@ -4,16 +4,28 @@ import importlib
 import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from buildrules.cli.crash import foreseen, show_traceback
 from buildrules.cli.findings import finding_text, fresh_findings
 from buildrules.cli.invocation import Invocation, executed, failures
-from buildrules.cli.report import error_text, json_failure, json_report, text_report, unchanged_json, unchanged_text
+from buildrules.cli.report import (
+    error_text,
+    json_failure,
+    json_frame,
+    json_piece,
+    json_report,
+    text_frame,
+    text_piece,
+    text_report,
+)
 from buildrules.cli.request import Request
-from buildrules.engine.result import GoalResult
+from buildrules.engine.result import GoalResult, counts
 from buildrules.errors import BuildrulesError, Interrupted, UsageError
-from buildrules.snapshot.file import Snapshot, identity, read, snapshot_path
+from buildrules.state.location import identity, state_path
+from buildrules.state.reader import Damaged, State, open_state
+from buildrules.state.reader import Request as Known
 
 if TYPE_CHECKING:
     from buildrules.cli.trace import Trace
@@ -28,18 +40,39 @@ _AFTER = {
 
 def start(root: str, directory: str, argv: list[str], request: Request) -> int:
     """Perform a request that click has just parsed; returns the exit code."""
-    snapshot = read(snapshot_path(root, argv, directory), identity(root, argv, directory))
-    return perform(root, directory, argv, request, snapshot)
+    words = (directory, *argv)
+    wanted = identity(root)
+    state = open_state(state_path(root, wanted), wanted)
+    known = groups = None
+    if state is not None:
+        try:
+            known = state.request(words)
+            groups = None if known is None else state.changed(known, root + "/")
+        except Damaged:
+            state = known = None
+    return perform(root, directory, words, request, state, known, groups)
 
 
-def perform(root: str, directory: str, argv: list[str], request: Request, snapshot: Snapshot | None) -> int:
-    """Build, report, and do what the verb does with the results; returns the exit code."""
+def perform(
+    root: str,
+    directory: str,
+    words: Sequence[str],
+    request: Request,
+    state: State | None,
+    known: Known | None,
+    groups: list[int] | None,
+) -> int:
+    """Build, report, and do what the verb does with the results; returns the exit code.
+
+    `known` is what the state of the workspace knows of the command line `words`, and `groups` which rows differ.
+    """
     began = time.perf_counter()
     log: dict[str, str] = {}
     try:
-        invocation = Invocation(root, directory, argv, request)
+        invocation = Invocation(root, directory, words, request)
         try:
-            return _perform(invocation, snapshot, began)
+            invocation.prepare(state, known, groups)
+            return _perform(invocation, began)
         except Exception as raised:
             error = foreseen(raised, root, invocation.log)
             if invocation.log.state == "Running":
@@ -74,11 +107,10 @@ def _leave(code: int) -> int:
     return code
 
 
-def _perform(invocation: Invocation, snapshot: Snapshot | None, began: float) -> int:
+def _perform(invocation: Invocation, began: float) -> int:
     request = invocation.request
     path = request.option("trace")
     trace = _traced(invocation) if path else None
-    invocation.prepare(snapshot)
     build = invocation.build()
     if trace is not None:
         _write_trace(trace, str(path))
@@ -92,8 +124,10 @@ def _perform(invocation: Invocation, snapshot: Snapshot | None, began: float) ->
         from buildrules.cli.lint import finish as finish_lint
 
         return finish_lint(invocation, build, findings)
-    results = invocation.results
-    report = text_report(results, build, seconds, verbose=bool(request.option("verbose")))
+    results = invocation.report_rows()
+    as_json = bool(request.option("json"))
+    told = invocation.results if as_json else results
+    report = text_report(told, build, seconds, verbose=bool(request.option("verbose")))
     invocation.log.end(ok=build.ok, text="\n".join([report, *(error_text(error) for error in failures(build))]))
     log = invocation.log.to_dict()
     if request.option("json") and request.verb == "build":
@@ -108,11 +142,12 @@ def _perform(invocation: Invocation, snapshot: Snapshot | None, began: float) ->
             sys.stderr.write(error_text(error) + "\n")
         sys.stderr.write(invocation.log.line())
         return failures(build)[0].exit_code if failures(build) else 1
-    actions = len(build.outcomes) - len(invocation.plan.lints)
-    if request.option("json"):
-        invocation.save(build, "", unchanged_json(results, actions, log))
-    else:
-        invocation.save(build, unchanged_text(results, actions), "")
+    sys.stdout.flush()
+    actions = sum(counts(build).values())
+    piece, frame = (
+        (json_piece, json_frame(actions, log, bool(results))) if as_json else (text_piece, text_frame(actions))
+    )
+    invocation.save([piece(result) for result in invocation.results], frame)
     module = _AFTER.get(request.verb)
     if module is None:
         return 0

@@ -5,9 +5,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from buildrules.engine.action import Action, Kind, Outputs, SourceFile
+from buildrules.engine.action import NOTHING, Action, Kind, Outputs, SourceFile
 from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Notice, Progress, Status, Stream
 from buildrules.engine.key import compute_key, differences, explain
 from buildrules.engine.mishap import unexpected
@@ -39,9 +39,6 @@ FIRST = "first build here"
 
 _BUG = "this is a bug of a plugin or of buildrules; the traceback is in the build's log, and shown with --verbose"
 
-Previous = Mapping[str, tuple[str, dict[str, Any]]]
-"""Action id -> (key, outputs as plain data) of the last build, from the snapshot."""
-
 
 class Build:
     """One run over a plan. `outcomes` is complete after `run`, whether it succeeded or not."""
@@ -59,14 +56,18 @@ class Build:
         stream: Stream,
         jobs: int | None = None,
         keep_going: bool = False,
-        previous: Previous | None = None,
+        previous: Mapping[str, Outcome] = NOTHING,
     ) -> None:
+        """`previous` is how the actions ended at the last build of this workspace, by id."""
         self.plan = plan
         self.store = store
         self.workspace = root
         self.session = session
         self.jobs = jobs or max(4, os.cpu_count() or 1)
         self.outcomes: dict[str, Outcome] = {}
+        """Complete after `run`. What is in it before is known to need no look."""
+        self.left_out = 0  # actions that are up to date and stand in no plan, because nothing needed them
+        self.previous = previous
         self.bytes_read = 0
         self.bytes_fetched = 0
         self.seconds = 0.0
@@ -74,10 +75,9 @@ class Build:
         self._versions = versions
         self._stream = stream
         self._keep_going = keep_going
-        self._previous = previous or {}
         self._began = time.perf_counter()
         self._lock = threading.Lock()
-        self._scheduler: Scheduler
+        self._scheduler: Scheduler | None = None
         self._cancelled = False
         self._stops: list[Callable[[], None]] = []  # what is to be called at Ctrl-C
         self._makers: dict[str, Action] = {}  # by digest of a layer
@@ -92,7 +92,8 @@ class Build:
         )
 
     def _busy(self) -> None:
-        self._scheduler.more()
+        if self._scheduler is not None:
+            self._scheduler.more()
 
     @property
     def blobs(self) -> Blobs:
@@ -132,11 +133,11 @@ class Build:
 
     def run(self) -> None:
         """Build every goal. Failures stand in `outcomes`; only Interrupted is raised, with all finished work kept."""
-        order = self.plan.everything()
+        order = [name for name in self.plan.everything() if name not in self.outcomes]
         actions = self.plan.actions
         self._scheduler = scheduler = Scheduler(
             order,
-            {name: actions[name].deps for name in order},
+            {name: [dep for dep in actions[name].deps if dep not in self.outcomes] for name in order},
             {name: actions[name].weight for name in order},
             work=self._work,
             skip=self._skip,
@@ -219,24 +220,23 @@ class Build:
 
     def _build(self, action: Action, worker: int) -> Outcome:
         step = self._step(action)
-        known = self._previous.get(action.id)
-        if known is not None and known[0] == step.key:
-            with contextlib.suppress(KeyError, TypeError, ValueError):  # then the record may be better
-                outputs = Outputs.from_dict(known[1])
-                if self._missing(outputs) is None:
-                    return Outcome(Status.UNCHANGED, step.key, outputs)
-        missing = None
+        known = self.previous.get(action.id)
+        if known is not None and known.outputs is not None and known.key == step.key:
+            lacking = missing(known.outputs, self.blobs)
+            if lacking is None:
+                return known
+        lacking = None
         record = self.store.records.get(step.key)
         if record is not None:
             try:
                 outputs = Outputs.from_dict(record)
             except (KeyError, TypeError, ValueError):
-                missing = "its record could not be read"
+                lacking = "its record could not be read"
             else:
-                missing = self._missing(outputs)
-                if missing is None:
+                lacking = missing(outputs, self.blobs)
+                if lacking is None:
                     return Outcome(Status.CACHED, step.key, outputs, self._explain(step))
-        return self._execute(step, worker, missing)
+        return self._execute(step, worker, lacking)
 
     def _step(self, action: Action) -> "_Step":
         version = self._versions(action.kind)
@@ -247,7 +247,7 @@ class Build:
     def _execute(self, step: "_Step", worker: int, missing: str | None) -> Outcome:
         self._stream.emit(ActionStarted(step.action, time.perf_counter() - self._began, worker))
         if step.action.weight > SHORT:
-            self._scheduler.more()
+            self._busy()
         outputs = self._kinds(step.action.kind).run(step.action, step.sources, step.deps, self)
         changed = self.sources.changed(step.sources)
         if changed:
@@ -261,15 +261,6 @@ class Build:
         outputs = self.outcomes[name].outputs
         assert outputs is not None
         return outputs
-
-    def _missing(self, outputs: Outputs) -> str | None:
-        for name, digest in outputs.blobs.items():
-            if not self.blobs.has(digest):
-                return f"{name} {digest[:19]} is missing from the store"
-        for layer in outputs.layers:
-            if layer.recipe.get("codec") == "blob" and not self.blobs.has(layer.digest, layer.size):
-                return f"layer {layer.digest[:19]} is missing from the store"
-        return None
 
     def _explain(self, step: "_Step", missing: str | None = None) -> list[str]:
         """Keep what the key saw; returns why the action is not as it was at the last build of this workspace."""
@@ -293,6 +284,17 @@ class _Step(NamedTuple):
     sources: list[list[SourceFile]]
     deps: list[Outputs]
     key: str
+
+
+def missing(outputs: Outputs, blobs: Blobs) -> str | None:
+    """What outputs name and the store lacks; None where it has everything."""
+    for name, digest in outputs.blobs.items():
+        if not blobs.has(digest):
+            return f"{name} {digest[:19]} is missing from the store"
+    for layer in outputs.layers:
+        if layer.recipe.get("codec") == "blob" and not blobs.has(layer.digest, layer.size):
+            return f"layer {layer.digest[:19]} is missing from the store"
+    return None
 
 
 def explanation_name(root: str, action: str) -> str:

@@ -1,4 +1,4 @@
-"""A plan: actions and what was asked for. Plain data, so that marshal can keep it between runs."""
+"""A plan: actions and what was asked for. Plain data, so that a state can keep it between runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ class Plan:
     def add(self, action: Action) -> str:
         """Add an action unless an equal one is there; returns its id."""
         present = self.actions.setdefault(action.id, action)
-        if present is not action and _step(present) != _step(action):
+        if present is not action and bare(present) != bare(action):
             raise AssertionError(f"two different actions are named {action.id!r}")
         return action.id
 
@@ -53,36 +53,20 @@ class Plan:
                 visiting.extend((dep, False) for dep in reversed(self.actions[name].deps) if dep not in order)
         return list(order)
 
-    def to_data(self) -> dict[str, Any]:
-        """Tuples, dicts and plain values only."""
-        return {
-            "actions": [_plain(action) for action in self.actions.values()],
-            "goals": [_plain(goal) for goal in self.goals],
-            "lints": self.lints,
-            "connections": self.connections,
-        }
 
-    @classmethod
-    def from_data(cls, data: dict[str, Any]) -> "Plan":
-        """Read what `to_data` wrote."""
-        plan = cls()
-        for row in data["actions"]:
-            action = Action(*row)
-            action = action._replace(sources=tuple(SourceSet(*item) for item in action.sources))
-            plan.actions[action.id] = action
-        plan.lints = data["lints"]
-        plan.goals = [Goal(*row) for row in data["goals"]]
-        plan.connections = data["connections"]
-        return plan
-
-
-def _step(action: Action) -> Action:
-    """What two actions of one id must agree in."""
+def bare(action: Action) -> Action:
+    """An action without what changes nothing that is made: what two of one id must agree in."""
     return action._replace(target="", weight=0, places=NOWHERE)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Named tuples as tuples and mappings as dicts, all the way down: what marshal takes."""
     if isinstance(value, tuple):
-        return tuple(_plain(item) for item in value)
+        return tuple(plain(item) for item in value)
     return dict(value) if isinstance(value, Mapping) else value
+
+
+def action_of(row: Sequence[Any]) -> Action:
+    """The action that `plain` made a row of."""
+    action = Action(*row)
+    return action._replace(sources=tuple(SourceSet(*item) for item in action.sources))

@@ -81,6 +81,6 @@ def counts(build: Build) -> dict[str, int]:
     statuses = [outcome.status for name, outcome in build.outcomes.items() if name not in build.plan.lints]
     return {
         "executed": statuses.count(Status.EXECUTED),
-        "cached": statuses.count(Status.CACHED) + statuses.count(Status.UNCHANGED),
+        "cached": statuses.count(Status.CACHED) + statuses.count(Status.UNCHANGED) + build.left_out,
         "failed": statuses.count(Status.FAILED),
     }

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from buildrules.engine.action import Action, SourceFile, SourceSet, digest_in, paths_of
 from buildrules.engine.hashing import Count, FileHasher, Found, Report
@@ -19,8 +20,15 @@ Expand = Callable[[str, str, tuple[str, ...], tuple[str, ...]], Expanded]
 """(root, directory, include, exclude) -> ((workspace path, name, stat) sorted, directories looked at)."""
 
 
+class Seen(NamedTuple):
+    """What the reading of a source set came to: its files, and the directories whose listing decided which."""
+
+    files: list[SourceFile]
+    directories: list[str]
+
+
 class SourceReader:
-    """Reads the sources of one build. Remembers every file and directory it looked at, for the snapshot."""
+    """Reads the sources of one build. Remembers every file and directory it looked at, for the state."""
 
     def __init__(
         self,
@@ -41,12 +49,13 @@ class SourceReader:
         self._hasher = FileHasher(count_read, progress, busy)
         self.files: dict[str, Stat] = {}
         self.unsettled: set[str] = set()  # files that changed between two looks at them
-        self.directories: set[str] = set()
+        self.seen: dict[SourceSet, Seen] = {}  # of the sets that were read
 
     def read(self, source: SourceSet) -> list[SourceFile]:
         """The files of a set, sorted by name, with their digests. Raises ActionError where there are none."""
+        if source in self.seen:
+            return self.seen[source].files
         found, directories = self._expand(self._root, source.directory, source.include, source.exclude)
-        self.directories.update(directories)
         if not found and not source.allow_empty:
             globs = ", ".join(repr(glob) for glob in source.include)
             raise ActionError(
@@ -70,7 +79,23 @@ class SourceReader:
             for number in small:
                 self._one(source, found, rows, number)
         self._run(jobs)
-        return [row for row in rows if row is not None]
+        files = [row for row in rows if row is not None]
+        self.seen[source] = Seen(files, list(directories))
+        return files
+
+    def warm(self, source: SourceSet, files: Sequence[SourceFile]) -> None:
+        """Take digests that were trusted with their stats when they were kept; one without a stat was not."""
+        together = [file for file in files if file.layer]
+        for file in files:
+            if file.stat is not None and not file.layer:
+                path = os.path.join(self._root, file.path)
+                layer_path = f"{source.layer_prefix}/{file.name}" if source.layer_prefix else file.name
+                variant = f"layer {file.mode:o} {layer_path}" if file.as_layer else ""
+                self._index.take(path, file.stat, file.digest, variant)
+        marks = [(os.path.join(self._root, file.path), file.mode, file.stat) for file in together if file.stat]
+        if marks and len(marks) == len(together):
+            folder = os.path.join(self._root, source.directory)
+            self._index.take_joint(folder, marks, together[0].layer, f"layer {source}")
 
     def origin(self, action: Action) -> Origin:
         """What `action` says of its layers' content, with the files of this workspace that have it."""

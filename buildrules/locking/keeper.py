@@ -72,7 +72,7 @@ class LockKeeper:
         self.disk = disk
         self.root = disk.root
         self.files: set[str] = set()
-        self._digests: dict[str, str] = {}
+        self.digests: dict[str, str] = {}  # of the locks that were asked for, by path
         self.written: list[str] = []
         self.context: Context = LockContext(disk.root, store, stream, session)
         self.session = session
@@ -148,10 +148,10 @@ class LockKeeper:
 
     def digest(self, path: str) -> str:
         """`sha256:<hex>` of the lock file at the workspace-relative `path`."""
-        if path not in self._digests:
+        if path not in self.digests:
             with open(os.path.join(self.root, path), "rb") as file:
-                self._digests[path] = "sha256:" + hashlib.sha256(file.read()).hexdigest()
-        return self._digests[path]
+                self.digests[path] = "sha256:" + hashlib.sha256(file.read()).hexdigest()
+        return self.digests[path]
 
 
 def _few(lines: list[str]) -> list[str]:

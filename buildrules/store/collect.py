@@ -1,6 +1,6 @@
 """Garbage collection, verification and sizes of a store.
 
-What a snapshot of a green build names is kept, and so is what is younger than the given age. The
+What the state of a workspace names is kept, and so is what is younger than the given age. The
 rest goes, then the records that named it. A build never waits for a collection that has not
 begun: the lock is exclusive here and shared there.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import StoreError
-from buildrules.snapshot.file import body_of
+from buildrules.state.reader import Damaged, open_any
 from buildrules.store.records import canonical
 from buildrules.store.store import Store
 
@@ -31,8 +31,8 @@ class Sizes:
     blob_bytes: int = 0
     records: int = 0
     table_bytes: int = 0
-    snapshots: int = 0
-    snapshot_bytes: int = 0
+    states: int = 0
+    state_bytes: int = 0
     aside: int = 0
     aside_bytes: int = 0
 
@@ -77,12 +77,12 @@ def sizes(store: Store) -> Sizes:
     found.records = len(store.records.keys())
     for part, count, total in (
         ("table", None, "table_bytes"),
-        ("workspaces", "snapshots", "snapshot_bytes"),
+        ("workspaces", "states", "state_bytes"),
         ("tmp", "aside", "aside_bytes"),
     ):
-        for _, stat in _files_below(os.path.join(store.root, part)):
+        for path, stat in _files_below(os.path.join(store.root, part)):
             setattr(found, total, getattr(found, total) + stat.st_size)
-            if count:
+            if count and path.endswith(".state"):
                 setattr(found, count, getattr(found, count) + 1)
     return found
 
@@ -91,7 +91,7 @@ def verify(store: Store) -> list[str]:
     """Hash every blob; the corrupt ones are removed, so that the next build makes them again. Returns their digests.
 
     What was made from one may be wrong as well: records that name it, or whose key saw it, are forgotten, and so are
-    the snapshots that answer from them.
+    the states that answer from them.
     """
     corrupt = [digest for digest, _ in list(blob_files(store)) if not store.blobs.heal(digest)]
     if corrupt:
@@ -100,7 +100,7 @@ def verify(store: Store) -> list[str]:
 
 
 def _forget(store: Store, corrupt: set[str]) -> None:
-    """Drop the records and snapshots of what was made from blobs (hex) that were not what they must be."""
+    """Drop the records and states of what was made from blobs (hex) that were not what they must be."""
     keys: set[str] = set()
     for name in list(store.explanations.keys()):
         saw = store.explanations.get(name)
@@ -112,9 +112,8 @@ def _forget(store: Store, corrupt: set[str]) -> None:
             keys.add(key)
             store.records.delete(key)
     for path, _ in list(_files_below(os.path.join(store.root, "workspaces"))):
-        with contextlib.suppress(OSError, ValueError, EOFError, TypeError, KeyError):
-            outputs = body_of(path)["outputs"].values()
-            if any(key in keys or _named(made, corrupt) for key, made in outputs):
+        if path.endswith(".state") and any(key in keys or _named(made, corrupt) for key, made in _made(path)):
+            with contextlib.suppress(OSError):
                 os.unlink(path)
 
 
@@ -124,7 +123,7 @@ def _named(value: Any, digests: set[str]) -> bool:
 
 
 def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collected:
-    """Remove what no snapshot names and what is older than `keep_seconds`.
+    """Remove what no state names and what is older than `keep_seconds`.
 
     Raises StoreError while a build holds the store, unless `wait`.
     """
@@ -169,6 +168,16 @@ def _abandoned(path: str) -> bool:
     return False
 
 
+def _made(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(key, outputs) of each action that the state at `path` keeps, up to where it is damaged."""
+    with contextlib.suppress(OSError, Damaged, ValueError, EOFError, TypeError, KeyError, IndexError):
+        state = open_any(path)
+        if state is not None:
+            for number in range(state.action_count):
+                _, _, key, outputs, *_ = state.action(number)
+                yield key, outputs
+
+
 def needed_blobs(outputs: dict[str, Any]) -> Iterator[str]:
     """The blobs that outputs (as plain data) cannot do without."""
     yield from outputs.get("blobs", {}).values()
@@ -189,11 +198,9 @@ def _recipe_blobs(outputs: dict[str, Any]) -> Iterator[str]:
 def _live(store: Store) -> set[str]:
     live: set[str] = set()
     for path, _ in _files_below(os.path.join(store.root, "workspaces")):
-        with contextlib.suppress(OSError, ValueError, EOFError, TypeError, KeyError):
-            body = body_of(path)
-            for _, outputs in body["outputs"].values():
-                live.update(needed_blobs(outputs))
-                live.update(_recipe_blobs(outputs))
+        for _, outputs in _made(path) if path.endswith(".state") else ():
+            live.update(needed_blobs(outputs))
+            live.update(_recipe_blobs(outputs))
     for records in (store.records, store.explanations):
         for key in list(records.keys()):
             blob = records.blob_of(key)

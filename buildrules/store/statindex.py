@@ -10,10 +10,10 @@ import os
 import time
 from collections.abc import Callable, Sequence
 
+from buildrules.state.rows import RACY_NS, Stat
 from buildrules.store.table import Table
 
-Stat = tuple[int, int, int, int, int]
-RACY_NS = 2_000_000_000
+__all__ = ["RACY_NS", "Stat", "StatIndex", "stat_row"]
 
 
 def stat_row(stat: os.stat_result) -> Stat:
@@ -30,13 +30,13 @@ class StatIndex:
         self._unsaved: dict[tuple[str, str], tuple[Stat, str]] = {}
         self.racy: set[str] = set()
 
-    def warm(self, rows: dict[tuple[str, str], tuple[Stat, str]]) -> None:
-        """Take rows of a snapshot, which were trusted when it was written."""
-        self._known.update(rows)
+    def take(self, path: str, row: Stat, digest: str, variant: str = "") -> None:
+        """Take a digest that was kept elsewhere, and was trusted then."""
+        self._known[path, variant] = (row, digest)
 
-    def known(self) -> dict[tuple[str, str], tuple[Stat, str]]:
-        """Every row in memory that is trusted: what a snapshot keeps."""
-        return {key: row for key, row in self._known.items() if key[0] not in self.racy}
+    def take_joint(self, folder: str, files: Sequence[tuple[str, int, Stat]], digest: str, variant: str) -> None:
+        """The same for a digest of `joint`."""
+        self._known[folder, variant] = (_joint_row(files), digest)
 
     def digest(self, path: str, row: Stat, compute: Callable[[], str], variant: str = "") -> str:
         """The digest of the file at `path` with this row; `compute` is called where no digest of it is trusted.
@@ -49,16 +49,8 @@ class StatIndex:
         self, folder: str, files: Sequence[tuple[str, int, Stat]], compute: Callable[[], str], variant: str
     ) -> str:
         """The digest of all `files` together: (path, mode, row) each, in order, below `folder`. Else as `digest`."""
-        mark = hashlib.sha256(repr(files).encode()).hexdigest()
-        rows = [row for _, _, row in files]
-        together = (
-            len(rows),
-            int(mark, 16),
-            sum(row[2] for row in rows),
-            max(row[3] for row in rows),
-            max(row[4] for row in rows),
-        )
-        return self._digest((folder, variant), together, compute, [(path, row) for path, _, row in files])
+        together = [(path, row) for path, _, row in files]
+        return self._digest((folder, variant), _joint_row(files), compute, together)
 
     def _digest(
         self, key: tuple[str, str], row: Stat, compute: Callable[[], str], files: Sequence[tuple[str, Stat]]
@@ -99,6 +91,19 @@ class StatIndex:
             ]
             self._table.set_many(rows)
             self._unsaved.clear()
+
+
+def _joint_row(files: Sequence[tuple[str, int, Stat]]) -> Stat:
+    """One row for many files: no change to any of them leaves it as it was."""
+    mark = hashlib.sha256(repr(files).encode()).hexdigest()
+    rows = [row for _, _, row in files]
+    return (
+        len(rows),
+        int(mark, 16),
+        sum(row[2] for row in rows),
+        max(row[3] for row in rows),
+        max(row[4] for row in rows),
+    )
 
 
 def _name(key: tuple[str, str]) -> str:

@@ -4,7 +4,7 @@ version         the layout's number, written once
 lock            shared by builds, exclusive for garbage collection (flock)
 blobs/sha256/   content by digest        tmp/    files being written
 table/          records, stat index and explanations (diskcache)
-workspaces/     snapshots of green builds
+workspaces/     states: what the last builds of each workspace looked at and made
 logs/           the last builds in full
 """
 
@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Iterator
 
 from buildrules.errors import StoreError
-from buildrules.snapshot.location import store_root
+from buildrules.state.location import store_root
 from buildrules.store.blobs import Blobs
 from buildrules.store.records import Records
 from buildrules.store.statindex import StatIndex

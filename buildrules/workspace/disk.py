@@ -3,11 +3,12 @@
 So what an answer depends on is known without ledgers carried by hand, and a test can say which files were opened.
 """
 
+import hashlib
 import os
 from collections.abc import Iterable
 
-from buildrules.snapshot.file import shape_of
-from buildrules.workspace.root import Packages, find_packages, read_file
+from buildrules.state.rows import shape_of
+from buildrules.workspace.root import Listing, Packages, find_packages, read_file
 
 __all__ = ["CONTENT", "NAMES", "SEARCHED", "SHAPE", "Disk"]
 
@@ -24,12 +25,14 @@ class Disk:
     target: `disk.by(label)` records under its name.
     """
 
-    __slots__ = ("_ahead", "_reader", "_seen", "root")
+    __slots__ = ("_ahead", "_reader", "_seen", "digests", "listings", "root")
 
     def __init__(self, root: str) -> None:
         self.root = root
         self._reader = ""
         self._seen: dict[tuple[str, str, str], int] = {}
+        self.digests: dict[str, str] = {}  # sha256 (hex) of what was read, by path
+        self.listings: dict[str, Listing] = {}  # of the directories that were searched for packages
         self._ahead: dict[str, bytes] = {}  # files that the search for packages has read already, by absolute path
 
     def by(self, reader: object) -> "Disk":
@@ -37,6 +40,7 @@ class Disk:
         other = Disk(self.root)
         other._reader = str(reader)
         other._seen, other._ahead = self._seen, self._ahead
+        other.digests, other.listings = self.digests, self.listings
         return other
 
     def path(self, path: str) -> str:
@@ -48,7 +52,10 @@ class Disk:
         self.note(CONTENT, path)
         absolute = self.path(path)
         data = self._ahead.pop(absolute, None)
-        return read_file(absolute) if data is None else data
+        if data is None:
+            data = read_file(absolute)
+        self.digests[self._relative(path)] = hashlib.sha256(data).hexdigest()
+        return data
 
     def names(self, path: str) -> list[str]:
         """What a directory holds, sorted. Raises OSError."""
@@ -74,6 +81,7 @@ class Disk:
         """The packages of the workspace, see `find_packages`."""
         found = find_packages(self.root, ignore, self._read_ahead)
         self.note(SEARCHED, *found.directories)
+        self.listings.update(found.listings)
         # Without its `workspace:` key such a file is one of this workspace's packages.
         self.note(CONTENT, *found.nested)
         return found

@@ -97,7 +97,7 @@ def _load(disk: Disk, problems: Problems, texts: Mapping[str, str], *, whole: bo
         document = _read(disk, "", problems)
     if document is not None and document.kind == "map" and "workspace" in document.entries:
         settings = validate(Settings, document.entries["workspace"], problems, "workspace")
-    found = disk.packages(settings.ignore if settings else ()) if whole else Packages([], [], [], [])
+    found = disk.packages(settings.ignore if settings else ()) if whole else Packages([], {}, [], [])
     workspace = Workspace(disk.root, settings or Settings(name="workspace"), packages=found.packages)
     for path in found.misspelt:
         problems.add(f"'{path}' is not read", hint=f"rename it to {BUILD_FILE}", position=Position(path, 1))

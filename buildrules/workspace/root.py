@@ -21,6 +21,7 @@ __all__ = [
     "find_packages",
     "find_root",
     "is_workspace_file",
+    "look",
     "package_of",
     "read_file",
 ]
@@ -29,23 +30,34 @@ BUILD_FILE = "BUILD.yaml"
 
 _MISSPELT = frozenset({"BUILD.yml", "build.yaml", "build.yml", "Build.yaml"})
 _LARGEST = 16 << 20
+Listing = tuple[tuple[str, ...], bool, str, bool]
+"""Directories below that may hold packages, whether there is a BUILD.yaml, a misspelt one, a virtual environment."""
+
 _SKIPPED = frozenset({"node_modules", "__pycache__"})
 
 
 class Packages:
     """What a walk found. All paths are workspace-relative with `/`; "" is the root.
 
-    `packages` are the directories with a BUILD.yaml, `directories` all that were listed (both sorted), `misspelt`
-    files such as BUILD.yml that were surely meant to be one, `nested` the BUILD.yaml files of nested workspaces.
+    `packages` are the directories with a BUILD.yaml (sorted), `listings` what was found in all that were listed,
+    `misspelt` files such as BUILD.yml that were surely meant to be one, `nested` the BUILD.yaml files of nested
+    workspaces.
     """
 
-    __slots__ = ("directories", "misspelt", "nested", "packages")
+    __slots__ = ("listings", "misspelt", "nested", "packages")
 
-    def __init__(self, packages: list[str], directories: list[str], misspelt: list[str], nested: list[str]) -> None:
+    def __init__(
+        self, packages: list[str], listings: "dict[str, Listing]", misspelt: list[str], nested: list[str]
+    ) -> None:
         self.packages = packages
-        self.directories = directories
+        self.listings = listings
         self.misspelt = misspelt
         self.nested = nested
+
+    @property
+    def directories(self) -> list[str]:
+        """All directories that were listed, sorted."""
+        return sorted(self.listings)
 
 
 def is_workspace_file(path: str, read: "Callable[[str], bytes] | None" = None) -> bool:
@@ -138,10 +150,39 @@ def _rootless(path: str) -> UsageError:
     return UsageError(f"no workspace here: {shown} has no `workspace:` section, nor has one above", hint=hint)
 
 
+def look(root: str, directory: str) -> "Listing | None":
+    """What a directory means to the search for packages. None where it cannot be read; raises LoadError."""
+    below: list[str] = []
+    found = venv = False
+    wrong = ""
+    try:
+        with os.scandir(os.path.join(root, directory)) as entries:
+            for entry in entries:
+                name = entry.name
+                if name == BUILD_FILE:
+                    found = True
+                elif name in _MISSPELT:
+                    wrong = name
+                elif name == "pyvenv.cfg":
+                    venv = True
+                elif name[0] != "." and name not in _SKIPPED and entry.is_dir(follow_symlinks=False):
+                    below.append(name)
+    except (PermissionError, FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:  # such as a name that is too long for the system
+        shown = directory if len(directory) < 200 else f"{directory[:200]}..."
+        hint = "list the directory, or one above it, under `ignore:` in the workspace section"
+        raise LoadError(f"cannot list the directory '{shown}': {error.strerror}", hint=hint) from error
+    return tuple(sorted(below)), found, wrong, venv
+
+
 def find_packages(
-    root: str, ignore: "list[str] | tuple[str, ...]" = (), read: "Callable[[str], bytes] | None" = None
+    root: str,
+    ignore: "list[str] | tuple[str, ...]" = (),
+    read: "Callable[[str], bytes] | None" = None,
+    start: str = "",
 ) -> Packages:
-    """Walk the workspace at `root` (absolute) and find its packages.
+    """Walk the workspace at `root` (absolute), or what is below `start` in it, and find its packages.
 
     Left out: nested workspaces, directories that start with a dot, `node_modules`, `__pycache__`, virtual
     environments, links to directories, and what `ignore` (workspace-relative directories) names.
@@ -149,46 +190,30 @@ def find_packages(
     `read_file`.
     """
     packages: list[str] = []
-    directories: list[str] = []
+    listings: dict[str, Listing] = {}
     misspelt: list[str] = []
     nested: list[str] = []
     ignored = frozenset(ignore)
-    stack = [""]
+    stack = [start]
     while stack:
         directory = stack.pop()
-        below: list[str] = []
-        found = venv = False
-        wrong = ""
-        try:
-            with os.scandir(os.path.join(root, directory)) as entries:
-                for entry in entries:
-                    name = entry.name
-                    if name == BUILD_FILE:
-                        found = True
-                    elif name in _MISSPELT:
-                        wrong = name
-                    elif name == "pyvenv.cfg":
-                        venv = True
-                    elif name[0] != "." and name not in _SKIPPED and entry.is_dir(follow_symlinks=False):
-                        below.append(f"{directory}/{name}" if directory else name)
-        except (PermissionError, FileNotFoundError, NotADirectoryError):
+        listing = look(root, directory)
+        if listing is None:
             continue
-        except OSError as error:  # such as a name that is too long for the system
-            shown = directory if len(directory) < 200 else f"{directory[:200]}..."
-            hint = "list the directory, or one above it, under `ignore:` in the workspace section"
-            raise LoadError(f"cannot list the directory '{shown}': {error.strerror}", hint=hint) from error
-        directories.append(directory)
+        listings[directory] = listing
+        below, found, wrong, venv = listing
         if directory and venv:
             continue
+        base = f"{directory}/" if directory else ""
         if found:
             if directory and is_workspace_file(f"{root}/{directory}/{BUILD_FILE}", read):
-                nested.append(f"{directory}/{BUILD_FILE}")
+                nested.append(base + BUILD_FILE)
                 continue
             packages.append(directory)
         elif wrong:
-            misspelt.append(f"{directory}/{wrong}" if directory else wrong)
-        stack.extend(path for path in below if path not in ignored)
-    return Packages(sorted(packages), sorted(directories), sorted(misspelt), sorted(nested))
+            misspelt.append(base + wrong)
+        stack.extend(path for name in below if (path := base + name) not in ignored)
+    return Packages(sorted(packages), listings, sorted(misspelt), sorted(nested))
 
 
 def package_of(root: str, directory: str) -> str:

@@ -162,7 +162,7 @@ def test_an_unchanged_build_and_an_edit(azure: Space) -> None:
     ],
 )
 def test_every_file_it_depends_on_is_watched(azure: Space, path: str, old: str, new: str, said: str) -> None:
-    """Also once the snapshot is settled: an answer must never come from what was there before."""
+    """Also once everything is trusted: an answer must never come from what was there before."""
     command = ("build", "--package", "package.yml", *OPTIONS)
     azure.settle(*command)
     azure.run(*command).said("0 built")

@@ -234,7 +234,7 @@ def test_the_schema_accepts_the_examples_and_this_repository() -> None:
 def test_clean_forgets_this_workspace_only(built: Space) -> None:
     expected = built.build().digest
     built.run("clean").said("forgot the builds of")
-    assert built.snapshots() == []
+    assert built.states() == []
     report = built.build()
     assert report.digest == expected
     assert report.executed == 0
@@ -249,7 +249,7 @@ def test_clean_expunge_removes_the_store(built: Space) -> None:
 
 def test_cache_info_says_where_and_how_much(built: Space) -> None:
     result = built.run("cache", "info")
-    result.said(f"store      {built.store}", f"blobs      {len(built.blobs())},", "snapshots  1,")
+    result.said(f"store      {built.store}", f"blobs      {len(built.blobs())},", "states     1,")
 
 
 def test_cache_commands_work_outside_a_workspace(built: Space, tmp_path: Path) -> None:
@@ -436,10 +436,10 @@ def test_a_trace_has_every_action(workspace: Space) -> None:
 def test_a_trace_is_written_of_an_unchanged_build_too(settled: Space, option: str) -> None:
     trace = settled.folder / "trace.json"
     words = option.format(trace).split()
-    settled.settle("build", APP, *words)  # its snapshot is one of this very command line
+    settled.settle("build", APP, *words)  # the state knows this very command line
     trace.unlink()
-    settled.run("build", APP, *words).said("0 built")
-    assert len(json.loads(trace.read_text())["traceEvents"]) == 9
+    settled.run("build", APP, *words).said("0 built, 7 reused")
+    assert json.loads(trace.read_text())["traceEvents"] == []  # nothing had to be looked at
 
 
 def test_verbose_shows_every_layer_and_action(built: Space) -> None:

@@ -53,7 +53,7 @@ def test_json_of_an_unchanged_build_has_the_same_schema(settled: Space) -> None:
     assert again.digest == first.digest
 
 
-def test_an_unchanged_build_is_answered_from_the_snapshot(settled: Space) -> None:
+def test_an_unchanged_build_is_answered_from_the_state(settled: Space) -> None:
     before = {path: path.stat().st_mtime_ns for path in settled.store.rglob("*")}
     result = settled.run("build", APP)
     result.said("unchanged", "0 built, 7 reused, 0 B read, 0 B written")
@@ -112,7 +112,7 @@ def test_an_unchanged_build_is_answered_from_the_snapshot(settled: Space) -> Non
 )
 @pytest.mark.parametrize("kept", [True, False], ids=["same process line", "json"])
 def test_a_change_rebuilds_what_it_touches(built: Space, change, layers: set[str], executed: int, kept: bool) -> None:
-    # `built` ran with --json, so the other command line has no snapshot and plans from the files
+    # `built` ran with --json, so the other command line is not known and plans from the files
     change(built)
     if kept:
         report = built.build()
@@ -271,13 +271,13 @@ def test_the_image_says_what_it_is_locked_to(workspace: Space) -> None:
 @pytest.mark.parametrize("unstable", [True, False])
 def test_a_build_whose_inputs_changed_meanwhile_is_not_kept(workspace: Space, unstable: bool) -> None:
     with workspace._inside(".", {}):
-        invocation = Invocation(str(workspace.root), "", ["build", APP], Request("build", [APP], {}))
+        invocation = Invocation(str(workspace.root), "", ["", "build", APP], Request("build", [APP], {}))
         invocation.prepare(None)
         build = invocation.build()
         name, outcome = next(iter(build.outcomes.items()))
         build.outcomes[name] = outcome._replace(unstable=unstable)
-        invocation.save(build, "text", "{}")
-    assert bool(workspace.snapshots()) is not unstable
+        invocation.save(["text"], ("", "", ""))
+    assert bool(workspace.states()) is not unstable
 
 
 def test_a_package_is_the_same_alone_and_beside_others_of_the_same_names(workspace: Space) -> None:

@@ -49,7 +49,7 @@ def test_expunge_removes_the_store_and_nothing_else(built: Space) -> None:
     built.run("build", APP, code=1).said("is no store and holds other things", "thesis.txt")
 
 
-def test_secrets_of_the_command_line_and_the_environment_are_in_no_snapshot(built: Space) -> None:
+def test_secrets_of_the_command_line_and_the_environment_are_nowhere_in_the_store(built: Space) -> None:
     built.env["BUILDRULES_FEED_TOKEN"] = "t0k3n-of-the-feed"
     built.run("run", APP, "-e", "API_KEY=hunter2-secret", code=None)
     built.run("build", APP)

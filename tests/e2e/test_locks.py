@@ -54,7 +54,7 @@ def test_a_locked_build_refuses_a_stale_lock(workspace: Space) -> None:
     assert workspace.tree() == before
 
 
-def test_a_locked_build_after_an_unlocked_one_is_not_answered_from_its_snapshot(workspace: Space) -> None:
+def test_a_locked_build_after_an_unlocked_one_is_not_answered_from_what_it_kept(workspace: Space) -> None:
     workspace.run("build", APP)
     workspace.remove("pylock.env-linux-amd64.toml")
     workspace.run("build", APP, "--locked", code=1).said("missing")

@@ -143,7 +143,7 @@ def test_an_edited_helper_of_a_plugin_is_noticed(followed: Space) -> None:
     followed.edit("tools/stamp.py", '"[server]\\n"', 'words.TITLE + "\\n"')
     followed.process("build", ECHO)
     newest = max(path.stat().st_ctime for path in followed.root.rglob("*"))
-    time.sleep(max(0.0, newest + 2.05 - time.time()))  # so that the snapshot trusts them
+    time.sleep(max(0.0, newest + 2.05 - time.time()))  # so that their rows are trusted
     followed.process("build", ECHO)
     followed.process("build", ECHO).said("0 built")
     followed.edit("tools/words.py", "one", "two")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from buildrules.engine.action import Action, Context, Outputs, SourceFile, SourceSet
-from buildrules.engine.build import FIRST, Build
+from buildrules.engine.build import FIRST, Build, Outcome
 from buildrules.engine.events import ActionFinished, Event, Notice, Status, Stream
 from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import ActionError, Interrupted, UnexpectedError
@@ -59,7 +59,7 @@ class Bench:
         self.kinds = Kinds()
         self.plan = Plan()
         self.events: list[Event] = []
-        self.previous: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.previous: dict[str, Outcome] = {}
 
     def add(self, name: str, *deps: str, kind: str = "text", glob: str = "", goal: bool = False, **params: Any) -> None:
         sources = (SourceSet("", (glob,)),) if glob else ()
@@ -157,11 +157,12 @@ def test_what_the_last_build_knew_is_checked_before_it_counts(bench: Bench) -> N
     first = bench.build()
     outputs = first.outcomes["a"].outputs
     assert outputs is not None
-    bench.previous = {"a": (first.outcomes["a"].key, outputs.to_dict())}
+    known = Outcome(Status.UNCHANGED, first.outcomes["a"].key, outputs)
+    bench.previous = {"a": known}
     assert statuses(bench.build()) == {"a": Status.UNCHANGED}
-    bench.previous = {"a": ("another key", outputs.to_dict())}
+    bench.previous = {"a": known._replace(key="another key")}
     assert statuses(bench.build()) == {"a": Status.CACHED}
-    bench.previous = {"a": (first.outcomes["a"].key, outputs.to_dict())}
+    bench.previous = {"a": known}
     os.unlink(first.blobs.path(outputs.blobs["text"]))
     assert statuses(bench.build()) == {"a": Status.EXECUTED}
 

@@ -273,7 +273,7 @@ def test_verify_forgets_what_was_made_from_a_damaged_blob(workspace: Space, web:
     assert not workspace.build().built
     damage(workspace, data)
     workspace.run("cache", "verify", code=1).said("corrupt, removed", hashlib.sha256(data).hexdigest())
-    assert not workspace.snapshots()
+    assert not workspace.states()
     report = workspace.build()
     assert report.digest == expected
     assert any(origin.startswith("model") for origin in report.built), report.built

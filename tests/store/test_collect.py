@@ -93,10 +93,10 @@ def test_what_a_killed_process_was_writing_goes_at_any_age(built: Space) -> None
     assert not aside.exists() and not inside.exists()
 
 
-@pytest.mark.parametrize("damage", [b"", b"garbage", b"buildrules snapshot 3\n" + b"\0" * 40])
-def test_damaged_snapshots_do_not_stop_a_collection(built: Space, damage: bytes) -> None:
+@pytest.mark.parametrize("damage", [b"", b"garbage", b"buildrules state 1\n" + b"\0" * 400])
+def test_damaged_states_do_not_stop_a_collection(built: Space, damage: bytes) -> None:
     expected = built.build().digest
-    for path in built.snapshots():
+    for path in built.states():
         path.write_bytes(damage)
     collected(built, keep=-10)
     assert built.build().digest == expected
@@ -109,7 +109,7 @@ def test_sizes_add_up(built: Space) -> None:
     assert found.blobs == len(built.blobs())
     assert found.blob_bytes == sum(path.stat().st_size for path in built.blobs().values())
     assert found.records >= 7
-    assert found.snapshots == 1
+    assert found.states == 1
     assert found.aside == 0
 
 

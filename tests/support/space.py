@@ -347,8 +347,9 @@ class Space:
         document = json.loads(self.blobs()[manifest["config"]["digest"]].read_bytes())
         return dict(document["config"])
 
-    def snapshots(self) -> list[Path]:
-        return [path for path in (self.store / "workspaces").rglob("*") if path.is_file()]
+    def states(self) -> list[Path]:
+        """The states of workspaces, and their journals."""
+        return [path for path in (self.store / "workspaces").rglob("*") if path.suffix in (".state", ".journal")]
 
     def sound(self) -> None:
         """Fail where a blob of the store is not what its name says, or something half-written lies at its place."""

@@ -26,7 +26,7 @@ def info() -> None:
     click.echo(f"store      {store.root}")
     click.echo(f"blobs      {sizes.blobs}, {size_text(sizes.blob_bytes)}")
     click.echo(f"records    {sizes.records}, {size_text(sizes.table_bytes)} with the stat index")
-    click.echo(f"snapshots  {sizes.snapshots}, {size_text(sizes.snapshot_bytes)}")
+    click.echo(f"states     {sizes.states}, {size_text(sizes.state_bytes)}")
     if sizes.aside_bytes:
         click.echo(f"unfinished {size_text(sizes.aside_bytes)}")
 
@@ -49,7 +49,7 @@ def verify() -> int:
 def gc(keep: str) -> None:
     """Remove what no build of the last days needs.
 
-    What the last green build of each command line in each workspace is made of is always kept.
+    What the last green builds of each workspace are made of is always kept.
     """
     store = Store()
     try:

@@ -6,7 +6,7 @@ import shutil
 
 import click
 
-from buildrules.snapshot.file import snapshot_path
+from buildrules.state.location import states_folder
 from buildrules.store.store import PARTS, Store
 from buildrules.workspace.root import find_root
 
@@ -14,7 +14,7 @@ from buildrules.workspace.root import find_root
 @click.command(short_help="forget what this workspace's builds remembered")
 @click.option("--expunge", is_flag=True, help="Remove the whole store, for all workspaces.")
 def command(expunge: bool) -> None:
-    """Forget the snapshots, digests and explanations of this workspace; the next build reads every file anew.
+    """Forget the state, digests and explanations of this workspace; the next build reads every file anew.
 
     Layers, wheels and packages stay in the store, so that build is still fast.
     """
@@ -29,7 +29,7 @@ def command(expunge: bool) -> None:
             click.echo(f"removed the store {store.root}")
             return
         root = find_root(os.getcwd())
-        shutil.rmtree(os.path.dirname(snapshot_path(root, [], "")), ignore_errors=True)
+        shutil.rmtree(states_folder(root), ignore_errors=True)
         for name in list(store.explanations.keys()):
             if name.startswith(f"{root}\0"):
                 store.explanations.delete(name)

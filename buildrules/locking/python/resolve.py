@@ -19,7 +19,7 @@ from buildrules.locking.python.request import Request
 from buildrules.locking.python.requirement import Requirement
 from buildrules.locking.python.select import select
 from buildrules.net.session import Session
-from buildrules.snapshot.location import store_root
+from buildrules.state.location import store_root
 from buildrules.store.private_folder import private_folder
 
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")

@@ -1,0 +1,102 @@
+"""What a plan was made from, and whether that still is so. While it is, the plan holds, whatever its rows say.
+
+An editor that saves what was there already, a checkout of the same content, a new file in a directory that was searched
+for packages: the rows differ and the plan is the right one.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from buildrules.state.rows import Stat, row_of, shape_of
+
+RACY_NS = 2_000_000_000
+"""A file that was modified less than this before it was read could change again and keep its stat."""
+_TICK_NS = 50_000_000  # more than the tick of the clock that stamps files
+_SECOND_NS = 1_000_000_000
+
+Search = Callable[[str], Any]
+"""What a directory (workspace-relative) means to the search for packages, as plain data."""
+
+
+class Facts(NamedTuple):
+    """What mattered to the plan in one directory: names below it, with what they must go on being."""
+
+    at: str  # workspace-relative
+    files: dict[str, str | None]  # name -> sha256 of the content; None where it is not known what the plan read
+    shapes: dict[str, str]  # name -> "file", "directory" or "nothing"
+    names: str | None  # digest of all names in it
+    searched: Any  # what `Search` said of it, None where nobody searched it
+
+    def hold(self, root: str, search: Search | None) -> bool:
+        """Whether the plan would find the same; without `search` as far as packages here do not matter."""
+        folder = os.path.join(root, self.at)
+        return (
+            all(known is not None and content_digest(f"{folder}/{name}") == known for name, known in self.files.items())
+            and all(shape_of(f"{folder}/{name}" if name else folder) == shape for name, shape in self.shapes.items())
+            and (self.names is None or names_digest(folder) == self.names)
+            and (search is None or self.searched is None or search(self.at) == self.searched)
+        )
+
+
+class Inputs:
+    """What a plan was made from. `facts` by directory; `readers` says for whom a directory mattered."""
+
+    def __init__(self, root: str, began: int) -> None:
+        """`began` is the time in ns at which planning began."""
+        self.root = root
+        self.began = began
+        self.facts: dict[str, Facts] = {}
+        self.readers: dict[str, set[str]] = {}
+
+    def _at(self, directory: str, readers: Iterable[str]) -> Facts:
+        self.readers.setdefault(directory, set()).update(readers)
+        return self.facts.setdefault(directory, Facts(directory, {}, {}, None, None))
+
+    def content(self, path: str, digest: str | None, readers: Iterable[str]) -> None:
+        """A file was read. Without its digest it is hashed now, unless it may have changed since planning began."""
+        directory, name = os.path.split(path)
+        if digest is None and settled(row_of(os.path.join(self.root, path)), self.began):
+            digest = content_digest(os.path.join(self.root, path))
+        self._at(directory, readers).files[name] = digest
+
+    def shape(self, path: str, readers: Iterable[str]) -> None:
+        """It mattered what kind of thing is there."""
+        directory, name = os.path.split(path)
+        self._at(directory, readers).shapes[name] = shape_of(os.path.join(self.root, path))
+
+    def names(self, directory: str, readers: Iterable[str]) -> None:
+        """It mattered what a directory holds."""
+        facts = self._at(directory, readers)
+        self.facts[directory] = facts._replace(names=names_digest(os.path.join(self.root, directory)))
+
+    def searched(self, directory: str, found: Any, readers: Iterable[str]) -> None:
+        """A directory was searched for packages."""
+        self.facts[directory] = self._at(directory, readers)._replace(searched=found)
+
+
+def settled(row: Stat | None, began: int) -> bool:
+    """Whether a file with this row cannot have been modified after `began`, be its clock ever so coarse."""
+    if row is None:
+        return False
+    changed = max(row[3], row[4])
+    return changed < began - (RACY_NS if changed % _SECOND_NS == 0 else _TICK_NS)
+
+
+def content_digest(path: str) -> str | None:
+    """The sha256 (hex) of a file, None where it cannot be read."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def names_digest(path: str) -> str | None:
+    """A digest of the names in a directory, None where it cannot be listed."""
+    try:
+        names = sorted(map(os.fsencode, os.listdir(path)))
+    except OSError:
+        return None
+    return hashlib.sha256(b"\0".join(names)).hexdigest()

@@ -1,0 +1,114 @@
+"""Rows: every change of a file or directory is noticed, and what is racy never counts as unchanged."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from buildrules.engine.inputs import Facts, Inputs, settled
+from buildrules.engine.remember import Draft
+from buildrules.state.rows import RACY, RACY_NS, changed, fold, row_of
+
+
+def _same_size(path: Path) -> None:
+    path.write_text("b")
+
+
+def _renamed_over(path: Path) -> None:
+    stat = path.stat()
+    other = path.with_name("other")
+    other.write_text("b")
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    os.replace(other, path)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "other content": lambda path: path.write_text("longer"),
+    "the same size": _same_size,
+    "removed": lambda path: path.unlink(),
+    "mode": lambda path: path.chmod(0o755),
+    "older": lambda path: os.utime(path, (1, 1)),
+    "another file of the same size and time": _renamed_over,
+    "now a folder": lambda path: (path.unlink(), path.mkdir()),
+    "what was not there": lambda path: path.with_name("absent").write_text(""),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_every_change_of_a_file_is_noticed(tmp_path: Path, change: Callable[[Path], object]) -> None:
+    path = tmp_path / "file"
+    path.write_text("a")
+    (tmp_path / "beside").write_text("")
+    paths = [os.fsencode(tmp_path / name) for name in ("beside", "absent", "file", "beside")]
+    numbers = [fold(map(row_of, part)) for part in (paths[:1], paths[1:3], paths[3:])]
+
+    def found() -> list[int]:
+        return changed([4, 5, 6], [1, 2, 1], paths, numbers)
+
+    assert found() == []
+    time.sleep(0.02)  # more than a tick of the clock that stamps files
+    change(path)
+    assert found() == [5]
+
+
+def test_new_names_in_a_folder_are_noticed(tmp_path: Path) -> None:
+    number = fold([row_of(str(tmp_path))])
+    assert changed([0], [1], [os.fsencode(tmp_path)], [number]) == []
+    time.sleep(0.02)
+    (tmp_path / "new").write_text("")
+    assert changed([0], [1], [os.fsencode(tmp_path)], [number]) == [0]
+
+
+def test_racy_rows_never_count_as_unchanged(tmp_path: Path) -> None:
+    assert all(fold([(0, number, 0, 0, 0)]) != RACY for number in range(-5, 1000))
+    assert changed([3], [1], [os.fsencode(tmp_path)], [RACY]) == [3]
+
+
+@pytest.mark.parametrize("directory", [False, True])
+def test_a_row_of_what_changed_just_now_is_not_trusted(tmp_path: Path, directory: bool) -> None:
+    path = tmp_path / "BUILD.yaml"
+    path.mkdir() if directory else path.write_text("targets: {}")
+    root = str(tmp_path)
+    facts = Facts("BUILD.yaml", {}, {}, "names", None) if directory else Facts("", {"BUILD.yaml": "x"}, {}, None, None)
+
+    def number(began: int) -> int:
+        return Draft(facts).row(root, began).number
+
+    stat = os.stat(path)
+    modified = max(stat.st_mtime_ns, stat.st_ctime_ns)
+    assert number(modified + RACY_NS) == fold([row_of(str(path))])
+    assert number(modified + RACY_NS - 1) == RACY
+    assert number(modified - 1) == RACY
+    os.utime(path, (1, 1))  # an old modification time hides no recent change
+    assert number(os.stat(path).st_ctime_ns) == RACY
+
+
+def test_a_file_that_was_read_and_is_gone_is_not_trusted(tmp_path: Path) -> None:
+    far = time.time_ns() + 10 * RACY_NS
+    assert Draft(Facts("", {"gone": "x"}, {}, None, None)).row(str(tmp_path), far).number == RACY
+    absent = Draft(Facts("", {}, {"gone": "nothing"}, None, None)).row(str(tmp_path), far)
+    assert (absent.paths, absent.number) == (b"gone\0", fold([None]))
+    listed = Draft(Facts("", {}, {"gone": "nothing"}, "names", None)).row(str(tmp_path), far)
+    assert listed.paths == b".\0", "the directory answers for what is not in it"
+
+
+def test_content_that_may_be_newer_than_the_plan_has_no_digest(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("a")
+    modified = max(row_of(str(path))[3:])  # type: ignore[index]
+    for began, known in ((modified + RACY_NS, True), (modified, False), (modified - RACY_NS, False)):
+        inputs = Inputs(str(tmp_path), began)
+        inputs.content("file", None, [""])
+        assert (inputs.facts[""].files["file"] is not None) is known
+        assert inputs.facts[""].hold(str(tmp_path), lambda _: None) is known
+    inputs.content("file", inputs.facts[""].files["file"] or "a digest of the plan's own", [""])
+    assert inputs.facts[""].files["file"] == "a digest of the plan's own"
+
+
+def test_a_coarse_clock_makes_a_file_wait_longer() -> None:
+    fine, coarse = (1, 1, 1, 5_000_000_001, 0), (1, 1, 1, 5_000_000_000, 0)
+    assert settled(fine, 5_100_000_000) and not settled(coarse, 5_100_000_000)
+    assert not settled(fine, 5_000_000_002) and settled(coarse, 5_000_000_001 + RACY_NS)
+    assert not settled(None, 1)
