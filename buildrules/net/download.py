@@ -19,7 +19,8 @@ from buildrules.net.session import Session
 from buildrules.start import failure as reasons
 from buildrules.start.failure import Failure
 from buildrules.start.header import content_length
-from buildrules.start.transfer import Arrived, Locate, Request, check, fetch, put
+from buildrules.start.partial import Arrived, check, put
+from buildrules.start.transfer import Locate, Request, fetch
 from buildrules.store.blobs import Blobs, hex_of
 
 TRIES = 3  # per url, in a row without a mebibyte of progress among them

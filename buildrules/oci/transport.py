@@ -6,12 +6,10 @@ authentication pages (Bearer flow, OAuth2 refresh), RFC 9110 (challenges, Retry-
 
 import json
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from buildrules.credentials.connections import Connections
@@ -19,6 +17,7 @@ from buildrules.errors import RegistryError
 from buildrules.net.client import Answer, Client
 from buildrules.oci.auth import ANONYMOUS, Credentials
 from buildrules.start.address import is_loopback, shown_origin
+from buildrules.start.challenge import parse_challenges, read_token
 from buildrules.start.failure import UNREACHABLE, Failure
 from buildrules.start.retry import retry_after
 from buildrules.start.secret import conceal, hide
@@ -29,8 +28,6 @@ LONGEST_WAIT = 30.0  # a longer Retry-After is an error the user should see at o
 MAX_ANSWER = 4 << 20  # bytes of a manifest, token or tag list; the specification asks registries for 4 MiB
 _REDIRECTS = 5
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
-_SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)(?=\s|$)", re.IGNORECASE)
-_PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 Body = Callable[[], Iterable[bytes]]
 """Opens the bytes of a request anew, so that it can be sent again."""
@@ -287,31 +284,15 @@ class Transport:
 
     def _token_of(self, data: bytes, realm: str) -> str:
         try:
-            answer: dict[str, Any] = json.loads(data)
-            token = answer.get("token") or answer["access_token"]
-        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
-            token = None
-        if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
-            raise RegistryError(f"token server {urlsplit(realm).hostname} of registry {self.host} sent no token")
-        conceal([token])
-        return token
+            return read_token(data)[0]
+        except ValueError:
+            server = urlsplit(realm).hostname
+            raise RegistryError(f"token server {server} of registry {self.host} sent no token") from None
 
     def _redact(self, text: str) -> str:
         """`text` of the other side without anything secret it may have echoed, and on one line."""
         conceal(self.credentials.secrets())
         return " ".join(hide(text).split())
-
-
-def parse_challenges(header: str) -> dict[str, dict[str, str]]:
-    """The Basic and Bearer challenges of a WWW-Authenticate header (RFC 9110 §11.6.1) by lower-case scheme."""
-    pieces = _SCHEME.split(header)
-    found: dict[str, dict[str, str]] = {}
-    for scheme, rest in zip(pieces[1::2], pieces[2::2], strict=True):
-        parameters = {
-            name.lower(): re.sub(r"\\(.)", r"\1", quoted) or bare for name, quoted, bare in _PARAMETER.findall(rest)
-        }
-        found.setdefault(scheme.lower(), parameters)
-    return found
 
 
 def _joined(url: str, reference: str) -> str:

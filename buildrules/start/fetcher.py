@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 from .address import is_loopback
 from .archive import Content, members
 from .failure import NO_SPACE, REFUSED, UNREACHABLE, UNUSABLE, WRONG, Failure
+from .partial import CHUNK, disk_failure, is_right
 from .sources import advice, describe, join, locate
-from .transfer import CHUNK, PATIENCE, TRIES, copy_to, disk_failure, fetch_to, is_right
+from .transfer import PATIENCE, TRIES, copy_to, fetch_to
 from .web import Web
 
 EVERY = 5.0  # seconds between two lines about progress

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from base64 import b64decode
 from collections.abc import Mapping
@@ -16,15 +15,11 @@ from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from .address import is_loopback
+from .challenge import parse_challenges, read_token
 from .failure import UNUSABLE, Failure
 from .http import basic
-from .secret import conceal
 from .sources import credential
 from .web import Web, failure_of
-
-_SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)(?=\s|$)", re.IGNORECASE)
-_PARAMETER = re.compile(r'([a-zA-Z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
-_TOKEN_SECONDS = 60.0  # what a token without `expires_in` lasts, as the token pages say
 
 
 def locate(
@@ -65,18 +60,17 @@ def _authorize(
         return 3600.0, {}
     if answer.status != 401:
         raise failure_of(answer, url)
-    schemes = [match.group(1).lower() for match in _SCHEME.finditer(challenge)]
-    if "bearer" in schemes:
-        return _token(source, url, challenge, user, password, web)
-    if "basic" in schemes and password is not None:
+    challenges = parse_challenges(challenge)
+    if "bearer" in challenges:
+        return _token(source, url, challenges["bearer"], user, password, web)
+    if "basic" in challenges and password is not None:
         return 3600.0, {"Authorization": basic(user or "", password)}
     raise failure_of(answer, url)
 
 
 def _token(
-    source: Mapping[str, Any], url: str, challenge: str, user: str | None, password: str | None, web: Web
+    source: Mapping[str, Any], url: str, found: dict[str, str], user: str | None, password: str | None, web: Web
 ) -> tuple[float, dict[str, str]]:
-    found = {match[0].lower(): match[1] or match[2] for match in _PARAMETER.findall(challenge)}
     try:
         realm = urljoin(url, found.get("realm", ""))
         urlsplit(realm)
@@ -90,15 +84,10 @@ def _token(
     login = {"Authorization": basic(user or "", password)} if password is not None else {}
     _, _, data = web.ask(realm + ("&" if "?" in realm else "?") + urlencode(query), login)
     try:
-        answer = json.loads(data)
-        token = answer.get("token") or answer["access_token"]
-        seconds = float(answer.get("expires_in") or _TOKEN_SECONDS)
-        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-            raise ValueError("a token is a text that fits a header")
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        token, seconds = read_token(data)
+    except ValueError:
         raise Failure(UNUSABLE, f"{source['registry']} did not answer with a token") from None
-    conceal([token])
-    return max(seconds, 1.0), {"Authorization": f"Bearer {token}"}
+    return seconds, {"Authorization": f"Bearer {token}"}
 
 
 def _login(source: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[str | None, str | None]:

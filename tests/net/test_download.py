@@ -21,7 +21,7 @@ from buildrules.credentials.redact import redact, scrub
 from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted
 from buildrules.net import client
 from buildrules.net.download import Download, fetch_all, fetch_blob
-from buildrules.start import retry, transfer
+from buildrules.start import partial, retry
 from tests.support.fetching import Context
 
 TOKEN = "canary-4f1d"
@@ -430,7 +430,7 @@ fetch_blob(["{server.url}/a"], "{DIGEST}", {len(DATA)}, context)
 
 
 def test_a_stalled_holder_is_not_waited_for(server: Server, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transfer, "STALLED", 0.2)
+    monkeypatch.setattr(partial, "STALLED", 0.2)
     server.routes["/a"] = whole()
     folder = Path(context.blobs.aside, "partial")
     folder.mkdir(parents=True)

@@ -14,9 +14,9 @@ from buildrules.net.download import Fetching, Stop, adopt, bring, error_of, side
 from buildrules.start import failure as reasons
 from buildrules.start.archive import Content, members
 from buildrules.start.failure import Failure
+from buildrules.start.partial import disk_failure
 from buildrules.start.retry import retrying
 from buildrules.start.sources import advice, locate
-from buildrules.start.transfer import disk_failure
 from buildrules.store.blobs import CHUNK
 
 TRIES = 4

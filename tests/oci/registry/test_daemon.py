@@ -50,7 +50,7 @@ def loaded(engine: Any) -> Iterator[tuple[str, list[bytes]]]:
 @pytest.mark.docker
 def test_an_image_of_the_engine_is_pinned_by_its_id(loaded: tuple[str, list[bytes]], run: Run) -> None:
     image_id, tars = loaded
-    lock = make_lock(f"docker-daemon:{NAME}", "linux/amd64", run)
+    lock = make_lock(f"docker-daemon:{NAME}", "linux/amd64", Run(run.workspace, run.blobs))
     assert (lock.digest, lock.media_type) == (image_id, media.MANIFEST)
     hints = {"reference": f"docker-daemon:{NAME}"}
     outputs = OciBase().run(base(image_id, hints), [], [], run)

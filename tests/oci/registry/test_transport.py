@@ -17,8 +17,9 @@ from buildrules.credentials.connections import Connections
 from buildrules.errors import IntegrityError, RegistryError
 from buildrules.oci.auth import ANONYMOUS, Credentials, credentials_for, endpoint
 from buildrules.oci.registry import Registry
-from buildrules.oci.transport import AnswerError, Transport, parse_challenges
+from buildrules.oci.transport import AnswerError, Transport
 from buildrules.start.address import is_loopback
+from buildrules.start.challenge import parse_challenges
 from buildrules.store.blobs import Blobs
 from tests.oci.registry.conftest import Run, pulled
 from tests.oci.registry.servers import PASSWORD, USER, Answer, Seen, web
