@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.engine.action import Outputs
+from buildrules.engine.kind import Context, Traits
+from buildrules.engine.step import Step
 from buildrules.errors import ActionError, Position
 
 if TYPE_CHECKING:
@@ -27,23 +29,24 @@ class EntryScript:
 
     name = "entry_script"
     version = 2
+    traits = Traits()
 
-    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+    def run(self, step: Step, context: Context) -> Outputs:
         """Read the script and look."""
         import os
 
-        for file in sources[0]:
+        for file in step.files:
             with open(os.path.join(context.workspace, file.path), "rb") as stream:
                 text = stream.read(_LARGEST + 1)
             context.count(read=len(text))
             if len(text) > _LARGEST:
                 continue
-            _check_syntax(text, file.path, action.params["python"])
+            _check_syntax(text, file.path, step.params["python"])
             found = names_of(text)
             if found is not None:
-                for wanted in action.params["functions"]:
+                for wanted in step.params["functions"]:
                     if wanted not in found:
-                        raise _missing(wanted, found, file.path, text, str(action.params["server"]))
+                        raise _missing(wanted, found, file.path, text, str(step.params["server"]))
         return Outputs()
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from buildrules.engine.action import Context
+from buildrules.engine.kind import Context
 from buildrules.errors import FetchError
 
 

@@ -1,7 +1,9 @@
 """The kind "files_layer": files of the workspace as one layer."""
 
 from buildrules.actions.pack import pack
-from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.engine.action import Outputs
+from buildrules.engine.kind import Context, Traits
+from buildrules.engine.step import Step
 
 
 class FilesLayer:
@@ -12,8 +14,8 @@ class FilesLayer:
 
     name = "files_layer"
     version = 1
+    traits = Traits()
 
-    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+    def run(self, step: Step, context: Context) -> Outputs:
         """Pack the files."""
-        files = [file for group in sources for file in group]
-        return Outputs(layers=[pack(files, action.params["prefix"], context, action.title)])
+        return Outputs(layers=[pack(step.files, step.params["prefix"], context, step.title)])

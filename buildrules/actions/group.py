@@ -1,6 +1,8 @@
 """The kind "group": the layers of several actions together, for a target that is layers and no image."""
 
-from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.engine.action import Outputs
+from buildrules.engine.kind import Context, Traits
+from buildrules.engine.step import Step
 
 
 class Group:
@@ -8,7 +10,8 @@ class Group:
 
     name = "group"
     version = 1
+    traits = Traits()
 
-    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+    def run(self, step: Step, context: Context) -> Outputs:
         """Gather the layers."""
-        return Outputs(layers=[layer for dep in deps for layer in dep.layers])
+        return Outputs(layers=[layer for outputs in step.outputs for layer in outputs.layers])

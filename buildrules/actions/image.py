@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.engine.action import Outputs
+from buildrules.engine.kind import Context, Traits
+from buildrules.engine.step import Step
 from buildrules.errors import ActionError
 from buildrules.oci.config import ImageConfig, contract_labels
 from buildrules.oci.image import build_image, build_index, manifest_descriptor, parse_platform
@@ -27,20 +29,15 @@ class ImageKind:
 
     name = "image"
     version = 2
+    traits = Traits()
 
-    def run(
-        self,
-        action: Action,
-        sources: list[list[SourceFile]],
-        deps: list[Outputs],
-        context: Context,
-    ) -> Outputs:
+    def run(self, step: Step, context: Context) -> Outputs:
         """Build config and manifest and keep both in the store. Raises ActionError."""
-        params = action.params
+        params, deps = step.params, step.outputs
         layers = [layer for dep in deps for layer in dep.layers]
         if len(layers) >= LAYER_LIMIT:
             raise ActionError(
-                f"{action.target or action.title!r} would have {len(layers)} layers; "
+                f"the {step.title} would have {len(layers)} layers; "
                 f"docker's overlay2 driver takes 125 and buildrules allows {LAYER_LIMIT - 1}",
                 hint="lower the number of layers its python environment may use, "
                 "or keep small model files together in one layer",
@@ -52,10 +49,10 @@ class ImageKind:
                 config,
                 params["platform"],
                 created=int(params.get("created", 0)),
-                history=[words for role, dep in zip(action.roles, deps, strict=True) for words in _holds(role, dep)],
+                history=[words for dep in step.deps for words in _holds(dep.role, dep.outputs)],
             )
         except ValueError as error:
-            raise ActionError(f"cannot configure the image of {action.target or action.title!r}: {error}") from error
+            raise ActionError(f"cannot configure the {step.title}: {error}") from error
         for _, data in image.blobs():
             context.blobs.put(data)
         return Outputs(
@@ -106,21 +103,16 @@ class IndexKind:
 
     name = "index"
     version = 1
+    traits = Traits()
 
-    def run(
-        self,
-        action: Action,
-        sources: list[list[SourceFile]],
-        deps: list[Outputs],
-        context: Context,
-    ) -> Outputs:
+    def run(self, step: Step, context: Context) -> Outputs:
         """Build the index and keep it in the store. Raises ActionError."""
         manifests = []
         layers = {}
         outputs = Outputs()
         size = 0
         try:
-            for dep in deps:
+            for dep in step.outputs:
                 platform = dep.values["platform"]
                 parse_platform(platform)
                 manifest = context.blobs.read(dep.blobs["manifest"])
@@ -131,7 +123,7 @@ class IndexKind:
                 outputs.blobs["config " + platform] = dep.blobs["config"]
             index = build_index(manifests)
         except (KeyError, ValueError) as error:
-            raise ActionError(f"cannot make the index of {action.target or action.title!r}: {error}") from error
+            raise ActionError(f"cannot make the {step.title}: {error}") from error
         outputs.blobs["index"] = context.blobs.put(index.data)
         outputs.layers = list(layers.values())
         outputs.values = {

@@ -1,6 +1,8 @@
 """The kind "inline_layer": directories, links and short texts that stand in the action itself, as one layer."""
 
-from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.engine.action import Outputs
+from buildrules.engine.kind import Context, Traits
+from buildrules.engine.step import Step
 from buildrules.errors import ActionError
 from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import assemble_blob
@@ -17,10 +19,11 @@ class InlineLayer:
 
     name = "inline_layer"
     version = 1
+    traits = Traits()
 
-    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+    def run(self, step: Step, context: Context) -> Outputs:
         """Make the layer of the parts, in their order."""
-        parts = action.params["parts"]
+        parts = step.params["parts"]
         for part in parts:
             if part.get("kind") not in ALLOWED:
                 raise ActionError(

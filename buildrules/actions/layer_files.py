@@ -2,24 +2,28 @@
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from buildrules.engine.action import BuildContext, Outputs
+from buildrules.engine.action import Outputs
+from buildrules.engine.kind import Context
 from buildrules.oci.local import Local, name_of
+from buildrules.oci.supply import Origin
 from buildrules.oci.tar import BLOCK
 
 _GZIP = 31  # zlib's window bits for gzip members
 _LARGEST = 64 << 20  # bytes of a small layer, inflated
 
 
-def files_of(outputs: Outputs, prefix: str, context: BuildContext) -> Iterator[tuple[str, int, BinaryIO]]:
+def files_of(
+    outputs: Outputs, prefix: str, context: Context, origin_of: Callable[[str], Origin]
+) -> Iterator[tuple[str, int, BinaryIO]]:
     """Name below `prefix`, size in bytes, and the content, open until the next is asked for. Only of "pack"ed layers.
 
     What is not there any more is passed over.
     """
     for layer in outputs.layers:
-        local = Local(context.blobs, context.origin_of(layer.digest).files())
+        local = Local(context.blobs, origin_of(layer.digest).files())
         for part in layer.recipe.get("parts", ()):
             if part["kind"] == "file":
                 try:

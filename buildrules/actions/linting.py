@@ -4,12 +4,15 @@ On the way of a code edit: what looks into models and wheels is imported where t
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from buildrules.engine.action import Action, BuildContext, Context, Outputs, SourceFile
+from buildrules.engine.action import Outputs
+from buildrules.engine.kind import Context, Traits
+from buildrules.engine.step import Step
 from buildrules.lints.finding import Finding, placed
 from buildrules.lints.secrets import HEAD, LARGEST, secret_of_image, secret_of_test, secrets_in
+from buildrules.oci.supply import Origin
 
 if TYPE_CHECKING:
     from buildrules.lints.versions import Saved
@@ -35,22 +38,20 @@ class Lint:
 
     name = "lint"
     version = 2
+    traits = Traits(opens=True)
 
-    def run(
-        self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: BuildContext
-    ) -> Outputs:
+    def run(self, step: Step, context: Context) -> Outputs:
         """Look; what cannot be read is passed over, for the actions that package it say so."""
-        params = action.params
-        found = _code(params, sources, deps, context) if params["code"] else _package(params, deps, context)
+        params = step.params
+        found = _code(step, context) if params["code"] else _package(step, context)
         ignored = frozenset(params["ignore"])
         return Outputs(values={"findings": [item.to_list() for item in found if item.name not in ignored]})
 
 
-def _code(
-    params: Mapping[str, Any], sources: list[list[SourceFile]], deps: list[Outputs], context: Context
-) -> Iterator[Finding]:
+def _code(step: Step, context: Context) -> Iterator[Finding]:
+    params = step.params
     python: dict[str, tuple[str, bytes]] = {}
-    for number, group in enumerate(sources):
+    for number, group in enumerate(step.sources):
         for file in group:
             content = _read(os.path.join(context.workspace, file.path), file.size)
             yield from secrets_in(file.path, content)
@@ -59,12 +60,12 @@ def _code(
     if params["models"]:
         from buildrules.lints.overlap import model_in_code
 
-        for finding in model_in_code([(file.path, file.size) for file in sources[0]], params["models"]):
+        for finding in model_in_code([(file.path, file.size) for file in step.sources[0]], params["models"]):
             yield placed(finding, params["place"])
     if params["python"] and python:
         from buildrules.lints.imports import missing_modules
 
-        yield from missing_modules(python, params["entry"], _modules(deps), params["python"])
+        yield from missing_modules(python, params["entry"], _modules(step.outputs), params["python"])
 
 
 def _read(path: str, size: int) -> bytes:
@@ -82,10 +83,11 @@ def _modules(deps: list[Outputs]) -> frozenset[str]:
     return frozenset(name for outputs in deps for name in outputs.values.get("modules", ()))
 
 
-def _package(params: Mapping[str, Any], deps: list[Outputs], context: BuildContext) -> Iterator[Finding]:
+def _package(step: Step, context: Context) -> Iterator[Finding]:
     from buildrules.lints.gpu import gpu_wheels
     from buildrules.lints.server import unpinned_server
 
+    params, deps, origin_of = step.params, step.outputs, step.origin_of(context.workspace)
     if not any(name in params["variables"] for name in _CUDA):
         for finding in gpu_wheels(params["packages"]):
             yield placed(finding, params["place"])
@@ -99,7 +101,7 @@ def _package(params: Mapping[str, Any], deps: list[Outputs], context: BuildConte
     layers = sum(model["deps"] for model in params["models"])
     wheels, models = deps[: len(deps) - layers], deps[len(deps) - layers :]
     for model in params["models"]:
-        yield from _model(model, models[: model["deps"]], params, _modules(wheels), context)
+        yield from _model(model, models[: model["deps"]], params, _modules(wheels), context, origin_of)
         models = models[model["deps"] :]
 
 
@@ -108,7 +110,8 @@ def _model(
     deps: list[Outputs],
     params: Mapping[str, Any],
     modules: frozenset[str],
-    context: BuildContext,
+    context: Context,
+    origin_of: Callable[[str], Origin],
 ) -> Iterator[Finding]:
     from buildrules.actions.layer_files import files_of
     from buildrules.lints.versions import missing_for_pickle, pickle_version
@@ -116,7 +119,8 @@ def _model(
     packages = {str(name): str(version) for name, version, *_ in params["packages"]}
     saved: list[Saved] = []
     needed: dict[str, frozenset[str]] = {}
-    for name, size, file in (item for outputs in deps for item in files_of(outputs, model["prefix"], context)):
+    found = (item for outputs in deps for item in files_of(outputs, model["prefix"], context, origin_of))
+    for name, size, file in found:
         path = f"{model['shown']}/{name}" if name and model["shown"] else name or model["shown"]
         if size <= LARGEST:
             content = file.read(HEAD)

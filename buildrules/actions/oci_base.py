@@ -12,7 +12,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.engine.action import Outputs
+from buildrules.engine.kind import Context, Traits
+from buildrules.engine.step import Step
 from buildrules.errors import ActionError, BuildrulesError
 from buildrules.oci.foreign import foreign_layers, sources
 from buildrules.oci.source import Resolved
@@ -25,24 +27,19 @@ class OciBase:
 
     name = "oci_base"
     version = 2
+    traits = Traits(network=True)
 
-    def run(
-        self,
-        action: Action,
-        sources: list[list[SourceFile]],
-        deps: list[Outputs],
-        context: Context,
-    ) -> Outputs:
+    def run(self, step: Step, context: Context) -> Outputs:
         """Read manifest and config. Raises what `oci.source` raises, ActionError where the Python differs."""
-        digest, platform = str(action.params["digest"]), str(action.params["platform"])
-        image = _resolve(action.places, digest, platform, context)
+        digest, platform = str(step.params["digest"]), str(step.params["platform"])
+        image = _resolve(step.places, digest, platform, context)
         document = json.loads(image.config)
         config: dict[str, Any] = document.get("config") or {}
-        given = action.params.get("python")
+        given = step.params.get("python")
         version = _python_of(config)
         if given and version and not version.startswith(f"{given}.") and version != given:
             raise ActionError(
-                f"{action.places.get('reference') or digest} has Python {version}, and the target says {given}",
+                f"{step.places.get('reference') or digest} has Python {version}, and the target says {given}",
                 hint=f"write python: {'.'.join(version.split('.')[:2])!r}, or take another base image",
             )
         python = given or (".".join(version.split(".")[:2]) if version else None)

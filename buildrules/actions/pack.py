@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from buildrules.engine.action import Context, SourceFile, paths_of
+from buildrules.engine.action import SourceFile, paths_of
+from buildrules.engine.kind import Context
 from buildrules.errors import ActionError, Interrupted
 from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import Done, assemble, assemble_blob
@@ -36,7 +37,7 @@ def file_parts(files: Sequence[SourceFile], prefix: str) -> list[recipes.Part]:
                 f"{other.path!r} and {file.path!r} would both become {path!r}", hint="leave one of them out"
             )
     return [
-        recipes.file(path, file.digest, file.size, file.mode, as_layer=file.as_layer)
+        recipes.file(path, file.digest, file.size, file.mode, as_layer=file.as_layer is not None)
         for path, file in sorted(found.items())
     ]
 

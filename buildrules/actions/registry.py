@@ -7,7 +7,7 @@ own kind with `register`.
 
 import importlib
 
-from buildrules.engine.action import Kind
+from buildrules.engine.kind import Kind
 from buildrules.errors import UsageError
 
 _BUILTIN = {

@@ -19,13 +19,15 @@ not part of the key: a package that answers in one of them does so in all.
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from buildrules.actions.fetching import fetch_parts
 from buildrules.credentials.connections import Connections
 from buildrules.credentials.secret import conceal, hide
-from buildrules.engine.action import Action, BuildContext, Outputs, SourceFile
+from buildrules.engine.action import Outputs, SourceFile
+from buildrules.engine.kind import BuildContext, Traits
+from buildrules.engine.step import Step
 from buildrules.errors import ActionError, BuildrulesError, Interrupted, PackageTestError
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.image import LayerStream, read_image
@@ -45,21 +47,20 @@ class PackageTest:
 
     name = "package_test"
     version = 3
+    traits = Traits(engine=True, opens=True)
 
-    def run(
-        self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: BuildContext
-    ) -> Outputs:
+    def run(self, step: Step, context: BuildContext) -> Outputs:
         """Try the package."""
-        params, places = action.params, action.places
+        params, places, deps = step.params, step.places, step.outputs
         layers = [layer for dep in deps[1:] for layer in dep.layers]
         image = read_image(context.blobs, deps[0].values["digest"], layers)
-        files = [_read(context.workspace, group) for group in sources]
+        files = [_read(context.workspace, group) for group in step.sources]
         title = places["package"]
         package = Package(
             title=title,
             name=places["name"],
             image=image,
-            stream=_until_cancelled(Supply(context, context.origin_of, fetch_parts), context),
+            stream=_until_cancelled(Supply(context, step.origin_of(context.workspace), fetch_parts), context),
             platform=params["platform"],
             ports=tuple(params["ports"]),
             environment={
@@ -116,7 +117,7 @@ def _until_cancelled(stream: LayerStream, context: BuildContext) -> LayerStream:
 _File = tuple[str, bytes]  # workspace path, content
 
 
-def _read(root: str, group: list[SourceFile]) -> _File:
+def _read(root: str, group: Sequence[SourceFile]) -> _File:
     (file,) = group
     with open(os.path.join(root, file.path), "rb") as opened:
         return file.path, opened.read()

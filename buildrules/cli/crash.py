@@ -7,7 +7,7 @@ import sys
 
 from buildrules.cli.buildlog import BuildLog
 from buildrules.cli.report import error_json, error_text
-from buildrules.engine.mishap import unexpected
+from buildrules.engine.unexpected import unexpected
 from buildrules.errors import BuildrulesError, LoadError, UnexpectedError, UnheardError, UsageError
 from buildrules.state.location import store_root
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from buildrules.actions.registry import kind_version
 from buildrules.cli.plugins import plugin_files
-from buildrules.engine.build import Build, Outcome, missing
+from buildrules.engine.build import Build, Outcome
+from buildrules.engine.cache import lacking
 from buildrules.engine.inputs import Facts, Inputs
 from buildrules.engine.kept import Kept, KeptAction
 from buildrules.engine.plan import bare, plain
@@ -127,14 +128,16 @@ class Settled:
             one.warm(build.sources)
             if number in self.stale or bare(one.action) != bare(action) or one.version != kind_version(action.kind):
                 continue
-            if all(dep in build.outcomes for dep in action.deps) and not (whole and missing(one.outputs, build.blobs)):
+            if all(dep in build.outcomes for dep in action.deps) and not (
+                whole and lacking(one.outputs, build.here.blobs)
+            ):
                 build.outcomes[name] = previous[name]
         build.previous = previous
         stack = [name for name in names if name not in build.outcomes]
         while stack:
             for dep in build.plan.actions[stack.pop()].deps:
                 known = build.outcomes.get(dep)
-                if known is not None and known.outputs is not None and missing(known.outputs, build.blobs):
+                if known is not None and known.outputs is not None and lacking(known.outputs, build.here.blobs):
                     del build.outcomes[dep]
                     stack.append(dep)
 
@@ -143,7 +146,7 @@ def _built(build: Build, name: str, groups: tuple[int, ...]) -> KeptAction:
     """What is kept of an action that was looked at."""
     action, outcome = build.plan.actions[name], build.outcomes[name]
     assert outcome.outputs is not None
-    racy, root = build.store.index.racy, build.workspace
+    racy, root = build.store.index.racy, build.here.workspace
     seen = []
     for source in action.sources:
         files, directories = build.sources.seen[source]

@@ -79,10 +79,10 @@ def summary(build: Build, seconds: float) -> str:
     parts = [f"{count['executed']} built, {count['cached']} reused"]
     if count["failed"]:
         parts.append(f"{count['failed']} failed")
-    parts.append(f"{size_text(build.bytes_read)} read")
-    parts.append(f"{size_text(build.blobs.bytes_written)} written")
-    if build.bytes_fetched:
-        parts.append(f"{size_text(build.bytes_fetched)} fetched")
+    parts.append(f"{size_text(build.here.bytes_read)} read")
+    parts.append(f"{size_text(build.here.blobs.bytes_written)} written")
+    if build.here.bytes_fetched:
+        parts.append(f"{size_text(build.here.bytes_fetched)} fetched")
     return ", ".join(parts) + f" in {seconds:.2f} s"
 
 
@@ -173,9 +173,9 @@ def json_report(
         "targets": [],
         "actions": counts(build),
         "bytes": {
-            "read": build.bytes_read,
-            "written": build.blobs.bytes_written,
-            "fetched": build.bytes_fetched,
+            "read": build.here.bytes_read,
+            "written": build.here.blobs.bytes_written,
+            "fetched": build.here.bytes_fetched,
         },
     }
     if findings:

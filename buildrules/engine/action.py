@@ -2,20 +2,17 @@
 
 What the code-edit path imports has no dataclasses: importing them takes 8 ms of the 100 that an edit may cost.
 
-An action names its inputs; what it does is decided by its `kind`, a class registered in
-`actions.registry`. The engine computes keys, looks records up and calls `Kind.run`.
+An action names its inputs; what it does is decided by its `kind`, a class registered in `actions.registry`. With its
+inputs read it becomes a step (`engine.step`), which has a key and can be run.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from buildrules.net.session import Session
 from buildrules.oci.descriptor import Layer, is_digest
-from buildrules.oci.supply import NOWHERE, Origin, Places
-from buildrules.store.blobs import Blobs
+from buildrules.oci.supply import NOWHERE, Places
 from buildrules.store.statindex import Stat
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -41,9 +38,9 @@ class SourceSet(NamedTuple):
 class SourceFile(NamedTuple):
     """One expanded file. `path` is workspace-relative, `name` is relative to the set's directory.
 
-    `digest` is `sha256:<hex>` of the content. Where that is not known (`as_layer`) it is the digest of the uncompressed
-    layer that the file makes alone; or it has `layer`, that of the layer which all smaller files of the set make, and
-    `digest` follows from that and the name.
+    `digest` is `sha256:<hex>` of the content. Where that is not known, `as_layer` is the file's path in the image: the
+    digest is that of the uncompressed layer with this one file there, or follows from the name and from `layer`, the
+    digest of the layer that all smaller files of the set make together.
     """
 
     path: str
@@ -51,7 +48,7 @@ class SourceFile(NamedTuple):
     size: int
     mode: int  # 0o644 or 0o755
     digest: str
-    as_layer: bool = False
+    as_layer: str | None = None
     stat: Stat | None = None  # what it was hashed with, to see after the action whether it still is that
     layer: str = ""
 
@@ -120,58 +117,3 @@ class Outputs:
             if not is_digest(digest):
                 raise ValueError(f"a blob of outputs is no digest: {digest!r}")
         return cls(layers=layers, values=values, blobs=blobs)
-
-
-Progress = Callable[[str, int, int | None], None]
-"""Called with (what, bytes done so far, bytes in all or None). Cheap; may be called often, from any thread."""
-
-
-class Context(Protocol):
-    """What an action may use besides its inputs."""
-
-    workspace: str  # absolute path of the workspace root
-    jobs: int
-    session: Session
-
-    @property
-    def blobs(self) -> Blobs:
-        """The store's blobs."""
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        """Report progress of long work."""
-
-    def count(self, *, read: int = 0, fetched: int = 0) -> None:
-        """Add to the bytes read from the workspace and fetched from elsewhere."""
-
-    def warn(self, message: str) -> None:
-        """Tell the user something that is not an error."""
-
-    @property
-    def cancelled(self) -> bool:
-        """True after Ctrl-C; long loops look at it now and then."""
-
-
-class BuildContext(Context, Protocol):
-    """What an action that starts programs, or moves layers, may use as well."""
-
-    def origin_of(self, digest: str) -> Origin:
-        """What the plan knows of the layer `digest`: where what it is made of is, or can be fetched from."""
-
-    def at_cancel(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
-        """While inside, Ctrl-C calls `stop`, from another thread: it ends what the action has started and waits for."""
-
-
-class Kind(Protocol):
-    """What a kind of action does. Stateless. `version` enters the key: raise it when outputs change."""
-
-    name: str
-    version: int
-
-    def run(
-        self,
-        action: Action,
-        sources: list[list[SourceFile]],
-        deps: list[Outputs],
-        context: BuildContext,
-    ) -> Outputs:
-        """Do the step: `sources` and `deps` are in the action's order. Raises BuildrulesError."""

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from buildrules.engine.action import Outputs
-from buildrules.engine.build import FIRST, explanation_name
-from buildrules.engine.key import compute_key, differences, explain
+from buildrules.engine.cache import Kept
+from buildrules.engine.explanations import Explanations
+from buildrules.engine.key import compute_key, explain
 from buildrules.engine.plan import Plan
 from buildrules.engine.sources import SourceReader
+from buildrules.engine.step import step_of
 from buildrules.store.store import Store
 
 
@@ -38,29 +40,27 @@ def inspect(
     """A finding for every action the goals need, dependencies first. Raises what reading sources raises."""
     findings: dict[str, Finding] = {}
     outputs: dict[str, Outputs] = {}
+    explanations, cache = Explanations(store.explanations, root), Kept(store.records)
     for name in plan.needed():
         action = plan.actions[name]
-        before = store.explanations.get(explanation_name(root, name))
+        before = explanations.last(name)
         last = list(before.get("reasons", [])) if before else []
         waiting = [dep for dep in action.deps if dep not in outputs]
         if waiting:
             reasons = [f"needs {plan.actions[dep].title}" for dep in waiting]
             findings[name] = Finding(Need.WAIT, reasons, last)
             continue
-        version = versions(action.kind)
         files = [sources.read(source) for source in action.sources]
-        deps = [outputs[dep] for dep in action.deps]
-        sees = explain(action, version, files, deps)
-        key = compute_key(action, version, files, deps)
-        record = store.records.get(key)
+        step = step_of(action, versions(action.kind), files, [outputs[dep] for dep in action.deps])
+        sees, key = explain(step), compute_key(step)
+        record = cache.get(key)
         if record is None:
-            reasons = [FIRST] if before is None else differences(action, before["values"], sees)
+            reasons = explanations.since(action, sees)
             findings[name] = Finding(Need.RUN, reasons or ["its record is gone from the store"], last, sees, key)
             continue
-        outputs[name] = Outputs.from_dict(record)
+        outputs[name] = record.outputs
         if before is not None and before.get("key") == key:
             findings[name] = Finding(Need.NONE, [], last, sees, key)
         else:
-            reasons = [FIRST] if before is None else differences(action, before["values"], sees)
-            findings[name] = Finding(Need.TAKE, reasons, last, sees, key)
+            findings[name] = Finding(Need.TAKE, explanations.since(action, sees), last, sees, key)
     return findings

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from buildrules.engine.action import Action, Outputs, SourceFile
-from buildrules.engine.build import Outcome, missing
+from buildrules.engine.build import Outcome
+from buildrules.engine.cache import lacking
 from buildrules.engine.events import Status
 from buildrules.engine.key import compute_key
 from buildrules.engine.plan import Plan, action_of, plain
 from buildrules.engine.sources import Seen, SourceReader
+from buildrules.engine.step import step_of
 from buildrules.errors import BuildrulesError
 from buildrules.state.reader import Request, State
 from buildrules.store.blobs import Blobs
@@ -164,9 +166,9 @@ class Touched:
         self.run: set[int] = set()
         self._kept, self._reader, self._versions, self._blobs = kept, reader, versions, blobs
         goals = (*request.goals, *request.sides)
-        lacking = self._lacking(kept.below(request.goals)) if whole else set()
-        asked = kept.below(goals, kept.above(direct | lacking))
-        other = lacking & asked
+        gone = self._lacking(kept.below(request.goals)) if whole else set()
+        asked = kept.below(goals, kept.above(direct | gone))
+        other = gone & asked
         self.run = kept.above(other) & asked
         for number in kept.order(direct & asked):
             if number not in self.run and self._differs(number):
@@ -187,7 +189,7 @@ class Touched:
             return True  # it fails when it is run, and that is said then
         self.looked[number] = files
         deps = [self._kept[dep].outputs for dep in self._kept.needs(number)]
-        return compute_key(one.action, self._versions(one.action.kind), files, deps) != one.key
+        return compute_key(step_of(one.action, self._versions(one.action.kind), files, deps)) != one.key
 
     def _lacking(self, numbers: Iterable[int]) -> set[int]:
-        return {number for number in numbers if missing(self._kept[number].outputs, self._blobs)}
+        return {number for number in numbers if lacking(self._kept[number].outputs, self._blobs)}

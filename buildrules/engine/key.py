@@ -6,11 +6,11 @@ the explanation is what the key really saw. Values are digests or parameters, ne
 
 import hashlib
 import re
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 from buildrules.credentials.secret_names import seems_secret
-from buildrules.engine.action import Action, Outputs, SourceFile
+from buildrules.engine.action import Action, Outputs
+from buildrules.engine.step import Step
 from buildrules.store.records import canonical
 
 SCHEMA = "buildrules-key-2"
@@ -57,32 +57,25 @@ class ExplainWriter:
         self.values[name] = value
 
 
-def walk(
-    action: Action,
-    version: int | str,
-    sources: Sequence[Sequence[SourceFile]],
-    deps: Sequence[Outputs],
-    writer: Writer,
-) -> None:
-    """Tell `writer` everything that can influence the outputs of `action`, and nothing that names a place.
+def walk(step: Step, writer: Writer) -> None:
+    """Tell `writer` everything that can influence the outputs of `step`, and nothing that names a place.
 
-    `version` is the kind's, `sources` the expanded files and `deps` the outputs, in the action's order. A file goes by
-    its name below its source set, a dependency by its role; what a dependency made enters, not how it was made: that is
-    the early cutoff. Labels, titles, ids and directories stay outside: equal content has one key wherever it is.
+    A file goes by its name below its source set, a dependency by its role; what a dependency made enters, not how it
+    was made: that is the early cutoff. Titles and paths stay outside: equal content has one key wherever it is.
     """
-    writer.value("kind", f"{action.kind}/{version}")
-    _walk_params("params", dict(action.params), writer)
-    for number, (source, files) in enumerate(zip(action.sources, sources, strict=True)):
-        writer.value(f"sources[{number}]", canonical(source.layer_prefix).decode())
+    writer.value("kind", f"{step.kind}/{step.version}")
+    _walk_params("params", dict(step.params), writer)
+    writer.value("sources", str(len(step.sources)))
+    for number, files in enumerate(step.sources):
         for layer in sorted({file.layer for file in files if file.layer}):
             writer.value(f"sources[{number}]: small files", f"layer {layer}")
         for file in files:
-            digest = "" if file.layer else f"layer {file.digest} " if file.as_layer else f"{file.digest} "
+            form = f"as layer /{file.as_layer} " if file.as_layer else ""
+            digest = "" if file.layer else f"{form}{file.digest} "
             executable = " executable" if file.mode & 0o100 else ""
             writer.value(f"sources[{number}] {file.name}", f"{digest}{file.size} bytes{executable}")
-    roles = action.roles or ("",) * len(deps)
-    for number, (role, outputs) in enumerate(zip(roles, deps, strict=True)):
-        _walk_outputs(f"input[{number}] {role}".rstrip(), outputs, writer)
+    for number, dep in enumerate(step.deps):
+        _walk_outputs(f"input[{number}] {dep.role}".rstrip(), dep.outputs, writer)
 
 
 def _walk_params(name: str, value: Any, writer: Writer) -> None:
@@ -111,22 +104,23 @@ def _walk_outputs(name: str, outputs: Outputs, writer: Writer) -> None:
         writer.value(f"{name}: blob {blob}", outputs.blobs[blob])
 
 
-def compute_key(
-    action: Action, version: int | str, sources: Sequence[Sequence[SourceFile]], deps: Sequence[Outputs]
-) -> str:
-    """The key of an action: 64 hex digits."""
+def compute_key(step: Step) -> str:
+    """The key of a step: 64 hex digits."""
     writer = HashWriter()
-    walk(action, version, sources, deps, writer)
+    walk(step, writer)
     return writer.key()
 
 
-def explain(
-    action: Action, version: int | str, sources: Sequence[Sequence[SourceFile]], deps: Sequence[Outputs]
-) -> dict[str, str]:
+def explain(step: Step) -> dict[str, str]:
     """What the key saw, by name."""
     writer = ExplainWriter()
-    walk(action, version, sources, deps, writer)
+    walk(step, writer)
     return writer.values
+
+
+def listing_digest(step: Step) -> str:
+    """`sha256:<hex>` of the explanation as canonical JSON."""
+    return "sha256:" + hashlib.sha256(canonical(explain(step))).hexdigest()
 
 
 def differences(action: Action, before: dict[str, str], after: dict[str, str]) -> list[str]:

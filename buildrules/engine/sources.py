@@ -144,7 +144,8 @@ class SourceReader:
             )
         else:
             digest = self._index.digest(file.absolute, file.stat, lambda: self._hasher.content(file))
-        rows[number] = SourceFile(path, name, stat.st_size, file.mode, digest, as_layer=as_layer, stat=file.stat)
+        place = file.layer_path if as_layer else None
+        rows[number] = SourceFile(path, name, stat.st_size, file.mode, digest, as_layer=place, stat=file.stat)
 
     def _together(self, source: SourceSet, found: _Files, rows: list[SourceFile | None], numbers: list[int]) -> None:
         """The rows of files that are known by the layer they make together, so that they are read and hashed once."""
@@ -156,7 +157,7 @@ class SourceReader:
         for number, file in zip(numbers, files, strict=True):
             path, name, stat = found[number]
             digest = digest_in(layer, name)
-            rows[number] = SourceFile(path, name, stat.st_size, file.mode, digest, True, file.stat, layer)
+            rows[number] = SourceFile(path, name, stat.st_size, file.mode, digest, file.layer_path, file.stat, layer)
 
     def _found(self, source: SourceSet, path: str, name: str, stat: os.stat_result) -> Found:
         mode = 0o755 if stat.st_mode & 0o100 else 0o644

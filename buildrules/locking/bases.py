@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from buildrules.engine.action import Action
+from buildrules.engine.step import Step
 from buildrules.errors import ResolutionError
 from buildrules.locking.keeper import LockKeeper, moves
 from buildrules.locking.locks import LockedBase
@@ -129,15 +129,14 @@ class BaseLocks:
         """
         from buildrules.actions.oci_base import OciBase
 
-        action = Action(
-            id="look inside",
-            target="",
-            kind="oci_base",
+        step = Step(
+            kind=OciBase.name,
+            version=OciBase.version,
             title="base",
             params={"digest": digest, "platform": platform, "python": python},
             places={"reference": reference, "default_registry": self._settings.default_registry},
         )
-        values = OciBase().run(action, [], [], self._keeper.context).values
+        values = OciBase().run(step, self._keeper.context).values
         variables = dict(str(item).split("=", 1) for item in values["config"].get("Env") or () if "=" in str(item))
         return python or values["python_version"] or values["python"], variables, bool(values["python_version"])
 

@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from buildrules.engine.action import Context
 from buildrules.engine.events import Notice, Progress, Stream
+from buildrules.engine.kind import Context
 from buildrules.errors import LockError
 from buildrules.net.session import Session
 from buildrules.store.blobs import Blobs

@@ -7,7 +7,7 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import BinaryIO
 
 from buildrules.errors import IntegrityError, StoreError
@@ -54,9 +54,22 @@ class Blobs:
             raise IntegrityError(f"blob {digest} in the store was corrupt; it has been removed, build again")
         return data
 
-    def open(self, digest: str) -> BinaryIO:
-        """The blob opened for reading. Raises FileNotFoundError. The caller checks digests it depends on."""
-        return open(self.path(digest), "rb")
+    def holds(self, digests: Collection[str]) -> set[str]:
+        """Those of the digests that are there."""
+        return {digest for digest in digests if self.has(digest)}
+
+    def local(self, digest: str) -> str | None:
+        """The path of the blob, None where it is not there."""
+        return self.path(digest) if self.has(digest) else None
+
+    def open(self, digest: str, offset: int = 0) -> BinaryIO:
+        """The blob opened for reading, from the byte `offset` on. Raises FileNotFoundError.
+
+        The caller checks digests it depends on.
+        """
+        file = open(self.path(digest), "rb")  # noqa: SIM115  the caller closes it
+        file.seek(offset)
+        return file
 
     def put(self, data: bytes) -> str:
         """Write `data` unless it is there; returns `sha256:<hex>`."""

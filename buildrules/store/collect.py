@@ -144,7 +144,7 @@ def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collecte
             done.bytes += stat.st_size
     for key in list(store.records.keys()):
         record = store.records.get(key)
-        if record is None or not all(store.blobs.has(digest) for digest in needed_blobs(record)):
+        if record is None or not all(store.blobs.has(digest) for digest in needed_blobs(record.get("outputs", {}))):
             store.records.delete(key)
             done.records += 1
     return done

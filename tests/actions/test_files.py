@@ -20,6 +20,7 @@ from buildrules.oci.assemble import stream_layer
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, Layer
 from buildrules.oci.local import Local
 from buildrules.store.blobs import Blobs
+from tests.support.steps import step
 
 
 class Bench:
@@ -82,7 +83,7 @@ def noise(size: int) -> bytes:
 def test_few_files_become_a_blob(bench: Bench) -> None:
     files = [bench.file("score.py", b"def run(): ...\n" * 50), bench.file("bin/tool", b"#!/bin/sh\n", 0o755)]
     more = [bench.file("settings.json", b"{}", folder="etc")]
-    outputs = FilesLayer().run(action("files_layer", prefix="/var/app"), [files, more], [], bench)
+    outputs = FilesLayer().run(step(action("files_layer", prefix="/var/app"), [files, more]), bench)
     (layer,) = outputs.layers
     assert layer.recipe == recipes.blob()
     assert bench.blobs.has(layer.digest, layer.size)
@@ -92,7 +93,7 @@ def test_few_files_become_a_blob(bench: Bench) -> None:
         "var/app/score.py": (0o644, b"def run(): ...\n" * 50),
         "var/app/settings.json": (0o644, b"{}"),
     }
-    again = FilesLayer().run(action("files_layer", prefix="var/app"), [more, files[::-1]], [], bench)
+    again = FilesLayer().run(step(action("files_layer", prefix="var/app"), [more, files[::-1]]), bench)
     assert again.layers == outputs.layers, "the order of what is found does not matter"
 
 
@@ -102,7 +103,7 @@ def test_few_files_become_a_blob(bench: Bench) -> None:
 )
 def test_many_bytes_keep_their_recipe(bench: Bench, content: bytes, codec: str, media_type: str) -> None:
     file = bench.file("data.bin", content)
-    (layer,) = FilesLayer().run(action("files_layer", prefix="data"), [[file]], [], bench).layers
+    (layer,) = FilesLayer().run(step(action("files_layer", prefix="data"), [[file]]), bench).layers
     assert (layer.recipe["codec"], layer.media_type) == (codec, media_type)
     assert not os.path.exists(bench.blobs.root), "nothing is written"
     assert bench.contents(layer) == {"data/data.bin": (0o644, content)}
@@ -112,29 +113,29 @@ def test_many_bytes_keep_their_recipe(bench: Bench, content: bytes, codec: str, 
 
 
 def test_no_files_make_an_empty_layer(bench: Bench) -> None:
-    (layer,) = FilesLayer().run(action("files_layer", prefix="x"), [[]], [], bench).layers
+    (layer,) = FilesLayer().run(step(action("files_layer", prefix="x"), [[]]), bench).layers
     assert bench.contents(layer) == {}
 
 
 def test_two_files_for_one_place_are_refused(bench: Bench) -> None:
     one, other = bench.file("a.py", b"1"), bench.file("a.py", b"2", folder="other")
     with pytest.raises(ActionError, match=r"'src/a.py' and 'other/a.py' would both become 'app/a.py'"):
-        FilesLayer().run(action("files_layer", prefix="app"), [[one], [other]], [], bench)
-    FilesLayer().run(action("files_layer", prefix="app"), [[one], [one]], [], bench)
+        FilesLayer().run(step(action("files_layer", prefix="app"), [[one], [other]]), bench)
+    FilesLayer().run(step(action("files_layer", prefix="app"), [[one], [one]]), bench)
 
 
 def test_a_file_that_changed_fails(bench: Bench) -> None:
     file = bench.file("a.py", b"1")
     Path(bench.workspace, file.path).write_bytes(b"longer")
     with pytest.raises(ActionError, match="changed"):
-        FilesLayer().run(action("files_layer", prefix="app"), [[file]], [], bench)
+        FilesLayer().run(step(action("files_layer", prefix="app"), [[file]]), bench)
 
 
 def test_control_c_stops_it(bench: Bench) -> None:
     file = bench.file("data.bin", noise(6 << 20))
     bench.cancelled = True
     with pytest.raises(Interrupted):
-        FilesLayer().run(action("files_layer", prefix="app"), [[file]], [], bench)
+        FilesLayer().run(step(action("files_layer", prefix="app"), [[file]]), bench)
 
 
 def test_inline_parts_become_a_blob(bench: Bench) -> None:
@@ -143,16 +144,16 @@ def test_inline_parts_become_a_blob(bench: Bench) -> None:
         recipes.inline("etc/model.json", '{"name": "grüezi"}\n'),
         recipes.symlink("usr/bin/python3", "/opt/venv/bin/python"),
     ]
-    (layer,) = InlineLayer().run(action("inline_layer", parts=parts), [], [], bench).layers
+    (layer,) = InlineLayer().run(step(action("inline_layer", parts=parts)), bench).layers
     assert layer.recipe == recipes.blob()
     assert bench.contents(layer) == {"etc/model.json": (0o644, '{"name": "grüezi"}\n'.encode())}
 
 
 def test_an_inline_layer_takes_no_files_and_nothing_outside(bench: Bench) -> None:
     with pytest.raises(ActionError, match="'file'"):
-        InlineLayer().run(action("inline_layer", parts=[recipes.file("a", "sha256:" + "0" * 64, 1)]), [], [], bench)
+        InlineLayer().run(step(action("inline_layer", parts=[recipes.file("a", "sha256:" + "0" * 64, 1)])), bench)
     with pytest.raises(IntegrityError):
-        InlineLayer().run(action("inline_layer", parts=[recipes.inline("../a", "b")]), [], [], bench)
+        InlineLayer().run(step(action("inline_layer", parts=[recipes.inline("../a", "b")])), bench)
 
 
 def test_the_kinds_are_registered_by_name() -> None:
@@ -165,5 +166,5 @@ def test_the_kinds_are_registered_by_name() -> None:
 def test_a_file_that_would_delete_from_the_layers_below_is_refused(bench: Bench, name: str) -> None:
     file = bench.file(name, b"")
     with pytest.raises(ActionError, match="whiteout") as caught:
-        FilesLayer().run(action("files_layer", prefix="app"), [[file]], [], bench)
+        FilesLayer().run(step(action("files_layer", prefix="app"), [[file]]), bench)
     assert caught.value.hint == "exclude it"

@@ -11,6 +11,7 @@ from buildrules.engine.hashing import FileHasher, Found
 from buildrules.oci.recipe import LARGE_FILE
 from buildrules.store.statindex import stat_row
 from tests.actions.test_files import Bench, noise
+from tests.support.steps import step
 
 PREFIX = "var/models/regressor/1"
 HASHER = FileHasher(lambda count: None, lambda what, done, total: None, lambda: None)
@@ -32,14 +33,14 @@ def large(bench: Bench, name: str, content: bytes) -> SourceFile:
     path = os.path.join(bench.workspace, file.path)
     digest = HASHER.layer([Found(path, file.path, stat_row(os.stat(path)), file.mode, f"{PREFIX}/{name}")])
     bench.files[digest] = os.path.join(bench.workspace, file.path)
-    return SourceFile(file.path, name, file.size, file.mode, digest, as_layer=True)
+    return SourceFile(file.path, name, file.size, file.mode, digest, as_layer=f"{PREFIX}/{name}")
 
 
 def test_a_large_file_is_not_read_again_and_never_written(bench: Bench) -> None:
     content = noise(LARGE_FILE + 100)
     weights = large(bench, "weights.bin", content)
     settings = bench.file("config/settings.json", b"{}")
-    outputs = ModelLayers().run(action(), [[weights, settings]], [], bench)
+    outputs = ModelLayers().run(step(action(), [[weights, settings]]), bench)
     own, small = outputs.layers
     assert (own.digest, own.diff_id, own.recipe["codec"]) == (weights.digest, weights.digest, "tar")
     assert bench.read == 2, "only the small file is read"
@@ -51,7 +52,7 @@ def test_a_large_file_is_not_read_again_and_never_written(bench: Bench) -> None:
 
 def test_a_large_file_that_compresses_is_compressed(bench: Bench) -> None:
     content = b"0.25 0.5 0.75 1.0\n" * (LARGE_FILE // 18 + 1)
-    (layer,) = ModelLayers().run(action(), [[large(bench, "forest.txt", content)]], [], bench).layers
+    (layer,) = ModelLayers().run(step(action(), [[large(bench, "forest.txt", content)]]), bench).layers
     assert layer.recipe["codec"] == "gzip"
     assert layer.size < len(content) / 10
     assert bench.read == len(content)
@@ -62,14 +63,23 @@ def test_a_large_file_that_compresses_is_compressed(bench: Bench) -> None:
 def test_a_digest_made_for_another_place_is_not_used(bench: Bench) -> None:
     content = noise(LARGE_FILE)
     weights = large(bench, "weights.bin", content)
-    wrong = SourceFile(weights.path, weights.name, weights.size, weights.mode, "sha256:" + "0" * 64, as_layer=True)
-    (layer,) = ModelLayers().run(action("elsewhere"), [[wrong]], [], bench).layers
+    wrong = SourceFile(
+        weights.path, weights.name, weights.size, weights.mode, "sha256:" + "0" * 64, as_layer="b/weights.bin"
+    )
+    (layer,) = ModelLayers().run(step(action("elsewhere"), [[wrong]]), bench).layers
     assert layer.digest == weights.digest
     assert bench.read == len(content)
 
 
 def source(name: str, size: int) -> SourceFile:
-    return SourceFile(f"src/{name}", name, size, 0o644, "sha256:" + "0" * 64, as_layer=size >= LARGE_FILE)
+    return SourceFile(
+        f"src/{name}",
+        name,
+        size,
+        0o644,
+        "sha256:" + "0" * 64,
+        as_layer=f"{PREFIX}/{name}" if size >= LARGE_FILE else None,
+    )
 
 
 def names(groups: list[list[SourceFile]]) -> list[list[str]]:
@@ -95,5 +105,5 @@ def test_more_share_the_last_layers_and_one_changes_one() -> None:
 
 
 def test_an_empty_model_has_a_layer(bench: Bench) -> None:
-    (layer,) = ModelLayers().run(action(), [[]], [], bench).layers
+    (layer,) = ModelLayers().run(step(action(), [[]]), bench).layers
     assert bench.contents(layer) == {}

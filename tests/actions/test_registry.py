@@ -3,6 +3,7 @@
 import pytest
 
 from buildrules.actions import registry
+from buildrules.engine.kind import Traits
 from buildrules.errors import UsageError
 
 
@@ -24,7 +25,9 @@ def test_a_plugin_adds_a_kind_once_and_takes_no_name_that_is_taken():
         name = "mine_of_this_test"
         version = 7
 
-        def run(self, action, sources, deps, context):
+        traits = Traits()
+
+        def run(self, step, context):
             raise AssertionError
 
     registry.register(Mine())

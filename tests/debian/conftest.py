@@ -25,6 +25,7 @@ from buildrules.locking.debian.lock import Lock, layer_params, layer_places, mak
 from buildrules.locking.debian.request import Request
 from buildrules.net.session import Session
 from buildrules.store.blobs import Blobs
+from tests.support.steps import step
 
 
 @dataclass
@@ -357,7 +358,7 @@ class Lab:
         )
 
     def build(self, lock: Lock, generated: dict[str, Any] | None = None) -> Outputs:
-        return DebianLayers().run(self.action(lock, generated), [], [], self.context)
+        return DebianLayers().run(step(self.action(lock, generated)), self.context)
 
     def members(self, outputs: Outputs) -> dict[str, tarfile.TarInfo]:
         found: dict[str, tarfile.TarInfo] = {}

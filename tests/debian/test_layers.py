@@ -12,6 +12,7 @@ from buildrules.actions.debian.locked import LockedPackage
 from buildrules.engine.action import Outputs
 from buildrules.errors import ActionError, FetchError, GoneError, IntegrityError, UsageError
 from buildrules.oci.descriptor import LAYER_GZIP
+from tests.support.steps import step
 
 
 def named(outputs: Outputs) -> dict[str, str]:
@@ -211,4 +212,4 @@ def test_hostile_params(lab: Any, change: dict[str, Any]) -> None:
     from buildrules.actions.debian.layers import DebianLayers
 
     with pytest.raises(IntegrityError):
-        DebianLayers().run(action, [], [], lab.context)
+        DebianLayers().run(step(action), lab.context)

@@ -14,6 +14,7 @@ from buildrules.actions.debian.layers import DebianLayers
 from buildrules.engine.action import Action, Outputs
 from buildrules.locking.debian.lock import dump_lock, layer_params, layer_places, make_lock, python_version
 from buildrules.locking.debian.request import Request
+from tests.support.steps import step
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -34,7 +35,7 @@ def build(suite: str, architecture: str, context: Any) -> tuple[Any, Outputs]:
     action = Action(
         "b", "//b", "debian_layers", "b", layer_params(lock), places=layer_places({}, "debian.b.lock", "//b")
     )
-    return lock, DebianLayers().run(action, [], [], context)
+    return lock, DebianLayers().run(step(action), context)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_a_python_base(
     assert not [path for path in root.rglob("*") if path.is_file() and path.stat().st_mode & 0o6000]
 
     again = DebianLayers().run(
-        Action("b", "//b", "debian_layers", "b", layer_params(lock)), [], [], context
+        step(Action("b", "//b", "debian_layers", "b", layer_params(lock))), context
     )  # no hints: nothing is fetched
     assert again.to_dict() == outputs.to_dict()
 

@@ -305,13 +305,13 @@ MEDDLER = """\
 import os, sys
 from buildrules.actions import files
 pack = files.FilesLayer.run
-def run(self, action, sources, deps, context):
-    path = os.path.join(context.workspace, sources[0][0].path)
+def run(self, step, context):
+    path = os.path.join(context.workspace, step.files[0].path)
     with open(path) as file:
         text = file.read()
     with open(path, "w") as file:
         file.write(text.swapcase())
-    return pack(self, action, sources, deps, context)
+    return pack(self, step, context)
 files.FilesLayer.run = run
 from buildrules.__main__ import main
 sys.exit(main())
@@ -445,7 +445,7 @@ def _has_code_layer(space: Space) -> bool:
         return any(
             b"srv/app/score.py" in gzip.decompress(store.blobs.read(layer["digest"]))
             for key in list(store.records.keys())
-            for layer in (store.records.get(key) or {}).get("layers", [])
+            for layer in (store.records.get(key) or {"outputs": {}})["outputs"].get("layers", [])
             if layer["recipe"]["codec"] == "blob"
         )
     finally:

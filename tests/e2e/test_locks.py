@@ -11,6 +11,7 @@ import pytest
 from buildrules.cli.planning import Planning
 from buildrules.engine.events import Stream
 from buildrules.engine.key import explain
+from buildrules.engine.step import step_of
 from buildrules.locking.debian import lock as debian
 from buildrules.locking.debian.request import Request
 from buildrules.locking.oci.lock import ImageLock, inputs_digest, read_lock, write_lock
@@ -190,7 +191,7 @@ def test_what_builds_a_local_project_is_part_of_its_key(unlocked: Space) -> None
         plan = Planning(str(unlocked.root), "", ["//:env"], {}, Store(str(unlocked.store)), Stream(), Session()).plan()
     (action,) = [action for action in plan.actions.values() if action.kind == "build_wheel"]
     assert action.params["builder"] == f"{platform.python_implementation()} {platform.python_version()}"
-    assert f'"{action.params["builder"]}"' in explain(action, 1, [[]], []).values()
+    assert f'"{action.params["builder"]}"' in explain(step_of(action, 1, [[]], [])).values()
 
 
 def test_another_default_registry_makes_the_lock_of_a_base_stale(unlocked: Space) -> None:

@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 
-from buildrules.engine.action import Action, Context, Outputs, SourceFile, SourceSet
-from buildrules.engine.build import FIRST, Build, Outcome
+from buildrules.engine.action import Action, Outputs, SourceSet
+from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import ActionFinished, Event, Notice, Status, Stream
+from buildrules.engine.explanations import FIRST
+from buildrules.engine.kind import Context, Traits
 from buildrules.engine.plan import Goal, Plan
+from buildrules.engine.step import Step
 from buildrules.errors import ActionError, Interrupted, UnexpectedError
 from buildrules.net.session import Session
 from buildrules.store.store import Store
 from buildrules.workspace.globs import expand
 
-Work = Callable[[Action, list[list[SourceFile]], list[Outputs], Context], Outputs]
+Work = Callable[[Step, Context], Outputs]
 
 
 class Kinds:
@@ -33,19 +36,20 @@ class Kinds:
 
         class Kind:
             version = 1
+            traits = Traits()
 
-            def run(self, action: Action, sources: Any, deps: Any, context: Context) -> Outputs:
-                kinds.ran.append(action.id)
-                return kinds.works[name](action, sources, deps, context)
+            def run(self, step: Step, context: Context) -> Outputs:
+                kinds.ran.append(step.title)
+                return kinds.works[name](step, context)
 
         Kind.name = name  # type: ignore[attr-defined]
         return Kind()
 
 
-def text_of(action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+def text_of(step: Step, context: Context) -> Outputs:
     """A blob of the sizes of all files and of what the dependencies made."""
-    text = action.params.get("text", "") + "".join(f"{file.name} {file.size}\n" for files in sources for file in files)
-    text += "".join(dep.blobs["text"] for dep in deps)
+    text = step.params.get("text", "") + "".join(f"{file.name} {file.size}\n" for file in step.files)
+    text += "".join(outputs.blobs["text"] for outputs in step.outputs)
     return Outputs(blobs={"text": context.blobs.put(text.encode())})
 
 
@@ -109,6 +113,22 @@ def test_dependencies_come_first_and_each_action_once(bench: Bench) -> None:
     assert bench.kinds.ran[0] == "a" and bench.kinds.ran[-1] == "d"
 
 
+def test_equal_steps_run_once_though_they_are_ready_at_once(bench: Bench) -> None:
+    first = threading.Event()
+
+    def slow(step: Step, context: Context) -> Outputs:
+        first.wait(0.2)
+        return text_of(step, context)
+
+    bench.kinds.works["slow"] = slow
+    for name in "abcd":
+        bench.add(name, kind="slow", goal=True)
+        bench.plan.actions[name] = bench.plan.actions[name]._replace(weight=1.0)
+    build = bench.build(jobs=4)
+    assert len(bench.kinds.ran) == 1
+    assert sorted(status.name for status in statuses(build).values()) == ["CACHED"] * 3 + ["EXECUTED"]
+
+
 def test_the_second_time_everything_is_taken_from_records(bench: Bench) -> None:
     bench.add("a", glob="*.txt", goal=True)
     (bench.root / "x.txt").write_text("x")
@@ -146,7 +166,7 @@ def test_a_lost_blob_makes_its_action_run_and_says_so(bench: Bench) -> None:
     bench.add("a", text="hello", goal=True)
     first = bench.build()
     blob = first.outcomes["a"].outputs.blobs["text"]  # type: ignore[union-attr]
-    os.unlink(first.blobs.path(blob))
+    os.unlink(first.here.blobs.path(blob))
     build = bench.build()
     assert statuses(build) == {"a": Status.EXECUTED}
     assert build.outcomes["a"].reasons == [f"text {blob[:19]} is missing from the store"]
@@ -163,7 +183,7 @@ def test_what_the_last_build_knew_is_checked_before_it_counts(bench: Bench) -> N
     bench.previous = {"a": known._replace(key="another key")}
     assert statuses(bench.build()) == {"a": Status.CACHED}
     bench.previous = {"a": known}
-    os.unlink(first.blobs.path(outputs.blobs["text"]))
+    os.unlink(first.here.blobs.path(outputs.blobs["text"]))
     assert statuses(bench.build()) == {"a": Status.EXECUTED}
 
 
@@ -234,7 +254,7 @@ def test_a_bug_in_an_action_is_an_error_that_names_it(bench: Bench, mistake: Exc
 def test_what_breaks_after_ctrl_c_is_no_bug(bench: Bench) -> None:
     """The build is interrupted, and nothing else is said of it."""
 
-    def patient(action: Action, sources: Any, deps: Any, context: Context) -> Outputs:
+    def patient(step: Step, context: Context) -> Outputs:
         if threading.current_thread() is threading.main_thread():
             context.progress("long", 0, None)
             begun.wait(30)
@@ -247,15 +267,15 @@ def test_what_breaks_after_ctrl_c_is_no_bug(bench: Bench) -> None:
     begun = threading.Event()
     bench.kinds.works["patient"] = patient
     for name in "ab":
-        bench.add(name, kind="patient", goal=True)
+        bench.add(name, kind="patient", goal=True, text=name)
     with pytest.raises(Interrupted):
         bench.build(jobs=2)
     assert not [event for event in bench.events if isinstance(event, ActionFinished) and event.error is not None]
 
 
 def test_an_input_that_changes_while_it_is_used_is_used_and_not_recorded(bench: Bench) -> None:
-    def meddle(action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
-        outputs = text_of(action, sources, deps, context)
+    def meddle(step: Step, context: Context) -> Outputs:
+        outputs = text_of(step, context)
         (bench.root / "x.txt").write_text("changed by somebody else")
         return outputs
 
@@ -273,9 +293,9 @@ def test_an_input_that_changes_while_it_is_used_is_used_and_not_recorded(bench: 
 
 
 def test_a_file_that_vanishes_while_it_is_used_is_noticed(bench: Bench) -> None:
-    def remove(action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+    def remove(step: Step, context: Context) -> Outputs:
         (bench.root / "x.txt").unlink()
-        return text_of(action, sources, deps, context)
+        return text_of(step, context)
 
     bench.kinds.works["remove"] = remove
     (bench.root / "x.txt").write_text("x")
@@ -293,7 +313,7 @@ def test_no_file_is_an_error_that_names_the_glob(bench: Bench) -> None:
 def test_ctrl_c_in_the_first_thread_reaches_the_others(bench: Bench) -> None:
     waiting, ended = threading.Event(), threading.Event()
 
-    def patient(action: Action, sources: Any, deps: Any, context: Context) -> Outputs:
+    def patient(step: Step, context: Context) -> Outputs:
         if threading.current_thread() is threading.main_thread():
             waiting.wait(30)
             raise KeyboardInterrupt
@@ -307,12 +327,12 @@ def test_ctrl_c_in_the_first_thread_reaches_the_others(bench: Bench) -> None:
 
     bench.kinds.works["patient"] = patient
     # the first thread only gets help when what it does reports that it takes a while
-    bench.kinds.works["long"] = lambda action, sources, deps, context: (
+    bench.kinds.works["long"] = lambda step, context: (
         context.progress("long", 0, None),
-        patient(action, sources, deps, context),
+        patient(step, context),
     )[1]
     for name in "abcd":
-        bench.add(name, kind="long" if name == "a" else "patient", goal=True)
+        bench.add(name, kind="long" if name == "a" else "patient", goal=True, text=name)
     with pytest.raises(Interrupted):
         bench.build(jobs=4)
     assert ended.is_set()
@@ -398,6 +418,6 @@ def test_a_record_of_wrong_types_is_a_miss(bench: Bench, change: dict[str, Any])
     bench.add("a", text="hello", goal=True)
     key = bench.build().outcomes["a"].key
     store = Store(str(bench.store_root))
-    store.records.put(key, good | change)
+    store.records.put(key, store.records.get(key) | {"outputs": good | change})
     store.close()
     assert statuses(bench.build()) == {"a": Status.EXECUTED}

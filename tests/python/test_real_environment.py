@@ -14,6 +14,7 @@ from buildrules.locking.python.request import Request
 from buildrules.locking.python.requirements import collect
 from buildrules.locking.python.resolve import make_lock, stale
 from buildrules.net.session import Session
+from tests.support.steps import step
 
 from .conftest import Context
 
@@ -61,7 +62,7 @@ def test_sample_environment_with_its_server(root: Path, tmp_path: Path, platform
     params = {"wheels": small, "prefix": "opt/venv", "python": "3.11"}
     (layer,) = (
         WheelLayer()
-        .run(Action("l", "//:e", "wheel_layer", "small wheels", params, places=pair.places(str(root))), [], [], context)
+        .run(step(Action("l", "//:e", "wheel_layer", "small wheels", params, places=pair.places(str(root)))), context)
         .layers
     )
     assert layer.size > 1_000_000 and context.fetched == sum(wheel["size"] for wheel in small)

@@ -14,6 +14,7 @@ from buildrules.locking.python.lock import lock_text, read_lock, write_lock
 from buildrules.locking.python.requirements import collect
 from buildrules.locking.python.resolve import make_lock, stale
 from buildrules.net.session import Session
+from tests.support.steps import step
 
 from .conftest import ARM64, TOKEN, Asking, Index, make_wheel, project_files, sha256
 
@@ -271,7 +272,7 @@ def test_a_feed_with_a_password(
     read = read_lock(str(root), write_lock(lock, str(root)))
     params = {"wheels": [package.params() for package in read.packages], "prefix": "opt/venv", "python": "3.11"}
     action = Action("a", "//:a", "wheel_layer", "wheels", params, places=read.places(str(root)))
-    outputs = WheelLayer().run(action, [], [], Context(root, tmp_path / "store"))
+    outputs = WheelLayer().run(step(action), Context(root, tmp_path / "store"))
     assert TOKEN not in str(outputs.to_dict())
 
 

@@ -18,7 +18,9 @@ from urllib.parse import quote
 
 from buildrules.actions.debian.locked import LockedPackage, package_from, python_of
 from buildrules.actions.debian.tree import LayerTree, write_layer
-from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.engine.action import Outputs
+from buildrules.engine.kind import Context, Traits
+from buildrules.engine.step import Step
 from buildrules.errors import ActionError, GoneError, IntegrityError
 
 _SYSTEM = re.compile(
@@ -38,23 +40,18 @@ class DebianLayers:
 
     name = "debian_layers"
     version = 1
+    traits = Traits(network=True)
 
-    def run(
-        self,
-        action: Action,
-        sources: list[list[SourceFile]],
-        deps: list[Outputs],
-        context: Context,
-    ) -> Outputs:
+    def run(self, step: Step, context: Context) -> Outputs:
         """Fetch what the store lacks, unpack, write the layers.
 
         Raises GoneError where the archive no longer has a locked package, IntegrityError for one that is not what was
         locked or is malformed, ActionError where two packages hold the same file, FetchError.
         """
-        packages = _packages(action)
-        fetch_packages(packages, action.params["suite"], action.places, context)
+        packages = _packages(step)
+        fetch_packages(packages, step.params["suite"], step.places, context)
         trees = [
-            LayerTree(name, held, packages, action.params["arch"], action.params.get("generated") or {})
+            LayerTree(name, held, packages, step.params["arch"], step.params.get("generated") or {})
             for name, held in split(packages).items()
         ]
         with ThreadPoolExecutor(len(trees), thread_name_prefix="debian") as pool:
@@ -115,11 +112,11 @@ def fetch_packages(packages: list[LockedPackage], suite: str, places: Mapping[st
         ) from None
 
 
-def _packages(action: Action) -> list[LockedPackage]:
-    if action.params.get("arch") not in ("amd64", "arm64"):
-        raise ActionError(f"debian base for an unknown architecture: {action.params.get('arch')!r}")
+def _packages(step: Step) -> list[LockedPackage]:
+    if step.params.get("arch") not in ("amd64", "arm64"):
+        raise ActionError(f"debian base for an unknown architecture: {step.params.get('arch')!r}")
     try:
-        packages = [package_from(one) for one in action.params["packages"]]
+        packages = [package_from(one) for one in step.params["packages"]]
     except (KeyError, TypeError, ValueError) as error:
         raise IntegrityError(f"a locked debian package is not what it should be: {error}") from None
     packages.sort(key=lambda one: one.name)

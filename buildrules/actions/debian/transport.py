@@ -17,7 +17,7 @@ from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted
 from buildrules.store.blobs import CHUNK, hex_of
 
 if TYPE_CHECKING:
-    from buildrules.engine.action import Context
+    from buildrules.engine.kind import Context
 
 LARGEST_RELEASE = 16 << 20  # bytes of an InRelease file
 HELPER = "/usr/lib/apt/apt-helper"

@@ -9,7 +9,7 @@ from typing import Any
 
 from buildrules.actions.debian import generated
 from buildrules.actions.debian.locked import LockedPackage, python_of
-from buildrules.engine.action import Context
+from buildrules.engine.kind import Context
 from buildrules.errors import ActionError, IntegrityError, Interrupted
 from buildrules.oci.descriptor import LAYER_GZIP, Layer
 from buildrules.oci.gzip import Buffer, encode

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from buildrules.actions.models.layers import lay
-from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.engine.action import Outputs, SourceFile
+from buildrules.engine.kind import Context, Traits
+from buildrules.engine.step import Step
 from buildrules.errors import DamagedError, IntegrityError
 
 
@@ -17,23 +19,24 @@ class FetchedModel:
 
     name = "fetched_model"
     version = 2
+    traits = Traits(network=True)
 
-    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+    def run(self, step: Step, context: Context) -> Outputs:
         """Have every file in the store, make the layers. Raises FetchError, GoneError, IntegrityError, StoreError.
 
         The store is believed as far as sizes go; what is packed is held against its digest as it is read. Where that
         shows a damaged file, all are looked at, and the damaged ones are fetched again, once.
         """
-        files: list[dict[str, Any]] = action.params["files"]
-        prefix: str = action.params["prefix"]
+        files: list[dict[str, Any]] = step.params["files"]
+        prefix: str = step.params["prefix"]
         found = [SourceFile("", row["path"], row["size"], 0o644, f"sha256:{row['sha256']}") for row in files]
-        provide(files, action.places, context)
+        provide(files, step.places, context)
         try:
             return lay(found, prefix, context)
         except DamagedError:
             for file in found:
                 context.blobs.heal(file.digest)
-        provide(files, action.places, context)
+        provide(files, step.places, context)
         return lay(found, prefix, context)
 
 

@@ -3,8 +3,10 @@
 import hashlib
 from collections.abc import Sequence
 
-from buildrules.actions.pack import codec_of, file_parts, local_of, pack
-from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.actions.pack import codec_of, file_parts, layer_path, local_of, pack
+from buildrules.engine.action import Outputs, SourceFile
+from buildrules.engine.kind import Context, Traits
+from buildrules.engine.step import Step
 from buildrules.oci.assemble import known_layer
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.recipe import LARGE_FILE
@@ -26,33 +28,24 @@ class ModelLayers:
 
     name = "model_layers"
     version = 3
+    traits = Traits()
 
-    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+    def run(self, step: Step, context: Context) -> Outputs:
         """Make the layers."""
-        (files,) = sources
-        prefix: str = action.params["prefix"]
-        known = action.sources[0].layer_prefix
-        usable = known is not None and known.strip("/") == prefix.strip("/")
-        return lay(files, prefix, context, usable=usable)
+        return lay(step.files, step.params["prefix"], context)
 
 
-def lay(files: Sequence[SourceFile], prefix: str, context: Context, *, usable: bool = False) -> Outputs:
-    """The layers of a model's files below `prefix`: of the workspace, or of the store where they have no path there.
-
-    `usable` says that digests of large files `as_layer` are those of layers below this very prefix.
-    """
+def lay(files: Sequence[SourceFile], prefix: str, context: Context) -> Outputs:
+    """The layers of a model's files below `prefix`: of the workspace, or of the store where they have no path there."""
     own, shared, small = divide(files)
-    layers = [
-        _layer([file], file.digest if usable and file.as_layer else "", prefix, context, file.name) for file in own
-    ]
+    layers = [_layer([file], file.digest, prefix, context, file.name) for file in own]
     names = [file.name for file in own]
     for group in shared:
         names.append(f"{len(group)} files")
         layers.append(pack(group, prefix, context, names[-1]))
     if small or not layers:
         names.append("small files")
-        together = small[0].layer if usable and small else ""
-        layers.append(_layer(small, together, prefix, context, names[-1]))
+        layers.append(_layer(small, small[0].layer if small else "", prefix, context, names[-1]))
     digest = hashlib.sha256("\n".join(layer.diff_id for layer in layers).encode()).hexdigest()
     return Outputs(
         layers=layers,
@@ -84,8 +77,8 @@ def divide(
 
 
 def _layer(files: Sequence[SourceFile], known: str, prefix: str, context: Context, title: str) -> Layer:
-    """The layer of `files`, where `known` may be the digest that it has if it is not compressed."""
-    if known:
+    """The layer of `files`; `known` is the digest that it has if it is not compressed and they lie where they say."""
+    if known and files and files[0].as_layer == layer_path(prefix, files[0].name):
         parts = file_parts(files, prefix)
         if codec_of(parts, local_of(files, context)) == "tar":
             return known_layer(parts, known)

@@ -6,7 +6,9 @@ import os
 from functools import cache
 from typing import Any
 
-from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.engine.action import Outputs
+from buildrules.engine.kind import Context, Traits
+from buildrules.engine.step import Step
 from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import assemble_blob
 from buildrules.oci.local import Local
@@ -37,13 +39,14 @@ class StartLayers:
 
     name = "start_layers"
     version = 2
+    traits = Traits()
 
-    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+    def run(self, step: Step, context: Context) -> Outputs:
         """Make both layers."""
-        sets = iter(sources)
+        sets = iter(step.sources)
         downloads: list[dict[str, Any]] = []
         models: dict[str, str] = {}
-        for row in action.params["downloads"]:
+        for row in step.params["downloads"]:
             entry = dict(row)
             if entry["files"] is None:
                 entry["files"] = [

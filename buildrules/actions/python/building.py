@@ -8,17 +8,18 @@ from buildrules.actions.python.feeds import Feeds, build_environment, refused
 from buildrules.actions.python.fetch import fetch_files, require_intact
 from buildrules.actions.python.target import Target
 from buildrules.actions.python.uvtool import interpreter_for, run_uv, write_lines
-from buildrules.engine.action import Action, Context, SourceFile
+from buildrules.engine.kind import Context
+from buildrules.engine.step import Step
 from buildrules.errors import ActionError, FetchError
 
 EPOCH = "315532800"  # 1980-01-01, the first moment a zip archive can name
 
 
-def prepare(action: Action, sources: list[list[SourceFile]], context: Context, folder: str) -> str:
+def prepare(step: Step, context: Context, folder: str) -> str:
     """A private copy, in `folder`, of what is to be built (back ends write into their source); returns its path."""
-    sdist: dict[str, Any] | None = action.params.get("sdist")
+    sdist: dict[str, Any] | None = step.params.get("sdist")
     if sdist:
-        fetch_files([sdist], action.places, context)
+        fetch_files([sdist], step.places, context)
         require_intact(context.blobs, sdist["sha256"], sdist["filename"])
         name = os.path.basename(sdist["filename"])
         place = os.path.join(folder, name)
@@ -26,7 +27,7 @@ def prepare(action: Action, sources: list[list[SourceFile]], context: Context, f
         return place
     place = os.path.join(folder, "source")
     os.mkdir(place)
-    for file in (file for group in sources for file in group):
+    for file in step.files:
         copy = os.path.join(place, file.name)
         os.makedirs(os.path.dirname(copy), exist_ok=True)
         shutil.copyfile(os.path.join(context.workspace, file.path), copy)
@@ -34,7 +35,7 @@ def prepare(action: Action, sources: list[list[SourceFile]], context: Context, f
     return place
 
 
-def build(action: Action, source: str, target: Target, context: Context, folder: str) -> str:
+def build(step: Step, source: str, target: Target, context: Context, folder: str) -> str:
     """Build the wheel of `source` below `folder`; returns its path.
 
     Raises ActionError with the log, FetchError, CredentialsError.
@@ -44,12 +45,12 @@ def build(action: Action, source: str, target: Target, context: Context, folder:
     interpreter = interpreter_for(target.python_minor)
     if interpreter:
         arguments += ["--python", interpreter]
-    constraints = action.params.get("constraints")
+    constraints = step.params.get("constraints")
     if constraints:
         arguments += ["--build-constraints", write_lines(folder, "build-constraints.txt", constraints)]
     # The workspace's own uv.toml says where build back ends come from; its working folder would be a project.
     extra = {"SOURCE_DATE_EPOCH": EPOCH, "PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C.UTF-8", "UV_NO_SOURCES": "1"}
-    feeds = Feeds.from_dict((action.places.get("index") or {}).get("feeds", {}))
+    feeds = Feeds.from_dict((step.places.get("index") or {}).get("feeds", {}))
     with build_environment(feeds, context.session.connections, context.blobs.aside) as found:
         answer = run_uv(
             [*arguments, source],
@@ -65,15 +66,15 @@ def build(action: Action, source: str, target: Target, context: Context, folder:
             raise denied
         lowered = log.lower()
         if "failed to fetch" in lowered or "error sending request" in lowered:
-            raise FetchError(f"the build back end of {action.params['name']!r} could not be fetched", log=log)
+            raise FetchError(f"the build back end of {step.params['name']!r} could not be fetched", log=log)
         raise ActionError(
-            f"{action.params['name']!r} could not be built from source",
+            f"{step.params['name']!r} could not be built from source",
             hint="choose a version that has a wheel for this platform, or build the wheel elsewhere and give its path",
             log=log,
         )
     wheels = [name for name in os.listdir(out) if name.endswith(".whl")]
     if len(wheels) != 1:
-        raise ActionError(f"building {action.params['name']!r} made {len(wheels)} wheels, not one", log=log)
+        raise ActionError(f"building {step.params['name']!r} made {len(wheels)} wheels, not one", log=log)
     return os.path.join(out, wheels[0])
 
 

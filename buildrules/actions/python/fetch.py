@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from buildrules.engine.action import Context
+from buildrules.engine.kind import Context
 from buildrules.errors import GoneError, IntegrityError
 from buildrules.net.download import Download, fetch_all
 from buildrules.store.blobs import Blobs

@@ -13,7 +13,9 @@ The wheel is written anew (`normalise`), so that two builds of one source give t
 machine. Its compilers, and the versions of the back end that an index has today, are not in the key.
 """
 
-from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.engine.action import Outputs
+from buildrules.engine.kind import Context, Traits
+from buildrules.engine.step import Step
 
 
 class BuildWheel:
@@ -21,8 +23,9 @@ class BuildWheel:
 
     name = "build_wheel"
     version = 1
+    traits = Traits(network=True, host=True)
 
-    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+    def run(self, step: Step, context: Context) -> Outputs:
         """One wheel in the store. Raises ActionError with the back end's log, FetchError, GoneError, IntegrityError."""
         import os
         import tempfile
@@ -31,22 +34,22 @@ class BuildWheel:
         from buildrules.actions.python.normalise import normalise
         from buildrules.actions.python.target import Target
 
-        target = Target.from_dict(action.params["target"])
-        if action.params.get("sdist") and not action.places.get("asked"):
+        target = Target.from_dict(step.params["target"])
+        if step.params.get("sdist") and not step.places.get("asked"):
             context.warn(
-                f"{action.params['name']} {action.params['version']} has no wheel for Python {target.python_minor}"
+                f"{step.params['name']} {step.params['version']} has no wheel for Python {target.python_minor}"
                 f" on {target.platform}; building it from source"
             )
         with tempfile.TemporaryDirectory(prefix="buildrules-") as folder:
-            source = prepare(action, sources, context, folder)
-            built = build(action, source, target, context, folder)
+            source = prepare(step, context, folder)
+            built = build(step, source, target, context, folder)
             filename = os.path.basename(built)
-            check_fits(built, action.params["name"], target)
+            check_fits(built, step.params["name"], target)
             data = normalise(built)
         digest = context.blobs.put(data)
         values = {
             "filename": filename,
-            "name": action.params["name"],
+            "name": step.params["name"],
             "version": filename.split("-")[1],
             "size": len(data),
         }

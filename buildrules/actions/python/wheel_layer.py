@@ -9,7 +9,9 @@ The layer's bytes are not kept: its recipe makes them again from the wheels. Val
 
 from typing import Any
 
-from buildrules.engine.action import Action, Context, Outputs, SourceFile
+from buildrules.engine.action import Outputs
+from buildrules.engine.kind import Context, Traits
+from buildrules.engine.step import Step
 from buildrules.errors import ActionError, GoneError, IntegrityError
 
 
@@ -18,29 +20,30 @@ class WheelLayer:
 
     name = "wheel_layer"
     version = 2
+    traits = Traits(network=True)
 
-    def run(self, action: Action, sources: list[list[SourceFile]], deps: list[Outputs], context: Context) -> Outputs:
+    def run(self, step: Step, context: Context) -> Outputs:
         """One layer. Raises IntegrityError naming the wheel that is corrupt, GoneError, FetchError, ActionError."""
         from buildrules.actions.python.fetch import fetch_files, require_intact
         from buildrules.oci import recipe
         from buildrules.oci.assemble import assemble
         from buildrules.oci.local import Local
 
-        wheels: list[dict[str, Any]] = action.params["wheels"]
-        prefix, python = action.params["prefix"], action.params["python"]
-        fetch_files(wheels, action.places, context)
+        wheels: list[dict[str, Any]] = step.params["wheels"]
+        prefix, python = step.params["prefix"], step.params["python"]
+        fetch_files(wheels, step.places, context)
         entries = [(wheel["filename"], "sha256:" + wheel["sha256"].removeprefix("sha256:")) for wheel in wheels]
-        for outputs in deps:
+        for outputs in step.outputs:
             built = (str(outputs.values["filename"]), outputs.blobs["wheel"])
             require_intact(context.blobs, built[1], built[0])
             entries.append(built)
         if not entries:
-            raise ActionError(f"{action.title!r} has no wheels")
+            raise ActionError(f"{step.title!r} has no wheels")
         entries.sort()
         parts = [recipe.wheel(digest, filename, prefix, python) for filename, digest in entries]
 
         def progress(done: int) -> None:
-            context.progress(action.title, done, None)
+            context.progress(step.title, done, None)
             if context.cancelled:
                 from buildrules.errors import Interrupted
 
@@ -49,7 +52,7 @@ class WheelLayer:
         try:
             layer = assemble(recipe.gzip(parts, 0), Local(context.blobs), progress)
         except FileNotFoundError as error:
-            raise GoneError(f"a wheel of {action.title!r} vanished from the store", hint="build again") from error
+            raise GoneError(f"a wheel of {step.title!r} vanished from the store", hint="build again") from error
         except IntegrityError as error:
             error.hint = error.hint or "the wheel is broken: choose another version, or tell its authors"
             raise

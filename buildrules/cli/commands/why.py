@@ -8,7 +8,7 @@ import click
 from buildrules.cli.azureml import check_package, located, package_options
 from buildrules.cli.harmless import harmless
 from buildrules.cli.request import Request
-from buildrules.engine.build import FIRST
+from buildrules.engine.explanations import FIRST
 from buildrules.engine.inspection import Finding, Need
 
 if TYPE_CHECKING:

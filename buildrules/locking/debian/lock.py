@@ -45,7 +45,7 @@ from buildrules.locking.debian.request import Request
 from buildrules.store.lockfile import write_whole
 
 if TYPE_CHECKING:
-    from buildrules.engine.action import Context
+    from buildrules.engine.kind import Context
 
 VERSION = 1
 _HEADER = "# Written by 'buildrules lock'; edits are lost.\n"

@@ -17,7 +17,7 @@ from buildrules.locking.debian import signature
 from buildrules.locking.debian.packages import Index
 
 if TYPE_CHECKING:
-    from buildrules.engine.action import Context
+    from buildrules.engine.kind import Context
 
 LARGEST_INDEX = 1 << 30  # bytes; a signed index that claims more is not unpacked
 _HASH = re.compile(r"^ ?([0-9a-f]{64})\s+(\d+)\s+(\S+)$", re.MULTILINE)

@@ -12,6 +12,7 @@ from buildrules.net.session import Session
 from buildrules.oci.image import read_image, read_index
 from buildrules.store.blobs import Blobs
 from tests.support.handmade import Shelf
+from tests.support.steps import step
 
 
 class Bench:
@@ -41,7 +42,7 @@ def bench(tmp_path: Path) -> Bench:
 
 def image_action(*roles: str, **params: object) -> Action:
     params = {"platform": "linux/amd64", **params}
-    return Action(id="i", target="//m:x", kind="image", title="image", params=params, roles=roles)
+    return Action(id="i", target="//m:x", kind="image", title="image of //m:x", params=params, roles=roles)
 
 
 def test_layers_are_stacked_and_settings_inherited(bench: Bench, shelf: Shelf) -> None:
@@ -64,7 +65,7 @@ def test_layers_are_stacked_and_settings_inherited(bench: Bench, shelf: Shelf) -
         labels={"team": "risk"},
         created=86400,
     )
-    outputs = ImageKind().run(action, [], [base, code], bench)
+    outputs = ImageKind().run(step(action, [], [base, code]), bench)
     image = read_image(bench.blobs, outputs.values["digest"], outputs.layers)
     assert shelf.names_of(outputs.layers) == ["base", "base 2", "code"]
     words = ["base: system", "base: python", "scoring code"]
@@ -88,36 +89,39 @@ def test_layers_are_stacked_and_settings_inherited(bench: Bench, shelf: Shelf) -
     assert outputs.blobs == {"manifest": image.digest, "config": image.config_digest}
     assert outputs.values["config_digest"] == image.config_digest
     assert outputs.values["size"] == image.size
-    assert ImageKind().run(action, [], [base, code], bench).to_dict() == outputs.to_dict()
+    assert ImageKind().run(step(action, [], [base, code]), bench).to_dict() == outputs.to_dict()
     json.dumps(outputs.to_dict())
 
 
 def test_too_many_layers(bench: Bench, shelf: Shelf) -> None:
     layers = [shelf.layer({str(number): b""}, str(number)) for number in range(100)]
-    assert ImageKind().run(image_action("a"), [], [Outputs(layers=layers[:99])], bench).values["digest"]
-    with pytest.raises(ActionError, match="'//m:x' would have 100 layers") as caught:
-        ImageKind().run(image_action("a", "b"), [], [Outputs(layers=layers[:99]), Outputs(layers=layers[99:])], bench)
+    assert ImageKind().run(step(image_action("a"), [], [Outputs(layers=layers[:99])]), bench).values["digest"]
+    with pytest.raises(ActionError, match="the image of //m:x would have 100 layers") as caught:
+        both = [Outputs(layers=layers[:99]), Outputs(layers=layers[99:])]
+        ImageKind().run(step(image_action("a", "b"), [], both), bench)
     assert caught.value.hint
 
 
 def test_wrong_settings_name_the_target(bench: Bench) -> None:
-    with pytest.raises(ActionError, match="'//m:x': unknown image setting 'entry'"):
-        ImageKind().run(image_action(config={"entry": ["x"]}), [], [], bench)
+    with pytest.raises(ActionError, match="the image of //m:x: unknown image setting 'entry'"):
+        ImageKind().run(step(image_action(config={"entry": ["x"]})), bench)
 
 
 def test_an_index_of_two_platforms(bench: Bench, shelf: Shelf) -> None:
     shared = shelf.layer({"model": b"m" * 1000}, "model")
     images = [
         ImageKind().run(
-            image_action("code", platform=platform),
-            [],
-            [Outputs(layers=[shelf.layer({"p": platform.encode()}), shared])],
+            step(
+                image_action("code", platform=platform),
+                [],
+                [Outputs(layers=[shelf.layer({"p": platform.encode()}), shared])],
+            ),
             bench,
         )
         for platform in ("linux/amd64", "linux/arm64")
     ]
     action = Action(id="x", target="//m:x", kind="index", title="index")
-    outputs = IndexKind().run(action, [], images, bench)
+    outputs = IndexKind().run(step(action, [], images), bench)
     index = read_index(bench.blobs, outputs.blobs["index"], outputs.layers)
     assert len(outputs.layers) == 3
     assert outputs.values["size"] == index.size
@@ -127,4 +131,4 @@ def test_an_index_of_two_platforms(bench: Bench, shelf: Shelf) -> None:
     }
     assert [entry["platform"]["architecture"] for entry in json.loads(index.data)["manifests"]] == ["amd64", "arm64"]
     with pytest.raises(ActionError, match="given twice"):
-        IndexKind().run(action, [], images[:1] * 2, bench)
+        IndexKind().run(step(action, [], images[:1] * 2), bench)

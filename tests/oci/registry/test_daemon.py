@@ -23,6 +23,7 @@ from buildrules.store.blobs import Blobs
 from tests.oci.registry.conftest import Gallery, Run
 from tests.oci.registry.test_source import base, resolve
 from tests.support.handmade import sha256, tar_of
+from tests.support.steps import step
 
 NAME = "buildrules-test-base:daemon"
 
@@ -53,7 +54,7 @@ def test_an_image_of_the_engine_is_pinned_by_its_id(loaded: tuple[str, list[byte
     lock = make_lock(f"docker-daemon:{NAME}", "linux/amd64", Run(run.workspace, run.blobs))
     assert (lock.digest, lock.media_type) == (image_id, media.MANIFEST)
     hints = {"reference": f"docker-daemon:{NAME}"}
-    outputs = OciBase().run(base(image_id, hints), [], [], run)
+    outputs = OciBase().run(step(base(image_id, hints)), run)
     assert [(layer.digest, layer.diff_id, layer.size) for layer in outputs.layers] == [
         (sha256(tar), sha256(tar), len(tar)) for tar in tars
     ]
@@ -65,17 +66,17 @@ def test_an_image_of_the_engine_is_pinned_by_its_id(loaded: tuple[str, list[byte
         run.blobs.discard(layer.digest)
         assert b"".join(foreign_stream(layer, hints, run)) == tar
     with pytest.raises(UsageError, match="not for linux/arm64"):
-        OciBase().run(base(image_id, hints, "linux/arm64"), [], [], run)
+        OciBase().run(step(base(image_id, hints, "linux/arm64")), run)
 
 
 @pytest.mark.docker
 def test_an_image_kept_in_the_store_outlives_the_engine(loaded: tuple[str, list[bytes]], run: Run, engine: Any) -> None:
     image_id, tars = loaded
     hints = {"reference": f"docker-daemon:{NAME}"}
-    outputs = OciBase().run(base(image_id, hints), [], [], run)
+    outputs = OciBase().run(step(base(image_id, hints)), run)
     assert run.fetched > len(tars[0])
     engine.images.remove(NAME, force=True)
-    assert OciBase().run(base(image_id, hints), [], [], run).to_dict() == outputs.to_dict()
+    assert OciBase().run(step(base(image_id, hints)), run).to_dict() == outputs.to_dict()
     run.blobs.discard(outputs.layers[0].digest)
     with pytest.raises(GoneError, match="no longer has"):
         list(foreign_stream(outputs.layers[0], hints, run))

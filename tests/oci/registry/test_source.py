@@ -32,6 +32,7 @@ from buildrules.store.blobs import Blobs
 from tests.oci.registry.conftest import PLATFORMS, Gallery, Run, skopeo
 from tests.oci.registry.servers import cutting_proxy, web
 from tests.support.handmade import sha256
+from tests.support.steps import step
 
 A, B, C = ("sha256:" + letter * 64 for letter in "abc")
 
@@ -75,7 +76,7 @@ def test_other_platforms_are_an_error_that_lists_those_there_are(place: str, blo
 
 def test_the_action_describes_layers_without_fetching_them(place: str, gallery: Gallery, run: Run) -> None:
     image = gallery.image
-    outputs = OciBase().run(base(image.digest, {"reference": f"{place}:both"}), [], [], run)
+    outputs = OciBase().run(step(base(image.digest, {"reference": f"{place}:both"})), run)
     assert [layer.descriptor() for layer in outputs.layers] == [layer.descriptor() for layer in image.layers]
     assert [layer.diff_id for layer in outputs.layers] == image.diff_ids
     assert outputs.layers[0].recipe == {
@@ -96,8 +97,8 @@ def test_the_action_describes_layers_without_fetching_them(place: str, gallery: 
 
 
 def test_a_pinned_image_in_the_store_needs_no_source(gallery: Gallery, published: str, run: Run) -> None:
-    first = OciBase().run(base(gallery.image.digest, {"reference": f"{published}:both"}), [], [], run)
-    again = OciBase().run(base(gallery.image.digest, {"reference": "registry.invalid/base:gone"}), [], [], run)
+    first = OciBase().run(step(base(gallery.image.digest, {"reference": f"{published}:both"})), run)
+    again = OciBase().run(step(base(gallery.image.digest, {"reference": "registry.invalid/base:gone"})), run)
     assert [layer.descriptor() for layer in again.layers] == [layer.descriptor() for layer in first.layers]
 
 
@@ -106,7 +107,7 @@ def test_a_layout_is_tried_before_the_registry(
 ) -> None:
     shutil.copytree(gallery.layout, tmp_path / "vendor" / "base")
     hints = {"layout": "vendor/base", "reference": "registry.invalid/base:1"}
-    outputs = OciBase().run(base(gallery.image.digest, hints), [], [], run)
+    outputs = OciBase().run(step(base(gallery.image.digest, hints)), run)
     layer = outputs.layers[0]
     assert b"".join(foreign_stream(layer, hints, run)) == gallery.shelf.data[layer.digest]
     run.blobs.discard(layer.digest)
@@ -114,26 +115,26 @@ def test_a_layout_is_tried_before_the_registry(
     assert b"".join(foreign_stream(layer, hints, run)) == gallery.shelf.data[layer.digest]
     for blob in outputs.blobs.values():
         run.blobs.discard(blob)
-    assert OciBase().run(base(gallery.image.digest, hints), [], [], run).blobs == outputs.blobs
+    assert OciBase().run(step(base(gallery.image.digest, hints)), run).blobs == outputs.blobs
 
 
 def test_the_python_version_is_given_or_read(gallery: Gallery, published: str, run: Run) -> None:
     hints = {"reference": f"{published}:both"}
-    assert OciBase().run(base(gallery.image.digest, hints, python="3.11"), [], [], run).values["python"] == "3.11"
+    assert OciBase().run(step(base(gallery.image.digest, hints, python="3.11")), run).values["python"] == "3.11"
     with pytest.raises(ActionError, match=r"has Python 3.11.9, and the target says 3.1$"):
-        OciBase().run(base(gallery.image.digest, hints, python="3.1"), [], [], run)
+        OciBase().run(step(base(gallery.image.digest, hints, python="3.1")), run)
 
 
 def test_a_corrupt_store_is_a_miss(gallery: Gallery, published: str, run: Run) -> None:
     hints = {"reference": f"{published}:both"}
-    outputs = OciBase().run(base(gallery.image.digest, hints), [], [], run)
+    outputs = OciBase().run(step(base(gallery.image.digest, hints)), run)
     layer = outputs.layers[1]
     run.blobs.put(gallery.shelf.data[layer.digest])
     for digest in (*outputs.blobs.values(), layer.digest):
         path = pathlib.Path(run.blobs.path(digest))
         path.chmod(0o644)
         path.write_bytes(path.read_bytes()[::-1])
-    again = OciBase().run(base(gallery.image.digest, hints), [], [], run)
+    again = OciBase().run(step(base(gallery.image.digest, hints)), run)
     assert again.to_dict() == outputs.to_dict()
     supply = Supply(run, lambda _: Origin(hints), fetch_parts)
     with pytest.raises(IntegrityError, match="has been removed"):
@@ -142,7 +143,7 @@ def test_a_corrupt_store_is_a_miss(gallery: Gallery, published: str, run: Run) -
 
 
 def test_a_layer_that_is_interrupted_goes_on_from_there(gallery: Gallery, published: str, run: Run) -> None:
-    layer = OciBase().run(base(gallery.image.digest, {"reference": f"{published}:both"}), [], [], run).layers[0]
+    layer = OciBase().run(step(base(gallery.image.digest, {"reference": f"{published}:both"})), run).layers[0]
     host, repository = published.split("/")
     before = run.fetched
     run.progress = lambda *_: setattr(run, "cancelled", True)  # type: ignore[method-assign]
@@ -164,7 +165,7 @@ def test_a_layer_that_is_interrupted_goes_on_from_there(gallery: Gallery, publis
 
 def test_a_layer_of_a_layout_that_is_abandoned_leaves_nothing(gallery: Gallery, run: Run) -> None:
     hints = {"reference": f"oci-layout:{gallery.layout}:amd64"}
-    layer = OciBase().run(base(gallery.image.digest, hints), [], [], run).layers[0]
+    layer = OciBase().run(step(base(gallery.image.digest, hints)), run).layers[0]
     stream = foreign_stream(layer, hints, run)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
@@ -179,7 +180,7 @@ def test_a_layer_survives_broken_connections(
     gallery: Gallery, published: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retry, "BACKOFF", 0.001)
-    layer = OciBase().run(base(gallery.image.digest, {"reference": f"{published}:both"}), [], [], run).layers[0]
+    layer = OciBase().run(step(base(gallery.image.digest, {"reference": f"{published}:both"})), run).layers[0]
     host, repository = published.split("/")
     with cutting_proxy(host, down=[1 << 20]) as proxy:
         data = b"".join(foreign_stream(layer, {"reference": f"{proxy}/{repository}:both"}, run))
@@ -190,7 +191,7 @@ def test_a_lying_registry_is_found_out(gallery: Gallery, run: Run) -> None:
     image = gallery.image
     manifest = {"Content-Type": media.MANIFEST}
     with web(lambda _: (200, manifest, image.manifest[:-1] + b" }")) as server, pytest.raises(IntegrityError):
-        OciBase().run(base(image.digest, {"reference": f"{server.host}/base:1"}), [], [], run)
+        OciBase().run(step(base(image.digest, {"reference": f"{server.host}/base:1"})), run)
 
     def wrong_blobs(request: Any) -> Any:
         return (200, manifest, image.manifest) if "manifests" in request.path else (200, {}, b"x" * len(image.config))
@@ -198,7 +199,7 @@ def test_a_lying_registry_is_found_out(gallery: Gallery, run: Run) -> None:
     with web(wrong_blobs) as server:
         hints = {"reference": f"{server.host}/base:1"}
         with pytest.raises(IntegrityError):
-            OciBase().run(base(image.digest, hints), [], [], run)
+            OciBase().run(step(base(image.digest, hints)), run)
         layer = foreign_layers(image.manifest, image.config, "base")[0]
         with pytest.raises(IntegrityError):
             list(foreign_stream(layer, hints, run))
@@ -219,7 +220,7 @@ def test_no_kind_of_source_can_replace_a_pinned_manifest(gallery: Gallery, blobs
 def test_what_is_gone_says_so(gallery: Gallery, published: str, run: Run, tmp_path: pathlib.Path) -> None:
     for reference in (f"{published}:both", f"oci-layout:{gallery.layout}"):
         with pytest.raises(GoneError) as caught:
-            OciBase().run(base(A, {"reference": reference}), [], [], run)
+            OciBase().run(step(base(A, {"reference": reference})), run)
         assert "buildrules lock" in str(caught.value.hint)
     with pytest.raises(RegistryError, match="there is no image"):
         resolve(f"{published}:no-such-tag", "linux/amd64", run.blobs)
@@ -239,7 +240,7 @@ def test_dockers_media_types_become_oci_ones(hub: str, gallery: Gallery, run: Ru
     found = resolve(f"{hub}/docker-types:1", "linux/amd64", run.blobs)
     assert found.media_type == media.DOCKER_MANIFEST
     assert media.DOCKER_LAYER_GZIP in found.manifest.decode()
-    outputs = OciBase().run(base(found.digest, {"reference": f"{hub}/docker-types:1"}), [], [], run)
+    outputs = OciBase().run(step(base(found.digest, {"reference": f"{hub}/docker-types:1"})), run)
     assert [layer.media_type for layer in outputs.layers] == [media.LAYER_GZIP, media.LAYER_TAR]
     assert [layer.diff_id for layer in outputs.layers] == gallery.image.diff_ids
 
@@ -338,13 +339,13 @@ def test_an_index_in_a_circle_ends(blobs: Blobs) -> None:
 
 def test_hints_never_carry_credentials_into_an_error(run: Run) -> None:
     with pytest.raises(BuildrulesError) as caught:
-        OciBase().run(base(A, {"reference": "ali:hunter2@registry.example/base"}), [], [], run)
+        OciBase().run(step(base(A, {"reference": "ali:hunter2@registry.example/base"})), run)
     assert "hunter2" not in f"{caught.value.message}{caught.value.hint}"
 
 
 def test_where_an_image_comes_from_is_not_in_the_outputs(gallery: Gallery, run: Run) -> None:
     first, second = (
-        OciBase().run(base(gallery.image.digest, {"reference": f"oci-layout:{gallery.layout}{end}"}), [], [], run)
+        OciBase().run(step(base(gallery.image.digest, {"reference": f"oci-layout:{gallery.layout}{end}"})), run)
         for end in ("", "/.")
     )
     assert first.to_dict() == second.to_dict()
