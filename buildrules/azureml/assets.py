@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-from buildrules.azureml.references import address
+from buildrules.azureml.references import Reference, address
 from buildrules.azureml.specification import READ_ONLY
 from buildrules.azureml.table import Key, LeftOut, Map, Value
 from buildrules.azureml.values import asset_name, choice, text, texts
@@ -21,7 +21,7 @@ def _flavour(value: Value) -> str:
 
 
 class Asset(Map):
-    """What both have; paths start at `directory`."""
+    """What both have."""
 
     schema = LeftOut("", "$schema")
     name = Key(asset_name)
@@ -31,8 +31,13 @@ class Asset(Map):
     datastore = LeftOut("")
     read_only = READ_ONLY
 
-    directory = ""
     path = Key(address, needs=_FILES)
+
+    @property
+    def place(self) -> Reference:
+        """Where the files are."""
+        assert self.path is not None
+        return self.path
 
 
 class InlineModel(Asset):
@@ -74,8 +79,8 @@ class DataFile(Asset):
     notes = LeftOut("", "properties", "auto_delete_setting", "job_name")
 
 
-def read_asset(rows: type[A], node: Node, directory: str, problems: Problems) -> A | None:
-    """What the table `rows` reads in a map; None where something is wrong. Paths start at `directory`."""
-    found = rows(node, problems)
-    found.directory = directory
-    return found if found.sound and found.path is not None else None
+def read_asset(rows: type[A], node: Node) -> A:
+    """What the table `rows` reads in a map. Raises LoadError with all that is wrong."""
+    found = rows(node, Problems())
+    found.problems.raise_all()
+    return found

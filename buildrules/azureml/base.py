@@ -8,7 +8,7 @@ from buildrules.authoring.release import RELEASES
 from buildrules.authoring.target import Local, Ref
 from buildrules.azureml.conda import Pin
 from buildrules.azureml.conversion import Conversion
-from buildrules.errors import UsageError
+from buildrules.errors import LoadError, UsageError
 
 __all__ = ["base_target", "full_image", "is_release", "python_to_write"]
 
@@ -54,11 +54,11 @@ def full_image(text: str) -> str:
     return f"docker.io/{text}" if slash else f"docker.io/library/{text}"
 
 
-def base_target(conversion: Conversion, pin: Pin | None, name: str, *, own_user: bool = False) -> Ref | str | None:
+def base_target(conversion: Conversion, pin: Pin | None, name: str, *, own_user: bool = False) -> Ref | str:
     """A base, as a label or a target: the one on the command line, or the Debian whose Python fits `pin`.
 
-    With `own_user` an image on the command line runs as the user it names itself. Errors are noted; then None comes
-    back. Raises UsageError where `--python` asks for what no Debian has.
+    With `own_user` an image on the command line runs as the user it names itself. Raises LoadError, or UsageError where
+    `--python` asks for what no Debian has.
     """
     if conversion.options.base is not None:
         return _given(conversion, conversion.options.base, name, own_user=own_user)
@@ -75,12 +75,11 @@ def base_target(conversion: Conversion, pin: Pin | None, name: str, *, own_user:
         raise UsageError(f"no Debian base has Python {python}", hint=hint)
     assert pin is not None
     wanted = pin.specifier.removeprefix("==").removesuffix(".*")
-    conversion.problems.add(
+    raise LoadError(
         f"the environment asks for Python {wanted}, and no Debian base has it: there is {has}",
         hint="override it with --python 3.11, or name an image that has it with --base IMAGE",
         position=pin.position,
     )
-    return None
 
 
 def _given(conversion: Conversion, text: str, name: str, *, own_user: bool) -> Ref | str:

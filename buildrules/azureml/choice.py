@@ -21,7 +21,7 @@ _TAKES = "get it with `az ml model download`, and name the folder: --model PATH"
 
 
 def find_models(conversion: Conversion, spec: Specification) -> list[Model]:
-    """The models of a package, mostly one. Errors are noted; then the list may be empty."""
+    """The models of a package, mostly one. Raises LoadError."""
     named, directory = spec.model, spec.document.directory
     if conversion.options.models:
         code = spec.code is not None
@@ -32,8 +32,8 @@ def find_models(conversion: Conversion, spec: Specification) -> list[Model]:
     if named is None:
         return [] if spec.deployment else _unnamed(conversion, spec)
     if named.inline is not None:
-        return of_asset(conversion, read_asset(InlineModel, named.inline, directory, conversion.problems))
-    return _referred(conversion, named, directory)
+        return [of_asset(conversion, read_asset(InlineModel, named.inline))]
+    return [_referred(conversion, named, directory)]
 
 
 def _called(named: Named) -> tuple[str | None, str | None]:
@@ -45,7 +45,7 @@ def _called(named: Named) -> tuple[str | None, str | None]:
     return (reference.name, reference.version) if reference is not None and registered else (None, None)
 
 
-def _referred(conversion: Conversion, named: Named, directory: str) -> list[Model]:
+def _referred(conversion: Conversion, named: Named, directory: str) -> Model:
     """A model that is named by a path, an address or its registered name."""
     reference = named.reference
     assert reference is not None
@@ -53,43 +53,42 @@ def _referred(conversion: Conversion, named: Named, directory: str) -> list[Mode
     if reference.place is Place.LOCAL or os.path.lexists(path):
         return checked(conversion, Model(path, node=named.node))
     if reference.place is Place.URI:
-        return [Model("", reference.text, node=named.node)]
+        return Model("", reference.text, node=named.node)
     if reference.place is Place.STORE:
-        conversion.fail(named.node, f"'{reference.text}' is a store of Azure, which is not read here", SAY)
-        return []
+        raise named.node.error(f"'{reference.text}' is a store of Azure, which is not read here", SAY)
     document = conversion.asset(directory, reference.name, reference.version, Kind.MODEL)
     if document is not None:
-        return of_asset(conversion, _read(conversion, document))
+        return of_asset(conversion, _read(document))
     folder = _usual(directory)
     if folder is not None:
         conversion.note(f"model '{reference.asked}': no file describes it; took the folder {display(folder)}")
-        return [Model(folder, None, reference.name, reference.version, node=named.node)]
-    message = f"there is no model '{reference.asked}' in the files nearby"
-    conversion.fail(named.node, message, either(_near(conversion, reference, directory), SAY))
-    return []
+        return Model(folder, None, reference.name, reference.version, node=named.node)
+    hint = either(_near(conversion, reference, directory), SAY)
+    raise named.node.error(f"there is no model '{reference.asked}' in the files nearby", hint)
 
 
 def _near(conversion: Conversion, reference: Reference, directory: str) -> str | None:
     return did_you_mean(reference.name, conversion.names(directory, Kind.MODEL), what="models nearby")
 
 
-def _read(conversion: Conversion, document: Document) -> ModelFile | None:
-    return read_asset(ModelFile, document.node, document.directory, conversion.problems)
+def _read(document: Document) -> ModelFile:
+    return read_asset(ModelFile, document.node)
 
 
 def models_of_document(conversion: Conversion, document: Document) -> list[Model]:
-    """The model a file describes. Errors are noted.
+    """The model a file describes. Raises LoadError.
 
     One that lies in a store of Azure is where `--model` says, if this file is the only one that may be meant.
     """
-    asset, models = _read(conversion, document), conversion.options.models
-    if asset is None or asset.path is None or asset.path.place not in (Place.STORE, Place.ASSET):
-        return of_asset(conversion, asset)
+    asset, models = _read(document), conversion.options.models
+    if asset.place.place not in (Place.STORE, Place.ASSET):
+        return [of_asset(conversion, asset)]
     only = sum(one.kind is Kind.MODEL for one in conversion.documents) == 1
     if len(models) != 1 or not only:
-        return of_asset(conversion, asset, SAY if only else "import this file by itself, with --model PATH")
+        hint = SAY if only else "import this file by itself, with --model PATH"
+        return [of_asset(conversion, asset, hint)]
     found = _given(conversion, models[0], document.directory, code=True)
-    return [model for one in found for model in of_asset(conversion, asset, instead=one)]
+    return [of_asset(conversion, asset, instead=one) for one in found]
 
 
 def _unnamed(conversion: Conversion, spec: Specification) -> list[Model]:
@@ -106,15 +105,15 @@ def _unnamed(conversion: Conversion, spec: Specification) -> list[Model]:
         documents = [document for document in every if near.reaches(document)]
     if len(documents) == 1:
         conversion.note(f"model: from {documents[0].shown}")
-        return of_asset(conversion, _read(conversion, documents[0]))
+        return [of_asset(conversion, _read(documents[0]))]
     if documents:
         found = ", ".join(document.shown for document in documents[:4])
-        conversion.fail(spec.document.node, f"which model? there are {len(documents)} nearby: {found}", SAY)
-    elif folder is not None:
+        raise spec.document.node.error(f"which model? there are {len(documents)} nearby: {found}", SAY)
+    if folder is not None:
         conversion.note(f"model: took the folder {display(folder)}; --model names another")
         return [Model(folder)]
-    elif spec.server != "custom":
-        conversion.fail(spec.document.node, "nothing says which model is packed", SAY)
+    if spec.server != "custom":
+        raise spec.document.node.error("nothing says which model is packed", SAY)
     return []
 
 
@@ -133,7 +132,7 @@ def _given(conversion: Conversion, text: str, directory: str, *, code: bool) -> 
     if reference.place is Place.STORE:
         raise UsageError(f"--model '{text}' is a store of Azure, which is not read here", hint=_TAKES)
     if reference.place is Place.ASSET:
-        return _registered(conversion, reference, directory)
+        return [_registered(conversion, reference, directory)]
     if os.path.basename(text) == "MLmodel" and os.path.isfile(text):
         text = os.path.dirname(text)  # the mark of an MLflow model stands for its folder
     if not os.path.lexists(text):
@@ -141,7 +140,7 @@ def _given(conversion: Conversion, text: str, directory: str, *, code: bool) -> 
     if os.path.isfile(text) and text.endswith((".yml", ".yaml", ".json")):
         document = read_document(conversion.disk, text, Problems())
         if document is not None and document.kind is Kind.MODEL:
-            return of_asset(conversion, _read(conversion, document))
+            return [of_asset(conversion, _read(document))]
     found = Model(text)
     if not os.path.isdir(text):
         conversion.disk.note(NAMES, os.path.dirname(text))
@@ -157,11 +156,11 @@ def _given(conversion: Conversion, text: str, directory: str, *, code: bool) -> 
     return [found]
 
 
-def _registered(conversion: Conversion, reference: Reference, directory: str) -> list[Model]:
+def _registered(conversion: Conversion, reference: Reference, directory: str) -> Model:
     """A model that `--model` names as Azure ML does."""
     document = conversion.asset(directory, reference.name, reference.version, Kind.MODEL)
     if document is not None:
-        return of_asset(conversion, _read(conversion, document))
+        return of_asset(conversion, _read(document))
     message = f"--model '{reference.text}': there is no model '{reference.asked}' in the files nearby"
     if "://" in reference.text:
         message += ", and a store of Azure is not read here"

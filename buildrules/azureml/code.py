@@ -22,7 +22,7 @@ _IGNORES = (".amlignore", ".gitignore")  # the first one that is there counts, a
 
 
 def code_target(conversion: Conversion, spec: Specification, models: list[str]) -> Target | None:
-    """The target of `code_configuration`; `models` are absolute paths that are not code. Errors are noted."""
+    """The target of `code_configuration`; `models` are absolute paths that are not code. Raises LoadError."""
     code = spec.code
     if code is None or code.scoring_script is None:
         return None
@@ -32,8 +32,7 @@ def code_target(conversion: Conversion, spec: Specification, models: list[str]) 
     script = os.path.normpath(code.scoring_script).replace(os.sep, "/")
     if script.startswith(("../", "/")):
         message = f"'{code.scoring_script}' is not inside the code's folder"
-        conversion.fail(code.at("scoring_script"), message, "the path starts at `code`")
-        return None
+        raise code.at("scoring_script").error(message, "the path starts at `code`")
     conversion.disk.note(NAMES, folder)
     if not os.path.isfile(os.path.join(folder, script)):
         names = [path for path in _scripts(folder) if path.endswith(".py")]
@@ -41,9 +40,7 @@ def code_target(conversion: Conversion, spec: Specification, models: list[str]) 
         if hint is None:
             near = _likely(spec.document.directory, code)
             hint = f"there is '{near}'" if near else "write it: init() loads the model, run() answers a request"
-        message = f"there is no '{code.scoring_script}' in '{display(folder)}'"
-        conversion.fail(code.at("scoring_script"), message, hint)
-        return None
+        raise code.at("scoring_script").error(f"there is no '{code.scoring_script}' in '{display(folder)}'", hint)
     whole = conversion.options.code is None and os.path.normpath(code.code or ".") == "."
     name = "code" if whole else os.path.basename(folder)
     attributes: dict[str, Any] = {
@@ -68,8 +65,7 @@ def _folder(conversion: Conversion, spec: Specification, code: Code) -> str | No
         return None
     reference = parse_reference(code.code)
     if reference.place is not Place.LOCAL:
-        conversion.fail(code.at("code"), f"'{code.code}' is not a folder here", "name the folder: --code DIR")
-        return None
+        raise code.at("code").error(f"'{code.code}' is not a folder here", "name the folder: --code DIR")
     folder = os.path.normpath(os.path.join(spec.document.directory, reference.text))
     if conversion.disk.is_directory(folder):
         return folder
@@ -78,8 +74,7 @@ def _folder(conversion: Conversion, spec: Specification, code: Code) -> str | No
     if near is not None:
         place = display(os.path.dirname(os.path.join(spec.document.directory, near)))
         hint = f"there is '{near}': put it there, or name its folder: --code {place}"
-    conversion.fail(code.at("code"), f"there is no folder '{code.code}' beside {spec.document.shown}", hint)
-    return None
+    raise code.at("code").error(f"there is no folder '{code.code}' beside {spec.document.shown}", hint)
 
 
 def _scripts(directory: str) -> Iterator[str]:

@@ -2,8 +2,10 @@
 
 import os
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from buildrules.authoring.paths import display
 from buildrules.authoring.target import Target, Targets
@@ -19,6 +21,7 @@ from buildrules.workspace.root import BUILD_FILE
 
 __all__ = ["Conversion", "Options", "either"]
 
+T = TypeVar("T")
 _PYTHON = re.compile(r"3\.\d{1,3}(\.\d{1,3})?", re.ASCII)
 _ADDRESS = re.compile(r"://|^(models:/|runs:/|azureml:)")
 
@@ -139,6 +142,20 @@ class Conversion:
         """Something to tell the user, once."""
         if text not in self.notes:
             self.notes.append(text)
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note a LoadError, and go on behind the block."""
+        try:
+            yield
+        except LoadError as error:
+            self.problems.add_error(error)
+
+    def attempt(self, make: Callable[[], T]) -> T | None:
+        """What `make` gives; None where it raises a LoadError, which is noted."""
+        with self.noting():
+            return make()
+        return None
 
     def fail(self, node: Node, message: str, hint: str | None = None) -> None:
         """Note an error at a place of a file."""

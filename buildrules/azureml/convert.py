@@ -9,7 +9,7 @@ from buildrules.azureml.connection import read_connection
 from buildrules.azureml.conversion import Conversion, Options
 from buildrules.azureml.deployment import read_deployment
 from buildrules.azureml.document import Document, Kind, text_of
-from buildrules.azureml.environment import read_environment
+from buildrules.azureml.environment import EnvironmentFile, read_environment
 from buildrules.azureml.foundation import from_environment
 from buildrules.azureml.given import WANTED, left_out, raise_failed, read_given
 from buildrules.azureml.join import package_target
@@ -65,8 +65,9 @@ def _attempt(conversion: Conversion, document: Document) -> Iterator[None]:
     named = document.path in conversion.named
     conversion.problems = kept if named else Problems()
     try:
-        yield
-        settle_places(conversion, len(there))
+        with conversion.noting():
+            yield
+            settle_places(conversion, len(there))
         if not named and len(conversion.problems):
             if document.sure:
                 conversion.failed[document.path] = conversion.problems.errors
@@ -104,18 +105,20 @@ def _package(conversion: Conversion, document: Document) -> Target | None:
 
 
 def _other(conversion: Conversion, document: Document) -> None:
-    """Environments, models and connections, and what nothing is made of; an error only where it was named."""
-    kind, problems = document.kind, conversion.problems
+    """Environments, models and connections, and what nothing is made of: an error only where it was named.
+
+    Raises LoadError.
+    """
+    kind = document.kind
     if kind is Kind.ENVIRONMENT:
-        environment = read_environment(document.node, document.directory, problems, named=True)
-        if environment is not None:
-            from_environment(conversion, environment, environment.name or "environment")
+        environment = read_environment(document.node, conversion.problems, EnvironmentFile)
+        from_environment(conversion, environment, environment.name or "environment")
     elif kind is Kind.MODEL:
         for model in models_of_document(conversion, document):
             if not already_packed(conversion, model):
                 model_target(conversion, model)
     elif kind is Kind.CONNECTION:
-        connection = read_connection(document, problems)
+        connection = read_connection(document, conversion.problems)
         if isinstance(connection, str):
             conversion.note(connection)
         elif connection is not None:
@@ -124,7 +127,7 @@ def _other(conversion: Conversion, document: Document) -> None:
         conversion.note(f"{document.shown}: {kind.value}; {_NOTED.get(kind, 'left out')}")
     elif kind is Kind.PIPELINE:
         message = "a pipeline deployment runs components and holds no model"
-        conversion.fail(document.node, message, "name a model deployment")
+        raise document.node.error(message, "name a model deployment")
     else:
-        message = f"'{text_of(document.node, '$schema')}': nothing can be made of this kind of file"
-        conversion.fail(document.node, message, WANTED)
+        schema = text_of(document.node, "$schema")
+        raise document.node.error(f"'{schema}': nothing can be made of this kind of file", WANTED)

@@ -3,17 +3,17 @@
 import copy
 import os
 import re
+from dataclasses import dataclass
 
 from buildrules.azureml.conda import conda_files
 from buildrules.azureml.specification import READ_ONLY, Route, Routes
-from buildrules.azureml.table import Key, LeftOut, Map, Table, Value, anything
+from buildrules.azureml.table import Key, LeftOut, Map, Table, Value
 from buildrules.azureml.values import choice, text, texts
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
-from buildrules.errors import LoadError
 
-__all__ = ["Environment", "read_environment"]
+__all__ = ["Environment", "EnvironmentFile", "read_environment"]
 
 _ALL = "all three: liveness_route, readiness_route, scoring_route"
 
@@ -40,11 +40,32 @@ def _linux(value: Value) -> str:
     return found
 
 
-class Environment(Map):
-    """An environment, written in place or in a file of its own.
+@dataclass(frozen=True, slots=True)
+class Conda:
+    """A conda file: its absolute path, or its content where that is written in place; and where the file names it."""
 
-    `conda_path` is the absolute path of a conda file, `conda` the content of one written in place.
-    """
+    path: str | None
+    content: Node | None
+    node: Node
+
+
+def _conda(value: Value) -> Conda:
+    node = value.node
+    if node.kind == "map":
+        return Conda(None, node, node)
+    said = text(value)
+    if "\n" in said or re.match(r"\{|.*\bdependencies\b[\"']?\s*:", said):  # REST carries the content as one text
+        return Conda(None, _embedded(node, said, value.problems), node)
+    path = os.path.normpath(os.path.join(value.directory, said.removeprefix("file:")))
+    if not os.path.isfile(path):
+        there = conda_files(value.directory)
+        hint = f"there is {', '.join(there)}" if there else "the path starts at the directory of this file"
+        raise node.error(f"there is no conda file '{said}'", hint)
+    return Conda(path, None, node)
+
+
+class Environment(Map):
+    """An environment, written in place."""
 
     what = "an environment"
     schema = LeftOut("", "$schema")
@@ -52,7 +73,7 @@ class Environment(Map):
     version = Key(text)
     image = Key(text)
     build = Key(Table(_Build), "dockerfile")
-    conda_file = Key(anything)
+    conda_file = Key(_conda)
     inference_config = Key(Table(_Inference))
     os_type = Key(_linux)
     tags = Key(texts)
@@ -60,16 +81,13 @@ class Environment(Map):
     notes = LeftOut("", "datastore", "properties", "auto_rebuild", "environment_type", "stage")
     read_only = READ_ONLY
 
-    conda_path: str | None = None
-    conda: Node | None = None
-
     @classmethod
     def of_conda_file(cls, path: str, node: Node) -> "Environment":
         """An environment that is the conda file at an absolute path, read as `node`, and nothing else."""
         bare = copy.copy(node)
         bare.entries, bare.keys = {}, {}
         found = cls(bare, Problems())
-        found.values["conda_file"], found.conda_path = node, path
+        found.values["conda_file"] = Conda(path, None, node)
         return found
 
 
@@ -79,40 +97,21 @@ class EnvironmentFile(Environment):
     name = Key(text, needs="")
 
 
-def read_environment(node: Node, directory: str, problems: Problems, *, named: bool) -> Environment | None:
-    """An environment, of its own file (`named`: it needs a name) or written in place. Paths start at `directory`."""
+def read_environment(node: Node, problems: Problems, rows: type[Environment] = Environment) -> Environment:
+    """An environment written in place, or with `rows` in a file of its own.
+
+    What is wrong is noted in `problems`. Raises LoadError where nothing can be made of it.
+    """
     for key in ("channels", "dependencies"):
         if key in node.entries:
             hint = f"'{key}' stands in a conda file; name that as conda_file"
-            problems.add_error(node.keys[key].error(f"an environment has no '{key}'", hint))
-            return None
-    found = (EnvironmentFile if named else Environment)(node, problems)
+            raise node.keys[key].error(f"an environment has no '{key}'", hint)
+    found = rows(node, problems)
     if "build" in found and found.image is not None:
         problems.add_error(found.key_at("build").error("an environment has an image or a build, not both"))
-    if found.conda_file is not None:
-        try:
-            _conda(found, found.conda_file, directory)
-        except LoadError as error:
-            problems.add_error(error)
-    if found.image is None and found.build is None and found.conda_file is None:
-        problems.add_error(node.error("the environment has neither image nor build nor conda_file", "name one of them"))
-        return None
+    if not any(name in found for name in ("image", "build", "conda_file")):
+        raise node.error("the environment has neither image nor build nor conda_file", "name one of them")
     return found
-
-
-def _conda(found: Environment, node: Node, directory: str) -> None:
-    if node.kind == "map":
-        found.conda = node
-        return
-    said = text(Value(node, "conda_file", found.problems))
-    if "\n" in said or re.match(r"\{|.*\bdependencies\b[\"']?\s*:", said):  # REST carries the content as one text
-        found.conda = _embedded(node, said, found.problems)
-        return
-    found.conda_path = os.path.normpath(os.path.join(directory, said.removeprefix("file:")))
-    if not os.path.isfile(found.conda_path):
-        there = conda_files(directory)
-        hint = f"there is {', '.join(there)}" if there else "the path starts at the directory of this file"
-        raise node.error(f"there is no conda file '{said}'", hint)
 
 
 def _embedded(node: Node, said: str, problems: Problems) -> Node | None:

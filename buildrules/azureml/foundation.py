@@ -21,7 +21,7 @@ from buildrules.azureml.conda import (
 )
 from buildrules.azureml.conversion import Conversion, either
 from buildrules.azureml.document import Kind, text_of
-from buildrules.azureml.environment import Environment, read_environment
+from buildrules.azureml.environment import Environment, EnvironmentFile, read_environment
 from buildrules.azureml.models import Model
 from buildrules.azureml.references import Named, Place
 from buildrules.azureml.specification import Specification
@@ -56,11 +56,10 @@ def foundation(
 ) -> Foundation | None:
     """What the package stands on. `models` are MLflow models and their targets: their files say what they need.
 
-    Where the model was not found (`lost`) nothing is said of an environment that it may have brought. Errors are
-    noted; then None comes back.
+    None where it is not known and that was said already: the environment is `unsound`, or the model was not found
+    (`lost`) and may have brought one. Raises LoadError.
     """
     given = conversion.options.environment
-    before = len(conversion.problems)
     environment = None
     if given is not None:
         if given.endswith((".txt", ".toml")):
@@ -68,34 +67,30 @@ def foundation(
         environment = _from_file(conversion, given)
     elif spec.environment is not None:
         environment = _find(conversion, spec, spec.environment)
-        if environment is None and (conversion.options.base is None or len(conversion.problems) > before):
-            return None
     if environment is not None:
         return from_environment(conversion, environment, spec.name, own_user=spec.deployment)
     if spec.unsound or (lost and conversion.options.base is None):
-        return None  # which was said already
+        return None
     if models and spec.server in ("azureml_online", "azureml_batch"):
         return _of_models(conversion, spec, models)
     return _of_base(conversion, spec)
 
 
 def _find(conversion: Conversion, spec: Specification, named: Named) -> Environment | None:
-    """The environment that is named, from a file nearby or in place. Errors are noted; then None comes back."""
+    """The environment that is named, from a file nearby or in place. None where `--base` stands for it."""
     directory = spec.document.directory
     if named.inline is not None:
-        return read_environment(named.inline, directory, conversion.problems, named=False)
+        return read_environment(named.inline, conversion.problems)
     reference = named.reference
     assert reference is not None
     path = os.path.join(directory, reference.text.removeprefix("file:"))
     if os.path.isfile(path):
         return _from_file(conversion, os.path.normpath(path))
     if reference.place is Place.LOCAL:
-        message = f"there is no environment file '{reference.text}'"
-        conversion.fail(named.node, message, "the path starts at this file")
-        return None
+        raise named.node.error(f"there is no environment file '{reference.text}'", "the path starts at this file")
     found = conversion.asset(directory, reference.name, reference.version, Kind.ENVIRONMENT)
     if found is not None:
-        return read_environment(found.node, found.directory, conversion.problems, named=True)
+        return read_environment(found.node, conversion.problems, EnvironmentFile)
     names, near = conversion.names(directory, Kind.ENVIRONMENT), conda_files(directory)
     if conversion.options.base is not None and not names and (spec.server == "triton" or not near):
         spec.comments.append(f"environment {reference.asked}: {conversion.options.base} stands for it")
@@ -106,15 +101,14 @@ def _find(conversion: Conversion, spec: Specification, named: Named) -> Environm
         file = display(os.path.join(directory, near[0])) if near else "FILE"
         way = _IMAGE.get(spec.server) or f"say what it is: --environment {file}, or --base IMAGE"
         hint = either(did_you_mean(reference.name, names, what="environments nearby"), way)
-    conversion.fail(named.node, f"there is no environment '{reference.asked}' in the files nearby", hint)
-    return None
+    raise named.node.error(f"there is no environment '{reference.asked}' in the files nearby", hint)
 
 
-def _from_file(conversion: Conversion, path: str) -> Environment | None:
+def _from_file(conversion: Conversion, path: str) -> Environment:
     """An environment of Azure ML, or a conda file. Raises UsageError for what is neither."""
     document = conversion.read(path)
     if document is not None and document.kind is Kind.ENVIRONMENT:
-        return read_environment(document.node, document.directory, conversion.problems, named=False)
+        return read_environment(document.node, conversion.problems)
     node = read_conda(conversion.disk, path)
     if node is not None and ("build_dependencies" in node.entries or "python" in node.entries):
         beside = os.path.join(os.path.dirname(path), "requirements.txt")
@@ -131,38 +125,38 @@ def _from_file(conversion: Conversion, path: str) -> Environment | None:
 
 def from_environment(
     conversion: Conversion, environment: Environment, fallback: str, *, own_user: bool = False
-) -> Foundation | None:
-    """The targets of an environment; with `own_user` an image that is one runs as the user it names itself."""
+) -> Foundation:
+    """The targets of an environment; with `own_user` an image that is one runs as the user it names itself.
+
+    Raises LoadError.
+    """
     if environment.conda_file is not None:
         return _conda(conversion, environment, fallback)
     own_user = own_user or environment.inference_config is not None
     if conversion.options.base is not None:
         base = base_target(conversion, None, fallback, own_user=own_user)
-        return None if base is None else Foundation(base, environment, not is_release(conversion.options.base))
+        return Foundation(base, environment, not is_release(conversion.options.base))
     if environment.build is not None:
-        conversion.fail(
-            environment.key_at("build"),
+        raise environment.key_at("build").error(
             "the environment is built from a Dockerfile, which is not run here",
             "build it with Docker and name the image: --base docker:NAME, or --base IMAGE",
         )
-        return None
-    assert environment.image is not None
-    name = environment.name or re.split(r"[:@]", environment.image.rpartition("/")[2])[0]
-    attributes = {"image": full_image(environment.image), "user": "" if own_user else None}
+    image = environment.image or ""  # where the conda file was wrong, and that was said
+    name = environment.name or re.split(r"[:@]", image.rpartition("/")[2])[0]
+    attributes = {"image": full_image(image), "user": "" if own_user else None}
     comments = [environment.description] if environment.description else []
     remarks = {"user": "the image's own"} if own_user else {}
     made = conversion.targets.add(name, "oci_base", attributes, comments=comments, remarks=remarks, kind="base")
     return Foundation(Ref(made), environment, image=True)
 
 
-def _conda(conversion: Conversion, environment: Environment, fallback: str, *said: str) -> Foundation | None:
+def _conda(conversion: Conversion, environment: Environment, fallback: str, *said: str) -> Foundation:
     """An environment with a conda file."""
-    path, node = environment.conda_path, environment.conda
+    assert environment.conda_file is not None
+    path, node = environment.conda_file.path, environment.conda_file.content
     comments = [*([environment.description] if environment.description else []), *said, *_not_kept(environment)]
     attributes: dict[str, Any] = {"base": None}
     if path is not None:
-        if not os.path.isfile(path):
-            return None  # which was said already
         node = read_conda(conversion.disk, path)
         attributes["conda_file"] = Local(path)
     elif node is not None:
@@ -170,8 +164,6 @@ def _conda(conversion: Conversion, environment: Environment, fallback: str, *sai
         comments += left
     pin, variables = pinned_python(node), conda_variables(node)
     attributes["base"] = base_target(conversion, pin, fallback)
-    if attributes["base"] is None:
-        return None
     if path is not None and (foreign := foreign_packages(node)):
         attributes["exclude"] = foreign
         comments.append(f"exclude: no Python packages; what is needed of {', '.join(foreign)} belongs into the base")
@@ -186,7 +178,7 @@ def _conda(conversion: Conversion, environment: Environment, fallback: str, *sai
             remarks["python"] = f"{os.path.basename(pin.position.path)} asks for {pin.text}"
     made = conversion.targets.add(
         _name(conversion, environment, node, fallback), "python_env", attributes,
-        comments=comments, remarks=remarks, kind="env", node=environment.conda_file,
+        comments=comments, remarks=remarks, kind="env", node=environment.conda_file.node,
     )  # fmt: skip
     return Foundation(Ref(made), environment, server_pin=pinned_server(node), variables=variables)
 
@@ -207,10 +199,9 @@ def _name(conversion: Conversion, environment: Environment, conda: Node | None, 
     """What the target of an environment with the conda file `conda` is called: its own name, and more where another
     nearby has the same. A lock is called after the environment: two of one name would take turns in one.
     """
-    path, name = environment.conda_path, environment.name
+    path, name = environment.conda_file.path if environment.conda_file else None, environment.name
     if name is not None:
-        here = os.path.abspath(os.path.dirname(environment.node.source.path) or ".")
-        near = [one.node for one in conversion.near(here).documents(Kind.ENVIRONMENT)]
+        near = [one.node for one in conversion.near(environment.directory).documents(Kind.ENVIRONMENT)]
         versions = {text_of(node, "version") for node in near if text_of(node, "name") == name}
         return (
             f"{name}-{environment.version}" if versions - {environment.version, None} and environment.version else name
@@ -235,7 +226,7 @@ def _requirements(conversion: Conversion, spec: Specification, path: str) -> Fou
     return Foundation(Ref(conversion.targets.add(f"{spec.name}-env", "python_env", attributes, kind="env")))
 
 
-def _of_models(conversion: Conversion, spec: Specification, models: list[tuple[Model, Target]]) -> Foundation | None:
+def _of_models(conversion: Conversion, spec: Specification, models: list[tuple[Model, Target]]) -> Foundation:
     """MLflow models bring the environment; the first one's Python decides about the base."""
     model, target = models[0]
     conda = conda_that_counts(conversion.disk, model.path) if model.path and len(models) == 1 else None
@@ -245,23 +236,22 @@ def _of_models(conversion: Conversion, spec: Specification, models: list[tuple[M
         return _conda(conversion, environment, spec.name, say)
     pin = mlflow_python(conversion.disk, model.path) if model.path else None
     base = base_target(conversion, pin, spec.name)
-    if base is None or conversion.options.python is None:
-        return None if base is None else Foundation(base)
+    if conversion.options.python is None:
+        return Foundation(base)
     attributes = {"base": base, "model": Ref(target), "python": conversion.options.python}
     remarks = {"python": f"the model was made with {pin.text}"} if pin is not None else {}
     made = conversion.targets.add(f"{spec.name}-env", "python_env", attributes, remarks=remarks, kind="env")
     return Foundation(Ref(made))
 
 
-def _of_base(conversion: Conversion, spec: Specification) -> Foundation | None:
+def _of_base(conversion: Conversion, spec: Specification) -> Foundation:
     """Nothing is said of an environment: all but MLflow models need a base that is named."""
     if conversion.options.base is not None:
         base = base_target(conversion, None, spec.name)
-        return None if base is None else Foundation(base, image=not is_release(conversion.options.base))
+        return Foundation(base, image=not is_release(conversion.options.base))
     if spec.server == "triton":
         message, hint = "nothing says which image holds Triton", "name it: --base IMAGE, such as a tritonserver image"
     else:
         message = f"'{spec.name}' has no {'environment' if spec.deployment else 'base_environment_source'}"
         hint = "only an MLflow model brings its own; name one with --environment FILE"
-    conversion.fail(spec.document.node, message, hint)
-    return None
+    raise spec.document.node.error(message, hint)

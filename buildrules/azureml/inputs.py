@@ -28,16 +28,13 @@ class Source:
     version: str | None
 
 
-def input_target(conversion: Conversion, spec: Specification, given: Input) -> Target | None:
-    """The target of one input. Errors are noted."""
+def input_target(conversion: Conversion, spec: Specification, given: Input) -> Target:
+    """The target of one input. Raises LoadError."""
     found, node = _source(conversion, spec, given), given.source.node
-    if found is None:
-        return None
     path, mode, plain = found.path, given.mode, plain_name(found.name, "input")
     if path and os.path.isdir(path) != given.folder:
         what = "folder" if os.path.isdir(path) else "file"
-        conversion.fail(node, f"'{display(path)}' is a {what}", f"type: uri_{what}")
-        return None
+        raise node.error(f"'{display(path)}' is a {what}", f"type: uri_{what}")
     comments = []
     if mode == "download" and path:
         mode = "copy"
@@ -56,7 +53,7 @@ def input_target(conversion: Conversion, spec: Specification, given: Input) -> T
     )
 
 
-def _source(conversion: Conversion, spec: Specification, given: Input) -> Source | None:
+def _source(conversion: Conversion, spec: Specification, given: Input) -> Source:
     """Where an input is, as the command line, the specification or a data asset nearby says."""
     reference = given.source.reference
     assert reference is not None
@@ -67,12 +64,10 @@ def _source(conversion: Conversion, spec: Specification, given: Input) -> Source
             return _placed(said[key], reference.name or os.path.basename(said[key]), reference.version)
     if reference.place is Place.ASSET:
         return _asset(conversion, spec.document.directory, given.source.node, reference)
-    return _where(conversion, given.source.node, reference, spec.document.directory, last, None)
+    return _where(given.source.node, reference, spec.document.directory, last, None)
 
 
-def _where(
-    conversion: Conversion, node: Node, reference: Reference, directory: str, name: str, version: str | None
-) -> Source | None:
+def _where(node: Node, reference: Reference, directory: str, name: str, version: str | None) -> Source:
     """An address, or a path that starts at `directory`, under a name."""
     if reference.place is Place.URI:
         return Source("", reference.text, name, version)
@@ -80,26 +75,21 @@ def _where(
     if reference.place is Place.LOCAL and os.path.lexists(path):
         return Source(path, None, name, version)
     what = "is not there" if reference.place is Place.LOCAL else "is a store of Azure, which is not read here"
-    conversion.fail(node, f"'{reference.text}' {what}", f"name where the files are: --input {name}=PATH")
-    return None
+    raise node.error(f"'{reference.text}' {what}", f"name where the files are: --input {name}=PATH")
 
 
-def _asset(conversion: Conversion, directory: str, node: Node, reference: Reference) -> Source | None:
+def _asset(conversion: Conversion, directory: str, node: Node, reference: Reference) -> Source:
     """What a data asset or a model nearby says."""
     kinds = (Kind.DATA, Kind.MODEL)
     document = conversion.asset(directory, reference.name, reference.version, *kinds)
     if document is None:
         hint = did_you_mean(reference.name, conversion.names(directory, *kinds), what="data assets nearby")
         say = f"name where the files are: --input {reference.asked}=PATH"
-        message = f"there is no data asset '{reference.asked}' in the files nearby"
-        conversion.fail(node, message, either(hint, say))
-        return None
+        raise node.error(f"there is no data asset '{reference.asked}' in the files nearby", either(hint, say))
     rows = DataFile if document.kind is Kind.DATA else ModelFile
-    asset = read_asset(rows, document.node, document.directory, conversion.problems)
-    if asset is None or asset.path is None:
-        return None
+    asset = read_asset(rows, document.node)
     version = asset.version or reference.version
-    return _where(conversion, asset.at("path"), asset.path, asset.directory, reference.name, version)
+    return _where(asset.at("path"), asset.place, asset.directory, reference.name, version)
 
 
 def _placed(text: str, name: str, version: str | None) -> Source:

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from buildrules.authoring.paths import display
@@ -37,7 +38,7 @@ class Parts:
 
 
 def package_target(conversion: Conversion, spec: Specification) -> Target | None:
-    """The package and all it joins. Errors are noted; then None comes back."""
+    """The package and all it joins. Raises LoadError, or notes several; then None comes back."""
     before = len(conversion.problems)
     parts = _parts(conversion, spec)
     mode = _mode(conversion, spec, parts.models)
@@ -45,8 +46,7 @@ def package_target(conversion: Conversion, spec: Specification) -> Target | None
         return None
     if spec.server == "custom" and not parts.stands.image and spec.entry_script is None:
         hint = "write inference_configuration: {entry_script: ...}, or take an environment that is an image"
-        conversion.fail(spec.at(), f"nothing says what starts the server of '{spec.name}'", hint)
-        return None
+        raise spec.at().error(f"nothing says what starts the server of '{spec.name}'", hint)
     server = server_target(conversion, spec, parts.stands, parts.made, parts.code)
     target = _joined(conversion, spec, parts, server, mode)
     _say_other_name(conversion, spec, target)
@@ -56,7 +56,7 @@ def package_target(conversion: Conversion, spec: Specification) -> Target | None
 def _parts(conversion: Conversion, spec: Specification) -> Parts:
     """What the package is made of; settles which server it has."""
     before = len(conversion.problems)
-    models = find_models(conversion, spec)
+    models = conversion.attempt(lambda: find_models(conversion, spec)) or []
     parts = Parts(models, [model_target(conversion, model) for model in models])
     lost = not models and len(conversion.problems) > before  # an MLflow model brings an environment; nobody knows now
     optional = spec.server == "custom" or (spec.deployment and spec.server == "azureml_online" and bool(spec.code))
@@ -67,7 +67,7 @@ def _parts(conversion: Conversion, spec: Specification) -> Parts:
     if plain and models and all(model.flavour == "triton" for model in models):
         spec.server = "triton"
     mlflow = list(zip(models, parts.made, strict=True)) if parts.mlflow else []
-    parts.stands = foundation(conversion, spec, models=mlflow, lost=lost)
+    parts.stands = conversion.attempt(lambda: foundation(conversion, spec, models=mlflow, lost=lost))
     sound = len(conversion.problems)
     if parts.stands is not None:
         choose_server(conversion, spec, parts.stands)
@@ -76,8 +76,9 @@ def _parts(conversion: Conversion, spec: Specification) -> Parts:
     unknown = parts.stands is None and spec.deployment and spec.environment is not None  # it may be a container
     if not unknown and len(conversion.problems) == sound:
         _check_code(conversion, spec, parts)
-    parts.code = code_target(conversion, spec, [model.path for model in models if model.path])
-    given = (input_target(conversion, spec, one) for one in spec.inputs)
+    paths = [model.path for model in models if model.path]
+    parts.code = conversion.attempt(lambda: code_target(conversion, spec, paths))
+    given = [conversion.attempt(partial(input_target, conversion, spec, one)) for one in spec.inputs]
     parts.inputs = tuple(target for target in given if target is not None)
     return parts
 

@@ -52,16 +52,12 @@ def listed(folder: str) -> list[str]:
         raise UsageError(f"cannot read the folder '{display(folder)}': {reason}", hint=hint) from error
 
 
-def of_asset(
-    conversion: Conversion, asset: InlineModel | None, hint: str = SAY, instead: Model | None = None
-) -> list[Model]:
+def of_asset(conversion: Conversion, asset: InlineModel, hint: str = SAY, instead: Model | None = None) -> Model:
     """The model that a file or a map describes; `instead` says where it is, if not there.
 
-    Errors are noted; `hint` is the way out where a store of Azure has the files.
+    Raises LoadError; `hint` is the way out where a store of Azure has the files.
     """
-    if asset is None or asset.path is None:
-        return []
-    place, said, node = asset.path.place, asset.path.text, asset.at("path")
+    place, said, node = asset.place.place, asset.place.text, asset.at("path")
     if instead is not None:
         model = instead
     elif place is Place.LOCAL:
@@ -69,29 +65,27 @@ def of_asset(
     elif place is Place.URI:
         model = Model("", said)
     else:
-        conversion.fail(node, f"'{said}' is a store of Azure, which is not read here", hint)
-        return []
+        raise node.error(f"'{said}' is a store of Azure, which is not read here", hint)
     model.name, model.version, model.node = asset.name, asset.version, node
     model.flavour = model.flavour or asset.type
     model.description, model.comments = asset.description, asset.comments
     return checked(conversion, model)
 
 
-def checked(conversion: Conversion, model: Model) -> list[Model]:
-    """The model, if its files are there and are what is said of them; errors are noted."""
+def checked(conversion: Conversion, model: Model) -> Model:
+    """The model. Raises LoadError where its files are not there; notes that they are not what is said of them."""
     if model.uri is not None:
-        return [model]
+        return model
     if os.path.lexists(model.path):
         if model.flavour == "mlflow" and not model.marked and model.node is not None:
             message = f"'{model.node.text}' is no MLflow model: it has no MLmodel"
             conversion.fail(model.node, message, "or is it a custom_model?")
-        return [model]
+        return model
     directory, name = os.path.split(model.path.rstrip("/"))
     there = listed(directory) if os.path.isdir(directory) else []
     hint = did_you_mean(name, there, what=f"what is in '{display(directory)}'", limit=8)
     assert model.node is not None
-    conversion.fail(model.node, f"there is no '{display(model.path)}'", either(hint, SAY))
-    return []
+    raise model.node.error(f"there is no '{display(model.path)}'", either(hint, SAY))
 
 
 def model_target(conversion: Conversion, model: Model) -> Target:

@@ -5,6 +5,7 @@ interface (`targetEnvironmentId`). A row takes both. What no row names is an err
 value is read, and what of it: it becomes an attribute of a target, or it is left out for a reason.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, overload
 
@@ -31,6 +32,11 @@ class Value(NamedTuple):
     node: Node
     name: str
     problems: Problems
+
+    @property
+    def directory(self) -> str:
+        """The absolute directory of the file, where its relative paths start."""
+        return os.path.dirname(os.path.abspath(self.node.source.path))
 
 
 def anything(value: Value) -> Node:
@@ -148,6 +154,11 @@ class Map:
             elif not value.is_null:
                 self._places[name] = (at, value)
         return meant
+
+    @property
+    def directory(self) -> str:
+        """The absolute directory of the file, where its relative paths start."""
+        return os.path.dirname(os.path.abspath(self.node.source.path))
 
     def missing(self, name: str, hint: str = "") -> None:
         """Note that a key is needed."""
