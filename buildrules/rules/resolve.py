@@ -132,9 +132,8 @@ class _Resolver:
         self.catalogue = catalogue
         self.problems = problems
         self.resolution = Resolution()
-        self._same = {
-            label: label for label in workspace.targets
-        }  # one object for each, which dictionaries find faster
+        # One object for each label: dictionaries find it without comparing.
+        self._same = {label: label for label in workspace.targets}
 
     def target(self, target: Target, rule: Rule) -> None:
         """Read one target."""

@@ -119,10 +119,10 @@ def _glob(node: Node, _at: _At) -> str:
 
 def _requirement(node: Node, _at: _At) -> str:
     text = node.string("a requirement")
-    if text.startswith(("./", "../")) or PLAIN_REQUIREMENT.fullmatch(text):
-        return (
-            text  # one of these is a project folder, wheel or source archive of the workspace; looked for when locking
-        )
+    if PLAIN_REQUIREMENT.fullmatch(text):
+        return text
+    if text.startswith(("./", "../")):
+        return text  # a project folder, wheel or source archive of the workspace; looked for when locking
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
