@@ -11,7 +11,7 @@ from buildrules.rules.language import ModelFile
 from buildrules.rules.package import PackageParts
 from buildrules.rules.requests import files_named
 from buildrules.rules.resolve import ResolvedTarget
-from buildrules.rules.sources import source_root
+from buildrules.rules.source_root import source_root
 from buildrules.workspace.disk import SHAPE, Disk
 from buildrules.workspace.globs import expand
 from buildrules.workspace.suggest import did_you_mean

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from buildrules.engine.action import SourceSet
 from buildrules.errors import LoadError
-from buildrules.rules.elsewhere import elsewhere
+from buildrules.rules.locked_model import locked_model
 from buildrules.rules.package import PackageParts, Placed
 from buildrules.rules.resolve import ResolvedTarget
-from buildrules.rules.sources import source_root
+from buildrules.rules.source_root import source_root
 
 if TYPE_CHECKING:
     from buildrules.actions.models.lock import ModelLock
@@ -72,7 +72,7 @@ def workspace_files(placed: Placed, folders: Container[str]) -> tuple[SourceSet,
 
 def locked_files(placed: Placed, lock: "ModelLock") -> tuple[list[dict[str, Any]], str, str]:
     """(files by their names below the prefix, the prefix, what was dropped from their paths in the lock)."""
-    found = elsewhere(lock.files, placed.target.values)
+    found = locked_model(lock.files, placed.target.values)
     if not found.files:
         raise LoadError(
             f"`exclude` leaves no file of {placed.target.label}", position=placed.target.position_of("exclude")

@@ -7,10 +7,11 @@ from typing import Any
 from buildrules.errors import LoadError
 from buildrules.rules.generated import generated_files
 from buildrules.rules.language import Route
-from buildrules.rules.places import ModelPlace, place_models
+from buildrules.rules.model_places import ModelPlace, place_models
+from buildrules.rules.paths import image_path
 from buildrules.rules.rule import MODEL_NAMES, Rule
 from buildrules.rules.template import MissingValueError, as_text, substitute, substitute_list, substitute_map
-from buildrules.rules.types import PLAIN_REQUIREMENT, image_path, parse_route
+from buildrules.rules.types import PLAIN_REQUIREMENT, parse_route
 
 __all__ = ["VENV", "Contribution", "contribute"]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from buildrules.rules.attribute import PROVIDERS, Attribute
 from buildrules.rules.catalogue import Catalogue
-from buildrules.rules.language import PROVIDERS, Attribute
 from buildrules.rules.rule import Rule
 
 __all__ = ["AttributeHelp", "RuleHelp", "describe", "flat", "list_rules", "reference"]

@@ -6,9 +6,9 @@ from typing import Any
 
 from buildrules.errors import LoadError
 from buildrules.rules.language import GeneratedFile
+from buildrules.rules.paths import image_path
 from buildrules.rules.rule import Rule
 from buildrules.rules.template import MissingValueError, as_text, substitute, substitute_list
-from buildrules.rules.types import image_path
 
 __all__ = ["generated_files"]
 

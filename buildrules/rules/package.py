@@ -9,9 +9,9 @@ from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
 from buildrules.rules.arrangement import Arrangement, arrangement, look_inside
 from buildrules.rules.contribution import VENV, Contribution, contribute
-from buildrules.rules.elsewhere import look_elsewhere
 from buildrules.rules.flavour import detect_flavour
-from buildrules.rules.places import mount_directory
+from buildrules.rules.locked_model import read_locked_model
+from buildrules.rules.model_places import mount_directory
 from buildrules.rules.requires import check_requires, check_versions
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.workspace.disk import Disk
@@ -231,7 +231,7 @@ def _server_scope(package: ResolvedTarget, server: ResolvedTarget, code: Resolve
 def _model_scope(disk: Disk, model: ResolvedTarget) -> dict[str, Any]:
     """The names that belong to one model; `model.flavour` is None if it is not there to look at."""
     if model.values.get("uri") is not None:
-        return _elsewhere_scope(disk, model)
+        return _locked_scope(disk, model)
     path = model.values.get("path")
     scope = {
         "model.name": model.name,
@@ -245,9 +245,9 @@ def _model_scope(disk: Disk, model: ResolvedTarget) -> dict[str, Any]:
     return scope | _arranged(scope["model.name"], look_inside(disk, path))
 
 
-def _elsewhere_scope(disk: Disk, model: ResolvedTarget) -> dict[str, Any]:
+def _locked_scope(disk: Disk, model: ResolvedTarget) -> dict[str, Any]:
     """The same for a model that is not in the workspace, as its lock says."""
-    found = look_elsewhere(disk, model.label.package, model.label.name, model.values)
+    found = read_locked_model(disk, model.label.package, model.label.name, model.values)
     scope = {
         "model.name": model.name,
         "model.version": model.version,

@@ -11,8 +11,8 @@ from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, Position, UsageError
 from buildrules.rules import types
+from buildrules.rules.attribute import RESERVED
 from buildrules.rules.catalogue import Catalogue
-from buildrules.rules.language import RESERVED
 from buildrules.rules.rule import Rule
 from buildrules.workspace.labels import Label, Pattern, parse_pattern
 from buildrules.workspace.loader import Target, Workspace

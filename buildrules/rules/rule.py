@@ -8,7 +8,8 @@ from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
 from buildrules.rules import template, types
-from buildrules.rules.language import LISTS, MAPS, Attribute, FileBeside, RuleFile
+from buildrules.rules.attribute import LISTS, MAPS, Attribute
+from buildrules.rules.language import FileBeside, RuleFile
 from buildrules.workspace.labels import Label
 from buildrules.workspace.suggest import did_you_mean
 from buildrules.workspace.validation import validate

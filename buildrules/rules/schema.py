@@ -7,14 +7,15 @@ about is only refused by the loader.
 import ast
 import inspect
 import itertools
-import sys
 from typing import Any
 
 from pydantic import BaseModel
 
+from buildrules.rules.attribute import Attribute
 from buildrules.rules.catalogue import Catalogue
-from buildrules.rules.language import Attribute, RuleFile
+from buildrules.rules.language import RuleFile
 from buildrules.rules.rule import Rule
+from buildrules.workspace.validation import Strict
 
 __all__ = ["build_schema", "rule_schema"]
 
@@ -132,17 +133,13 @@ def rule_schema() -> dict[str, Any]:
 def _section(model: type[BaseModel]) -> dict[str, Any]:
     """The schema of a section, each key with the text below it in our source; read here, where it is needed."""
     schema = model.model_json_schema(by_alias=True)
-    module = sys.modules[model.__module__]
-    for definition in ast.parse(inspect.getsource(module)).body:
-        name = definition.name if isinstance(definition, ast.ClassDef) else ""
-        found = schema if name == model.__name__ else schema.get("$defs", {}).get(name)
-        if not isinstance(definition, ast.ClassDef) or found is None:
-            continue
-        fields = getattr(module, name).model_fields
-        for line, text in itertools.pairwise(definition.body):
+    for one in Strict.__subclasses__():
+        found = schema if one is model else schema.get("$defs", {}).get(one.__name__)
+        (definition,) = ast.parse(inspect.getsource(one)).body if found is not None else (ast.Pass(),)
+        for line, text in itertools.pairwise(definition.body if isinstance(definition, ast.ClassDef) else ()):
             if isinstance(line, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
                 key = ast.unparse(line.target)
-                shown = found["properties"][fields[key].alias or key]
+                shown = found["properties"][one.model_fields[key].alias or key]
                 shown["description"] = inspect.cleandoc(str(text.value.value))
                 ordered = sorted(shown.items())
                 shown.clear()

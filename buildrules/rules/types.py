@@ -27,12 +27,13 @@ from buildrules.credentials.secret_names import secret_in_query
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
-from buildrules.rules.language import Attribute
+from buildrules.rules.attribute import Attribute
+from buildrules.rules.paths import image_path, workspace_path
 from buildrules.workspace.globs import check_pattern, is_glob
 from buildrules.workspace.labels import Label, parse_label
 from buildrules.workspace.suggest import did_you_mean
 
-__all__ = ["image_path", "parse_route", "read", "workspace_path"]
+__all__ = ["PLAIN_REQUIREMENT", "parse_route", "read"]
 
 
 @dataclass(slots=True)
@@ -52,7 +53,6 @@ PLAIN_REQUIREMENT = re.compile(
     re.ASCII,
 )
 """Names, with versions of digits and dots: requirements (PEP 508) for which no parser has to be imported."""
-_CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
 ROUTE_NAMES = ("liveness", "readiness", "scoring")
 
 
@@ -279,34 +279,6 @@ def _map_of(node: Node) -> Mapping[str, Node]:
     if node.kind != "map":
         raise node.error(f"expected a map, not {node.describe()}")
     return node.entries
-
-
-def workspace_path(text: str, package: str) -> str:
-    """A path as written in `package`, workspace-relative. Raises LoadError if it leaves the package's directory."""
-    if text.startswith(("/", "~")):
-        raise LoadError(f"path '{text}' is absolute", hint="paths are relative to the directory of their BUILD.yaml")
-    if not text or "\0" in text or "\\" in text:
-        raise LoadError(f"'{text}' is not a path", hint="separate directories with `/`")
-    parts = [part for part in text.removesuffix("/").split("/") if part != "."]
-    if ".." in parts or "" in parts:
-        raise LoadError(
-            f"path '{text}' is not a plain path", hint="it cannot leave its package's directory: no `..`, no `//`"
-        )
-    return "/".join([package, *parts] if package else parts)
-
-
-def image_path(text: str) -> str:
-    """An absolute path in an image, without a slash at the end. Raises LoadError."""
-    if _CONTROL.search(text) or "/.wh." in text:
-        raise LoadError(f"{text!r} is not a path in an image", hint="no control characters, and no name with '.wh.'")
-    if not text.startswith("/"):
-        raise LoadError(f"'{text}' is not an absolute path", hint="paths in the image begin with a slash")
-    parts = text.strip("/").split("/")
-    if "" in parts or "." in parts or ".." in parts:
-        raise LoadError(
-            f"'{text}' is not a plain path in the image", hint="no `.`, `..`, `//`, and not the root itself"
-        )
-    return "/" + "/".join(parts)
 
 
 def parse_route(value: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import pytest
 
 from buildrules.errors import LoadError
-from buildrules.rules.types import image_path
+from buildrules.rules.paths import image_path
 
 
 @pytest.mark.parametrize("path", ["/a\nb", "/a\0b", "/a\x7f", "/a\x85b", "/opt/.wh.x", "/.wh..wh..opq"])

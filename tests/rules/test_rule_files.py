@@ -15,7 +15,7 @@ from buildrules.rules import template
 from buildrules.rules.catalogue import Catalogue, builtin_directory
 from buildrules.rules.describe import list_rules, reference
 from buildrules.rules.schema import build_schema, rule_schema
-from buildrules.rules.sources import common_directory, source_root
+from buildrules.rules.source_root import common_directory, source_root
 from buildrules.workspace.disk import Disk
 
 HEAD = "rule: r\nprovides: server\n"

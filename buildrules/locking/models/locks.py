@@ -10,7 +10,7 @@ from urllib.parse import quote
 from buildrules.errors import BuildrulesError, LoadError, UsageError
 from buildrules.locking.keeper import LockKeeper
 from buildrules.locking.locks import LockedModel
-from buildrules.rules.elsewhere import elsewhere, lock_path
+from buildrules.rules.locked_model import lock_path, locked_model
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.disk import CONTENT
 
@@ -79,7 +79,7 @@ class ModelLocks:
         from buildrules.actions.models.fetched import provide
 
         lock = self.of(target)
-        found = elsewhere(lock.files, values)
+        found = locked_model(lock.files, values)
         for row in found.files:
             if row.path == found.folder + path:
                 places = self.locked(target).places

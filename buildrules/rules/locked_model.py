@@ -13,11 +13,11 @@ from buildrules.workspace.globs import matches
 if TYPE_CHECKING:
     from buildrules.actions.models.file import File
 
-__all__ = ["Elsewhere", "elsewhere", "lock_path", "look_elsewhere"]
+__all__ = ["LockedModel", "lock_path", "locked_model", "read_locked_model"]
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class LockedModel:
     """The files of a model, without those the target leaves out, and what they make it.
 
     `basename` is the folder all of them are in, or the name of the only file; None where they have no folder in common.
@@ -41,7 +41,7 @@ def lock_path(package: str, name: str) -> str:
     return os.path.join(package, lock_name(name))
 
 
-def look_elsewhere(disk: Disk, package: str, name: str, values: Mapping[str, Any]) -> Elsewhere | None:
+def read_locked_model(disk: Disk, package: str, name: str, values: Mapping[str, Any]) -> LockedModel | None:
     """What the lock of a model target says; None where there is none that can be read."""
     from buildrules.actions.models.lock import read_lock
 
@@ -51,10 +51,10 @@ def look_elsewhere(disk: Disk, package: str, name: str, values: Mapping[str, Any
         lock = read_lock(disk.path(path))
     except LockError:
         return None  # the planner reads it again, and says so or makes it anew
-    return None if lock is None else elsewhere(lock.files, values)
+    return None if lock is None else locked_model(lock.files, values)
 
 
-def elsewhere(files: "Sequence[File]", values: Mapping[str, Any]) -> Elsewhere:
+def locked_model(files: "Sequence[File]", values: Mapping[str, Any]) -> LockedModel:
     """What locked files make a model; `values` are the target's attributes `exclude` and `flavour`."""
     kept = [file for file in files if not matches(file.path, values.get("exclude") or ())]
     paths = {file.path for file in kept}
@@ -64,4 +64,4 @@ def elsewhere(files: "Sequence[File]", values: Mapping[str, Any]) -> Elsewhere:
     folder = f"{basename}/" if basename and not is_file else ""
     said = values.get("flavour") or "custom"
     found = next((flavour for mark, flavour in MARKS.items() if folder + mark in paths), "custom")
-    return Elsewhere(kept, basename, is_file, found if said == "auto" else said)
+    return LockedModel(kept, basename, is_file, found if said == "auto" else said)

@@ -7,8 +7,8 @@ from typing import Any
 from buildrules.errors import LoadError
 from buildrules.rules.arrangement import Arrangement
 from buildrules.rules.language import Layout
+from buildrules.rules.paths import image_path
 from buildrules.rules.template import names_in, substitute
-from buildrules.rules.types import image_path
 
 __all__ = ["ModelPlace", "mount_directory", "place_models"]
 
