@@ -4,7 +4,7 @@
             what is tried: of a server `ready` ("<port>/<path>" or None), `port` (what keeps connections
             once it is ready, where `ready` is None), `ready_timeout` and `stop_timeout` (seconds), `exit_codes` (None:
             any) and `requests`: maps of `name`, `method`, `port`, `path`, `headers`, `body` and `expect`. A body is
-            {"text"} or {"source": number}, with an `envelope` where it is an MLflow example; `expect` as in
+            {"text"} or {"source": number}, with an `form` where it is an MLflow example; `expect` as in
             `serving.expect`, with `json_source` or `text_source` (numbers) in the place of `json` or `text`. Of a
             package that works on a folder and ends `job`: `exit_code`, `timeout` and `results`, maps of `name`, `path`
             and `expect`.
@@ -32,12 +32,12 @@ from buildrules.errors import ActionError, BuildrulesError, Interrupted, Package
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.image import LayerStream, read_image
 from buildrules.oci.supply import Supply
+from buildrules.serving.attempt import Attempt, try_out
 from buildrules.serving.choose import Runners
-from buildrules.serving.envelope import in_envelope
 from buildrules.serving.job import Job, Result
+from buildrules.serving.mlflow_example import as_request
 from buildrules.serving.route import Route
 from buildrules.serving.runner import Package
-from buildrules.serving.session import Attempt, try_out
 from buildrules.serving.trial import Exchange, Trial
 from buildrules.start import mlflow, s3
 
@@ -162,10 +162,10 @@ def _body(body: Mapping[str, Any] | None, files: list[_File]) -> bytes | None:
     if body is None:
         return None
     path, data = ("the model's example", str(body["text"]).encode()) if "text" in body else files[body["source"]]
-    if "envelope" not in body:
+    if "form" not in body:
         return data
     try:
-        return json.dumps(in_envelope(_json(path, data), body["envelope"])).encode()
+        return json.dumps(as_request(_json(path, data), body["form"])).encode()
     except ValueError as error:
         raise ActionError(f"'{path}' is not an example of MLflow's: {error}") from error
 

@@ -9,16 +9,18 @@ digest of the config, layers uncompressed, so that their digest is the diff_id),
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import IO, Any
 
 from buildrules.errors import DockerError, FetchError, GoneError
 from buildrules.oci import descriptor as media
+from buildrules.oci.chunks import chunk_file
+from buildrules.oci.docker_connect import connect
+from buildrules.oci.docker_http import Engine, Reply, message_of
 from buildrules.oci.source import Resolved, Source, check_platform
 from buildrules.store.blobs import CHUNK, Blobs
 
@@ -80,23 +82,46 @@ class DaemonSource(Source):
 
     def _inspect(self) -> str:
         """The ID of the image the reference names."""
-        with _engine(self.reference, pinned=False) as client:
-            return str(client.api.inspect_image(f"{self.reference.name}:{self.reference.tag}")["Id"])
+        return str(self._found(self._engine(), f"{self.reference.name}:{self.reference.tag}")["Id"])
 
     def _export(self, image_id: str) -> None:
         """Bring the whole image into the store."""
-        with _engine(self.reference, pinned=self.reference.digest is not None) as client:
-            diff_ids = client.api.inspect_image(image_id).get("RootFS", {}).get("Layers") or []
-            keep_archive(
-                client.api.get_image(image_id, chunk_size=CHUNK), self.blobs, {image_id, *diff_ids}, self.fetched
-            )
+        engine = self._engine()
+        diff_ids = self._found(engine, image_id).get("RootFS", {}).get("Layers") or []
+        with engine.open("GET", f"/images/{image_id}/get", timeout=_EXPORT_SECONDS) as reply:
+            if reply.status != 200:
+                raise DockerError(f"{engine.title} does not export {self.reference}: {message_of(reply.read())}")
+            keep_archive(self._counted(reply), self.blobs, {image_id, *diff_ids})
         if not self.blobs.has(image_id):
             raise DockerError(f"the Docker Engine exported {self.reference} without {image_id}")
 
+    def _engine(self) -> Engine:
+        try:
+            return connect()
+        except DockerError as error:
+            raise DockerError(
+                f"the Docker Engine cannot be asked for {self.reference}: {error.message}", hint=error.hint
+            ) from error
 
-def keep_archive(
-    chunks: Iterable[bytes], blobs: Blobs, wanted: set[str], fetched: Callable[[int], None] = lambda _: None
-) -> None:
+    def _found(self, engine: Engine, name: str) -> dict[str, Any]:
+        """What the engine says of an image. Raises GoneError where it has none that was pinned, else DockerError."""
+        found = engine.inspect_image(name)
+        if found is not None:
+            return found
+        if self.reference.digest is not None:
+            raise GoneError(
+                f"the Docker Engine no longer has {self.reference}",
+                hint="load the image into the engine again, or run 'buildrules lock'",
+            )
+        raise DockerError(f"the Docker Engine has no {self.reference}", hint="pull, load or build the image first")
+
+    def _counted(self, reply: Reply) -> Iterator[bytes]:
+        while chunk := reply.read(CHUNK):
+            self.fetched(len(chunk))
+            yield chunk
+
+
+def keep_archive(chunks: Iterable[bytes], blobs: Blobs, wanted: set[str]) -> None:
     """Put the blobs of an image archive into the store: those of `wanted`, and all an OCI layout names.
 
     Nothing is extracted by name, so no path in the archive matters. Raises IntegrityError for a blob that is
@@ -105,7 +130,7 @@ def keep_archive(
     import tarfile
 
     try:
-        with tarfile.open(mode="r|", fileobj=io.BufferedReader(_Stream(chunks, fetched))) as archive:
+        with tarfile.open(mode="r|", fileobj=chunk_file(chunks)) as archive:
             for member in archive:
                 named = _NAMED.fullmatch(member.name)
                 file = archive.extractfile(member) if member.isreg() else None
@@ -137,56 +162,3 @@ def _keep(file: IO[bytes], blobs: Blobs, wanted: set[str]) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(aside)
-
-
-class _Stream(io.RawIOBase):
-    """An iterator of chunks as a file."""
-
-    def __init__(self, chunks: Iterable[bytes], fetched: Callable[[int], None]) -> None:
-        self._chunks = iter(chunks)
-        self._fetched = fetched
-        self._rest = b""
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` with what comes next; returns the number of bytes, 0 at the end."""
-        if not self._rest:
-            self._rest = next(self._chunks, b"")
-            self._fetched(len(self._rest))
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
-
-
-@contextlib.contextmanager
-def _engine(reference: object, *, pinned: bool) -> Iterator[Any]:
-    """A client of the engine; its errors become ours."""
-    import docker
-    import docker.errors
-    import requests
-
-    client = None
-    try:
-        client = docker.from_env(timeout=_EXPORT_SECONDS)
-        yield client
-    except docker.errors.NotFound as error:
-        if pinned:
-            raise GoneError(
-                f"the Docker Engine no longer has {reference}",
-                hint="load the image into the engine again, or run 'buildrules lock'",
-            ) from error
-        raise DockerError(
-            f"the Docker Engine has no {reference}", hint="pull, load or build the image first"
-        ) from error
-    except (docker.errors.DockerException, requests.RequestException) as error:
-        raise DockerError(
-            f"the Docker Engine cannot be asked for {reference}: {str(error)[:300]}",
-            hint="start it, or point DOCKER_HOST at one",
-        ) from error
-    finally:
-        if client is not None:
-            client.close()

@@ -15,7 +15,7 @@ from buildrules.rules.mlflow_example import MLFLOW_EXAMPLE
 from buildrules.rules.package import PackageParts
 from buildrules.rules.requests import at
 from buildrules.rules.resolve import ResolvedTarget
-from buildrules.serving.envelope import is_table
+from buildrules.serving.mlflow_example import is_table
 
 _SECONDS = 300.0
 _MODE = 0o644

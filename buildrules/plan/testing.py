@@ -171,7 +171,7 @@ class TestPlanner:
             requests.append(asked.post("sample_request", scoring, values["sample_request"], expect))
         example = self._example(parts, scoring, asked)
         if example is not None:
-            example["body"]["envelope"] = parts.server.rule.file.mlflow_example
+            example["body"]["form"] = parts.server.rule.file.mlflow_example
             requests.append(example)
         return requests
 

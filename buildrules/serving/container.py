@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import tarfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -12,8 +13,7 @@ from typing import Any
 
 from buildrules.errors import BuildrulesError, DockerError, Interrupted, ServingError
 from buildrules.oci.docker_http import Engine, Reply, message_of
-from buildrules.serving.copied import file_in
-from buildrules.serving.runner import State, Stopped
+from buildrules.serving.runner import LARGEST, State, Stopped, too_long
 from buildrules.serving.signals import terminable
 
 LABEL = "buildrules.run"
@@ -174,7 +174,7 @@ class Container:
                 return None
             if reply.status >= 400:
                 raise ServingError(f"{path} could not be copied out of its container: {message_of(reply.read())}")
-            return file_in(reply, path)
+            return _file_in(reply, path)
 
     def follow(self) -> Iterator[tuple[str, str]]:
         """("stdout" or "stderr", line) for everything it wrote and writes, until it exits."""
@@ -283,6 +283,21 @@ class Container:
                 hint = f"stop that one with: docker rm -f {name}; or {hint}"
                 break
         return ServingError(text, hint=hint)
+
+
+def _file_in(stream: Any, path: str) -> bytes:
+    """The content of the one file in a tar, as engines copy it out (Docker Engine API, ContainerArchive)."""
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            member = archive.next()
+            content = archive.extractfile(member) if member is not None and member.isreg() else None
+            if member is None or content is None:
+                raise ServingError(f"{path} is no file")
+            if member.size > LARGEST:
+                raise too_long(path)
+            return content.read()
+    except (tarfile.TarError, EOFError) as error:
+        raise ServingError(f"{path} could not be copied out of its container: {error}") from error
 
 
 def _lines(reply: Reply) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from buildrules.errors import BuildrulesError, UsageError
 from buildrules.oci.docker import load
 from buildrules.oci.docker_connect import connect
 from buildrules.oci.docker_http import Engine
-from buildrules.serving import owner
+from buildrules.serving import leftover
 from buildrules.serving.container import Container
 from buildrules.serving.platform import emulated, machine_of
 from buildrules.serving.podman import podman_engine
@@ -63,7 +63,7 @@ class EngineRunner:
                 ports=dict.fromkeys(package.ports),
                 environment=package.environment,
                 title=package.title,
-                labels={owner.LABEL: owner.owner()},
+                labels={leftover.LABEL: leftover.this_process()},
                 limits=self._limits,
             ) as container:
                 yield container
@@ -106,9 +106,9 @@ def check_platform(engine: Engine, label: str, platform: str) -> None:
 
 def _sweep(engine: Engine) -> None:
     """Remove the containers of tests whose process was killed."""
-    filters = json.dumps({"label": [owner.LABEL]})
+    filters = json.dumps({"label": [leftover.LABEL]})
     for found in engine.call("GET", "/containers/json", query={"all": 1, "filters": filters}):
-        if owner.abandoned(found["Labels"][owner.LABEL]):
+        if leftover.is_left(found["Labels"][leftover.LABEL]):
             query: dict[str, str | int] = {"force": 1, "v": 1}
             engine.call("DELETE", f"/containers/{found['Id']}", query=query, missing_ok=True)
 

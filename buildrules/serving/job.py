@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import ServingError
+from buildrules.serving.attempt import LOG_LINES, Outcome, Watch, said, with_log
 from buildrules.serving.expect import Failure, file_failures
 from buildrules.serving.runner import Running, State
-from buildrules.serving.session import LOG_LINES, Outcome, Watch, said, with_log
 
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.25

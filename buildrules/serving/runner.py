@@ -6,10 +6,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from buildrules.errors import ServingError
 from buildrules.oci.image import Image, LayerStream
 
 LARGEST = 256 << 20
 """Bytes of an answer or a file that are read; a longer one is an error."""
+
+
+def too_long(path: str) -> ServingError:
+    """The error for a file of more than LARGEST bytes."""
+    return ServingError(f"{path} is longer than {LARGEST} bytes")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import ExitedError, NotReadyError, ServingError
+from buildrules.serving.attempt import LOG_LINES, Outcome, Watch, said, with_log
 from buildrules.serving.expect import Failure, failures
 from buildrules.serving.probe import wait_ready
 from buildrules.serving.request import ask
 from buildrules.serving.route import Route
 from buildrules.serving.runner import Running, State, Stopped
-from buildrules.serving.session import LOG_LINES, Outcome, Watch, said, with_log
 
 _REQUEST_SECONDS = 120.0
 _DYING_SECONDS = 1.0

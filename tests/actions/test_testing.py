@@ -9,7 +9,7 @@ from buildrules.credentials.connections import Connections
 from buildrules.credentials.secret import hide
 from buildrules.errors import ActionError
 
-SOURCE = {"source": 0, "envelope": "input_data"}
+SOURCE = {"source": 0, "form": "input_data"}
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,10 @@ def test_an_example_that_is_none_is_named(example: str, message: str) -> None:
     with pytest.raises(ActionError, match=f"'m/serving_input_example.json' {message}"):
         _body(SOURCE, [("m/serving_input_example.json", example.encode())])
     with pytest.raises(ActionError, match=f"'the model's example' {message}"):
-        _body({"text": example, "envelope": "input_data"}, [])
+        _body({"text": example, "form": "input_data"}, [])
 
 
-def test_an_example_is_put_into_azures_envelope() -> None:
+def test_an_example_is_put_into_azures_form() -> None:
     body = _body(SOURCE, [("x.json", b'{"dataframe_records": [{"a": 1}, {"a": 2}]}')])
     assert body is not None
     assert json.loads(body) == {"input_data": {"columns": ["a"], "data": [[1], [2]]}}

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from buildrules.serving.owner import abandoned, owner
+from buildrules.serving.leftover import is_left, this_process
 from tests.support.package_tests import failures, forget, in_docker, in_podman, left, results
 from tests.support.space import APP, Space, make_base
 
@@ -230,21 +230,19 @@ def test_what_a_killed_process_left_is_removed_by_the_next(space: Space, runner:
         assert time.monotonic() < end, found
         time.sleep(0.05)
     assert len(left(space, runner)) == 1
-    for folder in (space.store / "tmp").glob("rootfs-*"):
-        os.utime(folder, (0, 0))  # as if it were long ago
     space.edit("rules/cgi.yaml", "readiness: 8080/no", "readiness: 8080/model/weights/labels.txt")
     space.run("test", "//...", "--runner", runner).said("1 passed")
     assert left(space, runner) == []
 
 
 def test_containers_of_the_living_and_of_strangers_stay() -> None:
-    assert not abandoned(owner())
+    assert not is_left(this_process())
     gone = subprocess.run(["sh", "-c", "cat /proc/$$/stat"], capture_output=True, text=True, check=True).stdout.split()
-    here = owner().rsplit(".", 2)[0]
-    assert abandoned(f"{here}.{gone[0]}.{gone[21]}")
-    assert abandoned(f"{here}.{os.getpid()}.1")  # a later process with its number
-    assert not abandoned(f"another-boot.{gone[0]}.{gone[21]}")
-    assert not any(map(abandoned, ("", ".", "...", "x.1.2.3", f"{here}.x.1")))
+    here = this_process().rsplit(".", 2)[0]
+    assert is_left(f"{here}.{gone[0]}.{gone[21]}")
+    assert is_left(f"{here}.{os.getpid()}.1")  # a later process with its number
+    assert not is_left(f"another-boot.{gone[0]}.{gone[21]}")
+    assert not any(map(is_left, ("", ".", "...", "x.1.2.3", f"{here}.x.1")))
 
 
 def _launchers(space: Space) -> list[str]:

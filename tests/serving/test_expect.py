@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildrules.serving.envelope import in_envelope
 from buildrules.serving.expect import failures
+from buildrules.serving.mlflow_example import as_request
 from buildrules.serving.request import Answer
 
 JSON = {"content-type": "application/json"}
@@ -115,14 +115,14 @@ SPLIT = {"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}
     ],
 )
 def test_an_example_for_azures_server(example: Any, body: Any) -> None:
-    assert in_envelope(example, "input_data") == body
-    assert in_envelope(example, "mlflow") == example
+    assert as_request(example, "input_data") == body
+    assert as_request(example, "mlflow") == example
 
 
 @pytest.mark.parametrize("example", [{}, [], {"data": 1}, {"inputs": 1, "instances": 2}])
 def test_what_is_no_example(example: Any) -> None:
     with pytest.raises(ValueError, match="it has not one of"):
-        in_envelope(example, "input_data")
+        as_request(example, "input_data")
 
 
 @pytest.mark.parametrize(
@@ -136,4 +136,4 @@ def test_what_is_no_example(example: Any) -> None:
 )
 def test_examples_that_are_no_tables(example: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        in_envelope(example, "input_data")
+        as_request(example, "input_data")

@@ -10,8 +10,8 @@ import pytest
 
 from buildrules.errors import BuildrulesError, IntegrityError, ServingError
 from buildrules.serving.rootfs import unpack as unpack_module
+from buildrules.serving.rootfs.log import LogTail
 from buildrules.serving.rootfs.runner import RootfsRunner
-from buildrules.serving.rootfs.tail import Tail
 from buildrules.serving.rootfs.unpack import unpack
 from tests.support.tars import Row, Tars, link, special
 
@@ -124,7 +124,7 @@ def test_what_is_in_the_way_of_a_start(
     with pytest.raises(ServingError, match=message) as caught:
         start(tars, busybox, tmp_path, rows, working_dir="/app/x")
     assert "be root" not in (caught.value.hint or "")
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("private-*")) == []
 
 
 def test_a_folder_is_made_where_a_link_leads(tars: Tars, busybox: bytes, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_package_may_write_without_end(tars: Tars, busybox: bytes, tmp_path: P
 
 
 def test_the_tail_is_what_was_written_last() -> None:
-    tail = Tail(kept=10_000)
+    tail = LogTail(kept=10_000)
     with tail.input() as file:
         for number in range(5000):
             file.write(b"%d\n" % number)

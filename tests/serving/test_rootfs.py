@@ -21,7 +21,7 @@ from buildrules.errors import IntegrityError, ServingError
 from buildrules.oci.descriptor import LAYER_ZSTD
 from buildrules.serving.request import ask
 from buildrules.serving.rootfs import runner as runner_module
-from buildrules.serving.rootfs.inside import directory, read_text
+from buildrules.serving.rootfs.paths import directory, read_text
 from buildrules.serving.rootfs.runner import RootfsRunner, launcher
 from buildrules.serving.rootfs.unpack import unpack
 from buildrules.serving.rootfs.users import User, find_user
@@ -247,7 +247,7 @@ def test_one_runs_beside_another_with_the_same_port(shelf: Shelf, busybox: bytes
         for running in (one, other):
             reach(running, 8080)
             assert ask(running, Route(8080, "/ready")).body == b"yes"
-        assert len(list(tmp_path.glob("rootfs-*"))) == 1  # they share their files
+        assert len(list(tmp_path.glob("private-*"))) == 1  # they share their files
         with pytest.raises(ConnectionRefusedError):
             one.connect(8081, 1.0)
         stopped = other.stop()
@@ -257,7 +257,7 @@ def test_one_runs_beside_another_with_the_same_port(shelf: Shelf, busybox: bytes
         one.kill()
         with pytest.raises(ServingError):
             one.state()
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("private-*")) == []
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_what_cannot_start(
     runner = RootfsRunner(str(tmp_path))
     with pytest.raises(ServingError, match=message), runner.start(package(shelf, busybox, **settings)):
         pass
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("private-*")) == []
 
 
 def test_an_image_that_would_mount_elsewhere(tars: Tars, shelf: Shelf, busybox: bytes, tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_an_image_that_would_mount_elsewhere(tars: Tars, shelf: Shelf, busybox: 
     bad = Package("//:app", "acme/app", image, mine.stream, "linux/amd64", (8080,))
     with pytest.raises(ServingError, match="/dev is not a directory"), RootfsRunner(str(tmp_path)).start(bad):
         pass
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("private-*")) == []
 
 
 @pytest.mark.parametrize("overlay", [True, False])

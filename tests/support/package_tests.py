@@ -50,5 +50,5 @@ def in_podman(space: Space) -> list[str]:
 
 def left(space: Space, runner: str) -> list[str]:
     """Containers and folders of this workspace's package that are still there."""
-    folders = [path.name for path in (space.store / "tmp").glob("rootfs-*")]
+    folders = [path.name for path in (space.store / "tmp").glob("private-*")]
     return {"docker": in_docker, "podman": in_podman}.get(runner, lambda _: [])(space) + folders

@@ -6,14 +6,14 @@ import click
 
 from buildrules.cli.main import perform_request
 from buildrules.cli.options import NeedsPatterns, building, pattern_argument
-from buildrules.serving.names import NAMES
+from buildrules.serving import RUNNERS
 
 
 @click.command(name="test", cls=NeedsPatterns, short_help="test packages")
 @pattern_argument(required=False)
 @building
 @click.option(
-    "--runner", type=click.Choice(NAMES), help="What packages are run by; what passed by another is not run again."
+    "--runner", type=click.Choice(RUNNERS), help="What packages are run by; what passed by another is not run again."
 )
 @click.option("--timeout", type=click.FloatRange(min=0.1), help="Seconds until ready, instead of each test's own.")
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")

@@ -21,12 +21,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from buildrules.errors import ServingError, UsageError
-from buildrules.serving.copied import too_long
 from buildrules.serving.platform import emulated, host_platform
-from buildrules.serving.rootfs.roots import Roots
-from buildrules.serving.rootfs.tail import Tail
+from buildrules.serving.rootfs.log import LogTail
+from buildrules.serving.rootfs.unpacked import UnpackedImages
 from buildrules.serving.rootfs.users import find_user
-from buildrules.serving.runner import LARGEST, Package, State, Stopped
+from buildrules.serving.runner import LARGEST, Package, State, Stopped, too_long
 
 HOSTNAME = "package"
 PROCESSES = 4096
@@ -53,7 +52,7 @@ class RootfsRunner:
     name = "rootfs"
 
     def __init__(self, aside: str) -> None:
-        self._roots = Roots(aside)
+        self._roots = UnpackedImages(aside)
         self._refusal: str | None = None  # why Linux refuses namespaces; "" where it gives them
 
     @contextlib.contextmanager
@@ -126,7 +125,7 @@ class RootfsProcess:
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = ""
-        self._tail = Tail()
+        self._tail = LogTail()
         settings = package.image.settings.get("config") or {}
         self._settings: dict[str, Any] = settings
         self._signal = _signal_of(settings.get("StopSignal"))

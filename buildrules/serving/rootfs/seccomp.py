@@ -20,67 +20,22 @@ _IS, _ABOVE, _ANY_OF = 0x15, 0x25, 0x45  # BPF_JMP with BPF_JEQ, BPF_JGT, BPF_JS
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in seccomp_data; the lower half, both are little-endian
 
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column below, AUDIT_ARCH_* of linux/audit.h
-REFUSED: dict[str, tuple[int, int]] = {  # on x86_64 and aarch64; -1 where there is no such call
-    "syslog": (103, 116),
-    "uselib": (134, -1),
-    "ustat": (136, -1),
-    "sysfs": (139, -1),
-    "vhangup": (153, 58),
-    "pivot_root": (155, 41),
-    "_sysctl": (156, -1),
-    "acct": (163, 89),
-    "settimeofday": (164, 170),
-    "mount": (165, 40),
-    "umount2": (166, 39),
-    "swapon": (167, 224),
-    "swapoff": (168, 225),
-    "reboot": (169, 142),
-    "sethostname": (170, 161),
-    "setdomainname": (171, 162),
-    "iopl": (172, -1),
-    "ioperm": (173, -1),
-    "init_module": (175, 105),
-    "delete_module": (176, 106),
-    "quotactl": (179, 60),
-    "lookup_dcookie": (212, 18),
-    "clock_settime": (227, 112),
-    "mbind": (237, 235),
-    "set_mempolicy": (238, 237),
-    "get_mempolicy": (239, 236),
-    "kexec_load": (246, 104),
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    "keyctl": (250, 219),
-    "migrate_pages": (256, 238),
-    "unshare": (272, 97),
-    "move_pages": (279, 239),
-    "perf_event_open": (298, 241),
-    "fanotify_init": (300, 262),
-    "open_by_handle_at": (304, 265),
-    "setns": (308, 268),
-    "kcmp": (312, 272),
-    "finit_module": (313, 273),
-    "kexec_file_load": (320, 294),
-    "bpf": (321, 280),
-    "userfaultfd": (323, 282),
-    "io_uring_setup": (425, 425),
-    "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427),
-    "open_tree": (428, 428),
-    "move_mount": (429, 429),
-    "fsopen": (430, 430),
-    "fsconfig": (431, 431),
-    "fsmount": (432, 432),
-    "fspick": (433, 433),
-    "pidfd_getfd": (438, 438),
-    "process_madvise": (440, 440),
-    "mount_setattr": (442, 442),
-    "quotactl_fd": (443, 443),
-    "set_mempolicy_home_node": (450, 450),
-    "lsm_get_self_attr": (459, 459),
-    "lsm_set_self_attr": (460, 460),
-    "lsm_list_modules": (461, 461),
-}
+_TABLE = """
+    syslog 103 116; uselib 134 -1; ustat 136 -1; sysfs 139 -1; vhangup 153 58; pivot_root 155 41; _sysctl 156 -1;
+    acct 163 89; settimeofday 164 170; mount 165 40; umount2 166 39; swapon 167 224; swapoff 168 225;
+    reboot 169 142; sethostname 170 161; setdomainname 171 162; iopl 172 -1; ioperm 173 -1; init_module 175 105;
+    delete_module 176 106; quotactl 179 60; lookup_dcookie 212 18; clock_settime 227 112; mbind 237 235;
+    set_mempolicy 238 237; get_mempolicy 239 236; kexec_load 246 104; add_key 248 217; request_key 249 218;
+    keyctl 250 219; migrate_pages 256 238; unshare 272 97; move_pages 279 239; perf_event_open 298 241;
+    fanotify_init 300 262; open_by_handle_at 304 265; setns 308 268; kcmp 312 272; finit_module 313 273;
+    kexec_file_load 320 294; bpf 321 280; userfaultfd 323 282; io_uring_setup 425 425; io_uring_enter 426 426;
+    io_uring_register 427 427; open_tree 428 428; move_mount 429 429; fsopen 430 430; fsconfig 431 431;
+    fsmount 432 432; fspick 433 433; pidfd_getfd 438 438; process_madvise 440 440; mount_setattr 442 442;
+    quotactl_fd 443 443; set_mempolicy_home_node 450 450; lsm_get_self_attr 459 459; lsm_set_self_attr 460 460;
+    lsm_list_modules 461 461
+"""
+REFUSED = {name: (int(x86_64), int(aarch64)) for name, x86_64, aarch64 in map(str.split, _TABLE.split(";"))}
+"""The numbers of each call on x86_64 and on aarch64; -1 where there is no such call."""
 LAST = 466
 """The highest number that was looked at. Higher ones do not exist for a program, as on an older Linux, and neither do
 those of x86_64's other numbering, which has bit 30 set."""

@@ -8,7 +8,6 @@ set-user-ID bits are dropped. What is written is bounded by the size that the la
 import errno
 import gzip
 import importlib
-import io
 import itertools
 import os
 import shutil
@@ -20,9 +19,10 @@ from typing import IO, Any, Self
 from isal import igzip, isal_zlib
 
 from buildrules.errors import IntegrityError, ServingError, StoreError
+from buildrules.oci.chunks import chunk_file
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Layer
 from buildrules.oci.image import LayerStream, verified
-from buildrules.serving.rootfs.inside import directory
+from buildrules.serving.rootfs.paths import directory
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
@@ -230,7 +230,7 @@ def _is_folder(path: str) -> bool:
 
 def _opened(layer: Layer, chunks: Iterator[bytes]) -> IO[bytes]:
     """The uncompressed layer as a file."""
-    raw = io.BufferedReader(_Chunks(chunks), _CHUNK)
+    raw = chunk_file(chunks)
     if layer.media_type == LAYER_TAR:
         return raw
     if layer.media_type == LAYER_GZIP:
@@ -248,27 +248,3 @@ def _opened(layer: Layer, chunks: Iterator[bytes]) -> IO[bytes]:
         reader: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
         return reader
     raise ServingError(f"layer {layer.digest[:19]} has the media type {layer.media_type!r}, which is not read here")
-
-
-class _Chunks(io.RawIOBase):
-    """Chunks of bytes as a file."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """As `io.RawIOBase.readinto`."""
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._rest = memoryview(chunk)
-        size = min(len(buffer), len(self._rest))
-        buffer[:size] = self._rest[:size]
-        self._rest = self._rest[size:]
-        return size

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from buildrules.errors import ServingError
-from buildrules.serving.rootfs.inside import read_text
+from buildrules.serving.rootfs.paths import read_text
 
 
 class User(NamedTuple):

@@ -2,19 +2,19 @@
 
 import os
 
-__all__ = ["LABEL", "abandoned", "owner"]
+__all__ = ["LABEL", "is_left", "this_process"]
 
 LABEL = "buildrules.test"
 """On the containers of tests alone: those of `run --detach` outlive their process on purpose."""
 
 
-def owner() -> str:
+def this_process() -> str:
     """This process as the value of a label: the boot, the namespace of process ids, id and start time (proc(5))."""
     return ".".join([*_here(), str(os.getpid()), _started(os.getpid()) or "0"])
 
 
-def abandoned(value: str) -> bool:
-    """Whether the process that `owner` once named is gone. False where that cannot be known from here."""
+def is_left(value: str) -> bool:
+    """Whether the process that `this_process` once named is gone. False where that cannot be known from here."""
     parts = value.rsplit(".", 3)
     if len(parts) != 4 or not parts[0] or parts[:2] != _here() or not parts[2].isdecimal():
         return False

@@ -17,7 +17,7 @@ _CHUNK = 1 << 16
 _SECONDS = 1.0  # that are waited for what was written and not read yet
 
 
-class Tail:
+class LogTail:
     """Keeps the last bytes, at least `kept` of them, that are written to a pipe."""
 
     def __init__(self, kept: int = _KEPT) -> None:

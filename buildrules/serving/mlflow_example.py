@@ -9,9 +9,9 @@ from typing import Any
 _KEYS = ("dataframe_split", "dataframe_records", "inputs", "instances")
 
 
-def in_envelope(example: Any, envelope: str) -> Any:
+def as_request(example: Any, form: str) -> Any:
     """The example for a server: "mlflow" as it is, "input_data" as Azure's. Raises ValueError for another form."""
-    if envelope == "mlflow":
+    if form == "mlflow":
         return example
     found = [key for key in _KEYS if isinstance(example, dict) and key in example]
     if len(found) != 1:
