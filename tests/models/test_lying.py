@@ -11,6 +11,7 @@ import pytest
 
 from buildrules.errors import BuildrulesError, FetchError, IntegrityError
 from buildrules.locking.models import mlflow, s3
+from buildrules.net.session import Session
 from buildrules.start import retry, transfer
 from buildrules.start.failure import Failure
 from buildrules.start.web import Web
@@ -55,22 +56,32 @@ def test_an_artifact_of_another_size_than_listed_is_not_locked(tmp_path: Path) -
         mlflow.resolve("mlflow-artifacts:/0/x", access(tmp_path, {"MLFLOW_TRACKING_URI": server.url}))
 
 
-def fetched(tmp_path: Path, answer: Callable[[Request], bytes], **known: Any) -> tuple[bytes, list[str | None]]:
+Fetched = Callable[..., "tuple[bytes, list[str | None]]"]
+
+
+@pytest.fixture(params=[Web, lambda: Session().client], ids=["in a container", "at build"])
+def fetched(request: pytest.FixtureRequest, tmp_path: Path) -> Fetched:
     """What a file of an unknown digest is taken for, and the ranges that were asked for."""
-    place = tmp_path / "partial"
-    with raw(answer) as server:
-        size, sha256 = transfer.fetch(Web().request, lambda: (f"{server.url}/m.bin", {}), str(place), **known, tries=4)
-        data = place.read_bytes()
-        assert (size, sha256) == (len(data), hashlib.sha256(data).hexdigest())
-        return data, [request.headers.get("range") for request in server.seen]
+
+    def fetch(answer: Callable[[Request], bytes], **known: Any) -> tuple[bytes, list[str | None]]:
+        place = tmp_path / "partial"
+        client = request.param()
+        with raw(answer) as server:
+            where = f"{server.url}/m.bin", dict[str, str]()
+            size, sha256 = transfer.fetch(client.request, lambda: where, str(place), **known, tries=4)
+            data = place.read_bytes()
+            assert (size, sha256) == (len(data), hashlib.sha256(data).hexdigest())
+            return data, [request.headers.get("range") for request in server.seen]
+
+    return fetch
 
 
-def test_a_part_that_nobody_asked_for_is_not_the_whole(tmp_path: Path) -> None:
+def test_a_part_that_nobody_asked_for_is_not_the_whole(fetched: Fetched) -> None:
     part = head(206, Content_Range=f"bytes 0-{PART - 1}/{len(OLD)}", Content_Length=str(PART)) + OLD[:PART]
     with pytest.raises(Failure, match="another range than was asked for"):
-        fetched(tmp_path, lambda _: part)
+        fetched(lambda _: part)
     with pytest.raises(Failure, match="another range than was asked for"):
-        fetched(tmp_path, lambda _: head(206) + OLD[:PART])
+        fetched(lambda _: head(206) + OLD[:PART])
 
 
 def rest(data: bytes, start: int, end: int, tag: str, total: str | None = None) -> bytes:
@@ -84,7 +95,7 @@ def broken(data: bytes, tag: str) -> bytes:
     return head(200, ETag=tag, Content_Length=str(len(data))) + data[:PART]
 
 
-def test_a_short_part_is_followed_by_the_next(tmp_path: Path) -> None:
+def test_a_short_part_is_followed_by_the_next(fetched: Fetched) -> None:
     def answer(request: Request) -> bytes:
         asked = request.headers.get("range")
         if not asked:
@@ -92,7 +103,7 @@ def test_a_short_part_is_followed_by_the_next(tmp_path: Path) -> None:
         start = int(asked[6:-1])
         return rest(OLD, start, min(start + PART, len(OLD)), '"v1"')
 
-    data, ranges = fetched(tmp_path, answer)
+    data, ranges = fetched(answer)
     assert data == OLD
     assert ranges == [None, "bytes=100000-", "bytes=200000-"]
 
@@ -106,9 +117,9 @@ def test_a_short_part_is_followed_by_the_next(tmp_path: Path) -> None:
     ],
     ids=["etag", "total", "no etag"],
 )
-def test_a_part_of_another_file_is_not_put_behind_the_first(tmp_path: Path, other: Callable[[int], bytes]) -> None:
+def test_a_part_of_another_file_is_not_put_behind_the_first(fetched: Fetched, other: Callable[[int], bytes]) -> None:
     answers = [broken(OLD, '"v1"'), other(PART), whole(NEW, ETag='"v2"')]
-    data, ranges = fetched(tmp_path, lambda _: answers.pop(0))
+    data, ranges = fetched(lambda _: answers.pop(0))
     assert data == NEW
     assert ranges == [None, "bytes=100000-", None]
 
@@ -130,8 +141,8 @@ def test_a_file_that_changes_while_it_is_locked_is_locked_as_one_of_both(workspa
 
 
 @pytest.mark.parametrize("digits", ["9" * 5000, "\u00b2", "-5"])
-def test_lengths_that_are_none(tmp_path: Path, digits: str) -> None:
-    data, _ = fetched(tmp_path, lambda _: head(200, Content_Length=digits) + OLD)
+def test_lengths_that_are_none(tmp_path: Path, fetched: Fetched, digits: str) -> None:
+    data, _ = fetched(lambda _: head(200, Content_Length=digits) + OLD)
     assert data == OLD
     said = listing(0).replace(b"<Size>0<", f"<Size>{digits}<".encode("latin-1"))
     why = r"without name or size|not answer as S3 does"

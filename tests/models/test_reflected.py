@@ -172,13 +172,16 @@ def test_a_token_stays_below_the_address_of_its_connection(
     assert TOKEN not in start.text
 
 
-def test_a_token_goes_with_a_redirect_below_the_same_address(scoped: tuple[str, list[tuple[str, str | None]]]) -> None:
-    url, seen = scoped
+@pytest.mark.parametrize("make", [Web, lambda: Session().client], ids=["in a container", "at build"])
+def test_a_token_goes_with_a_redirect_below_the_same_address(
+    make: Callable[[], Web], scoped: tuple[str, list[tuple[str, str | None]]]
+) -> None:
+    (url, seen), client = scoped, make()
     for within in (None, f"{url}/acme"):
         seen.clear()
-        Web().request(f"{url}/acme/old.bin", {"Authorization": "x"}, within=within).close()
+        client.request(f"{url}/acme/old.bin", {"Authorization": "x"}, within=within).close()
         assert seen == [("/acme/old.bin", "x"), ("/acme/new.bin", "x")]
-    Web().request(f"{url}/stranger/old.bin", {"Authorization": "x"}, within=f"{url}/acme").close()
+    client.request(f"{url}/stranger/old.bin", {"Authorization": "x"}, within=f"{url}/acme").close()
     assert seen[-1] == ("/stranger/old.bin", None)
 
 

@@ -1,12 +1,15 @@
 """What a request of the web client carries, hop by hop."""
 
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from buildrules.credentials.connections import SECRETS, Connections
 from buildrules.errors import CredentialsError
 from buildrules.net.client import Client
+from buildrules.net.session import Session
 from tests.oci.registry.servers import Answer, Seen, Web, web
 
 SECRET = "canary-request"
@@ -84,3 +87,44 @@ def test_what_cannot_be_read_is_an_error_before_the_request(server: Web, monkeyp
     with pytest.raises(CredentialsError, match="'TOKEN' is not set"):
         ask(client, server, "/store/a")
     assert server.seen == []
+
+
+def test_a_connection_serves_again() -> None:
+    """Short answers that nobody reads, errors and redirects included, cost no connection each."""
+    ports: set[int] = set()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            ports.add(self.client_address[1])
+            self.send_response({"/a": 200, "/b": 302, "/c": 404}[self.path])
+            self.send_header("Location", "/a")
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"short")
+
+        def log_message(self, *args: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    client, other = Session().client, Session().client
+    try:
+        for path in "abcbca":
+            client.get(f"http://127.0.0.1:{server.server_port}/{path}").close()
+        assert len(ports) == 1
+        other.get(f"http://127.0.0.1:{server.server_port}/a").close()
+        assert len(ports) == 2, "another session has connections of its own"
+    finally:
+        client.close()
+        other.close()
+        server.shutdown()
+        server.server_close()
+
+
+def test_what_a_session_owns_is_its_own() -> None:
+    one, other = Session(), Session()
+    assert one.client is one.client is not other.client
+    one.connect([{"name": "c", "type": "http", "target": "https://a.example"}], ".")
+    assert [connection.name for connection in one.connections] == ["c"]
+    assert list(other.connections) == []
