@@ -4,9 +4,9 @@ import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from buildrules.analysis.targets import TargetGraph
 from buildrules.document.problems import Problems
 from buildrules.errors import UsageError
-from buildrules.graph.targets import TargetGraph
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.package import check_packages
 from buildrules.rules.resolve import resolve

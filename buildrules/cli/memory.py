@@ -166,7 +166,8 @@ def append_build(resumed: "Resumed", build: Build, root: str, pieces: list[str],
         if number in touched.run:
             built[number] = _built(build, one.action.id, one.groups)
         else:
-            build.plan.actions.setdefault(one.action.id, one.action)
+            if one.action.id not in build.plan.actions:
+                build.plan.add(one.action)
             build.outcomes.setdefault(one.action.id, one.outcome())
             built[number] = _built(build, one.action.id, one.groups)
     patch: dict[int, Any] = {

@@ -122,8 +122,7 @@ class Kept:
         """The actions with these numbers, without goals."""
         plan = Plan()
         for number in numbers:
-            action = self[number].action
-            plan.actions[action.id] = action
+            plan.add(self[number].action)
         return plan
 
 

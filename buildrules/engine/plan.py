@@ -1,9 +1,10 @@
 """A plan: actions and what was asked for. Plain data, so that a state can keep it between runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildrules.engine.action import NOTHING, Action, SourceSet
+from buildrules.graph.model import ACTION, LAYER, TARGET, Graph, Laid
 from buildrules.oci.supply import NOWHERE
 
 
@@ -18,9 +19,10 @@ class Goal(NamedTuple):
 
 
 class Plan:
-    """Actions by id, and goals. Dependencies are always in the plan."""
+    """Actions by id, and goals. Dependencies are always in the plan; `graph` has what needs what."""
 
-    def __init__(self) -> None:
+    def __init__(self, graph: Graph | None = None) -> None:
+        self.graph = Graph() if graph is None else graph  # to which the actions are added
         self.actions: dict[str, Action] = {}
         self.goals: list[Goal] = []
         self.lints: dict[str, str] = {}  # id of an action that looks for mistakes -> the package's label
@@ -29,29 +31,45 @@ class Plan:
     def add(self, action: Action) -> str:
         """Add an action unless an equal one is there; returns its id."""
         present = self.actions.setdefault(action.id, action)
-        if present is not action and bare(present) != bare(action):
+        if present is action:
+            self._connect(action)
+        elif bare(present) != bare(action):
             raise AssertionError(f"two different actions are named {action.id!r}")
         return action.id
 
+    def _connect(self, action: Action) -> None:
+        """An action needs those before it; what has a role is laid as layers of its own."""
+        if not action.roles:
+            self.graph.add(action.id, ACTION, dict.fromkeys(action.deps, ""))
+            return
+        laid = ((Laid(dep), role) for dep, role in zip(action.deps, action.roles, strict=True))
+        self.graph.add(action.id, ACTION, laid)
+        for dep in action.deps:
+            self.graph.add(Laid(dep), LAYER, ((dep, ""),))
+
     def needed(self) -> list[str]:
         """The ids of the actions the goals need, dependencies first."""
-        return self._order([goal.action for goal in self.goals])
+        return self.graph.order([goal.action for goal in self.goals], ACTION)
 
     def everything(self) -> list[str]:
         """The same, and the lints: nothing depends on these, and no goal fails by them."""
-        return self._order([*(goal.action for goal in self.goals), *self.lints])
+        return self.graph.order([*(goal.action for goal in self.goals), *self.lints], ACTION)
 
-    def _order(self, names: Sequence[str]) -> list[str]:
-        order: dict[str, None] = {}
-        visiting: list[tuple[str, bool]] = [(name, False) for name in reversed(names)]
-        while visiting:
-            name, done = visiting.pop()
-            if done:
-                order.setdefault(name)
-            elif name not in order:
-                visiting.append((name, True))
-                visiting.extend((dep, False) for dep in reversed(self.actions[name].deps) if dep not in order)
-        return list(order)
+    def digests(self, sources: Mapping[SourceSet, str], version: Callable[[str], int | str]) -> dict[Any, str]:
+        """For each target, layer and action a digest of it and of all below it; nothing is run.
+
+        `sources` has digests of source sets as they are now, `version` that of a kind. What reads a set that is not
+        there has no digest, and neither has who needs it. No digest depends on where something lies or how it is named.
+        """
+        import json
+
+        own = dict.fromkeys((*self.graph.of(TARGET), *self.graph.of(LAYER)), "")
+        for action in self.actions.values():
+            read = [sources.get(source) for source in action.sources]
+            if None not in read:
+                params = json.dumps(dict(action.params), sort_keys=True, default=str)
+                own[action.id] = f"{action.kind} {version(action.kind)} {params} {read}"
+        return self.graph.digests(own)
 
 
 def bare(action: Action) -> Action:

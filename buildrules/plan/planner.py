@@ -8,6 +8,7 @@ from buildrules.analysis.selection import Selection
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import UsageError
+from buildrules.graph.model import TARGET
 from buildrules.locking.locks import Locks
 from buildrules.plan.model import ModelPlanner
 from buildrules.plan.package import PackagePlanner
@@ -25,7 +26,7 @@ def make_plan(loaded: Loaded, locks: Locks, selection: Selection, options: Mappi
     images carry, as text. Raises LoadError for what cannot be placed, UsageError for a target that is named and makes
     nothing by itself.
     """
-    plan = Plan()
+    plan = Plan(loaded.graph.model.copy())
     settings = loaded.workspace.settings
     plan.connections = [connection.row(name) for name, connection in settings.connections.items()]
     models = ModelPlanner(plan, locks)
@@ -40,6 +41,10 @@ def make_plan(loaded: Loaded, locks: Locks, selection: Selection, options: Mappi
             elif label in selection.named:
                 check_named(loaded, target, testing=tests is not None)
     plan.goals += list(_indexes(plan))
+    labels = {str(label): label for label in loaded.graph.model.kinds}
+    for action in plan.actions.values():
+        if action.target in labels and action.id not in plan.lints:  # lints stand beside what is made
+            plan.graph.add(labels[action.target], TARGET, ((action.id, "step"),))
     return plan
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.analysis.targets import TargetGraph
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
-from buildrules.graph.targets import TargetGraph
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.package import PackageParts, check_packages
 from buildrules.rules.resolve import Resolution, resolve

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from buildrules.analysis.targets import TargetGraph
 from buildrules.errors import LoadError, Position
-from buildrules.graph.targets import TargetGraph
 from buildrules.workspace.labels import Label, Pattern, parse_label, parse_pattern
 
 

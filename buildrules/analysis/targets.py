@@ -1,14 +1,11 @@
-"""The graph of targets: an edge goes from a target to each one it names.
-
-Knows labels and places only, and never touches the disk.
-"""
+"""Which targets there are and who needs whom: they exist, are visible, and have no cycles."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, Position
+from buildrules.graph.model import TARGET, Graph
 from buildrules.workspace.labels import Label, Pattern
 from buildrules.workspace.suggest import nearest
 
@@ -47,14 +44,13 @@ class Node(Protocol):
 class TargetGraph:
     """Targets and who needs whom. Made by `build`; sorted answers, so that every run says the same."""
 
-    def __init__(self, edges: dict[Label, dict[Label, str]], implicit: frozenset[Label]) -> None:
-        self._edges = edges  # target -> the targets it names, and by which attribute
+    def __init__(self, model: Graph, implicit: frozenset[Label]) -> None:
+        self.model = model
         self._implicit = implicit
 
-    @cached_property
+    @property
     def _graph(self) -> "networkx.DiGraph[Label]":
-        """The model, made when something is asked of it: the import alone takes longer than a thousand targets."""
-        return _model(self._edges)
+        return self.model.networkx()
 
     @classmethod
     def build(
@@ -85,17 +81,17 @@ class TargetGraph:
             _cut_cycles(edges, by_label, noted)
         if problems is None:
             noted.raise_all()
-        return cls(edges, frozenset(node.label for node in by_label.values() if node.implicit))
+        return cls(_model(edges), frozenset(node.label for node in by_label.values() if node.implicit))
 
     def __contains__(self, label: Label) -> bool:
-        return label in self._edges
+        return label in self.model
 
     def __len__(self) -> int:
-        return len(self._edges)
+        return len(self.model)
 
     def labels(self) -> list[Label]:
         """Labels of all targets in BUILD.yaml files."""
-        return sorted(label for label in self._edges if label not in self._implicit)
+        return sorted(label for label in self.model.of(TARGET) if label not in self._implicit)
 
     def direct_dependencies(self, label: Label) -> list[Label]:
         """What a target names itself. Raises LoadError if there is no such target."""
@@ -127,7 +123,7 @@ class TargetGraph:
 
     def affected(self, changed: Iterable[Label], gone: Iterable[Label] = ()) -> list[Label]:
         """Targets of BUILD.yaml files to build again if `changed` changed; labels that are gone are passed over."""
-        present = [label for label in (*changed, *gone) if label in self._edges]
+        present = [label for label in (*changed, *gone) if label in self.model]
         return [label for label in self.dependents(present) if label not in self._implicit]
 
     def order(self, labels: Iterable[Label] | None = None) -> list[Label]:
@@ -148,10 +144,10 @@ class TargetGraph:
 
     def attribute(self, label: Label, dependency: Label) -> str:
         """The attribute by which a target names a direct dependency. Raises KeyError if it does not."""
-        return self._edges[label][dependency]
+        return self.model.needs[label][dependency]
 
     def _known(self, label: Label) -> Label:
-        if label not in self._edges:
+        if label not in self.model:
             raise missing_target(label, self.labels(), None)
         return label
 
@@ -187,13 +183,11 @@ def _check_visible(node: Node, other: Node, attribute: str, index: int | None, p
         )
 
 
-def _model(edges: Mapping[Label, Mapping[Label, str]]) -> "networkx.DiGraph[Label]":
-    import networkx
-
-    graph: networkx.DiGraph[Label] = networkx.DiGraph()
-    graph.add_nodes_from(edges)
-    graph.add_edges_from((label, other) for label, named in edges.items() for other in named)
-    return graph
+def _model(edges: Mapping[Label, Mapping[Label, str]]) -> Graph:
+    model = Graph()
+    for label, named in edges.items():
+        model.add(label, TARGET, named)
+    return model
 
 
 def _has_cycle(edges: Mapping[Label, Mapping[Label, str]]) -> bool:
@@ -210,7 +204,7 @@ def _cut_cycles(edges: dict[Label, dict[Label, str]], nodes: Mapping[Label, Node
     """Note one shortest cycle of each knot, and cut it open so that the graph can be used."""
     import networkx
 
-    graph = _model(edges)
+    graph = _model(edges).networkx()
     cycles = [[label, label] for label in sorted(networkx.nodes_with_selfloops(graph))]
     knots = [knot for knot in networkx.strongly_connected_components(graph) if len(knot) > 1]
     cycles += [_shortest_cycle(graph.subgraph(knot)) for knot in knots]
