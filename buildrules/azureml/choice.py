@@ -4,7 +4,7 @@ import os
 
 from buildrules.authoring.paths import display
 from buildrules.azureml.assets import InlineModel, ModelFile, read_asset
-from buildrules.azureml.conversion import Conversion, either
+from buildrules.azureml.conversion import Conversion
 from buildrules.azureml.document import Document, Kind, read_document, text_of
 from buildrules.azureml.models import SAY, Model, checked, listed, of_asset
 from buildrules.azureml.references import Named, Place, Reference, parse_reference
@@ -12,7 +12,6 @@ from buildrules.azureml.specification import Specification
 from buildrules.document.problems import Problems
 from buildrules.errors import UsageError
 from buildrules.workspace.disk import NAMES
-from buildrules.workspace.suggest import did_you_mean
 
 __all__ = ["find_models", "models_of_document"]
 
@@ -63,12 +62,8 @@ def _referred(conversion: Conversion, named: Named, directory: str) -> Model:
     if folder is not None:
         conversion.note(f"model '{reference.asked}': no file describes it; took the folder {display(folder)}")
         return Model(folder, None, reference.name, reference.version, node=named.node)
-    hint = either(_near(conversion, reference, directory), SAY)
+    hint = conversion.hint(directory, reference.name, "models nearby", SAY, Kind.MODEL)
     raise named.node.error(f"there is no model '{reference.asked}' in the files nearby", hint)
-
-
-def _near(conversion: Conversion, reference: Reference, directory: str) -> str | None:
-    return did_you_mean(reference.name, conversion.names(directory, Kind.MODEL), what="models nearby")
 
 
 def _read(document: Document) -> ModelFile:
@@ -164,4 +159,5 @@ def _registered(conversion: Conversion, reference: Reference, directory: str) ->
     message = f"--model '{reference.text}': there is no model '{reference.asked}' in the files nearby"
     if "://" in reference.text:
         message += ", and a store of Azure is not read here"
-    raise UsageError(message, hint=either(_near(conversion, reference, directory), _TAKES))
+    hint = conversion.hint(directory, reference.name, "models nearby", _TAKES, Kind.MODEL)
+    raise UsageError(message, hint=hint)

@@ -15,7 +15,7 @@ from buildrules.workspace.disk import NAMES
 from buildrules.workspace.root import read_file
 from buildrules.workspace.suggest import did_you_mean
 
-__all__ = ["code_target"]
+__all__ = ["code_target", "is_script"]
 
 _LEFT_OUT = ("pylock.*", "*.lock", "BUILD.yaml")
 _IGNORES = (".amlignore", ".gitignore")  # the first one that is there counts, as for Azure's own upload
@@ -90,15 +90,19 @@ def _likely(directory: str, code: Code) -> str | None:
     """A script of the name that is asked for below a directory, or one with init() and run(); relative."""
     scripts = list(_scripts(directory))
     same = [path for path in scripts if os.path.basename(path) == os.path.basename(code.scoring_script or "")]
-    alike = (path for path in scripts if _is_script(os.path.join(directory, path)))
+    alike = (path for path in scripts if is_script(_text(os.path.join(directory, path))))
     return next(iter(same), None) or next(alike, None)
 
 
-def _is_script(path: str) -> bool:
+def _text(path: str) -> str:
     try:
-        text = read_file(path).decode(errors="replace")
+        return read_file(path).decode(errors="replace")
     except OSError:
-        return False
+        return ""
+
+
+def is_script(text: str) -> bool:
+    """Whether the text of a Python file is a scoring script."""
     return bool(re.search(r"^def init\(", text, re.M) and re.search(r"^def run\(", text, re.M))
 
 

@@ -18,6 +18,7 @@ from buildrules.document.reader import parse
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.root import BUILD_FILE
+from buildrules.workspace.suggest import did_you_mean
 
 __all__ = ["Conversion", "Options", "either"]
 
@@ -132,11 +133,12 @@ class Conversion:
                 self.note(f"{asked}: took {found.shown}; {other.shown} has that name too, and says something else")
         return found
 
-    def names(self, directory: str, *kinds: Kind) -> list[str]:
-        """The names of the documents near `directory`."""
+    def hint(self, directory: str, name: str, what: str, way: str, *kinds: Kind) -> str:
+        """What `name` may have meant among the documents near `directory`, which are `what`; or `way`."""
         documents = [one for kind in kinds for one in self.near(directory).documents(kind)]
-        names = (text_of(document.node, "name") for document in documents)
-        return list(dict.fromkeys(name for name in names if name))
+        names = {said for document in documents if (said := text_of(document.node, "name"))}
+        meant = did_you_mean(name, names, what=what)
+        return either(meant, way) if meant else way
 
     def note(self, text: str) -> None:
         """Something to tell the user, once."""

@@ -19,7 +19,7 @@ from buildrules.azureml.conda import (
     pinned_server,
     read_conda,
 )
-from buildrules.azureml.conversion import Conversion, either
+from buildrules.azureml.conversion import Conversion
 from buildrules.azureml.document import Kind, text_of
 from buildrules.azureml.environment import Environment, EnvironmentFile, read_environment
 from buildrules.azureml.models import Model
@@ -27,7 +27,6 @@ from buildrules.azureml.references import Named, Place
 from buildrules.azureml.specification import Specification
 from buildrules.document.nodes import Node
 from buildrules.errors import UsageError
-from buildrules.workspace.suggest import did_you_mean
 
 __all__ = ["Foundation", "foundation", "from_environment"]
 
@@ -91,8 +90,8 @@ def _find(conversion: Conversion, spec: Specification, named: Named) -> Environm
     found = conversion.asset(directory, reference.name, reference.version, Kind.ENVIRONMENT)
     if found is not None:
         return read_environment(found.node, conversion.problems, EnvironmentFile)
-    names, near = conversion.names(directory, Kind.ENVIRONMENT), conda_files(directory)
-    if conversion.options.base is not None and not names and (spec.server == "triton" or not near):
+    near, others = conda_files(directory), conversion.near(directory).documents(Kind.ENVIRONMENT)
+    if conversion.options.base is not None and not others and (spec.server == "triton" or not near):
         spec.comments.append(f"environment {reference.asked}: {conversion.options.base} stands for it")
         return None
     if (other := conversion.asset(directory, reference.name, None, Kind.ENVIRONMENT)) is not None:
@@ -100,7 +99,7 @@ def _find(conversion: Conversion, spec: Specification, named: Named) -> Environm
     else:
         file = display(os.path.join(directory, near[0])) if near else "FILE"
         way = _IMAGE.get(spec.server) or f"say what it is: --environment {file}, or --base IMAGE"
-        hint = either(did_you_mean(reference.name, names, what="environments nearby"), way)
+        hint = conversion.hint(directory, reference.name, "environments nearby", way, Kind.ENVIRONMENT)
     raise named.node.error(f"there is no environment '{reference.asked}' in the files nearby", hint)
 
 

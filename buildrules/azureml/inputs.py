@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from buildrules.authoring.paths import display
 from buildrules.authoring.target import Local, Target, plain_name
 from buildrules.azureml.assets import DataFile, ModelFile, read_asset
-from buildrules.azureml.conversion import Conversion, either
+from buildrules.azureml.conversion import Conversion
 from buildrules.azureml.document import Kind
 from buildrules.azureml.models import last_of
 from buildrules.azureml.references import Place, Reference, parse_reference
 from buildrules.azureml.specification import Input, Specification
 from buildrules.document.nodes import Node
 from buildrules.errors import UsageError
-from buildrules.workspace.suggest import did_you_mean
 
 __all__ = ["input_target"]
 
@@ -83,9 +82,9 @@ def _asset(conversion: Conversion, directory: str, node: Node, reference: Refere
     kinds = (Kind.DATA, Kind.MODEL)
     document = conversion.asset(directory, reference.name, reference.version, *kinds)
     if document is None:
-        hint = did_you_mean(reference.name, conversion.names(directory, *kinds), what="data assets nearby")
-        say = f"name where the files are: --input {reference.asked}=PATH"
-        raise node.error(f"there is no data asset '{reference.asked}' in the files nearby", either(hint, say))
+        way = f"name where the files are: --input {reference.asked}=PATH"
+        hint = conversion.hint(directory, reference.name, "data assets nearby", way, *kinds)
+        raise node.error(f"there is no data asset '{reference.asked}' in the files nearby", hint)
     rows = DataFile if document.kind is Kind.DATA else ModelFile
     asset = read_asset(rows, document.node)
     version = asset.version or reference.version

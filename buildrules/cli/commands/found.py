@@ -5,6 +5,7 @@ import re
 
 from buildrules.authoring.release import RELEASES, release_for
 from buildrules.authoring.target import Local
+from buildrules.azureml.code import is_script
 from buildrules.azureml.conda import pinned_python
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
@@ -101,7 +102,7 @@ class Found:
             if not path.endswith(".py") or (self.mlflow and self.within_model(path)):
                 continue
             text = self.read(path)
-            if re.search(r"^def init\(", text, re.M) and re.search(r"^def run\(", text, re.M):
+            if is_script(text):
                 scripts.append(path)
             if match := re.search(r"^(\w+)(?:\s*:[^=\n]+)?\s*=\s*(?:\w+\.)?(FastAPI|Starlette)\(", text, re.M):
                 apps.append(f"{path}:{match[1]}")
