@@ -62,7 +62,7 @@ def _serve(invocation: Invocation, container: Container, routes: dict[str, Route
     try:
         with container, _stopping(container, label):
             container.grace = _UNREADY_GRACE
-            ready = wait_ready(
+            seconds = wait_ready(
                 container,
                 routes.get("readiness") or routes.get("liveness"),
                 port=next(iter(container.ports), None),
@@ -71,7 +71,7 @@ def _serve(invocation: Invocation, container: Container, routes: dict[str, Route
             )
             waiting = False
             container.grace = _GRACE
-            sys.stdout.write(f"{label} is ready after {ready.seconds:.1f} s\n")
+            sys.stdout.write(f"{label} is ready after {seconds:.1f} s\n")
             for name, route in routes.items():
                 sys.stdout.write(f"  {name:<10} {url_of(container, route)}\n")
             if "scoring" in routes:

@@ -7,7 +7,7 @@ import signal
 import socket
 import tarfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -38,10 +38,9 @@ class Container:
     """A container of `image` (a name or ID), as a context manager: started on entry, removed on exit.
 
     `ports` maps container ports to ports of 127.0.0.1, None meaning any free one. `environment` is laid over the
-    image's; `labels` are the container's, as are `limits` (ulimits by name: getrlimit(2)). `command` replaces the
-    image's arguments, `entrypoint` its program. `title` is what errors call it, the image by default. On exit the
-    container gets SIGTERM, `grace` seconds, then SIGKILL. Inside, SIGTERM to this process raises Interrupted (main
-    thread only). Methods raise ServingError, and DockerError where the engine fails.
+    image's; `labels` are the container's, as are `limits` (ulimits by name: getrlimit(2)). `title` is what errors call
+    it, the image by default. On exit the container gets SIGTERM, `grace` seconds, then SIGKILL. Inside, SIGTERM to this
+    process raises Interrupted (main thread only). Methods raise ServingError, and DockerError where the engine fails.
     """
 
     def __init__(
@@ -51,9 +50,6 @@ class Container:
         *,
         ports: Mapping[int, int | None] | None = None,
         environment: Mapping[str, str] | None = None,
-        command: Sequence[str] | None = None,
-        entrypoint: Sequence[str] | None = None,
-        name: str | None = None,
         title: str | None = None,
         labels: Mapping[str, str] | None = None,
         limits: Mapping[str, int] | None = None,
@@ -66,9 +62,6 @@ class Container:
         self.grace = grace
         self.ports = dict(ports or {})
         self._environment = dict(environment or {})
-        self._command = command
-        self._entrypoint = entrypoint
-        self._name = name
         self._labels = {LABEL: self.title, **(labels or {})}
         self._limits = [{"Name": name, "Soft": most, "Hard": most} for name, most in (limits or {}).items()]
         self._addresses: dict[int, int] = {}
@@ -77,16 +70,13 @@ class Container:
     def start(self) -> None:
         """Create and start it. Where that fails nothing is left behind."""
         try:
-            if self._name is None:
-                # A name of our own, known before the engine answers: an interruption now leaves nothing behind.
-                self.id = name = f"buildrules-{os.urandom(6).hex()}"
-                try:
-                    self._create(name)
-                except (KeyboardInterrupt, Interrupted):
-                    self._await_birth()
-                    raise
-            else:
-                self.id = self._create(self._name)
+            # A name of our own, known before the engine answers: an interruption now leaves nothing behind.
+            self.id = f"buildrules-{os.urandom(6).hex()}"
+            try:
+                self._create()
+            except (KeyboardInterrupt, Interrupted):
+                self._await_birth()
+                raise
             self.engine.call("POST", f"/containers/{self.id}/start")
             self._addresses = self._published()
         except DockerError as error:
@@ -201,7 +191,7 @@ class Container:
                 if error is None:  # else the first error is the one worth reading
                     raise
 
-    def _create(self, name: str) -> str:
+    def _create(self) -> None:
         ports = {f"{port}/tcp": [{"HostIp": ADDRESS, "HostPort": str(host or "")}] for port, host in self.ports.items()}
         body: dict[str, Any] = {
             "Image": self.image,
@@ -210,11 +200,7 @@ class Container:
             "Labels": self._labels,
             "HostConfig": {"PortBindings": ports, "Ulimits": self._limits},
         }
-        if self._command is not None:
-            body["Cmd"] = list(self._command)
-        if self._entrypoint is not None:
-            body["Entrypoint"] = list(self._entrypoint)
-        return str(self.engine.call("POST", "/containers/create", query={"name": name}, body=body)["Id"])
+        self.engine.call("POST", "/containers/create", query={"name": self._known()}, body=body)
 
     def _published(self) -> dict[int, int]:
         bindings = (self._inspect().get("NetworkSettings") or {}).get("Ports") or {}
@@ -261,8 +247,6 @@ class Container:
             return self._taken([port for port in self.ports.values() if port])
         if "No such image" in text:
             hint = "load the image first"
-        elif "is already in use by container" in text:
-            hint = "stop the other container, or choose another name"
         elif self.engine.host == "podman" and any(helper in text.lower() for helper in _PODMAN_HELPERS):
             hint = "Podman lacks a helper of its own: install it, or use --runner rootfs, which needs none"
         elif "no such file or directory" in text.lower() or "executable file not found" in text:

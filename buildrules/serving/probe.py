@@ -3,7 +3,6 @@
 import http.client
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from buildrules.errors import ExitedError, NotReadyError, ServingError
 from buildrules.serving.container import Container
@@ -18,14 +17,6 @@ _ANSWER_SECONDS = 5.0  # a probe that takes longer counts as "not ready", as wit
 _LOG_LINES = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """How it went: seconds since waiting began, and the status of the readiness route (None without one)."""
-
-    seconds: float
-    status: int | None
-
-
 def wait_ready(
     container: Running,
     route: Route | None = None,
@@ -33,11 +24,12 @@ def wait_ready(
     port: int | None = None,
     timeout: float = READY_SECONDS,
     progress: Callable[[float, str], None] | None = None,
-) -> Ready:
+) -> float:
     """Wait until GET on the readiness `route` answers 200 to 399, or, without one, until `port` keeps a connection.
 
-    `progress` is called after each vain attempt, with the seconds since the beginning and what happened.
-    Raises, with its last log lines, ExitedError when it exits and NotReadyError when `timeout` seconds have passed.
+    `progress` is called after each vain attempt, with the seconds since the beginning and what happened. Returns the
+    seconds it took. Raises, with its last log lines, ExitedError when it exits and NotReadyError when `timeout` seconds
+    have passed.
     """
     wanted = route.port if route is not None else port
     if wanted is not None and wanted not in container.ports:
@@ -51,13 +43,13 @@ def wait_ready(
         if route is not None:
             status, last = _get(container, route, left)
             if status is not None and 200 <= status < 400:
-                return Ready(time.monotonic() - begin, status)
+                return time.monotonic() - begin
         elif port is not None:
             open_, last = _keeps(container, port, left)
             if open_:
-                return Ready(time.monotonic() - begin, None)
+                return time.monotonic() - begin
         else:
-            return Ready(0.0, None)
+            return 0.0
         state = container.state()
         if not state.running:
             reason = "ran out of memory" if state.out_of_memory else f"exited with code {state.exit_code}"

@@ -84,8 +84,3 @@ def ask(
         raise ServingError(f"the answer of {running.title!r} to {method} {route.path} is longer than {LARGEST} bytes")
     found = {name.lower(): value for name, value in response.getheaders()}
     return Answer(response.status, found, data, time.monotonic() - begin)
-
-
-def score(container: Running, route: Route, body: bytes, *, content_type: str = JSON, timeout: float = 60.0) -> Answer:
-    """POST `body` to the scoring route. Raises as `ask`."""
-    return ask(container, route, method="POST", body=body, headers={"Content-Type": content_type}, timeout=timeout)

@@ -51,8 +51,7 @@ class Trial:
         """See `session.Attempt`."""
         try:
             with said(watch, f"waiting for {running.title}"):
-                ready = wait_ready(running, self.ready, port=self.port, timeout=self.ready_timeout)
-            outcome.ready_seconds = ready.seconds
+                outcome.ready_seconds = wait_ready(running, self.ready, port=self.port, timeout=self.ready_timeout)
             for exchange in self.exchanges:
                 with said(watch, f"asking {running.title}: {exchange.name}"):
                     found = [{"request": exchange.name, **item} for item in _ask(running, exchange)]
