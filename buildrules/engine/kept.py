@@ -33,7 +33,7 @@ class KeptAction(NamedTuple):
 
     def to_data(self) -> tuple[Any, ...]:
         """Plain values, for marshal."""
-        seen = tuple((tuple(map(tuple, files)), tuple(directories)) for files, directories in self.seen)
+        seen = tuple([(tuple(map(tuple, files)), tuple(directories)) for files, directories in self.seen])
         return plain(self.action), self.version, self.key, self.outputs.to_dict(), seen, self.groups
 
     @classmethod

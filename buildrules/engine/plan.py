@@ -77,10 +77,13 @@ def bare(action: Action) -> Action:
     return action._replace(target="", weight=0, places=NOWHERE)
 
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
 def plain(value: Any) -> Any:
     """Named tuples as tuples and mappings as dicts, all the way down: what marshal takes."""
     if isinstance(value, tuple):
-        return tuple(plain(item) for item in value)
+        return tuple([item if type(item) in _PLAIN else plain(item) for item in value])
     return dict(value) if isinstance(value, Mapping) else value
 
 

@@ -12,9 +12,9 @@ class Scheduler:
     """`work(node, worker)` is called once per node, after all it depends on returned True.
 
     It returns False where the node failed: everything above it is then handed to `skip` instead,
-    and without `keep_going` no further node is begun. The calling thread is worker 0. `work` calls `more` when
-    what it does takes a while: only then is another worker started, for threads that share one interpreter
-    slow short work down. `interrupted` is called when the calling thread is (Ctrl-C), before the rest is waited for.
+    and without `keep_going` no further node is begun. The calling thread is worker 0. Threads that share one
+    interpreter slow short work down: so one node is worked on at a time, but for those that called `more` because they
+    take a while. `interrupted` is called when the calling thread is (Ctrl-C), before the rest is waited for.
     """
 
     def __init__(
@@ -46,6 +46,8 @@ class Scheduler:
         self._condition = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._running = 0
+        self._idle = 0
+        self._short: int | None = None  # the worker whose node has not called `more`
         self._left = len(nodes)
         self._stopped = False
         self._failure: BaseException | None = None
@@ -86,26 +88,37 @@ class Scheduler:
     def _worker(self, number: int) -> None:
         while True:
             with self._condition:
-                while not self._ready and self._left and self._running and not self._stopped:
+                self._idle += 1
+                while self._running and not self._stopped and (self._short is not None or not self._ready):
                     self._condition.wait()
+                self._idle -= 1
                 if self._stopped or not self._ready:
                     self._condition.notify_all()
                     return
                 node = heapq.heappop(self._ready)[2]
                 self._running += 1
+                self._short = threading.get_ident()
             done = False
             try:
                 done = self._work(node, number)
             finally:
                 with self._condition:
                     self._running -= 1
+                    if self._short == threading.get_ident():
+                        self._short = None
                     self._finish(node, done)
-                    self._condition.notify_all()
+                    if self._idle:
+                        self._condition.notify_all()
 
     def more(self) -> None:
-        """Start one more worker if there is a node for it. Called by `work`, in its thread."""
+        """Let another worker go on meanwhile. Called by `work`, in its thread."""
         with self._condition:
-            if self._ready and not self._stopped and len(self._threads) + 1 < self._jobs:
+            if self._short != threading.get_ident():
+                return
+            self._short = None
+            if self._idle:
+                self._condition.notify_all()
+            elif self._ready and not self._stopped and len(self._threads) + 1 < self._jobs:
                 self._start_thread()
 
     def _start_thread(self) -> None:

@@ -75,9 +75,26 @@ class Blobs:
         """Write `data` unless it is there; returns `sha256:<hex>`."""
         digest = "sha256:" + hashlib.sha256(data).hexdigest()
         if not self.has(digest, len(data)):
-            with self.writer(digest, len(data)) as file:
-                file.write(data)
+            aside = self.aside_path()
+            with self._at_place(aside, digest):
+                handle = self._new_file(aside)
+                try:
+                    left = memoryview(data)
+                    while left:
+                        left = left[os.write(handle, left) :]
+                finally:
+                    os.close(handle)
+            self.bytes_written += len(data)
         return digest
+
+    def _new_file(self, aside: str) -> int:
+        """A file that was not there, open for writing, and read-only for whoever opens it next."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return os.open(aside, flags, 0o444)
+        except FileNotFoundError:
+            os.makedirs(self.aside, exist_ok=True)
+            return os.open(aside, flags, 0o444)
 
     def put_stream(self, chunks: Iterable[bytes], digest: str, size: int | None = None) -> None:
         """Write a stream that must hash to `digest`; on a mismatch nothing stays and IntegrityError is raised."""
@@ -92,18 +109,27 @@ class Blobs:
         Raises IntegrityError where what was written has another digest or size, StoreError where
         the disk is full or not writable. In every failing case the aside file is removed.
         """
-        target = self.path(digest)
         aside = self.aside_path()
-        try:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            os.makedirs(self.aside, exist_ok=True)
-            with open(aside, "wb") as file:
+        with self._at_place(aside, digest):
+            with open(self._new_file(aside), "wb") as file:
                 writer = BlobWriter(file)
                 yield writer
             writer.check(digest, size)
-            os.chmod(aside, 0o444)
-            os.replace(aside, target)
-            self.bytes_written += writer.size
+        self.bytes_written += writer.size
+
+    @contextlib.contextmanager
+    def _at_place(self, aside: str, digest: str) -> Iterator[None]:
+        """What is written to `aside` meanwhile becomes the blob. Raises StoreError; what failed leaves nothing."""
+        target = self.path(digest)
+        done = False
+        try:
+            yield
+            try:
+                os.replace(aside, target)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                os.replace(aside, target)
+            done = True
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreError(
@@ -117,8 +143,9 @@ class Blobs:
                 ) from error
             raise
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(aside)
+            if not done:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(aside)
 
     def aside_path(self) -> str:
         """A fresh name in the aside folder, on the same file system as the blobs."""

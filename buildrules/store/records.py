@@ -15,9 +15,12 @@ _PREFIX = "r:"
 _BLOB = b"blob "
 
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
+
+
 def canonical(value: Any) -> bytes:
     """Plain JSON types as bytes that depend on the value alone: sorted keys, no spaces, ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return _encode(value).encode()
 
 
 class Records:

@@ -2,7 +2,8 @@
 
 A row is (dev, ino, size, mtime_ns, ctime_ns) -> digest. ctime is in the row because a file moved
 over another keeps its mtime. A file modified less than two seconds before it was hashed could change
-again within the clock's resolution, so its row is not trusted (git calls such entries racy).
+again within the clock's resolution, so its row is not trusted (git calls such entries racy). A small file has no row
+in the table: reading it costs no more than reading its row, and the state of its workspace has its digest.
 """
 
 import hashlib
@@ -13,7 +14,10 @@ from collections.abc import Callable, Sequence
 from buildrules.state.rows import RACY_NS, Stat
 from buildrules.store.table import Table
 
-__all__ = ["RACY_NS", "Stat", "StatIndex", "stat_row"]
+__all__ = ["KEPT", "RACY_NS", "Stat", "StatIndex", "stat_row"]
+
+KEPT = 64 << 10
+"""Files of at least as many bytes have rows in the table."""
 
 
 def stat_row(stat: os.stat_result) -> Stat:
@@ -55,7 +59,9 @@ class StatIndex:
     def _digest(
         self, key: tuple[str, str], row: Stat, compute: Callable[[], str], files: Sequence[tuple[str, Stat]]
     ) -> str:
-        known = self._known.get(key) or self._load(key)
+        known = self._known.get(key)
+        if known is None and row[2] >= KEPT:
+            known = self._load(key)
         if known is not None and known[0] == row:
             self._known[key] = known
             return known[1]
@@ -67,7 +73,7 @@ class StatIndex:
                 self.racy.add(path)
             else:
                 self.racy.discard(path)
-        if key[0] not in self.racy:
+        if row[2] >= KEPT and key[0] not in self.racy:
             self._unsaved[key] = (row, digest)
         return digest
 

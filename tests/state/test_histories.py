@@ -1,0 +1,276 @@
+"""Whatever happens to the files of a workspace, in whatever order and at whatever moment: cached equals clean.
+
+Every command of a history must say what an empty store says of the same files, and fail where that fails. The clock
+that the program sees is moved on, so that rows are trusted at once; the files keep their real times, some milliseconds
+apart.
+`BUILDRULES_TEST_CASES` says how many histories; `make histories` runs ten thousand.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.space import Space, make_base
+
+CASES = int(os.environ.get("BUILDRULES_TEST_CASES", "12"))
+
+ROOT = """\
+workspace: {name: acme, platforms: [linux/amd64]}
+targets:
+  base: {rule: oci_base, layout: base}
+  server: {rule: //rules:plain}
+"""
+RULE = """\
+rule: plain
+provides: server
+summary: Runs a script.
+attributes:
+  port: {type: integer, default: 8080, doc: Port.}
+requires: {code: always, model: optional}
+layout: {model: /m, code: /c}
+image: {entrypoint: [python3, /c/score.py], ports: ["{port}"]}
+routes: {scoring: "{port}/x"}
+"""
+ONE = """\
+targets:
+  code: {rule: scoring_code, srcs: ["src/**"], entry_script: score.py}
+  m: {rule: model, path: weights}
+  app: {rule: model_package, model: ":m", base_env: //:base, server: //:server, code: ":code"}
+"""
+TWO = """\
+targets:
+  code: {rule: scoring_code, srcs: ["src/*.py", "src/conf/**"], exclude: ["src/skip*"], entry_script: score.py}
+  app: {rule: model_package, base_env: //:base, server: //:server, code: ":code"}
+  same: {rule: model_package, base_env: //:base, server: //:server, code: "//one:code"}
+"""
+FILES = {
+    "BUILD.yaml": ROOT,
+    "rules/plain.yaml": RULE,
+    "one/BUILD.yaml": ONE,
+    "one/src/score.py": "one\n",
+    "one/src/deep/x.py": "deep\n",
+    "one/weights/w.bin": "weights\n",
+    "two/BUILD.yaml": TWO,
+    "two/src/score.py": "two\n",
+}
+FOLDERS = ["one/src", "one/src/deep", "one/weights", "two/src", "two/src/conf", "two"]
+PATHS = [f"{folder}/{name}" for folder in FOLDERS for name in ("x.py", "score.py", "skip.py")]
+PATTERNS = [("//...",), ("//one:app",), ("//two:app",), ("//two:same", "//one:app"), ("//two/...",)]
+
+Change = Callable[[Space], object]
+patient = settings(
+    max_examples=CASES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+def _write(path: str, content: str, mode: int) -> Change:
+    def change(space: Space) -> None:
+        if not space.path(path).is_dir():
+            space.write(path, content)
+            space.path(path).chmod(mode)
+
+    return _guarded(change)
+
+
+def _guarded(change: Change) -> Change:
+    """A change that is left out where it makes no sense, such as a file below a file."""
+
+    def guarded(space: Space) -> None:
+        with contextlib.suppress(OSError):
+            change(space)
+
+    return guarded
+
+
+def _save(path: str, content: str) -> Change:
+    return _guarded(lambda space: space.rename_over(path, content))
+
+
+def _save_again(path: str) -> Change:
+    return _guarded(lambda space: space.rename_over(path, space.path(path).read_text()))
+
+
+def _remove(path: str) -> Change:
+    return _guarded(lambda space: space.path(path).unlink())
+
+
+def _remove_tree(path: str) -> Change:
+    return _guarded(lambda space: shutil.rmtree(space.path(path)))
+
+
+def _rename(path: str, to: str) -> Change:
+    return _guarded(lambda space: space.path(path).rename(space.path(to)))
+
+
+def _same_size_and_time(path: str) -> Change:
+    """As `cp -p` or `touch -r` after an edit: only the change time tells."""
+
+    def change(space: Space) -> None:
+        before = space.path(path).stat()
+        data = space.path(path).read_bytes()
+        space.path(path).write_bytes(data.swapcase())
+        os.utime(space.path(path), ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    return _guarded(change)
+
+
+def _old(path: str) -> Change:
+    return _guarded(lambda space: os.utime(space.path(path), (1, 1)))
+
+
+def _link(folder: str, to: str) -> Change:
+    """Put a link in the place of a folder, or the folder back in the place of the link."""
+
+    def change(space: Space) -> None:
+        place, kept = space.path(folder), space.path(f"kept-{folder.replace('/', '-')}")
+        if place.is_symlink():
+            place.unlink()
+            kept.rename(place)
+        else:
+            place.rename(kept)
+            place.symlink_to(space.path(to))
+
+    return _guarded(change)
+
+
+def _folder(path: str) -> Change:
+    return _guarded(lambda space: space.path(path).mkdir(parents=True))
+
+
+def _either(path: str, one: str, other: str) -> Change:
+    def change(space: Space) -> None:
+        text = space.path(path).read_text()
+        space.write(path, text.replace(one, other) if one in text else text.replace(other, one))
+
+    return _guarded(change)
+
+
+paths = st.sampled_from([*PATHS, "one/src/score.py", "two/src/score.py"])
+folders = st.sampled_from(FOLDERS)
+contents = st.sampled_from(["one\n", "two\n", "ONE\n", "longer\n" * 9])
+changes = st.one_of(
+    st.builds(_write, paths, contents, st.sampled_from([0o644, 0o755])),
+    st.builds(_save, paths, contents),
+    st.builds(_save_again, paths),
+    st.builds(_remove, paths),
+    st.builds(_same_size_and_time, paths),
+    st.builds(_old, paths),
+    st.builds(_rename, paths, paths),
+    st.builds(_rename, folders, folders),
+    st.builds(_remove_tree, folders),
+    st.builds(_folder, st.sampled_from(["one/src/new", "two/src/conf", "three", "one/src/deep/er"])),
+    st.builds(_link, folders, folders),
+    st.sampled_from(
+        [
+            _either("one/BUILD.yaml", 'srcs: ["src/**"]', 'srcs: ["src/*"]'),
+            _either("two/BUILD.yaml", "src/skip*", "src/none*"),
+            _either("BUILD.yaml", "rule: //rules:plain", "rule: //rules:plain, port: 9"),
+            _either("rules/plain.yaml", "default: 8080", "default: 80"),
+            _either("two/BUILD.yaml", "rule: model_package", "rule: model_pakage"),
+            _write("one/src/deep/BUILD.yaml", "targets: {}\n", 0o644),
+            _write("three/BUILD.yaml", ONE.replace(", entry_script: score.py", ", entry_script: x.py"), 0o644),
+            _remove("one/src/deep/BUILD.yaml"),
+            _remove("three/BUILD.yaml"),
+            _save_again("two/BUILD.yaml"),
+        ]
+    ),
+)
+commands = st.tuples(
+    st.sampled_from(PATTERNS),
+    st.sampled_from(["alone", "alone", "alone", "edited meanwhile", "two at once"]),
+    st.sampled_from([5, 5, 5, 0, -3600]),  # seconds that the clock is ahead of the files'
+)
+histories = st.lists(st.tuples(st.lists(changes, min_size=0, max_size=3), commands), min_size=2, max_size=7)
+
+
+class Clean:
+    """What an empty store says of a workspace; of the same files it is asked once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, dict[str, str]]] = {}
+
+    def build(self, space: Space, patterns: tuple[str, ...]) -> tuple[int, dict[str, str]]:
+        mark = hashlib.sha256(repr(patterns).encode())
+        for path in sorted(space.root.rglob("*")):
+            link = os.readlink(path) if path.is_symlink() else ""
+            content = path.read_bytes() if path.is_file() else None
+            mark.update(repr((str(path.relative_to(space.root)), link, content, path.lstat().st_mode)).encode())
+        key = mark.hexdigest().replace(str(space.root), "")
+        if key not in self._known:
+            store = space.folder / "clean"
+            self._known[key] = _built(space, patterns, BUILDRULES_CACHE_DIR=str(store))
+            shutil.rmtree(store, ignore_errors=True)
+        return self._known[key]
+
+
+def _built(space: Space, patterns: tuple[str, ...], **env: str) -> tuple[int, dict[str, str]]:
+    """(exit code, digests by label) of `build --json`."""
+    result = space.run("build", *patterns, "--json", code=None, env=env)
+    targets = json.loads(result.out)["targets"] if result.code == 0 else []
+    return result.code, {target["label"]: target["digest"] for target in targets}
+
+
+CLEAN = Clean()
+_TICK = 0.012  # more than a tick of the clock that stamps files
+
+
+@given(history=histories)
+@patient
+def test_cached_equals_clean(history: list[tuple[list[Change], tuple[tuple[str, ...], str, int]]]) -> None:
+    real = time.time_ns
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        space = Space(Path(folder), Path(folder) / "wheels")
+        for path, text in FILES.items():
+            space.write(path, text)
+        make_base(space.root / "base")
+        assert CLEAN.build(space, PATTERNS[0])[0] == 0
+        for edits, (patterns, manner, ahead) in history:
+            patch.setattr(time, "time_ns", lambda ahead=ahead: real() + ahead * 1_000_000_000)
+            for edit in edits:
+                edit(space)
+            time.sleep(_TICK)
+            if manner == "edited meanwhile":
+                _edited_meanwhile(space, patterns)
+            elif manner == "two at once":
+                _two_at_once(space, patterns)
+            expected = CLEAN.build(space, patterns)
+            assert _built(space, patterns) == expected
+            time.sleep(_TICK)
+        space.sound()
+
+
+def _edited_meanwhile(space: Space, patterns: tuple[str, ...]) -> None:
+    """A build under which files change, whatever it says."""
+    done = threading.Event()
+
+    def edit() -> None:
+        number = 0
+        while not done.wait(0.01):
+            number += 1
+            _write("one/src/score.py", f"{number % 3}\n", 0o644)(space)
+            _save("two/src/score.py", f"{number % 2}\n")(space)
+
+    editor = threading.Thread(target=edit)
+    editor.start()
+    _built(space, patterns)
+    done.set()
+    editor.join()
+    time.sleep(_TICK)
+
+
+def _two_at_once(space: Space, patterns: tuple[str, ...]) -> None:
+    """Two processes with one state."""
+    both = [space.start("build", *names) for names in (patterns, ("//...",))]
+    for process in both:
+        process.communicate(timeout=120)
