@@ -13,7 +13,7 @@ from buildrules.rules.requests import files_named
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.rules.source_root import source_root
 from buildrules.workspace.disk import SHAPE, Disk
-from buildrules.workspace.globs import expand
+from buildrules.workspace.globs import expand, selects
 from buildrules.workspace.suggest import did_you_mean
 
 
@@ -106,6 +106,8 @@ class PathChecks:
             directory, include, exclude = source_root(
                 target.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
             )
+            if self._has_what_is_named(parts, directory, include, exclude):
+                return
             files, _ = expand(self._disk.root, directory, include, exclude)
         except LoadError as error:
             self._problems.add_error(error, target.position_of("srcs"))
@@ -133,10 +135,25 @@ class PathChecks:
         if names and parts.server_part.module is not None:
             self._module(parts, parts.server_part.module, directory, names)
 
+    def _has_what_is_named(self, parts: PackageParts, directory: str, include: list[str], exclude: list[str]) -> bool:
+        """Whether the code has the files that it is asked for by name, so that nobody need look at the others."""
+        asked: list[tuple[str, ...]] = []
+        if parts.code is not None and (script := parts.code.values["entry_script"]) is not None:
+            asked.append((script,))
+        if parts.server_part.module is not None:
+            asked.append(_files_of(parts.server_part.module))
+        return bool(asked) and all(
+            any(
+                selects(name, include, exclude) and self._disk.is_file(f"{directory}/{name}".lstrip("/"))
+                for name in one
+            )
+            for one in asked
+        )
+
     def _module(self, parts: PackageParts, said: str, directory: str, names: list[str]) -> None:
         """Look for the module of `said`, which is MODULE:OBJECT."""
-        module = said.partition(":")[0].replace(".", "/")
-        choices = (f"{module}.py", f"{module}/__init__.py")
+        choices = _files_of(said)
+        module = choices[0].removesuffix(".py")
         for name in choices:
             self._look(directory, name)
         if not any(name in names for name in choices):
@@ -149,6 +166,12 @@ class PathChecks:
 
     def _look(self, directory: str, name: str) -> None:
         self._disk.note(SHAPE, f"{directory}/{name}" if directory else name)
+
+
+def _files_of(said: str) -> tuple[str, str]:
+    """Where the module of MODULE:OBJECT may be."""
+    module = said.partition(":")[0].replace(".", "/")
+    return f"{module}.py", f"{module}/__init__.py"
 
 
 def _said_at(target: ResolvedTarget, value: str) -> Position | None:

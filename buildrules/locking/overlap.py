@@ -39,6 +39,8 @@ def check_overlap(parts: PackageParts, root: str, models: ModelLocks, folders: C
 
     `root` is the workspace's; `folders` has those of its paths that are folders.
     """
+    if len(parts.placed) < 2 and not parts.inputs:
+        return
     laid = [_laid(placed, parts, root, models, folders) for placed in parts.placed]
     if parts.inputs and parts.code is not None and (code := code_files(parts)) is not None:
         position = parts.package.position_of("code")

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from buildrules.errors import ActionError, LoadError
 
-__all__ = ["check_pattern", "expand", "is_glob", "matches"]
+__all__ = ["check_pattern", "expand", "is_glob", "matches", "selects"]
 
 File = tuple[str, str, os.stat_result]
 """(workspace-relative path, path relative to the glob's directory, stat of the file or of the link's target)."""
@@ -82,6 +82,23 @@ def matches(path: str, patterns: "list[str] | tuple[str, ...]") -> bool:
             return True
         states = _descend(states, name)
     return False
+
+
+def selects(path: str, include: "list[str] | tuple[str, ...]", exclude: "list[str] | tuple[str, ...]" = ()) -> bool:
+    """Whether `expand` would find a file at `path`, relative to the globs' directory, if it is there.
+
+    Raises LoadError for a bad pattern.
+    """
+    wanted = _close([(_compile(pattern), 0) for pattern in include])
+    unwanted = _close([(_compile(pattern), 0) for pattern in exclude])
+    names = path.split("/")
+    for number, name in enumerate(names, 1):
+        if name in _IGNORED or name.endswith(".pyc") or _hits(_last(unwanted), name):
+            return False
+        if number == len(names):
+            break
+        wanted, unwanted = _descend(wanted, name), _descend(unwanted, name)
+    return _hits(_last(wanted), names[-1])
 
 
 class _Place:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildrules.errors import ActionError, LoadError
-from buildrules.workspace.globs import check_pattern, expand, is_glob
+from buildrules.workspace.globs import check_pattern, expand, is_glob, selects
 
 
 def make(root: Path, *paths: str) -> Path:
@@ -223,3 +223,4 @@ def test_against_the_definition(tree: tuple[Path, list[str]], include: list[str]
 
     expected = sorted(f for f in files if any(plainly(p, f) for p in include) and not left_out(f))
     assert names(root, *include, exclude=tuple(exclude)) == expected
+    assert [file for file in sorted(files) if selects(file, include, exclude)] == expected
