@@ -1,6 +1,6 @@
 """The kind "inline_layer": directories, links and short texts that stand in the action itself, as one layer."""
 
-from buildrules.engine.action import Outputs
+from buildrules.engine.action import Outputs, kept
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
 from buildrules.errors import ActionError
@@ -29,4 +29,5 @@ class InlineLayer:
                 raise ActionError(
                     f"{part.get('kind')!r} cannot be a part of an inline layer, only {', '.join(ALLOWED)}"
                 )
-        return Outputs(layers=[assemble_blob(recipes.gzip(parts, 6), Local(context.blobs))])
+        layers = [assemble_blob(recipes.gzip(parts, 6), Local(context.blobs))]
+        return Outputs(layers=layers, blobs=kept(layers))

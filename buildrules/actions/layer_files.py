@@ -24,7 +24,7 @@ def files_of(
     """
     for layer in outputs.layers:
         local = Local(context.blobs, origin_of(layer.digest).files())
-        for part in layer.recipe.get("parts", ()):
+        for part in layer.recipe["parts"] if layer.recipe is not None else ():
             if part["kind"] == "file":
                 try:
                     file = open(local.path(name_of(part)), "rb", buffering=0)  # noqa: SIM115  closed below
@@ -32,7 +32,7 @@ def files_of(
                     continue
                 with file:
                     yield _below(part["path"], prefix), part["size"], file
-        if layer.recipe.get("codec") == "blob":
+        if layer.recipe is None:
             try:
                 with context.blobs.open(layer.digest) as blob:
                     text = zlib.decompressobj(_GZIP).decompress(blob.read(), _LARGEST)

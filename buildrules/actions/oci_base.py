@@ -45,7 +45,7 @@ class OciBase:
         python = given or (".".join(version.split(".")[:2]) if version else None)
         return Outputs(
             # A hint such as the reference is not in the key, and so must not be in the outputs.
-            layers=foreign_layers(image.manifest, image.config, "base image", image.image_id),
+            layers=foreign_layers(image.manifest, image.config, "base image"),
             values={"config": config, "python": python, "python_version": version, "platform": platform},
             blobs={"manifest": context.blobs.put(image.manifest), "config": context.blobs.put(image.config)},
         )

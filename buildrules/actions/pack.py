@@ -7,7 +7,7 @@ from buildrules.engine.kind import Context
 from buildrules.errors import ActionError, Interrupted
 from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import Done, assemble, assemble_blob
-from buildrules.oci.codec import FAST, choose_codec
+from buildrules.oci.compression import FAST, pays
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.local import Local, name_of
 
@@ -43,13 +43,13 @@ def file_parts(files: Sequence[SourceFile], prefix: str) -> list[recipes.Part]:
 
 
 def pack(files: Sequence[SourceFile], prefix: str, context: Context, title: str) -> Layer:
-    """One layer of `files`: up to 4 MiB a gzip blob in the store, above that a recipe with the codec that pays."""
+    """One layer of `files`: up to 4 MiB a gzip blob in the store, above that a recipe, compressed where it pays."""
     local, parts = local_of(files, context), file_parts(files, prefix)
     total = sum(part["size"] for part in parts)
     if total <= recipes.SMALL_LAYER:
         context.count(read=total)
         return assemble_blob(recipes.gzip(parts, SMALL_LEVEL), local)
-    recipe = recipes.gzip(parts, FAST) if codec_of(parts, local) == "gzip" else recipes.tar(parts)
+    recipe = recipes.gzip(parts, FAST) if compressible(parts, local) else recipes.tar(parts)
     layer = assemble(recipe, local, progress_of(context, title, total))
     context.count(read=total)
     return layer
@@ -60,9 +60,9 @@ def local_of(files: Sequence[SourceFile], context: Context) -> Local:
     return Local(context.blobs, paths_of(context.workspace, files))
 
 
-def codec_of(parts: Sequence[recipes.Part], local: Local) -> str:
-    """The codec that pays for the files `parts` together: "tar" or "gzip"."""
-    return choose_codec([(local.path(name_of(part)), part["size"]) for part in parts])
+def compressible(parts: Sequence[recipes.Part], local: Local) -> bool:
+    """Whether compressing the files `parts` together pays."""
+    return pays([(local.path(name_of(part)), part["size"]) for part in parts])
 
 
 def progress_of(context: Context, title: str, total: int) -> Done:

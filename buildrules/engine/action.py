@@ -79,8 +79,13 @@ class Action(NamedTuple):
     places: Places = NOWHERE  # where content may be fetched from: urls, mirrors; plain data, never hashed
 
 
+def kept(layers: Iterable[Layer]) -> dict[str, str]:
+    """The blobs of layers that were made once and have no recipe: the outputs that bring them must name them."""
+    return {f"layer {number}": layer.digest for number, layer in enumerate(layers) if layer.recipe is None}
+
+
 class Outputs:
-    """What an action made. `values` are plain JSON types; `blobs` are digests in the store."""
+    """What an action made. `values` are plain JSON types; `blobs` are digests that must be in the store."""
 
     __slots__ = ("blobs", "layers", "values")
 

@@ -146,7 +146,4 @@ def lacking(outputs: Outputs, blobs: Blobs) -> str | None:
     for name, digest in outputs.blobs.items():
         if not blobs.has(digest):
             return f"{name} {digest[:19]} is missing from the store"
-    for layer in outputs.layers:
-        if layer.recipe.get("codec") == "blob" and not blobs.has(layer.digest, layer.size):
-            return f"layer {layer.digest[:19]} is missing from the store"
     return None

@@ -7,7 +7,6 @@ compressing run without the interpreter's lock, so layers can also be assembled 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from buildrules.errors import IntegrityError
 from buildrules.oci import recipe as recipes
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, Layer
 from buildrules.oci.gzip import encode, inflate
@@ -44,13 +43,13 @@ def entries(recipe: Recipe, local: Local) -> Iterator[Entry]:
 
 
 def assemble(recipe: Recipe, local: Local, progress: Done | None = None) -> Layer:
-    """Make a "tar" or "gzip" layer, keep only its descriptor.
+    """Make a layer, keep only its descriptor.
 
     Raises IntegrityError for a recipe or an input that is not what it must be, ActionError for a file that cannot be
     read or has changed its size.
     """
     stream = _pieces(recipe, local)
-    if recipe["codec"] == "tar":
+    if recipe["compression"] == "none":
         digest, size = _hash_tar(stream, progress)
         diff_id, media_type = digest, LAYER_TAR
     else:
@@ -61,7 +60,7 @@ def assemble(recipe: Recipe, local: Local, progress: Done | None = None) -> Laye
 
 def stream(recipe: Recipe, local: Local) -> Iterator[bytes]:
     """Exactly the bytes of the layer's blob, in chunks of about 1 MiB. Raises like `assemble`."""
-    if recipe.get("codec") != "gzip":
+    if recipe.get("compression") != "gzip":
         yield from stream_tar(recipe, local)
         return
     with Reader() as reader:
@@ -78,7 +77,7 @@ def stream(recipe: Recipe, local: Local) -> Iterator[bytes]:
 
 
 def stream_tar(recipe: Recipe, local: Local) -> Iterator[bytes]:
-    """The uncompressed layer of a "tar" or "gzip" recipe, in chunks of 1 MiB. Raises like `assemble`."""
+    """The uncompressed layer of a recipe, in chunks of 1 MiB. Raises like `assemble`."""
     buffer = page_aligned()
     with Reader() as reader:
         for view in cut(_pieces(recipe, local), reader, lambda: buffer, inflate):
@@ -87,8 +86,8 @@ def stream_tar(recipe: Recipe, local: Local) -> Iterator[bytes]:
 
 
 def stream_layer(layer: Layer, local: Local) -> Iterator[bytes]:
-    """The bytes of a layer's blob, also where the blob is in the store; FileNotFoundError where it no longer is."""
-    if layer.recipe.get("codec") != "blob":
+    """The bytes of a layer's blob, from the store where it has no recipe; FileNotFoundError where it is not there."""
+    if layer.recipe is not None:
         yield from stream(layer.recipe, local)
         return
     with local.blobs.open(layer.digest) as file:
@@ -99,8 +98,8 @@ def stream_layer(layer: Layer, local: Local) -> Iterator[bytes]:
 def hash_layer(entries: Iterable[Entry], read: Callable[[FileRange], Iterable[bytes | memoryview]]) -> str:
     """The digest (and diff_id) of the uncompressed layer of `entries`, files that `read` gives the bytes of.
 
-    Equals `assemble` of the same files as "file" parts of a "tar" recipe. Raises ActionError where a file is not as
-    long as its entry says, IntegrityError for a path that cannot be in a layer, and what `read` raises.
+    Equals `assemble` of the same files as "file" parts of a recipe without compression. Raises ActionError where a file
+    is not as long as its entry says, IntegrityError for a path that cannot be in a layer, and what `read` raises.
     """
     sha256 = hashlib.sha256()
     for piece in pieces(entries):
@@ -128,7 +127,7 @@ def known_layer(parts: Sequence[Part], digest: str) -> Layer:
 
 
 def assemble_blob(recipe: Recipe, local: Local) -> Layer:
-    """Make a small "gzip" layer and put its blob into the store; the layer's recipe says so. Raises like `assemble`."""
+    """Make a small gzip layer and put its blob into the store, instead of a recipe. Raises like `assemble`."""
     diff_id = hashlib.sha256()
     with Reader() as reader:
         data = b"".join(map(bytes, encode(_pieces(recipe, local), recipe["level"], reader, diff_id.update)))
@@ -137,14 +136,11 @@ def assemble_blob(recipe: Recipe, local: Local) -> Layer:
         size=len(data),
         diff_id="sha256:" + diff_id.hexdigest(),
         media_type=LAYER_GZIP,
-        recipe=recipes.blob(),
     )
 
 
 def _pieces(recipe: Recipe, local: Local) -> Iterator[Piece]:
-    if check(recipe)["codec"] not in ("tar", "gzip"):
-        raise IntegrityError(f"a layer of codec {recipe['codec']!r} is not assembled")
-    return pieces(entries(recipe, local))
+    return pieces(entries(check(recipe), local))
 
 
 def _hash_tar(stream: Iterator[Piece], progress: Done | None) -> tuple[str, int]:

@@ -28,8 +28,9 @@ def is_digest(value: object) -> bool:
 class Layer:
     """One layer of an image: a descriptor, its diff_id, and the recipe its bytes can be made from.
 
-    `digest` and `diff_id` are `sha256:<64 hex>`, `size` is the blob's size in bytes, `recipe` is
-    the dict documented in `oci.recipe`. What a layer is called stands in the plan: it is no part of what it is.
+    `digest` and `diff_id` are `sha256:<64 hex>`, `size` is the blob's size in bytes, `recipe` is the dict documented
+    in `oci.recipe`, None where the bytes cannot be made here and are had by their digest. What a layer is called stands
+    in the plan: it is no part of what it is.
     """
 
     __slots__ = ("diff_id", "digest", "media_type", "recipe", "size")
@@ -41,7 +42,7 @@ class Layer:
         size: int,
         diff_id: str,
         media_type: str,
-        recipe: dict[str, Any],
+        recipe: dict[str, Any] | None = None,
     ) -> None:
         self.digest = digest
         self.size = size
@@ -65,7 +66,7 @@ class Layer:
                 raise ValueError(f"{name} of a layer is no digest: {data[name]!r}")
         if type(data["size"]) is not int or data["size"] < 0:
             raise ValueError(f"size of a layer is no number of bytes: {data['size']!r}")
-        if not isinstance(data["recipe"], dict):
+        if data["recipe"] is not None and not isinstance(data["recipe"], dict):
             raise TypeError("recipe of a layer is no object")
         if not isinstance(data["media_type"], str):
             raise TypeError("media_type of a layer is a text")

@@ -1,10 +1,9 @@
 """Layers of somebody else's image: described by their manifest, fetched by digest when somebody lacks them.
 
-The recipe is `{"version": 2, "codec": "foreign", "source": {"digest": "sha256:…", "size": n}}`, with the
-image ID as `image` in the source where a Docker Engine has it, which finds layers only by their image. Where
-the bytes may come from are the places of the action that made the layer, which are never hashed:
-`reference` (any spelling of `oci.reference`), `layout` (an OCI layout directory, tried first),
-`default_registry`, and `plain_http` (true: the registry is asked without TLS).
+They have no recipe. Where the bytes may come from are the places of the action that made the layer, which are never
+hashed: `reference` (any spelling of `oci.reference`), `digest` (the image's: a Docker Engine finds layers only by their
+image), `layout` (an OCI layout directory, tried first), `default_registry`, and `plain_http` (true: the registry is
+asked without TLS).
 """
 
 import contextlib
@@ -18,12 +17,9 @@ from buildrules.net.download import Fetching
 from buildrules.oci import descriptor as media
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.origin import open_source
-from buildrules.oci.recipe import VERSION
 from buildrules.oci.reference import DIGEST, LAYOUT, Reference, parse_reference
 from buildrules.oci.source import Source
 from buildrules.store.blobs import hex_of
-
-CODEC = "foreign"
 
 _LAYER_TYPES = {
     media.LAYER_TAR: media.LAYER_TAR,
@@ -42,18 +38,17 @@ class Surroundings(Fetching, Protocol):
     workspace: str
 
 
-def foreign_layers(manifest: bytes, config: bytes, origin: str, image: str | None = None) -> list[Layer]:
+def foreign_layers(manifest: bytes, config: bytes, origin: str) -> list[Layer]:
     """The layers of an image, base first, as its manifest and config describe them; nothing is fetched.
 
-    Docker's media types become the OCI ones for the same bytes. `origin` is what errors call the image, `image` is
-    the ID of an image in a Docker Engine. Raises UsageError for layers that may not be distributed, are
-    encrypted or of an unknown type, and where manifest and config disagree.
+    Docker's media types become the OCI ones for the same bytes. `origin` is what errors call the image. Raises
+    UsageError for layers that may not be distributed, are encrypted or of an unknown type, and where manifest and
+    config disagree.
     """
     entries, diff_ids = _lists(manifest, config, origin)
     if len(entries) != len(diff_ids):
         raise UsageError(f"{origin} has {len(entries)} layers in its manifest and {len(diff_ids)} in its config")
     layers = []
-    extra = {"image": image} if image else {}
     for number, (entry, diff_id) in enumerate(zip(entries, diff_ids, strict=True), 1):
         digest, size, media_type = str(entry.get("digest")), entry.get("size"), entry.get("mediaType")
         if not DIGEST.fullmatch(digest) or not DIGEST.fullmatch(str(diff_id)):
@@ -69,7 +64,6 @@ def foreign_layers(manifest: bytes, config: bytes, origin: str, image: str | Non
                 size=size,
                 diff_id=diff_id,
                 media_type=kind,
-                recipe={"version": VERSION, "codec": CODEC, "source": {"digest": digest, "size": size, **extra}},
             )
         )
     return layers
@@ -81,9 +75,8 @@ def foreign_stream(layer: Layer, places: Mapping[str, Any], context: Surrounding
     Checked against the digest (IntegrityError). Raises FetchError, GoneError, RegistryError, DockerError where no
     source has the layer, and Interrupted.
     """
-    where = layer.recipe["source"]
-    digest, size = str(where["digest"]), int(where["size"])
-    source = _source_with(digest, sources(places, context, pin=where.get("image")))
+    digest, size = layer.digest, layer.size
+    source = _source_with(digest, sources(places, context, pin=places.get("digest")))
     try:
         done = 0
         with contextlib.nullcontext() if source.keeps else context.blobs.writer(digest, size) as file:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from buildrules.errors import IntegrityError
-from buildrules.oci import recipe as recipes
 from buildrules.oci.config import ImageConfig
 from buildrules.oci.descriptor import (
     CONFIG,
@@ -203,7 +202,7 @@ def read_image(blobs: Blobs, digest: str, layers: Sequence[Layer] | None = None)
     """The image whose manifest is the blob `digest`.
 
     `layers`, where given, are the recorded layers with their recipes, and must be the manifest's
-    own. Without them each layer gets the recipe "the blob is in the store". Raises
+    own. Without them no layer has a recipe. Raises
     FileNotFoundError for a missing blob and IntegrityError for one that is not what it should be.
     """
     manifest = blobs.read(digest)
@@ -218,7 +217,7 @@ def read_image(blobs: Blobs, digest: str, layers: Sequence[Layer] | None = None)
         raise IntegrityError(f"image {digest} has {len(entries)} layers and {len(diff_ids)} diff_ids")
     if layers is None:
         layers = [
-            Layer(digest=name, size=size, diff_id=diff_id, media_type=kind, recipe=recipes.blob())
+            Layer(digest=name, size=size, diff_id=diff_id, media_type=kind)
             for (kind, name, size), diff_id in zip(entries, diff_ids, strict=True)
         ]
     found = [(layer.digest, layer.size, layer.diff_id) for layer in layers]

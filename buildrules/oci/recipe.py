@@ -1,9 +1,9 @@
 """Layer recipes: what a layer is made of, in plain JSON types, small enough to live in a record.
 
-    {"version": 2, "codec": "tar", "parts": [PART, ...]}
-    {"version": 2, "codec": "gzip", "level": 0..12, "parts": [PART, ...]}
-    {"version": 2, "codec": "foreign", "source": {...}}     a layer of somebody else's image (`oci.foreign`)
-    {"version": 2, "codec": "blob"}                         the blob itself is in the store
+A layer without a recipe is known by its digest alone: somebody else's, or one that was made once and kept as a blob.
+
+    {"version": 2, "compression": "none", "parts": [PART, ...]}
+    {"version": 2, "compression": "gzip", "level": 0..12, "parts": [PART, ...]}
 
 PART is one of
 
@@ -98,21 +98,19 @@ def check(recipe: Any) -> Recipe:
             f"layer recipe of version {recipe.get('version')!r}, this program reads version {VERSION}",
             hint="update buildrules, or build again",
         )
-    codec = recipe.get("codec")
-    wanted = {"tar": {"parts"}, "gzip": {"parts", "level"}, "foreign": {"source"}, "blob": set()}.get(str(codec))
+    compression = recipe.get("compression")
+    wanted = {"none": {"parts"}, "gzip": {"parts", "level"}}.get(str(compression))
     if wanted is None:
-        raise IntegrityError(f"unknown codec of a layer recipe: {codec!r}")
-    if set(recipe) != wanted | {"version", "codec"}:
-        raise IntegrityError(f"a {codec} recipe has the fields {', '.join(sorted(wanted))}, not {sorted(recipe)!r}")
-    if codec == "gzip":
+        raise IntegrityError(f"unknown compression of a layer recipe: {compression!r}")
+    if set(recipe) != wanted | {"version", "compression"}:
+        fields = ", ".join(sorted(wanted))
+        raise IntegrityError(f"a recipe of compression {compression} has the fields {fields}, not {sorted(recipe)!r}")
+    if compression == "gzip":
         _integer("level", recipe["level"], 12)
-    if codec == "foreign" and not isinstance(recipe["source"], dict):
-        raise IntegrityError("the source of a foreign recipe must be an object")
-    if codec in ("tar", "gzip"):
-        if not isinstance(recipe["parts"], list):
-            raise IntegrityError("the parts of a layer recipe must be a list")
-        for part in recipe["parts"]:
-            check_part(part)
+    if not isinstance(recipe["parts"], list):
+        raise IntegrityError("the parts of a layer recipe must be a list")
+    for part in recipe["parts"]:
+        check_part(part)
     return recipe
 
 
@@ -142,17 +140,12 @@ def check_digest(digest: str) -> None:
 
 def tar(parts: list[Part]) -> Recipe:
     """An uncompressed layer of `parts`."""
-    return {"version": VERSION, "codec": "tar", "parts": parts}
+    return {"version": VERSION, "compression": "none", "parts": parts}
 
 
 def gzip(parts: list[Part], level: int = 0) -> Recipe:
     """A gzip layer of `parts`. Level 0 stores what is not compressed already: its bytes depend on no compressor."""
-    return {"version": VERSION, "codec": "gzip", "level": level, "parts": parts}
-
-
-def blob() -> Recipe:
-    """A layer whose blob is in the store."""
-    return {"version": VERSION, "codec": "blob"}
+    return {"version": VERSION, "compression": "gzip", "level": level, "parts": parts}
 
 
 def directory(path: str, mode: int = 0o755) -> Part:

@@ -15,7 +15,7 @@ from buildrules.errors import DamagedError, FetchError, IntegrityError
 from buildrules.net.session import Session
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.local import Local, name_of
-from buildrules.oci.recipe import check
+from buildrules.oci.recipe import Recipe, check
 from buildrules.store.blobs import CHUNK, Blobs
 
 Places = Mapping[str, Any]
@@ -72,26 +72,25 @@ class Supply:
         if blobs.has(layer.digest, layer.size):
             yield from self._stored(layer)
             return
-        codec = layer.recipe.get("codec")
-        if codec == "blob":
-            raise FetchError(f"layer {layer.digest[:19]} is no longer in the store", hint="build again")
         origin = self._origin(layer.digest)
-        if codec == "foreign":
+        if layer.recipe is not None:
+            yield from self._made(layer, layer.recipe, origin)
+        elif "reference" in origin.places or "layout" in origin.places:
             from buildrules.oci.foreign import foreign_stream
 
             yield from foreign_stream(layer, origin.places, self._watch)
-            return
-        yield from self._made(layer, origin)
+        else:
+            raise FetchError(f"layer {layer.digest[:19]} is no longer in the store", hint="build again")
 
-    def _made(self, layer: Layer, origin: Origin) -> Iterator[bytes]:
+    def _made(self, layer: Layer, recipe: Recipe, origin: Origin) -> Iterator[bytes]:
         local = Local(self._watch.blobs, origin.files())
-        missing = [part for part in check(layer.recipe)["parts"] if not _there(part, local)]
+        missing = [part for part in check(recipe)["parts"] if not _there(part, local)]
         if missing:
             self._fetch(missing, origin.places, self._watch)
         from buildrules.oci.assemble import stream
 
         try:
-            yield from stream(layer.recipe, local)
+            yield from stream(recipe, local)
         except DamagedError as error:
             self._watch.blobs.discard(error.digest)
             raise IntegrityError(

@@ -15,7 +15,7 @@ def base_action(base: LockedBase, settings: Settings) -> Action:
             kind="oci_base",
             title=f"base {target.label.name}",
             params={"digest": base.digest, "platform": base.platform, "python": target.values["python"]},
-            places={"reference": base.reference, "default_registry": settings.default_registry},
+            places={"reference": base.reference, "digest": base.digest, "default_registry": settings.default_registry},
             weight=1.0,
         )
     from buildrules.locking.debian import lock as locks

@@ -181,16 +181,13 @@ def _made(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
 def needed_blobs(outputs: dict[str, Any]) -> Iterator[str]:
     """The blobs that outputs (as plain data) cannot do without."""
     yield from outputs.get("blobs", {}).values()
-    for layer in outputs.get("layers", []):
-        if layer["recipe"].get("codec") == "blob":
-            yield layer["digest"]
 
 
 def _recipe_blobs(outputs: dict[str, Any]) -> Iterator[str]:
     """The blobs the layers are made from: wanted again when the layer moves, and fetched again if gone."""
     for layer in outputs.get("layers", []):
         yield layer["digest"]
-        for part in layer["recipe"].get("parts", []):
+        for part in (layer["recipe"] or {}).get("parts", []):
             if "digest" in part:
                 yield part["digest"]
 

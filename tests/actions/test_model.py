@@ -42,7 +42,7 @@ def test_a_large_file_is_not_read_again_and_never_written(bench: Bench) -> None:
     settings = bench.file("config/settings.json", b"{}")
     outputs = ModelLayers().run(step(action(), [[weights, settings]]), bench)
     own, small = outputs.layers
-    assert (own.digest, own.diff_id, own.recipe["codec"]) == (weights.digest, weights.digest, "tar")
+    assert (own.digest, own.diff_id, own.recipe["compression"]) == (weights.digest, weights.digest, "none")
     assert bench.read == 2, "only the small file is read"
     assert bench.blobs.bytes_written == small.size < 1000
     assert bench.contents(own) == {f"{PREFIX}/weights.bin": (0o644, content)}
@@ -53,7 +53,7 @@ def test_a_large_file_is_not_read_again_and_never_written(bench: Bench) -> None:
 def test_a_large_file_that_compresses_is_compressed(bench: Bench) -> None:
     content = b"0.25 0.5 0.75 1.0\n" * (LARGE_FILE // 18 + 1)
     (layer,) = ModelLayers().run(step(action(), [[large(bench, "forest.txt", content)]]), bench).layers
-    assert layer.recipe["codec"] == "gzip"
+    assert layer.recipe["compression"] == "gzip"
     assert layer.size < len(content) / 10
     assert bench.read == len(content)
     assert bench.blobs.bytes_written == 0

@@ -443,10 +443,10 @@ def _has_code_layer(space: Space) -> bool:
     store = Store(str(space.store))
     try:
         return any(
-            b"srv/app/score.py" in gzip.decompress(store.blobs.read(layer["digest"]))
+            b"srv/app/score.py" in gzip.decompress(store.blobs.read(digest))
             for key in list(store.records.keys())
-            for layer in (store.records.get(key) or {"outputs": {}})["outputs"].get("layers", [])
-            if layer["recipe"]["codec"] == "blob"
+            for name, digest in (store.records.get(key) or {"outputs": {}})["outputs"].get("blobs", {}).items()
+            if name.startswith("layer ")
         )
     finally:
         store.close()

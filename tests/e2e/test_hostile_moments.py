@@ -1,6 +1,6 @@
 """Swapped links, corrupt layers, folders that are no store, secrets on the command line."""
 
-from buildrules.engine import sources
+from buildrules.engine.hashing import FileHasher
 from tests.support.space import APP, CODE, Space
 
 
@@ -11,15 +11,15 @@ def test_a_link_that_is_swapped_while_a_file_is_read_poisons_nothing(workspace: 
     workspace.path("cur").symlink_to("rel/1")
     workspace.edit("BUILD.yaml", 'srcs: ["src/**"]', 'srcs: ["cur/**"]')
     flips = iter([True])
-    read = sources.SourceReader._content_digest
+    read = FileHasher.content
 
-    def flipping(self, path, *rest):
+    def flipping(self, file):
         if next(flips, False):
             workspace.path("cur").unlink()
             workspace.path("cur").symlink_to("rel/2")
-        return read(self, path, *rest)
+        return read(self, file)
 
-    monkeypatch.setattr(sources.SourceReader, "_content_digest", flipping)
+    monkeypatch.setattr(FileHasher, "content", flipping)
     workspace.run("build", APP, code=None)
     monkeypatch.undo()
     workspace.path("cur").unlink()

@@ -394,7 +394,7 @@ GOOD_LAYER: dict[str, Any] = {
     "diff_id": "sha256:" + "0" * 64,
     "size": 1,
     "media_type": "m",
-    "recipe": {"version": 2, "codec": "foreign", "source": {}},
+    "recipe": None,
 }
 
 

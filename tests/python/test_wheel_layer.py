@@ -61,7 +61,7 @@ def test_fetches_only_when_it_runs_and_only_once(feed: Index, lock: Lock, contex
     assert run(action, context).layers == [layer]
     assert len(feed.seen) == 2
     assert not context.blobs.has(layer.digest)
-    assert layer.recipe["codec"] == "gzip" and layer.recipe["level"] == 0
+    assert layer.recipe["compression"] == "gzip" and layer.recipe["level"] == 0
     assert [part["filename"] for part in layer.recipe["parts"]] == sorted(feed.files)
 
 

@@ -53,7 +53,6 @@ class Shelf:
             size=len(blob),
             diff_id=sha256(tar),
             media_type=LAYER_GZIP if packed else LAYER_TAR,
-            recipe={"version": 2, "codec": "blob"},
         )
 
     def names_of(self, layers: Iterable[Layer]) -> list[str]:

@@ -47,7 +47,6 @@ class Tars:
             size=len(blob),
             diff_id=digest,
             media_type=media_type,
-            recipe={"version": 2, "codec": "blob"},
         )
 
     def package(self, *layers: Layer, **settings: Any) -> Package:

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from buildrules.actions.debian.locked import LockedPackage, package_from, python_of
 from buildrules.actions.debian.tree import LayerTree, write_layer
-from buildrules.engine.action import Outputs
+from buildrules.engine.action import Outputs, kept
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
 from buildrules.errors import ActionError, GoneError, IntegrityError
@@ -60,6 +60,7 @@ class DebianLayers:
         python = python_of(packages)
         return Outputs(
             layers=layers,
+            blobs=kept(layers),
             values={
                 "python": python[0] if python else None,
                 "python_version": python[1] if python else None,

@@ -16,7 +16,6 @@ from buildrules.oci.gzip import Buffer, encode
 from buildrules.oci.parts.deb import DROP, read, read_control
 from buildrules.oci.parts.entry import DIRECTORY, Entry
 from buildrules.oci.reader import Reader
-from buildrules.oci.recipe import blob
 from buildrules.oci.tar import pieces
 from buildrules.store.blobs import CHUNK, Blobs
 
@@ -148,7 +147,6 @@ def write_layer(tree: LayerTree, context: Context) -> Layer:
         size=size,
         diff_id=f"sha256:{unpacked.hexdigest()}",
         media_type=LAYER_GZIP,
-        recipe=blob(),
     )
 
 

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 
-from buildrules.actions.pack import codec_of, file_parts, layer_path, local_of, pack
-from buildrules.engine.action import Outputs, SourceFile
+from buildrules.actions.pack import compressible, file_parts, layer_path, local_of, pack
+from buildrules.engine.action import Outputs, SourceFile, kept
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
 from buildrules.oci.assemble import known_layer
@@ -49,6 +49,7 @@ def lay(files: Sequence[SourceFile], prefix: str, context: Context) -> Outputs:
     digest = hashlib.sha256("\n".join(layer.diff_id for layer in layers).encode()).hexdigest()
     return Outputs(
         layers=layers,
+        blobs=kept(layers),
         values={
             "bytes": sum(file.size for file in files),
             "files": len(files),
@@ -80,6 +81,6 @@ def _layer(files: Sequence[SourceFile], known: str, prefix: str, context: Contex
     """The layer of `files`; `known` is the digest that it has if it is not compressed and they lie where they say."""
     if known and files and files[0].as_layer == layer_path(prefix, files[0].name):
         parts = file_parts(files, prefix)
-        if codec_of(parts, local_of(files, context)) == "tar":
+        if not compressible(parts, local_of(files, context)):
             return known_layer(parts, known)
     return pack(files, prefix, context, title)

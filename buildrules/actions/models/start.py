@@ -6,7 +6,7 @@ import os
 from functools import cache
 from typing import Any
 
-from buildrules.engine.action import Outputs
+from buildrules.engine.action import Outputs, kept
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
 from buildrules.oci import recipe as recipes
@@ -66,7 +66,8 @@ class StartLayers:
             assemble_blob(recipes.gzip(_code(), 6), local),
             assemble_blob(recipes.gzip(parts, 6), local),
         ]
-        return Outputs(layers=layers, values={"layers": ["fetcher", "list of files"], "models": models})
+        values = {"layers": ["fetcher", "list of files"], "models": models}
+        return Outputs(layers=layers, blobs=kept(layers), values=values)
 
 
 @cache

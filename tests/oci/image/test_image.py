@@ -21,14 +21,12 @@ def fixed_layers() -> list[Layer]:
             size=1000,
             diff_id="sha256:" + "2" * 64,
             media_type=LAYER_GZIP,
-            recipe={"version": 2, "codec": "blob"},
         ),
         Layer(
             digest="sha256:" + "3" * 64,
             size=2048,
             diff_id="sha256:" + "3" * 64,
             media_type=LAYER_TAR,
-            recipe={"version": 2, "codec": "blob"},
         ),
     ]
 
@@ -71,7 +69,7 @@ def test_what_the_config_says() -> None:
 def test_what_layers_are_made_from_changes_nothing() -> None:
     layers = fixed_layers()
     first = build_image(layers, FIXED, "linux/amd64")
-    layers[0].recipe = {"version": 2, "codec": "foreign", "source": {}}
+    layers[0].recipe = {"version": 2, "compression": "none", "parts": []}
     assert build_image(layers, FIXED, "linux/amd64").digest == first.digest
 
 

@@ -27,11 +27,6 @@ def test_the_parts_the_builders_make_are_good(part: recipes.Part) -> None:
         assert recipes.check(recipe) is recipe
 
 
-def test_recipes_without_parts_are_good() -> None:
-    recipes.check(recipes.blob())
-    recipes.check({"version": 2, "codec": "foreign", "source": {"registry": "x"}})
-
-
 @pytest.mark.parametrize("path", BAD_PATHS)
 def test_a_path_that_is_not_relative_and_normalised_is_refused(path: str) -> None:
     for part in (
@@ -58,18 +53,18 @@ def test_a_link_that_leaves_the_root_is_refused(target: str) -> None:
         None,
         [],
         {},
-        {"version": 3, "codec": "tar", "parts": []},
-        {"version": True, "codec": "tar", "parts": []},
-        {"version": 2, "codec": "zip", "parts": []},
-        {"version": 2, "codec": ["tar"], "parts": []},
-        {"version": 2, "codec": "tar"},
-        {"version": 2, "codec": "tar", "parts": {}},
-        {"version": 2, "codec": "tar", "parts": [], "level": 1},
-        {"version": 2, "codec": "gzip", "parts": []},
-        {"version": 2, "codec": "gzip", "parts": [], "level": 13},
-        {"version": 2, "codec": "gzip", "parts": [], "level": "1"},
-        {"version": 2, "codec": "foreign", "source": "x"},
-        {"version": 2, "codec": "blob", "parts": []},
+        {"version": 3, "compression": "none", "parts": []},
+        {"version": True, "compression": "none", "parts": []},
+        {"version": 2, "compression": "zip", "parts": []},
+        {"version": 2, "compression": ["none"], "parts": []},
+        {"version": 2, "compression": "none"},
+        {"version": 2, "compression": "none", "parts": {}},
+        {"version": 2, "compression": "none", "parts": [], "level": 1},
+        {"version": 2, "compression": "gzip", "parts": []},
+        {"version": 2, "compression": "gzip", "parts": [], "level": 13},
+        {"version": 2, "compression": "gzip", "parts": [], "level": "1"},
+        {"version": 2, "compression": "none", "source": "x"},
+        {"version": 2, "codec": "tar", "parts": []},
     ],
 )
 def test_a_malformed_recipe_is_refused(recipe: object) -> None:

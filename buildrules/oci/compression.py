@@ -11,8 +11,8 @@ FAST = 1
 """The level for what is large."""
 
 
-def choose_codec(files: Sequence[tuple[str, int]]) -> str:
-    """ "gzip" where a sample compresses to less than 70 %, else "tar".
+def pays(files: Sequence[tuple[str, int]]) -> bool:
+    """Whether a sample compresses to less than 70 %.
 
     `files` are absolute paths and sizes in bytes. They are taken as one run of bytes, of which 256 KiB at the start, in
     the middle and at the end are compressed fast: at most 768 KiB are read, whatever the size. Raises ActionError
@@ -27,7 +27,7 @@ def choose_codec(files: Sequence[tuple[str, int]]) -> str:
         data = _slice(files, start)
         raw += len(data)
         packed += len(deflate_compress(data, FAST))
-    return "gzip" if packed < WORTH * raw else "tar"
+    return packed < WORTH * raw
 
 
 def _slice(files: Sequence[tuple[str, int]], start: int) -> bytes:
