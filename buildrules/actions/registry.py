@@ -9,6 +9,7 @@ import importlib
 
 from buildrules.engine.kind import Kind
 from buildrules.errors import UsageError
+from buildrules.net.session import Session
 
 _BUILTIN = {
     "entry_script": ("buildrules.actions.entry_script:EntryScript", 2),
@@ -29,49 +30,48 @@ _BUILTIN = {
 }
 """name -> (module:class, version). The class's own `version` is the same; a test holds them together."""
 
-_kinds: dict[str, Kind] = {}
-_plugins = {"digest": ""}  # of the code of all plugins
+_registered: dict[str, Kind] = {}  # by plugins, while they are imported: once in a process
 
 
 def register(kind: Kind) -> None:
     """Add a kind of action. Raises UsageError where the name is taken by another class."""
-    present = _kinds.get(kind.name)
+    present = _registered.get(kind.name)
     if kind.name in _BUILTIN or (present is not None and type(present) is not type(kind)):
         raise UsageError(f"there is a kind of action named {kind.name!r} already")
-    _kinds[kind.name] = kind
+    _registered[kind.name] = kind
 
 
-def kind_named(name: str) -> Kind:
-    """The kind of that name. Raises UsageError where there is none."""
-    kind = _kinds.get(name)
-    if kind is None:
-        place, _ = _BUILTIN.get(name, (None, 0))
-        if place is None:
+class Kinds:
+    """The kinds of actions that a session knows. `plugins` is a digest, in hex, of the code of its plugins, if any."""
+
+    def __init__(self, _: Session) -> None:
+        self.plugins = ""
+        self._made: dict[str, Kind] = {}
+
+    def named(self, name: str) -> Kind:
+        """The kind of that name. Raises UsageError where there is none."""
+        kind = self._made.get(name) or _registered.get(name)
+        if kind is not None:
+            return kind
+        if name not in _BUILTIN:
             raise UsageError(
                 f"no kind of action is named {name!r}", hint="list the module that registers it in workspace.plugins"
             )
-        module, _, attribute = place.partition(":")
-        kind = _kinds[name] = getattr(importlib.import_module(module), attribute)()
-    assert kind is not None
-    return kind
+        module, _, attribute = _BUILTIN[name][0].partition(":")
+        made: Kind = getattr(importlib.import_module(module), attribute)()
+        return self._made.setdefault(name, made)
+
+    def version(self, name: str) -> int | str:
+        """The version of the kind of that name, without importing a built-in one. Raises UsageError for none.
+
+        A plugin's is followed by the first 16 digits of the plugins' digest: "2+0123456789abcdef".
+        """
+        if name in _BUILTIN:
+            return _BUILTIN[name][1]
+        version = self.named(name).version
+        return f"{version}+{self.plugins[:16]}" if self.plugins else version
 
 
-def plugins_are(digest: str) -> None:
-    """Say what code the plugins are made of: a digest in hex, "" for none. It becomes part of their kinds' versions."""
-    _plugins["digest"] = digest
-
-
-def kind_version(name: str) -> int | str:
-    """The version of the kind of that name, without importing a built-in one. Raises UsageError where there is none.
-
-    A plugin's is followed by the first 16 digits of the plugins' digest: "2+0123456789abcdef".
-    """
-    if name in _BUILTIN:
-        return _BUILTIN[name][1]
-    version = kind_named(name).version
-    return f"{version}+{_plugins['digest'][:16]}" if _plugins["digest"] else version
-
-
-def kind_names() -> list[str]:
-    """All names that are known now."""
-    return sorted({*_BUILTIN, *_kinds})
+def built_in() -> list[str]:
+    """The names of the kinds that need no plugin."""
+    return sorted(_BUILTIN)

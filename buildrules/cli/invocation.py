@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from buildrules.actions.registry import kind_named, kind_version
+from buildrules.actions.registry import Kinds
 from buildrules.cli import memory
 from buildrules.cli.buildlog import BuildLog
 from buildrules.cli.console import Console
@@ -53,6 +53,7 @@ class Invocation:
         self.request = request
         self.store = Store()
         self.session = Session()
+        self.kinds = self.session.own(Kinds)
         self.console = Console(
             quiet=bool(request.option("quiet") or request.option("json")), verbose=bool(request.option("verbose"))
         )
@@ -98,8 +99,8 @@ class Invocation:
             self.store,
             self.root,
             session=self.session,
-            kinds=kind_named,
-            versions=kind_version,
+            kinds=self.kinds.named,
+            versions=self.kinds.version,
             expand=expand,
             stream=self.stream,
             jobs=self.request.option("jobs"),
@@ -117,13 +118,13 @@ class Invocation:
                 if found is None:
                     return False
                 resumed.found += found
-        import_plugins(self.root, rest["plugins"])
+        import_plugins(self.root, rest["plugins"], self.kinds)
         self.session.connect(rest["connections"], self.root)
         build = self._new_build(Plan())
         verb = self.request.verb
         direct = {number for group in resumed.groups for number in state.group(group)[1]} | state.stale
         touched = resumed.touched = Touched(
-            kept, resumed.known, direct, build.sources, kind_version, self.store.blobs, whole=verb != "build"
+            kept, resumed.known, direct, build.sources, self.kinds.version, self.store.blobs, whole=verb != "build"
         )
         known = resumed.known
         if verb == "build":
@@ -171,7 +172,7 @@ class Invocation:
             self.plan.lints = {}
         settings = planning.loaded.workspace.settings
         self.plugins, self.ignore = list(settings.plugins), list(settings.ignore)
-        import_plugins(self.root, self.plugins)
+        import_plugins(self.root, self.plugins, self.kinds)
         self.readers = planning.readers(request.patterns)
         self.inputs = memory.inputs_of(self.root, began, planning.disk, planning.keeper.digests, self.plugins)
         self.build_ = self._new_build(self.plan)

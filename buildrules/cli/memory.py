@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from buildrules.actions.registry import kind_version
 from buildrules.cli.plugins import plugin_files
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.cache import lacking
@@ -126,7 +125,7 @@ class Settled:
             one, action = self.kept[number], build.plan.actions[name]
             previous[name] = one.outcome()
             one.warm(build.sources)
-            if number in self.stale or bare(one.action) != bare(action) or one.version != kind_version(action.kind):
+            if number in self.stale or bare(one.action) != bare(action) or one.version != build.versions(action.kind):
                 continue
             if all(dep in build.outcomes for dep in action.deps) and not (
                 whole and lacking(one.outputs, build.here.blobs)
@@ -154,7 +153,7 @@ def _built(build: Build, name: str, groups: tuple[int, ...]) -> KeptAction:
             file._replace(stat=None) if racy and os.path.join(root, file.path) in racy else file for file in files
         ]
         seen.append(Seen(trusted, directories))
-    return KeptAction(action, kind_version(action.kind), outcome.key, outcome.outputs, tuple(seen), groups)
+    return KeptAction(action, build.versions(action.kind), outcome.key, outcome.outputs, tuple(seen), groups)
 
 
 def append_build(resumed: "Resumed", build: Build, root: str, pieces: list[str], frame: Frame) -> None:

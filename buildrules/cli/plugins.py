@@ -5,20 +5,20 @@ import importlib
 import os
 import sys
 
-from buildrules.actions.registry import plugins_are
+from buildrules.actions.registry import Kinds
 from buildrules.errors import BuildrulesError, LoadError
 
 _PACKAGE = __name__.partition(".")[0]
 
 
-def import_plugins(root: str, plugins: list[str]) -> None:
-    """Import the modules, as seen from `root`, and tell the registry the digest of their code.
+def import_plugins(root: str, plugins: list[str], kinds: Kinds) -> None:
+    """Import the modules, as seen from `root`, and tell `kinds` the digest of their code.
 
     Their code is all that was imported from the workspace, helpers included. Raises LoadError where one cannot be
     imported, and what it raises itself where that is a BuildrulesError.
     """
     if not plugins:
-        plugins_are("")
+        kinds.plugins = ""
         return
     if root not in sys.path:
         sys.path.insert(0, root)
@@ -35,7 +35,7 @@ def import_plugins(root: str, plugins: list[str]) -> None:
                 raise _broken(name, error) from error
     finally:
         sys.dont_write_bytecode = keep
-    plugins_are(_digest(root))
+    kinds.plugins = _digest(root)
 
 
 def plugin_files(root: str) -> list[str]:

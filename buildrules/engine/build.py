@@ -79,7 +79,7 @@ class Build:
         self._cache = cache or Whole(Kept(store.records), store.blobs, self._missing.__setitem__)
         self._explanations = Explanations(store.explanations, root)
         self._kinds = kinds
-        self._versions = versions
+        self.versions = versions
         self._stream = stream
         self._keep_going = keep_going
         self._began = time.perf_counter()
@@ -167,7 +167,7 @@ class Build:
     def _build(self, action: Action, worker: int) -> Outcome:
         sources = [self.sources.read(source) for source in action.sources]
         made = [self._outputs(dep) for dep in action.deps]
-        step = step_of(action, self._versions(action.kind), sources, made)
+        step = step_of(action, self.versions(action.kind), sources, made)
         key = compute_key(step)
         known = self.previous.get(action.id)
         kept = known.outputs if known is not None and known.key == key else None

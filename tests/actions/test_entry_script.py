@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from buildrules.actions.entry_script import EntryScript, names_of
-from buildrules.actions.registry import kind_named
+from buildrules.actions.registry import Kinds
 from buildrules.engine.action import Action, SourceFile
 from buildrules.errors import ActionError
+from buildrules.net.session import Session
 from tests.support.space import Space
 from tests.support.steps import step
 
@@ -52,7 +53,7 @@ def look(root: Path, text: str, python: str | None = None) -> None:
     params = {"functions": ["init", "run"], "server": "azureml_online", "python": python}
     action = Action("a", "//:code", "entry_script", "s", params)
     file = SourceFile("score.py", "score.py", len(text), 0o644, "sha256:" + "0" * 64)
-    outputs = kind_named("entry_script").run(step(action, [[file]]), _Context(root))  # type: ignore[arg-type]
+    outputs = Kinds(Session()).named("entry_script").run(step(action, [[file]]), _Context(root))  # type: ignore[arg-type]
     assert outputs.to_dict() == {"layers": [], "values": {}, "blobs": {}}
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from buildrules.actions.files import FilesLayer
 from buildrules.actions.inline import InlineLayer
-from buildrules.actions.registry import kind_named
+from buildrules.actions.registry import Kinds
 from buildrules.engine.action import Action, SourceFile
 from buildrules.errors import ActionError, IntegrityError, Interrupted
 from buildrules.net.session import Session
@@ -158,7 +158,7 @@ def test_an_inline_layer_takes_no_files_and_nothing_outside(bench: Bench) -> Non
 
 def test_the_kinds_are_registered_by_name() -> None:
     for name, kind in (("files_layer", FilesLayer), ("inline_layer", InlineLayer)):
-        assert type(kind_named(name)) is kind
+        assert type(Kinds(Session()).named(name)) is kind
         assert kind.name == name
 
 

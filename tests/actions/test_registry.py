@@ -5,18 +5,20 @@ import pytest
 from buildrules.actions import registry
 from buildrules.engine.kind import Traits
 from buildrules.errors import UsageError
+from buildrules.net.session import Session
 
 
-@pytest.mark.parametrize("name", registry.kind_names())
+@pytest.mark.parametrize("name", registry.built_in())
 def test_names_and_versions_are_the_classes_own(name):
-    kind = registry.kind_named(name)
+    kinds = Session().own(registry.Kinds)
+    kind = kinds.named(name)
     assert kind.name == name
-    assert kind.version == registry.kind_version(name)
+    assert kind.version == kinds.version(name)
 
 
 def test_an_unknown_kind_says_where_kinds_come_from():
     with pytest.raises(UsageError) as caught:
-        registry.kind_named("no_such_kind")
+        Session().own(registry.Kinds).named("no_such_kind")
     assert "workspace.plugins" in (caught.value.hint or "")
 
 
@@ -32,7 +34,10 @@ def test_a_plugin_adds_a_kind_once_and_takes_no_name_that_is_taken():
 
     registry.register(Mine())
     registry.register(Mine())
-    assert registry.kind_version("mine_of_this_test") == 7
+    kinds, others = Session().own(registry.Kinds), Session().own(registry.Kinds)
+    kinds.plugins = "0123456789abcdef" * 4
+    assert kinds.version("mine_of_this_test") == "7+0123456789abcdef"
+    assert others.version("mine_of_this_test") == 7, "another session's plugins are made of other code"
 
     class Other(Mine):
         pass

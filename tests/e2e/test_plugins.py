@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow  # some seconds each: a process for every build
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write-an-action.md"
 ECHO = "//:echo"
-LISTENER = 'values = action.params["values"]\n        context._stream.add(lambda event: 1 / 0)'
+LISTENER = 'values = step.params["values"]\n        context._stream.add(lambda event: 1 / 0)'
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_kind_that_no_plugin_registers(followed: Space) -> None:
 
 
 def test_a_bug_in_a_plugin_names_the_action(followed: Space) -> None:
-    followed.edit("tools/stamp.py", 'values = action.params["values"]', 'values = action.params["vlaues"]')
+    followed.edit("tools/stamp.py", 'values = step.params["values"]', 'values = step.params["vlaues"]')
     result = followed.process("build", ECHO, code=1)
     said = "error: threads: ini_layer failed unexpectedly: KeyError: 'vlaues' (tools/stamp.py:"
     result.said(said, "hint: this is a bug of a plugin", "the full log of build")
@@ -115,7 +115,7 @@ def test_a_bug_in_a_plugin_names_the_action(followed: Space) -> None:
 
 def test_a_bug_that_breaks_the_build_loop_is_one_error(followed: Space) -> None:
     """A listener that raises: no action is to blame, and what caught the action's error does not catch this."""
-    followed.edit("tools/stamp.py", 'values = action.params["values"]', LISTENER)
+    followed.edit("tools/stamp.py", 'values = step.params["values"]', LISTENER)
     result = followed.process("build", ECHO, code=1)
     result.said("error: buildrules failed unexpectedly: ZeroDivisionError: division by zero (tools/stamp.py:")
     assert "Traceback" not in result.err

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from buildrules.actions.python.wheel_layer import WheelLayer
-from buildrules.actions.registry import kind_named
+from buildrules.actions.registry import Kinds
 from buildrules.engine.action import Action, Outputs
 from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted
 from buildrules.locking.python.lock import Lock, read_lock, write_lock
@@ -48,7 +48,7 @@ def lock(feed: Index, asking: Asking, quick: None) -> Lock:
 
 
 def test_registered() -> None:
-    assert isinstance(kind_named("wheel_layer"), WheelLayer)
+    assert isinstance(Kinds(Session()).named("wheel_layer"), WheelLayer)
 
 
 def test_fetches_only_when_it_runs_and_only_once(feed: Index, lock: Lock, context: Context) -> None:

@@ -25,7 +25,6 @@ def command(label: str | None, **options: Any) -> int:
 
     The answer is what the step's key really sees: files with their digests, parameters, the layers below.
     """
-    from buildrules.actions.registry import kind_version
     from buildrules.cli.invocation import Invocation
     from buildrules.engine.events import Event, Notice, Stream
     from buildrules.engine.inspection import inspect
@@ -63,7 +62,7 @@ def command(label: str | None, **options: Any) -> int:
             progress=lambda *_: None,
         )
         plan = invocation.plan
-        findings = inspect(plan, invocation.store, root, reader, kind_version)
+        findings = inspect(plan, invocation.store, root, reader, invocation.kinds.version)
     except LockError:
         if not locking:
             raise
