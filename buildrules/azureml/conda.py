@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from buildrules.actions.models.mlflow_files import ModelFiles, read_model_files
@@ -17,10 +16,7 @@ from buildrules.locking.python.mlflow import conda_differs, python_of
 from buildrules.locking.python.requirement import repair
 from buildrules.workspace.disk import Disk
 
-__all__ = [
-    "Pin", "conda_files", "conda_requirements", "conda_that_counts", "conda_variables", "foreign_packages",
-    "mlflow_python", "pinned_python", "pinned_server", "read_conda",
-]  # fmt: skip
+__all__ = ["CondaFile", "Pin", "conda_files", "conda_that_counts", "mlflow_python", "read_conda"]
 
 _SERVER = re.compile(r"azureml[-_]inference[-_]server[-_]http\s*([=<>~!][^;#]*)", re.IGNORECASE)
 _FILES = ("-r", "--requirement", "-e", "--editable", "-c", "--constraint")
@@ -35,15 +31,6 @@ class Pin:
     position: Position
 
 
-def read_conda(disk: Disk, path: str) -> Node | None:
-    """The map of the conda file at an absolute path; None where it cannot be read: whoever resolves it says so."""
-    try:
-        node = parse(display(path), disk.read(path), Problems(), aliases=True)
-    except (OSError, LoadError):
-        return None
-    return node if node is not None and node.kind == "map" else None
-
-
 def conda_files(directory: str) -> list[str]:
     """Conda files in a directory and the folders of it, by their usual names: up to four, relative to it."""
     names = ("conda.yaml", "conda.yml", "environment.yaml", "environment.yml")
@@ -56,75 +43,88 @@ def conda_files(directory: str) -> list[str]:
     return [os.path.relpath(path, directory) for path in found if os.path.isfile(path)][:4]
 
 
-def _dependencies(node: Node | None) -> Sequence[Node]:
-    found = node.entries.get("dependencies") if node is not None else None
-    return found.items if found is not None and found.kind == "list" else []
+class CondaFile:
+    """What a conda file says. `root` is its map; None where it cannot be read, which whoever resolves it says."""
+
+    def __init__(self, root: Node | None) -> None:
+        self.root = root if root is not None and root.kind == "map" else None
+        found = self.root.entries.get("dependencies") if self.root is not None else None
+        self._items = found.items if found is not None and found.kind == "list" else []
+        self._packages = [(item, *said) for item in self._items if (said := _package(item)) is not None]
+
+    def has(self, *keys: str) -> bool:
+        """Whether one of the keys is there."""
+        return self.root is not None and not self.root.entries.keys().isdisjoint(keys)
+
+    def text(self, key: str) -> str | None:
+        """The text of a key."""
+        return text_of(self.root, key) if self.root is not None else None
+
+    @property
+    def python(self) -> Pin | None:
+        """The Python among the dependencies."""
+        pins = (Pin(said, item.text.strip(), item.position) for item, name, said in self._packages if name == "python")
+        return next((pin for pin in pins if pin.specifier), None)
+
+    @property
+    def server(self) -> str | None:
+        """The version of the inference server that the environment pins by itself, as a specifier."""
+        lines = [
+            line for item in self._items for line in (item.entries["pip"].items if "pip" in item.entries else [item])
+        ]
+        found = next((match for line in lines if (match := _SERVER.match(line.text.strip()))), None)
+        return re.sub(r"^=(?!=)", "==", found[1].strip()) if found is not None else None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables that are set where the environment is active."""
+        found = self.root.entries.get("variables") if self.root is not None else None
+        given = {name: text_of(found, name) for name in found.entries} if found is not None else {}
+        return {name: said for name, said in given.items() if name and said is not None and "\0" not in name + said}
+
+    @property
+    def foreign(self) -> list[str]:
+        """Names of the conda packages that are no Python packages, as `exclude` wants them."""
+        names = {name for _, name, _ in self._packages} - {"python"}
+        return sorted(name for name in names if not is_ignored(name) and wheel_name(name) is None)
+
+    def requirements(self, problems: Problems) -> tuple[list[str], list[str]]:
+        """The dependencies as requirements of wheels, and comments on what was left out."""
+        from packaging.requirements import Requirement
+        from packaging.utils import canonicalize_name
+
+        found: list[str] = []
+        comments: list[str] = []
+        if not self._items and self.root is not None:
+            problems.add_error(self.root.error("'dependencies' of a conda file must be a list"))
+        for item in self._items:
+            pip = item.kind == "map" and set(item.entries) == {"pip"}
+            for one in item.entries["pip"].items if pip else [item]:
+                try:
+                    found += _line(one, comments) if pip else _wheel(one, comments)
+                except LoadError as error:
+                    problems.add_error(error)
+        names = {canonicalize_name(Requirement(text).name) for text in found}
+        if any(name == "pip" for _, name, _ in self._packages) and "setuptools" not in names:
+            found.append(SETUPTOOLS)
+        return found, comments
 
 
-def _package(item: Node) -> tuple[str, str]:
-    """Name and specifier of a conda package; empty where it is none, which whoever resolves it says."""
+def read_conda(disk: Disk, path: str) -> CondaFile:
+    """The conda file at an absolute path."""
     try:
-        return (conda_spec(item.text.strip()) if item.kind == "scalar" else None) or ("", "")
+        node = parse(display(path), disk.read(path), Problems(), aliases=True)
+    except (OSError, LoadError):
+        node = None
+    return CondaFile(node)
+
+
+def _package(item: Node) -> tuple[str, str] | None:
+    """Name and specifier of a conda package; None where it is none, which whoever resolves it says."""
+    try:
+        return conda_spec(item.text.strip()) if item.kind == "scalar" else None
     except ValueError:
-        return "", ""
-
-
-def pinned_python(node: Node | None) -> Pin | None:
-    """The Python among a conda file's dependencies."""
-    found = next(((item, said[1]) for item in _dependencies(node) if (said := _package(item))[0] == "python"), None)
-    return Pin(found[1], found[0].text.strip(), found[0].position) if found is not None and found[1] else None
-
-
-def pinned_server(node: Node | None) -> str | None:
-    """The version of the inference server that the environment pins by itself, as a specifier."""
-    for item in _dependencies(node):
-        inner = item.entries.get("pip") if item.kind == "map" else None
-        for line in inner.items if inner is not None else [item]:
-            match = _SERVER.match(line.text.strip()) if line.kind == "scalar" else None
-            if match:
-                return re.sub(r"^=(?!=)", "==", match[1].strip())
-    return None
-
-
-def conda_variables(node: Node | None) -> dict[str, str]:
-    """The variables that a conda file sets where its environment is active."""
-    found = node.entries.get("variables") if node is not None else None
-    if found is None:
-        return {}
-    sound = {name: said for name in found.entries if name and (said := text_of(found, name)) is not None}
-    return {name: said for name, said in sound.items() if "\0" not in name + said}
-
-
-def foreign_packages(node: Node | None) -> list[str]:
-    """Names of the conda packages of a file that are no Python packages, as `exclude` wants them."""
-    names = {_package(item)[0] for item in _dependencies(node)} - {"", "python"}
-    return sorted(name for name in names if not is_ignored(name) and wheel_name(name) is None)
-
-
-def conda_requirements(node: Node, problems: Problems) -> tuple[list[str], list[str]]:
-    """A conda file written in place as requirements of wheels, and comments on what was left out."""
-    found: list[str] = []
-    comments: list[str] = []
-    if not _dependencies(node):
-        problems.add_error(node.error("'dependencies' of a conda file must be a list"))
-    for item in _dependencies(node):
-        lines = item.entries["pip"].items if item.kind == "map" and set(item.entries) == {"pip"} else None
-        for one in [item] if lines is None else lines:
-            try:
-                said = _wheel(one, comments) if lines is None else _line(one, comments)
-            except LoadError as error:
-                problems.add_error(error)
-            else:
-                found += said
-    pip = any(_package(item)[0] == "pip" for item in _dependencies(node))
-    return found + ([SETUPTOOLS] if pip and "setuptools" not in map(_name, found) else []), comments
-
-
-def _name(requirement: str) -> str:
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
-    return canonicalize_name(Requirement(requirement).name)
+        return None
 
 
 def _wheel(item: Node, comments: list[str]) -> list[str]:

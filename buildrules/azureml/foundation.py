@@ -8,24 +8,13 @@ from typing import Any
 from buildrules.authoring.paths import display
 from buildrules.authoring.target import Local, Ref, Target
 from buildrules.azureml.base import base_target, full_image, is_release, python_to_write
-from buildrules.azureml.conda import (
-    conda_files,
-    conda_requirements,
-    conda_that_counts,
-    conda_variables,
-    foreign_packages,
-    mlflow_python,
-    pinned_python,
-    pinned_server,
-    read_conda,
-)
+from buildrules.azureml.conda import CondaFile, conda_files, conda_that_counts, mlflow_python, read_conda
 from buildrules.azureml.conversion import Conversion
 from buildrules.azureml.document import Kind, text_of
 from buildrules.azureml.environment import Environment, EnvironmentFile, read_environment
 from buildrules.azureml.models import Model
 from buildrules.azureml.references import Named, Place
 from buildrules.azureml.specification import Specification
-from buildrules.document.nodes import Node
 from buildrules.errors import UsageError
 
 __all__ = ["Foundation", "foundation", "from_environment"]
@@ -108,18 +97,18 @@ def _from_file(conversion: Conversion, path: str) -> Environment:
     document = conversion.read(path)
     if document is not None and document.kind is Kind.ENVIRONMENT:
         return read_environment(document.node, conversion.problems)
-    node = read_conda(conversion.disk, path)
-    if node is not None and ("build_dependencies" in node.entries or "python" in node.entries):
+    conda = read_conda(conversion.disk, path)
+    if conda.has("build_dependencies", "python"):
         beside = os.path.join(os.path.dirname(path), "requirements.txt")
-        minor = ".".join((text_of(node, "python") or "3.11").split(".")[:2])
+        minor = ".".join((conda.text("python") or "3.11").split(".")[:2])
         raise UsageError(
             f"'{display(path)}' is MLflow's python_env: it names a Python, and a requirements.txt",
             hint=f"--environment {display(beside)} --python {minor}",
         )
-    if node is None or "dependencies" not in node.entries:
+    if conda.root is None or not conda.has("dependencies"):
         hint = "an environment of Azure ML, a conda file, or requirements"
         raise UsageError(f"'{display(path)}' is no environment", hint=hint)
-    return Environment.of_conda_file(path, node)
+    return Environment.of_conda_file(path, conda.root)
 
 
 def from_environment(
@@ -152,18 +141,18 @@ def from_environment(
 def _conda(conversion: Conversion, environment: Environment, fallback: str, *said: str) -> Foundation:
     """An environment with a conda file."""
     assert environment.conda_file is not None
-    path, node = environment.conda_file.path, environment.conda_file.content
+    path = environment.conda_file.path
+    conda = read_conda(conversion.disk, path) if path is not None else CondaFile(environment.conda_file.content)
     comments = [*([environment.description] if environment.description else []), *said, *_not_kept(environment)]
     attributes: dict[str, Any] = {"base": None}
     if path is not None:
-        node = read_conda(conversion.disk, path)
         attributes["conda_file"] = Local(path)
-    elif node is not None:
-        attributes["requirements"], left = conda_requirements(node, conversion.problems)
+    else:
+        attributes["requirements"], left = conda.requirements(conversion.problems)
         comments += left
-    pin, variables = pinned_python(node), conda_variables(node)
+    pin, variables = conda.python, conda.variables
     attributes["base"] = base_target(conversion, pin, fallback)
-    if path is not None and (foreign := foreign_packages(node)):
+    if path is not None and (foreign := conda.foreign):
         attributes["exclude"] = foreign
         comments.append(f"exclude: no Python packages; what is needed of {', '.join(foreign)} belongs into the base")
         conversion.note(f"{display(path)}: left out {', '.join(foreign)}, which is no Python package")
@@ -176,10 +165,10 @@ def _conda(conversion: Conversion, environment: Environment, fallback: str, *sai
         if pin is not None:
             remarks["python"] = f"{os.path.basename(pin.position.path)} asks for {pin.text}"
     made = conversion.targets.add(
-        _name(conversion, environment, node, fallback), "python_env", attributes,
+        _name(conversion, environment, conda, fallback), "python_env", attributes,
         comments=comments, remarks=remarks, kind="env", node=environment.conda_file.node,
     )  # fmt: skip
-    return Foundation(Ref(made), environment, server_pin=pinned_server(node), variables=variables)
+    return Foundation(Ref(made), environment, server_pin=conda.server, variables=variables)
 
 
 def _not_kept(environment: Environment) -> list[str]:
@@ -194,7 +183,7 @@ def _not_kept(environment: Environment) -> list[str]:
     return found
 
 
-def _name(conversion: Conversion, environment: Environment, conda: Node | None, fallback: str) -> str:
+def _name(conversion: Conversion, environment: Environment, conda: CondaFile, fallback: str) -> str:
     """What the target of an environment with the conda file `conda` is called: its own name, and more where another
     nearby has the same. A lock is called after the environment: two of one name would take turns in one.
     """
@@ -202,15 +191,14 @@ def _name(conversion: Conversion, environment: Environment, conda: Node | None, 
     if name is not None:
         near = [one.node for one in conversion.near(environment.directory).documents(Kind.ENVIRONMENT)]
         versions = {text_of(node, "version") for node in near if text_of(node, "name") == name}
-        return (
-            f"{name}-{environment.version}" if versions - {environment.version, None} and environment.version else name
-        )
-    name = text_of(conda, "name") if conda is not None else None
+        other = versions - {environment.version, None}
+        return f"{name}-{environment.version}" if environment.version and other else name
+    name = conda.text("name")
     if name and path is not None:
         folder, own = os.path.split(path)
         others = [one for one in conversion.disk.names(folder) if one.endswith((".yml", ".yaml"))][:_MOST]
         read = (read_conda(conversion.disk, os.path.join(folder, one)) for one in others if one != own)
-        if any(node is not None and text_of(node, "name") == name for node in read):
+        if any(one.text("name") == name for one in read):
             return f"{name}-{os.path.splitext(own)[0]}"
     return name or f"{fallback}-env"
 

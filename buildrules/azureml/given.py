@@ -33,9 +33,8 @@ def read_given(paths: list[str], conversion: Conversion) -> None:
         if document is not None:
             found[path] = document
         elif not len(conversion.problems):
-            node = read_conda(conversion.disk, path)
             conda = f"it is a conda file: --environment {display(path)}, beside a package or a deployment"
-            hint = conda if node is not None and "dependencies" in node.entries else WANTED
+            hint = conda if read_conda(conversion.disk, path).has("dependencies") else WANTED
             raise UsageError(f"'{display(path)}' is no file of Azure ML", hint=hint)
     conversion.documents += found.values()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from buildrules.azureml.conda import conda_requirements, pinned_python
+from buildrules.azureml.conda import CondaFile
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
@@ -45,7 +45,7 @@ def from_file(root: Path, *specs: str) -> Collector:
 @pytest.mark.parametrize("specs", [*((spec,) for spec in SPECS), ("pip", "numpy"), ("setuptools=70", "pip")])
 def test_packages(specs: tuple[str, ...], tmp_path: Path) -> None:
     problems = Problems()
-    requirements, comments = conda_requirements(in_place(*specs), problems)
+    requirements, comments = CondaFile(in_place(*specs)).requirements(problems)
     problems.raise_all()
     expected = [item.text for item in from_file(tmp_path, *specs).finish().items]
     assert [str(Requirement(text)) for text in requirements] == expected
@@ -55,7 +55,7 @@ def test_packages(specs: tuple[str, ...], tmp_path: Path) -> None:
 @pytest.mark.parametrize("spec", BROKEN)
 def test_what_is_none(spec: str, tmp_path: Path) -> None:
     problems = Problems()
-    conda_requirements(in_place(spec), problems)
+    CondaFile(in_place(spec)).requirements(problems)
     with pytest.raises(LoadError) as here:
         problems.raise_all()
     with pytest.raises(LoadError) as there:
@@ -65,7 +65,7 @@ def test_what_is_none(spec: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("spec", ["python[version='3.11.*']", "python=3.11", "defaults::python 3.11.*"])
 def test_the_python(spec: str, tmp_path: Path) -> None:
-    pin, other = pinned_python(in_place(spec)), from_file(tmp_path, spec).finish().python
+    pin, other = CondaFile(in_place(spec)).python, from_file(tmp_path, spec).finish().python
     assert pin is not None
     assert other is not None
     assert pin.specifier == other.specifier == "==3.11.*"

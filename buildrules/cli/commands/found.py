@@ -6,7 +6,7 @@ import re
 from buildrules.authoring.release import RELEASES, release_for
 from buildrules.authoring.target import Local
 from buildrules.azureml.code import is_script
-from buildrules.azureml.conda import pinned_python
+from buildrules.azureml.conda import CondaFile
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
 
@@ -151,7 +151,7 @@ class Found:
         if self.environment.endswith(".toml"):
             wanted = _table(text).get("requires-python")
             return wanted if isinstance(wanted, str) else None
-        pin = pinned_python(parse(self.environment, text.encode(), Problems(), aliases=True))
+        pin = CondaFile(parse(self.environment, text.encode(), Problems(), aliases=True)).python
         return pin.specifier if pin is not None else None
 
 
