@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from buildrules.actions.params import ScriptParams, read
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
@@ -35,18 +36,19 @@ class EntryScript:
         """Read the script and look."""
         import os
 
+        params = read(ScriptParams, step.params)
         for file in step.files:
             with open(os.path.join(context.workspace, file.path), "rb") as stream:
                 text = stream.read(_LARGEST + 1)
             context.count(read=len(text))
             if len(text) > _LARGEST:
                 continue
-            _check_syntax(text, file.path, step.params["python"])
+            _check_syntax(text, file.path, params.python)
             found = names_of(text)
             if found is not None:
-                for wanted in step.params["functions"]:
+                for wanted in params.functions:
                     if wanted not in found:
-                        raise _missing(wanted, found, file.path, text, str(step.params["server"]))
+                        raise _missing(wanted, found, file.path, text, params.server)
         return Outputs()
 
 

@@ -9,11 +9,11 @@ from buildrules.errors import FetchError
 
 def fetch_parts(parts: Sequence[Mapping[str, Any]], places: Mapping[str, Any], context: Context) -> None:
     """Fetch what `parts` name from `places`, the supply of an action. Raises FetchError and what fetching raises."""
-    wheels = [_wheel_file(part) for part in parts if part["kind"] == "wheel"]
+    wheels = [(part["filename"], part["digest"].removeprefix("sha256:")) for part in parts if part["kind"] == "wheel"]
     if wheels:
-        from buildrules.actions.python.fetch import fetch_files
+        from buildrules.actions.python.fetch import fetch_files, wheel_file
 
-        fetch_files(wheels, places, context)
+        fetch_files([wheel_file(*wheel) for wheel in wheels], places, context)
     files = [part for part in parts if part["kind"] == "file"]
     if not files:
         return
@@ -31,11 +31,3 @@ def fetch_parts(parts: Sequence[Mapping[str, Any]], places: Mapping[str, Any], c
         places,
         context,
     )
-
-
-def _wheel_file(part: Mapping[str, Any]) -> dict[str, Any]:
-    """A wheel part as the file it is fetched as; name and version stand in the file name (PEP 427)."""
-    filename = part["filename"]
-    name, version = filename.split("-")[:2]
-    digest = part["digest"].removeprefix("sha256:")
-    return {"name": name, "version": version, "filename": filename, "sha256": digest, "size": None}

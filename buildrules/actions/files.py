@@ -1,6 +1,7 @@
 """The kind "files_layer": files of the workspace as one layer."""
 
 from buildrules.actions.pack import pack
+from buildrules.actions.params import FilesParams, read
 from buildrules.engine.action import Outputs, kept
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
@@ -18,5 +19,5 @@ class FilesLayer:
 
     def run(self, step: Step, context: Context) -> Outputs:
         """Pack the files."""
-        layers = [pack(step.files, step.params["prefix"], context, step.title)]
+        layers = [pack(step.files, read(FilesParams, step.params).prefix, context, step.title)]
         return Outputs(layers=layers, blobs=kept(layers))

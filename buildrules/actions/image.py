@@ -1,8 +1,6 @@
 """Kinds `image` and `index`: layers become an image, images of several platforms become an index."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from buildrules.actions.params import ImageParams, read
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
@@ -33,7 +31,7 @@ class ImageKind:
 
     def run(self, step: Step, context: Context) -> Outputs:
         """Build config and manifest and keep both in the store. Raises ActionError."""
-        params, deps = step.params, step.outputs
+        params, deps = read(ImageParams, step.params), step.outputs
         layers = [layer for dep in deps for layer in dep.layers]
         if len(layers) >= LAYER_LIMIT:
             raise ActionError(
@@ -47,8 +45,8 @@ class ImageKind:
             image = build_image(
                 layers,
                 config,
-                params["platform"],
-                created=int(params.get("created", 0)),
+                params.platform,
+                created=params.created,
                 history=[words for dep in step.deps for words in _holds(dep.role, dep.outputs)],
             )
         except ValueError as error:
@@ -62,28 +60,28 @@ class ImageKind:
                 "digest": image.digest,
                 "config_digest": image.config_digest,
                 "size": image.size,
-                "platform": params["platform"],
+                "platform": params.platform,
             },
         )
 
-    def _config(self, params: Mapping[str, Any], deps: list[Outputs]) -> ImageConfig:
+    def _config(self, params: ImageParams, deps: list[Outputs]) -> ImageConfig:
         config = ImageConfig()
         for dep in deps:
             if dep.values.get("config"):
                 config = ImageConfig.from_oci(dep.values["config"]).over(config)
             if dep.values.get("labels"):
                 config = ImageConfig.from_dict({"labels": dep.values["labels"]}).over(config)
-        config = ImageConfig.from_dict(params.get("config") or {}).over(config)
+        config = ImageConfig.from_dict(params.config).over(config)
         labels = contract_labels(
-            routes=params.get("routes"),
+            routes=params.routes,
             ports=config.ports,
-            model=params.get("model"),
+            model=params.model,
             models={place: digest for dep in deps for place, digest in dep.values.get("models", {}).items()},
-            locks=params.get("locks"),
+            locks=params.locks,
         )
-        labels.update(params.get("labels") or {})
-        if params.get("launcher"):
-            config = config._replace(entrypoint=(*params["launcher"], *(config.entrypoint or ())))
+        labels.update(params.labels)
+        if params.launcher:
+            config = config._replace(entrypoint=(*params.launcher, *(config.entrypoint or ())))
         return ImageConfig.from_dict({"labels": labels}).over(config)
 
 

@@ -1,5 +1,6 @@
 """The kind "inline_layer": directories, links and short texts that stand in the action itself, as one layer."""
 
+from buildrules.actions.params import InlineParams, read
 from buildrules.engine.action import Outputs, kept
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
@@ -23,7 +24,7 @@ class InlineLayer:
 
     def run(self, step: Step, context: Context) -> Outputs:
         """Make the layer of the parts, in their order."""
-        parts = step.params["parts"]
+        parts = [dict(part) for part in read(InlineParams, step.params).parts]
         for part in parts:
             if part.get("kind") not in ALLOWED:
                 raise ActionError(

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from buildrules.actions.params import LintCodeParams, LintPackageParams, read
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
@@ -42,14 +43,13 @@ class Lint:
 
     def run(self, step: Step, context: Context) -> Outputs:
         """Look; what cannot be read is passed over, for the actions that package it say so."""
-        params = step.params
-        found = _code(step, context) if params["code"] else _package(step, context)
-        ignored = frozenset(params["ignore"])
+        found = _code(step, context) if step.params["code"] else _package(step, context)
+        ignored = frozenset(step.params["ignore"])
         return Outputs(values={"findings": [item.to_list() for item in found if item.name not in ignored]})
 
 
 def _code(step: Step, context: Context) -> Iterator[Finding]:
-    params = step.params
+    params = read(LintCodeParams, step.params)
     python: dict[str, tuple[str, bytes]] = {}
     for number, group in enumerate(step.sources):
         for file in group:
@@ -57,15 +57,15 @@ def _code(step: Step, context: Context) -> Iterator[Finding]:
             yield from secrets_in(file.path, content)
             if number == 0 and file.name.endswith(".py"):
                 python[file.name] = (file.path, content)
-    if params["models"]:
+    if params.models:
         from buildrules.lints.overlap import model_in_code
 
-        for finding in model_in_code([(file.path, file.size) for file in step.sources[0]], params["models"]):
-            yield placed(finding, params["place"])
-    if params["python"] and python:
+        for finding in model_in_code([(file.path, file.size) for file in step.sources[0]], params.models):
+            yield placed(finding, params.place)
+    if params.python and python:
         from buildrules.lints.imports import missing_modules
 
-        yield from missing_modules(python, params["entry"], _modules(step.outputs), params["python"])
+        yield from missing_modules(python, params.entry, _modules(step.outputs), params.python)
 
 
 def _read(path: str, size: int) -> bytes:
@@ -87,28 +87,28 @@ def _package(step: Step, context: Context) -> Iterator[Finding]:
     from buildrules.lints.gpu import gpu_wheels
     from buildrules.lints.server import unpinned_server
 
-    params, deps, origin_of = step.params, step.outputs, step.origin_of(context.workspace)
-    if not any(name in params["variables"] for name in _CUDA):
-        for finding in gpu_wheels(params["packages"]):
-            yield placed(finding, params["place"])
-    server = params["server"]
+    params, deps, origin_of = read(LintPackageParams, step.params), step.outputs, step.origin_of(context.workspace)
+    if not any(name in params.variables for name in _CUDA):
+        for finding in gpu_wheels(params.packages):
+            yield placed(finding, params.place)
+    server = params.server
     for finding in unpinned_server(server["requirements"], server["name"]):
         yield placed(finding, server["place"])
-    for name, *place in params["written"]:
+    for name, *place in params.written:
         yield placed(secret_of_image(name), place)
-    for label, name, *place in params["tests"]:
+    for label, name, *place in params.tests:
         yield placed(secret_of_test(label, name), place)
-    layers = sum(model["deps"] for model in params["models"])
+    layers = sum(model["deps"] for model in params.models)
     wheels, models = deps[: len(deps) - layers], deps[len(deps) - layers :]
-    for model in params["models"]:
+    for model in params.models:
         yield from _model(model, models[: model["deps"]], params, _modules(wheels), context, origin_of)
         models = models[model["deps"] :]
 
 
 def _model(
-    model: dict[str, Any],
+    model: Mapping[str, Any],
     deps: list[Outputs],
-    params: Mapping[str, Any],
+    params: LintPackageParams,
     modules: frozenset[str],
     context: Context,
     origin_of: Callable[[str], Origin],
@@ -116,7 +116,7 @@ def _model(
     from buildrules.actions.layer_files import files_of
     from buildrules.lints.versions import missing_for_pickle, pickle_version
 
-    packages = {str(name): str(version) for name, version, *_ in params["packages"]}
+    packages = {str(name): str(version) for name, version, *_ in params.packages}
     saved: list[Saved] = []
     needed: dict[str, frozenset[str]] = {}
     found = (item for outputs in deps for item in files_of(outputs, model["prefix"], context, origin_of))

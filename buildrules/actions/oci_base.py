@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from buildrules.actions.params import BaseParams, read
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
@@ -31,11 +32,10 @@ class OciBase:
 
     def run(self, step: Step, context: Context) -> Outputs:
         """Read manifest and config. Raises what `oci.source` raises, ActionError where the Python differs."""
-        digest, platform = str(step.params["digest"]), str(step.params["platform"])
+        digest, platform, given = read(BaseParams, step.params)
         image = _resolve(step.places, digest, platform, context)
         document = json.loads(image.config)
         config: dict[str, Any] = document.get("config") or {}
-        given = step.params.get("python")
         version = _python_of(config)
         if given and version and not version.startswith(f"{given}.") and version != given:
             raise ActionError(

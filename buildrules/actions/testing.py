@@ -23,6 +23,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from buildrules.actions.fetching import fetch_parts
+from buildrules.actions.params import TrialParams, read
 from buildrules.credentials.connections import Connections
 from buildrules.credentials.secret import conceal, hide
 from buildrules.engine.action import Outputs, SourceFile
@@ -51,7 +52,7 @@ class PackageTest:
 
     def run(self, step: Step, context: BuildContext) -> Outputs:
         """Try the package."""
-        params, places, deps = step.params, step.places, step.outputs
+        params, places, deps = read(TrialParams, step.params), step.places, step.outputs
         layers = [layer for dep in deps[1:] for layer in dep.layers]
         image = read_image(context.blobs, deps[0].values["digest"], layers)
         files = [_read(context.workspace, group) for group in step.sources]
@@ -61,13 +62,13 @@ class PackageTest:
             name=places["name"],
             image=image,
             stream=_until_cancelled(Supply(context, step.origin_of(context.workspace), fetch_parts), context),
-            platform=params["platform"],
-            ports=tuple(params["ports"]),
+            platform=params.platform,
+            ports=tuple(params.ports),
             environment={
                 **_credentials(places.get("variables") or (), context.session.connections),
-                **params["environment"],
+                **params.environment,
             },
-            network=params["network"],
+            network=params.network,
         )
         attempt = _attempt(params, files)
         runner = context.session.own(Runners).choose(places.get("runner"), os.path.dirname(context.blobs.aside))
@@ -82,7 +83,7 @@ class PackageTest:
             raise
         return Outputs(
             values={
-                "requests": outcome.passed if "requests" in params else 0,
+                "requests": outcome.passed if params.requests is not None else 0,
                 "seconds": round(outcome.seconds, 3),
                 "ready_seconds": round(outcome.ready_seconds, 3),
                 "runner": runner.name,
@@ -123,18 +124,18 @@ def _read(root: str, group: Sequence[SourceFile]) -> _File:
         return file.path, opened.read()
 
 
-def _attempt(params: Mapping[str, Any], files: list[_File]) -> Attempt:
-    if "job" in params:
-        job = params["job"]
+def _attempt(params: TrialParams, files: list[_File]) -> Attempt:
+    if params.job is not None:
+        job = params.job
         results = [Result(row["name"], row["path"], _expect(row["expect"], files)) for row in job["results"]]
         return Job(results, exit_code=job["exit_code"], timeout=job["timeout"])
     return Trial(
-        exchanges=[_exchange(row, files) for row in params["requests"]],
-        ready=Route.parse(params["ready"]) if params["ready"] is not None else None,
-        port=params["port"],
-        ready_timeout=params["ready_timeout"],
-        stop_timeout=params["stop_timeout"],
-        exit_codes=params["exit_codes"],
+        exchanges=[_exchange(row, files) for row in params.requests or ()],
+        ready=Route.parse(params.ready) if params.ready is not None else None,
+        port=params.port,
+        ready_timeout=params.ready_timeout,
+        stop_timeout=params.stop_timeout,
+        exit_codes=params.exit_codes,
     )
 
 

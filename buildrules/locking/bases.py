@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from buildrules.actions.params import BaseParams
 from buildrules.engine.step import Step
 from buildrules.errors import ResolutionError
 from buildrules.locking.keeper import LockKeeper, moves
@@ -133,7 +134,7 @@ class BaseLocks:
             kind=OciBase.name,
             version=OciBase.version,
             title="base",
-            params={"digest": digest, "platform": platform, "python": python},
+            params=BaseParams(digest, platform, python)._asdict(),
             places={"reference": reference, "default_registry": self._settings.default_registry},
         )
         values = OciBase().run(step, self._keeper.context).values

@@ -1,5 +1,6 @@
 """Plans bases: Debian roots and images of others."""
 
+from buildrules.actions.params import BaseParams
 from buildrules.engine.action import Action
 from buildrules.locking.locks import LockedBase
 from buildrules.workspace.settings import Settings
@@ -14,7 +15,7 @@ def base_action(base: LockedBase, settings: Settings) -> Action:
             target=str(target.label),
             kind="oci_base",
             title=f"base {target.label.name}",
-            params={"digest": base.digest, "platform": base.platform, "python": target.values["python"]},
+            params=BaseParams(base.digest, base.platform, target.values["python"])._asdict(),
             places={"reference": base.reference, "digest": base.digest, "default_registry": settings.default_registry},
             weight=1.0,
         )
@@ -26,7 +27,7 @@ def base_action(base: LockedBase, settings: Settings) -> Action:
         target=str(target.label),
         kind="debian_layers",
         title=f"base {target.label.name}",
-        params=locks.layer_params(base.lock),
-        places=locks.layer_places(settings.debian.mirrors(), path, str(target.label)),
+        params=locks.layer_params(base.lock)._asdict(),
+        places=locks.layer_places(base.lock, settings.debian.mirrors(), path, str(target.label)),
         weight=3.0,
     )

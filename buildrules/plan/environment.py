@@ -3,6 +3,7 @@
 import posixpath
 from typing import TYPE_CHECKING, Any
 
+from buildrules.actions.params import BuildWheelParams, InlineParams, WheelParams
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
 from buildrules.locking.locks import LockedBase, LockedEnvironment
@@ -61,7 +62,7 @@ class EnvironmentPlanner:
             target=str(target.label),
             kind="inline_layer",
             title=title,
-            params={"parts": parts},
+            params=InlineParams(parts)._asdict(),
             weight=0.01,
         )
         return {self._plan.add(action): title}
@@ -100,10 +101,13 @@ class EnvironmentPlanner:
             target=label,
             kind="wheel_layer",
             title=title,
-            params={"wheels": wheels, "prefix": _PREFIX, "python": target.python_minor},
+            params=WheelParams(
+                [[wheel["filename"], wheel["sha256"]] for wheel in wheels], _PREFIX, target.python_minor
+            )._asdict(),
             deps=deps,
             places={
                 "urls": {wheel["filename"]: places["urls"].get(wheel["filename"], []) for wheel in wheels},
+                "sizes": {wheel["filename"]: wheel["size"] for wheel in wheels},
                 "index": places["index"],
             },
             weight=0.02 + sum(wheel["size"] or 0 for wheel in wheels) / _BYTES_PER_SECOND,
@@ -114,11 +118,12 @@ class EnvironmentPlanner:
     ) -> str:
         """A wheel made of a source archive, or of a folder of the workspace, in a layer of its own."""
         title = f"{package.name} {package.version}".strip()
-        params: dict[str, Any] = {"name": package.name, "version": package.version, "target": target.to_dict()}
-        params["builder"] = builder
+        params = BuildWheelParams(package.name, package.version, target.to_dict(), builder)
         sources: tuple[SourceSet, ...] = ()
         if package.kind == "sdist":
-            params["sdist"] = package.params()
+            found = package.params()
+            del found["size"]
+            params = params._replace(sdist=found)
         else:
             sources = (SourceSet(package.directory or "", ("**",), (".venv/**", "dist/**", "build/**")),)
         build = self._plan.add(
@@ -127,9 +132,9 @@ class EnvironmentPlanner:
                 target=label,
                 kind="build_wheel",
                 title=f"{title} from source",
-                params=params,
+                params=params._asdict(),
                 sources=sources,
-                places={"urls": places["urls"], "index": places["index"], "asked": package.direct},
+                places={**places, "asked": package.direct},
                 weight=20.0,
             )
         )

@@ -5,6 +5,7 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
+from buildrules.actions.params import FilesParams, InlineParams
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Plan
 from buildrules.errors import LoadError
@@ -88,7 +89,7 @@ class Jobs:
                 target=label,
                 kind="files_layer",
                 title=f"input {what}",
-                params={"prefix": prefix},
+                params=FilesParams(prefix)._asdict(),
                 sources=(source,),
             )
         place = self._folders["output"].strip("/")
@@ -106,7 +107,7 @@ class Jobs:
 
     def _inline(self, name: str, part: dict[str, Any]) -> Action:
         target, _, title = name.rpartition(" ")
-        return Action(id=name, target=target, kind="inline_layer", title=title, params={"parts": [part]})
+        return Action(id=name, target=target, kind="inline_layer", title=title, params=InlineParams([part])._asdict())
 
     def _results(self, expect: dict[str, Any]) -> list[dict[str, Any]]:
         """The server's own file of results; none where it has none."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from buildrules.actions.params import LintCodeParams, LintPackageParams
 from buildrules.credentials.secret_names import seems_secret
 from buildrules.document.nodes import Node
 from buildrules.engine.action import Action
@@ -45,15 +46,14 @@ def plan_lints(
             target=label,
             kind="lint",
             title="lint of code",
-            params={
-                "code": True,
-                "directories": [source.directory for source in sources],  # findings name them
-                "ignore": ignore,
-                "entry": _entry(parts),
-                "python": ".".join((base.python or "").split(".")[:2]) if known else None,
-                "models": {model.values["path"]: str(model.label) for model in parts.models if model.values["path"]},
-                "place": _place(parts.code, "srcs"),
-            },
+            params=LintCodeParams(
+                ignore=ignore,
+                directories=[source.directory for source in sources],  # findings name them
+                entry=_entry(parts),
+                python=".".join((base.python or "").split(".")[:2]) if known else None,
+                models={model.values["path"]: str(model.label) for model in parts.models if model.values["path"]},
+                place=_place(parts.code, "srcs"),
+            )._asdict(),
             sources=sources,
             deps=tuple(wheels),
             weight=0.01,
@@ -70,24 +70,23 @@ def plan_lints(
         target=label,
         kind="lint",
         title="lint",
-        params={
-            "code": False,
-            "ignore": ignore,
-            "packages": [packages[name] for name in sorted(packages)],
-            "variables": sorted({*base.variables, *parts.package.values["environment"]}),
-            "place": _place(parts.env or parts.package, "rule"),
-            "server": {
+        params=LintPackageParams(
+            ignore=ignore,
+            packages=[packages[name] for name in sorted(packages)],
+            variables=sorted({*base.variables, *parts.package.values["environment"]}),
+            place=_place(parts.env or parts.package, "rule"),
+            server={
                 "name": parts.server.rule.name,
                 "requirements": _asked(parts),
                 "place": _place(parts.package if parts.server.implicit else parts.server, "server"),
             },
-            "written": list(_written(parts.package)),
-            "tests": [row for test in tests for row in _secrets(test)],
-            "models": [
+            written=list(_written(parts.package)),
+            tests=[row for test in tests for row in _secrets(test)],
+            models=[
                 {"prefix": plan.actions[name].params["prefix"], "shown": _shown(plan.actions[name]), "deps": 1}
                 for name in laid
             ],
-        },
+        )._asdict(),
         deps=(*wheels, *laid),
         weight=0.04,
     )

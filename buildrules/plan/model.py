@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from buildrules.actions.params import FetchedModelParams, ModelParams, StartParams
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
 from buildrules.errors import LoadError
@@ -42,7 +43,7 @@ class ModelPlanner:
                 target=str(placed.target.label),
                 kind="model_layers",
                 title=f"{placed.target.provides} {placed.target.name}",
-                params={"prefix": prefix},
+                params=ModelParams(prefix)._asdict(),
                 sources=(source._replace(layer_prefix=prefix),),
                 weight=5.0,
             )
@@ -68,7 +69,7 @@ class ModelPlanner:
                 target=str(package.label),
                 kind="start_layers",
                 title="downloads at start",
-                params={"code": self._locks.fetcher, "downloads": downloads},
+                params=StartParams(self._locks.fetcher, downloads)._asdict(),
                 sources=tuple(sources),
                 weight=1.0,
             )
@@ -77,16 +78,14 @@ class ModelPlanner:
     def _fetched(self, placed: Placed) -> str:
         target, locked = placed.target, self._locks.models[placed.target.label]
         files, prefix, _ = locked_files(placed, locked.lock)
+        rows = [{name: row[name] for name in ("path", "size", "sha256")} for row in files]
         return self._plan.add(
             Action(
                 id=f"{target.label} model {prefix}",
                 target=str(target.label),
                 kind="fetched_model",
                 title=f"{target.provides} {target.name}",
-                params={
-                    "prefix": prefix,
-                    "files": [{name: row[name] for name in ("path", "size", "sha256")} for row in files],
-                },
+                params=FetchedModelParams(prefix, rows)._asdict(),
                 places=locked.places,
                 weight=0.1 + locked.lock.size / 100e6,
             )

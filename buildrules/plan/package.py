@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from buildrules.actions.params import FilesParams, ImageParams, InlineParams, ScriptParams
 from buildrules.analysis.loaded import Loaded
 from buildrules.analysis.selection import tests_of
 from buildrules.engine.action import Action, SourceSet
@@ -80,7 +81,7 @@ class PackagePlanner:
             target=name,
             kind="image",
             title=f"image of {name}",
-            params=self._image(parts, base, locked.pins, platform),
+            params=self._image(parts, base, locked.pins, platform)._asdict(),
             deps=tuple(deps),
             roles=tuple(deps.values()),
             weight=0.01,
@@ -115,7 +116,7 @@ class PackagePlanner:
                 target=str(server.label),
                 kind="inline_layer",
                 title=f"{server.rule.name} files",
-                params={"parts": parts},
+                params=InlineParams(parts)._asdict(),
             )
         )
 
@@ -131,7 +132,7 @@ class PackagePlanner:
                         target=str(package.label),
                         kind="files_layer",
                         title=f"files {place}",
-                        params={"prefix": prefix},
+                        params=FilesParams(prefix)._asdict(),
                         sources=(source,),
                     )
                 )
@@ -151,7 +152,7 @@ class PackagePlanner:
                     kind="files_layer",
                     title=f"code {parts.code.name}",
                     weight=0.02,
-                    params={"prefix": prefix},
+                    params=FilesParams(prefix)._asdict(),
                     sources=(source,),
                 )
             )
@@ -173,13 +174,13 @@ class PackagePlanner:
                     kind="entry_script",
                     title=f"{script} for {server}",
                     weight=0.01,
-                    params={"functions": requires.functions, "server": server, "python": python},
+                    params=ScriptParams(requires.functions, server, python)._asdict(),
                     sources=(SourceSet(globbed(parts.code).directory, (literal(script),)),),
                 )
             )
         ]
 
-    def _image(self, parts: PackageParts, base: LockedBase, pins: Mapping[str, str], platform: str) -> dict[str, Any]:
+    def _image(self, parts: PackageParts, base: LockedBase, pins: Mapping[str, str], platform: str) -> ImageParams:
         part = parts.server_part
         config: dict[str, Any] = {
             "environment": parts.environment(base.variables),
@@ -197,21 +198,18 @@ class PackagePlanner:
         if parts.user:
             config["user"] = parts.user
         labels = {f"buildrules.tag.{name}": value for name, value in (parts.package.values["tags"] or {}).items()}
-        params: dict[str, Any] = {
-            "config": config,
-            "platform": platform,
-            "routes": routes_of(parts),
-            "labels": labels,
-            "locks": pins,
-        }
         named = [f"{model.name}:{model.version}" for model in parts.models if model.values.get("name")]
-        if named:  # a label's own name is a place in the workspace
-            params["model"] = ",".join(named)
-        if any(placed.mode == "download" for placed in parts.placed):
-            params["launcher"] = launcher(base, parts.package)
-        if self._epoch:
-            params["created"] = _epoch(self._epoch)
-        return params
+        late = any(placed.mode == "download" for placed in parts.placed)
+        return ImageParams(
+            platform,
+            config=config,
+            labels=labels,
+            routes=routes_of(parts),
+            model=",".join(named) or None,  # a label's own name is a place in the workspace
+            locks={name: digest for name, digest in pins.items() if digest},
+            created=_epoch(self._epoch) if self._epoch else 0,
+            launcher=launcher(base, parts.package) if late else (),
+        )
 
 
 def _digest(files: dict[str, str]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from buildrules.actions.params import StartParams, TrialParams
 from buildrules.analysis.loaded import Loaded
 from buildrules.analysis.selection import tests_of
 from buildrules.engine.action import Action
@@ -116,22 +117,20 @@ class TestPlanner:
             test.settings["ready_timeout"] = float(seconds)
         image = self._packages.package(parts.package.label, platform)
         made = image.action
-        params: dict[str, Any] = {
-            "platform": platform,
-            "network": any(placed.mode != "copy" for placed in parts.placed),
-            **test.settings,
-        }
+        asked: dict[str, Any] = {"job": test.job}
         if test.job is not None:
             made = test.jobs.image(made, str(label))
-            params |= {"ports": [], "job": test.job}
         else:
-            params |= _asking(parts, test.requests)
+            asked = _asking(parts, test.requests)
+        params = TrialParams(
+            platform=platform, network=any(placed.mode != "copy" for placed in parts.placed), **test.settings, **asked
+        )
         action = Action(
             id=f"{label} {platform} test",
             target=str(label),
             kind="package_test",
             title=f"test {label}",
-            params=params,
+            params=params._asdict(),
             sources=tuple(test.asked.sources),
             deps=(made, *self._plan.actions[made].deps),
             weight=10.0,
@@ -193,7 +192,7 @@ def _needed(plan: Plan, image: str) -> list[str]:
     names: set[str] = set()
     for dep in plan.actions[image].deps:
         action = plan.actions[dep]
-        for download in action.params["downloads"] if action.kind == "start_layers" else ():
+        for download in StartParams(**action.params).downloads if action.kind == "start_layers" else ():
             source = download["source"]
             roles = source.get("credentials", {}).values()
             names.update(name for name in roles if not name.startswith("="))

@@ -352,10 +352,9 @@ class Lab:
         return make_lock(request, self.settings, self.context)
 
     def action(self, lock: Lock, generated: dict[str, Any] | None = None) -> Action:
-        hints = layer_places(self.settings, "debian.base-linux-amd64.lock", "//bases:base")
-        return Action(
-            "base", "//bases:base", "debian_layers", "debian base", layer_params(lock, generated), places=hints
-        )
+        hints = layer_places(lock, self.settings, "debian.base-linux-amd64.lock", "//bases:base")
+        params = layer_params(lock, generated)._asdict()
+        return Action("base", "//bases:base", "debian_layers", "debian base", params, places=hints)
 
     def build(self, lock: Lock, generated: dict[str, Any] | None = None) -> Outputs:
         return DebianLayers().run(step(self.action(lock, generated)), self.context)

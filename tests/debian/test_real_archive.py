@@ -32,9 +32,8 @@ print("all there")
 
 def build(suite: str, architecture: str, context: Any) -> tuple[Any, Outputs]:
     lock = make_lock(Request("base", suite, architecture), {}, context)
-    action = Action(
-        "b", "//b", "debian_layers", "b", layer_params(lock), places=layer_places({}, "debian.b.lock", "//b")
-    )
+    places = layer_places(lock, {}, "debian.b.lock", "//b")
+    action = Action("b", "//b", "debian_layers", "b", layer_params(lock)._asdict(), places=places)
     return lock, DebianLayers().run(step(action), context)
 
 
@@ -66,7 +65,7 @@ def test_a_python_base(
     assert not [path for path in root.rglob("*") if path.is_file() and path.stat().st_mode & 0o6000]
 
     again = DebianLayers().run(
-        step(Action("b", "//b", "debian_layers", "b", layer_params(lock))), context
+        step(Action("b", "//b", "debian_layers", "b", layer_params(lock)._asdict())), context
     )  # no hints: nothing is fetched
     assert again.to_dict() == outputs.to_dict()
 

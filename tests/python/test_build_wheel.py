@@ -31,8 +31,8 @@ def put(context: Context, built: tuple[str, bytes], target: Target = AMD64, **mo
     filename, data = built
     context.blobs.put(data)
     name, version = filename.removesuffix(".tar.gz").split("-")
-    sdist = {"name": name, "version": version, "filename": filename, "sha256": sha256(data), "size": len(data)}
-    params = {"name": name, "version": version, "target": target.to_dict(), "sdist": sdist, **more}
+    sdist = {"name": name, "version": version, "filename": filename, "sha256": sha256(data)}
+    params = {"name": name, "version": version, "target": target.to_dict(), "builder": "", "sdist": sdist, **more}
     return Action("b", "//:b", "build_wheel", f"build {name}", params)
 
 
@@ -59,7 +59,7 @@ def test_a_folder_of_the_workspace(isolated: None, root: Path, context: Context)
         (root / "libs" / "lib").mkdir(parents=True, exist_ok=True)
         (root / "libs" / "lib" / name).write_text(text)
         files.append(SourceFile(f"libs/lib/{name}", name, len(text), 0o644, "sha256:" + sha256(text.encode())))
-    params = {"name": "lib", "version": "", "target": ARM64.to_dict(), "directory": "libs/lib"}
+    params = {"name": "lib", "version": "", "target": ARM64.to_dict(), "builder": ""}
     outputs = run(Action("b", "//:b", "build_wheel", "build lib", params), context, [files])
     assert outputs.values == {"filename": "lib-3.0-py3-none-any.whl", "name": "lib", "version": "3.0",
                               "size": outputs.values["size"]}  # fmt: skip
@@ -69,7 +69,13 @@ def test_a_folder_of_the_workspace(isolated: None, root: Path, context: Context)
 def test_from_an_index_to_a_layer(feed: Index, asking: Asking, root: Path, context: Context) -> None:
     feed.add_sdist("aa", "1.0")
     lock = read_lock(str(root), write_lock(make_lock(asking("aa"), Session(), portable=True), str(root)))
-    params = {"name": "aa", "version": "1.0", "target": AMD64.to_dict(), "sdist": lock.packages[0].params()}
+    params = {
+        "name": "aa",
+        "version": "1.0",
+        "target": AMD64.to_dict(),
+        "builder": "",
+        "sdist": lock.packages[0].params(),
+    }
     hints = lock.places(str(root))
     outputs = run(Action("b", "//:b", "build_wheel", "build aa", params, places=hints), context)
     layer_params = {"wheels": [], "prefix": "opt/venv", "python": "3.11"}

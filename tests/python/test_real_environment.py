@@ -57,7 +57,7 @@ def test_sample_environment_with_its_server(root: Path, tmp_path: Path, platform
     assert "://" not in lock_text(pair)
     assert read_lock(str(root), write_lock(pair, str(root))) == pair
 
-    small = [package.params() for package in pair.packages if (package.params()["size"] or 0) < 500_000]
+    small = [package.row() for package in pair.packages if (package.params()["size"] or 0) < 500_000]
     context = Context(root, tmp_path / "store")
     params = {"wheels": small, "prefix": "opt/venv", "python": "3.11"}
     (layer,) = (

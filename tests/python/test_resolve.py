@@ -270,7 +270,7 @@ def test_a_feed_with_a_password(
     lock = make_lock(asking("aa"), Session(), portable=portable)
     assert TOKEN not in lock_text(lock) + str(lock.places(str(root)))
     read = read_lock(str(root), write_lock(lock, str(root)))
-    params = {"wheels": [package.params() for package in read.packages], "prefix": "opt/venv", "python": "3.11"}
+    params = {"wheels": [package.row() for package in read.packages], "prefix": "opt/venv", "python": "3.11"}
     action = Action("a", "//:a", "wheel_layer", "wheels", params, places=read.places(str(root)))
     outputs = WheelLayer().run(step(action), Context(root, tmp_path / "store"))
     assert TOKEN not in str(outputs.to_dict())

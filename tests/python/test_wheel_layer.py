@@ -27,7 +27,7 @@ from .conftest import Asking, Context, Index, make_wheel, sha256
 
 
 def action_for(lock: Lock, context: Context, **hints: Any) -> Action:
-    params = {"wheels": [package.params() for package in lock.packages], "prefix": "opt/venv", "python": "3.11"}
+    params = {"wheels": [package.row() for package in lock.packages], "prefix": "opt/venv", "python": "3.11"}
     return Action("a", "//:a", "wheel_layer", "wheels", params, places=hints or lock.places(context.workspace))
 
 
@@ -100,7 +100,7 @@ def test_a_corrupt_wheel_is_named(feed: Index, lock: Lock, context: Context) -> 
 def test_a_wheel_that_rotted_in_the_store_is_fetched_again(feed: Index, lock: Lock, context: Context) -> None:
     action = action_for(lock, context)
     first = run(action, context)
-    path = Path(context.blobs.path(action.params["wheels"][1]["sha256"]))
+    path = Path(context.blobs.path(action.params["wheels"][1][1]))
     path.chmod(0o644)
     data = path.read_bytes()
     path.write_bytes(data[:100] + b"?" + data[101:])

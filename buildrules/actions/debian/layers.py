@@ -1,10 +1,9 @@
 """The action `debian_layers`: locked packages become the layers of a root file system.
 
-`params`: `packages` (each name, version, archive, path, sha256, size), `suite`, `arch` ("amd64" or "arm64") and
-`generated` (options of `generated`). `places`: `mirrors` (the Debian settings), `lock` (file name) and `label`, the
-last two for errors. Outputs: up to three layers, so that a change in one leaves the others: "system" (libc,
-certificates, time zones, generated files), "python" (the interpreter and what only it needs) and "packages" (the
-rest); `values` `python` ("3.11" or None), `python_version` ("3.11.2" or None) and `layers` (their names).
+`params`: `DebianParams`. `places`: `packages` (sha256 -> archive, path and size), `suite`, `mirrors` (the Debian
+settings), and `lock` (file name) and `label` for errors. Outputs: up to three layers, so that a change in one leaves
+the others: "system" (libc, certificates, time zones, generated files), "python" (the interpreter and what only it
+needs) and "packages" (the rest); `values` `python` ("3.11" or None), `python_version` ("3.11.2" or None) and `layers`.
 
 The blobs are kept in the store: unlike those of other layers they cannot be made again cheaply, because of xz.
 """
@@ -16,8 +15,9 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
-from buildrules.actions.debian.locked import LockedPackage, package_from, python_of
+from buildrules.actions.debian.locked import LockedPackage, package_of, python_of
 from buildrules.actions.debian.tree import LayerTree, write_layer
+from buildrules.actions.params import DebianParams, read
 from buildrules.engine.action import Outputs, kept
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
@@ -48,11 +48,11 @@ class DebianLayers:
         Raises GoneError where the archive no longer has a locked package, IntegrityError for one that is not what was
         locked or is malformed, ActionError where two packages hold the same file, FetchError.
         """
-        packages = _packages(step)
-        fetch_packages(packages, step.params["suite"], step.places, context)
+        params = read(DebianParams, step.params)
+        packages = _packages(params, step.places)
+        fetch_packages(packages, step.places, context)
         trees = [
-            LayerTree(name, held, packages, step.params["arch"], step.params.get("generated") or {})
-            for name, held in split(packages).items()
+            LayerTree(name, held, packages, params.arch, params.generated) for name, held in split(packages).items()
         ]
         with ThreadPoolExecutor(len(trees), thread_name_prefix="debian") as pool:
             layers = list(pool.map(lambda tree: write_layer(tree, context), trees))
@@ -82,15 +82,15 @@ def split(packages: list[LockedPackage]) -> dict[str, list[LockedPackage]]:
     return {name: held for name, held in found.items() if held or name == "system"}
 
 
-def fetch_packages(packages: list[LockedPackage], suite: str, places: Mapping[str, Any], context: Context) -> None:
+def fetch_packages(packages: list[LockedPackage], places: Mapping[str, Any], context: Context) -> None:
     """Bring the packages into the store, in parallel. No network and no configuration is touched if all are there."""
-    missing = [one for one in packages if not context.blobs.has(one.sha256, one.size)]
+    missing = [one for one in packages if not context.blobs.has(one.sha256, one.size or None)]
     if not missing:
         return
     from buildrules.actions.debian.mirrors import base_uris
     from buildrules.actions.debian.transport import Wanted, fetch
 
-    bases = base_uris(suite, places.get("mirrors") or {})
+    bases = base_uris(places["suite"], places.get("mirrors") or {})
     wanted = []
     for one in missing:
         # apt escapes the plus sign as well: there are servers that read it as a space.
@@ -113,11 +113,11 @@ def fetch_packages(packages: list[LockedPackage], suite: str, places: Mapping[st
         ) from None
 
 
-def _packages(step: Step) -> list[LockedPackage]:
-    if step.params.get("arch") not in ("amd64", "arm64"):
-        raise ActionError(f"debian base for an unknown architecture: {step.params.get('arch')!r}")
+def _packages(params: DebianParams, places: Mapping[str, Any]) -> list[LockedPackage]:
+    if params.arch not in ("amd64", "arm64"):
+        raise ActionError(f"debian base for an unknown architecture: {params.arch!r}")
     try:
-        packages = [package_from(one) for one in step.params["packages"]]
+        packages = [package_of(row, places.get("packages") or {}) for row in params.packages]
     except (KeyError, TypeError, ValueError) as error:
         raise IntegrityError(f"a locked debian package is not what it should be: {error}") from None
     packages.sort(key=lambda one: one.name)

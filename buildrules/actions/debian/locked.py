@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class LockedPackage:
 
 
 def package_dict(package: LockedPackage) -> dict[str, Any]:
-    """One package as it stands in `action.params["packages"]`: without who asked for it, which changes no byte."""
+    """One package as it stands in a lock, without who asked for it."""
     return {
         "name": package.name,
         "version": package.version,
@@ -63,6 +63,15 @@ def package_from(data: Mapping[str, Any]) -> LockedPackage:
         sha256=checked(data["sha256"], re.compile(r"[0-9a-f]{64}")),
         size=size,
         asked_for_by=tuple(checked(one, ANY) for one in data.get("asked_for_by", ())),
+    )
+
+
+def package_of(row: Sequence[str], places: Mapping[str, Sequence[Any]]) -> LockedPackage:
+    """A row of `DebianParams.packages`, with where it is fetched from, if `places` (by sha256) says so."""
+    name, version, sha256 = row
+    archive, path, size = places.get(sha256) or ("main", name, 0)
+    return package_from(
+        {"name": name, "version": version, "sha256": sha256, "archive": archive, "path": path, "size": size}
     )
 
 

@@ -1,9 +1,10 @@
 """The kind "fetched_model": the files of a model that is not in the workspace, as layers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from buildrules.actions.models.layers import lay
+from buildrules.actions.params import FetchedModelParams, read
 from buildrules.engine.action import Outputs, SourceFile
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
@@ -27,8 +28,7 @@ class FetchedModel:
         The store is believed as far as sizes go; what is packed is held against its digest as it is read. Where that
         shows a damaged file, all are looked at, and the damaged ones are fetched again, once.
         """
-        files: list[dict[str, Any]] = step.params["files"]
-        prefix: str = step.params["prefix"]
+        prefix, files = read(FetchedModelParams, step.params)
         found = [SourceFile("", row["path"], row["size"], 0o644, f"sha256:{row['sha256']}") for row in files]
         provide(files, step.places, context)
         try:
@@ -40,7 +40,7 @@ class FetchedModel:
         return lay(found, prefix, context)
 
 
-def provide(files: list[dict[str, Any]], places: Mapping[str, Any], context: Context) -> None:
+def provide(files: Sequence[Mapping[str, Any]], places: Mapping[str, Any], context: Context) -> None:
     """Have `files` in the store; `places` are those of the action. Raises as `FetchedModel.run`."""
     from buildrules.actions.models.access import Access
     from buildrules.actions.models.file import File

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from buildrules.actions.pack import compressible, file_parts, layer_path, local_of, pack
+from buildrules.actions.params import ModelParams, read
 from buildrules.engine.action import Outputs, SourceFile, kept
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
@@ -32,7 +33,7 @@ class ModelLayers:
 
     def run(self, step: Step, context: Context) -> Outputs:
         """Make the layers."""
-        return lay(step.files, step.params["prefix"], context)
+        return lay(step.files, read(ModelParams, step.params).prefix, context)
 
 
 def lay(files: Sequence[SourceFile], prefix: str, context: Context) -> Outputs:

@@ -6,6 +6,7 @@ import os
 from functools import cache
 from typing import Any
 
+from buildrules.actions.params import StartParams, read
 from buildrules.engine.action import Outputs, kept
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
@@ -46,7 +47,7 @@ class StartLayers:
         sets = iter(step.sources)
         downloads: list[dict[str, Any]] = []
         models: dict[str, str] = {}
-        for row in step.params["downloads"]:
+        for row in read(StartParams, step.params).downloads:
             entry = dict(row)
             if entry["files"] is None:
                 entry["files"] = [

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
+from buildrules.actions.params import BuildWheelParams
 from buildrules.actions.python.feeds import Feeds, build_environment, refused
 from buildrules.actions.python.fetch import fetch_files, require_intact
 from buildrules.actions.python.target import Target
@@ -15,10 +17,10 @@ from buildrules.errors import ActionError, FetchError
 EPOCH = "315532800"  # 1980-01-01, the first moment a zip archive can name
 
 
-def prepare(step: Step, context: Context, folder: str) -> str:
+def prepare(params: BuildWheelParams, step: Step, context: Context, folder: str) -> str:
     """A private copy, in `folder`, of what is to be built (back ends write into their source); returns its path."""
-    sdist: dict[str, Any] | None = step.params.get("sdist")
-    if sdist:
+    if params.sdist is not None:
+        sdist = dict(params.sdist)
         fetch_files([sdist], step.places, context)
         require_intact(context.blobs, sdist["sha256"], sdist["filename"])
         name = os.path.basename(sdist["filename"])
@@ -35,7 +37,9 @@ def prepare(step: Step, context: Context, folder: str) -> str:
     return place
 
 
-def build(step: Step, source: str, target: Target, context: Context, folder: str) -> str:
+def build(
+    params: BuildWheelParams, places: Mapping[str, Any], source: str, target: Target, context: Context, folder: str
+) -> str:
     """Build the wheel of `source` below `folder`; returns its path.
 
     Raises ActionError with the log, FetchError, CredentialsError.
@@ -45,12 +49,11 @@ def build(step: Step, source: str, target: Target, context: Context, folder: str
     interpreter = interpreter_for(target.python_minor)
     if interpreter:
         arguments += ["--python", interpreter]
-    constraints = step.params.get("constraints")
-    if constraints:
-        arguments += ["--build-constraints", write_lines(folder, "build-constraints.txt", constraints)]
+    if params.constraints:
+        arguments += ["--build-constraints", write_lines(folder, "build-constraints.txt", list(params.constraints))]
     # The workspace's own uv.toml says where build back ends come from; its working folder would be a project.
     extra = {"SOURCE_DATE_EPOCH": EPOCH, "PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C.UTF-8", "UV_NO_SOURCES": "1"}
-    feeds = Feeds.from_dict((step.places.get("index") or {}).get("feeds", {}))
+    feeds = Feeds.from_dict((places.get("index") or {}).get("feeds", {}))
     with build_environment(feeds, context.session.connections, context.blobs.aside) as found:
         answer = run_uv(
             [*arguments, source],
@@ -66,15 +69,15 @@ def build(step: Step, source: str, target: Target, context: Context, folder: str
             raise denied
         lowered = log.lower()
         if "failed to fetch" in lowered or "error sending request" in lowered:
-            raise FetchError(f"the build back end of {step.params['name']!r} could not be fetched", log=log)
+            raise FetchError(f"the build back end of {params.name!r} could not be fetched", log=log)
         raise ActionError(
-            f"{step.params['name']!r} could not be built from source",
+            f"{params.name!r} could not be built from source",
             hint="choose a version that has a wheel for this platform, or build the wheel elsewhere and give its path",
             log=log,
         )
     wheels = [name for name in os.listdir(out) if name.endswith(".whl")]
     if len(wheels) != 1:
-        raise ActionError(f"building {step.params['name']!r} made {len(wheels)} wheels, not one", log=log)
+        raise ActionError(f"building {params.name!r} made {len(wheels)} wheels, not one", log=log)
     return os.path.join(out, wheels[0])
 
 

@@ -11,7 +11,7 @@ from buildrules.store.blobs import Blobs
 
 
 def fetch_files(files: Sequence[dict[str, Any]], places: Mapping[str, Any], context: Context) -> None:
-    """Have every file (name, version, filename, sha256, size) in the store, with its digest checked.
+    """Have every file (name, version, filename, sha256) in the store, with its digest checked.
 
     `places` is what `Lock.places` gives. A file in the store that is corrupt is fetched again. Raises GoneError where
     neither a url nor an index has a file, IntegrityError naming the file that is not what was locked, FetchError.
@@ -25,10 +25,10 @@ def fetch_files(files: Sequence[dict[str, Any]], places: Mapping[str, Any], cont
     lost = [file for file in missing if not urls.get(file["filename"])]
     gone: GoneError | None = None
     try:
-        _fetch(known, urls, context)
+        _fetch(known, urls, places, context)
     except GoneError as error:
         gone = error
-        lost = [file for file in missing if not context.blobs.has(file["sha256"], file["size"])]
+        lost = [file for file in missing if not context.blobs.has(file["sha256"])]
     if not lost:
         return
     if not places.get("index"):
@@ -36,7 +36,7 @@ def fetch_files(files: Sequence[dict[str, Any]], places: Mapping[str, Any], cont
     from buildrules.actions.python.index import LockedFiles
 
     located = context.session.own(LockedFiles).locate(lost, places["index"], context.workspace)
-    _fetch(lost, {name: [url] for name, url in located.items()}, context)
+    _fetch(lost, {name: [url] for name, url in located.items()}, places, context)
 
 
 def _list(value: Any) -> list[str]:
@@ -52,7 +52,9 @@ def _may_be(url: str) -> bool:
     return os.path.isfile(unquote(urlsplit(url).path))
 
 
-def _fetch(files: Sequence[dict[str, Any]], urls: dict[str, list[str]], context: Context) -> None:
+def _fetch(
+    files: Sequence[dict[str, Any]], urls: dict[str, list[str]], places: Mapping[str, Any], context: Context
+) -> None:
     if not files:
         return
     from buildrules.actions.python.credentials import IndexLogins
@@ -60,8 +62,9 @@ def _fetch(files: Sequence[dict[str, Any]], urls: dict[str, list[str]], context:
     authorize = context.session.own(IndexLogins).authorize
     items = []
     for file in files:
-        places = [authorize(url, context.workspace) for url in urls[file["filename"]]]
-        items.append(Download(places, file["sha256"], file["size"], file["filename"]))
+        filename = file["filename"]
+        found = [authorize(url, context.workspace) for url in urls[filename]]
+        items.append(Download(found, file["sha256"], (places.get("sizes") or {}).get(filename), filename))
     fetch_all(items, context)
 
 
@@ -78,3 +81,9 @@ def require_intact(blobs: Blobs, digest: str, filename: str) -> None:
             f"{filename!r} in the store is {'corrupt and has been removed' if there else 'missing'}",
             hint="build again: it will be made or fetched anew",
         )
+
+
+def wheel_file(filename: str, sha256: str) -> dict[str, Any]:
+    """A wheel as `fetch_files` takes it; name and version stand in the file name (PEP 427)."""
+    name, version = filename.split("-")[:2]
+    return {"name": name, "version": version, "filename": filename, "sha256": sha256}

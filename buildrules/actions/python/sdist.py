@@ -1,9 +1,6 @@
 """Action "build_wheel": a source archive or a project folder becomes a wheel, by its own build back end.
 
-    params  {"name", "version", "target": {"platform", "python", "glibc"}, and
-             for an archive "sdist": {"name", "version", "filename", "sha256", "size"},
-             optionally "constraints": [requirement, ...] for the build back end and its dependencies,
-             "builder": the Python of this host that runs the back end, such as "CPython 3.11.2"}
+    params  `BuildWheelParams`
     sources for a folder: one SourceSet of it
     places   as for "wheel_layer"; "asked": the source archive itself was asked for, by url or path
     outputs blobs {"wheel": digest}, values {"filename", "name", "version", "size"}
@@ -13,6 +10,7 @@ The wheel is written anew (`normalise`), so that two builds of one source give t
 machine. Its compilers, and the versions of the back end that an index has today, are not in the key.
 """
 
+from buildrules.actions.params import BuildWheelParams, read
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
@@ -34,22 +32,23 @@ class BuildWheel:
         from buildrules.actions.python.normalise import normalise
         from buildrules.actions.python.target import Target
 
-        target = Target.from_dict(step.params["target"])
-        if step.params.get("sdist") and not step.places.get("asked"):
+        params = read(BuildWheelParams, step.params)
+        target = Target.from_dict(dict(params.target))
+        if params.sdist and not step.places.get("asked"):
             context.warn(
-                f"{step.params['name']} {step.params['version']} has no wheel for Python {target.python_minor}"
+                f"{params.name} {params.version} has no wheel for Python {target.python_minor}"
                 f" on {target.platform}; building it from source"
             )
         with tempfile.TemporaryDirectory(prefix="buildrules-") as folder:
-            source = prepare(step, context, folder)
-            built = build(step, source, target, context, folder)
+            source = prepare(params, step, context, folder)
+            built = build(params, step.places, source, target, context, folder)
             filename = os.path.basename(built)
-            check_fits(built, step.params["name"], target)
+            check_fits(built, params.name, target)
             data = normalise(built)
         digest = context.blobs.put(data)
         values = {
             "filename": filename,
-            "name": step.params["name"],
+            "name": params.name,
             "version": filename.split("-")[1],
             "size": len(data),
         }

@@ -1,14 +1,13 @@
 """Action "wheel_layer": wheels become one layer, straight from the archives.
 
-    params  {"wheels": [{"name", "version", "filename", "sha256", "size"}, ...], "prefix": "opt/venv", "python": "3.11"}
+    params  `WheelParams`
     deps    actions "build_wheel", each giving one wheel more
     places   what `Lock.places` gives: {"urls": {filename: [url, ...]}, "index": {...}}
 
 The layer's bytes are not kept: its recipe makes them again from the wheels. Values: `modules`, what can be imported.
 """
 
-from typing import Any
-
+from buildrules.actions.params import WheelParams, read
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
@@ -24,15 +23,14 @@ class WheelLayer:
 
     def run(self, step: Step, context: Context) -> Outputs:
         """One layer. Raises IntegrityError naming the wheel that is corrupt, GoneError, FetchError, ActionError."""
-        from buildrules.actions.python.fetch import fetch_files, require_intact
+        from buildrules.actions.python.fetch import fetch_files, require_intact, wheel_file
         from buildrules.oci import recipe
         from buildrules.oci.assemble import assemble
         from buildrules.oci.local import Local
 
-        wheels: list[dict[str, Any]] = step.params["wheels"]
-        prefix, python = step.params["prefix"], step.params["python"]
-        fetch_files(wheels, step.places, context)
-        entries = [(wheel["filename"], "sha256:" + wheel["sha256"].removeprefix("sha256:")) for wheel in wheels]
+        wheels, prefix, python = read(WheelParams, step.params)
+        fetch_files([wheel_file(filename, sha256) for filename, sha256 in wheels], step.places, context)
+        entries = [(filename, f"sha256:{sha256}") for filename, sha256 in wheels]
         for outputs in step.outputs:
             built = (str(outputs.values["filename"]), outputs.blobs["wheel"])
             require_intact(context.blobs, built[1], built[0])

@@ -40,6 +40,7 @@ from buildrules.actions.debian.locked import (
     package_from,
     python_of,
 )
+from buildrules.actions.params import DebianParams
 from buildrules.errors import IntegrityError, LockError
 from buildrules.locking.debian.request import Request
 from buildrules.store.lockfile import write_whole
@@ -183,19 +184,22 @@ def pins(lock: Lock) -> str:
     return "sha256:" + hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def layer_params(lock: Lock, generated: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The `params` of the action `debian_layers` for a lock."""
-    return {
-        "packages": [package_dict(one) for one in lock.packages],
-        "suite": lock.suite,
-        "arch": lock.architecture,
-        "generated": dict(generated or {}),
-    }
+def layer_params(lock: Lock, generated: Mapping[str, Any] | None = None) -> DebianParams:
+    """The parameters of the action `debian_layers` for a lock."""
+    rows = [[one.name, one.version, one.sha256] for one in lock.packages]
+    return DebianParams(rows, lock.architecture, dict(generated or {}))
 
 
-def layer_places(settings: Mapping[str, Any], lock_name: str, label: str) -> dict[str, Any]:
+def layer_places(lock: Lock, settings: Mapping[str, Any], lock_name: str, label: str) -> dict[str, Any]:
     """The `places` of the action `debian_layers`: where packages may come from, and what errors are to name."""
-    return {"mirrors": dict(settings), "lock": lock_name, "label": label}
+    packages = {one.sha256: [one.archive, one.path, one.size] for one in lock.packages}
+    return {
+        "packages": packages,
+        "suite": lock.suite,
+        "mirrors": dict(settings),
+        "lock": lock_name,
+        "label": label,
+    }
 
 
 def _unreadable(path: str, cause: str) -> LockError:

@@ -53,11 +53,12 @@ class Lock:
         return "sha256:" + hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
     def places(self, root: str, feeds: Feeds | None = None) -> dict[str, Any]:
-        """Where files may be fetched from, for the actions' `places`: {"urls": {filename: [url, ...]}, "index": ...}.
+        """Where files may be fetched from, for the actions' `places`: {"urls": {filename: [url, ...]}, "sizes": ...}.
 
         The first url is that of the place beside the lock, where there may be nothing.
         """
         urls: dict[str, list[str]] = {}
+        sizes = {}
         pins = []
         for package in self.packages:
             file = package.file
@@ -65,11 +66,12 @@ class Lock:
                 continue
             near = _file_url(root, file.path or os.path.join(self.folder, file.filename))
             urls[file.filename] = [near, *([file.url] if file.url else [])]
+            sizes[file.filename] = file.size
             if not package.direct:
                 pins.append([package.name, package.version])
         chosen = feeds.to_dict() if feeds else {}
         index = {"target": self.target.to_dict(), "pins": pins, **({"feeds": chosen} if chosen else {})}
-        return {"urls": urls, "index": index}
+        return {"urls": urls, "sizes": sizes, "index": index}
 
 
 def _file_url(root: str, path: str) -> str:

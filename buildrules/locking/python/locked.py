@@ -34,6 +34,11 @@ class LockedPackage:
     directory: str | None = None
     direct: bool = False
 
+    def row(self) -> list[str]:
+        """A wheel as `actions.params.WheelParams` has it: file name and sha256."""
+        assert self.file
+        return [self.file.filename, self.file.sha256]
+
     def params(self) -> dict[str, Any]:
         """What an action needs to know of the file: name, version, filename, sha256, size."""
         assert self.file

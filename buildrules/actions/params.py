@@ -1,0 +1,163 @@
+"""The parameters of the built-in kinds: plain JSON types, and all of them are hashed.
+
+Whoever plans an action makes them with these constructors, its kind reads them back. Nothing here names a place: where
+content is fetched from, and what people call things, stands in an action's `places` and `title`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
+
+from buildrules.errors import ActionError
+
+P = TypeVar("P", bound=tuple[Any, ...])
+
+
+def read(form: type[P], params: Mapping[str, Any]) -> P:
+    """The parameters of an action as their kind has them. Raises ActionError for others, which a rule may give."""
+    try:
+        return cast("Callable[..., P]", form)(**params)
+    except TypeError:
+        fields = ", ".join(form._fields)  # type: ignore[attr-defined]  # every form is a named tuple
+        raise ActionError(f"parameters of a step are {fields}, not {', '.join(sorted(params))}") from None
+
+
+class FilesParams(NamedTuple):
+    """Of "files_layer": every file of every source set becomes `prefix`/name."""
+
+    prefix: str
+
+
+class InlineParams(NamedTuple):
+    """Of "inline_layer": recipe parts of the kinds "directory", "symlink" and "inline", in order."""
+
+    parts: Sequence[Mapping[str, Any]]
+
+
+class ModelParams(NamedTuple):
+    """Of "model_layers": where the model goes in the image. Its files are the only source set."""
+
+    prefix: str
+
+
+class FetchedModelParams(NamedTuple):
+    """Of "fetched_model": `files` have `path` (below the prefix), `size` (bytes) and `sha256` (hex)."""
+
+    prefix: str
+    files: Sequence[Mapping[str, Any]]
+
+
+class StartParams(NamedTuple):
+    """Of "start_layers": `code` is the digest of the fetcher, `downloads` are as in start.json (`start.__main__`).
+
+    A download whose `files` are None takes those of the next source set, which lie at its source under their names.
+    """
+
+    code: str
+    downloads: Sequence[Mapping[str, Any]]
+
+
+class WheelParams(NamedTuple):
+    """Of "wheel_layer": `wheels` are rows of file name and sha256 (hex), `python` is like "3.11"."""
+
+    wheels: Sequence[Sequence[str]]
+    prefix: str
+    python: str
+
+
+class BuildWheelParams(NamedTuple):
+    """Of "build_wheel": what is built for which target, and by which Python of this host, such as "CPython 3.11.2".
+
+    `sdist` has `name`, `version`, `filename` and `sha256` of a source archive; without one the source set is built.
+    """
+
+    name: str
+    version: str
+    target: Mapping[str, str]  # platform, python, glibc
+    builder: str
+    sdist: Mapping[str, str] | None = None
+    constraints: Sequence[str] = ()  # requirements for the build back end and its dependencies
+
+
+class DebianParams(NamedTuple):
+    """Of "debian_layers": rows of name, version and sha256 (hex), and the options of `actions.debian.generated`."""
+
+    packages: Sequence[Sequence[str]]
+    arch: str
+    generated: Mapping[str, Any]
+
+
+class BaseParams(NamedTuple):
+    """Of "oci_base": the digest of a manifest or index, or the ID of an image in a Docker Engine, for `platform`.
+
+    `python` is what its target says its Python is, like "3.11"; None to read it from the image.
+    """
+
+    digest: str
+    platform: str
+    python: str | None = None
+
+
+class ScriptParams(NamedTuple):
+    """Of "entry_script": functions the script must have, who calls them, and the image's Python, if it is known."""
+
+    functions: Sequence[str]
+    server: str
+    python: str | None = None
+
+
+class ImageParams(NamedTuple):
+    """Of "image": `config` is as `oci.config.ImageConfig.from_dict` reads it; for the rest see `contract_labels` there.
+
+    `created` are seconds (SOURCE_DATE_EPOCH), `launcher` words that go in front of the entry point.
+    """
+
+    platform: str
+    config: Mapping[str, Any] = {}
+    labels: Mapping[str, str] = {}
+    routes: Mapping[str, str] = {}
+    model: str | None = None
+    locks: Mapping[str, str] = {}
+    created: int = 0
+    launcher: Sequence[str] = ()
+
+
+class TrialParams(NamedTuple):
+    """Of "package_test": see `actions.testing`. Either `requests` or a `job`."""
+
+    platform: str
+    network: bool
+    environment: Mapping[str, str]
+    ports: Sequence[int] = ()
+    requests: Sequence[Mapping[str, Any]] | None = None
+    ready: str | None = None
+    port: int | None = None
+    ready_timeout: float = 0.0
+    stop_timeout: float = 0.0
+    exit_codes: Sequence[int] | None = None
+    job: Mapping[str, Any] | None = None
+
+
+class LintCodeParams(NamedTuple):
+    """Of "lint" of code: see `actions.linting`. Its findings name files, so where they lie is part of it."""
+
+    ignore: Sequence[str]
+    directories: Sequence[str]  # of the source sets
+    entry: str | None
+    python: str | None
+    models: Mapping[str, str]
+    place: Sequence[Any] | None
+    code: bool = True
+
+
+class LintPackageParams(NamedTuple):
+    """Of "lint" of what is around the code: see `actions.linting`."""
+
+    ignore: Sequence[str]
+    packages: Sequence[Sequence[Any]]
+    variables: Sequence[str]
+    place: Sequence[Any] | None
+    server: Mapping[str, Any]
+    written: Sequence[Sequence[Any]]
+    tests: Sequence[Sequence[Any]]
+    models: Sequence[Mapping[str, Any]]
+    code: bool = False

@@ -1,0 +1,63 @@
+"""The parameters of each kind: all are hashed, and a new one is a decision."""
+
+import pytest
+
+from buildrules.actions import params
+from buildrules.actions.params import FilesParams, read
+from buildrules.actions.registry import Kinds, built_in
+from buildrules.engine.key import compute_key
+from buildrules.engine.kind import Traits
+from buildrules.engine.step import Step
+from buildrules.errors import ActionError
+from buildrules.net.session import Session
+
+HASHED = {
+    "FilesParams": {"prefix"},
+    "InlineParams": {"parts"},
+    "ModelParams": {"prefix"},
+    "FetchedModelParams": {"prefix", "files"},
+    "StartParams": {"code", "downloads"},
+    "WheelParams": {"wheels", "prefix", "python"},
+    "BuildWheelParams": {"name", "version", "target", "builder", "sdist", "constraints"},
+    "DebianParams": {"packages", "arch", "generated"},
+    "BaseParams": {"digest", "platform", "python"},
+    "ScriptParams": {"functions", "server", "python"},
+    "ImageParams": {"platform", "config", "labels", "routes", "model", "locks", "created", "launcher"},
+    "TrialParams": {
+        *("platform", "network", "environment", "ports", "requests", "ready", "port"),
+        *("ready_timeout", "stop_timeout", "exit_codes", "job"),
+    },
+    "LintCodeParams": {"ignore", "directories", "entry", "python", "models", "place", "code"},
+    "LintPackageParams": {
+        *("ignore", "packages", "variables", "place", "server", "written", "tests", "models", "code"),
+    },
+}
+"""Whoever adds a field says here that it enters keys, and so names content and no place: `places` are for these."""
+
+FORMS = {name: form for name, form in vars(params).items() if name.endswith("Params")}
+
+
+def test_every_field_is_declared() -> None:
+    assert {name: set(form._fields) for name, form in FORMS.items()} == HASHED
+
+
+@pytest.mark.parametrize("name", sorted(FORMS))
+def test_every_field_is_hashed(name: str) -> None:
+    values = {field: number for number, field in enumerate(FORMS[name]._fields)}
+    keys = {compute_key(Step("k", 1, "t", values))}
+    keys |= {compute_key(Step("k", 1, "t", {**values, field: "other"})) for field in values}
+    assert len(keys) == len(values) + 1
+
+
+def test_what_a_rule_gives_by_mistake_is_an_error_that_names_the_fields() -> None:
+    assert read(FilesParams, {"prefix": "a"}).prefix == "a"
+    with pytest.raises(ActionError, match="are prefix, not prefix, source"):
+        read(FilesParams, {"prefix": "a", "source": "b"})
+
+
+def test_every_kind_says_what_it_needs() -> None:
+    kinds = Kinds(Session())
+    traits = {name: kinds.named(name).traits for name in built_in()}
+    assert all(isinstance(found, Traits) for found in traits.values())
+    assert {name for name, found in traits.items() if found.host} == {"build_wheel"}
+    assert {name for name, found in traits.items() if found.engine} == {"package_test"}
