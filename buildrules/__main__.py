@@ -9,8 +9,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_BUILDING = frozenset({"build", "load", "export", "run", "show"})
-
 
 def main() -> int:
     """Run the command in `sys.argv`; returns the exit code."""
@@ -19,7 +17,7 @@ def main() -> int:
         if getattr(sys, name) is None:  # closed before we began, as by ">&-": then nobody wants to hear
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     try:
-        code = _from_state(argv) if argv and argv[0] in _BUILDING else None
+        code = _from_state(argv) if argv and argv[0][:1] != "-" else None
         if code is None:
             from buildrules.cli.main import run
 

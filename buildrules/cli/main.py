@@ -9,41 +9,20 @@ import click
 
 from buildrules import __version__
 from buildrules.cli.request import Request
+from buildrules.cli.table import VERBS
 from buildrules.errors import BuildrulesError
-
-_COMMANDS = {
-    "build": "build targets and print what was built, reused and why",
-    "load": "build one package and load it into Docker, sending only the layers it lacks",
-    "run": "build and load one package, start it, and print how to call it",
-    "test": "start packages, send their requests and compare the answers",
-    "lint": "look for what is likely wrong in packages",
-    "export": "write one package as an OCI layout or an archive",
-    "show": "show what a package's image is: routes, variables, layers, locks, models",
-    "why": "say why a target was, or would be, rebuilt",
-    "lock": "resolve environments and bases, and write their locks",
-    "query": "list targets, what they need, or what needs them",
-    "rules": "list the rules",
-    "help-rule": "show one rule: attributes, layers, image",
-    "schema": "print the JSON schema of BUILD.yaml",
-    "import": "turn files of Azure ML into targets of a BUILD.yaml",
-    "init": "write a first BUILD.yaml for a folder with a model",
-    "cache": "look at the store, check it, shrink it",
-    "clean": "forget what this workspace's builds remembered",
-}
-_MODULES = {"import": "import_"}  # a module cannot have the name of a keyword
 
 
 class _Verbs(click.Group):
     """Imports a verb's module when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in VERBS:
             return None
-        name = _MODULES.get(cmd_name, cmd_name).replace("-", "_")
-        module = importlib.import_module(f"buildrules.cli.commands.{name}")
+        module = importlib.import_module(f"buildrules.cli.commands.{VERBS[cmd_name].module}")
         command: click.Command = module.command
         command.name = cmd_name
         return command
@@ -59,16 +38,16 @@ class _Verbs(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in _COMMANDS:
+        if name not in VERBS:
             from difflib import get_close_matches
 
-            close = get_close_matches(name, _COMMANDS, n=1)
+            close = get_close_matches(name, VERBS, n=1)
             meant = f"; did you mean '{close[0]}'?" if close else ""
             ctx.fail(f"no command '{name}'{meant}")
         return super().resolve_command(ctx, args)
@@ -111,7 +90,7 @@ def perform_request(verb: str, patterns: tuple[str | None, ...], options: dict[s
     from buildrules.cli.verbs import start
     from buildrules.workspace.root import find_root, package_of
 
-    if verb in ("load", "run"):
+    if VERBS[verb].here:
         from buildrules.serving.platform import host_platform
 
         options["host_platform"] = host_platform()

@@ -21,6 +21,7 @@ from buildrules.cli.report import (
     text_report,
 )
 from buildrules.cli.request import Request
+from buildrules.cli.table import VERBS
 from buildrules.engine.result import GoalResult, counts
 from buildrules.errors import BuildrulesError, Interrupted, UsageError
 from buildrules.state.location import identity, state_path
@@ -29,13 +30,6 @@ from buildrules.state.reader import Request as Known
 
 if TYPE_CHECKING:
     from buildrules.cli.trace import Trace
-
-_AFTER = {
-    "load": "buildrules.cli.load",
-    "export": "buildrules.cli.export",
-    "run": "buildrules.cli.run",
-    "show": "buildrules.cli.show",
-}
 
 
 def start(root: str, directory: str, argv: list[str], request: Request) -> int:
@@ -148,7 +142,7 @@ def _perform(invocation: Invocation, began: float) -> int:
         (json_piece, json_frame(actions, log, bool(results))) if as_json else (text_piece, text_frame(actions))
     )
     invocation.save([piece(result) for result in invocation.results], frame)
-    module = _AFTER.get(request.verb)
+    module = VERBS[request.verb].after
     if module is None:
         return 0
     sys.stdout.flush()

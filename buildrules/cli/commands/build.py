@@ -8,7 +8,7 @@ from buildrules.cli.main import perform_request
 from buildrules.cli.options import NeedsPatterns, building, pattern_argument
 
 
-@click.command(name="build", cls=NeedsPatterns, short_help="build targets")
+@click.command(name="build", cls=NeedsPatterns)
 @pattern_argument(required=False)
 @building
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")

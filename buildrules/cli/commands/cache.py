@@ -12,7 +12,7 @@ from buildrules.store.store import Store
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-@click.group(short_help="look at the store, check it, shrink it")
+@click.group()
 def command() -> None:
     """Look at the store, check it, shrink it."""
 

@@ -11,7 +11,7 @@ from buildrules.store.store import PARTS, Store
 from buildrules.workspace.root import find_root
 
 
-@click.command(short_help="forget what this workspace's builds remembered")
+@click.command()
 @click.option("--expunge", is_flag=True, help="Remove the whole store, for all workspaces.")
 def command(expunge: bool) -> None:
     """Forget the state, digests and explanations of this workspace; the next build reads every file anew.

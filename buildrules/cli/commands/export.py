@@ -8,7 +8,7 @@ from buildrules.cli.main import perform_request
 from buildrules.cli.options import building, label_argument
 
 
-@click.command(short_help="write a package to files")
+@click.command()
 @label_argument
 @building
 @click.option(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from buildrules.rules.rule import Rule
 
 
-@click.command(short_help="show one rule")
+@click.command()
 @click.argument("name")
 def command(name: str) -> None:
     """Show one rule: what it is for, its attributes, what it adds to an image."""

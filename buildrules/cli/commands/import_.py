@@ -7,7 +7,7 @@ import click
 from buildrules.cli.azureml import converting_options
 
 
-@click.group(short_help="turn files of Azure ML into targets of a BUILD.yaml")
+@click.group()
 def command() -> None:
     """Turn files of another system into targets of a BUILD.yaml."""
 

@@ -19,7 +19,7 @@ from buildrules.workspace.root import BUILD_FILE, find_root, package_of
 _RENAME = "rename the directory, or put its files into one with a plainer name"
 
 
-@click.command(short_help="write a first BUILD.yaml for a folder with a model")
+@click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False), default=".")
 @click.option("--name", help="Name of the package (default: the folder's).")
 def command(folder: str, name: str | None) -> None:

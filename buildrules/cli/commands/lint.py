@@ -13,7 +13,6 @@ _LISTED = "\n".join(f"    {name:<16} {about}" for name, about in NAMES.items())
 
 @click.command(
     cls=PatternCommand,
-    short_help="look for what is likely wrong in packages",
     help=f"""Look for what is likely wrong in packages (all by default), without building their images.
 
     What has to be looked into is built: models are hashed, wheels fetched. Exit code 1 means that something was found

@@ -8,7 +8,7 @@ from buildrules.cli.main import perform_request
 from buildrules.cli.options import building, label_argument
 
 
-@click.command(short_help="load a package into Docker")
+@click.command()
 @label_argument
 @building
 @click.option("--tag", help="Name of the image in Docker (default: from the label, ':latest').")

@@ -14,7 +14,7 @@ from buildrules.cli.request import Request
 _LOCKED = ("package", "base", "env", "model", "input")
 
 
-@click.command(cls=PatternCommand, short_help="resolve environments and bases, and write their locks")
+@click.command(cls=PatternCommand)
 @pattern_argument(required=False)
 @click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
 @click.option("--upgrade", is_flag=True, help="Take the newest versions the requirements allow.")

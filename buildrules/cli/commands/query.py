@@ -8,7 +8,7 @@ import click
 from buildrules.cli.options import PatternCommand, pattern_argument
 
 
-@click.command(cls=PatternCommand, short_help="list targets, what they need, or what needs them")
+@click.command(cls=PatternCommand)
 @pattern_argument(required=False)
 @click.option("--deps", is_flag=True, help="What the targets need, themselves included.")
 @click.option("--rdeps", is_flag=True, help="What needs the targets, themselves included.")

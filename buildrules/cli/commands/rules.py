@@ -5,7 +5,7 @@ import os
 import click
 
 
-@click.command(short_help="list the rules")
+@click.command()
 def command() -> None:
     """List the rules: the built-in ones, and those of the workspace."""
     from buildrules.rules.catalogue import Catalogue

@@ -8,7 +8,7 @@ from buildrules.cli.main import perform_request
 from buildrules.cli.options import building, label_argument
 
 
-@click.command(short_help="start a package in Docker")
+@click.command()
 @label_argument
 @building
 @click.option("-p", "--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1 (default: a free one).")

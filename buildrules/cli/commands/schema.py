@@ -6,7 +6,7 @@ import os
 import click
 
 
-@click.command(short_help="print the JSON schema of BUILD.yaml")
+@click.command()
 @click.option("--rule-file", is_flag=True, help="The schema of rule files instead.")
 def command(rule_file: bool) -> None:
     """Print the JSON schema of BUILD.yaml, this workspace's own rules included.

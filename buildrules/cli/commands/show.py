@@ -8,7 +8,7 @@ from buildrules.cli.main import perform_request
 from buildrules.cli.options import building, label_argument
 
 
-@click.command(short_help="show what a package's image is")
+@click.command()
 @label_argument
 @building
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")

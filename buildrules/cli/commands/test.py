@@ -9,7 +9,7 @@ from buildrules.cli.options import NeedsPatterns, building, pattern_argument
 from buildrules.serving import RUNNERS
 
 
-@click.command(name="test", cls=NeedsPatterns, short_help="test packages")
+@click.command(name="test", cls=NeedsPatterns)
 @pattern_argument(required=False)
 @building
 @click.option(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from buildrules.engine.plan import Plan
 
 
-@click.command(short_help="say why a target was, or would be, rebuilt")
+@click.command()
 @click.argument("label", required=False)
 @package_options
 @click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")

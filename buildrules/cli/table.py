@@ -1,0 +1,47 @@
+"""All verbs, in the order in which help lists them. A new one is a line here, and a module below `cli/commands`."""
+
+
+class Verb:
+    """What the rest knows of a verb.
+
+    `module` has its command line: its name below `cli.commands`. `after` is the module whose function `after` is handed
+    the finished build. With `here`, images go to an engine of this machine, and are those of its platform.
+    """
+
+    __slots__ = ("after", "here", "module", "summary")
+
+    def __init__(self, summary: str, module: str, *, after: str | None = None, here: bool = False) -> None:
+        self.summary = summary
+        self.module = module
+        self.after = after
+        self.here = here
+
+
+VERBS = {
+    "build": Verb("build targets and print what was built, reused and why", "build"),
+    "load": Verb(
+        "build one package and load it into Docker, sending only the layers it lacks",
+        "load",
+        after="buildrules.cli.load",
+        here=True,
+    ),
+    "run": Verb(
+        "build and load one package, start it, and print how to call it", "run", after="buildrules.cli.run", here=True
+    ),
+    "test": Verb("start packages, send their requests and compare the answers", "test"),
+    "lint": Verb("look for what is likely wrong in packages", "lint"),
+    "export": Verb("write one package as an OCI layout or an archive", "export", after="buildrules.cli.export"),
+    "show": Verb(
+        "show what a package's image is: routes, variables, layers, locks, models", "show", after="buildrules.cli.show"
+    ),
+    "why": Verb("say why a target was, or would be, rebuilt", "why"),
+    "lock": Verb("resolve environments and bases, and write their locks", "lock"),
+    "query": Verb("list targets, what they need, or what needs them", "query"),
+    "rules": Verb("list the rules", "rules"),
+    "help-rule": Verb("show one rule: attributes, layers, image", "help_rule"),
+    "schema": Verb("print the JSON schema of BUILD.yaml", "schema"),
+    "import": Verb("turn files of Azure ML into targets of a BUILD.yaml", "import_"),
+    "init": Verb("write a first BUILD.yaml for a folder with a model", "init"),
+    "cache": Verb("look at the store, check it, shrink it", "cache"),
+    "clean": Verb("forget what this workspace's builds remembered", "clean"),
+}
