@@ -77,6 +77,7 @@ def perform(
             raise error from raised
         finally:
             invocation.console.close()
+            invocation.session.close()
             invocation.store.close()
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted\n  hint: what was finished is kept; the same command goes on from there\n")

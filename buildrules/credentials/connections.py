@@ -177,25 +177,23 @@ class Connections:
             hint=f"there are: {known}" if known else "declare it under workspace.connections",
         )
 
-    def serving(self, url: str, types: Collection[str] | None = None) -> Connection | None:
+    def serving(self, url: str) -> Connection | None:
         """The connection for a url: the one whose target leads furthest towards it. None where no target does.
 
-        `types` limits the choice; registries are never among it, see `serving_registry`.
+        Registries are never among the choice, see `serving_registry`.
         """
         best: tuple[int, Connection] | None = None
         for connection in self._all:
-            if connection.type in REGISTRIES or (types is not None and connection.type not in types):
+            if connection.type in REGISTRIES:
                 continue
             depth = below(url, connection.target)
             if depth is not None and (best is None or depth > best[0]):
                 best = (depth, connection)
-        if best is None and (types is None or "python_feed" in types):
-            return self._feed_beside(url)
-        return best[1] if best else None
+        return best[1] if best else self._feed_beside(url)
 
-    def login(self, url: str, types: Collection[str] | None = None) -> Login | None:
+    def login(self, url: str) -> Login | None:
         """The login for a url, read now; None where none serves it, or anonymously. Raises CredentialsError."""
-        found = self.serving(url, types)
+        found = self.serving(url)
         if found is None or found.kind == "none":
             return None
         if is_open(url) and not found.plain_http:

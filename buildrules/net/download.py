@@ -53,7 +53,10 @@ class Fetching(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """One blob to fetch: see `fetch_blob` for the fields."""
+    """The blob `digest` (sha256:<hex>, `size` bytes where known), and the urls (http, https, file) to try in order.
+
+    `what` names it in progress and errors; `headers` go to each url's own host only.
+    """
 
     urls: Sequence[str]
     digest: str
@@ -87,27 +90,13 @@ class Stop(Event):
         check(self)
 
 
-def fetch_blob(
-    urls: Sequence[str],
-    digest: str,
-    size: int | None,
-    context: Fetching,
-    *,
-    what: str = "",
-    headers: Mapping[str, str] | None = None,
-) -> None:
-    """Bring the blob `digest` (sha256:<hex>, `size` bytes where known) into the store; nothing if it is there.
-
-    `urls` (http, https, file) are tried in order. `what` names the content in progress and errors;
-    `headers` go to each url's own host only. Raises GoneError where every url answers 404 or 410,
-    IntegrityError where only other content was offered, FetchError otherwise, StoreError on a full
-    disk, Interrupted on Ctrl-C. No error holds a credential.
-    """
-    _fetch(Download(urls, digest, size, what, headers), context, Stop(context))
-
-
 def fetch_all(items: Sequence[Download], context: Fetching, parallel: int = 8) -> None:
-    """Fetch many blobs, `parallel` at a time, the largest first. Raises the first error after the rest stopped."""
+    """Bring blobs into the store, `parallel` at a time, the largest first; those that are there are left alone.
+
+    Raises the first error after the rest stopped: GoneError where every url of a blob answers 404 or 410,
+    IntegrityError where only other content was offered, FetchError otherwise, StoreError on a full disk, Interrupted on
+    Ctrl-C. No error holds a credential.
+    """
     missing = [item for item in items if not context.blobs.has(item.digest, item.size)]
     missing.sort(key=lambda item: -(item.size or 0))
     side_by_side(lambda item, stop: _fetch(item, context, stop), missing, context, parallel)

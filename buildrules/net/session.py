@@ -48,6 +48,11 @@ class Session:
         """Sends requests, and keeps connections open for the next ones."""
         return self.own(_client)
 
+    def close(self) -> None:
+        """Close the connections that are open."""
+        if _client in self._owned:
+            self.client.close()
+
 
 def _connections(session: Session) -> "Connections":
     from buildrules.credentials.connections import Connections

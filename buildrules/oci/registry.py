@@ -18,7 +18,7 @@ from buildrules.net.download import Fetching, bring, error_of
 from buildrules.oci import descriptor as media
 from buildrules.oci.auth import ANONYMOUS, Credentials
 from buildrules.oci.reference import DIGEST
-from buildrules.oci.transport import TRIES, AnswerError, Body, ConnectionFailedError, Transport
+from buildrules.oci.transport import AnswerError, Body, Transport
 from buildrules.start.failure import Failure
 from buildrules.start.header import content_length
 from buildrules.store.blobs import hex_of
@@ -128,29 +128,25 @@ class Registry:
         of this registry that may have it. A broken upload starts over: registries cannot be trusted to resume.
         Raises RegistryError, IntegrityError where `body` is longer or shorter than `size`.
         """
-        for attempt in range(TRIES):
-            try:
-                location = self._start_upload(digest, None if attempt else mount_from)
-                if location is None:
-                    return "mounted"
-                url = location + ("&" if urlsplit(location).query else "?") + f"digest={quote(digest, safe='')}"
-                self.transport.request(
-                    "PUT",
-                    url,
-                    scopes=self._push,
-                    headers={"Content-Type": "application/octet-stream"},
-                    body=lambda: _measured(body(), digest, size),
-                    size=size,
-                    ok=(201, 202, 204),
-                    tries=1,
-                ).close()
-                return "uploaded"
-            except (AnswerError, ConnectionFailedError) as error:
-                lost = isinstance(error, AnswerError) and error.code in ("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID")
-                if not (error.transient or lost) or attempt + 1 == TRIES:
-                    raise
-                self.transport.pause(attempt, error.wait)
-        raise AssertionError("unreachable")
+
+        def attempt(number: int) -> str:
+            location = self._start_upload(digest, None if number else mount_from)
+            if location is None:
+                return "mounted"
+            url = location + ("&" if urlsplit(location).query else "?") + f"digest={quote(digest, safe='')}"
+            self.transport.request(
+                "PUT",
+                url,
+                scopes=self._push,
+                headers={"Content-Type": "application/octet-stream"},
+                body=lambda: _measured(body(), digest, size),
+                size=size,
+                ok=(201, 202, 204),
+                tries=1,
+            ).close()
+            return "uploaded"
+
+        return self.transport.trying(attempt, lost=("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"))
 
     def put_manifest(self, data: bytes, media_type: str, reference: str) -> str:
         """end-7: store a manifest or index under a tag or its digest; returns the digest. Raises RegistryError."""

@@ -8,8 +8,9 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from buildrules.credentials.connections import Connections
@@ -29,6 +30,7 @@ MAX_ANSWER = 4 << 20  # bytes of a manifest, token or tag list; the specificatio
 _REDIRECTS = 5
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
+T = TypeVar("T")
 Body = Callable[[], Iterable[bytes]]
 """Opens the bytes of a request anew, so that it can be sent again."""
 
@@ -52,6 +54,7 @@ class ConnectionFailedError(RegistryError):
     """No answer, or a connection that broke. `transient` is False where trying again cannot help."""
 
     transient = True
+    code = ""
     wait: float | None = None
 
 
@@ -112,17 +115,14 @@ class Transport:
         `body` in bytes. Raises AnswerError or ConnectionFailedError, both RegistryError.
         """
         target = urljoin(self.base, url)
-        for attempt in range(tries):
-            try:
-                response = self._authorized(_Request(method, target, headers or {}, body, size), scopes)
-                if response.status in ok:
-                    return response
-                raise self.error(response, f"{method} {urlsplit(target).path}")
-            except (AnswerError, ConnectionFailedError) as error:
-                if not error.transient or attempt + 1 == tries:
-                    raise
-                self.pause(attempt, error.wait)
-        raise AssertionError("unreachable")
+
+        def attempt(_: int) -> Answer:
+            response = self._authorized(_Request(method, target, headers or {}, body, size), scopes)
+            if response.status in ok:
+                return response
+            raise self.error(response, f"{method} {urlsplit(target).path}")
+
+        return self.trying(attempt, tries)
 
     def read_range(self, url: str, scopes: tuple[str, ...], extra: Mapping[str, str]) -> Answer:
         """One try to GET a blob or what is left of it. Raises Failure where another may do better, RegistryError."""
@@ -137,10 +137,21 @@ class Transport:
                 raise
             raise Failure(UNREACHABLE, error.message, hint=error.hint, retry=True, wait=error.wait) from None
 
-    def pause(self, attempt: int, asked: float | None = None) -> None:
-        """Wait before try number `attempt` + 2: what the registry asked for, or a random part of 0.25*2^n s."""
-        limit = min(4.0, 0.25 * 2**attempt)
-        self._sleep(random.uniform(0, limit) if asked is None else asked)  # noqa: S311 (jitter, not a secret)
+    def trying(self, attempt: Callable[[int], T], tries: int = TRIES, lost: Container[str] = ()) -> T:
+        """What `attempt` gives, which gets the number of the try, from 0 on. Raises its error where trying is over.
+
+        Another try may help against errors that are transient, or have one of the registry's codes in `lost`. Before it
+        is waited: what the registry asked for, or a random part of 0.25*2^n s.
+        """
+        for number in range(tries):
+            try:
+                return attempt(number)
+            except (AnswerError, ConnectionFailedError) as error:
+                if not (error.transient or error.code in lost) or number + 1 == tries:
+                    raise
+                limit = min(4.0, 0.25 * 2**number)
+                self._sleep(random.uniform(0, limit) if error.wait is None else error.wait)  # noqa: S311 - jitter
+        raise AssertionError("unreachable")
 
     def read(self, response: Answer) -> bytes:
         """The whole of a small answer. Raises RegistryError where it is longer than MAX_ANSWER or breaks off."""
@@ -228,13 +239,13 @@ class Transport:
         answer = self._send(request, dress)
         return hops[-1], answer
 
-    def _send(self, request: "_Request", dress: Dress) -> Answer:
+    def _send(self, request: "_Request", dress: Dress, redirects: int = _REDIRECTS) -> Answer:
         body = request.body() if request.body else None
         length = {"Content-Length": str(request.size)} if request.method in ("POST", "PUT") else {}
         request.headers.update(length)
         try:
             answer: Answer = self._client.follow(
-                request.url, dress, method=request.method, body=body, most=_REDIRECTS, size=request.size
+                request.url, dress, method=request.method, body=body, most=redirects, size=request.size
             )
         except Failure as failure:
             raise self._failed(failure) from None
@@ -267,20 +278,17 @@ class Transport:
             basic = self.credentials.basic()
             joined = realm + ("&" if urlsplit(realm).query else "?") + urlencode(query)
             request = _Request("GET", joined, {"Authorization": basic} if basic else {})
-        for attempt in range(TRIES):
-            try:
-                response = self._send(request, lambda _: (request.url, request.headers))
-                if response.status == 401 and self.credentials.anonymous:
-                    response.close()
-                    return None
-                if response.status != 200:
-                    raise self.error(response, f"a token request at {urlsplit(realm).hostname}")
-                return f"Bearer {self._token_of(self.read(response), realm)}"
-            except (AnswerError, ConnectionFailedError) as error:
-                if not error.transient or attempt + 1 == TRIES:
-                    raise
-                self.pause(attempt, error.wait)
-        raise AssertionError("unreachable")
+
+        def attempt(_: int) -> str | None:
+            response = self._send(request, lambda url: (url, request.headers), redirects=0)
+            if response.status == 401 and self.credentials.anonymous:
+                response.close()
+                return None
+            if response.status != 200:
+                raise self.error(response, f"a token request at {urlsplit(realm).hostname}")
+            return f"Bearer {self._token_of(self.read(response), realm)}"
+
+        return self.trying(attempt)
 
     def _token_of(self, data: bytes, realm: str) -> str:
         try:

@@ -92,7 +92,8 @@ class Web:
     def follow(
         self, url: str, dress: Dress, *, method: str = "GET", body: Any = None, most: int = REDIRECTS, **more: Any
     ) -> Any:
-        """Send to `url`, and where it redirects to; `dress` is asked for every hop. Only GET and HEAD are sent on.
+        """Send to `url`, and where it redirects to; `dress` is asked for every hop. Only GET and HEAD are sent on,
+        and none where `most` is 0.
 
         `more` goes to `send`. Raises Failure only where there is no answer.
         """
@@ -103,7 +104,7 @@ class Web:
             _check(target, sent)
             answer = self.send(method, target, sent, body, host=None if url == asked else shown_origin(url), **more)
             location = answer.headers.get("Location")
-            if answer.status not in _REDIRECT or not location or method not in ("GET", "HEAD"):
+            if answer.status not in _REDIRECT or not location or method not in ("GET", "HEAD") or not most:
                 return answer
             answer.close()
             url = following(url, location)

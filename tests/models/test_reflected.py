@@ -10,7 +10,7 @@ import pytest
 
 from buildrules.credentials.redact import scrub_output
 from buildrules.errors import FetchError
-from buildrules.net.download import fetch_blob
+from buildrules.net.download import Download, fetch_all
 from buildrules.net.session import Session
 from buildrules.oci.auth import Credentials
 from buildrules.start import http, secret
@@ -127,7 +127,7 @@ def test_the_words_of_a_status_are_not_those_of_a_wheels_server(
         return b"HTTP/1.1 418 words " + request.headers["authorization"].encode() + b"\r\n\r\n"
 
     with raw(answer) as server, pytest.raises(FetchError, match="answered 418") as caught:
-        fetch_blob([f"{server.url}/m.whl"], "sha256:" + "0" * 64, None, Context(tmp_path))
+        fetch_all([Download([f"{server.url}/m.whl"], "sha256:" + "0" * 64)], Context(tmp_path))
     assert "words" not in caught.value.message
 
 

@@ -12,15 +12,16 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from buildrules.credentials.redact import redact, scrub
 from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted
 from buildrules.net import client
-from buildrules.net.download import Download, fetch_all, fetch_blob
+from buildrules.net.download import Download, fetch_all
 from buildrules.start import partial, retry
 from tests.support.fetching import Context
 
@@ -134,6 +135,10 @@ def dropping(*, after: int, times: int, ranges: bool = True) -> Callable[[Handle
             handler.wfile.write(DATA[start:])
 
     return answer
+
+
+def fetch_blob(urls: Sequence[str], digest: str, size: int | None, context: Context, **more: Any) -> None:
+    fetch_all([Download(urls, digest, size, **more)], context)
 
 
 def leftovers(context: Context) -> list[str]:
@@ -411,11 +416,11 @@ def test_two_processes_fetch_once(server: Server, context: Context, tmp_path: Pa
     script = f"""
 import sys, types
 from buildrules.store.blobs import Blobs
-from buildrules.net.download import fetch_blob
+from buildrules.net.download import Download, fetch_all
 from buildrules.net.session import Session
 context = types.SimpleNamespace(session=Session(), blobs=Blobs(sys.argv[1]), cancelled=False, progress=lambda *a: None,
                                 count=lambda **k: None)
-fetch_blob(["{server.url}/a"], "{DIGEST}", {len(DATA)}, context)
+fetch_all([Download(["{server.url}/a"], "{DIGEST}", {len(DATA)})], context)
 """
     command = [sys.executable, "-c", script, str(tmp_path / "store")]
     first = subprocess.Popen(command)

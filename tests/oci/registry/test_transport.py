@@ -258,6 +258,16 @@ def test_credentials_do_not_go_to_a_token_server_without_tls() -> None:
         connect(server.host, Credentials(USER, PASSWORD))[0].manifest("v1")
 
 
+def test_a_token_server_sends_nobody_elsewhere() -> None:
+    with web(lambda _: (200, {}, b'{"token": "x"}')) as other:
+        away = {"Location": f"http://{other.host}/token"}
+        with web(lambda _: (302, away, b"")) as tokens:
+            challenge = {"WWW-Authenticate": f'Bearer realm="http://{tokens.host}/token"'}
+            with web(lambda _: (401, challenge, b"")) as server, pytest.raises(AnswerError, match="answered 302"):
+                connect(server.host, Credentials(USER, PASSWORD))[0].manifest("v1")
+    assert other.seen == []
+
+
 def test_plain_http_is_for_loopback_or_when_asked() -> None:
     assert Transport("registry.example:5000").base == "https://registry.example:5000"
     assert Transport("registry.example:5000", plain_http=True).base == "http://registry.example:5000"
