@@ -94,13 +94,13 @@ def cli_page() -> str:
 def azureml_page() -> str:
     """The page of all keys of Azure ML files, from the tables that they are read by."""
     from buildrules.azureml.assets import DataFile, ModelFile
-    from buildrules.azureml.connection import ConnectionFile
-    from buildrules.azureml.deployment import Batch, Online
+    from buildrules.azureml.connection import ConnectionKeys
+    from buildrules.azureml.deployment import BatchKeys, OnlineKeys
     from buildrules.azureml.environment import EnvironmentFile
-    from buildrules.azureml.package import Package
+    from buildrules.azureml.package import PackageKeys
 
     out = [_AZUREML_HEAD]
-    for rows in (Package, EnvironmentFile, ModelFile, DataFile, Online, Batch, ConnectionFile):
+    for rows in (PackageKeys, EnvironmentFile, ModelFile, DataFile, OnlineKeys, BatchKeys, ConnectionKeys):
         out.append(f"\n## {rows.what[:1].upper()}{rows.what[1:]}\n\n| key | other spellings | |\n|---|---|---|\n")
         out += _keys(rows, "")
     return "".join(out)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.authoring.paths import common_directory, display, is_within
-from buildrules.authoring.target import Target
+from buildrules.authoring.target import NewTarget
 from buildrules.authoring.text import render_target
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
@@ -32,7 +32,7 @@ class Addition:
     forced: str = ""
 
 
-def home_of(targets: list[Target], named: list[str], output: str | None, top: str | None) -> str:
+def home_of(targets: list[NewTarget], named: list[str], output: str | None, top: str | None) -> str:
     """The directory of the BUILD.yaml: `output`, or the one that holds all files and the directories `named`.
 
     All paths are absolute; `top` is the root of the workspace. Raises UsageError.
@@ -57,7 +57,9 @@ def home_of(targets: list[Target], named: list[str], output: str | None, top: st
     return home
 
 
-def add_to(home: str, targets: list[Target], *, head: str = "", workspace: str = "", force: bool = False) -> Addition:
+def add_to(
+    home: str, targets: list[NewTarget], *, head: str = "", workspace: str = "", force: bool = False
+) -> Addition:
     """The BUILD.yaml in `home` with `targets`. A new one begins with `head`.
 
     `workspace` is the text of a workspace section, for a file that has none. Raises LoadError where the file that is

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-__all__ = ["RELEASES", "Release", "release_for"]
+__all__ = ["RELEASES", "DebianRelease", "release_for"]
 
 
-class Release(NamedTuple):
+class DebianRelease(NamedTuple):
     """A release: its Python, the name of its suite, and its number as people say it."""
 
     python: str
@@ -23,11 +23,11 @@ class Release(NamedTuple):
         return f"{self.name}, Python {self.minor}"
 
 
-RELEASES = (Release("3.11.2", "bookworm", "Debian 12"), Release("3.13.5", "trixie", "Debian 13"))
+RELEASES = (DebianRelease("3.11.2", "bookworm", "Debian 12"), DebianRelease("3.13.5", "trixie", "Debian 13"))
 """The usual one first."""
 
 
-def release_for(specifier: str) -> Release | None:
+def release_for(specifier: str) -> DebianRelease | None:
     """The first release whose Python fits a specifier (PEP 440). Raises ValueError for what is none."""
     from packaging.specifiers import SpecifierSet
 

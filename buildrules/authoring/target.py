@@ -8,7 +8,7 @@ from typing import Any
 
 from buildrules.document.nodes import Node
 
-__all__ = ["Glob", "Local", "Ref", "Target", "Targets", "clean_name", "literal", "plain_name"]
+__all__ = ["Glob", "Local", "NewTarget", "NewTargets", "Ref", "clean_name", "literal", "plain_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Glob:
 class Ref:
     """A target that is made here."""
 
-    target: "Target"
+    target: "NewTarget"
 
 
 @dataclass(slots=True, eq=False)
-class Target:
+class NewTarget:
     """`attributes` hold plain values, Local, Glob, Ref and lists of them. `remarks` stand behind an attribute, `node`
     is where a file names what the target is made of. `spread` gives each attribute a line.
     """
@@ -71,14 +71,14 @@ def clean_name(text: str) -> str:
 _LONGEST = 120  # names become parts of file names
 
 
-class Targets:
+class NewTargets:
     """The targets of one conversion, in the order they were made. Those that say the same are one.
 
     `reserved` names are kept for packages.
     """
 
     def __init__(self) -> None:
-        self.all: list[Target] = []
+        self.all: list[NewTarget] = []
         self.reserved: set[str] = set()
 
     def add(
@@ -91,14 +91,14 @@ class Targets:
         remarks: dict[str, str] | None = None,
         kind: str = "",
         node: Node | None = None,
-    ) -> Target:
+    ) -> NewTarget:
         """A target of this content: one that is there, else a new one. `kind` parts its name from another's."""
         given = {key: value for key, value in attributes.items() if value not in (None, [], {})}
         for target in self.all:
             if target.rule == rule and target.attributes == given:
                 target.comments += [line for line in comments or () if line not in target.comments]
                 return target
-        made = Target(
+        made = NewTarget(
             self._free(clean_name(name), kind or rule), rule, given, list(comments or ()), dict(remarks or {}), node
         )
         self.all.append(made)

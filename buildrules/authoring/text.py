@@ -7,19 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from buildrules.authoring.target import Glob, Local, Ref, Target, clean_name, literal
+from buildrules.authoring.target import Glob, Local, NewTarget, Ref, clean_name, literal
 
-__all__ = ["Connection", "render_connections", "render_target", "render_workspace"]
+__all__ = ["NewConnection", "render_connections", "render_target", "render_workspace"]
 
 _PLAIN = re.compile(r"/?[A-Za-z_][A-Za-z0-9_./-]*")
 _WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
 _LABEL = re.compile(r"(//[A-Za-z0-9_./+-]*)?:[A-Za-z0-9_.+-]+|//[A-Za-z0-9_./+-]+")
 _WIDTH = 110
-LabelOf = Callable[[Target], str]
+LabelOf = Callable[[NewTarget], str]
 
 
 @dataclass(slots=True)
-class Connection:
+class NewConnection:
     """A connection of a workspace; of its `credentials` what is secret is `{"env": NAME}`."""
 
     name: str
@@ -68,7 +68,7 @@ def _flow(value: Any) -> str:
     return scalar(value, flow=True)
 
 
-def render_target(target: Target, directory: str, label_of: LabelOf, indent: str = "  ") -> str:
+def render_target(target: NewTarget, directory: str, label_of: LabelOf, indent: str = "  ") -> str:
     """A target as lines, each begun with `indent`; paths are relative to `directory`."""
     attributes = {name: _plain(value, directory, label_of) for name, value in target.attributes.items()}
     if attributes.get("name") == target.name:
@@ -110,14 +110,14 @@ def _comments(comments: list[str], indent: str) -> list[str]:
     return found
 
 
-def render_workspace(name: str, connections: list[Connection] | None = None) -> str:
+def render_workspace(name: str, connections: list[NewConnection] | None = None) -> str:
     """The section of a new workspace in a directory of that name."""
     name = clean_name(name or "workspace").lower()
     text = f"workspace:\n  name: {scalar(name)}\n  platforms: [linux/amd64]\n"
     return text + (render_connections(connections, "  ") if connections else "")
 
 
-def render_connections(connections: list[Connection], indent: str) -> str:
+def render_connections(connections: list[NewConnection], indent: str) -> str:
     """`connections:` of a workspace section."""
     lines = [f"{indent}connections:"]
     for one in connections:

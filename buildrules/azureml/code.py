@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from buildrules.authoring.paths import display
-from buildrules.authoring.target import Glob, Local, Target, literal, plain_name
+from buildrules.authoring.target import Glob, Local, NewTarget, literal, plain_name
 from buildrules.azureml.conversion import Conversion
 from buildrules.azureml.references import Place, parse_reference
 from buildrules.azureml.specification import Code, Specification
@@ -21,7 +21,7 @@ _LEFT_OUT = ("pylock.*", "*.lock", "BUILD.yaml")
 _IGNORES = (".amlignore", ".gitignore")  # the first one that is there counts, as for Azure's own upload
 
 
-def code_target(conversion: Conversion, spec: Specification, models: list[str]) -> Target | None:
+def code_target(conversion: Conversion, spec: Specification, models: list[str]) -> NewTarget | None:
     """The target of `code_configuration`; `models` are absolute paths that are not code. Raises LoadError."""
     code = spec.code
     if code is None or code.scoring_script is None:

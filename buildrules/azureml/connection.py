@@ -3,9 +3,9 @@
 import re
 
 from buildrules.authoring.target import clean_name
-from buildrules.authoring.text import Connection
+from buildrules.authoring.text import NewConnection
 from buildrules.azureml.document import Document
-from buildrules.azureml.table import Key, LeftOut, Map, Table, Value
+from buildrules.azureml.table import Key, LeftOut, Map, Nested, Value
 from buildrules.azureml.values import choice, text
 from buildrules.credentials.redact import login_before_slash
 from buildrules.credentials.secret_names import secret_in_query
@@ -13,7 +13,7 @@ from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, Position
 
-__all__ = ["ConnectionFile", "read_connection"]
+__all__ = ["ConnectionKeys", "read_connection"]
 
 _TYPES = ("git", "container_registry", "python_feed", "s3", "azure_data_lake_gen2", "azure_blob", "custom")
 _OTHERS = (
@@ -48,7 +48,7 @@ class _Credentials(Map):
     secrets = LeftOut("a reference stands in for it", *(name for _, secret in _CREDENTIALS.values() for name in secret))
 
 
-class _Hidden(Table[_Credentials]):
+class _Hidden(Nested[_Credentials]):
     """A map; what else stands there may be a secret as a whole."""
 
     def __call__(self, value: Value) -> _Credentials:
@@ -57,7 +57,7 @@ class _Hidden(Table[_Credentials]):
         return super().__call__(value)
 
 
-class ConnectionFile(Map):
+class ConnectionKeys(Map):
     """A connection of its own file."""
 
     what = "a connection"
@@ -71,9 +71,9 @@ class ConnectionFile(Map):
     )  # fmt: skip
 
 
-def read_connection(document: Document, problems: Problems) -> Connection | str | None:
+def read_connection(document: Document, problems: Problems) -> NewConnection | str | None:
     """The connection of a document; a sentence on why it is not carried over; None where something is wrong."""
-    given = ConnectionFile(document.node, problems)
+    given = ConnectionKeys(document.node, problems)
     kind, target = given.type, given.target
     if given.name is None or kind is None or not given.sound:
         return None
@@ -82,7 +82,7 @@ def read_connection(document: Document, problems: Problems) -> Connection | str 
     if target is None:
         given.missing("target", "the address of the feed, registry or store")
         return None
-    found = Connection(clean_name(given.name), kind, target)
+    found = NewConnection(clean_name(given.name), kind, target)
     secret = secret_in_query(target)
     if secret or login_before_slash(target) or re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*@", target):
         what = f"a credential, '{secret}'" if secret else "a user name or password"
@@ -102,7 +102,7 @@ def _hidden(node: Node, message: str, hint: str) -> LoadError:
     return LoadError(message, hint=hint, position=Position(place.path, place.line, place.column))
 
 
-def _refer(found: Connection, given: _Credentials) -> None:
+def _refer(found: NewConnection, given: _Credentials) -> None:
     """What is open of the credentials, and references to what is secret."""
     if given.type in (None, "none"):
         return

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from buildrules.authoring.paths import display
-from buildrules.authoring.target import Target, Targets
-from buildrules.authoring.text import Connection
+from buildrules.authoring.target import NewTarget, NewTargets
+from buildrules.authoring.text import NewConnection
 from buildrules.azureml.document import Document, Kind, read_document, text_of
 from buildrules.azureml.nearby import Nearby, matching
 from buildrules.document.nodes import Node
@@ -83,14 +83,14 @@ class Conversion:
     top: str | None
     disk: Disk
     documents: list[Document] = field(default_factory=list)
-    targets: Targets = field(default_factory=Targets)
-    packages: list[Target] = field(default_factory=list)
-    connections: list[Connection] = field(default_factory=list)
+    targets: NewTargets = field(default_factory=NewTargets)
+    packages: list[NewTarget] = field(default_factory=list)
+    connections: list[NewConnection] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: Problems = field(default_factory=Problems)
     failed: dict[str, list[LoadError]] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
-    nameless: list[Target] = field(default_factory=list)
+    nameless: list[NewTarget] = field(default_factory=list)
     _near: dict[str, Nearby] = field(default_factory=dict)
 
     def near(self, directory: str) -> Nearby:

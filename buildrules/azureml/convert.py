@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from buildrules.authoring.target import Target, clean_name
+from buildrules.authoring.target import NewTarget, clean_name
 from buildrules.azureml.choice import models_of_document
 from buildrules.azureml.connection import read_connection
 from buildrules.azureml.conversion import Conversion, Options
@@ -89,7 +89,7 @@ def _name(document: Document) -> str | None:
     return parse_reference(said, short=True).name if said else None
 
 
-def _package(conversion: Conversion, document: Document) -> Target | None:
+def _package(conversion: Conversion, document: Document) -> NewTarget | None:
     """The target of a package or a deployment; None for one that deploys a package of here."""
     if document.kind is Kind.PACKAGE:
         spec = read_package(document, conversion.problems)

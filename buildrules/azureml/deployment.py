@@ -7,7 +7,7 @@ deployed on is left out, and said.
 from buildrules.azureml.document import Document, Kind
 from buildrules.azureml.references import named
 from buildrules.azureml.specification import READ_ONLY, Code, Specification
-from buildrules.azureml.table import Key, LeftOut, Map, Table, Value
+from buildrules.azureml.table import Key, LeftOut, Map, Nested, Value
 from buildrules.azureml.values import (
     absolute_path,
     choice,
@@ -20,7 +20,7 @@ from buildrules.azureml.values import (
 )
 from buildrules.document.problems import Problems
 
-__all__ = ["Batch", "Online", "read_deployment"]
+__all__ = ["BatchKeys", "OnlineKeys", "read_deployment"]
 
 _PROBES = "probes are the platform's matter; the image's labels say where to ask"
 _LEVELS = choice("debug", "info", "warning", "error", "critical")
@@ -45,7 +45,7 @@ class _Deployment(Map):
     endpoint_name = Key(text)
     model = Key(named, "model_id")
     environment = Key(named, "environment_id")
-    code_configuration = Key(Table(Code))
+    code_configuration = Key(Nested(Code))
     environment_variables = Key(texts)
     machine = LeftOut("the machine is the platform's matter", "instance_type", "compute")
     instance_count = LeftOut("how many run is the platform's matter")
@@ -55,9 +55,9 @@ class _Deployment(Map):
         "the network is the platform's matter", "egress_public_network_access", "private_network_connection"
     )
     data_collector = LeftOut("requests are not collected")
-    startup_probe = Key(Table(_Probe), left_out=_PROBES)
-    liveness_probe = Key(Table(_Probe), left_out=_PROBES)
-    readiness_probe = Key(Table(_Probe), left_out=_PROBES)
+    startup_probe = Key(Nested(_Probe), left_out=_PROBES)
+    liveness_probe = Key(Nested(_Probe), left_out=_PROBES)
+    readiness_probe = Key(Nested(_Probe), left_out=_PROBES)
     properties = LeftOut("notes of Azure's own")
     packages = LeftOut("every target here is a package", "package_model", "with_package")
     platform = LeftOut("the platform's matter", "deployment_configuration", "deployment_template")
@@ -74,14 +74,14 @@ class _Requests(Map):
     max_queue_wait = LeftOut("queueing is the platform's matter")
 
 
-class Online(_Deployment):
+class OnlineKeys(_Deployment):
     """An online deployment."""
 
     what = "an online deployment"
     type = Key(choice("managed", "kubernetes", "azureml_compute", "aml_compute", "k8s"), "endpoint_compute_type")
     model_mount_path = Key(absolute_path)
     app_insights_enabled = Key(switch, becomes="app_insights")
-    request_settings = Key(Table(_Requests))
+    request_settings = Key(Nested(_Requests))
 
 
 class _Retries(Map):
@@ -105,7 +105,7 @@ class _Settings(Map):
     output_action = Key(choice("append_row", "summary_only"), becomes="output_action")
     output_file_name = Key(text, becomes="output_file_name")
     logging_level = Key(_level, becomes="log_level")
-    retry_settings = Key(Table(_Retries))
+    retry_settings = Key(Nested(_Retries))
 
 
 class _Inside(_Settings):
@@ -116,25 +116,25 @@ class _Inside(_Settings):
     instance_count = LeftOut("")
 
 
-class Batch(_Settings, _Deployment):
+class BatchKeys(_Settings, _Deployment):
     """A batch deployment."""
 
     what = "a batch deployment"
     _types = ("a batch deployment of type '{}' holds no model", "only type: model does")
     type = Key(choice("model", "managed", otherwise=_types), "endpoint_compute_type")
-    settings = Key(Table(_Inside))
+    settings = Key(Nested(_Inside))
 
 
 def read_deployment(document: Document, problems: Problems) -> Specification:
     """What a deployment would run. Errors are noted in `problems`."""
-    given = (Batch if document.kind is Kind.BATCH else Online)(document.node, problems)
+    given = (BatchKeys if document.kind is Kind.BATCH else OnlineKeys)(document.node, problems)
     found = Specification(document, given.name or given.endpoint_name or "deployment", {"name": given.at("name")})
     found.deployment = True
     found.model, found.environment, found.code = given.model, given.environment, given.code_configuration
     found.tags, found.variables = given.tags or {}, given.environment_variables or {}
     found.description = given.description
     found.server_attributes = given.attributes()
-    if isinstance(given, Batch):
+    if isinstance(given, BatchKeys):
         found.server = "azureml_batch"
         if given.settings is not None:
             found.variables |= given.settings.environment_variables or {}

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 from buildrules.azureml.conda import conda_files
-from buildrules.azureml.specification import READ_ONLY, Route, Routes
-from buildrules.azureml.table import Key, LeftOut, Map, Table, Value
+from buildrules.azureml.specification import READ_ONLY, RouteKeys, RoutesKeys
+from buildrules.azureml.table import Key, LeftOut, Map, Nested, Value
 from buildrules.azureml.values import choice, text, texts
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
@@ -25,12 +25,12 @@ class _Build(Map):
     others = LeftOut("", "dockerfile_path", "target")
 
 
-class _Inference(Routes):
+class _Inference(RoutesKeys):
     """`inference_config`."""
 
-    liveness_route = Key(Table(Route), needs=_ALL)
-    readiness_route = Key(Table(Route), needs=_ALL)
-    scoring_route = Key(Table(Route), needs=_ALL)
+    liveness_route = Key(Nested(RouteKeys), needs=_ALL)
+    readiness_route = Key(Nested(RouteKeys), needs=_ALL)
+    scoring_route = Key(Nested(RouteKeys), needs=_ALL)
 
 
 def _linux(value: Value) -> str:
@@ -72,9 +72,9 @@ class Environment(Map):
     name = Key(text)
     version = Key(text)
     image = Key(text)
-    build = Key(Table(_Build), "dockerfile")
+    build = Key(Nested(_Build), "dockerfile")
     conda_file = Key(_conda)
-    inference_config = Key(Table(_Inference))
+    inference_config = Key(Nested(_Inference))
     os_type = Key(_linux)
     tags = Key(texts)
     description = Key(text)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.authoring.paths import display
-from buildrules.authoring.target import Local, Ref, Target
+from buildrules.authoring.target import Local, NewTarget, Ref
 from buildrules.azureml.base import base_target, full_image, is_release, python_to_write
 from buildrules.azureml.conda import CondaFile, conda_files, conda_that_counts, mlflow_python, read_conda
 from buildrules.azureml.conversion import Conversion
@@ -40,7 +40,7 @@ class Foundation:
 
 
 def foundation(
-    conversion: Conversion, spec: Specification, *, models: list[tuple[Model, Target]], lost: bool = False
+    conversion: Conversion, spec: Specification, *, models: list[tuple[Model, NewTarget]], lost: bool = False
 ) -> Foundation | None:
     """What the package stands on. `models` are MLflow models and their targets: their files say what they need.
 
@@ -213,7 +213,7 @@ def _requirements(conversion: Conversion, spec: Specification, path: str) -> Fou
     return Foundation(Ref(conversion.targets.add(f"{spec.name}-env", "python_env", attributes, kind="env")))
 
 
-def _of_models(conversion: Conversion, spec: Specification, models: list[tuple[Model, Target]]) -> Foundation:
+def _of_models(conversion: Conversion, spec: Specification, models: list[tuple[Model, NewTarget]]) -> Foundation:
     """MLflow models bring the environment; the first one's Python decides about the base."""
     model, target = models[0]
     conda = conda_that_counts(conversion.disk, model.path) if model.path and len(models) == 1 else None

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 
 from buildrules.authoring.paths import common_directory, display, is_within
-from buildrules.authoring.target import Target
+from buildrules.authoring.target import NewTarget
 from buildrules.authoring.text import render_target, render_workspace
 from buildrules.azureml.conversion import Conversion, Options
 from buildrules.azureml.convert import convert
@@ -99,7 +99,7 @@ def _placed(conversion: Conversion, root: str, folder: str, made_from: str) -> G
     texts: dict[str, str] = {}
     for package in dict.fromkeys(places.values()):
 
-        def label_of(target: Target, package: str = package) -> str:
+        def label_of(target: NewTarget, package: str = package) -> str:
             other = places[id(target)]
             return f":{target.name}" if other == package else str(Label(other, target.name))
 
@@ -110,7 +110,7 @@ def _placed(conversion: Conversion, root: str, folder: str, made_from: str) -> G
     return Generated(root, texts, labels, made_from, notes=conversion.notes)
 
 
-def _place(target: Target, root: str, folder: str) -> str:
+def _place(target: NewTarget, root: str, folder: str) -> str:
     """The package of a target."""
     files = list(target.paths())
     directory = folder if all(is_within(path, folder) for path in files) else common_directory(files)

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from buildrules.authoring.paths import display
-from buildrules.authoring.target import Local, Target, plain_name
+from buildrules.authoring.target import Local, NewTarget, plain_name
 from buildrules.azureml.assets import DataFile, ModelFile, read_asset
 from buildrules.azureml.conversion import Conversion
 from buildrules.azureml.document import Kind
@@ -18,7 +18,7 @@ __all__ = ["input_target"]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class _Files:
     """Where the files of an input are: an absolute path, or an address; and what they are called."""
 
     path: str
@@ -27,7 +27,7 @@ class Source:
     version: str | None
 
 
-def input_target(conversion: Conversion, spec: Specification, given: Input) -> Target:
+def input_target(conversion: Conversion, spec: Specification, given: Input) -> NewTarget:
     """The target of one input. Raises LoadError."""
     found, node = _source(conversion, spec, given), given.source.node
     path, mode, plain = found.path, given.mode, plain_name(found.name, "input")
@@ -52,7 +52,7 @@ def input_target(conversion: Conversion, spec: Specification, given: Input) -> T
     )
 
 
-def _source(conversion: Conversion, spec: Specification, given: Input) -> Source:
+def _source(conversion: Conversion, spec: Specification, given: Input) -> _Files:
     """Where an input is, as the command line, the specification or a data asset nearby says."""
     reference = given.source.reference
     assert reference is not None
@@ -66,18 +66,18 @@ def _source(conversion: Conversion, spec: Specification, given: Input) -> Source
     return _where(given.source.node, reference, spec.document.directory, last, None)
 
 
-def _where(node: Node, reference: Reference, directory: str, name: str, version: str | None) -> Source:
+def _where(node: Node, reference: Reference, directory: str, name: str, version: str | None) -> _Files:
     """An address, or a path that starts at `directory`, under a name."""
     if reference.place is Place.URI:
-        return Source("", reference.text, name, version)
+        return _Files("", reference.text, name, version)
     path = os.path.normpath(os.path.join(directory, reference.text))
     if reference.place is Place.LOCAL and os.path.lexists(path):
-        return Source(path, None, name, version)
+        return _Files(path, None, name, version)
     what = "is not there" if reference.place is Place.LOCAL else "is a store of Azure, which is not read here"
     raise node.error(f"'{reference.text}' {what}", f"name where the files are: --input {name}=PATH")
 
 
-def _asset(conversion: Conversion, directory: str, node: Node, reference: Reference) -> Source:
+def _asset(conversion: Conversion, directory: str, node: Node, reference: Reference) -> _Files:
     """What a data asset or a model nearby says."""
     kinds = (Kind.DATA, Kind.MODEL)
     document = conversion.asset(directory, reference.name, reference.version, *kinds)
@@ -91,10 +91,10 @@ def _asset(conversion: Conversion, directory: str, node: Node, reference: Refere
     return _where(asset.at("path"), asset.place, asset.directory, reference.name, version)
 
 
-def _placed(text: str, name: str, version: str | None) -> Source:
+def _placed(text: str, name: str, version: str | None) -> _Files:
     """What `--input` names. Raises UsageError."""
     if parse_reference(text).place is Place.URI:
-        return Source("", text, name, version)
+        return _Files("", text, name, version)
     if not os.path.lexists(text):
         raise UsageError(f"there is no '{display(text)}'", hint="--input takes NAME=PATH")
-    return Source(os.path.abspath(text), None, name, version)
+    return _Files(os.path.abspath(text), None, name, version)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from buildrules.authoring.paths import display
-from buildrules.authoring.target import Local, Ref, Target, clean_name
+from buildrules.authoring.target import Local, NewTarget, Ref, clean_name
 from buildrules.azureml.choice import find_models
 from buildrules.azureml.code import code_target
 from buildrules.azureml.conversion import Conversion
@@ -26,10 +26,10 @@ class Parts:
     """What a package is made of: `models` and `made`, their targets, stand side by side."""
 
     models: list[Model]
-    made: list[Target]
+    made: list[NewTarget]
     stands: Foundation | None = None
-    code: Target | None = None
-    inputs: tuple[Target, ...] = ()
+    code: NewTarget | None = None
+    inputs: tuple[NewTarget, ...] = ()
 
     @property
     def mlflow(self) -> bool:
@@ -37,7 +37,7 @@ class Parts:
         return bool(self.models) and all(model.mlflow for model in self.models)
 
 
-def package_target(conversion: Conversion, spec: Specification) -> Target | None:
+def package_target(conversion: Conversion, spec: Specification) -> NewTarget | None:
     """The package and all it joins. Raises LoadError, or notes several; then None comes back."""
     before = len(conversion.problems)
     parts = _parts(conversion, spec)
@@ -83,7 +83,7 @@ def _parts(conversion: Conversion, spec: Specification) -> Parts:
     return parts
 
 
-def _joined(conversion: Conversion, spec: Specification, parts: Parts, server: Ref | str, mode: str) -> Target:
+def _joined(conversion: Conversion, spec: Specification, parts: Parts, server: Ref | str, mode: str) -> NewTarget:
     """The target of the package."""
     assert parts.stands is not None
     made, code, variables, remarks = parts.made, parts.code, {**parts.stands.variables, **spec.variables}, {}
@@ -135,7 +135,7 @@ def _check_code(conversion: Conversion, spec: Specification, parts: Parts) -> No
         conversion.fail(spec.at(), f"'{spec.name}' has no code_configuration", hint)
 
 
-def _say_other_name(conversion: Conversion, spec: Specification, target: Target) -> None:
+def _say_other_name(conversion: Conversion, spec: Specification, target: NewTarget) -> None:
     """Say that a package has another name here, where it differs from another one's in its capitals alone."""
     wanted = clean_name(spec.name)
     names = {one.name for one in conversion.targets.all if one.rule == "model_package"}

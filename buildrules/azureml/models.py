@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 
 from buildrules.authoring.paths import display
-from buildrules.authoring.target import Local, Target, plain_name
+from buildrules.authoring.target import Local, NewTarget, plain_name
 from buildrules.azureml.assets import InlineModel
 from buildrules.azureml.conversion import Conversion, either
 from buildrules.azureml.references import Place
@@ -88,7 +88,7 @@ def checked(conversion: Conversion, model: Model) -> Model:
     raise model.node.error(f"there is no '{display(model.path)}'", either(hint, SAY))
 
 
-def model_target(conversion: Conversion, model: Model) -> Target:
+def model_target(conversion: Conversion, model: Model) -> NewTarget:
     """The target of a model."""
     name = model.name or _name_of(model)
     attributes = {

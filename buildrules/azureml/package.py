@@ -7,12 +7,12 @@ import re
 
 from buildrules.azureml.document import Document
 from buildrules.azureml.references import Named, Place, Reference, named, parse_reference
-from buildrules.azureml.specification import READ_ONLY, Code, Input, Routes, Specification
-from buildrules.azureml.table import Each, Key, LeftOut, Map, Table, Value, anything
+from buildrules.azureml.specification import READ_ONLY, Code, Input, RoutesKeys, Specification
+from buildrules.azureml.table import Each, Key, LeftOut, Map, Nested, Value, anything
 from buildrules.azureml.values import choice, image_path, text, texts
 from buildrules.document.problems import Problems
 
-__all__ = ["Package", "read_package"]
+__all__ = ["PackageKeys", "read_package"]
 
 _ANSWERED = "of an answer"
 _PATHS = {"path_id": "resource_id", "url": "url", "path_version": "resource_name"}
@@ -31,7 +31,7 @@ def _target(value: Value) -> tuple[str, str | None] | None:
     """Name and version of the environment to be made: NAME, NAME:VERSION, azureml:..., {name, version} or an id."""
     version, node = None, value.node
     if node.kind == "map":
-        inner = Table(_Target)(value)
+        inner = Nested(_Target)(value)
         said, version = inner.name, inner.version
     else:
         said = text(value)
@@ -58,7 +58,7 @@ class _Base(Map):
     resource_id = Key(named, needs="the environment, such as azureml:my-env:1")
 
 
-class _Inference(Routes):
+class _Inference(RoutesKeys):
     """`inference_configuration` of a server of somebody's own."""
 
     entry_script = Key(text)
@@ -69,8 +69,8 @@ class _Server(Map):
     """`inferencing_server`."""
 
     type = Key(choice("azureml_online", "azureml_batch", "triton", "custom"), "server_type", needs="")
-    code_configuration = Key(Table(Code))
-    inference_configuration = Key(Table(_Inference))
+    code_configuration = Key(Nested(Code))
+    inference_configuration = Key(Nested(_Inference))
 
 
 _mode = choice("copy", "download", "read_only_mount")
@@ -98,7 +98,7 @@ def _path(value: Value) -> Named | None:
     node = value.node
     if node.kind == "scalar":
         return Named(node, parse_reference(node.text))
-    inner = Table(_Path)(value)
+    inner = Nested(_Path)(value)
     given = [name for name in _PATHS.values() if name in inner]
     wanted = _PATHS.get(inner.input_path_type or "")
     if len(given) != 1 or wanted not in (None, given[0]):
@@ -124,7 +124,7 @@ class _Input(Map):
     mount_path = Key(image_path)
 
 
-class Package(Map):
+class PackageKeys(Map):
     """A model package."""
 
     what = "a model package"
@@ -133,10 +133,10 @@ class Package(Map):
         needs="the name of the environment that the package makes",
     )  # fmt: skip
     target_environment_version = Key(lambda value: _version(value, text(value)))
-    base_environment_source = Key(Table(_Base))
-    inferencing_server = Key(Table(_Server), needs="write inferencing_server: {type: azureml_online, ...}")
-    model_configuration = Key(Table(_Model))
-    inputs = Key(Each(Table(_Input)))
+    base_environment_source = Key(Nested(_Base))
+    inferencing_server = Key(Nested(_Server), needs="write inferencing_server: {type: azureml_online, ...}")
+    model_configuration = Key(Nested(_Model))
+    inputs = Key(Each(Nested(_Input)))
     tags = Key(texts)
     environment_variables = Key(texts)
     properties = Key(texts, left_out="")
@@ -147,7 +147,7 @@ class Package(Map):
 
 def read_package(document: Document, problems: Problems) -> Specification | None:
     """The package of a document. Errors are noted in `problems`; then None may come back."""
-    given = Package(document.node, problems)
+    given = PackageKeys(document.node, problems)
     server = given.inferencing_server
     if server is None:
         return None

@@ -4,7 +4,7 @@ import os
 import re
 
 from buildrules.authoring.paths import display, is_within
-from buildrules.authoring.target import Glob, Local, Target
+from buildrules.authoring.target import Glob, Local, NewTarget
 from buildrules.azureml.conversion import Conversion
 from buildrules.errors import UsageError
 from buildrules.workspace.disk import NAMES
@@ -24,7 +24,7 @@ def settle_places(conversion: Conversion, first: int) -> None:
             target.attributes[name] = found if several else found[0]
 
 
-def _settled(conversion: Conversion, target: Target, value: object) -> object:
+def _settled(conversion: Conversion, target: NewTarget, value: object) -> object:
     if isinstance(value, Local):
         path = _followed(conversion, value.path)
         if target.rule in ("model", "input") and os.path.basename(path) != os.path.basename(value.path):
@@ -50,7 +50,7 @@ def _followed(conversion: Conversion, path: str) -> str:
     return path if is_within(path, around) and is_within(real, os.path.realpath(around)) else real
 
 
-def _checked(conversion: Conversion, target: Target, path: str, marks: str) -> str:
+def _checked(conversion: Conversion, target: NewTarget, path: str, marks: str) -> str:
     """The path; a name in it that would be a pattern is an error."""
     inside = os.path.relpath(path, conversion.around)
     found = re.search(marks, inside)

@@ -3,7 +3,7 @@
 import shlex
 from typing import Any
 
-from buildrules.authoring.target import Ref, Target
+from buildrules.authoring.target import NewTarget, Ref
 from buildrules.azureml.conversion import Conversion
 from buildrules.azureml.environment import Environment
 from buildrules.azureml.foundation import Foundation
@@ -63,7 +63,7 @@ def _paths(routes: dict[str, tuple[int, str]]) -> dict[str, str]:
 
 
 def server_target(
-    conversion: Conversion, spec: Specification, stands: Foundation, models: list[Target], code: Target | None
+    conversion: Conversion, spec: Specification, stands: Foundation, models: list[NewTarget], code: NewTarget | None
 ) -> Ref | str:
     """A rule's name, or a target of it where something is set. Errors are noted."""
     if spec.server == "custom":
@@ -78,7 +78,7 @@ def server_target(
     return Ref(made)
 
 
-def _custom(conversion: Conversion, spec: Specification, models: list[Target], code: Target | None) -> Target:
+def _custom(conversion: Conversion, spec: Specification, models: list[NewTarget], code: NewTarget | None) -> NewTarget:
     """A server of somebody's own: the image's own command, or `entry_script`."""
     environment: dict[str, str] = {}
     attributes: dict[str, Any] = {}
@@ -105,7 +105,7 @@ def _custom(conversion: Conversion, spec: Specification, models: list[Target], c
     return conversion.targets.add(f"{spec.name}-server", "custom_server", attributes, kind="server")
 
 
-def _model_dir(conversion: Conversion, spec: Specification, model: Target) -> str:
+def _model_dir(conversion: Conversion, spec: Specification, model: NewTarget) -> str:
     """Where the model is in the image."""
     if spec.mount_path is None:
         return f"{APP}/azureml-models/{model.attributes['name']}/{model.attributes.get('version', '1')}"

@@ -5,11 +5,11 @@ from typing import Any
 
 from buildrules.azureml.document import Document
 from buildrules.azureml.references import Named
-from buildrules.azureml.table import Key, LeftOut, Map, Table
+from buildrules.azureml.table import Key, LeftOut, Map, Nested
 from buildrules.azureml.values import route_path, text, whole
 from buildrules.document.nodes import Node
 
-__all__ = ["READ_ONLY", "Code", "Input", "Routes", "Specification"]
+__all__ = ["READ_ONLY", "Code", "Input", "RoutesKeys", "Specification"]
 
 READ_ONLY = LeftOut(
     "", "id", "resource_group", "location", "kind", "sku", "identity", "etag", "provisioning_state",
@@ -26,19 +26,19 @@ class Code(Map):
     scoring_script = Key(text, "entry_script", needs="the file with init() and run(), relative to the code's folder")
 
 
-class Route(Map):
+class RouteKeys(Map):
     """Where a server answers."""
 
     path = Key(route_path, needs="the path of the address, such as /v1/models/m")
     port = Key(whole(1, 65535), needs="the port the server listens on")
 
 
-class Routes(Map):
+class RoutesKeys(Map):
     """The three addresses of a server."""
 
-    liveness_route = Key(Table(Route))
-    readiness_route = Key(Table(Route))
-    scoring_route = Key(Table(Route))
+    liveness_route = Key(Nested(RouteKeys))
+    readiness_route = Key(Nested(RouteKeys))
+    scoring_route = Key(Nested(RouteKeys))
 
     @property
     def routes(self) -> dict[str, tuple[int, str]]:

@@ -14,7 +14,7 @@ from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
 from buildrules.workspace.suggest import did_you_mean, nearest
 
-__all__ = ["Each", "Key", "LeftOut", "Map", "Table", "Value", "anything", "camel"]
+__all__ = ["Each", "Key", "LeftOut", "Map", "Nested", "Value", "anything", "camel"]
 
 T = TypeVar("T")
 M = TypeVar("M", bound="Map")
@@ -197,7 +197,7 @@ class Map:
         return found
 
 
-class Table(Generic[M]):
+class Nested(Generic[M]):
     """Reads a map of its own by the rows of a class."""
 
     def __init__(self, rows: type[M]) -> None:

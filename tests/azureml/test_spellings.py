@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from buildrules.azureml.package import Package
+from buildrules.azureml.package import PackageKeys
 from buildrules.azureml.table import camel
 from tests.azureml.conftest import Folder
 
@@ -101,7 +101,7 @@ def test_both_spellings_give_the_same(folder: Folder, server: dict[str, Any]) ->
 
 
 def test_the_test_above_has_every_attribute() -> None:
-    told = {name for name, row in Package.rows.items() if row.suggested}
+    told = {name for name, row in PackageKeys.rows.items() if row.suggested}
     said = told - {"$schema", "target_environment_version"}
     assert said == set(PACKAGE)
 

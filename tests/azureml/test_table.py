@@ -3,16 +3,16 @@
 import pytest
 
 from buildrules.azureml.assets import DataFile, InlineModel, ModelFile
-from buildrules.azureml.connection import ConnectionFile
-from buildrules.azureml.deployment import Batch, Online
+from buildrules.azureml.connection import ConnectionKeys
+from buildrules.azureml.deployment import BatchKeys, OnlineKeys
 from buildrules.azureml.environment import EnvironmentFile
-from buildrules.azureml.package import Package
-from buildrules.azureml.table import Each, Key, LeftOut, Map, Table
+from buildrules.azureml.package import PackageKeys
+from buildrules.azureml.table import Each, Key, LeftOut, Map, Nested
 from buildrules.azureml.values import text, whole
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
 
-TABLES = (Package, EnvironmentFile, ModelFile, InlineModel, DataFile, Online, Batch, ConnectionFile)
+TABLES = (PackageKeys, EnvironmentFile, ModelFile, InlineModel, DataFile, OnlineKeys, BatchKeys, ConnectionKeys)
 
 
 class Inner(Map):
@@ -27,8 +27,8 @@ class Outer(Map):
 
     what = "a thing"
     the_name = Key(text, "old_name", needs="call it something")
-    parts = Key(Each(Table(Inner)))
-    inner = Key(Table(Inner))
+    parts = Key(Each(Nested(Inner)))
+    inner = Key(Nested(Inner))
     notes = LeftOut("nobody reads it", "note", "remark")
 
 

@@ -8,7 +8,7 @@ import click
 
 from buildrules.authoring.build_file import add_to
 from buildrules.authoring.paths import display
-from buildrules.authoring.target import Glob, Ref, Target, Targets
+from buildrules.authoring.target import Glob, NewTarget, NewTargets, Ref
 from buildrules.authoring.text import render_workspace
 from buildrules.cli.commands.found import Found
 from buildrules.cli.writing import write_text
@@ -57,9 +57,9 @@ def _clean(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_").lower() or "model"
 
 
-def made_of(found: Found, name: str) -> list[Target]:
+def made_of(found: Found, name: str) -> list[NewTarget]:
     """The targets for what was found, the package last. Adds notes on what is missing to those of `found`."""
-    targets = Targets()
+    targets = NewTargets()
     targets.reserved.add(name)
     base = targets.add("base", "debian_base", {"suite": found.release.suite}, remarks={"suite": found.release.words})
     model = _model(found, targets, name)
@@ -85,7 +85,7 @@ def made_of(found: Found, name: str) -> list[Target]:
     return targets.all
 
 
-def _model(found: Found, targets: Targets, name: str) -> Target | None:
+def _model(found: Found, targets: NewTargets, name: str) -> NewTarget | None:
     if not found.model and found.app:
         return None
     if not found.model:
@@ -95,7 +95,7 @@ def _model(found: Found, targets: Targets, name: str) -> Target | None:
     return targets.add(f"{name}_model", "model", attributes)
 
 
-def _environment(found: Found, targets: Targets, base: Target, model: Target | None) -> Target:
+def _environment(found: Found, targets: NewTargets, base: NewTarget, model: NewTarget | None) -> NewTarget:
     attributes: dict[str, Any] = {"base": Ref(base)}
     remarks = {}
     path = found.environment
