@@ -63,7 +63,7 @@ def expand(
     unwanted = _close([(_compile(pattern), 0) for pattern in exclude])
     walk = _Walk(root)
     start = os.path.join(root, directory) if directory else root
-    if directory and not walk.inside(os.path.realpath(start)):
+    if directory and _has_link(root, directory) and not walk.inside(os.path.realpath(start)):
         raise ActionError(
             f"'{directory}' is a link that leaves the workspace", hint="move what it points to into the workspace"
         )
@@ -72,6 +72,16 @@ def expand(
         walk.visit(walk.stack.pop())
     walk.files.sort(key=lambda file: file[1])
     return walk.files, sorted(walk.directories)
+
+
+def _has_link(root: str, directory: str) -> bool:
+    """Whether a step of the way from the root to a directory is a link."""
+    path = root
+    for name in directory.split("/"):
+        path = f"{path}/{name}"
+        if os.path.islink(path):
+            return True
+    return False
 
 
 def matches(path: str, patterns: "list[str] | tuple[str, ...]") -> bool:
