@@ -1,7 +1,7 @@
 """From targets and locks to a plan: each target becomes actions. Pure: no disk, no network, no variables."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from buildrules.analysis.loaded import Loaded
 from buildrules.analysis.selection import Selection
@@ -12,9 +12,11 @@ from buildrules.graph.model import TARGET
 from buildrules.locking.locks import Locks
 from buildrules.plan.model import ModelPlanner
 from buildrules.plan.package import PackagePlanner
-from buildrules.plan.testing import TestPlanner, not_a_test
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.labels import Label
+
+if TYPE_CHECKING:
+    from buildrules.plan.testing import TestPlanner
 
 __all__ = ["check_named", "make_plan"]
 
@@ -31,7 +33,7 @@ def make_plan(loaded: Loaded, locks: Locks, selection: Selection, options: Mappi
     plan.connections = [connection.row(name) for name, connection in settings.connections.items()]
     models = ModelPlanner(plan, locks)
     packages = PackagePlanner(plan, loaded, locks, models, root, options.get("source_date_epoch"))
-    tests = TestPlanner(plan, packages, locks, loaded, options) if options.get("test") else None
+    tests = _tests(plan, packages, locks, loaded, options) if options.get("test") else None
     for platform in selection.platforms:
         for label in selection.labels:
             target = loaded.resolution.of(label)
@@ -46,6 +48,14 @@ def make_plan(loaded: Loaded, locks: Locks, selection: Selection, options: Mappi
         if action.target in labels and action.id not in plan.lints:  # lints stand beside what is made
             plan.graph.add(labels[action.target], TARGET, ((action.id, "step"),))
     return plan
+
+
+def _tests(
+    plan: Plan, packages: PackagePlanner, locks: Locks, loaded: Loaded, options: Mapping[str, Any]
+) -> "TestPlanner":
+    from buildrules.plan.testing import TestPlanner  # which knows all that serves
+
+    return TestPlanner(plan, packages, locks, loaded, options)
 
 
 def _goal(plan: Plan, packages: PackagePlanner, locks: Locks, target: ResolvedTarget, platform: str) -> Goal | None:
@@ -93,7 +103,10 @@ def check_named(loaded: Loaded, target: ResolvedTarget, *, testing: bool) -> Non
     """Raise UsageError for a target that was named by itself and has no goal, unless it is a package without tests."""
     if testing:
         if target.provides != "package":
-            raise not_a_test(target)
+            raise UsageError(
+                f"'{target.label}' provides {target.provides}, which cannot be tested",
+                hint="test the package it is part of",
+            )
     elif target.provides == "test":
         raise UsageError(
             f"'{target.label}' is a test, which is run and not built", hint=f"buildrules test {target.label}"

@@ -8,7 +8,6 @@ from buildrules.analysis.loaded import Loaded
 from buildrules.analysis.selection import tests_of
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Goal, Plan
-from buildrules.errors import UsageError
 from buildrules.locking.locks import Locks
 from buildrules.plan.jobs import Jobs, needs_job
 from buildrules.plan.package import PackagePlanner
@@ -198,13 +197,6 @@ def _needed(plan: Plan, image: str) -> list[str]:
             names.update(name for name in roles if not name.startswith("="))
             names.update(_AMBIENT.get(source["kind"], ()))
     return sorted(names)
-
-
-def not_a_test(target: ResolvedTarget) -> UsageError:
-    """The error for a target that was named and cannot be tested."""
-    return UsageError(
-        f"'{target.label}' provides {target.provides}, which cannot be tested", hint="test the package it is part of"
-    )
 
 
 def _asking(parts: PackageParts, requests: list[dict[str, Any]]) -> dict[str, Any]:

@@ -7,15 +7,14 @@ one-line change in a review. It holds the reference as written and no credential
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from buildrules.errors import LockError
-from buildrules.net.download import Fetching
-from buildrules.oci.foreign import foreign_layers
-from buildrules.oci.origin import open_source
 from buildrules.oci.reference import DIGEST, Reference, hide_userinfo, parse_reference
-from buildrules.oci.source import Resolved
-from buildrules.oci.transport import ConnectionFailedError
 from buildrules.store.lockfile import write_whole
+
+if TYPE_CHECKING:
+    from buildrules.net.download import Fetching
 
 VERSION = 1
 _HEAD = "# Written by 'buildrules lock'. Pins a base image; commit it.\n"
@@ -52,7 +51,7 @@ def inputs_digest(reference: str, platform: str) -> str:
 def make_lock(
     reference: str,
     platform: str,
-    context: Fetching,
+    context: "Fetching",
     *,
     root: str = "",
     default_registry: str | None = None,
@@ -63,10 +62,14 @@ def make_lock(
     Manifest and config stay in the store. Raises UsageError where it cannot be a base image, RegistryError,
     DockerError, FetchError, IntegrityError.
     """
+    from buildrules.oci.foreign import foreign_layers
+    from buildrules.oci.origin import open_source
+    from buildrules.oci.transport import ConnectionFailedError
+
     parsed = parse_reference(reference, default_registry)
     source = open_source(parsed, context, root=root, plain_http=plain_http)
     try:
-        found: Resolved = source.resolve(platform)
+        found = source.resolve(platform)
     except ConnectionFailedError as error:
         error.hint = error.hint or "an image that is at hand can stand for it: `docker: NAME` or `layout: DIR`"
         raise
