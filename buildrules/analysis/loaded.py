@@ -1,7 +1,7 @@
 """A workspace, loaded and checked: what queries and plans start from."""
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from buildrules.analysis.targets import TargetGraph
@@ -22,17 +22,46 @@ class Loaded:
     """A workspace whose targets are sound: everything a query or a plan starts from."""
 
     def __init__(
-        self, disk: Disk, texts: Mapping[str, str] | None = None, *, whole: bool = True, made_from: str = "BUILD.yaml"
+        self,
+        disk: Disk,
+        texts: Mapping[str, str] | None = None,
+        *,
+        whole: bool = True,
+        made_from: str = "BUILD.yaml",
+        only: Collection[str] | None = None,
     ) -> None:
+        """See `Workspace.load`. With `only` these packages are loaded, and of others the targets that theirs need:
+        what is wrong elsewhere is not found. Raises LoadError.
+        """
         self._disk = disk
         with uncollected():
             problems = Problems()
-            self.workspace = Workspace.load(disk, problems, texts=texts, whole=whole, made_from=made_from)
             self.catalogue = Catalogue(disk, problems)
-            self.resolution = resolve(self.workspace, self.catalogue, problems)
+            if only is None:
+                self.workspace = Workspace.load(disk, problems, texts=texts, whole=whole, made_from=made_from)
+                self.resolution = resolve(self.workspace, self.catalogue, problems)
+            else:
+                self._load(frozenset(only), problems)
             self.graph = TargetGraph.build(self.resolution.targets.values(), problems, known=self.workspace.targets)
             problems.raise_all()
             self.look_again()
+
+    def _load(self, only: frozenset[str], problems: Problems) -> None:
+        wanted = only | {""}
+        while True:
+            found = Problems()
+            self.workspace = Workspace.load(self._disk, found, only=wanted)
+            self.resolution = resolve(self.workspace, self.catalogue, found)
+            needed = self.resolution.needed(label for label in self.workspace.targets if label.package in only)
+            more = {label.package for label in needed if label not in self.resolution.targets} - wanted
+
+            if not more:
+                break
+            wanted |= more
+        for error in found.errors:
+            problems.add_error(error)
+        self.workspace.targets = {label: one for label, one in self.workspace.targets.items() if label in needed}
+        self.resolution.targets = {label: one for label, one in self.resolution.targets.items() if label in needed}
 
     def look_again(self) -> None:
         """Take all packages apart, after the locks of models have changed. Raises LoadError."""

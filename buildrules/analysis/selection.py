@@ -1,6 +1,6 @@
 """Which targets a command is about, and for which platforms."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,15 +25,24 @@ class Selection:
     platforms: tuple[str, ...]
 
 
-def select(loaded: Loaded, patterns: list[str], directory: str, options: Mapping[str, Any]) -> Selection:
+def select(
+    loaded: Loaded,
+    patterns: list[str],
+    directory: str,
+    options: Mapping[str, Any],
+    only: Collection[str] | None = None,
+) -> Selection:
     """What `patterns`, written in the workspace-relative `directory`, are about.
 
     Options: `test` adds the tests of the selected packages, `platform` is one for all, `host_platform` that of the
-    machine where an image is to be started here. Raises UsageError for a pattern that names nothing, and for a platform
-    there is not.
+    machine where an image is to be started here. With `only` nothing outside of these packages is selected. Raises
+    UsageError for a pattern that names nothing, and for a platform there is not.
     """
     parsed = parse_patterns(patterns, directory)
-    labels = loaded.select(parsed)
+    if only is None:
+        labels = loaded.select(parsed)
+    else:
+        labels = parsed.select([label for label in loaded.resolution.labels() if label.package in only])
     if options.get("test"):
         labels = _with_tests(loaded, labels, parsed)
     named = frozenset(label for pattern in parsed.includes if (label := pattern.label) is not None)

@@ -2,9 +2,11 @@
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from buildrules.actions.registry import Kinds
 from buildrules.cli import memory
+from buildrules.cli.again import Again, edited_package, plan_again
 from buildrules.cli.buildlog import BuildLog
 from buildrules.cli.console import Console
 from buildrules.cli.plugins import import_plugins
@@ -23,6 +25,9 @@ from buildrules.state.reader import Request as Known
 from buildrules.store.private_folder import sweep
 from buildrules.store.store import Store
 from buildrules.workspace.globs import expand
+
+if TYPE_CHECKING:
+    from buildrules.analysis.interface import Interfaces
 
 _UNREADABLE = (Damaged, ValueError, KeyError, TypeError, IndexError, EOFError)
 
@@ -63,6 +68,7 @@ class Invocation:
             self.stream.emit(Notice("the store had an older layout: its content is kept, every step is looked at anew"))
         self.plan = Plan()
         self.inputs: Inputs | None = None  # what the plan was made from, where it was made now
+        self.interfaces: Interfaces = {}  # of all packages, where the plan was made now and from nothing else
         self.readers: set[str] | None = None  # whom of the workspace the goals depend on; None for everybody
         self.plugins: list[str] = []
         self.ignore: list[str] = []
@@ -111,18 +117,31 @@ class Invocation:
         """Take the plan that the state keeps if it still holds, as far as the rows that differ touch it."""
         rest, state, kept = resumed.rest, resumed.state, resumed.kept
         search = None if resumed.known.watch is not None else memory.Search(self.root, rest["ignore"])
+        edited: dict[str, int] = {}
         for group in resumed.groups:
             facts = Facts(*state.group(group)[0])
-            if not facts.hold(self.root, search):
-                found = None if search is None else search.new_below(facts)
-                if found is None:
-                    return False
-                resumed.found += found
+            if facts.hold(self.root, search):
+                continue
+            if edited_package(facts, self.root, search):
+                edited[facts.at] = group
+                continue
+            found = None if search is None else search.new_below(facts)
+            if found is None:
+                return False
+            resumed.found += found
         import_plugins(self.root, rest["plugins"], self.kinds)
         self.session.connect(rest["connections"], self.root)
+        planned = plan_again(self, resumed, edited) if edited else Again({}, {})
+        if planned is None:
+            return False
+        for number, one in planned.actions.items():
+            kept.replace(number, one)
+        resumed.found += planned.facts.values()
+        resumed.groups = list(dict.fromkeys([*resumed.groups, *planned.facts]))
         build = self._new_build(Plan())
         verb = self.request.verb
         direct = {number for group in resumed.groups for number in state.group(group)[1]} | state.stale
+        direct.update(planned.actions)
         touched = resumed.touched = Touched(
             kept, resumed.known, direct, build.sources, self.kinds.version, self.store.blobs, whole=verb != "build"
         )
@@ -158,6 +177,7 @@ class Invocation:
 
     def make_plan(self) -> None:
         """Load the workspace and plan anew. Raises LoadError, ResolutionError and other BuildrulesErrors."""
+        from buildrules.analysis.interface import interfaces
         from buildrules.cli.planning import Planning
 
         began = now()
@@ -174,6 +194,8 @@ class Invocation:
         self.plugins, self.ignore = list(settings.plugins), list(settings.ignore)
         import_plugins(self.root, self.plugins, self.kinds)
         self.readers = planning.readers(request.patterns)
+        if not request.option("package"):
+            self.interfaces = interfaces(planning.loaded)
         self.inputs = memory.inputs_of(self.root, began, planning.disk, planning.keeper.digests, self.plugins)
         self.build_ = self._new_build(self.plan)
         if self._state is not None:

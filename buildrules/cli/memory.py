@@ -247,6 +247,7 @@ def write_build(
         "connections": build.plan.connections,
         "plugins": invocation.plugins,
         "ignore": invocation.ignore,
+        "interfaces": invocation.interfaces,
         "actions": len(names) - len(build.plan.lints),
     }
     requests = [(key_of(invocation.words), marshal.dumps(head), marshal.dumps(rest))]
@@ -254,7 +255,8 @@ def write_build(
     for other in others:
         moved = _moved(settled, other, numbers, order, base, ran)
         if moved is not None and settled is not None:
-            requests.append((other.key, marshal.dumps(moved.head()), marshal.dumps(settled.state.rest(other))))
+            rest_of = {**settled.state.rest(other), "interfaces": invocation.interfaces}
+            requests.append((other.key, marshal.dumps(moved.head()), marshal.dumps(rest_of)))
     wanted = identity(root)
     write_base(state_path(root, wanted), wanted, base._replace(requests=requests))
 

@@ -1,6 +1,7 @@
 """The way of a command from patterns to a plan: load, select, settle, plan."""
 
 import os
+from collections.abc import Collection
 from typing import Any
 
 from buildrules.analysis.loaded import Loaded, uncollected
@@ -29,15 +30,19 @@ class Planning:
         store: Store,
         stream: Stream,
         session: Session,
+        only: Collection[str] | None = None,
     ) -> None:
-        """Raises LoadError, UsageError, ResolutionError, LockError, FetchError."""
+        """With `only` these packages are planned, and what they need.
+
+        Raises LoadError, UsageError, ResolutionError, LockError, FetchError.
+        """
         self.disk = Disk(root)
         self._options = options
         self._stream = stream
         self.keeper = LockKeeper(self.disk, options, store, stream, session)
         with uncollected():
-            self.loaded = self._load()
-            self.selection: Selection = select(self.loaded, patterns, directory, options)
+            self.loaded = self._load() if only is None else Loaded(self.disk, only=only)
+            self.selection: Selection = select(self.loaded, patterns, directory, options, only)
             self.locks: Locks = settle(self.loaded, self.selection, options, self.keeper, stream)
 
     def plan(self) -> Plan:

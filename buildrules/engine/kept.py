@@ -75,6 +75,10 @@ class Kept:
             found = self._actions[number] = KeptAction.from_data(self._state.action(number))
         return found
 
+    def replace(self, number: int, one: KeptAction) -> None:
+        """Have another action from now on, as a new plan has it; the state is not changed."""
+        self._actions[number] = one
+
     @property
     def decoded(self) -> int:
         """How many were needed so far."""

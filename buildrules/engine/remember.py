@@ -142,7 +142,7 @@ def entry_of(
             values, readers[group] = state.group(group)
             facts = Facts(*values)
             again = searched.get(facts.at)
-            drafts[group] = Draft(facts if again is None else facts._replace(searched=again.searched))
+            drafts[group] = Draft(facts if again is None else again)
             directories[facts.at] = group
 
     def begin(directory: str, near: Iterable[int]) -> None:

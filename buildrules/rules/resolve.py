@@ -3,7 +3,7 @@
 Whether a named target exists, may be seen and makes no cycle is the graph's matter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +92,20 @@ class Resolution:
     def of(self, label: Label) -> ResolvedTarget:
         """One target. Raises KeyError if it does not exist."""
         return self.targets[label]
+
+    def needed(self, labels: Iterable[Label]) -> set[Label]:
+        """These and all that the targets with them name, and so on; also labels that no target has."""
+        found: set[Label] = set()
+        stack = list(labels)
+        while stack:
+            label = stack.pop()
+            if label in found:
+                continue
+            found.add(label)
+            target = self.targets.get(label)
+            if target is not None:
+                stack += [other for named in target.deps.values() for other in named]
+        return found
 
     def labels(self, provides: str | None = None) -> list[Label]:
         """Labels of the targets in BUILD.yaml files, sorted; only those that provide this, if it is said."""

@@ -3,7 +3,7 @@
 What a target's attributes must look like is its rule's matter (`rules.resolve`); here they stay nodes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -66,16 +66,17 @@ class Workspace:
         texts: Mapping[str, str] | None = None,
         whole: bool = True,
         made_from: str = BUILD_FILE,
+        only: Collection[str] | None = None,
     ) -> "Workspace":
         """Load the workspace at the root of `disk` (from `find_root`).
 
         With `problems`, all errors are noted there and what could be read comes back; without, they are raised
         together as one LoadError. `texts` maps packages to the texts of BUILD.yaml files that no file holds: their
         targets stand before those of a file there, and errors in them name the file `made_from`. Without `whole` they
-        are all, and nothing is searched for.
+        are all, and nothing is searched for. With `only` these packages are loaded, "" with its settings among them.
         """
         noted = Problems() if problems is None else problems
-        workspace = _load(disk, noted, texts or {}, whole=whole, made_from=made_from)
+        workspace = _load(disk, noted, texts or {}, whole=whole, made_from=made_from, only=only)
         if problems is None:
             noted.raise_all()
         return workspace
@@ -85,7 +86,15 @@ class Workspace:
         return sorted(self.targets)
 
 
-def _load(disk: Disk, problems: Problems, texts: Mapping[str, str], *, whole: bool, made_from: str) -> Workspace:
+def _load(
+    disk: Disk,
+    problems: Problems,
+    texts: Mapping[str, str],
+    *,
+    whole: bool,
+    made_from: str,
+    only: Collection[str] | None,
+) -> Workspace:
     from buildrules.workspace.settings import Settings
     from buildrules.workspace.validation import validate
 
@@ -97,7 +106,9 @@ def _load(disk: Disk, problems: Problems, texts: Mapping[str, str], *, whole: bo
         document = _read(disk, "", problems)
     if document is not None and document.kind == "map" and "workspace" in document.entries:
         settings = validate(Settings, document.entries["workspace"], problems, "workspace")
-    found = disk.packages(settings.ignore if settings else ()) if whole else Packages([], {}, [], [])
+    found = Packages(sorted(only or ()), {}, [], [])
+    if whole and only is None:
+        found = disk.packages(settings.ignore if settings else ())
     workspace = Workspace(disk.root, settings or Settings(name="workspace"), packages=found.packages)
     for path in found.misspelt:
         problems.add(f"'{path}' is not read", hint=f"rename it to {BUILD_FILE}", position=Position(path, 1))

@@ -321,11 +321,11 @@ class Space:
         time.sleep(max(0.0, newest + 2.05 - time.time()))
         self.run(*(args or ("build", APP)), cwd=cwd)
 
-    def clean_run(self, *args: str) -> Result:
+    def clean_run(self, *args: str, code: int | None = 0) -> Result:
         """Run a command with an empty store."""
         store = self.folder / f"fresh-{os.urandom(4).hex()}"
         try:
-            return self.run(*args, env={"BUILDRULES_CACHE_DIR": str(store)})
+            return self.run(*args, code=code, env={"BUILDRULES_CACHE_DIR": str(store)})
         finally:
             shutil.rmtree(store, ignore_errors=True)
 
