@@ -19,7 +19,7 @@ from buildrules.start.failure import MISSING, UNUSABLE, Failure
 from buildrules.start.header import content_length
 from buildrules.start.http import basic
 from buildrules.start.retry import retrying
-from buildrules.start.web import LIMIT, Web, broken, origin, whole, words
+from buildrules.start.web import LIMIT, Web, broken, in_words, origin, read_whole
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -88,7 +88,7 @@ class Client(Web):
             return FileAnswer(url)
         clean, given = split_userinfo(url)
 
-        def dress(hop: str) -> tuple[str, dict[str, str]]:
+        def prepare(hop: str) -> tuple[str, dict[str, str]]:
             sent = dict(extra or {})
             own = origin(hop)
             if own == first:
@@ -101,12 +101,12 @@ class Client(Web):
             login = given if own == first and given else netrc_login(own[1])
             return hop, {**sent, "Authorization": basic(*login)} if login else sent
 
-        found: Answer = self.follow(clean, dress)
+        found: Answer = self.follow(clean, prepare)
         return found
 
     def read(self, url: str, *, limit: int = LIMIT, wait: Callable[[float], None] = time.sleep) -> bytes:
         """The whole of what `get` answers, at most `limit` bytes, with retries. Raises Failure."""
-        return retrying(lambda: whole(self.get(url), url, limit=limit), TRIES, wait)
+        return retrying(lambda: read_whole(self.get(url), url, limit=limit), TRIES, wait)
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -182,7 +182,7 @@ class FileAnswer:
 
 def reason(error: Exception) -> str:
     """What went wrong in a few words; urllib3's own text may quote the url's query, so it is not used."""
-    return words(_cause(error))
+    return in_words(_cause(error))
 
 
 def _cause(error: Exception) -> BaseException:

@@ -10,15 +10,15 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from buildrules.errors import FetchError, Interrupted, UsageError
-from buildrules.net.download import Fetching
 from buildrules.oci import descriptor as media
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.origin import open_source
 from buildrules.oci.reference import DIGEST, LAYOUT, Reference, parse_reference
 from buildrules.oci.source import Source
+from buildrules.oci.supply import Watch
 from buildrules.store.blobs import hex_of
 
 _LAYER_TYPES = {
@@ -30,12 +30,6 @@ _LAYER_TYPES = {
     "application/vnd.docker.image.rootfs.diff.tar.zstd": media.LAYER_ZSTD,
 }
 _LARGEST = 1 << 46  # bytes; a size beyond it is nonsense
-
-
-class Surroundings(Fetching, Protocol):
-    """What is needed of an action's Context."""
-
-    workspace: str
 
 
 def foreign_layers(manifest: bytes, config: bytes, origin: str) -> list[Layer]:
@@ -69,7 +63,7 @@ def foreign_layers(manifest: bytes, config: bytes, origin: str) -> list[Layer]:
     return layers
 
 
-def foreign_stream(layer: Layer, places: Mapping[str, Any], context: Surroundings) -> Iterator[bytes]:
+def foreign_stream(layer: Layer, places: Mapping[str, Any], context: Watch) -> Iterator[bytes]:
     """The bytes of a foreign layer from its source, which are in the store afterwards.
 
     Checked against the digest (IntegrityError). Raises FetchError, GoneError, RegistryError, DockerError where no
@@ -92,7 +86,7 @@ def foreign_stream(layer: Layer, places: Mapping[str, Any], context: Surrounding
         source.close()
 
 
-def sources(places: Mapping[str, Any], context: Surroundings, pin: str | None = None) -> list[Source]:
+def sources(places: Mapping[str, Any], context: Watch, pin: str | None = None) -> list[Source]:
     """The sources the places of an action name, in the order they should be tried. `pin` is a digest.
 
     Raises UsageError for a malformed reference, FetchError where no source is named.

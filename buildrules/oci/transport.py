@@ -17,12 +17,12 @@ from buildrules.credentials.connections import Connections
 from buildrules.errors import RegistryError
 from buildrules.net.client import Answer, Client
 from buildrules.oci.auth import ANONYMOUS, Credentials
-from buildrules.start.address import is_loopback, shown_origin
+from buildrules.start.address import is_loopback, redacted_origin
 from buildrules.start.challenge import parse_challenges, read_token
 from buildrules.start.failure import UNREACHABLE, Failure
 from buildrules.start.retry import retry_after
 from buildrules.start.secret import conceal, hide
-from buildrules.start.web import Dress, origin
+from buildrules.start.web import Prepare, origin
 
 TRIES = 3
 LONGEST_WAIT = 30.0  # a longer Retry-After is an error the user should see at once
@@ -193,7 +193,7 @@ class Transport:
 
     def allowed(self, url: str) -> str:
         """`url`, if it may be asked: https, or http where that was allowed. Raises RegistryError."""
-        origin = shown_origin(url)
+        origin = redacted_origin(url)
         if origin is None:
             raise RegistryError(f"registry {self.host} sends us to an address that is not valid, or not encrypted")
         parts = urlsplit(url)
@@ -231,21 +231,21 @@ class Transport:
         """
         hops: list[str] = []
 
-        def dress(url: str) -> tuple[str, dict[str, str]]:
+        def prepare(url: str) -> tuple[str, dict[str, str]]:
             hops.append(self.allowed(url) if hops else url)
             extra = {"Authorization": authorization} if authorization and self._own(url) else {}
             return url, request.headers | extra
 
-        answer = self._send(request, dress)
+        answer = self._send(request, prepare)
         return hops[-1], answer
 
-    def _send(self, request: "_Request", dress: Dress, redirects: int = _REDIRECTS) -> Answer:
+    def _send(self, request: "_Request", prepare: Prepare, redirects: int = _REDIRECTS) -> Answer:
         body = request.body() if request.body else None
         length = {"Content-Length": str(request.size)} if request.method in ("POST", "PUT") else {}
         request.headers.update(length)
         try:
             answer: Answer = self._client.follow(
-                request.url, dress, method=request.method, body=body, most=redirects, size=request.size
+                request.url, prepare, method=request.method, body=body, most=redirects, size=request.size
             )
         except Failure as failure:
             raise self._failed(failure) from None

@@ -52,7 +52,7 @@ def below(url: str, target: str) -> int | None:
     return len(wanted)
 
 
-def shown_origin(url: str) -> str | None:
+def redacted_origin(url: str) -> str | None:
     """The origin of an address that a server chose, None where it is no sane one of http or https.
 
     No more than that is shown of such an address: the rest may repeat what the server was sent, and so may the host,
@@ -83,4 +83,4 @@ def following(url: str, location: str) -> str:
     except ValueError:
         return ""
     found = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
-    return found if shown_origin(found) else ""
+    return found if redacted_origin(found) else ""

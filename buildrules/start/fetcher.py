@@ -72,7 +72,7 @@ class Fetcher:
         for download, files in missing:
             self._check_space(download, files)
             jobs += self._jobs(download, files)
-        self._work(jobs, lambda: self._say(f"{_bytes(self._done)} of {_bytes(total)}"))
+        self._run_all(jobs, lambda: self._say(f"{_bytes(self._done)} of {_bytes(total)}"))
         self._say(f"fetched {count} files, {_bytes(self._fetched)} in {time.monotonic() - started:.1f} s")
 
     def _missing(self) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
@@ -82,7 +82,7 @@ class Fetcher:
         for number, download in enumerate(self._downloads):
             for file in download["files"]:
                 jobs.append(self._look(download, file, lacking.setdefault(number, [])))
-        self._work(jobs, lambda: self._say("checking the files that are there"))
+        self._run_all(jobs, lambda: self._say("checking the files that are there"))
         return [(self._downloads[number], files) for number, files in lacking.items() if files]
 
     def _look(self, download: dict[str, Any], file: dict[str, Any], lacking: list[dict[str, Any]]) -> Job:
@@ -194,7 +194,7 @@ class Fetcher:
                     hint="give it more space, or mount a larger volume there",
                 )
 
-    def _work(self, jobs: list[Job], tell: Callable[[], None]) -> None:
+    def _run_all(self, jobs: list[Job], tell: Callable[[], None]) -> None:
         """Run the jobs on threads. Raises the first trouble; the threads are left to end by themselves."""
         waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
         ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()

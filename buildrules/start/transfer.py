@@ -17,7 +17,7 @@ from .failure import MISSING, UNREACHABLE, WRONG, Failure
 from .header import content_length, content_range
 from .partial import CHUNK, Arrived, Partial, check, disk_failure, is_right, put
 from .retry import pause
-from .web import broken, failure_of, shown
+from .web import broken, failure_of, redacted
 
 PATIENCE = "see that the address is right and can be reached from here"
 TRIES = 5  # in a row without a mebibyte of progress among them
@@ -193,7 +193,7 @@ class _Transfer:
         found = f"sha256:{file.sha256}, {file.size} bytes"
         self._restart()
         if resumed:  # what was left of an earlier transfer may be to blame
-            raise Failure(WRONG, f"{shown(url)} sent other content: {found}", retry=True)
+            raise Failure(WRONG, f"{redacted(url)} sent other content: {found}", retry=True)
         raise self._wrong(url, found)
 
     def _check_size(self, url: str) -> None:
@@ -204,7 +204,7 @@ class _Transfer:
         if file.size > whole:
             self._restart()
             raise self._wrong(url, f"more than {whole} bytes")
-        failure = Failure(UNREACHABLE, f"{shown(url)} ends at byte {file.size} of {whole}", retry=True)
+        failure = Failure(UNREACHABLE, f"{redacted(url)} ends at byte {file.size} of {whole}", retry=True)
         if self._tag is None:  # nothing says that the rest would be of the same file
             self._restart()
         raise failure
@@ -213,11 +213,11 @@ class _Transfer:
         if self._expected is None:
             due = "" if self._size is None else f", not {self._size}"
             hint = "see that nothing writes to it, and try again"
-            return Failure(WRONG, f"{shown(url)} contradicts what its server says of it: {found}{due}", hint=hint)
+            return Failure(WRONG, f"{redacted(url)} contradicts what its server says of it: {found}{due}", hint=hint)
         due = f"sha256:{self._expected}" + ("" if self._size is None else f", {self._size} bytes")
         return Failure(
             WRONG,
-            f"{shown(url)} has other content than it must: {found}, expected {due}",
+            f"{redacted(url)} has other content than it must: {found}, expected {due}",
             hint="the file was changed after it was locked: put it back, or lock and build again",
         )
 
@@ -234,10 +234,10 @@ class _Transfer:
             problem = self._mismatch(answer.headers, tag)
             if problem:
                 self._restart()
-                raise Failure(UNREACHABLE, f"{shown(url)} answered with {problem}", retry=True)
+                raise Failure(UNREACHABLE, f"{redacted(url)} answered with {problem}", retry=True)
         elif answer.status == 416:
             self._restart()
-            raise Failure(UNREACHABLE, f"{shown(url)} answered 416", retry=True)
+            raise Failure(UNREACHABLE, f"{redacted(url)} answered 416", retry=True)
         else:
             raise failure_of(answer, url)
         self._tag = tag if tag.startswith('"') else None
@@ -277,7 +277,7 @@ class _Transfer:
                 if most is not None and file.size > most:
                     return
             if end is not None and file.size < end:
-                raise Failure(UNREACHABLE, f"{shown(url)} broke off at byte {file.size} of {end}", retry=True)
+                raise Failure(UNREACHABLE, f"{redacted(url)} broke off at byte {file.size} of {end}", retry=True)
         except Failure:
             if self._expected is None and self._tag is None:  # nothing says that the rest would be of the same file
                 self._restart()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from .address import below, following, origin_of, shown_origin
+from .address import below, following, origin_of, redacted_origin
 from .failure import MISSING, REFUSED, UNREACHABLE, UNUSABLE, Failure
 from .header import fits
 from .refusal import refusal
@@ -43,7 +43,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
-def shown(url: str) -> str:
+def redacted(url: str) -> str:
     """`url` as it may be shown: without userinfo, query and fragment."""
     try:
         parts = urlsplit(url)
@@ -52,7 +52,7 @@ def shown(url: str) -> str:
         return "<unreadable url>"
 
 
-Dress = Callable[[str], "tuple[str, dict[str, str]]"]
+Prepare = Callable[[str], "tuple[str, dict[str, str]]"]
 """Gives for an address what to ask instead, such as with a signature, and the headers that may go there."""
 
 
@@ -90,19 +90,19 @@ class Web:
             raise broken(error, url, host) from None
 
     def follow(
-        self, url: str, dress: Dress, *, method: str = "GET", body: Any = None, most: int = REDIRECTS, **more: Any
+        self, url: str, prepare: Prepare, *, method: str = "GET", body: Any = None, most: int = REDIRECTS, **more: Any
     ) -> Any:
-        """Send to `url`, and where it redirects to; `dress` is asked for every hop. Only GET and HEAD are sent on,
+        """Send to `url`, and where it redirects to; `prepare` is asked for every hop. Only GET and HEAD are sent on,
         and none where `most` is 0.
 
         `more` goes to `send`. Raises Failure only where there is no answer.
         """
         asked = url
         for _ in range(most + 1):
-            target, sent = dress(url)
+            target, sent = prepare(url)
             sent = {"Accept-Encoding": "identity", "User-Agent": "buildrules", **sent}
             _check(target, sent)
-            answer = self.send(method, target, sent, body, host=None if url == asked else shown_origin(url), **more)
+            answer = self.send(method, target, sent, body, host=None if url == asked else redacted_origin(url), **more)
             location = answer.headers.get("Location")
             if answer.status not in _REDIRECT or not location or method not in ("GET", "HEAD") or not most:
                 return answer
@@ -110,10 +110,10 @@ class Web:
             url = following(url, location)
             if not url:
                 raise Failure(
-                    UNUSABLE, f"{shown(asked)} redirects to an address that is not valid or neither http nor https"
+                    UNUSABLE, f"{redacted(asked)} redirects to an address that is not valid or neither http nor https"
                 )
-        where = shown_origin(url)
-        raise Failure(UNUSABLE, f"{shown(asked)} redirects more than {most} times, the last time to {where}")
+        where = redacted_origin(url)
+        raise Failure(UNUSABLE, f"{redacted(asked)} redirects more than {most} times, the last time to {where}")
 
     def request(
         self,
@@ -132,11 +132,11 @@ class Web:
         """
         home = origin(url)
 
-        def dress(hop: str) -> tuple[str, dict[str, str]]:
+        def prepare(hop: str) -> tuple[str, dict[str, str]]:
             ours = origin(hop) == home and (within is None or below(hop, within) is not None)
             return hop, {**(extra or {}), **(headers if ours else {})}
 
-        return self.follow(url, dress, method=method, body=body)
+        return self.follow(url, prepare, method=method, body=body)
 
     def ask(
         self,
@@ -153,7 +153,7 @@ class Web:
         Raises Failure, with `retry` where another try may help.
         """
         answer = self.request(url, headers, method=method, body=body, within=within)
-        return answer.status, answer.headers, whole(answer, url, ok)
+        return answer.status, answer.headers, read_whole(answer, url, ok)
 
     def _opener(self, url: str) -> urllib.request.OpenerDirector:
         """One for each surroundings: reading the certificates takes longer than a small file."""
@@ -167,7 +167,7 @@ class Web:
             return self._openers[key]
 
 
-def whole(answer: Any, url: str, ok: tuple[int, ...] = (200,), limit: int = LIMIT) -> bytes:
+def read_whole(answer: Any, url: str, ok: tuple[int, ...] = (200,), limit: int = LIMIT) -> bytes:
     """The body of a small answer from `url`, which is closed. Raises Failure for another status than those in `ok`."""
     try:
         if answer.status not in ok:
@@ -178,7 +178,7 @@ def whole(answer: Any, url: str, ok: tuple[int, ...] = (200,), limit: int = LIMI
     finally:
         answer.close()
     if len(data) > limit:
-        raise Failure(UNUSABLE, f"{shown(url)} answered with more than {limit >> 20} MiB")
+        raise Failure(UNUSABLE, f"{redacted(url)} answered with more than {limit >> 20} MiB")
     return data
 
 
@@ -186,7 +186,7 @@ def failure_of(answer: Any, url: str) -> Failure:
     """The failure an answer with an error status is."""
     status = answer.status
     phrase = http.client.responses.get(status, "")  # the server's own words may echo what it was sent
-    text = f"{shown(url)} answered {status} {phrase}".rstrip()
+    text = f"{redacted(url)} answered {status} {phrase}".rstrip()
     said = refusal(answer) if status < 500 else None
     if said:
         return Failure(said[1], f"{text}: {said[0]}", hint=said[2])
@@ -205,18 +205,18 @@ def failure_of(answer: Any, url: str) -> Failure:
 def broken(error: BaseException, url: str, host: str | None = None) -> Failure:
     """The failure a connection that broke or never came about is; `host` is what may be shown, where `url` may not."""
     inner = error.reason if isinstance(error, urllib.error.URLError) else error
-    host = host or urlsplit(shown(url)).netloc
+    host = host or urlsplit(redacted(url)).netloc
     if isinstance(inner, ssl.SSLCertVerificationError):
         return Failure(
             UNREACHABLE,
-            f"the certificate of {host} is not trusted: {words(inner)}",
+            f"the certificate of {host} is not trusted: {in_words(inner)}",
             hint="name a file with the certificates to trust in SSL_CERT_FILE",
         )
     retry = not isinstance(inner, ssl.SSLError) or isinstance(inner, ssl.SSLEOFError)
-    return Failure(UNREACHABLE, f"{host} cannot be reached: {words(inner)}", retry=retry)
+    return Failure(UNREACHABLE, f"{host} cannot be reached: {in_words(inner)}", retry=retry)
 
 
-def words(inner: object) -> str:
+def in_words(inner: object) -> str:
     """What became of a connection, in a few words."""
     if isinstance(inner, ssl.SSLCertVerificationError):  # its message quotes the host
         return inner.verify_message if "'" not in inner.verify_message else "it is for another host"
@@ -231,12 +231,12 @@ def words(inner: object) -> str:
 
 def _check(url: str, headers: Mapping[str, str]) -> None:
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise Failure(UNUSABLE, f"{shown(url)!r} is not an http or https url")
+        raise Failure(UNUSABLE, f"{redacted(url)!r} is not an http or https url")
     for name, value in headers.items():
         if not fits(value):
             raise Failure(
                 UNUSABLE,
-                f"the header {name!r} for {shown(url)} would have characters that cannot be sent",
+                f"the header {name!r} for {redacted(url)} would have characters that cannot be sent",
                 hint="see that each credential is set to the secret and nothing else",
             )
 
@@ -261,4 +261,4 @@ def origin(url: str) -> tuple[str, str, int]:
     try:
         return origin_of(url)
     except ValueError:
-        raise Failure(UNUSABLE, f"{shown(url)!r} is not a valid address") from None
+        raise Failure(UNUSABLE, f"{redacted(url)!r} is not a valid address") from None

@@ -64,14 +64,14 @@ def scheme_of(uri: str) -> str:
     """The scheme of a model's uri. Raises UsageError where it is none of those there are, or holds a password."""
     scheme = uri.partition(":")[0].lower()
     if scheme not in SCHEMES or not uri.isprintable() or " " in uri:
-        raise UsageError(f"{_shown(uri)!r} does not say where a model is", hint=f"write {FORMS}")
+        raise UsageError(f"{_redacted(uri)!r} does not say where a model is", hint=f"write {FORMS}")
     try:
         netloc = urlsplit(uri).netloc
     except ValueError as error:
         raise UsageError(f"the model's address cannot be read: {str(error).lower()}", hint=f"write {FORMS}") from None
     if "@" in netloc:
         raise UsageError(
-            f"{_shown(uri)!r} holds a user name or password",
+            f"{_redacted(uri)!r} holds a user name or password",
             hint="take it out, and name a connection with `connection:`",
         )
     return scheme
@@ -88,11 +88,11 @@ def resolve(uri: str, access: "Access") -> Resolved:
     """What `uri` names now, its files by path. Raises UsageError, FetchError, IntegrityError, StoreError."""
     found = origin_of(uri).resolve(uri, access)
     files = sorted(found.files, key=lambda file: file.path)
-    check_files(_shown(uri), files)
+    check_files(_redacted(uri), files)
     said = [*found.source.values(), *(value for file in (*files, *found.archives) for value in file.to_dict().values())]
     if any(isinstance(value, str) and repeats(value) for value in said):
         raise FetchError(
-            f"what a server says of {_shown(uri)!r} repeats a credential, which would stand in the lock",
+            f"what a server says of {_redacted(uri)!r} repeats a credential, which would stand in the lock",
             hint="ask who runs the server",
         )
     return Resolved(found.source, files, sorted(found.archives, key=lambda file: file.sha256))
@@ -123,7 +123,7 @@ def completed(source: Mapping[str, Any], connection: "Connection | None") -> dic
     return found
 
 
-def _shown(uri: str) -> str:
+def _redacted(uri: str) -> str:
     from buildrules.credentials.redact import redact
 
     return redact(uri) if "://" in uri else uri
