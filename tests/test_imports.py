@@ -113,6 +113,23 @@ def test_a_new_model_in_one_file_imports_nothing_heavy(workspace: Space) -> None
     assert not _of(imported(workspace, "build", APP), EDIT)
 
 
+def test_a_workspace_is_listed_without_what_takes_longer_than_that(workspace: Space) -> None:
+    names = imported(workspace, "query", "//...")
+    assert "buildrules.analysis.loaded" in names
+    assert not _of(names, HEAVY - {"pydantic", "yaml"})
+    assert not {
+        name for name in names if name.startswith(("buildrules.plan", "buildrules.locking", "buildrules.actions"))
+    }
+
+
+def test_a_plan_imports_nothing_of_tests(settled: Space) -> None:
+    settled.edit("BUILD.yaml", "code: :code\n", "code: :code\n    labels: {a: b}\n")
+    names = imported(settled, "build", APP)
+    assert "buildrules.plan.planner" in names
+    assert not _of(names, {"networkx", "docker", "rich", "urllib3", "requests"})
+    assert not names.intersection({"buildrules.plan.testing", "buildrules.serving.trial"})
+
+
 def test_help_is_shown_without_the_heavy_modules(workspace: Space) -> None:
     assert not _of(imported(workspace, "--help"), HEAVY)
 

@@ -54,7 +54,6 @@ class Loaded:
             self.resolution = resolve(self.workspace, self.catalogue, found)
             needed = self.resolution.needed(label for label in self.workspace.targets if label.package in only)
             more = {label.package for label in needed if label not in self.resolution.targets} - wanted
-
             if not more:
                 break
             wanted |= more

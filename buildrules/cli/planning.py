@@ -62,7 +62,7 @@ class Planning:
             return None
         labels = self.selection.labels
         tests = [test.label for test in tests_of(self.loaded) if test.deps["package"][0] in labels]
-        needed = self.loaded.graph.dependencies([*labels, *tests])
+        needed = self.loaded.resolution.needed([*labels, *tests])
         return {""}.union(*((str(label), f"//{label.package}") for label in needed))
 
     def _load(self) -> Loaded:

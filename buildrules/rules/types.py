@@ -48,10 +48,8 @@ class _At:
 Reader = Callable[[Node, _At], Any]
 
 _ASSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
-PLAIN_REQUIREMENT = re.compile(
-    r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:(?:[=!<>]=|[<>])[0-9]+(?:\.[0-9]+)*(?:,(?:[=!<>]=|[<>])[0-9]+(?:\.[0-9]+)*)*)?",
-    re.ASCII,
-)
+_LIMIT = r"(?:(?:[=!<>]=|[<>])[0-9]+(?:\.[0-9]+)*|~=[0-9]+(?:\.[0-9]+)+)"
+PLAIN_REQUIREMENT = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:{_LIMIT}(?:,{_LIMIT})*)?", re.ASCII)
 """Names, with versions of digits and dots: requirements (PEP 508) for which no parser has to be imported."""
 ROUTE_NAMES = ("liveness", "readiness", "scoring")
 
