@@ -198,7 +198,7 @@ class PackagePlanner:
         if parts.user:
             config["user"] = parts.user
         labels = {f"buildrules.tag.{name}": value for name, value in (parts.package.values["tags"] or {}).items()}
-        named = [f"{model.name}:{model.version}" for model in parts.models if model.values.get("name")]
+        named = [f"{model.name}:{model.version}" for model in parts.models if "name" in model.given]
         late = any(placed.mode == "download" for placed in parts.placed)
         return ImageParams(
             platform,
