@@ -8,10 +8,10 @@ Entries are plain ustar; a size of 8 GiB or more is written in base 256, as GNU 
 
 from collections.abc import Collection, Iterator, Sequence
 
-from buildrules.oci.aside import write_aside
 from buildrules.oci.image import Image, Index, LayerStream, canonical_json, verified
 from buildrules.oci.layout import MARKER, Progress, index_entries, index_json, layers_of, small_blobs
 from buildrules.oci.names import tagged
+from buildrules.oci.whole_file import write_whole
 from buildrules.store.blobs import hex_of
 
 _END = bytes(1024)
@@ -35,7 +35,7 @@ def write_archive(
     """
     total = archive_size(content, names=names, docker=docker)
     chunks = stream_archive(content, layer_stream, names=names, docker=docker)
-    write_aside(path, _reported(chunks, total, progress), "archive", path)
+    write_whole(path, _reported(chunks, total, progress), "archive", path)
     return total
 
 

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from buildrules.errors import UsageError
-from buildrules.oci.aside import write_aside, writing
 from buildrules.oci.descriptor import INDEX, Layer
 from buildrules.oci.image import Image, Index, LayerStream, canonical_json, verified
 from buildrules.oci.names import full, tagged
+from buildrules.oci.whole_file import write_whole, writing
 from buildrules.store.blobs import hex_of
 
 Progress = Callable[[str, int, int | None], None]
@@ -98,7 +98,7 @@ def write_layout(
     with writing("layout", directory):
         kept_entries = [entry for entry in read_entries(directory) if _identity(entry) not in replaced]
         os.makedirs(folder, exist_ok=True)
-    write = functools.partial(write_aside, what="layout", place=directory)
+    write = functools.partial(write_whole, what="layout", place=directory)
     layers = layers_of(content)
     total = sum(layer.size for layer in layers)
     done = written = count = kept = 0

@@ -33,7 +33,7 @@ def failures(expect: Mapping[str, Any], answer: Answer) -> Iterator[Failure]:
     status = expect.get("status", 200)
     if answer.status != status:
         message = f"status {answer.status} instead of {status}"
-        yield {"kind": "wrong status", "message": message, "detail": shown(answer.body)}
+        yield {"kind": "wrong status", "message": message, "detail": excerpt(answer.body)}
     for name, value in (expect.get("headers") or {}).items():
         found = answer.headers.get(name.lower())
         if found is None:
@@ -49,7 +49,7 @@ def file_failures(expect: Mapping[str, Any], content: bytes) -> Iterator[Failure
     yield from _body(expect, Answer(200, {}, content, 0.0), "the file")
 
 
-def shown(body: bytes) -> str:
+def excerpt(body: bytes) -> str:
     """A body as a report shows it: the beginning, as text."""
     text = body[: _SHOWN * 4].decode(errors="replace")
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
@@ -75,11 +75,11 @@ def _body(expect: Mapping[str, Any], answer: Answer, what: str) -> Iterator[Fail
         yield from _text(wanted.encode() if isinstance(wanted, str) else wanted, answer.body, tolerance, what)
     if "lines" in expect and (count := len(answer.body.splitlines())) != expect["lines"]:
         message = f"{what} has {count} lines instead of {expect['lines']}"
-        yield {"kind": "wrong answer", "message": message, "detail": shown(answer.body)}
+        yield {"kind": "wrong answer", "message": message, "detail": excerpt(answer.body)}
     for part in expect.get("contains") or ():
         if part not in answer.body.decode(errors="replace"):
             message = f"{what} does not hold {part!r}"
-            yield {"kind": "wrong answer", "message": message, "detail": shown(answer.body)}
+            yield {"kind": "wrong answer", "message": message, "detail": excerpt(answer.body)}
     is_json = answer.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
     if "json" not in expect and "json_path" not in expect and not (silent and is_json):
         return
@@ -89,7 +89,7 @@ def _body(expect: Mapping[str, Any], answer: Answer, what: str) -> Iterator[Fail
     except RecursionError:
         yield {"kind": "wrong answer", "message": f"{what} is nested too deeply to be compared"}
     except ValueError:
-        yield {"kind": "wrong answer", "message": f"{what} is not JSON", "detail": shown(answer.body)}
+        yield {"kind": "wrong answer", "message": f"{what} is not JSON", "detail": excerpt(answer.body)}
 
 
 def _text(wanted: bytes, body: bytes, tolerance: Tolerance, what: str) -> Iterator[Failure]:
@@ -131,7 +131,7 @@ def _query(query: str, wanted: Any, got: Any, tolerance: Tolerance) -> Iterator[
     matches: Any = path.findall(json.dumps(got) if isinstance(got, str) else got)
     if not isinstance(path, jsonpath.CompoundJSONPath) and path.singular_query():
         if not matches:
-            detail = shown(json.dumps(got, ensure_ascii=False).encode())
+            detail = excerpt(json.dumps(got, ensure_ascii=False).encode())
             yield {"kind": "wrong answer", "message": f"there is nothing at {query}", "detail": detail}
             return
         matches = matches[0]

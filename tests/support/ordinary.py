@@ -22,7 +22,7 @@ def nobodys_folder(busybox: bytes) -> Iterator[Path]:
     """A folder of an ordinary user, with the launcher and a root file system."""
     folder = Path(tempfile.mkdtemp())
     shutil.copytree(Path(buildrules.__file__).parent / "serving", folder / "buildrules" / "serving")
-    for name in ("root/bin", "root/www", "work"):
+    for name in ("root/bin", "root/www", "mounts"):
         (folder / name).mkdir(parents=True)
     (folder / "root/bin/busybox").write_bytes(busybox)
     (folder / "root/bin/busybox").chmod(0o755)
@@ -54,7 +54,7 @@ def ordinary(
         )
     spec = {
         "root": str(folder / "root"),
-        "work": str(folder / "work"),
+        "mounts": str(folder / "mounts"),
         "argv": argv,
         "env": {"PATH": "/bin"},
         "cwd": "/new/folder",

@@ -3,7 +3,7 @@
 Imports nothing but the standard library and its neighbours. The other end of the socket given by number sends one JSON
 message at a time, and gets one back. With the first comes a file (SCM_RIGHTS) that says what to start, as JSON:
 
-    root        folder with the root file system       work     empty folder to mount on
+    root        folder with the root file system       mounts   empty folder to mount on
     argv, env, cwd, uid, gid, groups, hostname          share    true: the machine's network; false: only loopback
     overlay     false: write into `root` itself         processes    how many there may be, threads included
 

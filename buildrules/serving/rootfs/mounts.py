@@ -66,11 +66,11 @@ _KEPT = {  # statvfs(3) -> mount(2): what a mount has must be said again when it
 
 
 def mount_root(spec: dict[str, Any], user: bool) -> None:
-    """Make the root file system at `merged` in the work folder, which becomes the current directory."""
+    """Make the root file system at `merged` in the folder `mounts`, which becomes the current directory."""
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     root = os.open(spec["root"], os.O_RDONLY | os.O_DIRECTORY)
-    mount("none", spec["work"], "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
-    os.chdir(spec["work"])
+    mount("none", spec["mounts"], "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    os.chdir(spec["mounts"])
     for name in ("upper", "scratch", "merged"):
         os.mkdir(name, 0o755)
     if not spec["overlay"]:

@@ -47,12 +47,12 @@ _REFUSED = (
 
 
 class RootfsRunner:
-    """See the module. `aside` is the store's folder for what is being written."""
+    """See the module. `folder` is the store's folder for what is being written."""
 
     name = "rootfs"
 
-    def __init__(self, aside: str) -> None:
-        self._roots = UnpackedImages(aside)
+    def __init__(self, folder: str) -> None:
+        self._images = UnpackedImages(folder)
         self._refusal: str | None = None  # why Linux refuses namespaces; "" where it gives them
 
     @contextlib.contextmanager
@@ -75,7 +75,7 @@ class RootfsRunner:
 
     def _started(self, package: Package, stack: contextlib.ExitStack, *, overlay: bool) -> "RootfsProcess | None":
         """The package started; None where Linux has no overlay, so that it needs files of its own."""
-        root = stack.enter_context(self._roots.root(package.image, package.stream, private=not overlay))
+        root = stack.enter_context(self._images.root(package.image, package.stream, private=not overlay))
         running = RootfsProcess(package, root)
         try:
             running.start(overlay=overlay)
@@ -166,11 +166,11 @@ class RootfsProcess:
         environment = {"PATH": _PATH, "HOME": user.home, "HOSTNAME": HOSTNAME}
         environment.update(item.partition("=")[::2] for item in settings.get("Env") or ())
         environment.update(package.environment)
-        work = os.path.join(self._folder, "work")
-        os.mkdir(work)
+        mounts = os.path.join(self._folder, "mounts")
+        os.mkdir(mounts)
         return {
             "root": self._root,
-            "work": work,
+            "mounts": mounts,
             "argv": argv,
             "env": environment,
             "cwd": settings.get("WorkingDir") or "/",

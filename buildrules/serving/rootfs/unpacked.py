@@ -12,10 +12,10 @@ from buildrules.store.private_folder import private_folder
 
 
 class UnpackedImages:
-    """Below `aside`, the store's folder for what is being written."""
+    """Below `folder`, the store's folder for what is being written."""
 
-    def __init__(self, aside: str) -> None:
-        self._aside = aside
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
         self._lock = threading.Lock()
         self._used: dict[str, _Unpacked] = {}
 
@@ -29,11 +29,11 @@ class UnpackedImages:
         try:
             with found.lock:
                 if not found.root:
-                    folder = os.path.join(found.folders.enter_context(private_folder(self._aside)), "root")
+                    folder = os.path.join(found.folders.enter_context(private_folder(self._folder)), "root")
                     try:
                         os.mkdir(folder, 0o755)
                     except OSError as error:
-                        raise StoreError(f"cannot write to the store {self._aside}: {error.strerror}") from error
+                        raise StoreError(f"cannot write to the store {self._folder}: {error.strerror}") from error
                     unpack(folder, image.layers, stream)
                     found.root = folder
             yield found.root

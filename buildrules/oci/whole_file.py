@@ -19,15 +19,15 @@ def writing(what: str, place: str) -> Iterator[None]:
         raise UsageError(f"cannot write the {what} {place!r}: {reason}", hint=_HINTS[what]) from error
 
 
-def write_aside(path: str, chunks: Iterable[bytes], what: str, place: str) -> None:
+def write_whole(path: str, chunks: Iterable[bytes], what: str, place: str) -> None:
     """Write `path`, which belongs to the `what` at `place`; an error leaves neither the old file nor a new one changed.
 
     Raises UsageError where it cannot be written, and what `chunks` raises: reading the layers may fail too.
     """
-    aside = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    part = f"{path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
     try:
         with writing(what, place):
-            file = open(aside, "wb")  # noqa: SIM115 - closed below, where its errors can be told from those of chunks
+            file = open(part, "wb")  # noqa: SIM115 - closed below, where its errors can be told from those of chunks
         try:
             for chunk in chunks:
                 with writing(what, place):
@@ -38,8 +38,8 @@ def write_aside(path: str, chunks: Iterable[bytes], what: str, place: str) -> No
             with contextlib.suppress(OSError):
                 file.close()
         with writing(what, place):
-            os.replace(aside, path)
+            os.replace(part, path)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(aside)
+            os.unlink(part)
         raise
