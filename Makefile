@@ -8,7 +8,7 @@ WORKERS ?= auto
 QUICK_WORKERS ?= $(shell expr 2 \* $$(nproc))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint format types contract check bench docs clean
+.PHONY: help setup demo test histories quick lint format types contract check bench histories docs clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ check: lint types contract ## lint, types and contract
 
 bench: $(STAMP) ## run the benchmarks (needs Docker for some)
 	$(BIN)/python -m benchmarks
+
+histories: $(STAMP) ## follow ten thousand histories of edits and builds: cached equals clean
+	BUILDRULES_TEST_CASES=10000 $(BIN)/python -m pytest -q --timeout 0 tests/state/test_histories.py::test_cached_equals_clean
 
 docs: $(STAMP) ## write the generated reference pages anew
 	$(BIN)/python docs/generate.py

@@ -13,6 +13,7 @@ from buildrules.cli.plugins import import_plugins
 from buildrules.cli.request import Request
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import Notice, Status, Stream
+from buildrules.engine.explanations import Explanations
 from buildrules.engine.inputs import Facts, Inputs
 from buildrules.engine.kept import Kept, Touched
 from buildrules.engine.plan import Goal, Plan
@@ -94,7 +95,8 @@ class Invocation:
         sweep(self.store.blobs.aside)
         self._state = state
         if state is not None and known is not None and groups is not None:
-            with contextlib.suppress(*_UNREADABLE):
+            # Where files cannot be read, a new plan says what is wrong, and where.
+            with contextlib.suppress(BuildrulesError, OSError, *_UNREADABLE):
                 if self._resume(Resumed(state, known, groups)):
                     return
         self.make_plan()
@@ -170,6 +172,7 @@ class Invocation:
             if verb != "build":
                 one.warm(build.sources)  # its files may be wanted
         build.previous = {kept[number].action.id: kept[number].outcome() for number in touched.run}
+        build.explanations = Explanations(kept.recall(resumed.numbers))
         build.left_out = rest["actions"] - sum(name not in plan.lints for name in plan.actions)
         self.build_ = build
         self.resumed = resumed

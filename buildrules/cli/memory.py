@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 from buildrules.cli.plugins import plugin_files
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.cache import lacking
+from buildrules.engine.explanations import Explanations
 from buildrules.engine.inputs import Facts, Inputs
 from buildrules.engine.kept import Kept, KeptAction
 from buildrules.engine.plan import bare, plain
 from buildrules.engine.remember import base_of, entry_of
 from buildrules.engine.sources import Seen
 from buildrules.state.location import identity, state_path
+from buildrules.state.reader import Damaged, State, key_of, open_state
 from buildrules.state.reader import Request as Known
-from buildrules.state.reader import State, key_of
 from buildrules.state.writer import Base, append, compact, is_long, watch, write_base
 from buildrules.workspace.root import find_packages, look
 
@@ -97,6 +98,19 @@ def _reader_of(path: str, reader: str) -> str:
     return f"//{directory}" if lock and not reader else reader
 
 
+def explanations_of(root: str) -> Explanations:
+    """Why the actions of a workspace were last built."""
+    wanted = identity(root)
+    state = open_state(state_path(root, wanted), wanted)
+    if state is None:
+        return Explanations()
+    try:
+        numbers = {state.action(number)[0][0]: number for number in range(state.action_count)}
+    except Damaged:
+        return Explanations()
+    return Explanations(Kept(state).recall(numbers))
+
+
 class Settled:
     """The actions of a state that a new plan has as well. `holds` says whether other plans made from it still are."""
 
@@ -132,6 +146,7 @@ class Settled:
             ):
                 build.outcomes[name] = previous[name]
         build.previous = previous
+        build.explanations = Explanations(self.kept.recall(self.numbers))
         stack = [name for name in names if name not in build.outcomes]
         while stack:
             for dep in build.plan.actions[stack.pop()].deps:
@@ -153,7 +168,8 @@ def _built(build: Build, name: str, groups: tuple[int, ...]) -> KeptAction:
             file._replace(stat=None) if racy and os.path.join(root, file.path) in racy else file for file in files
         ]
         seen.append(Seen(trusted, directories))
-    return KeptAction(action, build.versions(action.kind), outcome.key, outcome.outputs, tuple(seen), groups)
+    version, reasons = build.versions(action.kind), tuple(outcome.reasons)
+    return KeptAction(action, version, outcome.key, outcome.outputs, reasons, tuple(seen), groups)
 
 
 def append_build(resumed: "Resumed", build: Build, root: str, pieces: list[str], frame: Frame) -> None:
@@ -190,8 +206,6 @@ def append_build(resumed: "Resumed", build: Build, root: str, pieces: list[str],
     if not (entry.groups or entry.actions or patch or known.outdated or any(entry.stale)):
         return
     if append(state, entry) and is_long(state):
-        from buildrules.state.reader import open_state
-
         again = open_state(state.path, identity(root))
         if again is not None:
             compact(again, identity(root))

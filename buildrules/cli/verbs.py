@@ -79,6 +79,8 @@ def perform(
             invocation.console.close()
             invocation.session.close()
             invocation.store.close()
+            if state is not None:
+                state.close()
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted\n  hint: what was finished is kept; the same command goes on from there\n")
         return _leave(130)

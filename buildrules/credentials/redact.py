@@ -6,7 +6,6 @@ and is an address of the host `user` to a program. So all between `://` and the 
 
 import os
 import re
-from urllib.parse import urlsplit, urlunsplit
 
 from buildrules.credentials.secret_names import IN_QUERY
 from buildrules.start.secret import conceal, hide
@@ -26,6 +25,8 @@ _UV_SECRETS = ("_PASSWORD", "_TOKEN")
 
 def redact(url: str) -> str:
     """`url` as it may be shown or stored: without userinfo, query and fragment."""
+    from urllib.parse import urlsplit, urlunsplit
+
     if login_before_slash(url):
         url = f"{url.partition('://')[0]}://{url.rpartition('@')[2]}"
     try:

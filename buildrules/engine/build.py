@@ -11,7 +11,7 @@ from buildrules.engine.cache import Cache, Kept, Record, Whole, lacking
 from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Status, Stream
 from buildrules.engine.executor import Executor, Here
 from buildrules.engine.explanations import Explanations
-from buildrules.engine.key import compute_key, listing_digest
+from buildrules.engine.key import key_and_explanation, listing_digest
 from buildrules.engine.kind import Kind
 from buildrules.engine.plan import Plan
 from buildrules.engine.scheduler import Scheduler
@@ -77,7 +77,7 @@ class Build:
         self._running: dict[str, threading.Lock] = {}  # by key
         self._missing: dict[str, str] = {}  # key -> what the store lacks of its record
         self._cache = cache or Whole(Kept(store.records), store.blobs, self._missing.__setitem__)
-        self._explanations = Explanations(store.explanations, root)
+        self.explanations = Explanations()  # without a memory
         self._kinds = kinds
         self.versions = versions
         self._stream = stream
@@ -168,7 +168,7 @@ class Build:
         sources = [self.sources.read(source) for source in action.sources]
         made = [self._outputs(dep) for dep in action.deps]
         step = step_of(action, self.versions(action.kind), sources, made)
-        key = compute_key(step)
+        key, sees = key_and_explanation(step)
         known = self.previous.get(action.id)
         kept = known.outputs if known is not None and known.key == key else None
         if known is not None and kept is not None and lacking(kept, self.store.blobs) is None:
@@ -176,10 +176,10 @@ class Build:
         with self._running.setdefault(key, threading.Lock()):  # an equal step may be at work: what it makes will do
             record = self._cache.get(key)
             if record is not None:
-                return Outcome(Status.CACHED, key, record.outputs, self._explanations.keep(action, step, key))
-            return self._execute(action, step, key, worker)
+                return Outcome(Status.CACHED, key, record.outputs, self.explanations.why(action, key, sees))
+            return self._execute(action, step, key, sees, worker)
 
-    def _execute(self, action: Action, step: Step, key: str, worker: int) -> Outcome:
+    def _execute(self, action: Action, step: Step, key: str, sees: dict[str, str], worker: int) -> Outcome:
         self._stream.emit(ActionStarted(action, time.perf_counter() - self._began, worker))
         if action.weight > SHORT:
             self._busy()
@@ -191,10 +191,9 @@ class Build:
             names = ", ".join(repr(path) for path in changed[:3])
             self.here.warn(f"{names} changed during {action.title}; the result is used now and not recorded")
             return Outcome(Status.EXECUTED, key, outputs, [f"{names} changed during the build"], unstable=True)
-        self._cache.put(key, Record(outputs, f"{step.kind}/{step.version}", listing_digest(step)))
-        return Outcome(
-            Status.EXECUTED, key, outputs, self._explanations.keep(action, step, key, self._missing.get(key))
-        )
+        self._cache.put(key, Record(outputs, f"{step.kind}/{step.version}", listing_digest(sees)))
+        why = self.explanations.why(action, key, sees, self._missing.get(key))
+        return Outcome(Status.EXECUTED, key, outputs, why)
 
     def _opened(self, name: str, dep: Dependency) -> Dependency:
         """A dependency with what it takes to find the bytes of its layers."""

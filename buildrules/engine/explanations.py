@@ -1,39 +1,47 @@
-"""What the keys of a workspace saw when its actions last ran, and why they did."""
+"""Why actions are not as they were at the last build of a workspace, from what their keys saw then and see now."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from buildrules.engine.action import Action
-from buildrules.engine.key import differences, explain
-from buildrules.engine.step import Step
-from buildrules.store.records import Records
+from buildrules.engine.key import differences
 
 FIRST = "first build here"
+_ELSEWHERE = "something it needs was made anew by another command"
+
+
+class Before(NamedTuple):
+    """An action as the last build of its workspace left it: its key, what that saw (by name), and why it ran."""
+
+    key: str
+    sees: Callable[[], dict[str, str]]
+    reasons: Sequence[str]
+
+
+Recall = Callable[[str], Before | None]
+"""What is known of the action of that id; None before it was first built."""
+
+
+def _nothing(_: str) -> None:
+    return None
 
 
 class Explanations:
-    """Kept in the store by workspace and action."""
+    """Says why, from what `recall` knows."""
 
-    def __init__(self, rows: Records, root: str) -> None:
-        self._rows = rows
-        self._root = root
-
-    def last(self, action: str) -> dict[str, Any] | None:
-        """`key`, `values` (what it saw, by name) and `reasons` of the action of that id; None before it first ran."""
-        return self._rows.get(f"{self._root}\0{action}")
+    def __init__(self, recall: Recall = _nothing) -> None:
+        self.last = recall
 
     def since(self, action: Action, sees: dict[str, str]) -> list[str]:
         """Why the action is not as it was, from what its key `sees` now."""
         before = self.last(action.id)
-        return [FIRST] if before is None else differences(action, before["values"], sees)
+        return [FIRST] if before is None else differences(action, before.sees(), sees)
 
-    def keep(self, action: Action, step: Step, key: str, missing: str | None = None) -> list[str]:
-        """Keep what the key saw; returns why the action is not as it was. `missing` says what the store lacked."""
+    def why(self, action: Action, key: str, sees: dict[str, str], missing: str | None = None) -> Sequence[str]:
+        """Why the action has this key; where it is the old one, why it got it. `missing` is what the store lacks."""
+        if missing is not None:
+            return [missing]
         before = self.last(action.id)
-        if before is not None and before.get("key") == key:
-            return [missing] if missing else list(before.get("reasons", []))
-        now = explain(step)
-        reasons = [FIRST] if before is None else differences(action, before["values"], now)
-        if missing:
-            reasons = [missing]
-        self._rows.put(f"{self._root}\0{action.id}", {"key": key, "values": now, "reasons": reasons})
-        return reasons
+        if before is not None and before.key == key:
+            return before.reasons
+        return self.since(action, sees) or [_ELSEWHERE]

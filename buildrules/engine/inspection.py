@@ -7,7 +7,7 @@ from enum import Enum
 from buildrules.engine.action import Outputs
 from buildrules.engine.cache import Kept
 from buildrules.engine.explanations import Explanations
-from buildrules.engine.key import compute_key, explain
+from buildrules.engine.key import key_and_explanation
 from buildrules.engine.plan import Plan
 from buildrules.engine.sources import SourceReader
 from buildrules.engine.step import step_of
@@ -35,16 +35,20 @@ class Finding:
 
 
 def inspect(
-    plan: Plan, store: Store, root: str, sources: SourceReader, versions: Callable[[str], int | str]
+    plan: Plan,
+    store: Store,
+    explanations: Explanations,
+    sources: SourceReader,
+    versions: Callable[[str], int | str],
 ) -> dict[str, Finding]:
     """A finding for every action the goals need, dependencies first. Raises what reading sources raises."""
     findings: dict[str, Finding] = {}
     outputs: dict[str, Outputs] = {}
-    explanations, cache = Explanations(store.explanations, root), Kept(store.records)
+    cache = Kept(store.records)
     for name in plan.needed():
         action = plan.actions[name]
         before = explanations.last(name)
-        last = list(before.get("reasons", [])) if before else []
+        last = list(before.reasons) if before else []
         waiting = [dep for dep in action.deps if dep not in outputs]
         if waiting:
             reasons = [f"needs {plan.actions[dep].title}" for dep in waiting]
@@ -52,14 +56,14 @@ def inspect(
             continue
         files = [sources.read(source) for source in action.sources]
         step = step_of(action, versions(action.kind), files, [outputs[dep] for dep in action.deps])
-        sees, key = explain(step), compute_key(step)
+        key, sees = key_and_explanation(step)
         record = cache.get(key)
         if record is None:
             reasons = explanations.since(action, sees)
             findings[name] = Finding(Need.RUN, reasons or ["its record is gone from the store"], last, sees, key)
             continue
         outputs[name] = record.outputs
-        if before is not None and before.get("key") == key:
+        if before is not None and before.key == key:
             findings[name] = Finding(Need.NONE, [], last, sees, key)
         else:
             findings[name] = Finding(Need.TAKE, explanations.since(action, sees), last, sees, key)

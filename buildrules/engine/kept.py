@@ -5,18 +5,18 @@ needs them. Nothing else is looked at.
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildrules.engine.action import Action, Outputs, SourceFile
 from buildrules.engine.build import Outcome
 from buildrules.engine.cache import lacking
 from buildrules.engine.events import Status
-from buildrules.engine.key import compute_key
+from buildrules.engine.explanations import Before, Recall
+from buildrules.engine.key import compute_key, explain
 from buildrules.engine.plan import Plan, action_of, plain
 from buildrules.engine.sources import Seen, SourceReader
-from buildrules.engine.step import step_of
-from buildrules.errors import BuildrulesError
+from buildrules.engine.step import Step, step_of
 from buildrules.state.reader import Request, State
 from buildrules.store.blobs import Blobs
 
@@ -28,24 +28,25 @@ class KeptAction(NamedTuple):
     version: int | str  # of its kind
     key: str
     outputs: Outputs
+    reasons: tuple[str, ...]  # why it last ran, or was taken from the store
     seen: tuple[Seen, ...]  # by source set
     groups: tuple[int, ...]  # of rows, that it depends on
 
     def to_data(self) -> tuple[Any, ...]:
         """Plain values, for marshal."""
         seen = tuple([(tuple(map(tuple, files)), tuple(directories)) for files, directories in self.seen])
-        return plain(self.action), self.version, self.key, self.outputs.to_dict(), seen, self.groups
+        return plain(self.action), self.version, self.key, self.outputs.to_dict(), self.reasons, seen, self.groups
 
     @classmethod
     def from_data(cls, data: Sequence[Any]) -> "KeptAction":
         """Read what `to_data` wrote. Raises KeyError, TypeError or ValueError on anything else."""
-        action, version, key, outputs, seen, groups = data
+        action, version, key, outputs, reasons, seen, groups = data
         sets = tuple(Seen([SourceFile(*row) for row in files], list(directories)) for files, directories in seen)
-        return cls(action_of(action), version, key, Outputs.from_dict(outputs), sets, groups)
+        return cls(action_of(action), version, key, Outputs.from_dict(outputs), reasons, sets, groups)
 
     def outcome(self) -> Outcome:
         """As of an action that did not have to be looked at."""
-        return Outcome(Status.UNCHANGED, self.key, self.outputs)
+        return Outcome(Status.UNCHANGED, self.key, self.outputs, self.reasons)
 
     def warm(self, reader: SourceReader) -> None:
         """Tell `reader` what is known of its files."""
@@ -97,6 +98,25 @@ class Kept:
         if found is None:
             found = self._links[number] = self._state.links(number)
         return found
+
+    def step(self, number: int, files: Sequence[Sequence[SourceFile]] | None = None) -> Step:
+        """An action as it was last looked at, or with other files, on what it needs as that is kept."""
+        one = self[number]
+        made = {(need := self[dep]).action.id: need.outputs for dep in self.needs(number)}
+        sources = [seen.files for seen in one.seen] if files is None else files
+        return step_of(one.action, one.version, sources, [made[dep] for dep in one.action.deps])
+
+    def recall(self, numbers: Mapping[str, int]) -> Recall:
+        """What is known of the actions with these ids and numbers."""
+
+        def before(name: str) -> Before | None:
+            number = numbers.get(name)
+            if number is None:
+                return None
+            one = self[number]
+            return Before(one.key, lambda: explain(self.step(number)), one.reasons)
+
+        return before
 
     def above(self, numbers: Iterable[int]) -> set[int]:
         """These and all that needs them."""
@@ -186,13 +206,9 @@ class Touched:
         """Whether an action, all of whose dependencies are as they were, has another key now."""
         one = self._kept[number]
         one.warm(self._reader)
-        try:
-            files = [self._reader.read(source) for source in one.action.sources]
-        except (BuildrulesError, OSError):
-            return True  # it fails when it is run, and that is said then
-        self.looked[number] = files
-        deps = [self._kept[dep].outputs for dep in self._kept.needs(number)]
-        return compute_key(step_of(one.action, self._versions(one.action.kind), files, deps)) != one.key
+        files = self.looked[number] = [self._reader.read(source) for source in one.action.sources]
+        step = self._kept.step(number, files)._replace(version=self._versions(one.action.kind))
+        return compute_key(step) != one.key
 
     def _lacking(self, numbers: Iterable[int]) -> set[int]:
         return {number for number in numbers if lacking(self._kept[number].outputs, self._blobs)}

@@ -51,10 +51,23 @@ class ExplainWriter:
 
     def value(self, name: str, value: str) -> None:
         """See `Writer.value`."""
-        group = next((part for part in (".environment.", ".headers.") if part in name), None)
-        if group is not None and seems_secret(name.rpartition(group)[2].strip('"')):
-            value = f"sha256:{hashlib.sha256(value.encode('utf-8', 'surrogateescape')).hexdigest()}"
+        for group in (".environment.", ".headers."):
+            if group in name and seems_secret(name.rpartition(group)[2].strip('"')):
+                value = f"sha256:{hashlib.sha256(value.encode('utf-8', 'surrogateescape')).hexdigest()}"
+                break
         self.values[name] = value
+
+
+class _Both:
+    """Tells a hash writer and an explain writer."""
+
+    def __init__(self) -> None:
+        self.hash, self.explain = HashWriter(), ExplainWriter()
+
+    def value(self, name: str, value: str) -> None:
+        """See `Writer.value`."""
+        self.hash.value(name, value)
+        self.explain.value(name, value)
 
 
 def walk(step: Step, writer: Writer) -> None:
@@ -118,9 +131,16 @@ def explain(step: Step) -> dict[str, str]:
     return writer.values
 
 
-def listing_digest(step: Step) -> str:
-    """`sha256:<hex>` of the explanation as canonical JSON."""
-    return "sha256:" + hashlib.sha256(canonical(explain(step))).hexdigest()
+def key_and_explanation(step: Step) -> tuple[str, dict[str, str]]:
+    """Both, in one walk."""
+    writer = _Both()
+    walk(step, writer)
+    return writer.hash.key(), writer.explain.values
+
+
+def listing_digest(sees: dict[str, str]) -> str:
+    """`sha256:<hex>` of an explanation as canonical JSON."""
+    return "sha256:" + hashlib.sha256(canonical(sees)).hexdigest()
 
 
 def differences(action: Action, before: dict[str, str], after: dict[str, str]) -> list[str]:

@@ -21,6 +21,7 @@ from buildrules.store.store import Store
 _HEX = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 _PID_DIGITS = 9
+_UNREADABLE = (OSError, Damaged, ValueError, EOFError, TypeError, KeyError, IndexError)
 
 
 @dataclass(slots=True)
@@ -102,19 +103,29 @@ def verify(store: Store) -> list[str]:
 def _forget(store: Store, corrupt: set[str]) -> None:
     """Drop the records and states of what was made from blobs (hex) that were not what they must be."""
     keys: set[str] = set()
-    for name in list(store.explanations.keys()):
-        saw = store.explanations.get(name)
-        if saw is None or _named(saw.get("values"), corrupt):
-            keys.update([str(saw["key"])] if saw and "key" in saw else [])
-            store.explanations.delete(name)
+    states = [path for path, _ in list(_files_below(os.path.join(store.root, "workspaces"))) if path.endswith(".state")]
+    for path in states:
+        keys.update(_saw(path, corrupt))
     for key in list(store.records.keys()):
         if key in keys or _named(store.records.get(key), corrupt):
             keys.add(key)
             store.records.delete(key)
-    for path, _ in list(_files_below(os.path.join(store.root, "workspaces"))):
-        if path.endswith(".state") and any(key in keys or _named(made, corrupt) for key, made in _made(path)):
+    for path in states:
+        if any(key in keys or _named(made, corrupt) for key, made in _made(path)):
             with contextlib.suppress(OSError):
                 os.unlink(path)
+
+
+def _saw(path: str, corrupt: set[str]) -> set[str]:
+    """The keys of the actions of a state that stand on something made from blobs (hex) that are corrupt."""
+    keys: set[str] = set()
+    with contextlib.suppress(*_UNREADABLE):
+        state = open_any(path)
+        if state is not None:
+            rows = [state.action(number) for number in range(state.action_count)]
+            named = {number for number, row in enumerate(rows) if _named(row[3], corrupt)}
+            keys.update(row[2] for number, row in enumerate(rows) if not named.isdisjoint(state.links(number)[0]))
+    return keys
 
 
 def _named(value: Any, digests: set[str]) -> bool:
@@ -170,7 +181,7 @@ def _abandoned(path: str) -> bool:
 
 def _made(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """(key, outputs) of each action that the state at `path` keeps, up to where it is damaged."""
-    with contextlib.suppress(OSError, Damaged, ValueError, EOFError, TypeError, KeyError, IndexError):
+    with contextlib.suppress(*_UNREADABLE):
         state = open_any(path)
         if state is not None:
             for number in range(state.action_count):
@@ -198,9 +209,8 @@ def _live(store: Store) -> set[str]:
         for _, outputs in _made(path) if path.endswith(".state") else ():
             live.update(needed_blobs(outputs))
             live.update(_recipe_blobs(outputs))
-    for records in (store.records, store.explanations):
-        for key in list(records.keys()):
-            blob = records.blob_of(key)
-            if blob is not None:
-                live.add(blob)
+    for key in list(store.records.keys()):
+        blob = store.records.blob_of(key)
+        if blob is not None:
+            live.add(blob)
     return live

@@ -3,7 +3,7 @@
 version         the layout's number, written once
 lock            shared by builds, exclusive for garbage collection (flock)
 blobs/sha256/   content by digest        tmp/    files being written
-table/          records, stat index and explanations (diskcache)
+table/          records and stat index (diskcache)
 workspaces/     states: what the last builds of each workspace looked at and made
 logs/           the last builds in full
 """
@@ -12,7 +12,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 
 from buildrules.errors import StoreError
@@ -37,7 +36,6 @@ class Store:
         self.blobs = Blobs(self.root)
         self.table = Table(os.path.join(self.root, "table"))
         self.records = Records(self.table, self.blobs)
-        self.explanations = Records(self.table, self.blobs, prefix="e:")
         self.index = StatIndex(self.table)
         self._lock: int | None = None
         self.renewed = False  # it was of an older layout: its blobs were kept, its records were not
@@ -72,6 +70,8 @@ class Store:
                 f"the store {self.root} is of an older layout and in use",
                 hint="wait for the other build, or choose another store with BUILDRULES_CACHE_DIR",
             )
+        import shutil
+
         for name in ("table", "workspaces"):
             shutil.rmtree(os.path.join(self.root, name), ignore_errors=True)
         self._create(version)

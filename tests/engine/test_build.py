@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 from buildrules.engine.action import Action, Outputs, SourceSet
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import ActionFinished, Event, Notice, Status, Stream
-from buildrules.engine.explanations import FIRST
+from buildrules.engine.explanations import FIRST, Before, Explanations
+from buildrules.engine.key import explain
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.plan import Goal, Plan
-from buildrules.engine.step import Step
+from buildrules.engine.step import Step, step_of
 from buildrules.errors import ActionError, Interrupted, UnexpectedError
 from buildrules.net.session import Session
 from buildrules.store.store import Store
@@ -64,6 +66,7 @@ class Bench:
         self.plan = Plan()
         self.events: list[Event] = []
         self.previous: dict[str, Outcome] = {}
+        self._before: dict[str, Before] = {}  # as the state of a workspace keeps it
 
     def add(self, name: str, *deps: str, kind: str = "text", glob: str = "", goal: bool = False, **params: Any) -> None:
         sources = (SourceSet("", (glob,)),) if glob else ()
@@ -87,10 +90,18 @@ class Bench:
             previous=self.previous,
             **more,
         )
+        build.explanations = Explanations(self._before.get)
         try:
             build.run()
         finally:
             store.close()
+        for name, outcome in build.outcomes.items():
+            if outcome.outputs is not None:
+                action = self.plan.actions[name]
+                files = [build.sources.read(source) for source in action.sources]
+                made = [found for dep in action.deps if (found := build.outcomes[dep].outputs) is not None]
+                sees = explain(step_of(action, self.kinds.version, files, made))
+                self._before[name] = Before(outcome.key, partial(dict, sees), outcome.reasons)
         return build
 
 

@@ -1,9 +1,10 @@
 """Whatever happens to the files of a workspace, in whatever order and at whatever moment: cached equals clean.
 
-Every command of a history must say what an empty store says of the same files, and fail where that fails. The clock
+Every command of a history must say what an empty store says of the same files, and fail where that fails. (One target
+may go on where another package is broken, see `test_commands`; no change here breaks a package that way.) The clock
 that the program sees is moved on, so that rows are trusted at once; the files keep their real times, some milliseconds
 apart.
-`BUILDRULES_TEST_CASES` says how many histories; `make histories` runs ten thousand.
+`BUILDRULES_TEST_CASES` says how many histories the quick test has; `make histories` runs ten thousand.
 """
 
 import contextlib
@@ -18,12 +19,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.support.space import Space, make_base
 
-CASES = int(os.environ.get("BUILDRULES_TEST_CASES", "12"))
+CASES = int(os.environ.get("BUILDRULES_TEST_CASES", "10"))
+MORE = 300
 
 ROOT = """\
 workspace: {name: acme, platforms: [linux/amd64]}
@@ -70,7 +72,8 @@ PATTERNS = [("//...",), ("//one:app",), ("//two:app",), ("//two:same", "//one:ap
 
 Change = Callable[[Space], object]
 patient = settings(
-    max_examples=CASES, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # making a failing history shorter takes minutes
 )
 
 
@@ -177,7 +180,7 @@ changes = st.one_of(
             _either("two/BUILD.yaml", "src/skip*", "src/none*"),
             _either("BUILD.yaml", "rule: //rules:plain", "rule: //rules:plain, port: 9"),
             _either("rules/plain.yaml", "default: 8080", "default: 80"),
-            _either("two/BUILD.yaml", "rule: model_package", "rule: model_pakage"),
+            _either("two/BUILD.yaml", "entry_script: score.py", "entry_script: none.py"),
             _write("one/src/deep/BUILD.yaml", "targets: {}\n", 0o644),
             _write("three/BUILD.yaml", ONE.replace(", entry_script: score.py", ", entry_script: x.py"), 0o644),
             _remove("one/src/deep/BUILD.yaml"),
@@ -225,9 +228,24 @@ CLEAN = Clean()
 _TICK = 0.012  # more than a tick of the clock that stamps files
 
 
+History = list[tuple[list[Change], tuple[tuple[str, ...], str, int]]]
+
+
 @given(history=histories)
-@patient
-def test_cached_equals_clean(history: list[tuple[list[Change], tuple[tuple[str, ...], str, int]]]) -> None:
+@settings(patient, max_examples=CASES)
+def test_cached_equals_clean(history: History) -> None:
+    follow(history)
+
+
+@pytest.mark.slow
+@given(history=histories)
+@settings(patient, max_examples=MORE)
+def test_cached_equals_clean_more_often(history: History) -> None:
+    follow(history)
+
+
+def follow(history: History) -> None:
+    """Make the changes of each step, run its command, and hold the next against an empty store."""
     real = time.time_ns
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         space = Space(Path(folder), Path(folder) / "wheels")
@@ -258,8 +276,9 @@ def _edited_meanwhile(space: Space, patterns: tuple[str, ...]) -> None:
         number = 0
         while not done.wait(0.01):
             number += 1
-            _write("one/src/score.py", f"{number % 3}\n", 0o644)(space)
-            _save("two/src/score.py", f"{number % 2}\n")(space)
+            with contextlib.suppress(AssertionError):  # of `pure`: while a plan is made nobody may look at the disk
+                _write("one/src/score.py", f"{number % 3}\n", 0o644)(space)
+                _save("two/src/score.py", f"{number % 2}\n")(space)
 
     editor = threading.Thread(target=edit)
     editor.start()

@@ -14,7 +14,7 @@ from buildrules.workspace.root import find_root
 @click.command()
 @click.option("--expunge", is_flag=True, help="Remove the whole store, for all workspaces.")
 def command(expunge: bool) -> None:
-    """Forget the state, digests and explanations of this workspace; the next build reads every file anew.
+    """Forget the state and the digests of this workspace; the next build reads every file anew.
 
     Layers, wheels and packages stay in the store, so that build is still fast.
     """
@@ -30,9 +30,6 @@ def command(expunge: bool) -> None:
             return
         root = find_root(os.getcwd())
         shutil.rmtree(states_folder(root), ignore_errors=True)
-        for name in list(store.explanations.keys()):
-            if name.startswith(f"{root}\0"):
-                store.explanations.delete(name)
         for name in list(store.table.keys(f"s:{root}/")):
             store.table.delete(name)
         click.echo(f"forgot the builds of {root}")

@@ -26,6 +26,7 @@ def command(label: str | None, **options: Any) -> int:
     The answer is what the step's key really sees: files with their digests, parameters, the layers below.
     """
     from buildrules.cli.invocation import Invocation
+    from buildrules.cli.memory import explanations_of
     from buildrules.engine.events import Event, Notice, Stream
     from buildrules.engine.inspection import inspect
     from buildrules.engine.sources import SourceReader
@@ -62,7 +63,7 @@ def command(label: str | None, **options: Any) -> int:
             progress=lambda *_: None,
         )
         plan = invocation.plan
-        findings = inspect(plan, invocation.store, root, reader, invocation.kinds.version)
+        findings = inspect(plan, invocation.store, explanations_of(root), reader, invocation.kinds.version)
     except LockError:
         if not locking:
             raise
