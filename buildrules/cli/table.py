@@ -44,4 +44,5 @@ VERBS = {
     "init": Verb("write a first BUILD.yaml for a folder with a model", "init"),
     "cache": Verb("look at the store, check it, shrink it", "cache"),
     "clean": Verb("forget what this workspace's builds remembered", "clean"),
+    "step": Verb("run one step that another process wrote to a file", "step"),
 }

@@ -95,7 +95,15 @@ def _rows(sources: Sources) -> list[list[list[Any]]]:
 
 
 def _files(rows: Sequence[Sequence[Sequence[Any]]]) -> Sources:
-    return [[SourceFile(*row) for row in group] for group in rows]
+    return [[_file(row) for row in group] for group in rows]
+
+
+def _file(row: Sequence[Any]) -> SourceFile:
+    """A file of a step that comes from elsewhere: it may lead nowhere but below the workspace."""
+    file = SourceFile(*row)
+    if file.path.startswith("/") or ".." in file.path.split("/"):
+        raise ValueError(f"the path {file.path!r} of a step leaves the workspace")
+    return file
 
 
 def step_of(action: Action, version: int | str, sources: Sources, outputs: Sequence[Outputs]) -> Step:

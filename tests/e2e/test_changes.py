@@ -270,7 +270,7 @@ def test_the_image_says_what_it_is_locked_to(workspace: Space) -> None:
 
 @pytest.mark.parametrize("unstable", [True, False])
 def test_a_build_whose_inputs_changed_meanwhile_is_not_kept(workspace: Space, unstable: bool) -> None:
-    with workspace._inside(".", {}):
+    with workspace.inside(".", {}):
         invocation = Invocation(str(workspace.root), "", ["", "build", APP], Request("build", [APP], {}))
         invocation.prepare(None)
         build = invocation.build()

@@ -260,7 +260,7 @@ class Space:
         self.path(path).unlink()
 
     @contextlib.contextmanager
-    def _inside(self, cwd: str, env: Mapping[str, str]) -> Iterator[None]:
+    def inside(self, cwd: str, env: Mapping[str, str]) -> Iterator[None]:
         before, here = dict(os.environ), os.getcwd()
         os.environ.clear()
         os.environ.update({**self.env, **env})
@@ -278,7 +278,7 @@ class Space:
         """Run a command in this process, which is faster; `code` is the exit code it must have (None: any)."""
         out, err = io.StringIO(), io.StringIO()
         streams = contextlib.redirect_stdout(out), contextlib.redirect_stderr(err)
-        with self._inside(cwd, env or {}), streams[0], streams[1], pure_plans():
+        with self.inside(cwd, env or {}), streams[0], streams[1], pure_plans():
             sys.argv = ["buildrules", *args]
             try:
                 got = main()
