@@ -42,10 +42,11 @@ class Plan:
         if not action.roles:
             self.graph.add(action.id, ACTION, dict.fromkeys(action.deps, ""))
             return
-        laid = ((Laid(dep), role) for dep, role in zip(action.deps, action.roles, strict=True))
+        laid = {Laid(dep): role for dep, role in zip(action.deps, action.roles, strict=True)}
         self.graph.add(action.id, ACTION, laid)
-        for dep in action.deps:
-            self.graph.add(Laid(dep), LAYER, ((dep, ""),))
+        for node in laid:
+            if node not in self.graph:
+                self.graph.add(node, LAYER, {node.action: ""})
 
     def needed(self) -> list[str]:
         """The ids of the actions the goals need, dependencies first."""

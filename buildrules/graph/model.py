@@ -8,12 +8,15 @@ same graph as the library knows it, for whatever is asked of a whole graph. It k
 """
 
 from collections.abc import Hashable, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import networkx
 
 __all__ = ["ACTION", "LAYER", "TARGET", "Frozen", "Graph", "Laid"]
+
+_NOTHING: Mapping[Any, str] = MappingProxyType({})
 
 TARGET, LAYER, ACTION = "target", "layer", "action"
 """The kinds of nodes."""
@@ -42,20 +45,21 @@ class Graph:
 
     def __init__(self) -> None:
         self.kinds: dict[Hashable, str] = {}
-        self.needs: dict[Hashable, dict[Any, str]] = {}  # node -> what it needs, and what that is to it
+        self.needs: dict[Hashable, Mapping[Any, str]] = {}  # node -> what it needs, and what that is to it
         self._networkx: networkx.DiGraph[Any] | None = None
 
-    def add(self, node: Hashable, kind: str, needs: Mapping[Any, str] | Iterable[tuple[Any, str]] = ()) -> None:
-        """Add a node, or more that it needs. What it needs may be added later."""
+    def add(self, node: Hashable, kind: str, needs: Mapping[Any, str] = _NOTHING) -> None:
+        """Add a node, or more that it needs. What it needs may be added later; the map is kept, and never changed."""
         self.kinds[node] = kind
-        self.needs.setdefault(node, {}).update(needs)
+        before = self.needs.get(node)
+        self.needs[node] = {**before, **needs} if before else needs
         self._networkx = None
 
     def copy(self) -> "Graph":
         """A graph of the same nodes, to which others can be added."""
         other = Graph()
         other.kinds = dict(self.kinds)
-        other.needs = {node: dict(needs) for node, needs in self.needs.items()}
+        other.needs = dict(self.needs)
         return other
 
     def __contains__(self, node: Hashable) -> bool:
@@ -81,7 +85,7 @@ class Graph:
                 order.setdefault(node)
             elif node not in order:
                 waiting.append((node, True))
-                waiting.extend((other, False) for other in reversed(self.needs[node]) if other not in order)
+                waiting.extend((other, False) for other in reversed(tuple(self.needs[node])) if other not in order)
         return list(order) if kind is None else [node for node in order if self.kinds[node] == kind]
 
     def users(self) -> dict[Any, list[Any]]:

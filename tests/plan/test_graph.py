@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.actions.registry import kind_version
+from buildrules.actions.registry import Kinds
 from buildrules.cli.planning import Planning
 from buildrules.engine.events import Stream
 from buildrules.engine.plan import Plan
@@ -37,7 +37,7 @@ def digests(space: Space, plan: Plan) -> dict[object, str]:
         for path, name, _ in files:
             content.update(name.encode() + b"\0" + (space.root / path).read_bytes())
         found[source] = content.hexdigest()
-    return plan.digests(found, kind_version)
+    return plan.digests(found, Kinds(Session()).version)
 
 
 def test_one_graph_leads_from_a_package_to_its_files(workspace: Space, plan_of) -> None:  # type: ignore[no-untyped-def]
