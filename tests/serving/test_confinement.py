@@ -1,6 +1,7 @@
 """What a package without an engine cannot do to its machine: ask for keys, fill it with processes, leave its view."""
 
 import errno
+import os
 import subprocess
 import sys
 import time
@@ -152,3 +153,15 @@ def test_those_of_an_ordinary_user_have_one(nobodys: Path) -> None:
         assert process.wait(20) == 0
     lines = (nobodys / "root/www/out").read_text().splitlines()
     assert 1 < len([line for line in lines if line.isdigit()]) < 60
+
+
+def test_groups_go_with_their_launchers() -> None:
+    with process_group(3) as group:
+        if group is not None:
+            assert Path(group, "pids.max").read_text() == "3\n"
+            left = Path(group).with_name(f"buildrules-{os.urandom(6).hex()}")
+            left.mkdir()
+            os.utime(left, (0, 0))  # as if a launcher was killed long ago
+            with process_group(1):
+                assert not left.exists()
+    assert group is None or not Path(group).exists()
