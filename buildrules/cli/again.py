@@ -70,7 +70,7 @@ def plan_again(invocation: "Invocation", resumed: "Resumed", edited: dict[str, i
     except BuildrulesError:
         return None
     if invocation.request.verb != "build":
-        plan.lints = {}
+        plan.sides = {}
     shown = interfaces(planning.loaded)
     if said or any(known[name] != shown[name] for name in edited):
         return None

@@ -5,6 +5,7 @@ import posixpath
 from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation
 from buildrules.engine.events import Status
+from buildrules.engine.plan import LINT
 from buildrules.lints.finding import Finding
 from buildrules.workspace.root import BUILD_FILE
 
@@ -14,7 +15,9 @@ __all__ = ["finding_text", "fresh_findings"]
 def fresh_findings(invocation: Invocation) -> list[Finding]:
     """What the lints found, each finding once: of those that ran or were looked up; of all if the plan is a new one."""
     found: dict[Finding, None] = {}
-    for name in invocation.plan.lints:
+    for name, side in invocation.plan.sides.items():
+        if side.role != LINT:
+            continue
         outcome = invocation.outcomes.get(name)
         if outcome is None or outcome.outputs is None:
             continue

@@ -16,7 +16,7 @@ from buildrules.engine.events import Notice, Status, Stream
 from buildrules.engine.explanations import Explanations
 from buildrules.engine.inputs import Facts, Inputs
 from buildrules.engine.kept import Kept, Touched
-from buildrules.engine.plan import Goal, Plan
+from buildrules.engine.plan import Goal, Plan, Side
 from buildrules.engine.remember import now
 from buildrules.engine.result import GoalResult, goal_results
 from buildrules.errors import BuildrulesError
@@ -158,9 +158,9 @@ class Invocation:
         plan = kept.plan(order)
         plan.goals = [Goal(*rest["goals"][at]) for at in resumed.goals]
         plan.connections = rest["connections"]
-        plan.lints = {
-            kept[number].action.id: label
-            for number, label in zip(known.sides, rest["sides"], strict=True)
+        plan.sides = {
+            kept[number].action.id: Side(*side)
+            for number, side in zip(known.sides, rest["sides"], strict=True)
             if number in touched.run
         }
         build.plan = self.plan = plan
@@ -173,7 +173,7 @@ class Invocation:
                 one.warm(build.sources)  # its files may be wanted
         build.previous = {kept[number].action.id: kept[number].outcome() for number in touched.run}
         build.explanations = Explanations(kept.recall(resumed.numbers))
-        build.left_out = rest["actions"] - sum(name not in plan.lints for name in plan.actions)
+        build.left_out = rest["actions"] - sum(name not in plan.sides for name in plan.actions)
         self.build_ = build
         self.resumed = resumed
         return True
@@ -192,7 +192,7 @@ class Invocation:
         if request.verb == "lint":
             self.plan.goals = []
         elif request.verb != "build":
-            self.plan.lints = {}
+            self.plan.sides = {}
         settings = planning.loaded.workspace.settings
         self.plugins, self.ignore = list(settings.plugins), list(settings.ignore)
         import_plugins(self.root, self.plugins, self.kinds)

@@ -16,14 +16,14 @@ def finish(invocation: Invocation, build: Build, findings: Sequence[Finding]) ->
     broken = failures(build)
     errors = sum(finding.severity == ERROR for finding in findings)
     if invocation.request.option("json"):
-        value = {"packages": len(set(invocation.plan.lints.values()))}
+        value = {"packages": len(set(invocation.plan.sides.values()))}
         value |= {"findings": [finding.to_dict() for finding in findings]}  # type: ignore[dict-item]
         if broken:
             value["errors"] = [error_json(error) for error in broken]  # type: ignore[assignment]
         sys.stdout.write(json.dumps(value, indent=2) + "\n")
     else:
         sys.stdout.write("".join(finding_text(finding) + "\n" for finding in findings))
-        packages = len(set(invocation.plan.lints.values()))
+        packages = len(set(invocation.plan.sides.values()))
         count = f"{packages} package{'s' * (packages != 1)}"
         warnings = len(findings) - errors
         sys.stdout.write(f"{count}: {errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}\n")

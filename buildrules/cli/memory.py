@@ -249,7 +249,7 @@ def write_build(
         invocation.words,
         None if groups is None else watch(sorted(groups), base.groups),
         tuple(numbers[goal.action] for goal in goals),
-        tuple(numbers[name] for name in build.plan.lints),
+        tuple(numbers[name] for name in build.plan.sides),
         pieces,
         frame,
         (),
@@ -257,12 +257,12 @@ def write_build(
     rest = {
         "request": invocation.request.to_data(),
         "goals": [plain(goal) for goal in goals],
-        "sides": list(build.plan.lints.values()),
+        "sides": [tuple(side) for side in build.plan.sides.values()],
         "connections": build.plan.connections,
         "plugins": invocation.plugins,
         "ignore": invocation.ignore,
         "interfaces": invocation.interfaces,
-        "actions": len(names) - len(build.plan.lints),
+        "actions": len(names) - len(build.plan.sides),
     }
     requests = [(key_of(invocation.words), marshal.dumps(head), marshal.dumps(rest))]
     ran = {numbers[name] for name in names if build.outcomes[name] is not build.previous.get(name)}

@@ -18,6 +18,17 @@ class Goal(NamedTuple):
     info: Mapping[str, Any] = NOTHING  # routes, sample request, tag: what run and load need
 
 
+class Side(NamedTuple):
+    """What an action beside the goals is for, and the label of the package it is about."""
+
+    role: str  # LINT; there may be others
+    label: str
+
+
+LINT = "lint"
+"""The role of actions that look for what is likely wrong."""
+
+
 class Plan:
     """Actions by id, and goals. Dependencies are always in the plan; `graph` has what needs what."""
 
@@ -25,7 +36,7 @@ class Plan:
         self.graph = Graph() if graph is None else graph  # to which the actions are added
         self.actions: dict[str, Action] = {}
         self.goals: list[Goal] = []
-        self.lints: dict[str, str] = {}  # id of an action that looks for mistakes -> the package's label
+        self.sides: dict[str, Side] = {}  # by id of an action that nothing depends on
         self.connections: list[dict[str, Any]] = []  # rows for `credentials.connections.use`: references, no secrets
 
     def add(self, action: Action) -> str:
@@ -53,8 +64,8 @@ class Plan:
         return self.graph.order([goal.action for goal in self.goals], ACTION)
 
     def everything(self) -> list[str]:
-        """The same, and the lints: nothing depends on these, and no goal fails by them."""
-        return self.graph.order([*(goal.action for goal in self.goals), *self.lints], ACTION)
+        """The same, and what is made beside them: nothing depends on that, and no goal fails by it."""
+        return self.graph.order([*(goal.action for goal in self.goals), *self.sides], ACTION)
 
     def digests(self, sources: Mapping[SourceSet, str], version: Callable[[str], int | str]) -> dict[Any, str]:
         """For each target, layer and action a digest of it and of all below it; nothing is run.

@@ -77,8 +77,8 @@ def layer_titles(title: str, outputs: Outputs) -> list[str]:
 
 
 def counts(build: Build) -> dict[str, int]:
-    """How many actions were executed, found cached (or unchanged), and failed; skipped ones and lints count nowhere."""
-    statuses = [outcome.status for name, outcome in build.outcomes.items() if name not in build.plan.lints]
+    """How many actions were executed, found cached (or unchanged), and failed; skipped ones and sides count nowhere."""
+    statuses = [outcome.status for name, outcome in build.outcomes.items() if name not in build.plan.sides]
     return {
         "executed": statuses.count(Status.EXECUTED),
         "cached": statuses.count(Status.CACHED) + statuses.count(Status.UNCHANGED) + build.left_out,

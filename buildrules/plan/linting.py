@@ -7,7 +7,7 @@ from buildrules.actions.params import LintCodeParams, LintPackageParams
 from buildrules.credentials.secret_names import seems_secret
 from buildrules.document.nodes import Node
 from buildrules.engine.action import Action
-from buildrules.engine.plan import Plan
+from buildrules.engine.plan import LINT, Plan, Side
 from buildrules.errors import LoadError
 from buildrules.lints.finding import NAMES
 from buildrules.lints.passwords import is_secret
@@ -28,7 +28,7 @@ def plan_lints(
     files: Sequence[str],
     tests: Sequence[ResolvedTarget],
 ) -> None:
-    """Add the lints of a package to `plan.lints`.
+    """Add the lints of a package to `plan.sides`.
 
     `installed`, `models`, `code` and `files` are the actions that lay these, `installed` those of its environment and
     its server's packages, in the order of the image; `tests` the targets that test it.
@@ -58,7 +58,7 @@ def plan_lints(
             deps=tuple(wheels),
             weight=0.01,
         )
-        plan.lints[plan.add(action)] = label
+        plan.sides[plan.add(action)] = Side(LINT, label)
     laid = [name for name in models if plan.actions[name].kind in ("model_layers", "fetched_model")]
     packages: dict[str, list[Any]] = {}
     for one in locked.installed:
@@ -90,7 +90,7 @@ def plan_lints(
         deps=(*wheels, *laid),
         weight=0.04,
     )
-    plan.lints[plan.add(action)] = label
+    plan.sides[plan.add(action)] = Side(LINT, label)
 
 
 def _ignored(package: ResolvedTarget) -> list[str]:

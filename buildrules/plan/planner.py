@@ -45,7 +45,7 @@ def make_plan(loaded: Loaded, locks: Locks, selection: Selection, options: Mappi
     plan.goals += list(_indexes(plan))
     labels = {str(label): label for label in loaded.graph.model.kinds}
     for action in plan.actions.values():
-        if action.target in labels and action.id not in plan.lints:  # lints stand beside what is made
+        if action.target in labels and action.id not in plan.sides:  # lints stand beside what is made
             plan.graph.add(labels[action.target], TARGET, {action.id: "step"})
     return plan
 

@@ -46,7 +46,7 @@ def check(root: Path, store: Path, **options: object) -> int:
     with pure():
         selection = select(planning.loaded, ["//..."], "", options)
         again = make_plan(planning.loaded, planning.locks, selection, options, str(root))
-    assert (again.actions, again.goals, again.lints) == (first.actions, first.goals, first.lints)
+    assert (again.actions, again.goals, again.sides) == (first.actions, first.goals, first.sides)
     return len(again.actions)
 
 
