@@ -51,7 +51,7 @@ def loaded(engine: Any) -> Iterator[tuple[str, list[bytes]]]:
 @pytest.mark.docker
 def test_an_image_of_the_engine_is_pinned_by_its_id(loaded: tuple[str, list[bytes]], run: Run) -> None:
     image_id, tars = loaded
-    lock = make_lock(f"docker-daemon:{NAME}", "linux/amd64", Run(run.workspace, run.blobs))
+    lock = make_lock(f"docker-daemon:{NAME}", "linux/amd64", run)
     assert (lock.digest, lock.media_type) == (image_id, media.MANIFEST)
     fetched = run.fetched
     hints = {"reference": f"docker-daemon:{NAME}"}
@@ -73,7 +73,7 @@ def test_an_image_of_the_engine_is_pinned_by_its_id(loaded: tuple[str, list[byte
 @pytest.mark.docker
 def test_an_image_kept_in_the_store_outlives_the_engine(loaded: tuple[str, list[bytes]], run: Run, engine: Any) -> None:
     image_id, tars = loaded
-    hints = {"reference": f"docker-daemon:{NAME}"}
+    hints = {"reference": f"docker-daemon:{NAME}", "digest": image_id}
     outputs = OciBase().run(step(base(image_id, hints)), run)
     assert run.fetched > len(tars[0])
     engine.images.remove(NAME, force=True)
