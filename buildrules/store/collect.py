@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import StoreError
-from buildrules.state.reader import Damaged, open_any
+from buildrules.state.reader import Damaged, journal_path, open_any
 from buildrules.store.records import canonical
 from buildrules.store.store import Store
 
@@ -112,19 +112,24 @@ def _forget(store: Store, corrupt: set[str]) -> None:
             store.records.delete(key)
     for path in states:
         if any(key in keys or _named(made, corrupt) for key, made in _made(path)):
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+            for part in (path, journal_path(path)):
+                with contextlib.suppress(OSError):
+                    os.unlink(part)
 
 
 def _saw(path: str, corrupt: set[str]) -> set[str]:
-    """The keys of the actions of a state that stand on something made from blobs (hex) that are corrupt."""
+    """The keys of the actions of a state that name blobs (hex) that are corrupt, or stand on what names one."""
     keys: set[str] = set()
     with contextlib.suppress(*_UNREADABLE):
         state = open_any(path)
         if state is not None:
             rows = [state.action(number) for number in range(state.action_count)]
-            named = {number for number, row in enumerate(rows) if _named(row[3], corrupt)}
-            keys.update(row[2] for number, row in enumerate(rows) if not named.isdisjoint(state.links(number)[0]))
+            named = {number for number, row in enumerate(rows) if _named(row, corrupt)}
+            keys.update(
+                row[2]
+                for number, row in enumerate(rows)
+                if number in named or not named.isdisjoint(state.links(number)[0])
+            )
     return keys
 
 
