@@ -238,7 +238,10 @@ def write_build(
     if settled is not None:
         stale = {len(actions) + at for at, number in enumerate(carried) if number in settled.stale}
         actions += [settled.kept[number] for number in carried]
-    base, order = base_of(root, inputs.began, inputs.facts, actions, stale)
+    facts = dict(inputs.facts)
+    for older in _facts_of(settled, others):
+        facts[older.at] = facts[older.at].with_older(older) if older.at in facts else older
+    base, order = base_of(root, inputs.began, facts, actions, stale)
     numbers = {one.action.id: number for number, one in enumerate(actions)}
     groups = None
     if invocation.readers is not None:
@@ -282,6 +285,17 @@ def _carried(settled: Settled, names: set[str], words: tuple[str, ...]) -> tuple
     others = [request for request in settled.state.requests() if request.words != words]
     needed = settled.kept.below(number for request in others for number in (*request.goals, *request.sides))
     return others, [number for number in sorted(needed) if settled.kept[number].action.id not in names]
+
+
+def _facts_of(settled: Settled | None, requests: list[Known]) -> list[Facts]:
+    """What the plans of other requests were made from: it still holds, and goes on mattering."""
+    if settled is None or not requests:
+        return []
+    groups: set[int] = set()
+    for request in requests:
+        watched = settled.state.watched(request)
+        groups.update(range(settled.state.group_count) if watched is None else watched)
+    return [Facts(*settled.state.group(group)[0]) for group in sorted(groups)]
 
 
 def _moved(

@@ -29,6 +29,16 @@ class Facts(NamedTuple):
     names: str | None  # digest of all names in it
     searched: Any  # what `Search` said of it, None where nobody searched it
 
+    def with_older(self, older: "Facts") -> "Facts":
+        """These, and what mattered to an older plan that still holds."""
+        return Facts(
+            self.at,
+            {**older.files, **self.files},
+            {**older.shapes, **self.shapes},
+            self.names or older.names,
+            self.searched or older.searched,
+        )
+
     def hold(self, root: str, search: Search | None) -> bool:
         """Whether the plan would find the same; without `search` as far as packages here do not matter."""
         folder = os.path.join(root, self.at)

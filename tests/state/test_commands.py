@@ -127,6 +127,14 @@ def test_another_package_is_not_the_business_of_one_target(pair: Space) -> None:
     pair.run("build", "//...", code=2).said("modle")
 
 
+def test_what_mattered_to_one_command_line_goes_on_mattering_after_another(pair: Space) -> None:
+    pair.write("one/src/more.py", "x = 1\n")
+    pair.run("build", "//one:app")
+    pair.run("build", "//two:app", "--verbose")  # a plan of its own
+    pair.remove("one/src/score.py")
+    pair.run("build", "//one:app", code=2).said("the code has no 'score.py'")
+
+
 def test_what_one_command_line_builds_another_does_not_take_for_unchanged(pair: Space) -> None:
     pair.append("src/score.py", "# for all that use it\n")
     pair.append("one/src/score.py", "# for one\n")
