@@ -25,7 +25,7 @@ class Facts(NamedTuple):
 
     at: str  # workspace-relative
     files: dict[str, str | None]  # name -> sha256 of the content; None where it is not known what the plan read
-    shapes: dict[str, str]  # name -> "file", "directory" or "nothing"
+    shapes: dict[str, str]  # name -> "file" or "nothing"; "" -> "directory", of this one itself
     names: str | None  # digest of all names in it
     searched: Any  # what `Search` said of it, None where nobody searched it
 
@@ -73,8 +73,9 @@ class Inputs:
 
     def shape(self, path: str, readers: Iterable[str]) -> None:
         """It mattered what kind of thing is there."""
-        directory, name = os.path.split(path)
-        self._at(directory, readers).shapes[name] = shape_of(os.path.join(self.root, path))
+        shape = shape_of(os.path.join(self.root, path))
+        directory, name = (path, "") if shape == "directory" else os.path.split(path)
+        self._at(directory, readers).shapes[name] = shape
 
     def names(self, directory: str, readers: Iterable[str]) -> None:
         """It mattered what a directory holds."""

@@ -23,11 +23,11 @@ class Draft:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self.actions: set[int] = set()
-        self._listed = facts.names is not None  # otherwise than by the search for packages
+        self._listed = facts.names is not None or "" in facts.shapes  # otherwise than by the search for packages
         self._searched = facts.searched is not None
         self._files: dict[str, Stat | None] = {}  # by workspace-relative path
         self._others: set[str] = set()
-        for name in (*facts.files, *facts.shapes):
+        for name in {*facts.files, *facts.shapes} - {""}:
             absent = facts.shapes.get(name) == "nothing" and name not in facts.files
             if not (absent and self._listed):  # what is not there is answered for by the directory's own row
                 self._others.add(os.path.join(facts.at, name))
