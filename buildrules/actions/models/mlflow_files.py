@@ -4,7 +4,7 @@ Source: the MLflow documentation, "MLflow Model", sections "Storage Format" and 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from buildrules.errors import LoadError, Position
@@ -59,6 +59,13 @@ class ModelFiles:
 
     folder: str
     texts: dict[str, str]
+    _trees: "dict[str, Tree]" = field(default_factory=dict, repr=False, compare=False)
+
+    def tree(self, name: str) -> "Tree":
+        """What a file says that is YAML, parsed once. Raises LoadError where it is none."""
+        if name not in self._trees:
+            self._trees[name] = Tree(self, name)
+        return self._trees[name]
 
     def path(self, name: str) -> str:
         """The path of a file of the model, for positions."""
@@ -122,7 +129,7 @@ def _names(marked: Marked) -> tuple[str, ...]:
 
 def read_mark(files: ModelFiles) -> Marked:
     """What MLmodel says. Raises LoadError where it is not YAML."""
-    tree = Tree(files, MARK)
+    tree = files.tree(MARK)
     versions: dict[str, Said] = {}
     for flavour in tree.entries("flavors").values():
         for key, node in flavour.entries.items():

@@ -19,7 +19,6 @@ from buildrules.actions.models.mlflow_files import (
     Marked,
     ModelFiles,
     Said,
-    Tree,
     read_mark,
     watched,
 )
@@ -160,7 +159,7 @@ def _sources(
             read_conda(collector, files.path(name), None)
         else:
             try:
-                listed = Tree(files, name).items("dependencies")
+                listed = files.tree(name).items("dependencies")
             except LoadError as error:
                 collector.errors.append(error)
                 listed = []
@@ -275,7 +274,7 @@ def _pythons(files: ModelFiles, marked: Marked, sources: list[_Source]) -> list[
     found = []
     if marked.virtualenv in files.texts:
         with contextlib.suppress(LoadError):  # reported with its requirements
-            found.append(Tree(files, marked.virtualenv).text("python"))
+            found.append(files.tree(marked.virtualenv).text("python"))
     for source in sources:
         pin = source.found.python
         if pin is not None and pin.position is not None:
