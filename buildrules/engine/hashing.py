@@ -17,7 +17,8 @@ Count = Callable[[int], None]
 Report = Callable[[str, int, int | None], None]
 
 _AT_ONCE = 64 << 10
-_LONG = 16 << 20
+_TOLD = 8 << 20
+"""Progress is told after so many bytes."""
 
 
 class Found(NamedTuple):
@@ -45,11 +46,12 @@ class FileHasher:
         if size > BUFFER:
             self._busy()
         sha256 = hashlib.sha256()
-        done = 0
+        done = reported = 0
         for run in self._runs(file):
             sha256.update(run)
             done += len(run)
-            if size > _LONG:
+            if done - reported >= _TOLD:
+                reported = done
                 self._progress(os.path.basename(file.path), done, size)
         self._count(done)
         return "sha256:" + sha256.hexdigest()
@@ -69,7 +71,7 @@ class FileHasher:
             for run in self._runs(found[content.path]):
                 yield run
                 done += len(run)
-                if done - reported >= BUFFER:
+                if done - reported >= _TOLD:
                     reported = done
                     self._progress(title, done, total)
 

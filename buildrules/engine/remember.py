@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from buildrules.engine.action import SourceFile
 from buildrules.engine.inputs import Facts
 from buildrules.engine.kept import Kept, KeptAction
 from buildrules.state.reader import Request, State
@@ -32,19 +33,18 @@ class Draft:
             if not (absent and self._listed):  # what is not there is answered for by the directory's own row
                 self._others.add(os.path.join(facts.at, name))
 
-    def add(self, number: int, one: KeptAction, *, trusted: bool = True) -> None:
+    def add(self, number: int, looked: "Looked", *, trusted: bool = True) -> None:
         """Take what an action looked at here; without `trusted` its rows are those of now, for it is not up to date."""
-        for files, directories in one.seen:
-            if self.facts.at in directories:
-                self._listed = True
-                self.actions.add(number)
-            for file in files:
-                if os.path.dirname(file.path) == self.facts.at:
-                    self.actions.add(number)
-                    if trusted:
-                        self._files[file.path] = file.stat
-                    else:
-                        self._others.add(file.path)
+        files = looked.files.get(self.facts.at)
+        if self.facts.at in looked.listed:
+            self._listed = True
+            self.actions.add(number)
+        for file in files or ():
+            self.actions.add(number)
+            if trusted:
+                self._files[file.path] = file.stat
+            else:
+                self._others.add(file.path)
 
     def row(self, root: str, began: int, *, searched: bool = True) -> GroupRow:
         """As it is written. What was modified after `began` (ns), or shortly before, is not trusted.
@@ -78,6 +78,22 @@ class Draft:
         return GroupRow(paths, number, marshal.dumps((tuple(self.facts), tuple(sorted(self.actions)), own, skip)))
 
 
+class Looked:
+    """What an action looked at, by directory: its files, and the directories that were searched for them."""
+
+    def __init__(self, one: KeptAction) -> None:
+        self.files: dict[str, list[SourceFile]] = {}
+        self.listed: set[str] = set()
+        for files, directories in one.seen:
+            self.listed.update(directories)
+            for file in files:
+                self.files.setdefault(os.path.dirname(file.path), []).append(file)
+
+    def folders(self) -> list[str]:
+        """All of these directories, sorted."""
+        return sorted(self.listed.union(self.files))
+
+
 def base_of(
     root: str,
     began: int,
@@ -90,12 +106,14 @@ def base_of(
     numbered: list[KeptAction] = []
     order: dict[str, int] = {directory: number for number, directory in enumerate(drafts)}
     for number, one in enumerate(actions):
-        for directory in sorted(one.folders()):
+        looked = Looked(one)
+        folders = looked.folders()
+        for directory in folders:
             if directory not in drafts:
                 order[directory] = len(drafts)
                 drafts[directory] = Draft(Facts(directory, {}, {}, None, None))
-            drafts[directory].add(number, one, trusted=number not in stale)
-        numbered.append(one._replace(groups=tuple(order[directory] for directory in sorted(one.folders()))))
+            drafts[directory].add(number, looked, trusted=number not in stale)
+        numbered.append(one._replace(groups=tuple(order[directory] for directory in folders)))
     numbers = {one.action.id: number for number, one in enumerate(actions)}
     needs = [tuple(dict.fromkeys(numbers[dep] for dep in one.action.deps)) for one in actions]
     needed_by: list[list[int]] = [[] for _ in actions]
@@ -171,9 +189,12 @@ def entry_of(
         for directory in folders:
             begin(directory, built[number].groups)
         numbered[number] = built[number]._replace(groups=tuple(directories[directory] for directory in folders))
+    looked: dict[int, Looked] = {}
     for group, draft in drafts.items():
         for number in {*readers[group], *(number for number, one in numbered.items() if group in one.groups)}:
-            draft.add(number, numbered.get(number) or kept[number], trusted=number in numbered)
+            if number not in looked:
+                looked[number] = Looked(numbered.get(number) or kept[number])
+            draft.add(number, looked[number], trusted=number in numbered)
     rows = {group: draft.row(root, began, searched=request.watch is None) for group, draft in drafts.items()}
     return Entry(
         {
