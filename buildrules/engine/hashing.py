@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildrules.errors import ActionError
-from buildrules.store.buffer import BUFFER, page_aligned, runs_of
+from buildrules.store.buffer import BUFFER, page_aligned
 from buildrules.store.statindex import Stat, stat_row
 
 if TYPE_CHECKING:
@@ -95,19 +95,27 @@ class FileHasher:
         What is read is an open file with the same row before and after, so that a link or a directory that is swapped
         meanwhile cannot put another file's content below this one's row.
         """
+        left = file.stat[2]
         handle = os.open(file.absolute, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            same = stat_row(os.fstat(handle)) == file.stat
-            if same and file.stat[2] > _AT_ONCE:
-                yield from runs_of(handle, self._buffer())
-            elif same:
-                yield os.read(handle, file.stat[2] + 1)
-            if not same or stat_row(os.fstat(handle)) != file.stat:
-                raise ActionError(
-                    f"'{file.path}' changed while it was being read", hint="build again when nothing writes to it"
-                )
+            if stat_row(os.fstat(handle)) != file.stat:
+                raise self._changed(file)
+            if left <= _AT_ONCE:
+                yield os.read(handle, left)
+            else:
+                view = memoryview(self._buffer())
+                while left and (count := os.readv(handle, [view[:left]])):
+                    left -= count
+                    yield view[:count]
+            if stat_row(os.fstat(handle)) != file.stat:
+                raise self._changed(file)
         finally:
             os.close(handle)
+
+    def _changed(self, file: Found) -> ActionError:
+        return ActionError(
+            f"'{file.path}' changed while it was being read", hint="build again when nothing writes to it"
+        )
 
     def _buffer(self) -> "mmap":
         """This thread's memory to read into."""

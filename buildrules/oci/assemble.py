@@ -6,6 +6,7 @@ compressing run without the interpreter's lock, so layers can also be assembled 
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from buildrules.oci import recipe as recipes
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, Layer
@@ -17,6 +18,9 @@ from buildrules.oci.reader import Reader, changed, cut
 from buildrules.oci.recipe import Part, Recipe, check
 from buildrules.oci.tar import Piece, pieces
 from buildrules.store.buffer import BUFFER, page_aligned
+
+_BATCH = 512
+"""Headers made at a time: content that passes in between would drive what makes them out of the processor's caches."""
 
 Done = Callable[[int], None]
 """Called now and then with the bytes of the uncompressed layer done so far."""
@@ -102,17 +106,19 @@ def hash_layer(entries: Iterable[Entry], read: Callable[[FileRange], Iterable[by
     is not as long as its entry says, IntegrityError for a path that cannot be in a layer, and what `read` raises.
     """
     sha256 = hashlib.sha256()
-    for piece in pieces(entries):
-        if isinstance(piece, bytes):
-            sha256.update(piece)
-            continue
-        assert isinstance(piece, FileRange)
-        done = 0
-        for run in read(piece):
-            sha256.update(run)
-            done += len(run)
-        if done != piece.length:
-            raise changed(piece.path)
+    stream = pieces(entries)
+    while batch := list(islice(stream, _BATCH)):
+        for piece in batch:
+            if isinstance(piece, bytes):
+                sha256.update(piece)
+                continue
+            assert isinstance(piece, FileRange)
+            done = 0
+            for run in read(piece):
+                sha256.update(run)
+                done += len(run)
+            if done != piece.length:
+                raise changed(piece.path)
     return "sha256:" + sha256.hexdigest()
 
 
