@@ -71,6 +71,7 @@ def test_an_unchanged_build_imports_next_to_nothing(settled: Space) -> None:
         "buildrules.__main__",
         "buildrules.errors",
         "buildrules.state",
+        "buildrules.state.journal",
         "buildrules.state.location",
         "buildrules.state.reader",
         "buildrules.state.rows",

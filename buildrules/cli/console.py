@@ -6,7 +6,7 @@ import time
 from typing import Any, TextIO
 
 from buildrules.cli.harmless import harmless
-from buildrules.cli.rows import Row, Rows, short_name
+from buildrules.cli.progress import Row, Rows, short_name
 from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Event, Notice, Progress, Status
 from buildrules.errors import Interrupted, UnexpectedError
 

@@ -22,7 +22,7 @@ class Content:
         self.fetched = 0
         self._invocation = invocation
         makers = {item.layer.digest: item.action for item in result.layers}
-        self.stream = Supply(self, lambda digest: invocation.build_.sources.origin(makers[digest]), fetch_parts)
+        self.stream = Supply(self, lambda digest: invocation.run.sources.origin(makers[digest]), fetch_parts)
 
     @property
     def blobs(self) -> Blobs:

@@ -50,7 +50,7 @@ class Resumed:
 
 
 class Invocation:
-    """A request in a workspace. `run` builds; the attributes are then complete."""
+    """A request in a workspace. `build` builds; the attributes are then complete, `run` among them."""
 
     def __init__(self, root: str, directory: str, words: Sequence[str], request: Request) -> None:
         self.root = root
@@ -75,7 +75,7 @@ class Invocation:
         self.ignore: list[str] = []
         self.resumed: Resumed | None = None
         self.results: list[GoalResult] = []
-        self.build_: Build
+        self.run: Build
         self._state: State | None = None
         self._settled: memory.Settled | None = None
 
@@ -87,7 +87,7 @@ class Invocation:
     @property
     def outcomes(self) -> Mapping[str, Outcome]:
         """How the actions of the plan ended."""
-        return self.build_.outcomes
+        return self.run.outcomes
 
     def prepare(self, state: State | None, known: Known | None = None, groups: list[int] | None = None) -> None:
         """Lock the store, take the kept plan or make a new one."""
@@ -174,7 +174,7 @@ class Invocation:
         build.previous = {kept[number].action.id: kept[number].outcome() for number in touched.run}
         build.explanations = Explanations(kept.recall(resumed.numbers))
         build.left_out = rest["actions"] - sum(name not in plan.sides for name in plan.actions)
-        self.build_ = build
+        self.run = build
         self.resumed = resumed
         return True
 
@@ -200,16 +200,16 @@ class Invocation:
         if not request.option("package"):
             self.interfaces = interfaces(planning.loaded)
         self.inputs = memory.inputs_of(self.root, began, planning.disk, planning.keeper.digests, self.plugins)
-        self.build_ = self._new_build(self.plan)
+        self.run = self._new_build(self.plan)
         if self._state is not None:
             with contextlib.suppress(*_UNREADABLE):
                 settled = memory.Settled(self._state, self.root)
-                settled.apply(self.build_, whole=self.request.verb != "build")
+                settled.apply(self.run, whole=self.request.verb != "build")
                 self._settled = settled
 
     def build(self) -> Build:
         """Run the plan. `results` holds the goals that succeeded."""
-        build = self.build_
+        build = self.run
         try:
             build.run()
         finally:
@@ -229,7 +229,7 @@ class Invocation:
 
     def save(self, pieces: list[str], frame: tuple[str, str, str]) -> None:
         """Keep what a green build looked at and made. Failing to only costs time."""
-        build = self.build_
+        build = self.run
         unstable = build.sources.unsettled or any(outcome.unstable for outcome in build.outcomes.values())
         if unstable or self.request.option("env"):
             return  # variables given on the command line may be secrets, and a state keeps the command line

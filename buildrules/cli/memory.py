@@ -217,7 +217,7 @@ def write_build(
     """Keep all that a build with a new plan looked at and made."""
     import marshal
 
-    build, root = invocation.build_, invocation.root
+    build, root = invocation.run, invocation.root
     names = build.plan.everything()
     if any(build.outcomes[name].outputs is None for name in names):
         return  # a lint failed

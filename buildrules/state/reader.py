@@ -19,6 +19,7 @@ import marshal
 import os
 import zlib
 
+from buildrules.state.journal import Change, read_journal
 from buildrules.state.rows import changed
 
 TYPE_CHECKING = False
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAGIC = b"buildrules state 1\n"
-JOURNAL = b"buildrules journal 1\n"
 NUMBERS = (
     "generation",
     "identity",
@@ -99,15 +99,6 @@ class Request:
         return f"{before}{between.join(self.pieces)}{after}{end}"
 
 
-class Change:
-    """What the journal says of a group: its number, paths and record, and the groups that it came beside."""
-
-    __slots__ = ("beside", "number", "paths", "record")
-
-    def __init__(self, row: "tuple[int, bytes, bytes, tuple[int, ...]]") -> None:
-        self.number, self.paths, self.record, self.beside = row
-
-
 class State:
     """A state that was opened. Methods raise Damaged."""
 
@@ -119,8 +110,8 @@ class State:
         self.group_changes: dict[int, Change] = {}
         self.action_changes: dict[int, bytes] = {}
         self.patches: dict[int, dict[int, Any]] = {}  # by request: pieces by position, the frame at -1
-        self._ran: dict[int, set[int]] = {}  # actions that ran since, and the requests whose answers know of it
-        self._told: dict[int, set[int]] = {}  # by request, the actions whose pieces were made anew
+        self.ran: dict[int, set[int]] = {}  # actions that ran since, and the requests whose answers know of it
+        self.told: dict[int, set[int]] = {}  # by request, the actions whose pieces were made anew
         self.stale: frozenset[int] = frozenset()
         self.journal_end = 0  # bytes of the journal that are sound, 0 where it is no journal of this base
         self.journal_sum = 0
@@ -161,12 +152,12 @@ class State:
                 request.frame = piece
             else:
                 request.pieces[at] = piece
-        told = self._told.get(request.key, ())
+        told = self.told.get(request.key, ())
         request.outdated = tuple(
             number
             for number in request.goals
             if (number in request.outdated and number not in told)
-            or (number in self._ran and request.key not in self._ran[number])
+            or (number in self.ran and request.key not in self.ran[number])
         )
 
     def rest(self, request: Request) -> "dict[str, Any]":
@@ -358,7 +349,7 @@ def open_state(path: str, wanted: bytes | None) -> State | None:
         if numbers is not None and os.fstat(file).st_size == numbers["size"]:
             state = State(path, file, numbers)
             state.read_stale()
-            _read_journal(state)
+            read_journal(state)
             return state
     except (OSError, Damaged, ValueError, EOFError, TypeError):
         pass
@@ -382,41 +373,3 @@ def _head(file: int, wanted: bytes | None) -> "dict[str, int] | None":
     if zlib.crc32(found, zlib.crc32(data[: HEAD - 4])).to_bytes(4, "little") != data[HEAD - 4 : HEAD]:
         return None
     return numbers if wanted is None or found == wanted else None
-
-
-def journal_path(path: str) -> str:
-    """The journal of the base at `path`."""
-    return f"{path}.journal"
-
-
-def _read_journal(state: State) -> None:
-    """Take the sound entries of the journal, if it belongs to this base."""
-    try:
-        with open(journal_path(state.path), "rb", buffering=0) as file:
-            data = file.read()
-    except OSError:
-        return
-    begin = JOURNAL + state.generation.to_bytes(8, "little")
-    if not data.startswith(begin):
-        return
-    at, total = len(begin), zlib.crc32(begin)
-    while at + 8 <= len(data):
-        size, expected = memoryview(data[at : at + 8]).cast("I")
-        entry = data[at + 8 : at + 8 + size]
-        following = zlib.crc32(entry, total)
-        if len(entry) != size or following != expected:
-            break
-        groups, actions, stale, ran, told, patch = marshal.loads(entry)  # noqa: S302
-        for number, row in groups.items():
-            state.group_changes[number] = Change(row)
-        state.action_changes.update(actions)
-        state.stale = state.stale.difference(stale[1]).union(stale[0])
-        key, numbers = told
-        state._ran.update((number, set()) for number in ran)
-        for number in numbers:
-            if number in state._ran:
-                state._ran[number].add(key)
-        state._told.setdefault(key, set()).update(numbers)
-        state.patches.setdefault(key, {}).update(patch)
-        at, total = at + 8 + size, following
-    state.journal_end, state.journal_sum = at, total

@@ -14,11 +14,11 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from buildrules.state.journal import JOURNAL, journal_path
 from buildrules.state.reader import (
     ACTION,
     GROUP,
     HEAD,
-    JOURNAL,
     LINKS,
     MAGIC,
     NUMBERS,
@@ -28,7 +28,6 @@ from buildrules.state.reader import (
     State,
     absolute,
     checksum,
-    journal_path,
 )
 
 _LONGEST = 256 << 10  # bytes of a journal beyond which a new base is written, or a sixteenth of the base
@@ -54,7 +53,7 @@ class Base(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What one build changed, by numbers of groups and actions; see `reader.Change` for a group's row."""
+    """What one build changed, by numbers of groups and actions; see `journal.Change` for a group's row."""
 
     groups: dict[int, tuple[int, bytes, bytes, tuple[int, ...]]]
     actions: dict[int, bytes]

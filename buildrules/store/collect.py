@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import StoreError
-from buildrules.state.reader import Damaged, journal_path, open_any
+from buildrules.state.journal import journal_path
+from buildrules.state.reader import Damaged, open_any
 from buildrules.store.records import canonical
 from buildrules.store.store import Store
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.cli.console import Console
-from buildrules.cli.rows import Rows, short_name
+from buildrules.cli.progress import Rows, short_name
 from buildrules.engine.action import Action
 from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Progress, Status
 from buildrules.errors import Interrupted
