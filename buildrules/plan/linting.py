@@ -83,7 +83,11 @@ def plan_lints(
             written=list(_written(parts.package)),
             tests=[row for test in tests for row in _secrets(test)],
             models=[
-                {"prefix": plan.actions[name].params["prefix"], "shown": _shown(plan.actions[name]), "deps": 1}
+                {
+                    "prefix": plan.actions[name].params["prefix"],
+                    "shown": _folder_or_label(plan.actions[name]),
+                    "deps": 1,
+                }
                 for name in laid
             ],
         )._asdict(),
@@ -157,7 +161,7 @@ def _place(target: ResolvedTarget | None, attribute: str) -> list[Any] | None:
     return [position.path, position.line or -1, position.column] if position is not None else None
 
 
-def _shown(action: Action) -> str:
+def _folder_or_label(action: Action) -> str:
     """How people know the place that the files of a model come from: its folder, or its label."""
     if not action.sources:
         return action.target

@@ -35,7 +35,7 @@ class ModelPlanner:
         Raises LoadError.
         """
         if placed.target.values["uri"] is not None:
-            return self._fetched(placed)
+            return self._from_lock(placed)
         source, prefix = workspace_files(placed, self._locks.folders)
         return self._plan.add(
             Action(
@@ -75,7 +75,7 @@ class ModelPlanner:
             )
         )
 
-    def _fetched(self, placed: Placed) -> str:
+    def _from_lock(self, placed: Placed) -> str:
         target, locked = placed.target, self._locks.models[placed.target.label]
         files, prefix, _ = locked_files(placed, locked.lock)
         rows = [{name: row[name] for name in ("path", "size", "sha256")} for row in files]

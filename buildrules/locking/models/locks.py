@@ -177,10 +177,10 @@ def connection_of(target: ResolvedTarget, source: dict[str, Any], known: "Connec
     return positioned(target, "connection", lambda: connection.connection_of(source, name, known))
 
 
-def positioned(target: ResolvedTarget, attribute: str, work: Callable[[], T]) -> T:
-    """What `work` gives; its error gets the attribute's position, and a UsageError becomes a LoadError."""
+def positioned(target: ResolvedTarget, attribute: str, call: Callable[[], T]) -> T:
+    """What `call` gives; its error gets the attribute's position, and a UsageError becomes a LoadError."""
     try:
-        return work()
+        return call()
     except UsageError as error:
         position = error.position or target.position_of(attribute)
         raise LoadError(error.message, hint=error.hint, position=position) from error

@@ -64,7 +64,7 @@ def make_lock(
             for name in sorted(named):
                 arguments += ["--refresh-package", name]
 
-        def resolved() -> tuple[dict[str, Any], tuple[LockedPackage, ...]]:
+        def run() -> tuple[dict[str, Any], tuple[LockedPackage, ...]]:
             answer = run_uv(arguments, request.root, uv_environment(request.feeds, session.connections))
             if answer.code:
                 raise _explained(answer, request, session)
@@ -73,11 +73,11 @@ def make_lock(
             what = f"the lock of {request.name!r}"
             return data, tuple(select(data, request.target, request.root, folder, what=what, fresh=True))
 
-        data, packages = resolved()
+        data, packages = run()
         if compiled_for_numpy_1(packages):
             arguments += ["--constraints", write_lines(folder, "numpy.txt", [NUMPY_1])]
             with contextlib.suppress(ResolutionError):  # NumPy 2 is asked for: then it is as it is
-                data, packages = resolved()
+                data, packages = run()
     known = [lock for lock in (base, keep) if lock]
     packages = tuple(_known_file(package, data, known) for package in packages)
     packages = tuple(_sized(package, data, request.root, session) for package in packages)
