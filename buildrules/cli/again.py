@@ -93,7 +93,7 @@ def _numbers(resumed: "Resumed", plan: Plan, edited: Collection[str]) -> dict[st
     """The numbers of the plan's actions; None where it has other goals or actions than were kept for these packages."""
     known, rest = resumed.known, resumed.rest
     mine = [at for at, row in enumerate(rest["goals"]) if _package(row[0]) in edited]
-    sides = [number for number, label in zip(known.sides, rest["sides"], strict=True) if _package(label) in edited]
+    sides = [number for number, row in zip(known.sides, rest["sides"], strict=True) if _package(row[1]) in edited]
     if [plain(goal) for goal in plan.goals] != [tuple(rest["goals"][at]) for at in mine]:
         return None
     below = resumed.kept.below([*(known.goals[at] for at in mine), *sides])
@@ -106,7 +106,7 @@ def _covered(resumed: "Resumed", numbers: dict[str, int], edited: Collection[str
     planned = set(numbers.values())
     for request in resumed.state.requests():
         rest = resumed.state.rest(request)
-        labels = [*(row[0] for row in rest["goals"]), *rest["sides"]]
+        labels = [*(row[0] for row in rest["goals"]), *(row[1] for row in rest["sides"])]
         for number, label in zip((*request.goals, *request.sides), labels, strict=True):
             if _package(label) in edited and number not in planned:
                 return False
