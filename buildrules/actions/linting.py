@@ -4,14 +4,14 @@ On the way of a code edit: what looks into models and wheels is imported where t
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, BinaryIO
 
 from buildrules.actions.params import LintCodeParams, LintPackageParams, read
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
-from buildrules.lints.finding import Finding, placed
+from buildrules.lints.finding import Finding, spot
 from buildrules.lints.secrets import HEAD, LARGEST, secret_of_image, secret_of_test, secrets_in
 from buildrules.oci.supply import Origin
 
@@ -24,21 +24,16 @@ _CUDA = ("CUDA_VERSION", "NVIDIA_VISIBLE_DEVICES", "NV_CUDA_LIB_VERSION", "ROCM_
 
 
 class Lint:
-    """Params: `ignore`, names of lints; then of code or of what is around it.
+    """Params: `LintCodeParams`, or `LintPackageParams` for what is around the code.
 
-    `code`: its files are the first source, others that are packaged the rest. `entry` is the script (None: any file),
-    `python` the environment's version (None: nothing is known of what it has), `models` maps workspace paths to labels,
-    `place` is where the code's globs stand; deps are the layers of the environment's wheels.
-
-    Otherwise: `packages` are rows of name, version and size, `variables` the image's, `server` its name, requirements
-    and place, `place` that of the environment, and `models` rows of prefix in the image, how the folder is shown,
-    and how many of the last deps are its layers (the other deps are those of wheels). `written` are rows of the name
-    and place of a variable that seems to hold a secret, `tests` rows of a test's label and the same.
-    Values: `findings`, a list of `Finding.to_list`.
+    Of code: its files are the first source set, others that are packaged the rest; deps are the layers of the
+    environment's wheels. Otherwise the last deps are the models, in the order of `models`, and the others wheels.
+    Values: `findings`, a list of `Finding.to_list`. They name no place of the workspace but spots (`lints.finding`),
+    for which the action's `places` has texts and positions.
     """
 
     name = "lint"
-    version = 2
+    version = 3
     traits = Traits(opens=True)
 
     def run(self, step: Step, context: Context) -> Outputs:
@@ -54,14 +49,17 @@ def _code(step: Step, context: Context) -> Iterator[Finding]:
     for number, group in enumerate(step.sources):
         for file in group:
             content = _read(os.path.join(context.workspace, file.path), file.size)
-            yield from secrets_in(file.path, content)
+            path = spot(f"source {number}") + file.name
+            yield from secrets_in(path, content)
             if number == 0 and file.name.endswith(".py"):
-                python[file.name] = (file.path, content)
+                python[file.name] = (path, content)
     if params.models:
         from buildrules.lints.overlap import model_in_code
 
-        for finding in model_in_code([(file.path, file.size) for file in step.sources[0]], params.models):
-            yield placed(finding, params.place)
+        files = [(file.name, file.size) for file in step.sources[0]]
+        models = {path: spot(f"model {number}") for number, path in enumerate(params.models)}
+        for finding in model_in_code(files, models, spot("source 0")):
+            yield finding._replace(path=spot("code"))
     if params.python and python:
         from buildrules.lints.imports import missing_modules
 
@@ -90,24 +88,24 @@ def _package(step: Step, context: Context) -> Iterator[Finding]:
     params, deps, origin_of = read(LintPackageParams, step.params), step.outputs, step.origin_of(context.workspace)
     if not any(name in params.variables for name in _CUDA):
         for finding in gpu_wheels(params.packages):
-            yield placed(finding, params.place)
-    server = params.server
-    for finding in unpinned_server(server["requirements"], server["name"]):
-        yield placed(finding, server["place"])
-    for name, *place in params.written:
-        yield placed(secret_of_image(name), place)
-    for label, name, *place in params.tests:
-        yield placed(secret_of_test(label, name), place)
-    layers = sum(model["deps"] for model in params.models)
+            yield finding._replace(path=spot("env"))
+    for finding in unpinned_server(params.requirements, params.server):
+        yield finding._replace(path=spot("server"))
+    for number, name in enumerate(params.written):
+        yield secret_of_image(name)._replace(path=spot(f"written {number}"))
+    for number, name in enumerate(params.tests):
+        yield secret_of_test(spot(f"test {number}"), name)._replace(path=spot(f"test {number}"))
+    layers = len(params.models)
     wheels, models = deps[: len(deps) - layers], deps[len(deps) - layers :]
-    for model in params.models:
-        yield from _model(model, models[: model["deps"]], params, _modules(wheels), context, origin_of)
-        models = models[model["deps"] :]
+    for number, (prefix, outputs) in enumerate(zip(params.models, models, strict=True)):
+        where = spot(f"model {number}")
+        yield from _model(where, prefix, outputs, params, _modules(wheels), context, origin_of)
 
 
 def _model(
-    model: Mapping[str, Any],
-    deps: list[Outputs],
+    where: str,
+    prefix: str,
+    outputs: Outputs,
     params: LintPackageParams,
     modules: frozenset[str],
     context: Context,
@@ -119,9 +117,8 @@ def _model(
     packages = {str(name): str(version) for name, version, *_ in params.packages}
     saved: list[Saved] = []
     needed: dict[str, frozenset[str]] = {}
-    found = (item for outputs in deps for item in files_of(outputs, model["prefix"], context, origin_of))
-    for name, size, file in found:
-        path = f"{model['shown']}/{name}" if name and model["shown"] else name or model["shown"]
+    for name, size, file in files_of(outputs, prefix, context, origin_of):
+        path = where + name
         if size <= LARGEST:
             content = file.read(HEAD)
             if b"\0" not in content:  # else it is no text, and nothing more of it is looked at

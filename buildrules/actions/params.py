@@ -138,26 +138,27 @@ class TrialParams(NamedTuple):
 
 
 class LintCodeParams(NamedTuple):
-    """Of "lint" of code: see `actions.linting`. Its findings name files, so where they lie is part of it."""
+    """Of "lint" of code: lints to `ignore`, the script that is loaded first (None: any file), the environment's Python
+    (None: nothing is known of what it has), and the `models` that lie among the code, by name below it."""
 
     ignore: Sequence[str]
-    directories: Sequence[str]  # of the source sets
     entry: str | None
     python: str | None
-    models: Mapping[str, str]
-    place: Sequence[Any] | None
+    models: Sequence[str]
     code: bool = True
 
 
 class LintPackageParams(NamedTuple):
-    """Of "lint" of what is around the code: see `actions.linting`."""
+    """Of "lint" of what is around the code: `packages` are rows of name, version and size, `variables` the image's,
+    `requirements` what is asked of the `server`, `models` the prefixes of models. `written` and `tests` are names of
+    variables, and of values of tests, that seem to hold a secret."""
 
     ignore: Sequence[str]
     packages: Sequence[Sequence[Any]]
     variables: Sequence[str]
-    place: Sequence[Any] | None
-    server: Mapping[str, Any]
-    written: Sequence[Sequence[Any]]
-    tests: Sequence[Sequence[Any]]
-    models: Sequence[Mapping[str, Any]]
+    server: str
+    requirements: Sequence[str]
+    written: Sequence[str]
+    tests: Sequence[str]
+    models: Sequence[str]
     code: bool = False

@@ -22,7 +22,7 @@ _BUILTIN = {
     "build_wheel": ("buildrules.actions.python.sdist:BuildWheel", 1),
     "debian_layers": ("buildrules.actions.debian.layers:DebianLayers", 1),
     "oci_base": ("buildrules.actions.oci_base:OciBase", 2),
-    "lint": ("buildrules.actions.linting:Lint", 2),
+    "lint": ("buildrules.actions.linting:Lint", 3),
     "group": ("buildrules.actions.group:Group", 1),
     "package_test": ("buildrules.actions.testing:PackageTest", 3),
     "image": ("buildrules.actions.image:ImageKind", 2),

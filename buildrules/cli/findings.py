@@ -6,7 +6,7 @@ from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation
 from buildrules.engine.events import Status
 from buildrules.engine.plan import LINT
-from buildrules.lints.finding import Finding
+from buildrules.lints.finding import Finding, settled
 from buildrules.workspace.root import BUILD_FILE
 
 __all__ = ["finding_text", "fresh_findings"]
@@ -22,7 +22,9 @@ def fresh_findings(invocation: Invocation) -> list[Finding]:
         if outcome is None or outcome.outputs is None:
             continue
         if invocation.planned or outcome.status is not Status.UNCHANGED:
-            found.update(dict.fromkeys(Finding(*row) for row in outcome.outputs.values["findings"]))
+            places = invocation.plan.actions[name].places
+            rows = outcome.outputs.values["findings"]
+            found.update(dict.fromkeys(settled(Finding(*row), places) for row in rows))
     if invocation.request.option("package"):  # its BUILD.yaml is nowhere but in memory
         return [finding._replace(path="") if _in_build_file(finding) else finding for finding in found]
     return list(found)

@@ -1,16 +1,20 @@
 """What a lint found."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from buildrules.errors import Position
 
-__all__ = ["ERROR", "NAMES", "WARNING", "Finding", "placed"]
+__all__ = ["ERROR", "NAMES", "WARNING", "Finding", "settled", "spot"]
 
 ERROR = "error"
 """The package will not work, or gives away what it must not."""
 WARNING = "warning"
 """It may work, and was surely not meant so."""
+
+_MARK = "\x01"
+_SPOT = re.compile(f"{_MARK}([a-z0-9 ]*){_MARK}")
 
 NAMES = {
     "pickle_version": "a model was pickled with another version of a library than the environment has",
@@ -24,7 +28,10 @@ NAMES = {
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong. `path` is workspace-relative; `line` and `column` are 0 where there is no place."""
+    """One thing that is wrong. `path` is workspace-relative, or begins with a `spot`.
+
+    `line` and `column` are 0 where there is no place.
+    """
 
     name: str
     severity: str
@@ -53,6 +60,23 @@ class Finding(NamedTuple):
         return value
 
 
-def placed(finding: Finding, position: Sequence[Any] | None) -> Finding:
-    """The finding at a position given as (path, line, column); as it is without one."""
-    return finding if not position else finding._replace(path=position[0], line=position[1], column=position[2])
+def spot(name: str) -> str:
+    """A place that only the plan knows, to stand in a path or a text: what is recorded names no place."""
+    return f"{_MARK}{name}{_MARK}"
+
+
+def settled(finding: Finding, places: Mapping[str, Any]) -> Finding:
+    """The finding with its spots filled in, from the `places` of the action that found it.
+
+    `texts` there are by name what stands for a spot, `positions` are (path, line, column) for a path that is one.
+    """
+
+    def filled(text: str) -> str:
+        return _SPOT.sub(lambda match: str(places["texts"].get(match[1], "")), text)
+
+    alone = _SPOT.fullmatch(finding.path)
+    if alone is not None and alone[1] in places["positions"]:
+        path, line, column = places["positions"][alone[1]] or ("", 0, 0)
+        finding = finding._replace(path=path, line=line, column=column)
+    path = filled(finding.path).rstrip("/")
+    return finding._replace(path=path, message=filled(finding.message), hint=filled(finding.hint))

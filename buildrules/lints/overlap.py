@@ -7,18 +7,19 @@ from buildrules.lints.finding import WARNING, Finding
 __all__ = ["model_in_code"]
 
 
-def model_in_code(code: Iterable[tuple[str, int]], models: Mapping[str, str]) -> list[Finding]:
-    """A finding for each of `models` (workspace path of its folder or file -> label) with files among the code's.
+def model_in_code(code: Iterable[tuple[str, int]], models: Mapping[str, str], above: str = "") -> list[Finding]:
+    """A finding for each of `models` (path of its folder or file -> label) with files among the code's.
 
-    `code` are workspace paths and sizes in bytes.
+    `code` are paths and sizes in bytes; a model's "" is the folder they are below. `above` stands before a path.
     """
     files = list(code)
     found = []
     for folder, label in models.items():
-        inside = [(path, size) for path, size in files if path == folder or path.startswith(f"{folder}/")]
+        inside = [(path, size) for path, size in files if folder in ("", path) or path.startswith(f"{folder}/")]
         if inside:
             size = sum(size for _, size in inside)
-            what = f"'{inside[0][0]}'" if len(inside) == 1 else f"{len(inside)} files, '{inside[0][0]}' among them,"
+            first = f"'{above}{inside[0][0]}'"
+            what = first if len(inside) == 1 else f"{len(inside)} files, {first} among them,"
             verb = "is" if len(inside) == 1 else "are"
             found.append(
                 Finding(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from buildrules.actions.params import LintCodeParams, LintPackageParams
+from buildrules.actions.params import LintCodeParams, LintPackageParams, ModelParams
 from buildrules.credentials.secret_names import seems_secret
 from buildrules.document.nodes import Node
 from buildrules.engine.action import Action
@@ -41,6 +41,7 @@ def plan_lints(
     known = bool(wheels) and base.python is not None
     if code or files:
         sources = tuple(source for name in (*code, *files) for source in plan.actions[name].sources)
+        inside = _inside(parts, sources[0].directory)
         action = Action(
             id=f"{label} {platform} lint code",
             target=label,
@@ -48,13 +49,18 @@ def plan_lints(
             title="lint of code",
             params=LintCodeParams(
                 ignore=ignore,
-                directories=[source.directory for source in sources],  # findings name them
                 entry=_entry(parts),
                 python=".".join((base.python or "").split(".")[:2]) if known else None,
-                models={model.values["path"]: str(model.label) for model in parts.models if model.values["path"]},
-                place=_place(parts.code, "srcs"),
+                models=list(inside),
             )._asdict(),
             sources=sources,
+            places={
+                "texts": {
+                    **{f"source {number}": _folder(source.directory) for number, source in enumerate(sources)},
+                    **{f"model {number}": inside[name] for number, name in enumerate(inside)},
+                },
+                "positions": {"code": _place(parts.code, "srcs")},
+            },
             deps=tuple(wheels),
             weight=0.01,
         )
@@ -65,6 +71,8 @@ def plan_lints(
         for package in one.lock.packages:
             size = package.file.size if package.file is not None else None
             packages[package.name] = [package.name, package.version, size]
+    written = list(_written(parts.package))
+    secrets = [row for test in tests for row in _secrets(test)]
     action = Action(
         id=f"{label} {platform} lint",
         target=label,
@@ -74,23 +82,24 @@ def plan_lints(
             ignore=ignore,
             packages=[packages[name] for name in sorted(packages)],
             variables=sorted({*base.variables, *parts.package.values["environment"]}),
-            place=_place(parts.env or parts.package, "rule"),
-            server={
-                "name": parts.server.rule.name,
-                "requirements": _asked(parts),
-                "place": _place(parts.package if parts.server.implicit else parts.server, "server"),
-            },
-            written=list(_written(parts.package)),
-            tests=[row for test in tests for row in _secrets(test)],
-            models=[
-                {
-                    "prefix": plan.actions[name].params["prefix"],
-                    "shown": _folder_or_label(plan.actions[name]),
-                    "deps": 1,
-                }
-                for name in laid
-            ],
+            server=parts.server.rule.name,
+            requirements=_asked(parts),
+            written=[name for name, _ in written],
+            tests=[name for _, name, _ in secrets],
+            models=[ModelParams(plan.actions[name].params["prefix"]).prefix for name in laid],
         )._asdict(),
+        places={
+            "texts": {
+                **{f"model {number}": _folder_or_label(plan.actions[name]) for number, name in enumerate(laid)},
+                **{f"test {number}": test for number, (test, _, _) in enumerate(secrets)},
+            },
+            "positions": {
+                "env": _place(parts.env or parts.package, "rule"),
+                "server": _place(parts.package if parts.server.implicit else parts.server, "server"),
+                **{f"written {number}": place for number, (_, place) in enumerate(written)},
+                **{f"test {number}": place for number, (_, _, place) in enumerate(secrets)},
+            },
+        },
         deps=(*wheels, *laid),
         weight=0.04,
     )
@@ -109,16 +118,16 @@ def _ignored(package: ResolvedTarget) -> list[str]:
     return sorted(names)
 
 
-def _written(package: ResolvedTarget) -> Iterator[list[Any]]:
+def _written(package: ResolvedTarget) -> Iterator[tuple[str, list[Any]]]:
     """Name and place of each variable of a package that seems to hold a secret; never the value."""
     given = package.target.attributes.get("environment") if package.target is not None else None
     for name, value in given.entries.items() if given is not None and given.kind == "map" else ():
         if value.kind == "scalar" and (is_secret(name, value.text) or secrets_in("", value.text.encode())):
             place = value.position
-            yield [name, place.path, place.line or -1, place.column]
+            yield name, [place.path, place.line or -1, place.column]
 
 
-def _secrets(test: ResolvedTarget) -> Iterator[list[Any]]:
+def _secrets(test: ResolvedTarget) -> Iterator[tuple[str, str, list[Any]]]:
     """Label, name and place of each value of a test that seems to be a secret; never the value."""
     given = test.target.attributes if test.target is not None else {}
     pairs: list[tuple[str, Node, Callable[[str, str], bool]]] = []
@@ -129,7 +138,7 @@ def _secrets(test: ResolvedTarget) -> Iterator[list[Any]]:
     for name, value, seems in pairs:
         if value.kind == "scalar" and value.text and (seems(name, value.text) or secrets_in("", value.text.encode())):
             place = value.position
-            yield [str(test.label), name, place.path, place.line or -1, place.column]
+            yield str(test.label), name, [place.path, place.line or -1, place.column]
 
 
 def _header(name: str, _value: str) -> bool:
@@ -163,6 +172,20 @@ def _place(target: ResolvedTarget | None, attribute: str) -> list[Any] | None:
 
 def _folder_or_label(action: Action) -> str:
     """How people know the place that the files of a model come from: its folder, or its label."""
-    if not action.sources:
-        return action.target
-    return action.sources[0].directory
+    return _folder(action.sources[0].directory if action.sources else action.target)
+
+
+def _folder(path: str) -> str:
+    return f"{path}/" if path else ""
+
+
+def _inside(parts: PackageParts, directory: str) -> dict[str, str]:
+    """The models that lie in the folder of the code: name below it ("" where all of it is the model's) -> label."""
+    found = {}
+    for model in parts.models:
+        path = model.values["path"]
+        if path and f"{path}/".startswith(_folder(directory)):
+            found[f"{path}/".removeprefix(_folder(directory)).rstrip("/")] = str(model.label)
+        elif path and f"{directory}/".startswith(f"{path}/"):
+            found[""] = str(model.label)
+    return found

@@ -27,9 +27,9 @@ HASHED = {
         *("platform", "network", "environment", "ports", "requests", "ready", "port"),
         *("ready_timeout", "stop_timeout", "exit_codes", "job"),
     },
-    "LintCodeParams": {"ignore", "directories", "entry", "python", "models", "place", "code"},
+    "LintCodeParams": {"ignore", "entry", "python", "models", "code"},
     "LintPackageParams": {
-        *("ignore", "packages", "variables", "place", "server", "written", "tests", "models", "code"),
+        *("ignore", "packages", "variables", "server", "requirements", "written", "tests", "models", "code"),
     },
 }
 """Whoever adds a field says here that it enters keys, and so names content and no place: `places` are for these."""

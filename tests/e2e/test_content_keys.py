@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from buildrules.store.store import Store
 from tests.support.space import TINY, Space
 
 ROOT = """\
@@ -53,6 +54,15 @@ def executed(space: Space, names: dict[str, str]) -> tuple[int, str]:
     return report.executed, str(report.targets[label]["digest"])
 
 
+def records(space: Space) -> set[str]:
+    """The keys of everything that was ever made."""
+    store = Store(str(space.store))
+    try:
+        return set(store.records.keys())
+    finally:
+        store.close()
+
+
 @pytest.fixture
 def first(workspace: Space) -> Iterator[tuple[Space, Path, str]]:
     """A space, the content, and the digest of the image made of it under the plainest names."""
@@ -84,7 +94,9 @@ def test_the_same_content_under_other_names_is_not_made_again(
     space.root = space.folder / root
     names = dict(zip(NAMES, words, strict=True))
     lay(space, names, template)
+    before = records(space)
     assert executed(space, names) == (0, digest)
+    assert records(space) == before, "lints are not counted, and have not run either"
 
 
 def test_the_same_wheel_in_another_environment_is_neither_fetched_nor_laid_out(first: tuple[Space, Path, str]) -> None:
