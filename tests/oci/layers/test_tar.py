@@ -7,13 +7,13 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from buildrules.errors import IntegrityError
 from buildrules.oci.parts import Chunks, Entry
 from buildrules.oci.parts.entry import DIRECTORY, HARDLINK, SYMLINK
-from buildrules.oci.recipe import bad_path
+from buildrules.oci.recipe import bad_link, bad_path
 from buildrules.oci.tar import header, pieces
 
 
@@ -89,6 +89,7 @@ def test_any_file_is_read_back(path: str, content: bytes, mode: int) -> None:
 @given(PATHS, st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=400))
 def test_any_link_is_read_back(path: str, target: str) -> None:
     absolute = "/" + target
+    assume(bad_link("l/" + path, absolute) is None)
     member, _ = read(tar_of(Entry("l/" + path, SYMLINK, 0o777, link=absolute)))["l/" + path]
     assert member.linkname == absolute
 
