@@ -33,10 +33,8 @@ class HashWriter:
 
     def value(self, name: str, value: str) -> None:
         """See `Writer.value`."""
-        for text in (name, value):
-            data = text.encode("utf-8", "surrogateescape")
-            self._sha256.update(b"%d:" % len(data))
-            self._sha256.update(data)
+        first, second = name.encode("utf-8", "surrogateescape"), value.encode("utf-8", "surrogateescape")
+        self._sha256.update(b"%d:%b%d:%b" % (len(first), first, len(second), second))
 
     def key(self) -> str:
         """The key, 64 hex digits."""

@@ -145,7 +145,15 @@ class _Lines:
         return None if self._ignored else (self._line, start - self._begin + 1)
 
 
+_MARKS = tuple(mark for _, marks, _ in _FORMS for mark in marks)
+
+
 def _by_form(path: str, content: bytes) -> Iterator[Finding]:
+    for mark in _MARKS:
+        if mark in content:
+            break
+    else:
+        return
     for what, marks, form in _FORMS:
         if not any(mark in content for mark in marks):
             continue
