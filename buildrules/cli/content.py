@@ -16,7 +16,6 @@ class Content:
 
     def __init__(self, invocation: Invocation, result: GoalResult) -> None:
         self.workspace = invocation.root
-        self.jobs = 8
         self.session = invocation.session
         self.result = result
         self.fetched = 0

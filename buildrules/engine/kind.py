@@ -9,9 +9,6 @@ from buildrules.engine.step import Step
 from buildrules.net.session import Session
 from buildrules.store.blobs import Blobs
 
-Progress = Callable[[str, int, int | None], None]
-"""Called with (what, bytes done so far, bytes in all or None). Cheap; may be called often, from any thread."""
-
 
 class Traits(NamedTuple):
     """What a kind needs besides its step, and what follows from that."""
@@ -26,7 +23,6 @@ class Context(Protocol):
     """What a kind may use besides its step."""
 
     workspace: str  # absolute path of the workspace root
-    jobs: int
     session: Session
 
     @property
@@ -34,7 +30,7 @@ class Context(Protocol):
         """The store's blobs."""
 
     def progress(self, what: str, done: int, total: int | None) -> None:
-        """Report progress of long work."""
+        """Report long work: what, bytes done so far, bytes in all or None. Cheap; may be called from any thread."""
 
     def count(self, *, read: int = 0, fetched: int = 0) -> None:
         """Add to the bytes read from the workspace and fetched from elsewhere."""

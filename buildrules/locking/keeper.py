@@ -39,7 +39,6 @@ class LockContext:
 
     def __init__(self, workspace: str, store: Store, stream: Stream, session: Session) -> None:
         self.workspace = workspace
-        self.jobs = 8
         self.session = session
         self._store = store
         self._stream = stream

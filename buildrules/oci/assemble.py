@@ -89,16 +89,6 @@ def stream_tar(recipe: Recipe, local: Local) -> Iterator[bytes]:
             yield bytes(view)
 
 
-def stream_layer(layer: Layer, local: Local) -> Iterator[bytes]:
-    """The bytes of a layer's blob, from the store where it has no recipe; FileNotFoundError where it is not there."""
-    if layer.recipe is not None:
-        yield from stream(layer.recipe, local)
-        return
-    with local.blobs.open(layer.digest) as file:
-        while data := file.read(BUFFER):
-            yield data
-
-
 def hash_layer(entries: Iterable[Entry], read: Callable[[FileRange], Iterable[bytes | memoryview]]) -> str:
     """The digest (and diff_id) of the uncompressed layer of `entries`, files that `read` gives the bytes of.
 

@@ -18,7 +18,7 @@ from buildrules.errors import FetchError, GoneError, IntegrityError, Interrupted
 from buildrules.locking.python.lock import Lock, read_lock, write_lock
 from buildrules.locking.python.resolve import make_lock
 from buildrules.net.session import Session
-from buildrules.oci.assemble import stream_layer
+from buildrules.oci.assemble import stream
 from buildrules.oci.local import Local
 from buildrules.start import retry
 from tests.support.steps import step
@@ -67,7 +67,7 @@ def test_fetches_only_when_it_runs_and_only_once(feed: Index, lock: Lock, contex
 
 def test_the_layer_holds_the_installed_wheels(lock: Lock, context: Context) -> None:
     (layer,) = run(action_for(lock, context), context).layers
-    data = b"".join(stream_layer(layer, Local(context.blobs)))
+    data = b"".join(stream(layer.recipe, Local(context.blobs)))
     assert ("sha256:" + hashlib.sha256(data).hexdigest(), len(data)) == (layer.digest, layer.size)
     tar = gzip.decompress(data)
     assert "sha256:" + hashlib.sha256(tar).hexdigest() == layer.diff_id

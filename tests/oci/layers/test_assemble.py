@@ -25,7 +25,6 @@ from buildrules.oci.assemble import (
     hash_layer,
     known_layer,
     stream,
-    stream_layer,
     stream_tar,
 )
 from buildrules.oci.compression import pays
@@ -159,14 +158,14 @@ def test_a_missing_file_fails(local: Local) -> None:
         assemble(recipes.tar([part]), local)
 
 
-def test_blobs_are_streamed_from_the_store(local: Local) -> None:
+def test_a_small_layer_is_a_blob_of_the_store(local: Local) -> None:
     layer = assemble_blob(recipes.gzip([recipes.inline("a", "text")], 6), local)
     assert layer.recipe is None
-    blob = b"".join(stream_layer(layer, local))
+    blob = local.blobs.read(layer.digest)
     assert (sha256(blob), sha256(gzip.decompress(blob)), len(blob)) == (layer.digest, layer.diff_id, layer.size)
     local.blobs.discard(layer.digest)
     with pytest.raises(FileNotFoundError):
-        b"".join(stream_layer(layer, local))
+        local.blobs.read(layer.digest)
 
 
 SCRIPT = """
