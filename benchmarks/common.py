@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -39,11 +40,33 @@ class Place:
             environment["BUILDRULES_CACHE_DIR"] = str(store)
         return run([str(SCRIPT), *arguments], cwd=self.workspace, env=environment)
 
+    def forget_state(self) -> None:
+        """Remove what is kept of workspaces; records and blobs stay."""
+        shutil.rmtree(self.store / "workspaces", ignore_errors=True)
+
+    def forget_records(self, which: Callable[[dict[str, Any]], bool]) -> None:
+        """Remove the records of steps for whose outputs `which` is true."""
+        from buildrules.store.store import Store
+
+        store = Store(str(self.store))
+        for key in list(store.records.keys()):
+            if which((store.records.get(key) or {}).get("outputs", {})):
+                store.records.delete(key)
+        store.close()
+
     def settle(self, *arguments: str) -> None:
         """Bring a command line to rest: built, and its snapshot trusted."""
         self.buildrules(*arguments)
         time.sleep(RACY)
         self.buildrules(*arguments)
+
+
+def of_wheels(outputs: dict[str, Any]) -> bool:
+    """Whether a step has made layers of wheels, and nothing else."""
+    recipes = [layer["recipe"] for layer in outputs.get("layers", [])]
+    return bool(recipes) and all(
+        recipe is not None and all(part["kind"] == "wheel" for part in recipe["parts"]) for recipe in recipes
+    )
 
 
 @contextmanager

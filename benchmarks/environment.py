@@ -10,8 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from benchmarks.common import Place, medians, place, table, verdict
-from buildrules.store.store import Store
+from benchmarks.common import Place, medians, of_wheels, place, table, verdict
 
 RUNS = 5
 LABEL = "//models:sklearn_env"
@@ -34,16 +33,9 @@ def wheel_files(where: Place) -> list[Path]:
 
 
 def forget_wheel_layers(where: Place) -> None:
-    """Drop the records of the environment's layers and the snapshots; the base below it is no part of uv's work."""
-    shutil.rmtree(where.store / "workspaces", ignore_errors=True)
-    store = Store(str(where.store))
-    for key in list(store.records.keys()):
-        record = store.records.get(key) or {}
-        if any(
-            part["kind"] == "wheel" for layer in record.get("layers", []) for part in layer["recipe"].get("parts", [])
-        ):
-            store.records.delete(key)
-    store.close()
+    """Drop the records of the environment's layers and the state; the base below it is no part of uv's work."""
+    where.forget_state()
+    where.forget_records(of_wheels)
 
 
 def measure(where: Place) -> tuple[dict[str, float], int]:
