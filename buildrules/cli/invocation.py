@@ -147,6 +147,8 @@ class Invocation:
         touched = resumed.touched = Touched(
             kept, resumed.known, direct, build.sources, self.kinds.version, self.store.blobs, whole=verb != "build"
         )
+        if any(kept[number].version != self.kinds.version(kept[number].action.kind) for number in touched.run):
+            return False  # a kind of another version may want other parameters
         known = resumed.known
         if verb == "build":
             again = touched.run.union(known.outdated)

@@ -176,7 +176,8 @@ def append_build(resumed: "Resumed", build: Build, root: str, pieces: list[str],
     """Keep what a build that went on changed. `pieces` are of the goals of its plan."""
     state, kept, known, touched = resumed.state, resumed.kept, resumed.known, resumed.touched
     built: dict[int, KeptAction] = {}
-    for number in {*touched.looked, *touched.run}:
+    failed = {number for number in touched.run if build.outcomes[kept[number].action.id].outputs is None}
+    for number in {*touched.looked, *touched.run} - failed:
         one = kept[number]
         if number in touched.run:
             built[number] = _built(build, one.action.id, one.groups)
@@ -197,7 +198,7 @@ def append_build(resumed: "Resumed", build: Build, root: str, pieces: list[str],
         kept,
         resumed.groups,
         built,
-        touched.stale,
+        touched.stale | failed,
         resumed.found,
         known,
         tuple(known.goals[at] for at in resumed.goals),
@@ -218,9 +219,8 @@ def write_build(
     import marshal
 
     build, root = invocation.run, invocation.root
-    names = build.plan.everything()
-    if any(build.outcomes[name].outputs is None for name in names):
-        return  # a lint failed
+    names = [name for name in build.plan.everything() if build.outcomes[name].outputs is not None]
+    sides = {name: side for name, side in build.plan.sides.items() if build.outcomes[name].outputs is not None}
     actions: list[KeptAction] = []
     for name in names:
         number = None if settled is None else settled.numbers.get(name)
@@ -252,7 +252,7 @@ def write_build(
         invocation.words,
         None if groups is None else watch(sorted(groups), base.groups),
         tuple(numbers[goal.action] for goal in goals),
-        tuple(numbers[name] for name in build.plan.sides),
+        tuple(numbers[name] for name in sides),
         pieces,
         frame,
         (),
@@ -260,12 +260,12 @@ def write_build(
     rest = {
         "request": invocation.request.to_data(),
         "goals": [plain(goal) for goal in goals],
-        "sides": [tuple(side) for side in build.plan.sides.values()],
+        "sides": [tuple(side) for side in sides.values()],
         "connections": build.plan.connections,
         "plugins": invocation.plugins,
         "ignore": invocation.ignore,
         "interfaces": invocation.interfaces,
-        "actions": len(names) - len(build.plan.sides),
+        "actions": len(names) - len(sides),
     }
     requests = [(key_of(invocation.words), marshal.dumps(head), marshal.dumps(rest))]
     ran = {numbers[name] for name in names if build.outcomes[name] is not build.previous.get(name)}

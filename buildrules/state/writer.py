@@ -66,7 +66,7 @@ class Entry(NamedTuple):
 def write_base(path: str, identity: bytes, base: Base) -> None:
     """Replace the state at `path`."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    beside = f"{path}.{os.getpid()}.new"
+    beside = f"{path}.new"  # one at a time: whoever writes holds the lock
     try:
         with _locked(path), open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE), "wb") as file:
             file.writelines(_pieces(identity, base))

@@ -226,3 +226,23 @@ def test_a_state_that_cannot_be_written_costs_time_only(built: Space, tmp_path: 
         path.unlink()
         path.mkdir()
     assert built.build().digest == expected
+
+
+def test_a_check_that_breaks_is_said_again_and_costs_no_new_plan(
+    settled: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from buildrules.lints import secrets
+
+    before = planned(settled)
+
+    def broken(*_: object) -> object:
+        raise RuntimeError("broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(secrets, "_by_name", broken)
+        settled.append("src/score.py", "# edited\n")
+        for _ in range(2):
+            settled.run("build", APP).said("FAILED  ")
+    assert "FAILED" not in settled.run("build", APP).err
+    assert planned(settled) == before
+    assert settled.build().digest == settled.clean_build().digest
