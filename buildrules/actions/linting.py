@@ -38,13 +38,18 @@ class Lint:
 
     def run(self, step: Step, context: Context) -> Outputs:
         """Look; what cannot be read is passed over, for the actions that package it say so."""
-        found = _code(step, context) if step.params["code"] else _package(step, context)
-        ignored = frozenset(step.params["ignore"])
+        params: LintCodeParams | LintPackageParams
+        if step.params.get("code"):
+            params = read(LintCodeParams, step.params)
+            found = _code(step, params, context)
+        else:
+            params = read(LintPackageParams, step.params)
+            found = _package(step, params, context)
+        ignored = frozenset(params.ignore)
         return Outputs(values={"findings": [item.to_list() for item in found if item.name not in ignored]})
 
 
-def _code(step: Step, context: Context) -> Iterator[Finding]:
-    params = read(LintCodeParams, step.params)
+def _code(step: Step, params: LintCodeParams, context: Context) -> Iterator[Finding]:
     python: dict[str, tuple[str, bytes]] = {}
     for number, group in enumerate(step.sources):
         for file in group:
@@ -81,11 +86,11 @@ def _modules(deps: list[Outputs]) -> frozenset[str]:
     return frozenset(name for outputs in deps for name in outputs.values.get("modules", ()))
 
 
-def _package(step: Step, context: Context) -> Iterator[Finding]:
+def _package(step: Step, params: LintPackageParams, context: Context) -> Iterator[Finding]:
     from buildrules.lints.gpu import gpu_wheels
     from buildrules.lints.server import unpinned_server
 
-    params, deps, origin_of = read(LintPackageParams, step.params), step.outputs, step.origin_of(context.workspace)
+    deps, origin_of = step.outputs, step.origin_of(context.workspace)
     if not any(name in params.variables for name in _CUDA):
         for finding in gpu_wheels(params.packages):
             yield finding._replace(path=spot("env"))

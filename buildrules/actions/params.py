@@ -7,6 +7,7 @@ content is fetched from, and what people call things, stands in an action's `pla
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
+from buildrules.engine.form import misfit
 from buildrules.errors import ActionError
 
 P = TypeVar("P", bound=tuple[Any, ...])
@@ -15,10 +16,14 @@ P = TypeVar("P", bound=tuple[Any, ...])
 def read(form: type[P], params: Mapping[str, Any]) -> P:
     """The parameters of an action as their kind has them. Raises ActionError for others, which a rule may give."""
     try:
-        return cast("Callable[..., P]", form)(**params)
+        found = cast("Callable[..., P]", form)(**params)
     except TypeError:
         fields = ", ".join(form._fields)  # type: ignore[attr-defined]  # every form is a named tuple
         raise ActionError(f"parameters of a step are {fields}, not {', '.join(sorted(params))}") from None
+    wrong = misfit(form, found)
+    if wrong is not None:
+        raise ActionError(f"the parameter '{wrong}' of a step cannot be {params[wrong]!r:.80}")
+    return found
 
 
 class FilesParams(NamedTuple):
@@ -59,7 +64,7 @@ class StartParams(NamedTuple):
 class WheelParams(NamedTuple):
     """Of "wheel_layer": `wheels` are rows of file name and sha256 (hex), `python` is like "3.11"."""
 
-    wheels: Sequence[Sequence[str]]
+    wheels: Sequence[tuple[str, str]]
     prefix: str
     python: str
 
@@ -81,7 +86,7 @@ class BuildWheelParams(NamedTuple):
 class DebianParams(NamedTuple):
     """Of "debian_layers": rows of name, version and sha256 (hex), and the options of `actions.debian.generated`."""
 
-    packages: Sequence[Sequence[str]]
+    packages: Sequence[tuple[str, str, str]]
     arch: str
     generated: Mapping[str, Any]
 
@@ -154,7 +159,7 @@ class LintPackageParams(NamedTuple):
     variables, and of values of tests, that seem to hold a secret."""
 
     ignore: Sequence[str]
-    packages: Sequence[Sequence[Any]]
+    packages: Sequence[tuple[str, str, int | None]]
     variables: Sequence[str]
     server: str
     requirements: Sequence[str]

@@ -4,12 +4,15 @@ Everything its key saw is in it, and what it takes to find bytes: paths of files
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from buildrules.engine.action import NOTHING, Action, Outputs, SourceFile, paths_of
+from buildrules.engine.form import misfit
+from buildrules.oci.descriptor import is_digest
 from buildrules.oci.supply import NOWHERE, Origin, Places
 
 Sources = Sequence[Sequence[SourceFile]]
+T = TypeVar("T", bound=tuple[Any, ...])
 
 
 class Dependency(NamedTuple):
@@ -79,15 +82,23 @@ class Step(NamedTuple):
     def from_dict(cls, data: Mapping[str, Any]) -> "Step":
         """Read what `to_dict` wrote. Raises KeyError, TypeError or ValueError on anything else."""
         deps = [
-            Dependency(row["role"], Outputs.from_dict(row["outputs"]), row["places"], _files(row["sources"]))
+            _fitting(Dependency(row["role"], Outputs.from_dict(row["outputs"]), row["places"], _files(row["sources"])))
             for row in data["deps"]
         ]
         fields = {name: data[name] for name in ("kind", "version", "title", "params", "places")}
-        return cls(**fields, sources=_files(data["sources"]), deps=deps)
+        return _fitting(cls(**fields, sources=_files(data["sources"]), deps=deps))
 
 
 def _origin(places: Places, files: Mapping[str, str]) -> Origin:
     return Origin(places, lambda: files)
+
+
+def _fitting(made: T) -> T:
+    """A named tuple of plain data that others wrote. Raises TypeError where a field has no value it could have."""
+    wrong = misfit(type(made), made)
+    if wrong is not None:
+        raise TypeError(f"{wrong} of a step cannot be {getattr(made, wrong)!r:.80}")
+    return made
 
 
 def _rows(sources: Sources) -> list[list[list[Any]]]:
@@ -100,7 +111,9 @@ def _files(rows: Sequence[Sequence[Sequence[Any]]]) -> Sources:
 
 def _file(row: Sequence[Any]) -> SourceFile:
     """A file of a step that comes from elsewhere: it may lead nowhere but below the workspace."""
-    file = SourceFile(*row)
+    file = _fitting(SourceFile(*row))
+    if not is_digest(file.digest):
+        raise ValueError(f"{file.digest!r} of a step is no digest")
     if file.path.startswith("/") or ".." in file.path.split("/"):
         raise ValueError(f"the path {file.path!r} of a step leaves the workspace")
     return file

@@ -102,7 +102,7 @@ class EnvironmentPlanner:
             kind="wheel_layer",
             title=title,
             params=WheelParams(
-                [[wheel["filename"], wheel["sha256"]] for wheel in wheels], _PREFIX, target.python_minor
+                [(wheel["filename"], wheel["sha256"]) for wheel in wheels], _PREFIX, target.python_minor
             )._asdict(),
             deps=deps,
             places={

@@ -66,11 +66,11 @@ def plan_lints(
         )
         plan.sides[plan.add(action)] = Side(LINT, label)
     laid = [name for name in models if plan.actions[name].kind in ("model_layers", "fetched_model")]
-    packages: dict[str, list[Any]] = {}
+    packages: dict[str, tuple[str, str, int | None]] = {}
     for one in locked.installed:
         for package in one.lock.packages:
             size = package.file.size if package.file is not None else None
-            packages[package.name] = [package.name, package.version, size]
+            packages[package.name] = (package.name, package.version, size)
     written = list(_written(parts.package))
     secrets = [row for test in tests for row in _secrets(test)]
     action = Action(

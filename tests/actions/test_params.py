@@ -1,5 +1,7 @@
 """The parameters of each kind: all are hashed, and a new one is a decision."""
 
+from typing import Any
+
 import pytest
 
 from buildrules.actions import params
@@ -53,6 +55,23 @@ def test_what_a_rule_gives_by_mistake_is_an_error_that_names_the_fields() -> Non
     assert read(FilesParams, {"prefix": "a"}).prefix == "a"
     with pytest.raises(ActionError, match="are prefix, not prefix, source"):
         read(FilesParams, {"prefix": "a", "source": "b"})
+
+
+@pytest.mark.parametrize(
+    ("form", "values", "wrong"),
+    [
+        (FilesParams, {"prefix": 5}, "prefix"),
+        (params.WheelParams, {"wheels": [["a.whl"]], "prefix": "p", "python": "3.11"}, "wheels"),
+        (params.InlineParams, {"parts": [5]}, "parts"),
+        (params.FetchedModelParams, {"prefix": "p", "files": {"path": "x"}}, "files"),
+        (params.BaseParams, {"digest": "d", "platform": "p", "python": 3.11}, "python"),
+        (params.ImageParams, {"platform": "p", "created": True}, "created"),
+        (params.ImageParams, {"platform": "p", "labels": {"a": 1}}, "labels"),
+    ],
+)
+def test_values_that_a_kind_cannot_have_are_refused_by_name(form: Any, values: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(ActionError, match=f"the parameter '{wrong}' of a step cannot be"):
+        read(form, values)
 
 
 def test_every_kind_says_what_it_needs() -> None:

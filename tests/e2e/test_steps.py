@@ -83,6 +83,11 @@ def test_a_build_by_another_process_is_the_same(workspace: Space, tmp_path: Path
         ({"kind": "nonsense"}, "no kind of action is named 'nonsense'"),
         ({"sources": [[["../../etc/passwd", "passwd", 1, 0o644, "sha256:" + "0" * 64]]]}, "leaves the workspace"),
         ({"deps": [{}]}, "is no step"),
+        ({"kind": []}, "kind of a step cannot be []"),
+        ({"params": 5}, "is no step"),
+        ({"sources": [[[5, "x", 1, 0o644, "sha256:" + "0" * 64]]]}, "path of a step cannot be 5"),
+        ({"sources": [[["x", "x", 1, 0o644, "../x"]]]}, "is no digest"),
+        ({"kind": "inline_layer", "params": {"parts": 5}}, "the parameter 'parts' of a step cannot be 5"),
     ],
 )
 def test_a_file_that_is_no_step_is_refused(workspace: Space, change: dict[str, object], said: str) -> None:

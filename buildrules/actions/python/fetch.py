@@ -85,5 +85,5 @@ def require_intact(blobs: Blobs, digest: str, filename: str) -> None:
 
 def wheel_file(filename: str, sha256: str) -> dict[str, Any]:
     """A wheel as `fetch_files` takes it; name and version stand in the file name (PEP 427)."""
-    name, version = filename.split("-")[:2]
-    return {"name": name, "version": version, "filename": filename, "sha256": sha256}
+    name, _, rest = filename.partition("-")
+    return {"name": name, "version": rest.partition("-")[0], "filename": filename, "sha256": sha256}

@@ -186,7 +186,7 @@ def pins(lock: Lock) -> str:
 
 def layer_params(lock: Lock, generated: Mapping[str, Any] | None = None) -> DebianParams:
     """The parameters of the action `debian_layers` for a lock."""
-    rows = [[one.name, one.version, one.sha256] for one in lock.packages]
+    rows = [(one.name, one.version, one.sha256) for one in lock.packages]
     return DebianParams(rows, lock.architecture, dict(generated or {}))
 
 
