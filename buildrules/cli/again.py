@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from buildrules.engine.inputs import Facts, Search
 from buildrules.engine.kept import KeptAction
-from buildrules.engine.plan import Plan, bare, plain
+from buildrules.engine.plan import Plan, plain
 from buildrules.engine.sources import Seen
 from buildrules.errors import BuildrulesError
 from buildrules.workspace.root import BUILD_FILE
@@ -120,7 +120,7 @@ def _actions(resumed: "Resumed", plan: Plan, numbers: dict[str, int]) -> dict[in
         one, action = resumed.kept[number], plan.actions[name]
         if one.action.deps != action.deps:
             return None
-        if bare(one.action) != bare(action):
+        if one.action != action:  # be it only in what says where something lies
             same = one.action.sources == action.sources
             seen = one.seen if same else tuple(Seen([], []) for _ in action.sources)
             found[number] = one._replace(action=action, seen=seen)

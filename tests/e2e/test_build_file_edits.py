@@ -167,6 +167,15 @@ def test_only_the_edited_file_is_loaded(packages: Space) -> None:
     assert changed == {"//one:app"}
 
 
+def test_what_moves_in_the_file_is_found_where_it_is(packages: Space) -> None:
+    text = _other('code: ":code"}', 'code: ":code", environment: {DB_PASSWORD: hunter22}}')
+    for lines in ("", "# one line more\n"):
+        packages.write("one/BUILD.yaml", lines + text)
+        packages.run("build", "//...")
+    packages.write("one/weights/w.bin", "others\n")
+    packages.run("build", "//...").said("one/BUILD.yaml:5:", "DB_PASSWORD")
+
+
 def test_a_package_that_another_one_names_is_loaded_with_all(packages: Space) -> None:
     packages.write("lib/BUILD.yaml", TEXTS[10])
     assert {"one/BUILD.yaml", "two/BUILD.yaml", "user/BUILD.yaml"} <= set(_opened(packages, "build", "//..."))
