@@ -109,10 +109,17 @@ class ModelLocks:
 
     def _place(self, target: ResolvedTarget, uri: str) -> dict[str, Any]:
         """Where the files of a model of the workspace will be when the container starts."""
-        from buildrules.locking.models.origin import completed, place
+        from buildrules.locking.models.origin import place
 
         source = positioned(target, "download_uri", lambda: place(self._above(target, uri)))
-        return completed(source, connection_of(target, source, self._keeper.session.connections))
+        connection = connection_of(target, source, self._keeper.session.connections)
+        if connection is not None and source["kind"] == "oci" and connection.plain_http:
+            source["plain_http"] = True
+        if connection is not None and source["kind"] == "s3":
+            from buildrules.locking.models.s3 import endpoint_at
+
+            source.update(endpoint_at(source["bucket"], connection.target))
+        return source
 
     def _above(self, target: ResolvedTarget, uri: str) -> str:
         """The address of the folder that a single file lies in, where `download_uri` is the file's own."""

@@ -22,7 +22,6 @@ from buildrules.start.secret import repeats
 
 if TYPE_CHECKING:
     from buildrules.actions.models.access import Access
-    from buildrules.credentials.connections import Connection
 
 SCHEMES = {
     "https": "http",
@@ -109,18 +108,6 @@ def probe(uri: str, tracking_uri: str | None) -> dict[str, Any]:
         return place(uri)
     address = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     return {"kind": "mlflow", **({"tracking_uri": address} if address else {})}
-
-
-def completed(source: Mapping[str, Any], connection: "Connection | None") -> dict[str, Any]:
-    """A place with what its connection says of it besides."""
-    found = dict(source)
-    if connection is not None and source["kind"] == "oci" and connection.plain_http:
-        found["plain_http"] = True
-    if connection is not None and source["kind"] == "s3":
-        from buildrules.locking.models.s3 import endpoint_at
-
-        found.update(endpoint_at(source["bucket"], connection.target))
-    return found
 
 
 def _redacted(uri: str) -> str:
