@@ -92,10 +92,6 @@ class ImageConfig(NamedTuple):
             stop_signal=below.stop_signal if self.stop_signal is None else self.stop_signal,
         )
 
-    def with_labels(self, labels: Mapping[str, str]) -> "ImageConfig":
-        """The same settings with these labels instead."""
-        return self._replace(labels=labels)
-
     def to_oci(self) -> dict[str, Any]:
         """The `config` object; fields without a value are left out, lists of a set are sorted."""
         document: dict[str, Any] = {

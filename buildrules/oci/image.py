@@ -149,11 +149,10 @@ def build_image(
     `created` is in seconds since 1970 and stands in for every time in the image. `history` says in a few words what
     each layer holds. Raises ValueError for a malformed platform and for a layer of a type no OCI manifest may hold.
     """
-    labels = {**config.labels, MARK: "1"}
     document: dict[str, Any] = {
         **parse_platform(platform),
         "created": timestamp(created),
-        "config": config.with_labels(labels).to_oci(),
+        "config": config._replace(labels={**config.labels, MARK: "1"}).to_oci(),
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
         "history": [
             {"created": timestamp(created), "created_by": f"buildrules {words}".rstrip()}

@@ -4,7 +4,6 @@ Format: OCI image specification 1.1, image-layout.md. Writing is incremental: a 
 with the right size stays as it is, so exporting after a code edit writes one small layer.
 """
 
-import contextlib
 import functools
 import json
 import os
@@ -81,16 +80,14 @@ def write_layout(
     layer_stream: LayerStream,
     *,
     names: Sequence[str] = (),
-    prune: bool = False,
     progress: Progress | None = None,
 ) -> LayoutReport:
     """Write `content` into the layout at `directory`, which is made where it does not exist.
 
     Entries of index.json with another name (or, without one, another digest) stay, so that several
-    images can share a layout and its layers. `prune` removes the blobs nothing refers to any more.
-    Everything is written aside and renamed, index.json last. Raises UsageError where the directory
-    holds something else or cannot be written, or a name is malformed, IntegrityError where a layer
-    changed since the build.
+    images can share a layout and its layers. Everything is written aside and renamed, index.json last.
+    Raises UsageError where the directory holds something else or cannot be written, or a name is malformed,
+    IntegrityError where a layer changed since the build.
     """
     entries = index_entries(content, names)
     replaced = {_identity(entry) for entry in entries}
@@ -122,8 +119,6 @@ def write_layout(
         written += len(data)
     write(os.path.join(directory, "oci-layout"), [MARKER])
     write(os.path.join(directory, "index.json"), [index_json(kept_entries + entries)])
-    if prune:
-        _prune(folder, [entry["digest"] for entry in kept_entries + entries])
     return LayoutReport(written, count, kept)
 
 
@@ -138,7 +133,8 @@ def read_entries(directory: str) -> list[dict[str, Any]]:
         if not all(isinstance(entry["digest"], str) for entry in entries):
             raise ValueError("a descriptor has no digest")
     except FileNotFoundError:
-        others = set(_listing(directory)) - {"oci-layout", "blobs", "index.json"}
+        there = os.listdir(directory) if os.path.isdir(directory) else []
+        others = set(there) - {"oci-layout", "blobs", "index.json"}
         if others:
             raise UsageError(
                 f"{directory!r} is not an image layout: it holds {min(others)!r}",
@@ -166,38 +162,6 @@ def _reported(chunks: Iterable[bytes], done: int, total: int, progress: Progress
         done += len(chunk)
         if progress is not None:
             progress("writing layers", done, total)
-
-
-def _prune(folder: str, roots: list[str]) -> None:
-    """Remove the blobs no root leads to, and what an interrupted writer left."""
-    needed: set[str] = set()
-    waiting = list(roots)
-    while waiting:
-        name = hex_of(waiting.pop())
-        if name in needed:
-            continue
-        needed.add(name)
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            path = os.path.join(folder, name)
-            if os.stat(path).st_size > 4 << 20:  # a manifest or index is never that large
-                continue
-            with open(path, "rb") as file:
-                if file.peek(1)[:1] != b"{":
-                    continue
-                document = json.load(file)
-            below = [*document.get("manifests", ()), *document.get("layers", ()), document.get("config")]
-            waiting += [item["digest"] for item in below if isinstance(item, dict) and "digest" in item]
-    for name in _listing(folder):
-        if name not in needed:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(folder, name))
-
-
-def _listing(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except FileNotFoundError:
-        return []
 
 
 def _size(path: str) -> int | None:

@@ -27,11 +27,6 @@ def tagged(name: str) -> str:
     return f"{host}/{path}:{tag}" if host else f"{path}:{tag}"
 
 
-def tag_of(name: str) -> str:
-    """The tag alone. Raises UsageError."""
-    return tagged(name).rpartition(":")[2]
-
-
 def full(name: str) -> str:
     """The name containerd keeps images under: with its registry, and `library/` where Docker implies it.
 

@@ -1,12 +1,10 @@
-"""A client of the OCI distribution specification 1.1: manifests, blobs, uploads, mounts, tags.
+"""A client of the OCI distribution specification 1.1: manifests, blobs, uploads, mounts.
 
 Section numbers below are those of its "Endpoints" table. Digests are `sha256:<hex>` throughout; whatever
 is read is checked against the digest it was asked by.
 """
 
 import hashlib
-import json
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -24,7 +22,6 @@ from buildrules.start.header import content_length
 from buildrules.store.blobs import hex_of
 
 ACCEPT = ", ".join((media.MANIFEST, media.INDEX, media.DOCKER_MANIFEST, media.DOCKER_MANIFEST_LIST))
-_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,26 +163,6 @@ class Registry:
             raise RegistryError(f"registry {self} stored manifest {digest} as {stored}: it changed the bytes")
         return digest
 
-    def tags(self) -> list[str]:
-        """end-8: all tags of the repository, in the registry's order. Raises RegistryError."""
-        return self._tags_from(f"/v2/{self.repository}/tags/list?n=1000")
-
-    def _tags_from(self, url: str) -> list[str]:
-        """The tags on the page `url` and all that follow it."""
-        found: list[str] = []
-        while url:
-            response = self.transport.request("GET", url, scopes=self._pull)
-            link = _NEXT.search(response.headers.get("Link", ""))
-            try:
-                page = json.loads(self.transport.read(response))["tags"] or []
-                new = [str(tag) for tag in page]
-            except (ValueError, KeyError, TypeError) as error:
-                raise RegistryError(f"registry {self} did not answer with a list of tags") from error
-            found += new
-            following = self._here(url, link.group(1)) if link and new else ""
-            url = following if following != url else ""
-        return found
-
     def _head(self, url: str, headers: dict[str, str]) -> Answer | None:
         response = self.transport.request("HEAD", url, scopes=self._pull, headers=headers, ok=(200, 404))
         response.close()
@@ -211,14 +188,6 @@ class Registry:
         if not location:
             raise RegistryError(f"registry {self} began an upload and did not say where to send it")
         return self.transport.allowed(urljoin(self.transport.base, location))
-
-    def _here(self, url: str, link: str) -> str:
-        """`link` relative to `url`, which must stay on this registry."""
-        base = self.transport.base
-        target = urljoin(urljoin(base, url), link)
-        if not target.startswith(f"{base}/"):
-            raise RegistryError(f"registry {self} continues its list of tags on another host")
-        return target.removeprefix(base)
 
     def _url(self, kind: str, reference: str) -> str:
         return f"/v2/{self.repository}/{kind}/{quote(reference, safe=':')}"

@@ -3,7 +3,7 @@
 import pytest
 
 from buildrules.errors import UsageError
-from buildrules.oci.names import full, tag_of, tagged
+from buildrules.oci.names import full, tagged
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,6 @@ from buildrules.oci.names import full, tag_of, tagged
 def test_forms(name: str, short: str, long: str) -> None:
     assert tagged(name) == short
     assert full(name) == long
-    assert tag_of(name) == short.rpartition(":")[2]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,6 @@ def test_reads_what_skopeo_pushed(published: str, gallery: Gallery) -> None:
         assert (by_digest.data, by_digest.media_type) == (gallery.image.manifest, MANIFEST)
         assert registry.head_manifest("amd64") == (gallery.image.digest, len(gallery.image.manifest))
         assert registry.head_manifest("no-such-tag") is None
-        assert sorted(registry.tags()) == ["amd64", "both"]
         assert registry.blob_size(gallery.big.digest) == gallery.big.size
         assert registry.blob_size(MISSING) is None
         assert pulled(registry, gallery.big.digest, gallery.big.size) == gallery.shelf.data[gallery.big.digest]
@@ -137,17 +136,6 @@ def test_missing_things_are_404_with_their_code(hub: str, published: str) -> Non
     assert caught.value.code == "MANIFEST_UNKNOWN"
     with pytest.raises(AnswerError, match="answered 404"):
         pulled(Registry(hub, "base"), MISSING)
-    with pytest.raises(AnswerError, match="NAME_UNKNOWN"):
-        Registry(hub, "no/such/repository").tags()
-
-
-def test_tags_are_read_page_by_page(hub: str, gallery: Gallery) -> None:
-    registry = Registry(hub, "many")
-    push_image(
-        registry, push_blobs(gallery, gallery.image), gallery.image.manifest, MANIFEST, [f"v{n}" for n in range(7)]
-    )
-    first = registry._tags_from("/v2/many/tags/list?n=3")
-    assert sorted(first) == [f"v{n}" for n in range(7)]
 
 
 def test_a_download_resumes_where_the_connection_broke(published: str, gallery: Gallery, quick: None) -> None:

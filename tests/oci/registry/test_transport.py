@@ -316,24 +316,6 @@ def test_challenges_are_parsed() -> None:
     assert parse_challenges("basic") == {"basic": {}}
 
 
-def test_tag_lists_stay_on_the_registry_and_end() -> None:
-    page = json.dumps({"name": "base", "tags": ["a"]}).encode()
-    with (
-        web(lambda _: (200, {"Link": '<http://127.0.0.1:1/v2/x>; rel="next"'}, page)) as server,
-        pytest.raises(RegistryError, match="another host"),
-    ):
-        connect(server.host)[0].tags()
-    with web(lambda _: (200, {"Link": '</v2/base/tags/list?n=1000>; rel="next"'}, page)) as server:
-        assert connect(server.host)[0].tags() == ["a"]
-    with web(lambda _: (200, {}, b'{"tags": null}')) as server:
-        assert connect(server.host)[0].tags() == []
-    with (
-        web(lambda _: (200, {}, b"[]")) as server,
-        pytest.raises(RegistryError, match="did not answer with a list of tags"),
-    ):
-        connect(server.host)[0].tags()
-
-
 def write_config(directory: pathlib.Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     (directory / "config.json").write_text(json.dumps(config))
     monkeypatch.setenv("DOCKER_CONFIG", str(directory))
