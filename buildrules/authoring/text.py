@@ -68,24 +68,24 @@ def _flow(value: Any) -> str:
     return scalar(value, flow=True)
 
 
-def render_target(target: NewTarget, directory: str, label_of: LabelOf, indent: str = "  ") -> str:
-    """A target as lines, each begun with `indent`; paths are relative to `directory`."""
+def render_target(target: NewTarget, directory: str, label_of: LabelOf) -> str:
+    """A target as lines, each begun with two spaces; paths are relative to `directory`."""
     attributes = {name: _plain(value, directory, label_of) for name, value in target.attributes.items()}
     if attributes.get("name") == target.name:
         del attributes["name"]  # every rule takes the target's
-    lines = _comments(target.comments, indent)
-    short = f"{indent}{scalar(target.name)}: {_flow({'rule': target.rule, **attributes})}"
+    lines = _comments(target.comments, "  ")
+    short = f"  {scalar(target.name)}: {_flow({'rule': target.rule, **attributes})}"
     if len(target.remarks) <= 1 and target.rule != "model_package" and not target.spread:
         short += "".join(map(_remark, target.remarks.values()))
         if len(short) <= _WIDTH:
             return "\n".join([*lines, short]) + "\n"
-    lines += [f"{indent}{scalar(target.name)}:", f"{indent}  rule: {scalar(target.rule)}"]
+    lines += [f"  {scalar(target.name)}:", f"    rule: {scalar(target.rule)}"]
     for name, value in attributes.items():
         remark = _remark(target.remarks[name]) if name in target.remarks else ""
-        line = f"{indent}  {name}: {_flow(value) if isinstance(value, dict | list) else scalar(value)}"
+        line = f"    {name}: {_flow(value) if isinstance(value, dict | list) else scalar(value)}"
         if isinstance(value, dict) and len(line) > _WIDTH:
-            lines.append(f"{indent}  {name}:{remark}")
-            lines += [f"{indent}    {scalar(key, flow=True)}: {_flow(item)}" for key, item in value.items()]
+            lines.append(f"    {name}:{remark}")
+            lines += [f"      {scalar(key, flow=True)}: {_flow(item)}" for key, item in value.items()]
         else:
             lines.append(line + remark)
     return "\n".join(lines) + "\n"
@@ -114,16 +114,16 @@ def render_workspace(name: str, connections: list[NewConnection] | None = None) 
     """The section of a new workspace in a directory of that name."""
     name = clean_name(name or "workspace").lower()
     text = f"workspace:\n  name: {scalar(name)}\n  platforms: [linux/amd64]\n"
-    return text + (render_connections(connections, "  ") if connections else "")
+    return text + (render_connections(connections) if connections else "")
 
 
-def render_connections(connections: list[NewConnection], indent: str) -> str:
+def render_connections(connections: list[NewConnection]) -> str:
     """`connections:` of a workspace section."""
-    lines = [f"{indent}connections:"]
+    lines = ["  connections:"]
     for one in connections:
-        lines += _comments(one.comments, f"{indent}  ")
+        lines += _comments(one.comments, "    ")
         body: dict[str, Any] = {"type": one.type, "target": one.target}
         if one.credentials:
             body["credentials"] = one.credentials
-        lines.append(f"{indent}  {scalar(one.name, flow=True)}: {_flow(body)}")
+        lines.append(f"    {scalar(one.name, flow=True)}: {_flow(body)}")
     return "\n".join(lines) + "\n"

@@ -64,7 +64,7 @@ def _write(addition: Addition, conversion: Conversion, top: str | None, *, force
         click.echo(f"{path} has it all already")
     if conversion.connections and top is not None:
         click.echo(f"add this to `workspace:` in {display(os.path.join(top, 'BUILD.yaml'))}:")
-        click.echo(render_connections(conversion.connections, "  "), nl=False)
+        click.echo(render_connections(conversion.connections), nl=False)
     if addition.differing and not force:
         click.echo(_diff(addition.text, addition.forced, path), nl=False)
         names = ", ".join(addition.differing)

@@ -34,14 +34,13 @@ class NeedsPatterns(PatternCommand):
             raise click.UsageError(message, ctx) from error
 
 
-def pattern_argument(*, required: bool) -> Callable[[F], F]:
+def pattern_argument(function: F) -> F:
     """The argument `patterns` of a `PatternCommand`."""
 
     def restore(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
         return tuple("-" + value[1:] if value.startswith(_LEFT_OUT) else value for value in values)
 
-    metavar = "PATTERN..." if required else "[PATTERN]..."
-    return click.argument("patterns", nargs=-1, required=required, metavar=metavar, callback=restore)
+    return click.argument("patterns", nargs=-1, metavar="[PATTERN]...", callback=restore)(function)
 
 
 def label_argument(function: F) -> F:

@@ -74,8 +74,6 @@ def missing_modules(
     entry: str | None,
     modules: Collection[str],
     python: str,
-    *,
-    minor_hint: str = "add it to the environment's requirements",
 ) -> list[Finding]:
     """What the code imports that is neither in it, nor in the standard library of `python` ("3.11"), nor in `modules`.
 
@@ -105,11 +103,11 @@ def missing_modules(
             top = item.module.partition(".")[0]
             if top not in reported:
                 reported.add(top)
-                found.append(_finding(item, path, minor, minor_hint))
+                found.append(_finding(item, path, minor))
     return found
 
 
-def _finding(item: Import, path: str, minor: int, hint: str) -> Finding:
+def _finding(item: Import, path: str, minor: int) -> Finding:
     top = item.module.partition(".")[0]
     gone = next((version for version, names in _REMOVED.items() if top in names and version <= minor), None)
     if gone is not None:
@@ -117,7 +115,7 @@ def _finding(item: Import, path: str, minor: int, hint: str) -> Finding:
     else:
         message = f"nothing in the environment provides the module '{item.module}'"
         other = DISTRIBUTIONS.get(item.module) or DISTRIBUTIONS.get(top)
-        hint = f"{hint}: {other}" if other else hint
+        hint = "add it to the environment's requirements" + (f": {other}" if other else "")
     severity = WARNING if item.in_function else ERROR
     return Finding("missing_module", severity, message, path, item.line, item.column, hint)
 

@@ -57,14 +57,12 @@ class Credentials:
 ANONYMOUS = Credentials()
 
 
-def credentials_for(
-    host: str, connections: Connections, config: str | None = None, *, repository: str = ""
-) -> Credentials:
+def credentials_for(host: str, connections: Connections, *, repository: str = "") -> Credentials:
     """The credentials for the registry `host[:port]`: of the connection for `repository`, else of Docker's config.json.
 
-    `config` is the file's path; None is Docker's own rule (DOCKER_CONFIG, then the home directory). A
-    configuration or helper that does not work means anonymous access, with `problem` set. Raises CredentialsError
-    where a connection's secret cannot be read.
+    Which file that is Docker's own rule says (DOCKER_CONFIG, then the home directory). A configuration or helper that
+    does not work means anonymous access, with `problem` set. Raises CredentialsError where a connection's secret
+    cannot be read.
     """
     import warnings
 
@@ -78,7 +76,7 @@ def credentials_for(
 
     try:
         with warnings.catch_warnings(action="ignore"):  # the SDK warns of a missing helper, and then raises
-            found: dict[str, Any] | None = docker.auth.load_config(config_path=config).resolve_authconfig(host)
+            found: dict[str, Any] | None = docker.auth.load_config().resolve_authconfig(host)
     except (docker.errors.DockerException, OSError, ValueError, TypeError, AttributeError) as error:
         # The SDK's message may quote what a helper printed; the class is enough to find the place.
         return Credentials(problem=f"docker's config.json gives no credentials for {host} ({type(error).__name__})")

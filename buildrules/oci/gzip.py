@@ -20,6 +20,7 @@ Buffer = bytes | bytearray | memoryview
 
 HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"  # deflate, no flags, no time, no hints, operating system unknown
 STORED = 65535
+_THREADS = 2
 COMPRESSED = 1 << 20
 WHOLE = 16 << 20
 """Deflate streams that need more memory than this are inflated in pieces."""
@@ -161,8 +162,8 @@ def _stream(reader: Reader, piece: DeflateRange) -> Iterator[tuple[Buffer, Buffe
         raise corrupt(piece)
 
 
-def in_order(jobs: Iterable[Callable[[], Buffer] | Buffer], threads: int = 2) -> Iterator[Buffer]:
-    """The results of jobs that run on `threads` threads, in the order of `jobs`; what is no job is its own result.
+def in_order(jobs: Iterable[Callable[[], Buffer] | Buffer]) -> Iterator[Buffer]:
+    """The results of jobs that run on two threads, in the order of `jobs`; what is no job is its own result.
 
     Few are under way at a time, so memory is bounded. Threads start with the second job: most layers have one.
     """
@@ -177,8 +178,8 @@ def in_order(jobs: Iterable[Callable[[], Buffer] | Buffer], threads: int = 2) ->
                 work.put((job, slot))
             else:
                 slot.put(job)
-            deep = len(pending) > 2 * threads
-            if len(workers) < threads and (work.qsize() > 1 or (deep and not workers)):
+            deep = len(pending) > 2 * _THREADS
+            if len(workers) < _THREADS and (work.qsize() > 1 or (deep and not workers)):
                 workers.append(threading.Thread(target=_run, args=(work,), daemon=True))
                 workers[-1].start()
             if deep:

@@ -23,19 +23,17 @@ class Answer:
     seconds: float
 
 
-def curl_line(url: str, sample: str | None = None, *, content_type: str = JSON, inline: str | None = None) -> str:
+def curl_line(url: str, sample: str | None = None, *, inline: str | None = None) -> str:
     """A curl command a person can paste into a shell.
 
-    `sample` is the path of a file with a request, `inline` the request itself; without either it is a
-    plain GET.
+    `sample` is the path of a file with a request in JSON, `inline` the request itself; without either it is a plain
+    GET.
     """
     words = ["curl", url]
     if sample is not None:
-        # JSON may lose its line breaks on the way, other formats may not.
-        flag = "-d" if content_type == JSON else "--data-binary"
-        words += ["-H", f"Content-Type: {content_type}", flag, "@" + sample]
+        words += ["-H", f"Content-Type: {JSON}", "-d", "@" + sample]
     elif inline is not None:
-        words += ["-H", f"Content-Type: {content_type}", "--data-raw", inline]
+        words += ["-H", f"Content-Type: {JSON}", "--data-raw", inline]
     return shlex.join(words)
 
 

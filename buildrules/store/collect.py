@@ -35,7 +35,6 @@ class Sizes:
     table_bytes: int = 0
     states: int = 0
     state_bytes: int = 0
-    aside: int = 0
     aside_bytes: int = 0
 
 
@@ -77,15 +76,13 @@ def sizes(store: Store) -> Sizes:
         found.blobs += 1
         found.blob_bytes += entry.stat().st_size
     found.records = len(store.records.keys())
-    for part, count, total in (
-        ("table", None, "table_bytes"),
-        ("workspaces", "states", "state_bytes"),
-        ("tmp", "aside", "aside_bytes"),
-    ):
-        for path, stat in _files_below(os.path.join(store.root, part)):
-            setattr(found, total, getattr(found, total) + stat.st_size)
-            if count and path.endswith(".state"):
-                setattr(found, count, getattr(found, count) + 1)
+    table, states, aside = (
+        list(_files_below(os.path.join(store.root, part))) for part in ("table", "workspaces", "tmp")
+    )
+    found.states = sum(path.endswith(".state") for path, _ in states)
+    found.table_bytes, found.state_bytes, found.aside_bytes = (
+        sum(stat.st_size for _, stat in files) for files in (table, states, aside)
+    )
     return found
 
 

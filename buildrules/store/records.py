@@ -26,14 +26,13 @@ def canonical(value: Any) -> bytes:
 class Records:
     """JSON objects by a text key, in a table, with an overflow into blobs."""
 
-    def __init__(self, table: Table, blobs: Blobs, prefix: str = _PREFIX) -> None:
+    def __init__(self, table: Table, blobs: Blobs) -> None:
         self._table = table
         self._blobs = blobs
-        self._prefix = prefix
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The record, or None where there is none or it cannot be read."""
-        row = self._table.get(self._prefix + key)
+        row = self._table.get(_PREFIX + key)
         if row is None:
             return None
         try:
@@ -49,17 +48,17 @@ class Records:
         row = canonical(record)
         if len(row) > self._table.largest:
             row = _BLOB + self._blobs.put(row).encode()
-        self._table.set(self._prefix + key, row)
+        self._table.set(_PREFIX + key, row)
 
     def delete(self, key: str) -> None:
         """Forget a record."""
-        self._table.delete(self._prefix + key)
+        self._table.delete(_PREFIX + key)
 
     def keys(self) -> list[str]:
         """The keys of all records."""
-        return [key[len(self._prefix) :] for key in self._table.keys(self._prefix)]
+        return [key[len(_PREFIX) :] for key in self._table.keys(_PREFIX)]
 
     def blob_of(self, key: str) -> str | None:
         """The digest of the blob a long record lives in, None for a short one."""
-        row = self._table.get(self._prefix + key)
+        row = self._table.get(_PREFIX + key)
         return row[len(_BLOB) :].decode() if row is not None and row.startswith(_BLOB) else None

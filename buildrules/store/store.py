@@ -121,9 +121,9 @@ class Store:
         return True
 
     @contextlib.contextmanager
-    def locked(self, *, exclusive: bool = False) -> Iterator[None]:
-        """Hold the lock for a block."""
-        self.lock(exclusive=exclusive)
+    def locked(self) -> Iterator[None]:
+        """Hold the lock, shared, for a block."""
+        self.lock()
         try:
             yield
         finally:

@@ -110,7 +110,7 @@ def test_sizes_add_up(built: Space) -> None:
     assert found.blob_bytes == sum(path.stat().st_size for path in built.blobs().values())
     assert found.records >= 7
     assert found.states == 1
-    assert found.aside == 0
+    assert found.aside_bytes == 0
 
 
 def test_verify_names_what_is_corrupt_and_removes_it(built: Space) -> None:

@@ -9,7 +9,7 @@ from buildrules.cli.options import NeedsPatterns, building, pattern_argument
 
 
 @click.command(name="build", cls=NeedsPatterns)
-@pattern_argument(required=False)
+@pattern_argument
 @building
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--trace", type=click.Path(dir_okay=False), help="Write a trace for chrome://tracing or Perfetto.")

@@ -24,7 +24,7 @@ _LISTED = "\n".join(f"    {name:<16} {about}" for name, about in NAMES.items())
     A line with `buildrules: ignore` is not searched for secrets; `lint_ignore` of a package leaves lints out.
     """,
 )
-@pattern_argument(required=False)
+@pattern_argument
 @building
 @click.option("--strict", is_flag=True, help="Fail for warnings as well.")
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")

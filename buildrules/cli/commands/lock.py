@@ -15,7 +15,7 @@ _LOCKED = ("package", "base", "env", "model", "input")
 
 
 @click.command(cls=PatternCommand)
-@pattern_argument(required=False)
+@pattern_argument
 @click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
 @click.option("--upgrade", is_flag=True, help="Take the newest versions the requirements allow.")
 @click.option("--upgrade-package", "upgrade_packages", multiple=True, metavar="NAME", help="Only of this package.")

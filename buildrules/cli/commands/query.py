@@ -9,7 +9,7 @@ from buildrules.cli.options import PatternCommand, pattern_argument
 
 
 @click.command(cls=PatternCommand)
-@pattern_argument(required=False)
+@pattern_argument
 @click.option("--deps", is_flag=True, help="What the targets need, themselves included.")
 @click.option("--rdeps", is_flag=True, help="What needs the targets, themselves included.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list with rule, place and dependencies.")

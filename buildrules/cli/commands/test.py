@@ -10,7 +10,7 @@ from buildrules.serving import RUNNERS
 
 
 @click.command(name="test", cls=NeedsPatterns)
-@pattern_argument(required=False)
+@pattern_argument
 @building
 @click.option(
     "--runner", type=click.Choice(RUNNERS), help="What packages are run by; what passed by another is not run again."

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from buildrules.errors import IntegrityError
 
 _LINKS = 40  # as Linux (path_resolution(7))
+_LARGEST = 1 << 20  # bytes of a file that is read as a text
 _DEEPEST = 250  # folders in each other that are made: what is deeper cannot be named, nor removed by its whole path
 
 
@@ -55,7 +56,7 @@ def directory(root: str, steps: Sequence[str], *, create: bool = False) -> str |
     return os.path.join(root, *found)
 
 
-def read_text(root: str, path: str, largest: int = 1 << 20) -> str:
+def read_text(root: str, path: str) -> str:
     """A small text file below `root`, links followed inside; "" where there is none."""
     for _ in range(_LINKS):
         *above, name = path.strip("/").split("/")
@@ -72,7 +73,7 @@ def read_text(root: str, path: str, largest: int = 1 << 20) -> str:
             return ""
         if stat.S_ISREG(mode):
             with open(full, "rb") as file:
-                return file.read(largest).decode(errors="replace")
+                return file.read(_LARGEST).decode(errors="replace")
         if not stat.S_ISLNK(mode):
             return ""
         target = os.readlink(full)
