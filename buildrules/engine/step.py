@@ -110,12 +110,14 @@ def _files(rows: Sequence[Sequence[Sequence[Any]]]) -> Sources:
 
 
 def _file(row: Sequence[Any]) -> SourceFile:
-    """A file of a step that comes from elsewhere: it may lead nowhere but below the workspace."""
+    """A file of a step that comes from elsewhere: it may lead nowhere but below the workspace, and below its set."""
     file = _fitting(SourceFile(*row))
     if not is_digest(file.digest):
         raise ValueError(f"{file.digest!r} of a step is no digest")
     if file.path.startswith("/") or ".." in file.path.split("/"):
         raise ValueError(f"the path {file.path!r} of a step leaves the workspace")
+    if not {"", ".", ".."}.isdisjoint(file.name.split("/")) or "\0" in file.name:
+        raise ValueError(f"the name {file.name!r} of a step is not one below its source set")
     return file
 
 

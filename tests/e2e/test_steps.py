@@ -82,6 +82,8 @@ def test_a_build_by_another_process_is_the_same(workspace: Space, tmp_path: Path
         ({"version": 99}, "the step is of group/99"),
         ({"kind": "nonsense"}, "no kind of action is named 'nonsense'"),
         ({"sources": [[["../../etc/passwd", "passwd", 1, 0o644, "sha256:" + "0" * 64]]]}, "leaves the workspace"),
+        ({"sources": [[["x", "../x", 1, 0o644, "sha256:" + "0" * 64]]]}, "is not one below its source set"),
+        ({"sources": [[["x", "/tmp/x", 1, 0o644, "sha256:" + "0" * 64]]]}, "is not one below its source set"),
         ({"deps": [{}]}, "is no step"),
         ({"kind": []}, "kind of a step cannot be []"),
         ({"params": 5}, "is no step"),
