@@ -79,7 +79,7 @@ class BuildWheelParams(NamedTuple):
     version: str
     target: Mapping[str, str]  # platform, python, glibc
     builder: str
-    sdist: Mapping[str, str] | None = None
+    sdist: Mapping[str, Any] | None = None
     constraints: Sequence[str] = ()  # requirements for the build back end and its dependencies
 
 
