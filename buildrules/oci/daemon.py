@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import IO, Any
 
 from buildrules.errors import DockerError, FetchError, GoneError
@@ -129,17 +130,17 @@ def keep_archive(chunks: Iterable[bytes], blobs: Blobs, wanted: set[str]) -> Non
     """
     import tarfile
 
+    from buildrules.oci.untar import entries
+
     try:
-        with tarfile.open(mode="r|", fileobj=chunk_file(chunks)) as archive:
-            for member in archive:
-                named = _NAMED.fullmatch(member.name)
-                file = archive.extractfile(member) if member.isreg() else None
-                if file is None or (named is None and not _LEGACY.fullmatch(member.name)):
-                    continue
-                if named is None:
-                    _keep(file, blobs, wanted)
-                elif not blobs.has(f"sha256:{named[1]}", member.size):
-                    blobs.put_stream(iter(lambda: file.read(CHUNK), b""), f"sha256:{named[1]}", member.size)  # noqa: B023
+        for member, file in entries(chunk_file(chunks)):
+            named = _NAMED.fullmatch(member.name)
+            if file is None or (named is None and not _LEGACY.fullmatch(member.name)):
+                continue
+            if named is None:
+                _keep(file, blobs, wanted)
+            elif not blobs.has(f"sha256:{named[1]}", member.size):
+                blobs.put_stream(iter(partial(file.read, CHUNK), b""), f"sha256:{named[1]}", member.size)
     except (tarfile.TarError, EOFError) as error:
         raise FetchError(f"the Docker Engine's image archive cannot be read: {error}") from error
 

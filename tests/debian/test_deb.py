@@ -142,8 +142,8 @@ def test_not_a_package(tmp_path: Path, deb_tools: Any) -> None:
         "of format 2": ar(("other", b"2.0\n"), ("data.tar", b"")),
         "unknown way": ar(("debian-binary", b"2.0\n"), ("data.tar.br", b"x")),
         "cannot be unpacked": ar(("debian-binary", b"2.0\n"), ("data.tar.xz", b"no xz at all")),
-        "is cut short": ar(("debian-binary", b"2.0\n"), ("data.tar", b"x" * 100)),
-        "a checksum is wrong": ar(("debian-binary", b"2.0\n"), ("data.tar", b"7" * 512)),
+        "truncated header": ar(("debian-binary", b"2.0\n"), ("data.tar", b"x" * 100)),
+        "bad checksum": ar(("debian-binary", b"2.0\n"), ("data.tar", b"7" * 512)),
         "cut short or malformed": whole[: member + 80],
     }
     for says, data in cases.items():

@@ -14,7 +14,7 @@ import shutil
 import stat
 import tarfile
 from collections.abc import Iterable, Iterator
-from typing import IO, Any, Self
+from typing import IO, Any
 
 from isal import igzip, isal_zlib
 
@@ -22,6 +22,7 @@ from buildrules.errors import IntegrityError, ServingError, StoreError
 from buildrules.oci.chunks import chunk_file
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Layer
 from buildrules.oci.image import LayerStream, verified
+from buildrules.oci.untar import entries
 from buildrules.serving.rootfs.paths import directory
 
 _WHITEOUT = ".wh."
@@ -32,15 +33,6 @@ _IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ENOENT, errno.EINVAL, errno.ENOTDIR, er
 _LATEST = 1 << 33  # seconds; later times are nonsense that not every file system takes
 _MOST_ENTRIES = 1_000_000  # of an image: large ones have a third of that
 _SMALL, _MOST_TIMES = 1 << 30, 100  # bytes every layer may unpack to, and times its size that a larger one may
-_LONGEST_HEADER = 1 << 20  # bytes of a name or of other attributes, which are held in memory
-_ATTRIBUTES = (
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-)
-_SPARSE = "a sparse file, which no engine writes"
 
 
 def unpack(root: str, layers: Iterable[Layer], stream: LayerStream) -> None:
@@ -67,24 +59,6 @@ def unpack(root: str, layers: Iterable[Layer], stream: LayerStream) -> None:
             raise ServingError(f"cannot unpack layer {name!r}: {what}") from error
 
 
-class _Member(tarfile.TarInfo):
-    """An entry of a tar, of which nothing is held in memory that grows with the tar."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """As `tarfile.TarInfo.frombuf`."""
-        found = super().frombuf(buf, encoding, errors)
-        if found.type == tarfile.GNUTYPE_SPARSE:
-            raise tarfile.ReadError(_SPARSE)
-        if found.type in _ATTRIBUTES and not 0 <= found.size <= _LONGEST_HEADER:
-            raise tarfile.ReadError(f"a name or attribute of {found.size} bytes")
-        return found
-
-    def _proc_gnusparse_10(self, *_: object) -> None:
-        """Reads a list without a limit."""
-        raise tarfile.ReadError(_SPARSE)
-
-
 class _Layer:
     """One layer on its way into the folder."""
 
@@ -99,14 +73,10 @@ class _Layer:
 
     def apply(self, stream: LayerStream) -> None:
         chunks = verified(self._layer, stream(self._layer))
-        with (
-            _opened(self._layer, chunks) as file,
-            tarfile.open(fileobj=file, mode="r|", bufsize=_CHUNK, tarinfo=_Member) as archive,
-        ):
-            while (member := archive.next()) is not None:
+        with _opened(self._layer, chunks) as file:
+            for member, content in entries(file):
                 self._check(member)
-                self._entry(archive, member)
-                archive.members.clear()  # type: ignore[attr-defined] # else it keeps all
+                self._entry(member, content)
         for _ in chunks:  # what lies behind the end of the tar, so that the digest is of everything
             pass
 
@@ -116,11 +86,9 @@ class _Layer:
             raise tarfile.ReadError(f"it unpacks to more than {max(_SMALL, _MOST_TIMES * self._layer.size)} bytes")
         if next(self._numbers) > _MOST_ENTRIES:
             raise tarfile.ReadError(f"the image has more than {_MOST_ENTRIES} entries")
-        if member.issparse():
-            raise tarfile.ReadError(_SPARSE)
         self._room -= member.size
 
-    def _entry(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    def _entry(self, member: tarfile.TarInfo, content: IO[bytes] | None) -> None:
         steps = self._steps(member.name)
         if not steps:
             return  # the root itself
@@ -142,8 +110,8 @@ class _Layer:
         if member.isdir():
             directory(self._root, [*os.path.relpath(parent, self._root).split("/"), name], create=True)
             self._adopt(path, member, member.mode & 0o1777 | 0o700)
-        elif member.isreg():
-            self._file(archive, member, path)
+        elif content is not None:
+            self._file(content, member, path)
         elif member.issym():
             os.symlink(member.linkname, path)
             self._adopt(path, member, None)
@@ -153,9 +121,7 @@ class _Layer:
             os.mkfifo(path)
             self._adopt(path, member, member.mode & 0o777)
 
-    def _file(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
-        content = archive.extractfile(member)
-        assert content is not None
+    def _file(self, content: IO[bytes], member: tarfile.TarInfo, path: str) -> None:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(handle, "wb") as file:
             shutil.copyfileobj(content, file, _CHUNK)
