@@ -20,8 +20,6 @@ from buildrules.state.writer import Base, append, compact, is_long, watch, write
 from buildrules.workspace.root import find_packages, look
 
 if TYPE_CHECKING:
-    import marshal  # noqa: F401
-
     from buildrules.cli.invocation import Invocation, Resumed
     from buildrules.workspace.disk import Disk
 
@@ -70,15 +68,17 @@ def inputs_of(root: str, began: int, disk: "Disk", digests: Mapping[str, str], p
     readers: dict[tuple[str, str], set[str]] = {}
     for what in (CONTENT, NAMES, SHAPE):
         for path, reader in disk.readers(what):
-            readers.setdefault((what, _inside(root, path)), set()).add(_reader_of(path, reader))
+            readers.setdefault((what, path), set()).add(_reader_of(path, reader))
     for (what, path), for_whom in readers.items():
-        absolute = os.path.join(root, path)
-        if what == CONTENT and os.path.isfile(absolute):
-            inputs.content(path, disk.digests.get(path) or digests.get(path, "")[7:] or None, for_whom)
-        elif what == NAMES and os.path.isdir(absolute):
-            inputs.names(path, for_whom)
+        at = _inside(root, path)
+        known = disk.digests.get(path) or digests.get(path, "")[7:] or None
+        names = disk.found.get((NAMES, path))
+        if what == CONTENT and (known or os.path.isfile(os.path.join(root, path))):
+            inputs.content(at, known, for_whom)
+        elif what == NAMES and names:
+            inputs.names(at, names, for_whom)
         else:
-            inputs.shape(path, for_whom)
+            inputs.shape(at, for_whom, disk.found.get((SHAPE, path)))
     for path in plugin_files(root) if plugins else ():
         inputs.content(_inside(root, path), None, {""})
     for path in disk.seen(SEARCHED):

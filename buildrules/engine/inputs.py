@@ -9,10 +9,8 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from buildrules.state.rows import Stat, row_of, shape_of
+from buildrules.state.rows import RACY_NS, Stat, names_digest, row_of, shape_of
 
-RACY_NS = 2_000_000_000
-"""A file that was modified less than this before it was read could change again and keep its stat."""
 _TICK_NS = 50_000_000  # more than the tick of the clock that stamps files
 _SECOND_NS = 1_000_000_000
 
@@ -71,16 +69,15 @@ class Inputs:
             digest = content_digest(os.path.join(self.root, path))
         self._at(directory, readers).files[name] = digest
 
-    def shape(self, path: str, readers: Iterable[str]) -> None:
-        """It mattered what kind of thing is there."""
-        shape = shape_of(os.path.join(self.root, path))
+    def shape(self, path: str, readers: Iterable[str], shape: str | None = None) -> None:
+        """It mattered what kind of thing is there. Without its shape as it was seen it is looked at now."""
+        shape = shape or shape_of(os.path.join(self.root, path))
         directory, name = (path, "") if shape == "directory" else os.path.split(path)
         self._at(directory, readers).shapes[name] = shape
 
-    def names(self, directory: str, readers: Iterable[str]) -> None:
-        """It mattered what a directory holds."""
-        facts = self._at(directory, readers)
-        self.facts[directory] = facts._replace(names=names_digest(os.path.join(self.root, directory)))
+    def names(self, directory: str, digest: str, readers: Iterable[str]) -> None:
+        """It mattered what a directory holds; `digest` is that of its names as they were seen."""
+        self.facts[directory] = self._at(directory, readers)._replace(names=digest)
 
     def searched(self, directory: str, found: Any, readers: Iterable[str]) -> None:
         """A directory was searched for packages."""
@@ -102,12 +99,3 @@ def content_digest(path: str) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
-
-
-def names_digest(path: str) -> str | None:
-    """A digest of the names in a directory, None where it cannot be listed."""
-    try:
-        names = sorted(map(os.fsencode, os.listdir(path)))
-    except OSError:
-        return None
-    return hashlib.sha256(b"\0".join(names)).hexdigest()

@@ -56,7 +56,8 @@ class Draft:
         racy = unsure = False
         if self._searched or self._listed:
             row = row_of(os.path.join(root, self.facts.at))
-            unsure = row is not None and max(row[3:]) > began - RACY_NS
+            seen = self._searched or self.facts.names is not None or "" in self.facts.shapes
+            unsure = seen if row is None else max(row[3:]) > began - RACY_NS
             rows.append((self.facts.at or ".", row))
         skip = int(self._searched and not self._listed)
         racy = unsure and not skip
@@ -67,7 +68,8 @@ class Draft:
             else:
                 row = row_of(os.path.join(root, path))
                 if row is None:
-                    racy = racy or os.path.basename(path) in self.facts.files  # it was there when it was read
+                    name = os.path.basename(path)  # of what was there when it was looked at, perhaps
+                    racy = racy or name in self.facts.files or self.facts.shapes.get(name) == "file"
                 else:
                     racy = racy or max(row[3:]) > began - RACY_NS
             rows.append((path, row))

@@ -125,6 +125,7 @@ class LockKeeper:
         finally:
             self._stream.emit(Progress(f"locking {what}", 1, 1))
         write(new)
+        self.disk.written(path)
         self._made.add(path)
         if new != old:
             self.written.append(path)

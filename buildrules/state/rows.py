@@ -75,3 +75,14 @@ def shape_of(path: str) -> str:
     if os.path.isdir(path):
         return "directory"
     return "file" if os.path.lexists(path) else "nothing"
+
+
+def names_digest(path: str) -> str | None:
+    """A digest of the names in a directory, None where it cannot be listed."""
+    import hashlib
+
+    try:
+        names = sorted(map(os.fsencode, os.listdir(path)))
+    except OSError:
+        return None
+    return hashlib.sha256(b"\0".join(names)).hexdigest()

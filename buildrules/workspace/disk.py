@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 
-from buildrules.state.rows import shape_of
+from buildrules.state.rows import names_digest, shape_of
 from buildrules.workspace.root import Listing, Packages, find_packages, read_file
 
 __all__ = ["CONTENT", "NAMES", "SEARCHED", "SHAPE", "Disk"]
@@ -25,13 +25,14 @@ class Disk:
     target: `disk.by(label)` records under its name.
     """
 
-    __slots__ = ("_ahead", "_reader", "_seen", "digests", "listings", "root")
+    __slots__ = ("_ahead", "_reader", "_seen", "digests", "found", "listings", "root")
 
     def __init__(self, root: str) -> None:
         self.root = root
         self._reader = ""
         self._seen: dict[tuple[str, str, str], int] = {}
         self.digests: dict[str, str] = {}  # sha256 (hex) of what was read, by path
+        self.found: dict[tuple[str, str], str | None] = {}  # shapes, and digests of names, as they were when looked at
         self.listings: dict[str, Listing] = {}  # of the directories that were searched for packages
         self._ahead: dict[str, bytes] = {}  # files that the search for packages has read already, by absolute path
 
@@ -40,7 +41,7 @@ class Disk:
         other = Disk(self.root)
         other._reader = str(reader)
         other._seen, other._ahead = self._seen, self._ahead
-        other.digests, other.listings = self.digests, self.listings
+        other.digests, other.found, other.listings = self.digests, self.found, self.listings
         return other
 
     def path(self, path: str) -> str:
@@ -91,10 +92,21 @@ class Disk:
         return data
 
     def note(self, what: str, *paths: str) -> None:
-        """Record that `what` of these paths mattered to somebody who looked with means of its own."""
+        """Record that `what` of these paths mattered to somebody who looks with means of its own.
+
+        It is looked at now, and not when all is planned: what changes in between must not pass for what was seen.
+        """
         for path in paths:
-            key = (what, self._relative(path) if path.startswith("/") else path, self._reader)
+            place = self._relative(path) if path.startswith("/") else path
+            key = (what, place, self._reader)
             self._seen[key] = self._seen.get(key, 0) + 1
+            if what in (SHAPE, NAMES) and (what, place) not in self.found:
+                absolute = self.path(place)
+                self.found[what, place] = shape_of(absolute) if what == SHAPE else names_digest(absolute)
+
+    def written(self, path: str) -> None:
+        """A file was written by whoever looks: what kind of thing was there before is no news to them."""
+        self.found.pop((SHAPE, path), None)
 
     def times(self, what: str, path: str) -> int:
         """How often `what` of a path was looked at, by whomever."""

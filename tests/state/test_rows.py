@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.cli.memory import inputs_of
 from buildrules.engine.inputs import Facts, Inputs, settled
-from buildrules.engine.remember import Draft
+from buildrules.engine.remember import Draft, base_of
 from buildrules.state.rows import RACY, RACY_NS, changed, fold, row_of
+from buildrules.workspace.disk import Disk
 
 
 def _same_size(path: Path) -> None:
@@ -112,3 +114,22 @@ def test_a_coarse_clock_makes_a_file_wait_longer() -> None:
     assert settled(fine, 5_100_000_000) and not settled(coarse, 5_100_000_000)
     assert not settled(fine, 5_000_000_002) and settled(coarse, 5_000_000_001 + RACY_NS)
     assert not settled(None, 1)
+
+
+def test_what_changes_while_all_is_planned_does_not_pass_for_what_was_seen(tmp_path: Path) -> None:
+    for path in ("come/a", "gone/a", "read/a", "listed/a", "whole/a"):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).write_text("x")
+    disk = Disk(str(tmp_path))
+    assert disk.exists("gone/a") and not disk.exists("come/b") and disk.is_directory("whole")
+    assert (disk.read("read/a"), disk.names("listed")) == (b"x", ["a"])
+    for path in ("come/b", "listed/b"):
+        (tmp_path / path).write_text("x")
+    for path in ("gone/a", "read/a", "whole/a"):
+        (tmp_path / path).unlink()
+    (tmp_path / "whole").rmdir()
+    later = time.time_ns() + 3600 * 10**9  # so that nothing is doubted for its time alone
+    facts = inputs_of(str(tmp_path), later, disk, {}, []).facts
+    assert not [place for place, one in facts.items() if one.hold(str(tmp_path), None)]
+    base, order = base_of(str(tmp_path), later, facts, [], ())
+    assert {place for place, number in order.items() if base.groups[number].number == RACY} == {"gone", "read", "whole"}
