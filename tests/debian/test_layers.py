@@ -208,11 +208,12 @@ def test_hostile_params(lab: Any, change: dict[str, Any]) -> None:
     lab.base()
     lab.publish()
     action = lab.action(lab.lock())
-    row = action.params["packages"][0]
+    rows = action.params["packages"]
+    row = rows[0]
     fields = dict(zip(("archive", "path", "size"), action.places["packages"][row[2]], strict=True))
     fields |= dict(zip(("name", "version", "sha256"), row, strict=True)) | change
-    row[:] = [fields[name] for name in ("name", "version", "sha256")]
-    action.places["packages"][row[2]] = [fields[name] for name in ("archive", "path", "size")]
+    rows[0] = tuple(fields[name] for name in ("name", "version", "sha256"))
+    action.places["packages"][fields["sha256"]] = [fields[name] for name in ("archive", "path", "size")]
     from buildrules.actions.debian.layers import DebianLayers
 
     with pytest.raises(IntegrityError):
