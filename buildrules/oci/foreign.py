@@ -17,8 +17,7 @@ from buildrules.oci import descriptor as media
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.origin import open_source
 from buildrules.oci.reference import DIGEST, LAYOUT, Reference, parse_reference
-from buildrules.oci.source import Source
-from buildrules.oci.supply import Watch
+from buildrules.oci.source import Source, Watch
 from buildrules.store.blobs import hex_of
 
 _LAYER_TYPES = {

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 from buildrules.errors import GoneError, IntegrityError, RegistryError, UsageError
 from buildrules.net.download import Fetching
@@ -40,6 +40,12 @@ class Resolved:
     manifest: bytes
     config: bytes
     image_id: str | None = None  # set where a Docker Engine has the image
+
+
+class Watch(Fetching, Protocol):
+    """What moving bytes needs of its surroundings: `workspace` is where relative paths of layouts start."""
+
+    workspace: str
 
 
 class Source:

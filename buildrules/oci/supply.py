@@ -9,14 +9,16 @@ enters no key or record and holds no credential.
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildrules.errors import DamagedError, FetchError, IntegrityError
-from buildrules.net.session import Session
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.local import Local, name_of
 from buildrules.oci.recipe import Recipe, check
-from buildrules.store.blobs import CHUNK, Blobs
+from buildrules.store.blobs import CHUNK
+
+if TYPE_CHECKING:
+    from buildrules.oci.source import Watch
 
 Places = Mapping[str, Any]
 """What an action says of where its content can be fetched from; which fields there are is its kind's matter."""
@@ -31,25 +33,6 @@ class Origin(NamedTuple):
     files: Callable[[], Mapping[str, str]] = dict  # digest -> absolute path of a file of this workspace, looked up late
 
 
-class Watch(Protocol):
-    """What moving bytes needs of a context."""
-
-    workspace: str
-    session: Session
-
-    @property
-    def blobs(self) -> Blobs: ...
-
-    def progress(self, what: str, done: int, total: int | None) -> None: ...
-
-    def count(self, *, read: int = 0, fetched: int = 0) -> None: ...
-
-    def warn(self, message: str) -> None: ...
-
-    @property
-    def cancelled(self) -> bool: ...
-
-
 Fetch = Callable[[Sequence[Mapping[str, Any]], Places, Any], None]
 """(recipe parts whose content is missing, places, context): brings it into the store, or raises."""
 
@@ -61,7 +44,7 @@ class Supply:
     raises; a blob that turns out damaged is removed, so that the next command makes or fetches it anew.
     """
 
-    def __init__(self, watch: Watch, origin: Callable[[str], Origin], fetch: Fetch) -> None:
+    def __init__(self, watch: "Watch", origin: Callable[[str], Origin], fetch: Fetch) -> None:
         self._watch = watch
         self._origin = origin
         self._fetch = fetch
