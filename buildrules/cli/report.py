@@ -168,16 +168,8 @@ def json_report(
 
     `log` is the build's id, state and log file. A result that is text is a goal that nothing touched, see `json_piece`.
     """
-    value: dict[str, Any] = {
-        "build": log,
-        "targets": [],
-        "actions": counts(build),
-        "bytes": {
-            "read": build.here.bytes_read,
-            "written": build.here.blobs.bytes_written,
-            "fetched": build.here.bytes_fetched,
-        },
-    }
+    here = build.here
+    value = _object(log, counts(build), here.bytes_read, here.blobs.bytes_written, here.bytes_fetched)
     if findings:
         value["findings"] = [finding.to_dict() for finding in findings]
     if build.errors:
@@ -186,6 +178,14 @@ def json_report(
     before, between, after = _around_targets(value, bool(results))
     pieces = [result if isinstance(result, str) else _target_json(result) for result in results]
     return f"{before}{between.join(pieces)}{after}\n"
+
+
+def _object(
+    log: dict[str, str], actions: dict[str, int], read: int = 0, written: int = 0, fetched: int = 0
+) -> dict[str, Any]:
+    """What every object of `--json` begins with; its targets are still to come."""
+    moved = {"read": read, "written": written, "fetched": fetched}
+    return {"build": log, "targets": [], "actions": actions, "bytes": moved}
 
 
 def _around_targets(value: dict[str, Any], any_target: bool) -> tuple[str, str, str]:
@@ -197,26 +197,14 @@ def _around_targets(value: dict[str, Any], any_target: bool) -> tuple[str, str, 
 def json_failure(error: BuildrulesError, seconds: float, log: dict[str, str]) -> str:
     """`--json` of a build that failed before its first action: loading, planning, locking."""
     errors = error.errors if isinstance(error, LoadError) else [error]
-    value = {
-        "build": log,
-        "targets": [],
-        "actions": {"executed": 0, "cached": 0, "failed": 0},
-        "bytes": {"read": 0, "written": 0, "fetched": 0},
-        "errors": [error_json(item) for item in errors],
-        "seconds": round(seconds, 4),
-    }
+    value = _object(log, {"executed": 0, "cached": 0, "failed": 0})
+    value |= {"errors": [error_json(item) for item in errors], "seconds": round(seconds, 4)}
     return json.dumps(value, indent=2) + "\n"
 
 
 def json_frame(actions: int, log: dict[str, str], any_target: bool) -> tuple[str, str, str]:
     """What stands before, between and after the pieces, up to the value of `seconds`."""
-    value = {
-        "build": log,
-        "targets": [],
-        "actions": {"executed": 0, "cached": actions, "failed": 0},
-        "bytes": {"read": 0, "written": 0, "fetched": 0},
-        "seconds": 0,
-    }
+    value = {**_object(log, {"executed": 0, "cached": actions, "failed": 0}), "seconds": 0}
     before, between, after = _around_targets(value, any_target)
     return before, between, after.removesuffix("0\n}")
 

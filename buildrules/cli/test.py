@@ -153,9 +153,7 @@ def _write_junit(path: str, rows: list[_Row]) -> None:
         name="buildrules",
         tests=str(len(rows)),
         failures=str(sum(isinstance(row.error, PackageTestError) for row in rows)),
-        errors=str(
-            sum(row.status in ("failed", "not run") and not isinstance(row.error, PackageTestError) for row in rows)
-        ),
+        errors=str(sum(row.broken for row in rows)),
         skipped=str(sum(row.status == "not tested" for row in rows)),
     )
     for row in rows:
@@ -165,7 +163,7 @@ def _write_junit(path: str, rows: list[_Row]) -> None:
         if row.status == "not tested":
             ElementTree.SubElement(case, "skipped", message=row.words)
         elif row.status in ("failed", "not run"):
-            kind = "failure" if isinstance(row.error, PackageTestError) else "error"
+            kind = "error" if row.broken else "failure"
             found = ElementTree.SubElement(case, kind, message=sound(row.words))
             found.text = sound("\n".join(_failure_lines(row.error))) if row.error is not None else ""
     try:

@@ -119,14 +119,9 @@ class Node:
         """The number that stands here. Raises LoadError."""
         if self.kind == "scalar" and self.plain:
             if _FLOAT.fullmatch(self.text):
-                value = (
-                    float(self.text.replace(".inf", "inf").replace(".nan", "nan"))
-                    if "n" not in self.text.lower()
-                    else None
-                )
-                if value is not None:
-                    return value
-                raise self.error(f"'{self.text}' is not a number that can be used here")
+                if "n" in self.text.lower():  # infinite, or no number
+                    raise self.error(f"'{self.text}' is not a number that can be used here")
+                return float(self.text)
             if _INT.fullmatch(self.text) or _ODD_NUMBER.fullmatch(self.text):
                 return self.integer()
         raise self.error(f"expected a number, not {self.describe()}")
