@@ -17,6 +17,7 @@ from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
 from buildrules.errors import ActionError, BuildrulesError
+from buildrules.oci.config import checked_config
 from buildrules.oci.foreign import foreign_layers, sources
 from buildrules.oci.source import Resolved
 
@@ -34,8 +35,11 @@ class OciBase:
         """Read manifest and config. Raises what `oci.source` raises, ActionError where the Python differs."""
         digest, platform, given = read(BaseParams, step.params)
         image = _resolve(step.places, digest, platform, context)
-        document = json.loads(image.config)
-        config: dict[str, Any] = document.get("config") or {}
+        layers = foreign_layers(image.manifest, image.config, "base image")
+        try:
+            config = checked_config(json.loads(image.config).get("config") or {})
+        except ValueError as error:
+            raise ActionError(f"{step.places.get('reference') or digest} is no sound image: {error}") from error
         version = _python_of(config)
         if given and version and not version.startswith(f"{given}.") and version != given:
             raise ActionError(
@@ -45,8 +49,8 @@ class OciBase:
         python = given or (".".join(version.split(".")[:2]) if version else None)
         return Outputs(
             # A hint such as the reference is not in the key, and so must not be in the outputs.
-            layers=foreign_layers(image.manifest, image.config, "base image"),
-            values={"config": config, "python": python, "python_version": version, "platform": platform},
+            layers=layers,
+            values={"config": dict(config), "python": python, "python_version": version, "platform": platform},
             blobs={"manifest": context.blobs.put(image.manifest), "config": context.blobs.put(image.config)},
         )
 
@@ -65,7 +69,7 @@ def _resolve(places: Mapping[str, Any], digest: str, platform: str, context: Con
     raise failure
 
 
-def _python_of(config: dict[str, Any]) -> str | None:
+def _python_of(config: Mapping[str, Any]) -> str | None:
     """The version in the variable PYTHON_VERSION, which images of Python set by custom."""
     for entry in config.get("Env") or ():
         name, _, value = str(entry).partition("=")

@@ -13,6 +13,8 @@ PREFIX = "buildrules."
 
 _FIELDS = ("environment", "entrypoint", "cmd", "working_dir", "user", "ports", "volumes", "labels", "stop_signal")
 
+_CONTAINERS: dict[str, type[Any]] = {"Env": list, "ExposedPorts": dict, "Volumes": dict, "Labels": dict}
+
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -56,6 +58,7 @@ class ImageConfig(NamedTuple):
         """
         if isinstance(data.get("rootfs"), dict) or isinstance(data.get("config"), dict):
             data = data.get("config") or {}
+        data = checked_config(data)
         variables = {}
         for item in data.get("Env") or ():
             name, separator, value = str(item).partition("=")
@@ -136,6 +139,17 @@ def contract_labels(
     return labels
 
 
+def checked_config(data: Any) -> Mapping[str, Any]:
+    """The `config` object of somebody's image itself. Raises ValueError where it, or a field, holds no list or map."""
+    wrong = ["config"]
+    if isinstance(data, Mapping):
+        wrong = [name for name, wanted in _CONTAINERS.items() if not isinstance(data.get(name) or wanted(), wanted)]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} of an image is no list or map as it must be")
+    found: Mapping[str, Any] = data
+    return found
+
+
 def parse_port(port: int | str) -> str:
     """8080, "8080" or "8080/udp" as "8080/tcp" or "8080/udp". Raises ValueError."""
     number, _, protocol = str(port).partition("/")
@@ -168,7 +182,7 @@ def _words(data: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
     value = data.get(name)
     if value is None:
         return None
-    if isinstance(value, str) or not all(isinstance(word, str) for word in value):
+    if not isinstance(value, (list, tuple)) or not all(isinstance(word, str) for word in value):
         raise ValueError(f"{name!r} is a list of strings, not {value!r}")
     return tuple(value)
 

@@ -1,6 +1,7 @@
 """The run-time settings of an image."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -79,6 +80,15 @@ def test_a_whole_config_document_is_read_too() -> None:
 def test_wrong_settings_are_named(data: dict[str, object], culprit: str) -> None:
     with pytest.raises(ValueError, match=culprit):
         ImageConfig.from_dict(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"Env": 5}, {"Cmd": 1.5}, {"Entrypoint": {}}, {"ExposedPorts": ["80"]}, {"Volumes": 1}, {"Labels": ["a"]}, []],
+)
+def test_what_no_image_may_say_is_a_value_error(data: Any) -> None:
+    with pytest.raises(ValueError, match="list"):
+        ImageConfig.from_oci({"rootfs": {}, "config": data or 5})
 
 
 @given(st.dictionaries(st.text("ABC_", min_size=1), st.text("xyz=", max_size=5)), st.randoms())
