@@ -8,6 +8,7 @@ import os
 import re
 
 from buildrules.credentials.secret_names import IN_QUERY
+from buildrules.start.address import redacted
 from buildrules.start.secret import conceal, hide
 
 __all__ = ["login_before_slash", "redact", "scrub", "scrub_output", "without_logins"]
@@ -25,15 +26,9 @@ _UV_SECRETS = ("_PASSWORD", "_TOKEN")
 
 def redact(url: str) -> str:
     """`url` as it may be shown or stored: without userinfo, query and fragment."""
-    from urllib.parse import urlsplit, urlunsplit
-
     if login_before_slash(url):
         url = f"{url.partition('://')[0]}://{url.rpartition('@')[2]}"
-    try:
-        parts = urlsplit(url)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    except ValueError:
-        return "<unreadable url>"
+    return redacted(url)
 
 
 def scrub(text: str) -> str:

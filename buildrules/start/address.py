@@ -52,6 +52,17 @@ def below(url: str, target: str) -> int | None:
     return len(wanted)
 
 
+def redacted(url: str) -> str:
+    """`url` as it may be shown: without userinfo, query and fragment."""
+    from urllib.parse import urlsplit, urlunsplit
+
+    try:
+        parts = urlsplit(url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        return "<unreadable url>"
+
+
 def redacted_origin(url: str) -> str | None:
     """The origin of an address that a server chose, None where it is no sane one of http or https.
 

@@ -13,11 +13,12 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .address import redacted
 from .failure import MISSING, UNREACHABLE, WRONG, Failure
 from .header import content_length, content_range
 from .partial import CHUNK, Arrived, Partial, check, disk_failure, is_right, put
 from .retry import pause
-from .web import broken, failure_of, redacted
+from .web import broken, failure_of
 
 PATIENCE = "see that the address is right and can be reached from here"
 TRIES = 5  # in a row without a mebibyte of progress among them

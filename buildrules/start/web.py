@@ -12,9 +12,9 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-from .address import below, following, origin_of, redacted_origin
+from .address import below, following, origin_of, redacted, redacted_origin
 from .failure import MISSING, REFUSED, UNREACHABLE, UNUSABLE, Failure
 from .header import fits
 from .refusal import refusal
@@ -41,15 +41,6 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         return None
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
-
-
-def redacted(url: str) -> str:
-    """`url` as it may be shown: without userinfo, query and fragment."""
-    try:
-        parts = urlsplit(url)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-    except ValueError:
-        return "<unreadable url>"
 
 
 Prepare = Callable[[str], "tuple[str, dict[str, str]]"]
