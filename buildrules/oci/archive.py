@@ -9,7 +9,7 @@ Entries are plain ustar; a size of 8 GiB or more is written in base 256, as GNU 
 from collections.abc import Collection, Iterator, Sequence
 
 from buildrules.oci.image import Image, Index, LayerStream, canonical_json, verified
-from buildrules.oci.layout import MARKER, Progress, index_entries, index_json, layers_of, small_blobs
+from buildrules.oci.layout import MARKER, Progress, index_entries, index_json, layers_of, reported, small_blobs
 from buildrules.oci.names import tagged
 from buildrules.oci.whole_file import write_whole
 from buildrules.store.blobs import hex_of
@@ -35,17 +35,8 @@ def write_archive(
     """
     total = archive_size(content, names=names, docker=docker)
     chunks = stream_archive(content, layer_stream, names=names, docker=docker)
-    write_whole(path, _reported(chunks, total, progress), "archive", path)
+    write_whole(path, reported(chunks, "writing archive", 0, total, progress), "archive", path)
     return total
-
-
-def _reported(chunks: Iterator[bytes], total: int, progress: Progress | None) -> Iterator[bytes]:
-    done = 0
-    for chunk in chunks:
-        yield chunk
-        done += len(chunk)
-        if progress is not None:
-            progress("writing archive", done, total)
 
 
 def stream_archive(

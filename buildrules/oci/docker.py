@@ -10,7 +10,7 @@ says so in passing, so what was loaded there is looked at.
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from buildrules.errors import DockerError
@@ -19,9 +19,9 @@ from buildrules.oci.descriptor import LAYER_ZSTD, Layer
 from buildrules.oci.docker_http import Engine, Reply, message_of
 from buildrules.oci.docker_record import Record, Rows
 from buildrules.oci.image import MARK, Image, LayerStream
+from buildrules.oci.layout import Progress
 from buildrules.oci.names import tagged
 
-Progress = Callable[[str, int, int | None], None]
 WORTH_A_SEARCH = 1 << 20
 """Missing bytes from which on it pays to look at every image of the engine (2 ms each)."""
 _BY_DIGEST = {"overlay2": False, "vfs": False, "aufs": False, "overlay": False, "overlayfs": True}

@@ -105,7 +105,7 @@ def write_layout(
             kept += 1
             done += layer.size
             continue
-        write(path, _reported(verified(layer, layer_stream(layer)), done, total, progress))
+        write(path, reported(verified(layer, layer_stream(layer)), "writing layers", done, total, progress))
         count += 1
         done += layer.size
         written += layer.size
@@ -156,12 +156,13 @@ def _identity(entry: dict[str, Any]) -> str:
     return str(annotations.get(IMAGE_NAME) or annotations.get(REF_NAME) or entry["digest"])
 
 
-def _reported(chunks: Iterable[bytes], done: int, total: int, progress: Progress | None) -> Iterator[bytes]:
+def reported(chunks: Iterable[bytes], what: str, done: int, total: int, progress: Progress | None) -> Iterator[bytes]:
+    """The chunks, each told to `progress` once it is passed on; `done` bytes of `total` were before the first."""
     for chunk in chunks:
         yield chunk
         done += len(chunk)
         if progress is not None:
-            progress("writing layers", done, total)
+            progress(what, done, total)
 
 
 def _size(path: str) -> int | None:

@@ -22,11 +22,11 @@ def page_aligned(size: int = BUFFER) -> "mmap":
     return mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS)
 
 
-def runs_of(fd: int, buffer: "mmap | None" = None) -> Iterator[memoryview]:
-    """What follows in the open file `fd`, in runs as long as `buffer` (one of its own, of BUFFER bytes).
+def runs_of(fd: int) -> Iterator[memoryview]:
+    """What follows in the open file `fd`, in runs of BUFFER bytes.
 
     Each is valid until the next is asked for.
     """
-    view = memoryview(buffer or page_aligned())
+    view = memoryview(page_aligned())
     while count := os.readv(fd, [view]):
         yield view[:count]
