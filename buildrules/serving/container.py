@@ -31,6 +31,8 @@ _PODMAN_HELPERS = (
     "fuse-overlayfs",
     "conmon",
 )
+_PAUSES = (0.1, 0.4, 1.0)  # seconds before the engine is asked again for a file of which it sent nothing
+_NOTHING = "empty file"  # tarfile's words for it
 _STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
 
 
@@ -159,12 +161,17 @@ class Container:
 
     def read(self, path: str) -> bytes | None:
         """See `runner.Running`."""
-        with self.engine.open("GET", f"/containers/{self._known()}/archive", query={"path": path}) as reply:
-            if reply.status == 404:
-                return None
-            if reply.status >= 400:
-                raise ServingError(f"{path} could not be copied out of its container: {message_of(reply.read())}")
-            return _file_in(reply, path)
+        for pause in _PAUSES:
+            with self.engine.open("GET", f"/containers/{self._known()}/archive", query={"path": path}) as reply:
+                if reply.status == 404:
+                    return None
+                if reply.status >= 400:
+                    raise ServingError(f"{path} could not be copied out of its container: {message_of(reply.read())}")
+                content = _file_in(reply, path)
+            if content is not None:
+                return content
+            time.sleep(pause)
+        raise ServingError(f"{path} could not be copied out of its container: the engine sent nothing")
 
     def follow(self) -> Iterator[tuple[str, str]]:
         """("stdout" or "stderr", line) for everything it wrote and writes, until it exits."""
@@ -269,8 +276,11 @@ class Container:
         return ServingError(text, hint=hint)
 
 
-def _file_in(stream: Any, path: str) -> bytes:
-    """The content of the one file in a tar, as engines copy it out (Docker Engine API, ContainerArchive)."""
+def _file_in(stream: Any, path: str) -> bytes | None:
+    """The content of the one file in a tar, as engines copy it out (Docker Engine API, ContainerArchive).
+
+    None where nothing came at all, as from Podman while it tidies up a container that has just ended.
+    """
     try:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             member = archive.next()
@@ -281,6 +291,8 @@ def _file_in(stream: Any, path: str) -> bytes:
                 raise too_long(path)
             return content.read()
     except (tarfile.TarError, EOFError) as error:
+        if str(error) == _NOTHING:
+            return None
         raise ServingError(f"{path} could not be copied out of its container: {error}") from error
 
 

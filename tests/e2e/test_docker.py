@@ -161,5 +161,9 @@ def test_the_local_docker_can_be_a_base(named: Space, engine: Engine, new_space:
     report = other.build()
     assert len(report.targets[APP]["layers"]) > 6
     other.run("load", APP)
-    labels = engine.call("GET", f"/images/{named.name}-other/app:latest/json")["Config"]["Labels"]
-    assert json.dumps(labels).count("//:app") == 1
+    labels, below = (
+        engine.call("GET", f"/images/{name}/app:latest/json")["Config"]["Labels"]
+        for name in (f"{named.name}-other", named.name)
+    )
+    assert labels["buildrules.locks"] != below["buildrules.locks"]  # its own, and not what it stands on
+    assert "//:app" not in json.dumps(labels)
