@@ -1,6 +1,7 @@
 """Reading a .deb: hostile archives, every kind of entry, every shape of name."""
 
 import hashlib
+import io
 import os
 import tarfile
 from collections.abc import Callable
@@ -153,12 +154,40 @@ def test_not_a_package(tmp_path: Path, deb_tools: Any) -> None:
             entries(path)
 
 
+def _plain(tmp_path: Path, ar: Any, content: bytes, change: Callable[[bytearray], bytes | bytearray]) -> Path:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name in ("a", "b"):
+            made = info(name, tarfile.REGTYPE)
+            made.size = len(content)
+            archive.addfile(made, io.BytesIO(content))
+    path = tmp_path / "plain.deb"
+    path.write_bytes(ar(("debian-binary", b"2.0\n"), ("data.tar", bytes(change(bytearray(sink.getvalue()))))))
+    return path
+
+
+def test_a_damaged_header_is_an_error_wherever_it_stands(tmp_path: Path, deb_tools: Any) -> None:
+    def change(data: bytearray) -> bytearray:
+        data[1024] ^= 1  # the name of the second file
+        return data
+
+    with pytest.raises(IntegrityError, match="bad checksum"):
+        entries(_plain(tmp_path, deb_tools[0], b"x" * 512, change))
+
+
+def test_a_large_file_that_is_cut_short(tmp_path: Path, deb_tools: Any) -> None:
+    path = _plain(tmp_path, deb_tools[0], bytes(9 << 20), lambda data: data[: 8 << 20])
+    found = read(str(path), [])
+    entry = next(found)
+    assert isinstance(entry.content, Chunks)
+    with pytest.raises(IntegrityError, match="unexpected end of data"):
+        list(entry.content.make())
+
+
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damage_is_an_integrity_error_or_harmless(data: st.DataObject, tmp_path: Path, deb_tools: Any) -> None:
     ar, _, _ = deb_tools
-    import io
-
     sink = io.BytesIO()
     with tarfile.open(fileobj=sink, mode="w", format=tarfile.GNU_FORMAT) as archive:
         archive.addfile(info("./etc", tarfile.DIRTYPE, mode=0o755))
