@@ -8,7 +8,7 @@ WORKERS ?= auto
 QUICK_WORKERS ?= $(shell expr 2 \* $$(nproc))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test histories quick lint format types contract check bench histories docs clean
+.PHONY: help setup demo test histories quick lint format types contract check bench docs clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

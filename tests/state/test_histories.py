@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from tests.support.space import Space, make_base
 
 CASES = int(os.environ.get("BUILDRULES_TEST_CASES", "10"))
-MORE = 300
+MORE = 120
 
 ROOT = """\
 workspace: {name: acme, platforms: [linux/amd64]}
