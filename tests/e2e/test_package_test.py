@@ -204,7 +204,8 @@ def test_one_whose_program_is_not_there(space: Space, runner: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_ctrl_c_leaves_nothing_behind(space: Space, runner: str, number: signal.Signals) -> None:
-    space.append("BUILD.yaml", TEST + TEST.replace("app_test", "app_again"))  # one in the main thread, one beside it
+    other = TEST.replace("app_test", "app_again").replace("name: golden", "name: silver")  # an equal one would wait
+    space.append("BUILD.yaml", TEST + other)  # one in the main thread, one beside it
     space.edit("rules/cgi.yaml", "readiness: 8080/model/weights/labels.txt", "readiness: 8080/no")
     process = space.start("test", "//...", "--runner", runner, start_new_session=True)
     _wait_for(process, space, runner, 2)
