@@ -124,6 +124,8 @@ class _Settling:
         if parts is not None:
             if not self._options.get("test") or (self._asks(target, parts) and self._starts(platform)):
                 self._package(parts, platform)
+        elif self._options.get("test"):
+            return  # a base or an environment is not tested by itself
         elif target.provides == "base":
             self.locks.bases[target.label, platform] = self._bases.of(target, platform)
         elif target.provides == "env":

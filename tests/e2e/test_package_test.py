@@ -419,5 +419,6 @@ def test_the_root_file_system_is_alone(space: Space) -> None:
     )
     test = TEST.partition("      - name")[0] + '      - {json: 1, expect: {text: "lo\\n0\\npackage\\n\\n"}}\n'
     space.edit("BUILD.yaml", "    code: :code", '    code: :code\n    user: "0:0"')
-    space.append("BUILD.yaml", test + test.replace("app_test", "app_again"))
+    other = test.replace("app_test", "app_again").replace("{json: 1,", "{json: 2,")  # an equal one would not run
+    space.append("BUILD.yaml", test + other)
     space.run("test", "//...", "--runner", "rootfs").said("2 passed")

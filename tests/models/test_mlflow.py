@@ -155,10 +155,10 @@ def test_refusals(ask: Callable[..., Resolved], change: dict[str, str], hint: st
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("./mlruns", "is no MLflow tracking server"),
-        ("file:///data/mlruns", "is no MLflow tracking server"),
-        ("sqlite:///mlflow.db", "is no MLflow tracking server"),
-        ("databricks", "is no MLflow tracking server"),
+        ("./mlruns", "is not an MLflow tracking server"),
+        ("file:///data/mlruns", "is not an MLflow tracking server"),
+        ("sqlite:///mlflow.db", "is not an MLflow tracking server"),
+        ("databricks", "is not an MLflow tracking server"),
         ("", "no MLflow tracking server is named"),
         ("https://user:canary-8a01@mlflow.example", "holds credentials"),
     ],

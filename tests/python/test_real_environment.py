@@ -57,7 +57,8 @@ def test_sample_environment_with_its_server(root: Path, tmp_path: Path, platform
     assert "://" not in lock_text(pair)
     assert read_lock(str(root), write_lock(pair, str(root))) == pair
 
-    small = [package.row() for package in pair.packages if (package.params()["size"] or 0) < 500_000]
+    few = [package for package in pair.packages if (package.params()["size"] or 0) < 500_000]
+    small = [package.row() for package in few]
     context = Context(root, tmp_path / "store")
     params = {"wheels": small, "prefix": "opt/venv", "python": "3.11"}
     (layer,) = (
@@ -65,4 +66,4 @@ def test_sample_environment_with_its_server(root: Path, tmp_path: Path, platform
         .run(step(Action("l", "//:e", "wheel_layer", "small wheels", params, places=pair.places(str(root)))), context)
         .layers
     )
-    assert layer.size > 1_000_000 and context.fetched == sum(wheel["size"] for wheel in small)
+    assert layer.size > 1_000_000 and context.fetched == sum(package.params()["size"] for package in few)
