@@ -3,31 +3,40 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PLAIN := $(VENV)/.buildrules
 WORKERS ?= auto
-# the quick tests wait about half of their time: for servers, and for files to be old enough to be trusted
+# the quick tests wait for much of their time: for servers and processes
 QUICK_WORKERS ?= $(shell expr 2 \* $$(nproc))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test histories quick lint format types contract check bench docs clean
+.PHONY: help setup demo test histories fuzz quick lint format types contract check bench docs clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml
+$(PLAIN): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "buildrules needs Python 3.11 or newer; choose one with: make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(STAMP): $(PLAIN)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 setup: $(STAMP) ## make .venv with buildrules and the tools for working on it
 
-demo: $(STAMP) ## build every example with the embedded defaults: no Docker, no registry, no server
+demo: $(PLAIN) ## build every example with the embedded defaults: no Docker, no registry, no server
 	@cd examples && status=0; ../$(BIN)/buildrules build //... || status=$$?; \
 	if [ $$status -eq 4 ]; then \
 	  echo "a locked package is no longer on the mirror; locking again"; \
 	  ../$(BIN)/buildrules lock //... && ../$(BIN)/buildrules build //...; \
 	else exit $$status; fi
-	@echo "next: cd examples && ../$(BIN)/buildrules run //models:regressor    (needs Docker)"
+	@echo
+	@echo "To go on, paste:"
+	@echo "  source $(BIN)/activate && cd examples"
+	@echo "  buildrules show //models:regressor"
+	@echo "  buildrules run //models:regressor    # needs Docker"
 
 test: $(STAMP) ## run all tests; those that need a Docker Engine or a registry are skipped where there is none
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
@@ -56,6 +65,9 @@ bench: $(STAMP) ## run the benchmarks (needs Docker for some)
 
 histories: $(STAMP) ## follow ten thousand histories of edits and builds: cached equals clean
 	BUILDRULES_TEST_CASES=10000 $(BIN)/python -m pytest -q --timeout 0 tests/state/test_histories.py::test_cached_equals_clean
+
+fuzz: $(STAMP) ## feed each parser with ten thousand files that are nearly right
+	BUILDRULES_FUZZ_CASES=10000 $(BIN)/python -m pytest -q -rP --timeout 0 -n $(WORKERS) tests/hostile/test_fuzz.py
 
 docs: $(STAMP) ## write the generated reference pages anew
 	$(BIN)/python docs/generate.py

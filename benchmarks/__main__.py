@@ -1,4 +1,4 @@
-"""Runs every benchmark, or those named: `python -m benchmarks unchanged edit`; `scale` takes options."""
+"""Runs every benchmark, or those named: `python -m benchmarks unchanged edit`; `scale --help` tells its options."""
 
 import importlib
 import os
@@ -6,7 +6,7 @@ import platform
 import sys
 
 NAMES = ("unchanged", "edit", "model", "environment", "cold", "shared", "demo")
-WITH_OPTIONS = ("scale",)
+WITH_OPTIONS = ("scale", "shared_cache", "team", "push", "layers")
 
 
 def main() -> None:

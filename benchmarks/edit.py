@@ -2,7 +2,7 @@
 
 The peer is `docker build` (BuildKit) of the equivalent Dockerfile on top of the same environment, in its best layer
 order (code last) and with the model copied after the code. The model weighs 1 GB; Docker holds everything else.
-Needs a Docker Engine (DOCKER_HOST).
+Needs a Docker Engine (DOCKER_HOST); `second_engine.sh` starts a newer one, with either kind of image store.
 """
 
 import os
@@ -85,8 +85,16 @@ def _builder(context: Path):  # type: ignore[no-untyped-def]
     return lambda: docker_build(context, TAG)
 
 
+def engine() -> tuple[str, float]:
+    """What the engine is called, and the goal for `load` as a multiple of `docker build`: a load of Docker before 23
+    takes 200 ms by itself."""
+    version, driver = run([DOCKER, "info", "--format", "{{.ServerVersion}} {{.Driver}}"]).split()
+    return f"Docker {version}, {driver}", 1.5 if int(version.partition(".")[0]) < 23 else 1.0
+
+
 def main() -> None:
     """Measure and print."""
+    name, goal = engine()
     with place() as where:
         try:
             found = measure(where)
@@ -95,7 +103,7 @@ def main() -> None:
     best, worst = (found[name] for name in ORDERS)
     build, load, bare = found["build"], found["load"], found["bare"]
     table(
-        "Code edit, 1 GB model",
+        f"Code edit, 1 GB model, {name}",
         [
             (
                 "edit to the new image digest",
@@ -107,7 +115,7 @@ def main() -> None:
             (
                 "edit until the container can start (`load`), whatever the model weighs",
                 f"{milliseconds(load)}: {load / best:.2f} x the time of `docker build`, code last",
-                f"1.5 x: {verdict(load <= 1.5 * best)}",
+                f"{goal} x: {verdict(load <= goal * best)}",
             ),
         ],
     )

@@ -1,5 +1,6 @@
 """The entry point. An unchanged build is answered from the state of its workspace; everything else goes to `cli`."""
 
+import gc
 import os
 import sys
 
@@ -8,6 +9,24 @@ from buildrules.errors import BuildrulesError, UnheardError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn, TypeVar
+
+    T = TypeVar("T")
+
+
+def command() -> "NoReturn":
+    """What the installed program runs: `main`, and then an end at once.
+
+    Taking an interpreter down module by module takes as long as an unchanged build of one target. Whatever has to be
+    closed or removed was, by those who opened it.
+    """
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        try:  # noqa: SIM105 - contextlib costs more than all that is imported here
+            stream.flush()
+        except (OSError, ValueError):
+            pass  # what could not be written was said, or nobody hears it
+    os._exit(code)
 
 
 def main() -> int:
@@ -16,16 +35,20 @@ def main() -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed before we began, as by ">&-": then nobody wants to hear
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    gc.disable()  # whoever works for long turns it on again; what is imported and read until then stays
     try:
         code = _from_state(argv) if argv and argv[0][:1] != "-" else None
         if code is None:
             from buildrules.cli.main import run
 
+            gc.enable()
             code = _heard(lambda: run(argv))
     except (Exception, UnheardError) as error:  # noqa: BLE001 - nobody is left to catch it
         from buildrules.cli.crash import last_words
 
         return last_words(error, argv)
+    finally:
+        gc.enable()
     return code
 
 
@@ -68,9 +91,9 @@ def _from_state(argv: list[str]) -> int | None:
 
             raise unheard(sys.stdout, error) from error
         return 0
-    from buildrules.cli.resume import resume
+    from buildrules.cli.verbs import resume
 
-    return _heard(lambda: resume(root, directory, argv, words, state, known, groups))
+    return _heard(lambda: resume(root, directory, words, state, known, groups))
 
 
 def _workspace_of_file(argv: list[str]) -> str | None:
@@ -96,7 +119,7 @@ def _traced(argv: list[str]) -> bool:
     return any(word.partition("=")[0] == "--trace" for word in argv)
 
 
-def _heard(command: "Callable[[], int]") -> int:
+def _heard(command: "Callable[[], T]") -> "T":
     """Run `command` while standard output and error raise UnheardError where they cannot be written."""
     from buildrules.cli.output import Output
 
@@ -110,7 +133,7 @@ def _heard(command: "Callable[[], int]") -> int:
         sys.stdout, sys.stderr = streams
 
 
-def _terminable(command: "Callable[[], int]") -> int:
+def _terminable(command: "Callable[[], T]") -> "T":
     """Run `command` while SIGTERM, by which CI cancels, and SIGHUP, of a terminal that is closed, do what Ctrl-C does:
     finished work is kept, and what was started is stopped.
     """

@@ -154,6 +154,10 @@ class NotReadyError(ServingError):
     """A started package did not get ready in time."""
 
 
+class BusyError(BuildrulesError):
+    """This machine kept a started package from working for so long that nothing can be said of it."""
+
+
 class PackageTestError(BuildrulesError):
     """A package does not do what its test wants.
 

@@ -54,9 +54,14 @@ Where several steps fail, the first failure decides.
 | variable | meaning |
 |---|---|
 | `BUILDRULES_CACHE_DIR` | the store; else `$XDG_CACHE_HOME/buildrules`, else `~/.cache/buildrules` |
+| `BUILDRULES_CACHE` | the [shared cache](../how-to/shared-cache.md), instead of `cache.remote`; several with `,` |
+| `BUILDRULES_CACHE_UPLOAD` | who fills it, instead of `cache.upload`: `never`, `ci`, `always` |
+| `BUILDRULES_CACHE_NAMESPACE` | where builds write in a shared cache, see [trust](../explanation/trust.md) |
+| `BUILDRULES_LINK_ROOTS` | where links may lead outside of the workspace, as in sandboxes: folders, with `:` between |
 | `SOURCE_DATE_EPOCH` | seconds since 1970 for the image's `created`; 0 if not set |
 | `DOCKER_HOST`, `DOCKER_CONTEXT`, `DOCKER_CONFIG` | which Docker is used, as for Docker's own client |
 | `UV_*` | configuration of uv, for resolving and fetching Python packages |
+| `NO_COLOR` | no colours on a terminal, whatever its value; so does `TERM=dumb` |
 | `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` | proxies |
 """
 
@@ -119,13 +124,16 @@ def _keys(rows: "type[Map]", inside: str) -> Iterator[str]:
 
 
 def _command(command: click.Command, name: str, parent: click.Context, level: int) -> list[str]:
+    from buildrules.cli.groups import option_groups
+
     context = click.Context(command, info_name=name, parent=parent)
     pieces = " ".join(command.collect_usage_pieces(context))
     out = [f"{'#' * level} {context.command_path.removeprefix('buildrules ')}\n\n"]
     out += [f"```text\n{context.command_path} {pieces}\n```\n\n", _prose(command.help or ""), "\n"]
-    rows = [_row(option) for option in command.params if isinstance(option, click.Option) and not option.hidden]
-    if rows:
-        out += ["| option | meaning |\n|---|---|\n", *rows, "\n"]
+    for heading, options in option_groups(command, context).items():
+        rows = [_row(option) for option in options if "--help" not in option.opts]
+        if rows:
+            out += [f"| {heading} | |\n|---|---|\n", *rows, "\n"]
     if isinstance(command, click.Group):
         for child in command.list_commands(context):
             found = command.get_command(context, child)
@@ -138,7 +146,7 @@ def _row(option: click.Option) -> str:
     names = ", ".join(f"`{name}`" for name in option.opts)
     if not option.is_flag:
         value = option.make_metavar(click.Context(click.Command("none"))).replace("|", "\\|")
-        names += f" `{value.replace('INTEGER RANGE', 'NUMBER').replace('FLOAT', 'SECONDS')}`"
+        names += f" `{value}`"
     text = (option.help or "").replace("|", "\\|")
     if option.show_default and option.default is not None:
         text = f"{text} Default: `{option.default}`.".strip()

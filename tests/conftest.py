@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def forgotten_secrets() -> Iterator[None]:
     """What one test had to conceal stands in the next one's messages."""
     yield
-    for kept in (secret._never, secret._pieces, secret._long, secret._known):
+    for kept in (secret._wanted, secret._pieces, secret._known):
         kept.clear()
 
 
@@ -106,46 +106,34 @@ def workspace(new_space: Callable[..., Space]) -> Space:
     return new_space()
 
 
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path, template: Path) -> Path:
+    """A store that has all records and blobs of the usual workspace, to copy."""
+    space = Space(tmp_path_factory.mktemp("warm"), wheelhouse)
+    shutil.copytree(template, space.root)
+    space.build()
+    for kept in ("logs", "workspaces"):
+        shutil.rmtree(space.store / kept)
+    return space.store
+
+
 @pytest.fixture
-def built(workspace: Space) -> Space:
-    """The usual workspace after a first build."""
+def built(workspace: Space, warm: Path) -> Space:
+    """The usual workspace after a build, which nobody had to wait for."""
+    shutil.copytree(warm, workspace.store)
     workspace.build()
     return workspace
 
 
-class Settled:
-    """Workspaces built long enough ago for their snapshots to be trusted; made four at a time to wait once."""
-
-    def __init__(self, folder: Path, wheels: Path, template: Path) -> None:
-        self._folder, self._wheels, self._template = folder, wheels, template
-        self._ready: list[Space] = []
-        self._made = 0
-
-    def take(self) -> Space:
-        if not self._ready:
-            for _ in range(4):
-                space = Space(self._folder / str(self._made), self._wheels)
-                self._made += 1
-                shutil.copytree(self._template, space.root)
-                space.write("lib/BUILD.yaml", "targets: {}\n")
-                space.path("sub").mkdir()
-                space.build()
-                self._ready.append(space)
-            for space in self._ready:
-                space.settle()
-                space.settle("build", APP, "--json")
-        return self._ready.pop()
-
-
-@pytest.fixture(scope="session")
-def settled_pool(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path, template: Path) -> Settled:
-    return Settled(tmp_path_factory.mktemp("settled"), wheelhouse, template)
-
-
 @pytest.fixture
-def settled(settled_pool: Settled) -> Space:
+def settled(workspace: Space, warm: Path) -> Space:
     """The usual workspace (and an empty package `lib`, an empty folder `sub`), whose next build changes nothing."""
-    return settled_pool.take()
+    shutil.copytree(warm, workspace.store)
+    workspace.write("lib/BUILD.yaml", "targets: {}\n")
+    workspace.path("sub").mkdir()
+    workspace.settle()
+    workspace.settle("build", APP, "--json")
+    return workspace
 
 
 @pytest.fixture

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from buildrules.actions.params import ScriptParams, read
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
 from buildrules.errors import ActionError, Position
+from buildrules.lints.script import UNREADABLE, mistake_of, parsed
+from buildrules.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import ast
@@ -53,28 +54,17 @@ class EntryScript:
 
 
 def _check_syntax(text: bytes, path: str, python: str | None) -> None:
-    """Raise ActionError where the image's Python cannot read the script. An older one here does not know that."""
-    import ast
-    import sys
-    import warnings
-
-    numbers = re.match(r"(\d+)\.(\d+)", python or "")
-    if numbers is None or (int(numbers[1]), int(numbers[2])) > sys.version_info[:2]:
-        return
+    """Raise ActionError where the image's Python cannot read the script."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(text)
-    except (SyntaxError, ValueError) as error:
-        line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None) or 1
-        reason = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise ActionError(
-            f"the script is not Python {python}: {reason}",
-            hint="the server could not load it",
-            position=Position(path, line, column, _line(text, line)),
-        ) from error
-    except (RecursionError, MemoryError):
-        return
+        parsed(text)
+    except UNREADABLE as error:
+        mistake = mistake_of(error, python)
+        if mistake is not None:
+            raise ActionError(
+                f"the script is not Python {python}: {mistake.reason}",
+                hint="the server could not load it",
+                position=Position(path, mistake.line, mistake.column, _line(text, mistake.line)),
+            ) from error
 
 
 def _missing(wanted: str, found: dict[str, int], path: str, text: bytes, server: str) -> ActionError:
@@ -97,13 +87,10 @@ def _line(text: bytes, number: int) -> str:
 def names_of(text: bytes) -> dict[str, int] | None:
     """The names a module binds at its top level, and the lines; None if that cannot be told."""
     import ast
-    import warnings
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        tree = parsed(text)
+    except UNREADABLE:
         return None
     found: dict[str, int] = {}
     for node in ast.walk(tree):

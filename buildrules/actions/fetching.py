@@ -1,19 +1,48 @@
-"""Brings the content into the store that parts of recipes name and nothing here has."""
+"""The kind "fetch": brings the content into the store that a step or a recipe names and nothing here has."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from buildrules.engine.kind import Context
+from buildrules.actions.params import FetchParams, read
+from buildrules.engine.action import Outputs
+from buildrules.engine.kind import Context, Row, Traits
+from buildrules.engine.step import Step
 from buildrules.errors import FetchError
+from buildrules.typed import Any
 
 
-def fetch_parts(parts: Sequence[Mapping[str, Any]], places: Mapping[str, Any], context: Context) -> None:
-    """Fetch what `parts` name from `places`, the supply of an action. Raises FetchError and what fetching raises."""
-    wheels = [(part["filename"], part["digest"].removeprefix("sha256:")) for part in parts if part["kind"] == "wheel"]
-    if wheels:
-        from buildrules.actions.python.fetch import fetch_files, wheel_file
+class Fetch:
+    """Params: `FetchParams`; places: those of the step that needs the content. It makes nothing, and has no record."""
 
-        fetch_files([wheel_file(*wheel) for wheel in wheels], places, context)
+    name = "fetch"
+    version = 1
+    traits = Traits(network=True)
+
+    def run(self, step: Step, context: Context) -> Outputs:
+        """Fetch what is missing; with `check` also what is damaged. Raises as `fetch_parts`."""
+        params = read(FetchParams, step.params)
+        if params.check:
+            for row in params.content:
+                context.blobs.heal(row["digest"])
+        fetch_parts(params.content, step.places, context)
+        return Outputs()
+
+
+def fetch_parts(parts: Sequence[Row], places: Mapping[str, Any], context: Context) -> None:
+    """Have what `parts` name in the store, from `places`, those of an action.
+
+    Parts are those of recipes, or like them: of the kinds "wheel" and "sdist" (`filename`), "deb" (`name`, `version`)
+    and "file" (`path`, `size`), with a `digest` each. Wheels that are here are held against theirs. Raises FetchError,
+    GoneError where nothing has it any more, IntegrityError for what is not as it was locked, StoreError.
+    """
+    kinds = {part["kind"] for part in parts}
+    if not kinds.isdisjoint(("wheel", "sdist")):
+        from buildrules.actions.python.fetch import fetch_files, locked_file
+
+        fetch_files([locked_file(part) for part in parts if part["kind"] in ("wheel", "sdist")], places, context)
+    if "deb" in kinds:
+        from buildrules.actions.debian.fetch import fetch_packages
+
+        fetch_packages([part for part in parts if part["kind"] == "deb"], places, context)
     files = [part for part in parts if part["kind"] == "file"]
     if not files:
         return
@@ -23,11 +52,4 @@ def fetch_parts(parts: Sequence[Mapping[str, Any]], places: Mapping[str, Any], c
         )
     from buildrules.actions.models.fetched import provide
 
-    provide(
-        [
-            {"path": part["path"], "size": part["size"], "sha256": str(part["digest"]).removeprefix("sha256:")}
-            for part in files
-        ],
-        places,
-        context,
-    )
+    provide(files, places, context)

@@ -2,7 +2,7 @@
 
 from buildrules.actions.pack import pack
 from buildrules.actions.params import FilesParams, read
-from buildrules.engine.action import Outputs, kept
+from buildrules.engine.action import Outputs, stored_blobs
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
 
@@ -20,4 +20,4 @@ class FilesLayer:
     def run(self, step: Step, context: Context) -> Outputs:
         """Pack the files."""
         layers = [pack(step.files, read(FilesParams, step.params).prefix, context, step.title)]
-        return Outputs(layers=layers, blobs=kept(layers))
+        return Outputs(layers=layers, blobs=stored_blobs(layers))

@@ -1,5 +1,6 @@
 """Kinds `image` and `index`: layers become an image, images of several platforms become an index."""
 
+from buildrules.actions.made import ImageMade, IndexMade
 from buildrules.actions.params import ImageParams, read
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Traits
@@ -14,15 +15,10 @@ The distance leaves room for images built on top of ours."""
 
 
 class ImageKind:
-    """Stacks the layers of its dependencies, in order, below one config and manifest.
+    """Stacks the layers of its dependencies, in order, below one config and manifest: the blobs `manifest`, `config`.
 
-    Params: `platform` ("linux/amd64"), `config` (see `oci.config.ImageConfig.from_dict`), and
-    optionally `labels`, `routes`, `model`, `locks` (see `oci.config.contract_labels`) and `created`
-    (SOURCE_DATE_EPOCH, seconds; 0 by default). `launcher` are words that go in front of the entry point.
     A dependency's values may hold `config` (a base image's own, in OCI form, to build upon), `labels`, `models`
     (place -> digest) and `layers`: what each layer holds, which after the dependency's role is the image's history.
-    Outputs: all layers; blobs `manifest` and `config`; values `digest`, `config_digest`, `size` (bytes
-    of manifest, config and layers), `platform`.
     """
 
     name = "image"
@@ -56,12 +52,7 @@ class ImageKind:
         return Outputs(
             layers=layers,
             blobs={"manifest": image.digest, "config": image.config_digest},
-            values={
-                "digest": image.digest,
-                "config_digest": image.config_digest,
-                "size": image.size,
-                "platform": params.platform,
-            },
+            values=ImageMade(image.digest, image.config_digest, image.size, params.platform)._asdict(),
         )
 
     def _config(self, params: ImageParams, deps: list[Outputs]) -> ImageConfig:
@@ -95,8 +86,7 @@ class IndexKind:
     """An image index over the images of its dependencies, one per platform, in order.
 
     Outputs: the layers of all images, each once; blobs `index`, and `manifest <platform>` and
-    `config <platform>` of each image; values `digest`, `size` (bytes, shared layers counted once)
-    and `platforms` (platform -> manifest digest).
+    `config <platform>` of each image.
     """
 
     name = "index"
@@ -124,9 +114,7 @@ class IndexKind:
             raise ActionError(f"cannot make the {step.title}: {error}") from error
         outputs.blobs["index"] = context.blobs.put(index.data)
         outputs.layers = list(layers.values())
-        outputs.values = {
-            "digest": index.digest,
-            "size": size + len(index.data) + sum(layer.size for layer in outputs.layers),
-            "platforms": {platform: descriptor["digest"] for platform, descriptor in manifests},
-        }
+        size += len(index.data) + sum(layer.size for layer in outputs.layers)
+        platforms = {platform: descriptor["digest"] for platform, descriptor in manifests}
+        outputs.values = IndexMade(index.digest, size, platforms)._asdict()
         return outputs

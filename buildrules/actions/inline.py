@@ -1,7 +1,7 @@
 """The kind "inline_layer": directories, links and short texts that stand in the action itself, as one layer."""
 
 from buildrules.actions.params import InlineParams, read
-from buildrules.engine.action import Outputs, kept
+from buildrules.engine.action import Outputs, stored_blobs
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
 from buildrules.errors import ActionError
@@ -31,4 +31,4 @@ class InlineLayer:
                     f"{part.get('kind')!r} cannot be a part of an inline layer, only {', '.join(ALLOWED)}"
                 )
         layers = [assemble_blob(recipes.gzip(parts, 6), Local(context.blobs))]
-        return Outputs(layers=layers, blobs=kept(layers))
+        return Outputs(layers=layers, blobs=stored_blobs(layers))

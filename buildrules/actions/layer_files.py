@@ -3,13 +3,13 @@
 import io
 import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
 
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context
 from buildrules.oci.local import Local, name_of
 from buildrules.oci.supply import Origin
 from buildrules.oci.tar import BLOCK
+from buildrules.typed import BinaryIO
 
 _GZIP = 31  # zlib's window bits for gzip members
 _LARGEST = 64 << 20  # bytes of a small layer, inflated
@@ -31,15 +31,24 @@ def files_of(
                 except OSError:
                     continue
                 with file:
-                    yield _below(part["path"], prefix), part["size"], file
+                    yield part["path"].removeprefix(f"{prefix}/"), part["size"], file
         if layer.recipe is None:
             try:
-                with context.blobs.open(layer.digest) as blob:
-                    text = zlib.decompressobj(_GZIP).decompress(blob.read(), _LARGEST)
+                text = _inflated(context.blobs.read(layer.digest))
             except (OSError, zlib.error):
                 continue
             for path, content in _untar(text):
-                yield _below(path, prefix), len(content), io.BytesIO(content)
+                yield path.removeprefix(f"{prefix}/"), len(content), io.BytesIO(content)
+
+
+def _inflated(data: bytes) -> bytes:
+    """What is in the members of a gzip file (`oci.gzip` makes one of each MiB)."""
+    text = b""
+    while data and len(text) < _LARGEST:
+        member = zlib.decompressobj(_GZIP)
+        text += member.decompress(data, _LARGEST - len(text))
+        data = member.unused_data
+    return text
 
 
 def _untar(text: bytes) -> Iterator[tuple[str, bytes]]:
@@ -58,7 +67,3 @@ def _untar(text: bytes) -> Iterator[tuple[str, bytes]]:
         path, long = long or (folder + b"/" + name if folder else name), b""
         if block[156:157] == b"0":
             yield path.decode(errors="replace"), content
-
-
-def _below(path: str, prefix: str) -> str:
-    return path[len(prefix) + 1 :] if path.startswith(f"{prefix}/") else path

@@ -2,28 +2,17 @@
 
 from collections.abc import Sequence
 
+from buildrules.actions.compressible import FAST, pays
 from buildrules.engine.action import SourceFile, paths_of
 from buildrules.engine.kind import Context
 from buildrules.errors import ActionError, Interrupted
 from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import Done, assemble, assemble_blob
-from buildrules.oci.compression import FAST, pays
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.local import Local, name_of
+from buildrules.oci.paths import layer_path
 
 SMALL_LEVEL = 6
-
-
-def layer_path(prefix: str, name: str) -> str:
-    """The path in a layer of the file `name` below `prefix`, where "" and slashes around the prefix are allowed.
-
-    Raises ActionError for a whiteout.
-    """
-    prefix = prefix.strip("/")
-    path = f"{prefix}/{name}" if prefix else name
-    if recipes.WHITEOUT in f"/{path}":
-        raise ActionError(f"{name!r} is a whiteout, which would delete what lies below in the image", hint="exclude it")
-    return path
 
 
 def file_parts(files: Sequence[SourceFile], prefix: str) -> list[recipes.Part]:
@@ -32,20 +21,25 @@ def file_parts(files: Sequence[SourceFile], prefix: str) -> list[recipes.Part]:
     for file in files:
         path = layer_path(prefix, file.name)
         other = found.setdefault(path, file)
-        if (other.digest, other.mode) != (file.digest, file.mode):
+        if (other.digest, other.mode, other.link) != (file.digest, file.mode, file.link):
             raise ActionError(
                 f"{other.path!r} and {file.path!r} would both become {path!r}", hint="leave one of them out"
             )
-    return [
-        recipes.file(path, file.digest, file.size, file.mode, as_layer=file.as_layer is not None)
-        for path, file in sorted(found.items())
-    ]
+    return [_part(path, file) for path, file in sorted(found.items())]
+
+
+def _part(path: str, file: SourceFile) -> recipes.Part:
+    if file.link:
+        return recipes.symlink(path, file.link)
+    if not file.plain:
+        return recipes.directory(path)
+    return recipes.file(path, file.digest, file.size, file.mode, as_layer=file.as_layer is not None)
 
 
 def pack(files: Sequence[SourceFile], prefix: str, context: Context, title: str) -> Layer:
     """One layer of `files`: up to 4 MiB a gzip blob in the store, above that a recipe, compressed where it pays."""
     local, parts = local_of(files, context), file_parts(files, prefix)
-    total = sum(part["size"] for part in parts)
+    total = sum(part.get("size", 0) for part in parts)
     if total <= recipes.SMALL_LAYER:
         context.count(read=total)
         return assemble_blob(recipes.gzip(parts, SMALL_LEVEL), local)
@@ -65,12 +59,12 @@ def compressible(parts: Sequence[recipes.Part], local: Local) -> bool:
     return pays([(local.path(name_of(part)), part["size"]) for part in parts])
 
 
-def progress_of(context: Context, title: str, total: int) -> Done:
+def progress_of(context: Context, title: str, total: int | None = None) -> Done:
     """Reports to the context; raises Interrupted after Ctrl-C."""
 
     def done(count: int) -> None:
         if context.cancelled:
             raise Interrupted("interrupted")
-        context.progress(title, min(count, total), total)
+        context.progress(title, count if total is None else min(count, total), total)
 
     return done

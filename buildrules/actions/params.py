@@ -5,10 +5,11 @@ content is fetched from, and what people call things, stands in an action's `pla
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar, cast
 
+from buildrules.engine.changes import Told
 from buildrules.engine.form import misfit
 from buildrules.errors import ActionError
+from buildrules.typed import Any, NamedTuple, TypeVar, cast
 
 P = TypeVar("P", bound=tuple[Any, ...])
 
@@ -16,7 +17,7 @@ P = TypeVar("P", bound=tuple[Any, ...])
 def read(form: type[P], params: Mapping[str, Any]) -> P:
     """The parameters of an action as their kind has them. Raises ActionError for others, which a rule may give."""
     try:
-        found = cast("Callable[..., P]", form)(**params)
+        found = cast(Callable[..., P], form)(**params)
     except TypeError:
         fields = ", ".join(form._fields)  # type: ignore[attr-defined]  # every form is a named tuple
         raise ActionError(f"parameters of a step are {fields}, not {', '.join(sorted(params))}") from None
@@ -24,6 +25,13 @@ def read(form: type[P], params: Mapping[str, Any]) -> P:
     if wrong is not None:
         raise ActionError(f"the parameter '{wrong}' of a step cannot be {params[wrong]!r:.80}")
     return found
+
+
+class FetchParams(NamedTuple):
+    """Of "fetch": what has to be in the store, see `actions.fetching`; with `check` what is there is hashed."""
+
+    content: Sequence[Mapping[str, Any]]
+    check: bool = False
 
 
 class FilesParams(NamedTuple):
@@ -69,6 +77,15 @@ class WheelParams(NamedTuple):
     python: str
 
 
+class InstalledParams(NamedTuple):
+    """Of "installed": what the wheels are for (platform, python, glibc), and normalised names of distributions: those
+    that nobody misses, and those whose files are used where another brings the same."""
+
+    target: Mapping[str, str]
+    exclude: Sequence[str]
+    prefer: Sequence[str]
+
+
 class BuildWheelParams(NamedTuple):
     """Of "build_wheel": what is built for which target, and by which Python of this host, such as "CPython 3.11.2".
 
@@ -81,14 +98,14 @@ class BuildWheelParams(NamedTuple):
     builder: str
     sdist: Mapping[str, Any] | None = None
     constraints: Sequence[str] = ()  # requirements for the build back end and its dependencies
+    variables: Mapping[str, str] = {}  # of the environment, for the build back end
 
 
 class DebianParams(NamedTuple):
-    """Of "debian_layers": rows of name, version and sha256 (hex), and the options of `actions.debian.generated`."""
+    """Of "debian_layers": rows of name, version and sha256 (hex)."""
 
     packages: Sequence[tuple[str, str, str]]
     arch: str
-    generated: Mapping[str, Any]
 
 
 class BaseParams(NamedTuple):
@@ -126,7 +143,7 @@ class ImageParams(NamedTuple):
     launcher: Sequence[str] = ()
 
 
-class TrialParams(NamedTuple):
+class PackageTestParams(NamedTuple):
     """Of "package_test": see `actions.testing`. Either `requests` or a `job`."""
 
     platform: str
@@ -143,20 +160,26 @@ class TrialParams(NamedTuple):
 
 
 class LintCodeParams(NamedTuple):
-    """Of "lint" of code: lints to `ignore`, the script that is loaded first (None: any file), the environment's Python
-    (None: nothing is known of what it has), and the `models` that lie among the code, by name below it."""
+    """Of "lint" of code: lints to `ignore`, the script that is loaded first (None: any file), the image's Python (None:
+    it is not known), and the `models` that lie among the code, by name below it. `roots` are the folders, as imports
+    see them, of the first source sets, those that are code ("" for what is imported by its own name). `made` are
+    modules that the server makes while it runs, `unseen` the distributions that nothing is known of before they are
+    built."""
 
     ignore: Sequence[str]
     entry: str | None
     python: str | None
     models: Sequence[str]
+    roots: Sequence[str] = ("",)
+    made: Sequence[str] = ()
+    unseen: Sequence[str] = ()
     code: bool = True
 
 
 class LintPackageParams(NamedTuple):
     """Of "lint" of what is around the code: `packages` are rows of name, version and size, `variables` the image's,
     `requirements` what is asked of the `server`, `models` the prefixes of models. `written` and `tests` are names of
-    variables, and of values of tests, that seem to hold a secret."""
+    variables, and of values of tests, that seem to hold a secret; `unseen` as above."""
 
     ignore: Sequence[str]
     packages: Sequence[tuple[str, str, int | None]]
@@ -166,4 +189,34 @@ class LintPackageParams(NamedTuple):
     written: Sequence[str]
     tests: Sequence[str]
     models: Sequence[str]
+    unseen: Sequence[str] = ()
     code: bool = False
+
+
+_FOLDER = Told("folder in the image")
+_PYTHON = Told("Python")
+_VARIABLES = Told("variable")
+
+TOLD: Mapping[str, Mapping[str, Told]] = {
+    "fetch": {"content": Told("content", ("digest",))},
+    "files_layer": {"prefix": _FOLDER},
+    "inline_layer": {"parts": Told("file", ("path",))},
+    "model_layers": {"prefix": _FOLDER},
+    "fetched_model": {"prefix": _FOLDER, "files": Told("file", ("path",))},
+    "start_layers": {"code": Told("program that downloads"), "downloads": Told("download to", ("directory",))},
+    "wheel_layer": {"wheels": Told("wheel", ("filename", "sha256")), "prefix": _FOLDER, "python": _PYTHON},
+    "installed": {"target": Told(""), "exclude": Told("excluded"), "prefer": Told("preferred")},
+    "build_wheel": {"target": Told(""), "builder": Told("Python that builds"), "sdist": Told("source archive")},
+    "debian_layers": {"packages": Told("package", ("name", "version", "sha256"))},
+    "oci_base": {"digest": Told("image"), "python": _PYTHON},
+    "entry_script": {"functions": Told("functions it must have"), "python": _PYTHON},
+    "image": {
+        "config": Told(""),
+        "labels": Told("label"),
+        "locks": Told("lock of the"),
+        "created": Told("SOURCE_DATE_EPOCH"),
+    },
+    "package_test": {"environment": _VARIABLES, "requests": Told("request", ("name",))},
+    "lint": {"python": _PYTHON, "packages": Told("package", ("name", "version", "size"))},
+}
+"""How parameters are told to people where they say what changed, by kind; else they go by their own name."""

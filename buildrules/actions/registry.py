@@ -5,26 +5,30 @@ one script must not import the code for Debian packages. A plugin, a module name
 own kind with `register`.
 """
 
-import importlib
+from collections.abc import Mapping
 
+from buildrules.engine.action import Outputs
+from buildrules.engine.changes import Told
 from buildrules.engine.kind import Kind
 from buildrules.errors import UsageError
 from buildrules.net.session import Session
 
 _BUILTIN = {
     "entry_script": ("buildrules.actions.entry_script:EntryScript", 2),
+    "fetch": ("buildrules.actions.fetching:Fetch", 1),
     "files_layer": ("buildrules.actions.files:FilesLayer", 1),
     "inline_layer": ("buildrules.actions.inline:InlineLayer", 1),
-    "model_layers": ("buildrules.actions.models.layers:ModelLayers", 3),
-    "fetched_model": ("buildrules.actions.models.fetched:FetchedModel", 2),
-    "start_layers": ("buildrules.actions.models.start:StartLayers", 2),
+    "model_layers": ("buildrules.actions.models.layers:ModelLayers", 4),
+    "fetched_model": ("buildrules.actions.models.fetched:FetchedModel", 3),
+    "start_layers": ("buildrules.actions.models.start:StartLayers", 3),
     "wheel_layer": ("buildrules.actions.python.wheel_layer:WheelLayer", 2),
+    "installed": ("buildrules.actions.python.installed:Installed", 2),
     "build_wheel": ("buildrules.actions.python.sdist:BuildWheel", 1),
-    "debian_layers": ("buildrules.actions.debian.layers:DebianLayers", 1),
+    "debian_layers": ("buildrules.actions.debian.layers:DebianLayers", 3),
     "oci_base": ("buildrules.actions.oci_base:OciBase", 2),
-    "lint": ("buildrules.actions.linting:Lint", 3),
+    "lint": ("buildrules.actions.linting:Lint", 8),
     "group": ("buildrules.actions.group:Group", 1),
-    "package_test": ("buildrules.actions.testing:PackageTest", 3),
+    "package_test": ("buildrules.actions.testing:PackageTest", 4),
     "image": ("buildrules.actions.image:ImageKind", 2),
     "index": ("buildrules.actions.image:IndexKind", 1),
 }
@@ -58,7 +62,7 @@ class Kinds:
                 f"no kind of action is named {name!r}", hint="list the module that registers it in workspace.plugins"
             )
         module, _, attribute = _BUILTIN[name][0].partition(":")
-        made: Kind = getattr(importlib.import_module(module), attribute)()
+        made: Kind = getattr(__import__(module, fromlist=[attribute]), attribute)()
         return self._made.setdefault(name, made)
 
     def version(self, name: str) -> int | str:
@@ -70,6 +74,18 @@ class Kinds:
             return _BUILTIN[name][1]
         version = self.named(name).version
         return f"{version}+{self.plugins[:16]}" if self.plugins else version
+
+    def fits(self, name: str, outputs: Outputs) -> bool:
+        """Whether outputs that somebody kept have the form of those that a kind makes."""
+        from buildrules.actions.made import fits
+
+        return fits(name, outputs)
+
+    def told(self, name: str) -> Mapping[str, Told]:
+        """How the parameters of a kind are told to people. Those of a plugin's by their names."""
+        from buildrules.actions.params import TOLD
+
+        return TOLD.get(name, {})
 
 
 def built_in() -> list[str]:

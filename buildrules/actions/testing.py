@@ -13,8 +13,9 @@
     places  `package` (label), `runner`, `name` (the image's repository), `variables` (names of those that downloads at
             start take credentials from)
 
-Outputs: values `requests` (how many passed; 0 of a job), `seconds`, `ready_seconds`, `runner`. Which runner was used is
-not part of the key: a package that answers in one of them does so in all.
+Outputs: values `requests` (how many passed; 0 of a job), `seconds`, `ready_seconds`, `runner`, `flaky` (what was
+wrong at the first of two attempts; "" where one was enough). Which runner was used is not part of the key: a package
+that answers in one of them does so in all.
 """
 
 import json
@@ -23,9 +24,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from buildrules.actions.fetching import fetch_parts
-from buildrules.actions.params import TrialParams, read
+from buildrules.actions.made import PackageTestMade
+from buildrules.actions.params import PackageTestParams, read
 from buildrules.credentials.connections import Connections
-from buildrules.credentials.secret import conceal, hide
 from buildrules.engine.action import Outputs, SourceFile
 from buildrules.engine.kind import BuildContext, Traits
 from buildrules.engine.step import Step
@@ -35,24 +36,27 @@ from buildrules.oci.image import LayerStream, read_image
 from buildrules.oci.supply import Supply
 from buildrules.serving.attempt import Attempt, try_out
 from buildrules.serving.choose import Runners
+from buildrules.serving.compare import MOST_VALUES, too_many
 from buildrules.serving.job import Job, Result
 from buildrules.serving.mlflow_example import as_request
+from buildrules.serving.room import Room
 from buildrules.serving.route import Route
 from buildrules.serving.runner import Package
 from buildrules.serving.trial import Exchange, Trial
 from buildrules.start import mlflow, s3
+from buildrules.start.secret import conceal, hide
 
 
 class PackageTest:
     """See the module. Raises PackageTestError where the package is not as it should be."""
 
     name = "package_test"
-    version = 3
+    version = 4
     traits = Traits(engine=True, opens=True)
 
     def run(self, step: Step, context: BuildContext) -> Outputs:
         """Try the package."""
-        params, places, deps = read(TrialParams, step.params), step.places, step.outputs
+        params, places, deps = read(PackageTestParams, step.params), step.places, step.outputs
         layers = [layer for dep in deps[1:] for layer in dep.layers]
         image = read_image(context.blobs, deps[0].values["digest"], layers)
         files = [_read(context.workspace, group) for group in step.sources]
@@ -71,9 +75,9 @@ class PackageTest:
             network=params.network,
         )
         attempt = _attempt(params, files)
-        runner = context.session.own(Runners).choose(places.get("runner"), os.path.dirname(context.blobs.aside))
+        runner = context.session.own(Runners).choose(places.get("runner"), context.blobs.store)
         try:
-            outcome = try_out(package, attempt, runner, context)
+            outcome = try_out(package, attempt, runner, context, context.session.own(Room))
         except PackageTestError as error:
             shown = [{name: hide(text) for name, text in failure.items()} for failure in error.failures]
             raise PackageTestError(hide(error.message), shown, hint=error.hint) from None
@@ -82,12 +86,13 @@ class PackageTest:
                 raise Interrupted("interrupted") from None
             raise
         return Outputs(
-            values={
-                "requests": outcome.passed if params.requests is not None else 0,
-                "seconds": round(outcome.seconds, 3),
-                "ready_seconds": round(outcome.ready_seconds, 3),
-                "runner": runner.name,
-            }
+            values=PackageTestMade(
+                requests=outcome.passed if params.requests is not None else 0,
+                seconds=round(outcome.seconds, 3),
+                ready_seconds=round(outcome.ready_seconds, 3),
+                runner=runner.name,
+                flaky=hide(outcome.flaky),
+            )._asdict()
         )
 
 
@@ -124,7 +129,7 @@ def _read(root: str, group: Sequence[SourceFile]) -> _File:
         return file.path, opened.read()
 
 
-def _attempt(params: TrialParams, files: list[_File]) -> Attempt:
+def _attempt(params: PackageTestParams, files: list[_File]) -> Attempt:
     if params.job is not None:
         job = params.job
         results = [Result(row["name"], row["path"], _expect(row["expect"], files)) for row in job["results"]]
@@ -172,6 +177,8 @@ def _body(body: Mapping[str, Any] | None, files: list[_File]) -> bytes | None:
 
 
 def _json(path: str, data: bytes) -> Any:
+    if too_many(data):
+        raise ActionError(f"'{path}' holds more than {MOST_VALUES} values, which are not compared")
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:

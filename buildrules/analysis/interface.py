@@ -1,11 +1,8 @@
 """What the packages of a workspace show each other. While that stays, an edit of one is nothing to the others."""
 
-import hashlib
-
 from buildrules.analysis.loaded import Loaded
 from buildrules.rules.resolve import ResolvedTarget
-
-__all__ = ["Interfaces", "interfaces"]
+from buildrules.sha256 import hex_digest
 
 Interfaces = dict[str, tuple[str, bool]]
 """By package (workspace-relative): a digest of what it shows, and whether another one names its targets."""
@@ -21,10 +18,7 @@ def interfaces(loaded: Loaded) -> Interfaces:
         named.update(
             other.package for labels in target.deps.values() for other in labels if other.package != label.package
         )
-    return {
-        package: (hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16], package in named)
-        for package, lines in shown.items()
-    }
+    return {package: (hex_digest("\n".join(lines).encode())[:16], package in named) for package, lines in shown.items()}
 
 
 def _shown(target: ResolvedTarget) -> str:

@@ -4,7 +4,7 @@ import gc
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
-from buildrules.analysis.targets import TargetGraph
+from buildrules.analysis.targets import hint_for, target_graph
 from buildrules.document.problems import Problems
 from buildrules.errors import UsageError
 from buildrules.rules.catalogue import Catalogue
@@ -12,10 +12,7 @@ from buildrules.rules.package import check_packages
 from buildrules.rules.resolve import resolve
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label, Patterns
-from buildrules.workspace.loader import Workspace
-from buildrules.workspace.suggest import did_you_mean
-
-__all__ = ["Loaded", "uncollected"]
+from buildrules.workspace.loader import load_workspace
 
 
 class Loaded:
@@ -38,11 +35,12 @@ class Loaded:
             problems = Problems()
             self.catalogue = Catalogue(disk, problems)
             if only is None:
-                self.workspace = Workspace.load(disk, problems, texts=texts, whole=whole, made_from=made_from)
+                self.workspace = load_workspace(disk, problems, texts=texts, whole=whole, made_from=made_from)
                 self.resolution = resolve(self.workspace, self.catalogue, problems)
             else:
                 self._load(frozenset(only), problems)
-            self.graph = TargetGraph.build(self.resolution.targets.values(), problems, known=self.workspace.targets)
+            known = {*self.workspace.targets, *self.workspace.unread}
+            self.graph = target_graph(self.resolution.targets.values(), problems, known, self.workspace.packages)
             problems.raise_all()
             self.look_again()
 
@@ -50,7 +48,7 @@ class Loaded:
         wanted = only | {""}
         while True:
             found = Problems()
-            self.workspace = Workspace.load(self._disk, found, only=wanted)
+            self.workspace = load_workspace(self._disk, found, only=wanted)
             self.resolution = resolve(self.workspace, self.catalogue, found)
             needed = self.resolution.needed(label for label in self.workspace.targets if label.package in only)
             more = {label.package for label in needed if label not in self.resolution.targets} - wanted
@@ -72,10 +70,8 @@ class Loaded:
         """The targets the patterns name, sorted. Raises UsageError for a pattern that names none."""
         labels = self.resolution.labels()
         for pattern in patterns.unmatched(labels):
-            known = [str(label) for label in labels]
-            raise UsageError(
-                f"no target matches '{pattern}'", hint=did_you_mean(str(pattern), known, what="targets", limit=6)
-            )
+            hint = hint_for(pattern.package, pattern.name, labels, self.workspace.packages)
+            raise UsageError(f"no target matches '{pattern}'", hint=hint)
         return patterns.select(labels)
 
 

@@ -1,15 +1,13 @@
 """Which targets a command is about, and for which platforms."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from buildrules.analysis.loaded import Loaded
+from buildrules.analysis.options import Options
 from buildrules.errors import UsageError
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.labels import Label, Patterns, parse_patterns
-
-__all__ = ["Selection", "select", "tests_of"]
 
 _PLATFORMS = ("linux/amd64", "linux/arm64")
 
@@ -29,13 +27,12 @@ def select(
     loaded: Loaded,
     patterns: list[str],
     directory: str,
-    options: Mapping[str, Any],
+    options: Options,
     only: Collection[str] | None = None,
 ) -> Selection:
     """What `patterns`, written in the workspace-relative `directory`, are about.
 
-    Options: `test` adds the tests of the selected packages, `platform` is one for all, `host_platform` that of the
-    machine where an image is to be started here. With `only` nothing outside of these packages is selected. Raises
+    With `only` nothing outside of these packages is selected. Raises
     UsageError for a pattern that names nothing, and for a platform there is not.
     """
     parsed = parse_patterns(patterns, directory)
@@ -43,7 +40,7 @@ def select(
         labels = loaded.select(parsed)
     else:
         labels = parsed.select([label for label in loaded.resolution.labels() if label.package in only])
-    if options.get("test"):
+    if options.test:
         labels = _with_tests(loaded, labels, parsed)
     named = frozenset(label for pattern in parsed.includes if (label := pattern.label) is not None)
     return Selection(tuple(labels), named, tuple(_platforms(list(loaded.workspace.settings.platforms), options)))
@@ -64,10 +61,10 @@ def tests_of(loaded: Loaded) -> list[ResolvedTarget]:
     return [loaded.resolution.of(label) for label in loaded.resolution.labels("test")]
 
 
-def _platforms(platforms: list[str], options: Mapping[str, Any]) -> list[str]:
-    chosen = options.get("platform")
+def _platforms(platforms: list[str], options: Options) -> list[str]:
+    chosen = options.platform
     if not chosen:
-        host = options.get("host_platform")  # of verbs that start an image, or hand it to an engine here
+        host = options.host_platform
         return [host] if host in platforms else platforms
     if chosen not in _PLATFORMS:
         raise UsageError(f"no platform '{chosen}'", hint=f"there are {' and '.join(_PLATFORMS)}")

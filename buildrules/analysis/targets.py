@@ -1,176 +1,97 @@
 """Which targets there are and who needs whom: they exist, are visible, and have no cycles."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from buildrules.document.problems import Problems
-from buildrules.errors import LoadError, Position
 from buildrules.graph.model import TARGET, Graph
-from buildrules.workspace.labels import Label, Pattern
+from buildrules.rules.resolve import ResolvedTarget
+from buildrules.workspace.labels import Label
 from buildrules.workspace.suggest import nearest
 
 if TYPE_CHECKING:
     import networkx
 
-__all__ = ["Node", "TargetGraph", "missing_target"]
+
+def target_graph(
+    nodes: Iterable[ResolvedTarget], problems: Problems, known: Iterable[Label] = (), packages: Collection[str] = ()
+) -> Graph:
+    """The targets, and by which attribute each names another.
+
+    `known` are labels that exist and could not be read: naming them is no error of its own. `packages` are the
+    directories with a BUILD.yaml. Missing targets, targets out of sight and cycles are noted in `problems`.
+    """
+    by_label = {node.label: node for node in nodes}
+    exists = by_label.keys() | set(known)
+    edges: dict[Label, dict[Label, str]] = {label: {} for label in sorted(by_label)}
+    for node in by_label.values():
+        for attribute, labels in node.deps.items():
+            for index, label in enumerate(labels):
+                where = index if len(labels) > 1 else None
+                if label not in exists:
+                    hint = hint_for(label.package, label.name, exists, packages)
+                    problems.add(
+                        f"target '{label}' does not exist", hint=hint, position=node.position_of(attribute, where)
+                    )
+                elif label in by_label:
+                    _check_visible(node, by_label[label], attribute, where, problems)
+                    edges[node.label].setdefault(label, attribute)
+    if _has_cycle(edges):
+        _cut_cycles(edges, by_label, problems)
+    return _model(edges)
 
 
-class Node(Protocol):
-    """What the graph wants to know of a target; `rules.resolve.ResolvedTarget` is one."""
+def dependencies(graph: Graph, labels: Iterable[Label]) -> list[Label]:
+    """The targets themselves and all they need, each after what it needs, else sorted by label."""
+    import networkx
 
-    @property
-    def label(self) -> Label: ...
-
-    @property
-    def deps(self) -> Mapping[str, Sequence[Label]]:
-        """Labels by the attribute that names them."""
-        ...
-
-    @property
-    def visibility(self) -> Sequence[Pattern] | None:
-        """Packages that may use it; None for all."""
-        ...
-
-    @property
-    def implicit(self) -> bool:
-        """True if it stands in no BUILD.yaml."""
-        ...
-
-    def position_of(self, attribute: str, index: int | None = None) -> Position | None:
-        """Where an attribute names its labels."""
-        ...
+    whole, wanted = graph.networkx(), set(labels)
+    wanted.update(*(networkx.descendants(whole, label) for label in tuple(wanted)))
+    return list(networkx.lexicographical_topological_sort(whole.subgraph(wanted).reverse(copy=False), key=str))
 
 
-class TargetGraph:
-    """Targets and who needs whom. Made by `build`; sorted answers, so that every run says the same."""
+def dependents(graph: Graph, labels: Iterable[Label]) -> list[Label]:
+    """The targets themselves and all that need them, sorted."""
+    import networkx
 
-    def __init__(self, model: Graph, implicit: frozenset[Label]) -> None:
-        self.model = model
-        self._implicit = implicit
-
-    @property
-    def _graph(self) -> "networkx.DiGraph[Label]":
-        return self.model.networkx()
-
-    @classmethod
-    def build(
-        cls,
-        nodes: Iterable[Node],
-        problems: Problems | None = None,
-        known: Iterable[Label] = (),
-    ) -> "TargetGraph":
-        """Connect the targets.
-
-        `known` are labels that exist and could not be read: naming them is no error of its own. Missing targets,
-        targets out of sight and cycles are noted in `problems`; without it, they are raised as one LoadError.
-        """
-        noted = Problems() if problems is None else problems
-        by_label = {node.label: node for node in nodes}
-        exists = by_label.keys() | set(known)
-        edges: dict[Label, dict[Label, str]] = {label: {} for label in sorted(by_label)}
-        for node in by_label.values():
-            for attribute, labels in node.deps.items():
-                for index, label in enumerate(labels):
-                    where = index if len(labels) > 1 else None
-                    if label not in exists:
-                        noted.add_error(missing_target(label, exists, node.position_of(attribute, where)))
-                    elif label in by_label:
-                        _check_visible(node, by_label[label], attribute, where, noted)
-                        edges[node.label].setdefault(label, attribute)
-        if _has_cycle(edges):
-            _cut_cycles(edges, by_label, noted)
-        if problems is None:
-            noted.raise_all()
-        return cls(_model(edges), frozenset(node.label for node in by_label.values() if node.implicit))
-
-    def __contains__(self, label: Label) -> bool:
-        return label in self.model
-
-    def __len__(self) -> int:
-        return len(self.model)
-
-    def labels(self) -> list[Label]:
-        """Labels of all targets in BUILD.yaml files."""
-        return sorted(label for label in self.model.of(TARGET) if label not in self._implicit)
-
-    def direct_dependencies(self, label: Label) -> list[Label]:
-        """What a target names itself. Raises LoadError if there is no such target."""
-        return sorted(self._graph.successors(self._known(label)))
-
-    def direct_dependents(self, label: Label) -> list[Label]:
-        """Who names a target. Raises LoadError if there is no such target."""
-        return sorted(self._graph.predecessors(self._known(label)))
-
-    def dependencies(self, labels: Iterable[Label]) -> list[Label]:
-        """The targets themselves and all they need, dependencies first. Raises LoadError for an unknown one."""
-        import networkx
-
-        wanted: set[Label] = set()
-        for label in labels:
-            if label not in wanted:
-                wanted |= {label} | networkx.descendants(self._graph, self._known(label))
-        return self.order(wanted)
-
-    def dependents(self, labels: Iterable[Label]) -> list[Label]:
-        """The targets themselves and all that need them, sorted. Raises LoadError for an unknown one."""
-        import networkx
-
-        found: set[Label] = set()
-        for label in labels:
-            if label not in found:
-                found |= {label} | networkx.ancestors(self._graph, self._known(label))
-        return sorted(found)
-
-    def affected(self, changed: Iterable[Label], gone: Iterable[Label] = ()) -> list[Label]:
-        """Targets of BUILD.yaml files to build again if `changed` changed; labels that are gone are passed over."""
-        present = [label for label in (*changed, *gone) if label in self.model]
-        return [label for label in self.dependents(present) if label not in self._implicit]
-
-    def order(self, labels: Iterable[Label] | None = None) -> list[Label]:
-        """These targets (all without `labels`) so that each comes after what it needs, else sorted by label."""
-        import networkx
-
-        graph = self._graph if labels is None else self._graph.subgraph(set(labels))
-        return list(networkx.lexicographical_topological_sort(graph.reverse(copy=False), key=str))
-
-    def path(self, start: Label, end: Label) -> list[Label] | None:
-        """A shortest chain from a target to one it needs, or None. Raises LoadError for an unknown one."""
-        import networkx
-
-        try:
-            return list(networkx.shortest_path(self._graph, self._known(start), self._known(end)))
-        except networkx.NetworkXNoPath:
-            return None
-
-    def attribute(self, label: Label, dependency: Label) -> str:
-        """The attribute by which a target names a direct dependency. Raises KeyError if it does not."""
-        return self.model.needs[label][dependency]
-
-    def _known(self, label: Label) -> Label:
-        if label not in self.model:
-            raise missing_target(label, self.labels(), None)
-        return label
+    found = set(labels)
+    found.update(*(networkx.ancestors(graph.networkx(), label) for label in tuple(found)))
+    return sorted(found)
 
 
-def missing_target(label: Label, known: Iterable[Label], position: Position | None) -> LoadError:
-    """The error for a label that names nothing, with the nearest one that does."""
+def hint_for(package: str, name: str | None, known: Iterable[Label], packages: Collection[str] = ()) -> str:
+    """What may have been meant by a name that no target has; None is any name. `packages` may have no target at all."""
     labels = list(known)
-    same = [other for other in labels if other.package == label.package]
-    hint = None
-    if same:
-        close = nearest(label.name, [other.name for other in same])
-        names = ", ".join(sorted(other.name for other in same)[:10])
-        hint = f"did you mean '{Label(label.package, close)}'?" if close else f"targets of //{label.package}: {names}"
-    elsewhere = sorted(other for other in labels if other.name == label.name)
-    if (not same or hint is None or not hint.startswith("did")) and elsewhere:
-        hint = f"did you mean '{elsewhere[0]}'?"
-    elif not same:
-        close = nearest(str(label), [str(other) for other in labels], cutoff=0.7)
-        hint = f"did you mean '{close}'?" if close else f"there is no package //{label.package}"
-    return LoadError(f"target '{label}' does not exist", hint=hint, position=position)
+    names = [other.name for other in labels if other.package == package]
+    close = nearest(name, names) if name is not None else None
+    if close is not None:
+        return f"did you mean '{Label(package, close)}'?"
+    alike = [other for other in labels if other.name == name]
+    alike = sorted(alike) or [other for other in labels if not names and _alike(package, name, other)]
+    if alike:
+        return f"did you mean '{alike[0] if name is not None else f'//{alike[0].package}:all'}'?"
+    if names:
+        return f"targets of //{package}: {', '.join(sorted(names)[:10])}"
+    if not labels:
+        return "the workspace has no targets yet: they stand below `targets:` in a BUILD.yaml"
+    if package in packages:
+        return f"'{f'{package}/BUILD.yaml'.lstrip('/')}' has no targets: they stand below `targets:`"
+    return f"there is no package //{package}"
 
 
-def _check_visible(node: Node, other: Node, attribute: str, index: int | None, problems: Problems) -> None:
+def _alike(package: str, name: str | None, other: Label) -> bool:
+    """Whether each folder of a package, and the name in it, is like the other's."""
+    said, there = package.split("/"), other.package.split("/")
+    if name is not None:
+        said, there = [*said, name], [*there, other.name]
+    return len(said) == len(there) and all(
+        one == two or nearest(one, [two]) is not None for one, two in zip(said, there, strict=True)
+    )
+
+
+def _check_visible(
+    node: ResolvedTarget, other: ResolvedTarget, attribute: str, index: int | None, problems: Problems
+) -> None:
     patterns, package = other.visibility, node.label.package
     if patterns is None or package == other.label.package or node.implicit:
         return
@@ -200,7 +121,9 @@ def _has_cycle(edges: Mapping[Label, Mapping[Label, str]]) -> bool:
     return False
 
 
-def _cut_cycles(edges: dict[Label, dict[Label, str]], nodes: Mapping[Label, Node], problems: Problems) -> None:
+def _cut_cycles(
+    edges: dict[Label, dict[Label, str]], nodes: Mapping[Label, ResolvedTarget], problems: Problems
+) -> None:
     """Note one shortest cycle of each knot, and cut it open so that the graph can be used."""
     import networkx
 

@@ -13,8 +13,6 @@ from buildrules.document.reader import parse
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.root import BUILD_FILE, read_file
 
-__all__ = ["Addition", "add_to", "home_of"]
-
 
 @dataclass(slots=True)
 class Addition:
@@ -85,7 +83,7 @@ def add_to(
         addition.text = kept + head + section + made
         return addition
     if node.kind != "map":
-        raise LoadError(f"'{display(path)}' holds no map", hint="mend it first")
+        raise LoadError(f"'{display(path)}' holds no map", hint="fix it first")
     addition.text = _extended(before, node, texts, addition, force=force)
     if "workspace" not in node.entries:
         addition.text = section + addition.text

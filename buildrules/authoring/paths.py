@@ -2,8 +2,6 @@
 
 import os
 
-__all__ = ["common_directory", "display", "is_within"]
-
 
 def display(path: str) -> str:
     """A path for people: relative to the current directory where that is shorter."""

@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-__all__ = ["RELEASES", "DebianRelease", "release_for"]
-
 
 class DebianRelease(NamedTuple):
     """A release: its Python, the name of its suite, and its number as people say it."""

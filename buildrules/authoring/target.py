@@ -2,13 +2,12 @@
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from buildrules.document.nodes import Node
-
-__all__ = ["Glob", "Local", "NewTarget", "NewTargets", "Ref", "clean_name", "literal", "plain_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,11 @@ def clean_name(text: str) -> str:
 
 
 _LONGEST = 120  # names become parts of file names
+_KINDS = {
+    "debian_base": "base", "oci_base": "base", "python_env": "env", "model": "model", "input": "input",
+    "scoring_code": "code", "model_package": "package",
+}  # fmt: skip
+"""What parts the name of a target from another's, by rule; of all other rules it is "server"."""
 
 
 class NewTargets:
@@ -87,20 +91,19 @@ class NewTargets:
         rule: str,
         attributes: dict[str, Any],
         *,
-        comments: list[str] | None = None,
-        remarks: dict[str, str] | None = None,
-        kind: str = "",
+        comments: Iterable[str | None] = (),
+        remarks: Mapping[str, str | None] = MappingProxyType({}),
         node: Node | None = None,
     ) -> NewTarget:
-        """A target of this content: one that is there, else a new one. `kind` parts its name from another's."""
+        """A target of this content: one that is there, else a new one. What is None or empty is left out."""
         given = {key: value for key, value in attributes.items() if value not in (None, [], {})}
+        said = [line for line in comments if line]
         for target in self.all:
             if target.rule == rule and target.attributes == given:
-                target.comments += [line for line in comments or () if line not in target.comments]
+                target.comments += [line for line in said if line not in target.comments]
                 return target
-        made = NewTarget(
-            self._free(clean_name(name), kind or rule), rule, given, list(comments or ()), dict(remarks or {}), node
-        )
+        remarked = {key: text for key, text in remarks.items() if text}
+        made = NewTarget(self._free(clean_name(name), _KINDS.get(rule, "server")), rule, given, said, remarked, node)
         self.all.append(made)
         return made
 

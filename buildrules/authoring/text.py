@@ -9,8 +9,6 @@ from typing import Any
 
 from buildrules.authoring.target import Glob, Local, NewTarget, Ref, clean_name, literal
 
-__all__ = ["NewConnection", "render_connections", "render_target", "render_workspace"]
-
 _PLAIN = re.compile(r"/?[A-Za-z_][A-Za-z0-9_./-]*")
 _WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
 _LABEL = re.compile(r"(//[A-Za-z0-9_./+-]*)?:[A-Za-z0-9_.+-]+|//[A-Za-z0-9_./+-]+")

@@ -3,13 +3,10 @@
 from typing import TypeVar
 
 from buildrules.azureml.references import Reference, address
-from buildrules.azureml.specification import READ_ONLY
-from buildrules.azureml.table import Key, LeftOut, Map, Value
+from buildrules.azureml.table import READ_ONLY, Key, LeftOut, Map, Value
 from buildrules.azureml.values import asset_name, choice, text, texts
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
-
-__all__ = ["Asset", "DataFile", "InlineModel", "ModelFile", "read_asset"]
 
 A = TypeVar("A", bound="Asset")
 _FILES = "the file or folder"
@@ -28,7 +25,7 @@ class Asset(Map):
     version = Key(asset_name)
     description = Key(text)
     tags = Key(texts)
-    datastore = LeftOut("")
+    datastore = LeftOut("", "datastore", "auto_delete_setting")
     read_only = READ_ONLY
 
     path = Key(address, needs=_FILES)
@@ -47,7 +44,10 @@ class InlineModel(Asset):
     path = Key(address, "model_uri", needs=_FILES)
     type = Key(_flavour, "model_type")
     flavors = LeftOut("")
-    notes = LeftOut("notes of Azure's own", "properties", "stage", "job_name", "default_deployment_template")
+    notes = LeftOut(
+        "notes of Azure's own", "properties", "stage", "job_name", "default_deployment_template",
+        "allowed_deployment_templates",
+    )  # fmt: skip
 
     @property
     def comments(self) -> list[str]:
@@ -76,7 +76,7 @@ class DataFile(Asset):
     name = Key(asset_name, needs="")
     path = Key(address, "data_uri", needs=_FILES)
     type = Key(choice("uri_file", "uri_folder", "mltable"), "data_type")
-    notes = LeftOut("", "properties", "auto_delete_setting", "job_name")
+    notes = LeftOut("", "properties", "stage", "job_name")
 
 
 def read_asset(rows: type[A], node: Node) -> A:

@@ -13,8 +13,6 @@ from buildrules.document.problems import Problems
 from buildrules.errors import UsageError
 from buildrules.workspace.disk import NAMES
 
-__all__ = ["find_models", "models_of_document"]
-
 _USUAL = ("model", "models", "outputs/model")
 _TAKES = "get it with `az ml model download`, and name the folder: --model PATH"
 
@@ -37,33 +35,27 @@ def find_models(conversion: Conversion, spec: Specification) -> list[Model]:
 
 def _called(named: Named) -> tuple[str | None, str | None]:
     """The name and version of a model that a file names."""
-    if named.inline is not None:
-        return text_of(named.inline, "name"), text_of(named.inline, "version")
-    reference = named.reference
-    registered = reference is not None and reference.place is Place.ASSET
-    return (reference.name, reference.version) if reference is not None and registered else (None, None)
+    if named.reference.place is Place.ASSET:
+        return named.reference.name, named.reference.version
+    return text_of(named.inline, "name"), text_of(named.inline, "version")
 
 
 def _referred(conversion: Conversion, named: Named, directory: str) -> Model:
     """A model that is named by a path, an address or its registered name."""
     reference = named.reference
-    assert reference is not None
     path = os.path.normpath(os.path.join(directory, reference.text))
-    if reference.place is Place.LOCAL or os.path.lexists(path):
+    if os.path.lexists(path):
         return checked(conversion, Model(path, node=named.node))
-    if reference.place is Place.URI:
-        return Model("", reference.text, node=named.node)
-    if reference.place is Place.STORE:
-        raise named.node.error(f"'{reference.text}' is a store of Azure, which is not read here", SAY)
-    document = conversion.asset(directory, reference.name, reference.version, Kind.MODEL)
+    if reference.place is not Place.ASSET:
+        return checked(conversion, Model(*reference.files(directory, named.node, SAY), node=named.node))
+    document = conversion.asset(directory, reference, Kind.MODEL)
     if document is not None:
         return of_asset(conversion, _read(document))
     folder = _usual(directory)
     if folder is not None:
         conversion.note(f"model '{reference.asked}': no file describes it; took the folder {display(folder)}")
         return Model(folder, None, reference.name, reference.version, node=named.node)
-    hint = conversion.hint(directory, reference.name, "models nearby", SAY, Kind.MODEL)
-    raise named.node.error(f"there is no model '{reference.asked}' in the files nearby", hint)
+    raise named.node.error(*conversion.missing(directory, reference, SAY, Kind.MODEL))
 
 
 def _read(document: Document) -> ModelFile:
@@ -99,10 +91,10 @@ def _unnamed(conversion: Conversion, spec: Specification) -> list[Model]:
     if not documents and folder is None:
         documents = [document for document in every if near.reaches(document)]
     if len(documents) == 1:
-        conversion.note(f"model: from {documents[0].shown}")
+        conversion.note(f"model: from {documents[0].display}")
         return [of_asset(conversion, _read(documents[0]))]
     if documents:
-        found = ", ".join(document.shown for document in documents[:4])
+        found = ", ".join(document.display for document in documents[:4])
         raise spec.document.node.error(f"which model? there are {len(documents)} nearby: {found}", SAY)
     if folder is not None:
         conversion.note(f"model: took the folder {display(folder)}; --model names another")
@@ -153,11 +145,9 @@ def _given(conversion: Conversion, text: str, directory: str, *, code: bool) -> 
 
 def _registered(conversion: Conversion, reference: Reference, directory: str) -> Model:
     """A model that `--model` names as Azure ML does."""
-    document = conversion.asset(directory, reference.name, reference.version, Kind.MODEL)
+    document = conversion.asset(directory, reference, Kind.MODEL)
     if document is not None:
         return of_asset(conversion, _read(document))
-    message = f"--model '{reference.text}': there is no model '{reference.asked}' in the files nearby"
-    if "://" in reference.text:
-        message += ", and a store of Azure is not read here"
-    hint = conversion.hint(directory, reference.name, "models nearby", _TAKES, Kind.MODEL)
-    raise UsageError(message, hint=hint)
+    message, hint = conversion.missing(directory, reference, _TAKES, Kind.MODEL)
+    store = ", and a store of Azure is not read here" if "://" in reference.text else ""
+    raise UsageError(f"--model '{reference.text}': {message}{store}", hint=hint)

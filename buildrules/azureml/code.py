@@ -15,8 +15,6 @@ from buildrules.workspace.disk import NAMES
 from buildrules.workspace.root import read_file
 from buildrules.workspace.suggest import did_you_mean
 
-__all__ = ["code_target", "is_script"]
-
 _LEFT_OUT = ("pylock.*", "*.lock", "BUILD.yaml")
 _IGNORES = (".amlignore", ".gitignore")  # the first one that is there counts, as for Azure's own upload
 
@@ -51,7 +49,7 @@ def code_target(conversion: Conversion, spec: Specification, models: list[str]) 
         "name": plain_name(name, "code"),
     }
     target_name = name if "code" in name.lower() else f"{name}-code"
-    return conversion.targets.add(target_name, "scoring_code", attributes, kind="code", node=code.at("code"))
+    return conversion.targets.add(target_name, "scoring_code", attributes, node=code.at("code"))
 
 
 def _folder(conversion: Conversion, spec: Specification, code: Code) -> str | None:
@@ -74,7 +72,7 @@ def _folder(conversion: Conversion, spec: Specification, code: Code) -> str | No
     if near is not None:
         place = display(os.path.dirname(os.path.join(spec.document.directory, near)))
         hint = f"there is '{near}': put it there, or name its folder: --code {place}"
-    raise code.at("code").error(f"there is no folder '{code.code}' beside {spec.document.shown}", hint)
+    raise code.at("code").error(f"there is no folder '{code.code}' beside {spec.document.display}", hint)
 
 
 def _scripts(directory: str) -> Iterator[str]:

@@ -13,8 +13,6 @@ from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError, Position
 
-__all__ = ["ConnectionKeys", "read_connection"]
-
 _TYPES = ("git", "container_registry", "python_feed", "s3", "azure_data_lake_gen2", "azure_blob", "custom")
 _OTHERS = (
     "snowflake", "azure_sql_db", "azure_synapse_analytics", "azure_my_sql_db", "azure_postgres_db", "generic",

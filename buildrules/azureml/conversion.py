@@ -12,6 +12,7 @@ from buildrules.authoring.target import NewTarget, NewTargets
 from buildrules.authoring.text import NewConnection
 from buildrules.azureml.document import Document, Kind, read_document, text_of
 from buildrules.azureml.nearby import Nearby, matching
+from buildrules.azureml.references import Reference
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
@@ -19,8 +20,6 @@ from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.root import BUILD_FILE
 from buildrules.workspace.suggest import did_you_mean
-
-__all__ = ["Conversion", "Options", "either"]
 
 T = TypeVar("T")
 _PYTHON = re.compile(r"3\.\d{1,3}(\.\d{1,3})?", re.ASCII)
@@ -50,7 +49,7 @@ class Options:
         """The options of a command line, paths made absolute. Raises UsageError for what means nothing."""
         python = given.get("python")
         if python is not None and not _PYTHON.fullmatch(python):
-            raise UsageError(f"--python '{python}' is no version of Python", hint="write it like --python 3.11")
+            raise UsageError(f"--python '{python}' is not a version of Python", hint="write it like --python 3.11")
         inputs = []
         for text in given.get("inputs") or ():
             name, equals, path = str(text).rpartition("=")
@@ -73,8 +72,9 @@ class Conversion:
     """`named` are the paths the user gave (absolute), `documents` what is in them; `top` is the workspace's root, if
     there is one. What the outcome depends on is recorded by `disk`.
 
-    `packages` are the images to be, `notes` go to the user. `failed` are the errors of files that were found in a
-    directory and could not be converted, `left` files that were taken for ones of Azure ML there, and are none.
+    `packages` are the images to be, `notes` go to the user, `later` as well where no lock is made, which says so too.
+    `failed` are the errors of files that were found in a directory and could not be converted, `left` files that were
+    taken for ones of Azure ML there, and are none.
     `nameless` are targets of models that no file gives a name.
     """
 
@@ -87,6 +87,7 @@ class Conversion:
     packages: list[NewTarget] = field(default_factory=list)
     connections: list[NewConnection] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    later: list[str] = field(default_factory=list)
     problems: Problems = field(default_factory=Problems)
     failed: dict[str, list[LoadError]] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
@@ -112,17 +113,33 @@ class Conversion:
 
     def default_registry(self) -> str | None:
         """The registry that the workspace around the files sets for images that name none."""
+        return text_of(self._workspace(), "default_registry")
+
+    def _workspace(self) -> Node | None:
+        """The settings of the workspace around the files."""
         if self.top is None:
             return None
         path = os.path.join(self.top, BUILD_FILE)
         node = parse(display(path), self.disk.read(path), Problems())  # whoever loads it says what is wrong
-        section = node.entries.get("workspace") if node is not None else None
-        return text_of(section, "default_registry") if section is not None else None
+        return node.entries.get("workspace") if node is not None else None
 
-    def asset(self, directory: str, name: str, version: str | None, *kinds: Kind) -> Document | None:
+    def has_registry(self, name: str) -> bool:
+        """Whether a connection of that name, of the workspace around the files or one beside them, is for images."""
+        found: list[tuple[str | None, str | None]] = [(one.name, one.type) for one in self.connections]
+        for document in self.documents:
+            if document.kind is Kind.CONNECTION:
+                found.append((text_of(document.node, "name"), text_of(document.node, "type", "category")))
+        workspace = self._workspace()
+        there = workspace.entries.get("connections") if workspace is not None else None
+        for key, node in (there.entries if there is not None and there.kind == "map" else {}).items():
+            found.append((key, text_of(node, "type")))
+        return any(one == name and kind in ("container_registry", "ContainerRegistry") for one, kind in found)
+
+    def asset(self, directory: str, reference: Reference, *kinds: Kind) -> Document | None:
         """The document near `directory` as `matching` finds it; others that say something else are noted."""
+        name = reference.name
         documents = [one for kind in kinds for one in self.near(directory).documents(kind)]
-        found = matching(documents, name, version)
+        found = matching(documents, name, reference.version)
         if found is None:
             return None
         said = text_of(found.node, "version")
@@ -130,15 +147,16 @@ class Conversion:
             same = text_of(other.node, "name") == name and text_of(other.node, "version") == said
             if same and other.path != found.path and self.disk.read(other.path) != self.disk.read(found.path):
                 asked = f"{name}:{said}" if said else name
-                self.note(f"{asked}: took {found.shown}; {other.shown} has that name too, and says something else")
+                self.note(f"{asked}: took {found.display}; {other.display} has that name too, and says something else")
         return found
 
-    def hint(self, directory: str, name: str, what: str, way: str, *kinds: Kind) -> str:
-        """What `name` may have meant among the documents near `directory`, which are `what`; or `way`."""
+    def missing(self, directory: str, reference: Reference, way: str, *kinds: Kind) -> tuple[str, str]:
+        """Message and hint where `asset` found none: what may have been meant, or `way`."""
         documents = [one for kind in kinds for one in self.near(directory).documents(kind)]
         names = {said for document in documents if (said := text_of(document.node, "name"))}
-        meant = did_you_mean(name, names, what=what)
-        return either(meant, way) if meant else way
+        what = kinds[0].value.partition(" ")[2]
+        message = f"there is no {what} '{reference.asked}' in the files nearby"
+        return message, either(did_you_mean(reference.name, names, what=f"{what}s nearby"), way)
 
     def note(self, text: str) -> None:
         """Something to tell the user, once."""

@@ -1,5 +1,6 @@
 """From files of Azure ML to targets."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,16 +12,15 @@ from buildrules.azureml.deployment import read_deployment
 from buildrules.azureml.document import Document, Kind, text_of
 from buildrules.azureml.environment import EnvironmentFile, read_environment
 from buildrules.azureml.foundation import from_environment
-from buildrules.azureml.given import WANTED, left_out, raise_failed, read_given
+from buildrules.azureml.given import WANTED, failed, left_out, read_given
 from buildrules.azureml.join import package_target
 from buildrules.azureml.models import already_packed, model_target
 from buildrules.azureml.package import read_package
 from buildrules.azureml.places import settle_places
 from buildrules.azureml.references import parse_reference
+from buildrules.azureml.specification import Specification
 from buildrules.document.problems import Problems
 from buildrules.workspace.disk import Disk
-
-__all__ = ["convert"]
 
 _PACKAGES = (Kind.PACKAGE, Kind.ONLINE, Kind.BATCH)
 _NOTED = {Kind.ENDPOINT: "there is nothing to build", Kind.DATA: "used where a package names it as input"}
@@ -51,7 +51,7 @@ def convert(paths: list[str], options: Options, top: str | None, disk: Disk) -> 
     conversion.packages = [target for target in conversion.packages if target in targets.all]
     conversion.documents = [one for one in documents if one.path not in conversion.failed.keys() | conversion.left]
     if not targets.all and not conversion.connections:
-        raise_failed(conversion)
+        failed(conversion).raise_all()
     targets.all.sort(key=lambda target: _ORDER.index(target.rule if target.rule in _ORDER else ""))
     return conversion
 
@@ -83,9 +83,8 @@ def _name(document: Document) -> str | None:
     """The name of a package that a document describes, before it is read properly."""
     if document.kind is not Kind.PACKAGE:
         return text_of(document.node, "name", "endpoint_name") or "deployment"
-    keys = ("target_environment", "targetEnvironmentId")
-    node = next((document.node.entries[key] for key in keys if key in document.node.entries), None)
-    said = text_of(node, "name") if node is not None and node.kind == "map" else node.text if node else None
+    inner = document.node.entries.get("target_environment")
+    said = text_of(document.node, "target_environment", "target_environment_id") or text_of(inner, "name")
     return parse_reference(said, short=True).name if said else None
 
 
@@ -93,14 +92,24 @@ def _package(conversion: Conversion, document: Document) -> NewTarget | None:
     """The target of a package or a deployment; None for one that deploys a package of here."""
     if document.kind is Kind.PACKAGE:
         spec = read_package(document, conversion.problems)
-        return package_target(conversion, spec) if spec is not None else None
+        return _joined(conversion, spec) if spec is not None else None
     spec = read_deployment(document, conversion.problems)
-    reference = spec.environment.reference if spec.environment is not None else None
-    if reference is not None and spec.model is None and spec.code is None:
+    if spec.environment is not None and spec.model is None and spec.code is None:
+        name = spec.environment.reference.name
         near = conversion.near(document.directory).documents(Kind.PACKAGE)
-        if reference.name in {_name(one) for one in near}:
-            conversion.note(f"{document.shown}: deploys the package '{reference.name}'; there is nothing more to build")
+        if name in {_name(one) for one in near}:
+            conversion.note(f"{document.display}: deploys the package '{name}'; there is nothing more to build")
             return None
+    return _joined(conversion, spec)
+
+
+def _joined(conversion: Conversion, spec: Specification) -> NewTarget | None:
+    """The target of a package; what it is made of is called after the file, where others nearby have its name."""
+    document = spec.document
+    near = conversion.near(document.directory)
+    others = {one.path for kind in _PACKAGES for one in near.documents(kind) if _name(one) == _name(document)}
+    stem = os.path.splitext(os.path.basename(document.path))[0]
+    spec.own_name = f"{spec.name}-{stem}" if others - {document.path} else spec.name
     return package_target(conversion, spec)
 
 
@@ -124,7 +133,7 @@ def _other(conversion: Conversion, document: Document) -> None:
         elif connection is not None:
             conversion.connections.append(connection)
     elif kind in _NOTED or document.path not in conversion.named:
-        conversion.note(f"{document.shown}: {kind.value}; {_NOTED.get(kind, 'left out')}")
+        conversion.note(f"{document.display}: {kind.value}; {_NOTED.get(kind, 'left out')}")
     elif kind is Kind.PIPELINE:
         message = "a pipeline deployment runs components and holds no model"
         raise document.node.error(message, "name a model deployment")

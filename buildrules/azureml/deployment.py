@@ -6,8 +6,8 @@ deployed on is left out, and said.
 
 from buildrules.azureml.document import Document, Kind
 from buildrules.azureml.references import named
-from buildrules.azureml.specification import READ_ONLY, Code, Specification
-from buildrules.azureml.table import Key, LeftOut, Map, Nested, Value
+from buildrules.azureml.specification import Code, Specification
+from buildrules.azureml.table import READ_ONLY, Key, LeftOut, Map, Nested, Value
 from buildrules.azureml.values import (
     absolute_path,
     choice,
@@ -19,8 +19,6 @@ from buildrules.azureml.values import (
     whole,
 )
 from buildrules.document.problems import Problems
-
-__all__ = ["BatchKeys", "OnlineKeys", "read_deployment"]
 
 _PROBES = "probes are the platform's matter; the image's labels say where to ask"
 _LEVELS = choice("debug", "info", "warning", "error", "critical")

@@ -18,8 +18,6 @@ from buildrules.document.source import Source
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.disk import Disk
 
-__all__ = ["Document", "Kind", "read_document", "text_of"]
-
 
 class Kind(Enum):
     """What a file describes."""
@@ -82,7 +80,7 @@ class Document:
         return os.path.dirname(self.path)
 
     @property
-    def shown(self) -> str:
+    def display(self) -> str:
         """The path as people see it."""
         return display(self.path)
 
@@ -139,10 +137,11 @@ def _commented(path: str, data: bytes) -> list[LoadError]:
     ]
 
 
-def text_of(node: Node, *names: str) -> str | None:
+def text_of(node: Node | None, *names: str) -> str | None:
     """The text of the first of these keys that is there, in either spelling."""
+    entries = node.entries if node is not None else {}
     for name in names:
-        value = node.entries.get(name) or node.entries.get(camel(name))
+        value = entries.get(name) or entries.get(camel(name))
         if value is not None and value.kind == "scalar" and not value.is_null:
             return value.text
     return None

@@ -6,14 +6,12 @@ import re
 from dataclasses import dataclass
 
 from buildrules.azureml.conda import conda_files
-from buildrules.azureml.specification import READ_ONLY, RouteKeys, RoutesKeys
-from buildrules.azureml.table import Key, LeftOut, Map, Nested, Value
+from buildrules.azureml.specification import RouteKeys, RoutesKeys
+from buildrules.azureml.table import READ_ONLY, Key, LeftOut, Map, Nested, Value
 from buildrules.azureml.values import choice, text, texts
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
-
-__all__ = ["Environment", "EnvironmentFile", "read_environment"]
 
 _ALL = "all three: liveness_route, readiness_route, scoring_route"
 
@@ -78,7 +76,7 @@ class Environment(Map):
     os_type = Key(_linux)
     tags = Key(texts)
     description = Key(text)
-    notes = LeftOut("", "datastore", "properties", "auto_rebuild", "environment_type", "stage")
+    notes = LeftOut("", "datastore", "properties", "auto_rebuild", "auto_delete_setting", "environment_type", "stage")
     read_only = READ_ONLY
 
     @classmethod

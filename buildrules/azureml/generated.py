@@ -8,15 +8,13 @@ from buildrules.authoring.target import NewTarget
 from buildrules.authoring.text import render_target, render_workspace
 from buildrules.azureml.conversion import Conversion, Options
 from buildrules.azureml.convert import convert
-from buildrules.azureml.given import raise_failed
+from buildrules.azureml.given import failed
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
 from buildrules.errors import UsageError
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label, check_name
 from buildrules.workspace.root import BUILD_FILE, find_root
-
-__all__ = ["Generated", "generate"]
 
 
 @dataclass(slots=True)
@@ -47,7 +45,7 @@ def generate(path: str, options: Options, disk: Disk) -> Generated:
     except UsageError:
         around = None
     conversion = convert([path], options, around, disk)
-    raise_failed(conversion)
+    failed(conversion).raise_all()
     if not conversion.packages:
         said = f"; {conversion.notes[0]}" if conversion.notes else ""
         raise UsageError(f"'{display(path)}' describes no package{said}", hint="name a model package or a deployment")

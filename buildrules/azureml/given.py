@@ -11,8 +11,6 @@ from buildrules.azureml.nearby import LARGEST, yaml_files
 from buildrules.document.problems import Problems
 from buildrules.errors import UsageError
 
-__all__ = ["WANTED", "left_out", "raise_failed", "read_given"]
-
 WANTED = "a model package, environment, model, data asset, deployment, endpoint or connection, in YAML or JSON"
 _SCHEMA = re.compile(rb"\$schema[\"']?\s*:.*azureml")
 _MOST = 12
@@ -34,8 +32,9 @@ def read_given(paths: list[str], conversion: Conversion) -> None:
             found[path] = document
         elif not len(conversion.problems):
             conda = f"it is a conda file: --environment {display(path)}, beside a package or a deployment"
-            hint = conda if read_conda(conversion.disk, path).has("dependencies") else WANTED
-            raise UsageError(f"'{display(path)}' is no file of Azure ML", hint=hint)
+            root = read_conda(conversion.disk, path).root
+            hint = conda if root is not None and "dependencies" in root.entries else WANTED
+            raise UsageError(f"'{display(path)}' is not a file of Azure ML", hint=hint)
     conversion.documents += found.values()
 
 
@@ -80,9 +79,9 @@ def left_out(path: str, problems: Problems) -> str:
     return f"left out: {first.position or display(path)}: {first.message}"
 
 
-def raise_failed(conversion: Conversion) -> None:
-    """Raise what is wrong with the files of a directory that could not be converted, as one LoadError."""
+def failed(conversion: Conversion) -> Problems:
+    """What is wrong with the files of a directory that could not be converted."""
     problems = Problems()
     for error in (error for some in conversion.failed.values() for error in some):
         problems.add_error(error)
-    problems.raise_all()
+    return problems

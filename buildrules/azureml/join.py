@@ -16,8 +16,6 @@ from buildrules.azureml.models import Model, model_target
 from buildrules.azureml.server import APP, choose_server, server_target
 from buildrules.azureml.specification import Specification
 
-__all__ = ["package_target"]
-
 _SAMPLES = ("sample-request.json", "sample_request.json", "sample-data.json")
 
 
@@ -47,6 +45,10 @@ def package_target(conversion: Conversion, spec: Specification) -> NewTarget | N
     if spec.server == "custom" and not parts.stands.image and spec.entry_script is None:
         hint = "write inference_configuration: {entry_script: ...}, or take an environment that is an image"
         raise spec.at().error(f"nothing says what starts the server of '{spec.name}'", hint)
+    if spec.server == "triton" and parts.stands.made(conversion):
+        node = spec.environment.node if spec.environment is not None else spec.at()
+        hint = "name an image that holds it, such as a tritonserver image: --base IMAGE"
+        raise node.error(f"the server of '{spec.name}' is Triton, and nothing in its environment brings it", hint)
     server = server_target(conversion, spec, parts.stands, parts.made, parts.code)
     target = _joined(conversion, spec, parts, server, mode)
     _say_other_name(conversion, spec, target)
@@ -78,7 +80,7 @@ def _parts(conversion: Conversion, spec: Specification) -> Parts:
         _check_code(conversion, spec, parts)
     paths = [model.path for model in models if model.path]
     parts.code = conversion.attempt(lambda: code_target(conversion, spec, paths))
-    given = [conversion.attempt(partial(input_target, conversion, spec, one)) for one in spec.inputs]
+    given = [conversion.attempt(partial(input_target, conversion, spec.document.directory, one)) for one in spec.inputs]
     parts.inputs = tuple(target for target in given if target is not None)
     return parts
 
@@ -86,15 +88,15 @@ def _parts(conversion: Conversion, spec: Specification) -> Parts:
 def _joined(conversion: Conversion, spec: Specification, parts: Parts, server: Ref | str, mode: str) -> NewTarget:
     """The target of the package."""
     assert parts.stands is not None
-    made, code, variables, remarks = parts.made, parts.code, {**parts.stands.variables, **spec.variables}, {}
+    made, code, variables = parts.made, parts.code, {**parts.stands.variables, **spec.variables}
     folder = os.path.dirname(code.attributes["entry_script"]) if code is not None else ""
     if code is not None and folder and spec.server == "azureml_online":
         variables.setdefault("AML_APP_ROOT", f"{APP}/{code.attributes['name']}/{folder}")
-    comments = [*([spec.description] if spec.description else []), *spec.comments]
+    comments = [spec.description, *spec.comments]
     if spec.mount_path and not made:
         comments.append("model_mount_path left out: there is no model")
-    if mode == "copy" and spec.mode is None and conversion.options.mode is None:
-        remarks["mode"] = "nothing was said; Azure's default is download"
+    unsaid = mode == "copy" and spec.mode is None and conversion.options.mode is None
+    remarks = {"mode": "nothing was said; Azure's default is download" if unsaid else None}
     attributes: dict[str, Any] = {
         "model": Ref(made[0]) if len(made) == 1 else None,
         "models": [Ref(one) for one in made] if len(made) > 1 else None,
@@ -104,14 +106,21 @@ def _joined(conversion: Conversion, spec: Specification, parts: Parts, server: R
         "code": Ref(code) if code is not None else None,
         "mode": mode if made or parts.inputs else None,
         "mount_path": spec.mount_path if made else None,
-        "target_environment": ":".join(part for part in spec.target_environment or () if part) or None,
+        "target_environment": _environment(conversion, spec),
         "environment": variables,
         "tags": spec.tags,
         "sample_request": _sample(conversion, spec),
     }
-    return conversion.targets.add(
-        spec.name, "model_package", attributes, comments=comments, remarks=remarks, kind="package"
-    )
+    return conversion.targets.add(spec.name, "model_package", attributes, comments=comments, remarks=remarks)
+
+
+def _environment(conversion: Conversion, spec: Specification) -> str | None:
+    """The environment that the package makes, after where its image goes if anything here says where that is."""
+    if spec.target_environment is None:
+        return None
+    name, version, registry = spec.target_environment
+    known = registry and ("." in registry or ":" in registry or conversion.has_registry(registry))
+    return (f"{registry}/" if known else "") + (f"{name}:{version}" if version else name)
 
 
 def _sample(conversion: Conversion, spec: Specification) -> Local | None:
@@ -143,7 +152,7 @@ def _say_other_name(conversion: Conversion, spec: Specification, target: NewTarg
         return
     said = f"{wanted} is named {target.name}: names of images know no capitals, and there is such a one"
     target.comments.append(said)
-    conversion.note(f"{spec.document.shown}: {said}")
+    conversion.note(f"{spec.document.display}: {said}")
 
 
 def _no_model(conversion: Conversion, spec: Specification) -> None:

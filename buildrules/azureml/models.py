@@ -8,12 +8,10 @@ from buildrules.authoring.paths import display
 from buildrules.authoring.target import Local, NewTarget, plain_name
 from buildrules.azureml.assets import InlineModel
 from buildrules.azureml.conversion import Conversion, either
-from buildrules.azureml.references import Place
+from buildrules.azureml.document import Kind, text_of
 from buildrules.document.nodes import Node
 from buildrules.errors import UsageError
 from buildrules.workspace.suggest import did_you_mean
-
-__all__ = ["SAY", "Model", "already_packed", "checked", "last_of", "listed", "model_target", "of_asset"]
 
 SAY = "name it: --model PATH"
 
@@ -57,15 +55,8 @@ def of_asset(conversion: Conversion, asset: InlineModel, hint: str = SAY, instea
 
     Raises LoadError; `hint` is the way out where a store of Azure has the files.
     """
-    place, said, node = asset.place.place, asset.place.text, asset.at("path")
-    if instead is not None:
-        model = instead
-    elif place is Place.LOCAL:
-        model = Model(os.path.normpath(os.path.join(asset.directory, said)))
-    elif place is Place.URI:
-        model = Model("", said)
-    else:
-        raise node.error(f"'{said}' is a store of Azure, which is not read here", hint)
+    node = asset.at("path")
+    model = instead or Model(*asset.place.files(asset.directory, node, hint))
     model.name, model.version, model.node = asset.name, asset.version, node
     model.flavour = model.flavour or asset.type
     model.description, model.comments = asset.description, asset.comments
@@ -78,7 +69,7 @@ def checked(conversion: Conversion, model: Model) -> Model:
         return model
     if os.path.lexists(model.path):
         if model.flavour == "mlflow" and not model.marked and model.node is not None:
-            message = f"'{model.node.text}' is no MLflow model: it has no MLmodel"
+            message = f"'{model.node.text}' is not an MLflow model: it has no MLmodel"
             conversion.fail(model.node, message, "or is it a custom_model?")
         return model
     directory, name = os.path.split(model.path.rstrip("/"))
@@ -99,11 +90,21 @@ def model_target(conversion: Conversion, model: Model) -> NewTarget:
         "version": model.version,
         "flavour": model.flavour if model.flavour != "custom" or model.marked else None,
     }
-    comments = [*([model.description] if model.description else []), *model.comments]
-    made = conversion.targets.add(name, "model", attributes, comments=comments, kind="model", node=model.node)
+    comments = [model.description, *model.comments]
+    if model.uri and model.name and model.version and model.node is not None and _several(conversion, model.node, name):
+        name = f"{name}-{model.version}"  # a lock is called after it
+    made = conversion.targets.add(name, "model", attributes, comments=comments, node=model.node)
     if model.name is None and made not in conversion.nameless:
         conversion.nameless.append(made)
     return made
+
+
+def _several(conversion: Conversion, node: Node, name: str) -> bool:
+    """Whether the files near that of `node` have several versions of the model `name`."""
+    near = conversion.near(os.path.dirname(os.path.abspath(node.source.path)))
+    found = [document.node for document in near.documents(Kind.MODEL)]
+    found += [document.node.entries.get("model") or document.node for document in near.documents(Kind.ONLINE)]
+    return len({text_of(one, "version") for one in found if text_of(one, "name") == name}) > 1
 
 
 def already_packed(conversion: Conversion, model: Model) -> bool:

@@ -8,8 +8,6 @@ from buildrules.document.problems import Problems
 from buildrules.errors import UsageError
 from buildrules.workspace.disk import NAMES, Disk
 
-__all__ = ["LARGEST", "Nearby", "matching", "yaml_files"]
-
 LARGEST = 1 << 20
 """Bytes of a file that is looked into unasked."""
 _SUFFIXES = (".yml", ".yaml", ".json")

@@ -4,19 +4,20 @@ Sources: azure.ai.ml entities ModelPackage and REST PackageRequest (2023-08-01-p
 """
 
 import re
+from typing import NamedTuple
 
 from buildrules.azureml.document import Document
-from buildrules.azureml.references import Named, Place, Reference, named, parse_reference
-from buildrules.azureml.specification import READ_ONLY, Code, Input, RoutesKeys, Specification
-from buildrules.azureml.table import Each, Key, LeftOut, Map, Nested, Value, anything
+from buildrules.azureml.inputs import Input, how
+from buildrules.azureml.references import Place, named, parse_reference
+from buildrules.azureml.specification import Code, RoutesKeys, Specification
+from buildrules.azureml.table import READ_ONLY, Each, Key, LeftOut, Map, Nested, Value, anything
 from buildrules.azureml.values import choice, image_path, text, texts
 from buildrules.document.problems import Problems
 
-__all__ = ["PackageKeys", "read_package"]
-
 _ANSWERED = "of an answer"
-_PATHS = {"path_id": "resource_id", "url": "url", "path_version": "resource_name"}
 _VERSION = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_IMAGE = re.compile(r"(?P<registry>(?:localhost|[\w-]+(?:\.[\w-]+)*[.:][\w-]+)(?:/[\w.-]+)*)/(?P<rest>[^/]+)", re.ASCII)
+_ELSEWHERE = re.compile(r"(?:^|/)(?:registries|workspaces)/(?P<registry>[^/]+)/environments/", re.IGNORECASE)
 
 
 class _Target(Map):
@@ -27,8 +28,18 @@ class _Target(Map):
     version = Key(text)
 
 
-def _target(value: Value) -> tuple[str, str | None] | None:
-    """Name and version of the environment to be made: NAME, NAME:VERSION, azureml:..., {name, version} or an id."""
+class Target(NamedTuple):
+    """The environment to be made. `registry` is where its image is to lie: HOST/PATH, or, of an id that names a
+    registry or another workspace of Azure ML, that name; None where nothing is said.
+    """
+
+    name: str
+    version: str | None
+    registry: str | None = None
+
+
+def _target(value: Value) -> Target | None:
+    """What is to be made: NAME, NAME:VERSION, azureml:..., {name, version}, an id or HOST/PATH/NAME:VERSION."""
     version, node = None, value.node
     if node.kind == "map":
         inner = Nested(_Target)(value)
@@ -37,11 +48,13 @@ def _target(value: Value) -> tuple[str, str | None] | None:
         said = text(value)
     if said is None:
         return None
-    reference = parse_reference(said, short=True)
+    image, elsewhere = _IMAGE.fullmatch(said), _ELSEWHERE.search(said)
+    reference = parse_reference(image["rest"] if image else said, short=True)
     if reference.place is not Place.ASSET or not re.fullmatch(_VERSION, reference.name):
         hint = "letters, digits and `_ - .`, and perhaps a version: my-env or my-env:3"
         raise node.error(f"'{said}' is not the name of an environment", hint)
-    return reference.name, _version(value, version or reference.version)
+    registry = image["registry"] if image else elsewhere["registry"] if elsewhere else None
+    return Target(reference.name, _version(value, version or reference.version), registry)
 
 
 def _version(value: Value, said: str | None = None) -> str | None:
@@ -73,54 +86,10 @@ class _Server(Map):
     inference_configuration = Key(Nested(_Inference))
 
 
-_mode = choice("copy", "download", "read_only_mount")
-
-
 class _Model(Map):
     """`model_configuration`."""
 
-    mode = Key(_mode)
-    mount_path = Key(image_path)
-
-
-class _Path(Map):
-    """`path` of an input."""
-
-    input_path_type = Key(choice(*_PATHS))
-    resource_id = Key(text)
-    url = Key(text)
-    resource_name = Key(text)
-    resource_version = Key(text)
-
-
-def _path(value: Value) -> Named | None:
-    """Where an input lies."""
-    node = value.node
-    if node.kind == "scalar":
-        return Named(node, parse_reference(node.text))
-    inner = Nested(_Path)(value)
-    given = [name for name in _PATHS.values() if name in inner]
-    wanted = _PATHS.get(inner.input_path_type or "")
-    if len(given) != 1 or wanted not in (None, given[0]):
-        hint = f"it needs {wanted or 'one of resource_id, url, and resource_name with its version'}"
-        raise node.error(f"'path' names {' and '.join(given) or 'no place'}", hint)
-    said = inner.values.get(given[0])
-    if said is None:
-        return None
-    if given[0] == "resource_name":
-        version = inner.resource_version
-        asked = Reference(f"{said}:{version}" if version else said, Place.ASSET, said, version, kind="data")
-        return Named(inner.at("resource_name"), asked)
-    return Named(inner.at(given[0]), parse_reference(said, short=given[0] == "resource_id"))
-
-
-class _Input(Map):
-    """One of `inputs`."""
-
-    what = "an input"
-    type = Key(choice("uri_file", "uri_folder"), "input_type", needs="")
-    mode = Key(_mode)
-    path = Key(_path, needs="write {url: ...}, {resource_id: ...} or {resource_name: ..., resource_version: ...}")
+    mode = Key(how)
     mount_path = Key(image_path)
 
 
@@ -136,7 +105,7 @@ class PackageKeys(Map):
     base_environment_source = Key(Nested(_Base))
     inferencing_server = Key(Nested(_Server), needs="write inferencing_server: {type: azureml_online, ...}")
     model_configuration = Key(Nested(_Model))
-    inputs = Key(Each(Nested(_Input)))
+    inputs = Key(Each(Nested(Input)))
     tags = Key(texts)
     environment_variables = Key(texts)
     properties = Key(texts, left_out="")
@@ -153,8 +122,8 @@ def read_package(document: Document, problems: Problems) -> Specification | None
         return None
     target = given.target_environment
     if target is not None:
-        target = (target[0], given.target_environment_version or target[1])
-    found = Specification(document, target[0] if target else "package", {"name": given.at("target_environment")})
+        target = target._replace(version=given.target_environment_version or target.version)
+    found = Specification(document, target.name if target else "package", {"name": given.at("target_environment")})
     found.server, found.target_environment = server.type or "azureml_online", target
     if given.base_environment_source is not None:
         found.environment = given.base_environment_source.resource_id
@@ -166,7 +135,7 @@ def read_package(document: Document, problems: Problems) -> Specification | None
         found.code = None
     _inference(found, server)
     _model(found, given.model_configuration)
-    found.inputs = [one for item in given.inputs or () if (one := _input(item)) is not None]
+    found.inputs = given.inputs or []
     found.tags, found.variables = given.tags or {}, given.environment_variables or {}
     if given.properties:
         found.comments.append(f"properties left out: {', '.join(sorted(given.properties))}")
@@ -196,10 +165,3 @@ def _model(found: Specification, inner: _Model | None) -> None:
     if found.mode == "read_only_mount":
         found.comments.append("mode read_only_mount: what is mounted there is fetched here, as with download")
         found.mode = "download"
-
-
-def _input(inner: _Input) -> Input | None:
-    if inner.path is None:
-        return None
-    mode = "download" if inner.mode == "read_only_mount" else inner.mode
-    return Input(inner.path, inner.type != "uri_file", mode, inner.mode, inner.mount_path)

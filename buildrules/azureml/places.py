@@ -9,8 +9,6 @@ from buildrules.azureml.conversion import Conversion
 from buildrules.errors import UsageError
 from buildrules.workspace.disk import NAMES
 
-__all__ = ["settle_places"]
-
 
 def settle_places(conversion: Conversion, first: int) -> None:
     """Give the targets from the `first` on the real places of their files, where links lead out of what the user named.

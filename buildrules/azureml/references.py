@@ -1,5 +1,6 @@
 """How Azure ML names a thing that is elsewhere: assets of a workspace or registry, data stores, ARM ids, addresses."""
 
+import os
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -7,8 +8,6 @@ from enum import Enum
 from buildrules.azureml.table import Value, camel
 from buildrules.azureml.values import text
 from buildrules.document.nodes import Node
-
-__all__ = ["Named", "Place", "Reference", "address", "named", "parse_reference"]
 
 
 class Place(Enum):
@@ -18,6 +17,7 @@ class Place(Enum):
     ASSET = "an asset of Azure ML"
     STORE = "a data store of Azure"
     URI = "an address"
+    INLINE = "nowhere else: it is written in place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,17 @@ class Reference:
         """Name and version as people write them."""
         version = f":{self.version}" if self.version else f"@{self.label}" if self.label else ""
         return f"{self.name}{version}"
+
+    def files(self, directory: str, node: Node, hint: str) -> tuple[str, str | None]:
+        """Where the files of a path or an address are: an absolute path, which starts at `directory`; or "" and a uri.
+
+        Raises LoadError, at `node`, for what only Azure can read.
+        """
+        if self.place is Place.URI:
+            return "", self.text
+        if self.place is Place.LOCAL:
+            return os.path.normpath(os.path.join(directory, self.text)), None
+        raise node.error(f"'{self.text}' is a store of Azure, which is not read here", hint)
 
 
 _ASSET = re.compile(
@@ -93,10 +104,10 @@ def _short(text: str, body: str) -> Reference | None:
 
 @dataclass(slots=True)
 class Named:
-    """What a key names: a reference to something that has a file of its own, or that thing written in place."""
+    """What a key names: a reference to something that has a file of its own, or that thing, written in place."""
 
     node: Node
-    reference: Reference | None = None
+    reference: Reference
     inline: Node | None = None
 
 
@@ -117,4 +128,4 @@ def named(value: Value) -> Named:
         return Named(node, parse_reference(said["assetId"], short=True))
     if "referenceType" in said and ("datastoreId" in said or "jobId" in said):
         return Named(node, Reference(said.get("path") or said["referenceType"], Place.STORE))
-    return Named(node, inline=node)
+    return Named(node, Reference("", Place.INLINE), node)

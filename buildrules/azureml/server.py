@@ -1,15 +1,14 @@
 """The server of a package: a rule, a target of it where something is set, or somebody's own container."""
 
-import shlex
+import os
 from typing import Any
 
+from buildrules.authoring.paths import display
 from buildrules.authoring.target import NewTarget, Ref
 from buildrules.azureml.conversion import Conversion
 from buildrules.azureml.environment import Environment
 from buildrules.azureml.foundation import Foundation
 from buildrules.azureml.specification import Specification
-
-__all__ = ["APP", "choose_server", "server_target"]
 
 APP = "/var/azureml-app"
 _INFERENCE_ROUTES = {"liveness": (5001, "/"), "readiness": (5001, "/"), "scoring": (5001, "/score")}
@@ -55,7 +54,7 @@ def _routes(conversion: Conversion, spec: Specification, environment: Environmen
     why = "azureml_online answers at port 5001, at / and /score" if online else f"{spec.server} has routes of its own"
     left = f"inference_config of the environment '{environment.name or spec.name}' left out: {why}"
     spec.comments.append(left)
-    conversion.note(f"{spec.document.shown}: {left}")
+    conversion.note(f"{spec.document.display}: {left}")
 
 
 def _paths(routes: dict[str, tuple[int, str]]) -> dict[str, str]:
@@ -67,18 +66,20 @@ def server_target(
 ) -> Ref | str:
     """A rule's name, or a target of it where something is set. Errors are noted."""
     if spec.server == "custom":
-        return Ref(_custom(conversion, spec, models, code))
+        return Ref(_custom(conversion, spec, models, code, made=stands.made(conversion)))
     attributes, comments = dict(spec.server_attributes), []
     if spec.server == "azureml_online" and stands.server_pin is not None:
         attributes["version"] = stands.server_pin
         comments.append("the environment pins azureml-inference-server-http")
     if not attributes:
         return spec.server
-    made = conversion.targets.add(f"{spec.name}-server", spec.server, attributes, comments=comments, kind="server")
+    made = conversion.targets.add(f"{spec.own_name}-server", spec.server, attributes, comments=comments)
     return Ref(made)
 
 
-def _custom(conversion: Conversion, spec: Specification, models: list[NewTarget], code: NewTarget | None) -> NewTarget:
+def _custom(
+    conversion: Conversion, spec: Specification, models: list[NewTarget], code: NewTarget | None, *, made: bool
+) -> NewTarget:
     """A server of somebody's own: the image's own command, or `entry_script`."""
     environment: dict[str, str] = {}
     attributes: dict[str, Any] = {}
@@ -87,22 +88,17 @@ def _custom(conversion: Conversion, spec: Specification, models: list[NewTarget]
         place = environment["AZUREML_MODEL_DIR"] = _model_dir(conversion, spec, models[0])
         attributes["model_dir"] = place if spec.mount_path is None else None
     if code is not None:
-        place = attributes["code_dir"] = environment["AML_APP_ROOT"] = f"{APP}/{code.attributes['name']}"
+        attributes["code_dir"] = environment["AML_APP_ROOT"] = f"{APP}/{code.attributes['name']}"
         environment["AZUREML_ENTRY_SCRIPT"] = code.attributes["entry_script"]
     if spec.entry_script is not None:
-        try:
-            attributes["entrypoint"] = _command(spec.entry_script, f"{place}/" if code is not None else "")
-        except ValueError:
-            message = f"'{spec.entry_script}' is no command: a quotation is open"
-            hint = "close the quotation, or write \\' for an apostrophe"
-            conversion.fail(spec.at("entry_script"), message, hint)
+        attributes["entrypoint"] = _command(conversion, spec, code, made=made)
     attributes["ports"] = sorted({port for port, _ in routes.values()})
     attributes["routes"] = {name: f"{port}{path}" for name, (port, path) in routes.items()}
     attributes["environment"] = environment
     if not routes:
         hint = "write inference_configuration: {scoring_route: {path: /score, port: 8080}, ...}"
         conversion.fail(spec.at(), f"nothing says where the server of '{spec.name}' answers", hint)
-    return conversion.targets.add(f"{spec.name}-server", "custom_server", attributes, kind="server")
+    return conversion.targets.add(f"{spec.own_name}-server", "custom_server", attributes)
 
 
 def _model_dir(conversion: Conversion, spec: Specification, model: NewTarget) -> str:
@@ -115,10 +111,32 @@ def _model_dir(conversion: Conversion, spec: Specification, model: NewTarget) ->
     return f"/{spec.mount_path.removeprefix('/')}"  # a relative one starts at the root, for the same reason
 
 
-def _command(text: str, place: str) -> list[str]:
-    """`entry_script` is a script in the folder `place`, or a command. Raises ValueError for an open quotation."""
-    words = shlex.split(text)
-    for ending, program in ((".py", "python"), (".sh", "sh")):
-        if len(words) == 1 and words[0].endswith(ending):
-            return [program, words[0] if words[0].startswith("/") else f"{place}{words[0]}"]
-    return words
+def _command(conversion: Conversion, spec: Specification, code: NewTarget | None, *, made: bool) -> list[str] | None:
+    """The words of `entry_script`, its files where they are in the image. Errors are noted.
+
+    In an image that is `made` here there are no files but those of the code; another may have more.
+    """
+    place = f"{APP}/{code.attributes['name']}" if code is not None else None
+    folder = code.attributes["strip_prefix"].path if code is not None else spec.document.directory
+    try:
+        words = spec.command
+    except ValueError:
+        message, hint = f"'{spec.entry_script}' is not a command: a quotation is open", "close the quotation"
+        conversion.fail(spec.at("entry_script"), message, f"{hint}, or write \\' for an apostrophe")
+        return None
+    found = []
+    for word in words:
+        inside = os.path.normpath(word.removeprefix(f"{place}/"))
+        there = not inside.startswith(("/", "../")) and conversion.disk.is_file(os.path.join(folder, inside))
+        if there and place is not None:
+            found.append(f"{place}/{inside}")
+            continue
+        if made and word.endswith((".py", ".sh")):
+            beside = place is None and there
+            hint = f"write code_configuration: {{code: {'.' if beside else 'FOLDER'}, scoring_script: {inside}}}"
+            message = f"nothing puts '{word}' into the image"
+            conversion.fail(
+                spec.at("entry_script"), message, hint if place is None else f"put it into {display(folder)}"
+            )
+        found.append(word)
+    return found

@@ -1,22 +1,19 @@
 """What packages and deployments have in common: a model, an environment, a server, code, inputs."""
 
+import os
+import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.azureml.document import Document
+from buildrules.azureml.inputs import Input
 from buildrules.azureml.references import Named
-from buildrules.azureml.table import Key, LeftOut, Map, Nested
+from buildrules.azureml.table import Key, Map, Nested
 from buildrules.azureml.values import route_path, text, whole
 from buildrules.document.nodes import Node
 
-__all__ = ["READ_ONLY", "Code", "Input", "RoutesKeys", "Specification"]
-
-READ_ONLY = LeftOut(
-    "", "id", "resource_group", "location", "kind", "sku", "identity", "etag", "provisioning_state",
-    "creation_context", "system_data", "system_metadata", "utc_time_created", "latest_version", "is_archived",
-    "is_anonymous", "intellectual_property", "base_path", "origin", suggested=False,
-)  # fmt: skip
-"""What the service and its tools add to what they print, of any kind of asset or deployment."""
+_PROGRAMS = {".py": "python", ".sh": "sh"}
+_SHELLS = {"sh": "dash", "dash": "dash", "bash": "bash"}  # and the Debian packages that hold them
 
 
 class Code(Map):
@@ -50,29 +47,20 @@ class RoutesKeys(Map):
 
 
 @dataclass(slots=True)
-class Input:
-    """An extra input of a package: a file or folder. `mode` is copy or download, `said` the word of the file."""
-
-    source: Named
-    folder: bool
-    mode: str | None
-    said: str | None
-    mount_path: str | None
-
-
-@dataclass(slots=True)
 class Specification:
     """One image to be. `server` is azureml_online, azureml_batch, triton or custom.
 
     `places` are where a file says some of it. `comments` say what was not carried over, and why. `target_environment`
-    is (name, version or None). `unsound` says that there is an environment that could not be read.
+    is (name, version or None, registry or None). `own_name` is one that no other file nearby has. `unsound` says that
+    there is an environment that could not be read.
     """
 
     document: Document
     name: str
     places: dict[str, Node]
+    own_name: str = ""
     server: str = "azureml_online"
-    target_environment: tuple[str, str | None] | None = None
+    target_environment: tuple[str, str | None, str | None] | None = None
     environment: Named | None = None
     unsound: bool = False
     model: Named | None = None
@@ -88,6 +76,21 @@ class Specification:
     server_attributes: dict[str, Any] = field(default_factory=dict)
     deployment: bool = False
     comments: list[str] = field(default_factory=list)
+
+    @property
+    def command(self) -> list[str]:
+        """The words of `entry_script`, which is a command or a script. Raises ValueError for an open quotation."""
+        words = shlex.split(self.entry_script or "")
+        program = _PROGRAMS.get(os.path.splitext(words[0])[1]) if words else None
+        return [program, *words] if program is not None else words
+
+    @property
+    def shell(self) -> str | None:
+        """The Debian package with the shell that the command is run by."""
+        try:
+            return _SHELLS.get(os.path.basename(next(iter(self.command), "")))
+        except ValueError:
+            return None
 
     def at(self, what: str = "name") -> Node:
         """Where a file says `what`; where it says the name, if it does not."""

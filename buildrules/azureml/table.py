@@ -14,8 +14,6 @@ from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
 from buildrules.workspace.suggest import did_you_mean, nearest
 
-__all__ = ["Each", "Key", "LeftOut", "Map", "Nested", "Value", "anything", "camel"]
-
 T = TypeVar("T")
 M = TypeVar("M", bound="Map")
 
@@ -224,3 +222,11 @@ class Each(Generic[T]):
             except LoadError as error:
                 value.problems.add_error(error)
         return found
+
+
+READ_ONLY = LeftOut(
+    "", "id", "resource_group", "location", "kind", "sku", "identity", "etag", "provisioning_state",
+    "creation_context", "system_data", "system_metadata", "utc_time_created", "latest_version", "is_archived",
+    "is_anonymous", "intellectual_property", "base_path", "origin", suggested=False,
+)  # fmt: skip
+"""What the service and its tools add to what they print, of any kind of asset or deployment."""

@@ -6,10 +6,6 @@ from collections.abc import Callable
 from buildrules.azureml.table import Value
 from buildrules.workspace.suggest import did_you_mean
 
-__all__ = [
-    "choice", "image_path", "milliseconds", "route_path", "switch", "text", "texts", "whole", "word",
-]  # fmt: skip
-
 
 def word(text: str) -> str:
     """A value without its case and joints, to compare spellings: "azureml_online" and "AzureMLOnline" are one."""
@@ -130,5 +126,5 @@ def asset_name(value: Value) -> str:
     """The name or version of an asset."""
     said = text(value)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}", said):
-        raise value.node.error(f"'{said}' is no {value.name}", "letters, digits and `_ . -`")
+        raise value.node.error(f"'{said}' is not a good {value.name}", "letters, digits and `_ . -`")
     return said

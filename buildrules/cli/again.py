@@ -5,31 +5,32 @@ as before, that name the same others (`analysis.interface`). Whatever speaks aga
 plan of everything, which says it exactly.
 """
 
+import marshal
+import os
 from collections.abc import Collection
-from typing import TYPE_CHECKING, NamedTuple
 
+from buildrules.cli.request import Request
+from buildrules.cli.table import VERBS
 from buildrules.engine.inputs import Facts, Search
 from buildrules.engine.kept import KeptAction
 from buildrules.engine.plan import Plan, plain
+from buildrules.engine.resumed import Resumed
 from buildrules.engine.sources import Seen
 from buildrules.errors import BuildrulesError
+from buildrules.net.session import Session
+from buildrules.store.store import Store
+from buildrules.typed import TYPE_CHECKING
 from buildrules.workspace.root import BUILD_FILE
 
 if TYPE_CHECKING:
-    from buildrules.cli.invocation import Invocation, Resumed
     from buildrules.engine.events import Event
-
-__all__ = ["Again", "edited_package", "plan_again"]
 
 MOST = 20
 """Packages beyond which a plan of everything is as fast."""
 
 
-class Again(NamedTuple):
-    """What became of the edited packages: actions by number that are others now, and facts by group of rows."""
-
-    actions: dict[int, KeptAction]
-    facts: dict[int, Facts]
+Again = tuple[dict[int, KeptAction], dict[int, Facts]]
+"""What became of the edited packages: actions by number that are others now, and facts by group of rows."""
 
 
 def edited_package(facts: Facts, root: str, search: Search | None) -> bool:
@@ -38,14 +39,23 @@ def edited_package(facts: Facts, root: str, search: Search | None) -> bool:
     return bool(facts.at) and len(others) < len(facts.files) and facts._replace(files=others).hold(root, search)
 
 
-def plan_again(invocation: "Invocation", resumed: "Resumed", edited: dict[str, int]) -> Again | None:
+def plan_again(
+    root: str,
+    directory: str,
+    request: Request,
+    store: Store,
+    session: Session,
+    resumed: Resumed,
+    edited: dict[str, int],
+) -> Again | None:
     """Plan the `edited` packages (with the groups of their directories) anew; None where that is not enough."""
     from buildrules.analysis.interface import interfaces
-    from buildrules.cli.memory import inputs_of
-    from buildrules.cli.planning import Planning
+    from buildrules.cli.looked_at import inputs_of
+    from buildrules.cli.prepared import prepare
     from buildrules.engine.events import Notice, Stream
 
-    known, options = resumed.rest["interfaces"], {**invocation.request.options, "locked": True}
+    known = marshal.loads(resumed.rest["interfaces"])  # noqa: S302 - made by ourselves
+    options = {**request.options, "locked": True}
     named = any(name not in known or known[name][1] for name in edited)
     if len(edited) > MOST or named or options.get("package") or options.get("test"):
         return None
@@ -56,22 +66,12 @@ def plan_again(invocation: "Invocation", resumed: "Resumed", edited: dict[str, i
             said.append(event)
 
     try:
-        planning = Planning(
-            invocation.root,
-            invocation.directory,
-            invocation.request.patterns,
-            options,
-            invocation.store,
-            Stream(listen),
-            invocation.session,
-            edited.keys(),
-        )
-        plan = planning.plan()
+        prepared = prepare(root, directory, request.patterns, options, store, Stream(listen), session, edited.keys())
+        plan = prepared.plan()
     except BuildrulesError:
         return None
-    if invocation.request.verb != "build":
-        plan.sides = {}
-    shown = interfaces(planning.loaded)
+    plan.narrow(VERBS[request.verb].sides)
+    shown = interfaces(prepared.loaded)
     if said or any(known[name] != shown[name] for name in edited):
         return None
     numbers = _numbers(resumed, plan, edited)
@@ -80,40 +80,42 @@ def plan_again(invocation: "Invocation", resumed: "Resumed", edited: dict[str, i
     actions = _actions(resumed, plan, numbers)
     if actions is None:
         return None
-    inputs = inputs_of(invocation.root, resumed.began, planning.disk, planning.keeper.digests, [])
+    inputs = inputs_of(root, resumed.began, prepared.disk, prepared.keeper.digests, [])
     facts = _facts(resumed, edited, numbers.values(), inputs.facts)
-    return None if facts is None else Again(actions, facts)
+    return None if facts is None else (actions, facts)
 
 
 def _package(label: str) -> str:
     return label.removeprefix("//").partition(":")[0]
 
 
-def _numbers(resumed: "Resumed", plan: Plan, edited: Collection[str]) -> dict[str, int] | None:
+def _numbers(resumed: Resumed, plan: Plan, edited: Collection[str]) -> dict[str, int] | None:
     """The numbers of the plan's actions; None where it has other goals or actions than were kept for these packages."""
     known, rest = resumed.known, resumed.rest
-    mine = [at for at, row in enumerate(rest["goals"]) if _package(row[0]) in edited]
+    goals = [(at, marshal.loads(row)) for at, row in enumerate(rest["goals"])]  # noqa: S302 - made by ourselves
+    mine = [(at, row) for at, row in goals if _package(row[0]) in edited]
     sides = [number for number, row in zip(known.sides, rest["sides"], strict=True) if _package(row[1]) in edited]
-    if [plain(goal) for goal in plan.goals] != [tuple(rest["goals"][at]) for at in mine]:
+    if [plain(goal) for goal in plan.goals] != [row for _, row in mine]:
         return None
-    below = resumed.kept.below([*(known.goals[at] for at in mine), *sides])
+    below = resumed.kept.below([*(known.goals[at] for at, _ in mine), *sides])
     numbers = {resumed.kept[number].action.id: number for number in below}
     return numbers if numbers.keys() == set(plan.everything()) else None
 
 
-def _covered(resumed: "Resumed", numbers: dict[str, int], edited: Collection[str]) -> bool:
+def _covered(resumed: Resumed, numbers: dict[str, int], edited: Collection[str]) -> bool:
     """Whether all that other command lines made of these packages is in the plan, too."""
     planned = set(numbers.values())
     for request in resumed.state.requests():
         rest = resumed.state.rest(request)
-        labels = [*(row[0] for row in rest["goals"]), *(row[1] for row in rest["sides"])]
+        goals = [marshal.loads(row)[0] for row in rest["goals"]]  # noqa: S302 - made by ourselves
+        labels = [*goals, *(row[1] for row in rest["sides"])]
         for number, label in zip((*request.goals, *request.sides), labels, strict=True):
             if _package(label) in edited and number not in planned:
                 return False
     return True
 
 
-def _actions(resumed: "Resumed", plan: Plan, numbers: dict[str, int]) -> dict[int, KeptAction] | None:
+def _actions(resumed: Resumed, plan: Plan, numbers: dict[str, int]) -> dict[int, KeptAction] | None:
     """The actions that are others than before; None where one needs others than before."""
     found: dict[int, KeptAction] = {}
     for name, number in numbers.items():
@@ -122,30 +124,43 @@ def _actions(resumed: "Resumed", plan: Plan, numbers: dict[str, int]) -> dict[in
             return None
         if one.action != action:  # be it only in what says where something lies
             same = one.action.sources == action.sources
-            seen = one.seen if same else tuple(Seen([], []) for _ in action.sources)
+            seen = one.seen if same else tuple(Seen([], {}) for _ in action.sources)
             found[number] = one._replace(action=action, seen=seen)
     return found
 
 
 def _facts(
-    resumed: "Resumed", edited: dict[str, int], numbers: Collection[int], found: dict[str, Facts]
+    resumed: Resumed, edited: dict[str, int], numbers: Collection[int], found: dict[str, Facts]
 ) -> dict[int, Facts] | None:
     """The facts of the packages' directories, by group, with what the new plan looked at; None where a group is new.
 
-    Other directories were looked at by the plan before, for the same locks, and nothing in them differs.
+    Other directories were looked at by the plan before, for the same locks. None also where the new plan found
+    something else there, though nothing in them differs: it may have changed, and back again.
     """
+    inside = {at for at in found if any(at == name or at.startswith(f"{name}/") for name in edited)}
+    outside = [found[at] for at in found.keys() - inside]
+    wanted = {os.fsencode(f"{new.at}/{name}".strip("/") or ".") for new in outside for name in new.rows}
+    for group in resumed.state.groups_with(wanted):
+        old = Facts(*resumed.state.group(group)[0])
+        if old.at in found and old.at not in inside and not found[old.at].agree(resumed.found.get(old.at, old)):
+            return None
     groups = dict(edited)
     for number in numbers:
         for group in resumed.kept[number].groups:
             groups.setdefault(resumed.state.group(group)[0][0], group)
     facts: dict[int, Facts] = {}
-    for directory, new in found.items():
-        if not any(directory == name or directory.startswith(f"{name}/") for name in edited):
-            continue
+    for directory in inside:
         if directory not in groups:
             return None
-        old = Facts(*resumed.state.group(groups[directory])[0])
+        old = resumed.found.get(directory) or Facts(*resumed.state.group(groups[directory])[0])
+        others = {name: digest for name, digest in old.files.items() if name != BUILD_FILE}
+        new = found[directory]
+        if not new.agree(old._replace(files=others)):
+            return None
         facts[groups[directory]] = old._replace(
-            files={**old.files, **new.files}, shapes={**old.shapes, **new.shapes}, names=new.names or old.names
+            files={**old.files, **new.files},
+            shapes={**old.shapes, **new.shapes},
+            names=new.names or old.names,
+            rows={**old.rows, **new.rows},
         )
     return facts

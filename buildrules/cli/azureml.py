@@ -1,62 +1,58 @@
 """Options for files of Azure ML, and where the workspace of one is."""
 
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import click
 
+from buildrules.cli.groups import AZUREML, GroupedOption, grouped, together
 from buildrules.errors import UsageError
 
-F = TypeVar("F", bound=Callable[..., Any])
+_option = partial(grouped, AZUREML)
 
-_CONVERTING = (
-    click.option("--model", "models", multiple=True, metavar="PATH", help="Azure ML: the model, a path or an address."),
-    click.option("--python", metavar="VERSION", help="Azure ML: this Python, whatever the environment asks for."),
-    click.option("--base", metavar="LABEL|IMAGE", help="Azure ML: stand on this base instead."),
-    click.option("--code", type=click.Path(), metavar="DIR", help="Azure ML: the scoring code's folder."),
-    click.option("--environment", type=click.Path(), metavar="FILE", help="Azure ML: the environment."),
-    click.option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="Azure ML: where an input's files are."),
-    click.option("--mode", type=click.Choice(["copy", "download"]), help="Azure ML: how the model gets in."),
-    click.option("--download-uri", metavar="URI", help="Azure ML: where the model's files lie in mode download."),
+converting_options = together(
+    _option("--model", "models", multiple=True, metavar="PATH", help="The model, a path or an address."),
+    _option("--python", metavar="VERSION", help="This Python, whatever the environment asks for."),
+    _option("--base", metavar="LABEL|IMAGE", help="Stand on this base instead."),
+    _option("--code", type=click.Path(), metavar="DIR", help="The scoring code's folder."),
+    _option("--environment", type=click.Path(), metavar="FILE", help="The environment."),
+    _option("--input", "inputs", multiple=True, metavar="NAME=PATH", help="Where an input's files are."),
+    _option("--mode", type=click.Choice(["copy", "download"]), help="How the model gets in."),
+    _option("--download-uri", metavar="URI", help="Where the model's files lie in mode download."),
 )
 
 
-def converting_options(function: F) -> F:
-    """The options of a conversion."""
-    for option in reversed(_CONVERTING):
-        function = option(function)
-    return function
+package_options = together(
+    _option("--package", type=click.Path(), metavar="FILE", help="Build this package or deployment as it stands."),
+    converting_options,
+)
 
 
-def package_options(function: F) -> F:
-    """`--package FILE` and the options of a conversion."""
-    function = converting_options(function)
-    option = click.option(
-        "--package", type=click.Path(), metavar="FILE", help="Build this Azure ML package or deployment as it stands."
-    )
-    return option(function)
+def place_of(patterns: list[str], options: dict[str, Any]) -> tuple[str, str, list[str]]:
+    """The root of the workspace, the package of the current directory in it, and what to build.
 
+    That is `patterns`, or what `--package` names, whose file lies in the workspace or makes one. Raises UsageError,
+    LoadError.
+    """
+    from buildrules.workspace.root import find_root, package_of
 
-def located(patterns: list[str], options: dict[str, Any]) -> tuple[str, list[str]]:
-    """The root of the workspace that `--package` makes or lies in, and the labels to build. Raises UsageError."""
+    here = os.getcwd()
+    if not options["package"]:
+        for one in click.get_current_context().command.params:
+            if isinstance(one, GroupedOption) and one.group == AZUREML and options[one.name or ""]:
+                hint = "name the Azure ML file: --package package.yml"
+                raise UsageError(f"{one.opts[0]} belongs to --package", hint=hint)
+        root = find_root(here)
+        return root, package_of(root, here), patterns
     from buildrules.azureml.conversion import Options
     from buildrules.azureml.generated import generate
     from buildrules.workspace.disk import Disk
 
     if patterns:
         raise UsageError(f"'{patterns[0]}' and --package: both name what to build", hint="leave one of them out")
-    options["package"] = os.path.abspath(options["package"])
-    for name in ("code", "environment"):
+    for name in ("package", "code", "environment"):
         options[name] = None if options[name] is None else os.path.abspath(options[name])
     found = generate(options["package"], Options.of(options), Disk("/"))
-    return found.root, found.labels
-
-
-def check_package(options: dict[str, Any]) -> None:
-    """Raise UsageError where options for files of Azure ML stand without one."""
-    names = {"models": "model", "inputs": "input", "download_uri": "download-uri"}
-    for name in ("models", "python", "base", "code", "environment", "inputs", "mode", "download_uri"):
-        if options.get(name):
-            option = names.get(name, name)
-            raise UsageError(f"--{option} belongs to --package", hint="name the Azure ML file: --package package.yml")
+    inside = f"{os.path.realpath(here)}/".startswith(found.root.rstrip("/") + "/")
+    return found.root, package_of(found.root, here) if inside else "", found.labels

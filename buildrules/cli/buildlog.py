@@ -4,9 +4,9 @@ import contextlib
 import os
 import time
 
-from buildrules.credentials.secret import hide
 from buildrules.engine.events import ActionFinished, ActionStarted, Event, Notice, Status
 from buildrules.errors import UnexpectedError
+from buildrules.start.secret import hide
 
 KEPT = 200  # logs; the oldest go first
 

@@ -3,14 +3,18 @@
 import sys
 import threading
 import time
-from typing import Any, TextIO
 
 from buildrules.cli.harmless import harmless
-from buildrules.cli.progress import Row, Rows, short_name
+from buildrules.cli.progress import PATIENCE, Row
+from buildrules.engine.changes import short_name
 from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Event, Notice, Progress, Status
 from buildrules.errors import Interrupted, UnexpectedError
+from buildrules.typed import TYPE_CHECKING, TextIO
 
-_PATIENCE = 0.4  # seconds before anything is shown: short builds stay quiet
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
 _PLAIN_EVERY = 5.0  # seconds between plain progress lines
 _ALIVE_EVERY = 20.0  # seconds between plain lines about what shows no progress
 _LONG = 0.05  # actions expected to take less, in seconds, need nobody to watch them
@@ -25,8 +29,10 @@ class Console:
         self._verbose = verbose
         self._terminal = self._stream.isatty()
         self._began = time.monotonic()
-        self._rows = Rows()
-        self._live: Any = None
+        self._rows: dict[str, Row] = {}  # what goes on, oldest first
+        self._steps: tuple[int, int] = (0, 0)  # that are done, and of the build
+        self._bars: Bars | None = None
+        self._shown: dict[str, TaskID] = {}  # the rows that have a bar; "" is that of all steps
         self._lock = threading.RLock()
         self._stop: threading.Event | None = None
         self._watcher: threading.Thread | None = None
@@ -41,7 +47,7 @@ class Console:
             elif isinstance(event, Progress):
                 self._progress(event)
             elif isinstance(event, BuildStarted):
-                self._rows.total = event.total
+                self._steps = (0, event.total)
             elif isinstance(event, ActionStarted):
                 self._started(event)
             elif isinstance(event, ActionFinished):
@@ -51,12 +57,13 @@ class Console:
         if self._verbose:
             self._line(f"start   {event.action.title}")
         if event.action.weight > _LONG:
-            self._rows.add(short_name(event.action.title), time.monotonic(), action=True)
+            self._row(short_name(event.action.title), time.monotonic()).action = True
             self._watch()
 
     def _finished(self, event: ActionFinished) -> None:
-        self._rows.finished += 1
-        self._rows.remove(short_name(event.action.title))
+        self._steps = (self._steps[0] + 1, self._steps[1])
+        if self._rows:
+            self._remove(short_name(event.action.title))
         slow = event.seconds > 1.0
         if isinstance(event.error, Interrupted):
             if self._verbose:
@@ -72,21 +79,33 @@ class Console:
 
     def _line(self, text: str) -> None:
         text = harmless(text)
-        if self._live is not None:
-            self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if self._bars is not None:
+            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             self._stream.write(text + "\n")
             self._stream.flush()
+
+    def _row(self, name: str, now: float) -> Row:
+        """The row of that name, made where there is none."""
+        return self._rows.setdefault(name, Row(name, now))
+
+    def _remove(self, name: str) -> None:
+        self._rows.pop(name, None)
+        if self._bars is not None and (task := self._shown.pop(name, None)) is not None:
+            self._bars.remove_task(task)
 
     def _progress(self, event: Progress) -> None:
         now = time.monotonic()
         name = harmless(short_name(event.what))
         if event.total is not None and event.done >= event.total:
-            self._rows.end(name, now)
+            if name in self._rows and self._rows[name].action:
+                self._rows[name].update(0, None, now)  # the step of that name may go on
+            else:
+                self._remove(name)
             return
-        if now - self._began < _PATIENCE and event.total is not None:
+        if now - self._began < PATIENCE and event.total is not None:
             return
-        row = self._rows.add(name, now)
+        row = self._row(name, now)
         row.update(event.done, event.total, now)
         self._watch()
         if self._terminal:
@@ -96,9 +115,24 @@ class Console:
             self._line(f"        {name}  {row.share()}")
 
     def _show(self, now: float) -> None:
-        if self._live is None and any(row.visible(now, _PATIENCE) for row in self._rows.all()):
-            self._live = _make_live(self._stream, self._rows)
-            self._live.start()
+        """Draw what goes on, on a terminal."""
+        if self._bars is None and any(row.visible(now) for row in self._rows.values()):
+            self._bars = _make_bars(self._stream)
+            self._bars.start()
+        if self._bars is None:
+            return
+        done, total = self._steps
+        if total:
+            self._draw("", "", done, total, f"{done} of {total} steps")
+        for row in self._rows.values():
+            if row.visible(now):
+                self._draw(row.name, row.name, row.done, row.total, row.amount(now))
+
+    def _draw(self, key: str, name: str, done: int, total: int | None, amount: str) -> None:
+        assert self._bars is not None
+        if key not in self._shown:
+            self._shown[key] = self._bars.add_task(name, amount=amount)
+        self._bars.update(self._shown[key], completed=done, total=total, amount=amount)
 
     def _watch(self) -> None:
         """Start the thread that looks at what says nothing itself."""
@@ -116,7 +150,7 @@ class Console:
                 if self._terminal:
                     self._show(now)
                     continue
-                for row in self._rows.all():
+                for row in self._rows.values():
                     self._say_alive(row, now)
 
     def _say_alive(self, row: Row, now: float) -> None:
@@ -130,24 +164,25 @@ class Console:
             watcher, self._watcher = self._watcher, None
             if self._stop is not None:
                 self._stop.set()
-            if self._live is not None:
-                self._live.stop()
-                self._live = None
-            self._rows.clear()
+            if self._bars is not None:
+                self._bars.stop()
+                self._bars = None
+            self._rows, self._shown, self._steps = {}, {}, (0, 0)
         if watcher is not None:
             watcher.join()
 
 
-def _make_live(stream: TextIO, rows: Rows) -> Any:
+def _make_bars(stream: TextIO) -> "Bars":
+    """Bars that fit a terminal and go away with the last of them."""
     from rich.console import Console as RichConsole
-    from rich.live import Live
-    from rich.text import Text
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bars
+    from rich.table import Column
 
+    name = TextColumn("  {task.description}", markup=False, table_column=Column(max_width=30, no_wrap=True))
+    amount = TextColumn("{task.fields[amount]}", markup=False, table_column=Column(no_wrap=True))
     console = RichConsole(file=stream)
-    plain = "utf" not in (stream.encoding or "").lower()
-
-    def picture() -> Text:
-        lines = rows.lines(time.monotonic(), console.width, patience=_PATIENCE, plain=plain)
-        return Text("\n".join(lines), no_wrap=True, overflow="crop")
-
-    return Live(console=console, get_renderable=picture, refresh_per_second=8, transient=True)
+    console.width -= 1  # some terminals begin a new line behind the last column
+    return Bars(
+        name, BarColumn(16), amount, console=console, transient=True, redirect_stdout=False, redirect_stderr=False
+    )

@@ -4,10 +4,9 @@ import os
 import shlex
 import sys
 
-from buildrules.cli.content import Content
+from buildrules.cli.content import Content, one_image
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.report import size_text
-from buildrules.cli.verbs import one_image
 from buildrules.oci.archive import write_archive
 from buildrules.oci.layout import ref_name, write_layout
 

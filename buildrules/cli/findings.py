@@ -6,10 +6,8 @@ from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation
 from buildrules.engine.events import Status
 from buildrules.engine.plan import LINT
-from buildrules.lints.finding import Finding, settled
+from buildrules.lints.finding import Finding, with_places
 from buildrules.workspace.root import BUILD_FILE
-
-__all__ = ["finding_text", "fresh_findings"]
 
 
 def fresh_findings(invocation: Invocation) -> list[Finding]:
@@ -24,7 +22,7 @@ def fresh_findings(invocation: Invocation) -> list[Finding]:
         if invocation.planned or outcome.status is not Status.UNCHANGED:
             places = invocation.plan.actions[name].places
             rows = outcome.outputs.values["findings"]
-            found.update(dict.fromkeys(settled(Finding(*row), places) for row in rows))
+            found.update(dict.fromkeys(with_places(Finding(*row), places) for row in rows))
     if invocation.request.option("package"):  # its BUILD.yaml is nowhere but in memory
         return [finding._replace(path="") if _in_build_file(finding) else finding for finding in found]
     return list(found)
@@ -34,12 +32,12 @@ def _in_build_file(finding: Finding) -> bool:
     return posixpath.basename(finding.path) == BUILD_FILE
 
 
-def finding_text(finding: Finding, *, aside: bool = False) -> str:
+def finding_text(finding: Finding, *, harmful: bool = True) -> str:
     """A finding as a person wants it: severity, place, message, name, the way out.
 
-    `aside` is for verbs that do not fail because of it: then an error is that of a lint.
+    Verbs that do not fail because of it say `harmful=False`: then an error is that of a lint.
     """
     where = f"{finding.position}: " if finding.position is not None else ""
-    severity = f"lint {finding.severity}" if aside and finding.severity == "error" else finding.severity
+    severity = f"lint {finding.severity}" if not harmful and finding.severity == "error" else finding.severity
     text = f"{severity}: {where}{finding.message} [{finding.name}]"
     return harmless(f"{text}\n  hint: {finding.hint}" if finding.hint else text)

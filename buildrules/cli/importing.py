@@ -11,10 +11,10 @@ from buildrules.authoring.paths import display
 from buildrules.authoring.text import render_connections, render_workspace
 from buildrules.azureml.conversion import Conversion, Options
 from buildrules.azureml.convert import convert
-from buildrules.azureml.given import raise_failed
+from buildrules.azureml.given import failed
 from buildrules.cli.report import error_text
 from buildrules.cli.writing import write_text
-from buildrules.errors import LoadError, UsageError
+from buildrules.errors import UsageError
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.root import find_root
 
@@ -26,7 +26,7 @@ def import_azureml(paths: list[str], options: dict[str, Any], *, force: bool, dr
     start = given.output or (paths[0] if os.path.isdir(paths[0]) else os.path.dirname(paths[0]))
     top = _root(start)
     conversion = convert(paths, given, top, Disk("/"))
-    for note in conversion.notes:
+    for note in dict.fromkeys([*conversion.notes, *conversion.later]):
         click.echo(note)
     if not conversion.targets.all and not conversion.connections:
         click.echo("nothing to write")
@@ -80,9 +80,7 @@ def _failed(conversion: Conversion) -> int:
     """Say what is wrong with files of a directory that could not be converted; returns the exit code."""
     if not conversion.failed:
         return 0
-    try:
-        raise_failed(conversion)
-    except LoadError as error:
+    for error in failed(conversion).errors:
         click.echo(error_text(error), err=True)
     names = ", ".join(display(path) for path in conversion.failed)
     count = len(conversion.failed)

@@ -1,58 +1,50 @@
 """One command from request to result: the kept plan where it still holds, a new one otherwise; then the build."""
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+import gc
+import itertools
+import marshal
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from buildrules.actions.registry import Kinds
-from buildrules.cli import memory
-from buildrules.cli.again import Again, edited_package, plan_again
 from buildrules.cli.buildlog import BuildLog
 from buildrules.cli.console import Console
-from buildrules.cli.plugins import import_plugins
 from buildrules.cli.request import Request
+from buildrules.cli.table import VERBS
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import Notice, Status, Stream
 from buildrules.engine.explanations import Explanations
-from buildrules.engine.inputs import Facts, Inputs
-from buildrules.engine.kept import Kept, Touched
+from buildrules.engine.inputs import Facts
+from buildrules.engine.kept import Touched
 from buildrules.engine.plan import Goal, Plan, Side
 from buildrules.engine.remember import now
 from buildrules.engine.result import GoalResult, goal_results
-from buildrules.errors import BuildrulesError
+from buildrules.engine.resumed import Resumed, append_build
+from buildrules.engine.step import Step
+from buildrules.errors import BuildrulesError, DamagedError, FetchError, IntegrityError, StoreError, UnexpectedError
 from buildrules.net.session import Session
-from buildrules.state.reader import Damaged, State
-from buildrules.state.reader import Request as Known
+from buildrules.state.reader import Damaged, Known, State
 from buildrules.store.private_folder import sweep
 from buildrules.store.store import Store
+from buildrules.typed import TYPE_CHECKING, Any
 from buildrules.workspace.globs import expand
 
 if TYPE_CHECKING:
-    from buildrules.analysis.interface import Interfaces
+    from buildrules.cli.carried import Carried
+    from buildrules.cli.memory import PlannedFrom
+    from buildrules.cli.sharing import Sharing
 
 _UNREADABLE = (Damaged, ValueError, KeyError, TypeError, IndexError, EOFError)
-
-
-class Resumed:
-    """A plan that goes on: what is known, which rows differ, and what of it that touches."""
-
-    def __init__(self, state: State, known: Known, groups: list[int]) -> None:
-        self.state = state
-        self.known = known
-        self.groups = groups
-        self.kept = Kept(state)
-        self.rest = state.rest(known)
-        self.began = now()
-        self.found: list[Facts] = []  # directories that were searched for packages for the first time
-        self.goals: list[int] = []  # positions of the goals that are looked at
-        self.numbers: dict[str, int] = {}  # of the actions in the plan, by id
-        self.touched: Touched
 
 
 class Invocation:
     """A request in a workspace. `build` builds; the attributes are then complete, `run` among them."""
 
-    def __init__(self, root: str, directory: str, words: Sequence[str], request: Request) -> None:
+    def __init__(
+        self, root: str, directory: str, words: Sequence[str], request: Request, lost: Collection[str] = ()
+    ) -> None:
+        """`lost` are digests that a cache promised to an earlier try and did not have."""
         self.root = root
         self.directory = directory
         self.words = tuple(words)
@@ -68,16 +60,17 @@ class Invocation:
         if self.store.renewed:
             self.stream.emit(Notice("the store had an older layout: its content is kept, every step is looked at anew"))
         self.plan = Plan()
-        self.inputs: Inputs | None = None  # what the plan was made from, where it was made now
-        self.interfaces: Interfaces = {}  # of all packages, where the plan was made now and from nothing else
-        self.readers: set[str] | None = None  # whom of the workspace the goals depend on; None for everybody
-        self.plugins: list[str] = []
-        self.ignore: list[str] = []
         self.resumed: Resumed | None = None
+        self.unlocked: set[str] = set()  # targets whose locks a preview would have to make
+        self._plugins: list[str] = []
+        self._numbers = itertools.count(1)  # of steps that are written down
         self.results: list[GoalResult] = []
         self.run: Build
         self._state: State | None = None
-        self._settled: memory.Settled | None = None
+        self._planned_from: PlannedFrom | None = None  # where the plan is a new one
+        self._carried: Carried | None = None
+        self.sharing: Sharing | None = None  # where a cache is shared
+        self._lost = lost
 
     @property
     def planned(self) -> bool:
@@ -92,14 +85,14 @@ class Invocation:
     def prepare(self, state: State | None, known: Known | None = None, groups: list[int] | None = None) -> None:
         """Lock the store, take the kept plan or make a new one."""
         self.store.lock()
-        sweep(self.store.blobs.aside)
+        sweep(self.store.blobs.tmp)
         self._state = state
         if state is not None and known is not None and groups is not None:
             # Where files cannot be read, a new plan says what is wrong, and where.
             with contextlib.suppress(BuildrulesError, OSError, *_UNREADABLE):
                 if self._resume(Resumed(state, known, groups)):
                     return
-        self.make_plan()
+        self.plan_anew()
 
     def _new_build(self, plan: Plan) -> Build:
         return Build(
@@ -107,43 +100,38 @@ class Invocation:
             self.store,
             self.root,
             session=self.session,
-            kinds=self.kinds.named,
-            versions=self.kinds.version,
+            kinds=self.kinds,
             expand=expand,
             stream=self.stream,
             jobs=self.request.option("jobs"),
             keep_going=bool(self.request.option("keep_going")),
+            shared=self.sharing,
+            note=self._write_step if self.request.option("steps") else None,
         )
+
+    def _write_step(self, step: Step) -> None:
+        """Keep a step in a file of its own. Raises StoreError where the folder cannot be written."""
+        from buildrules.engine.step_file import StepFile
+
+        name = f"{next(self._numbers):04}-{step.kind}.json"
+        StepFile(step, self.plan.connections, self._plugins).write(str(self.request.option("steps")), name)
 
     def _resume(self, resumed: Resumed) -> bool:
         """Take the plan that the state keeps if it still holds, as far as the rows that differ touch it."""
         rest, state, kept = resumed.rest, resumed.state, resumed.kept
-        search = None if resumed.known.watch is not None else memory.Search(self.root, rest["ignore"])
-        edited: dict[str, int] = {}
-        for group in resumed.groups:
-            facts = Facts(*state.group(group)[0])
-            if facts.hold(self.root, search):
-                continue
-            if edited_package(facts, self.root, search):
-                edited[facts.at] = group
-                continue
-            found = None if search is None else search.new_below(facts)
-            if found is None:
-                return False
-            resumed.found += found
-        import_plugins(self.root, rest["plugins"], self.kinds)
-        self.session.connect(rest["connections"], self.root)
-        planned = plan_again(self, resumed, edited) if edited else Again({}, {})
-        if planned is None:
+        edited = self._edited(resumed)
+        if edited is None:
             return False
-        for number, one in planned.actions.items():
-            kept.replace(number, one)
-        resumed.found += planned.facts.values()
-        resumed.groups = list(dict.fromkeys([*resumed.groups, *planned.facts]))
+        self._plug_in(rest["plugins"])
+        self.session.connect(rest["connections"], self.root)
+        self._share(rest["cache"])
+        replanned = self._replan(resumed, edited) if edited else ()
+        if replanned is None:
+            return False
         build = self._new_build(Plan())
         verb = self.request.verb
         direct = {number for group in resumed.groups for number in state.group(group)[1]} | state.stale
-        direct.update(planned.actions)
+        direct.update(replanned)
         touched = resumed.touched = Touched(
             kept, resumed.known, direct, build.sources, self.kinds.version, self.store.blobs, whole=verb != "build"
         )
@@ -158,8 +146,9 @@ class Invocation:
         wanted = kept.below({known.goals[at] for at in resumed.goals} | touched.run)
         order = kept.order(wanted)
         plan = kept.plan(order)
-        plan.goals = [Goal(*rest["goals"][at]) for at in resumed.goals]
+        plan.goals = [Goal(*marshal.loads(rest["goals"][at])) for at in resumed.goals]  # noqa: S302 - made by ourselves
         plan.connections = rest["connections"]
+        plan.cache = rest["cache"]
         plan.sides = {
             kept[number].action.id: Side(*side)
             for number, side in zip(known.sides, rest["sides"], strict=True)
@@ -180,44 +169,155 @@ class Invocation:
         self.resumed = resumed
         return True
 
-    def make_plan(self) -> None:
+    def _edited(self, resumed: Resumed) -> dict[str, int] | None:
+        """The packages whose BUILD.yaml says something else, with their groups; None where anything else does."""
+        search = None
+        if resumed.known.watch is None:
+            from buildrules.cli.looked_at import Search
+
+            search = Search(self.root, resumed.rest["ignore"])
+        edited: dict[str, int] = {}
+        for group in resumed.groups:
+            facts = Facts(*resumed.state.group(group)[0]).renewed(self.root)
+            resumed.found[facts.at] = facts
+            if facts.hold(self.root, search):
+                continue
+            from buildrules.cli.again import edited_package
+
+            if edited_package(facts, self.root, search):
+                edited[facts.at] = group
+                continue
+            found = None if search is None else search.new_below(facts)
+            if found is None:
+                return None
+            resumed.found.update((one.at, one) for one in found)
+        return edited
+
+    def _replan(self, resumed: Resumed, edited: dict[str, int]) -> Collection[int] | None:
+        """Put what is planned anew in the place of what is kept; the actions that are others. None: plan everything."""
+        from buildrules.cli.again import plan_again
+
+        planned = plan_again(self.root, self.directory, self.request, self.store, self.session, resumed, edited)
+        if planned is None:
+            return None
+        actions, facts = planned
+        for number, one in actions.items():
+            resumed.kept.replace(number, one)
+        resumed.found.update((one.at, one) for one in facts.values())
+        resumed.groups = list(dict.fromkeys([*resumed.groups, *facts]))
+        return actions
+
+    def plan_anew(self) -> None:
         """Load the workspace and plan anew. Raises LoadError, ResolutionError and other BuildrulesErrors."""
         from buildrules.analysis.interface import interfaces
-        from buildrules.cli.planning import Planning
+        from buildrules.cli.carried import Carried
+        from buildrules.cli.looked_at import inputs_of
+        from buildrules.cli.memory import PlannedFrom
+        from buildrules.cli.prepared import prepare
 
         began = now()
         request = self.request
-        planning = Planning(
+        prepared = prepare(
             self.root, self.directory, request.patterns, request.options, self.store, self.stream, self.session
         )
-        self.plan = planning.plan()
-        if request.verb == "lint":
-            self.plan.goals = []
-        elif request.verb != "build":
-            self.plan.sides = {}
-        settings = planning.loaded.workspace.settings
-        self.plugins, self.ignore = list(settings.plugins), list(settings.ignore)
-        import_plugins(self.root, self.plugins, self.kinds)
-        self.readers = planning.readers(request.patterns)
-        if not request.option("package"):
-            self.interfaces = interfaces(planning.loaded)
-        self.inputs = memory.inputs_of(self.root, began, planning.disk, planning.keeper.digests, self.plugins)
+        self.plan = prepared.plan()
+        self.unlocked = prepared.keeper.unlocked
+        verb = VERBS[request.verb]
+        self.plan.narrow(verb.sides, goals=verb.goals)
+        settings = prepared.loaded.workspace.settings
+        self._plug_in(list(settings.plugins))
+        self._planned_from = PlannedFrom(
+            inputs_of(self.root, began, prepared.disk, prepared.keeper.digests, self._plugins),
+            {} if request.option("package") else interfaces(prepared.loaded),
+            prepared.readers(request.patterns),
+            self._plugins,
+            list(settings.ignore),
+        )
+        self._share(self.plan.cache)
         self.run = self._new_build(self.plan)
         if self._state is not None:
             with contextlib.suppress(*_UNREADABLE):
-                settled = memory.Settled(self._state, self.root)
-                settled.apply(self.run, whole=self.request.verb != "build")
-                self._settled = settled
+                carried = Carried(self._state, self.root)
+                carried.apply(self.run, whole=self.request.verb not in ("build", "why"))
+                self._carried = carried
+
+    def _share(self, cache: Mapping[str, Any]) -> None:
+        """Borrow from others, where the settings of the workspace or the environment name a cache."""
+        if cache.get("remote") or "BUILDRULES_CACHE" in os.environ:
+            from buildrules.cli.sharing import Sharing, settings_of
+
+            remote, preview = not self.request.option("no_remote"), bool(self.request.option("preview"))
+            settings = settings_of(cache, remote=remote, preview=preview)
+            if self.sharing is not None:
+                if self.sharing.reads(settings):
+                    return
+                self.sharing.close()
+                self.sharing = self.store.blobs.elsewhere = None
+            if settings:
+                self.sharing = Sharing(
+                    settings, self.root, self.store, self.session, self.stream, self.kinds.fits, self._lost
+                )
+                self.store.blobs.elsewhere = self.sharing
+
+    def _plug_in(self, plugins: list[str]) -> None:
+        self._plugins = plugins
+        if plugins or self.kinds.plugins:
+            from buildrules.cli.plugins import import_plugins
+
+            import_plugins(self.root, plugins, self.kinds)
 
     def build(self) -> Build:
         """Run the plan. `results` holds the goals that succeeded."""
         build = self.run
+        gc.freeze()
+        gc.enable()
+        if self.sharing is not None:
+            self.sharing.expect(self.plan.goals, len(self.plan.actions) - len(build.outcomes))
         try:
             build.run()
+            if self.sharing is not None:
+                self.sharing.finish(self.plan.goals, self._shared_keys, build.here)
         finally:
             self.console.close()
         self.results = goal_results(self.plan, build)
         return build
+
+    def _shared_keys(self) -> list[str]:
+        """The keys of what was built, but for what depends on programs of this host, or may be another thing by now."""
+        actions = self.plan.actions
+        if not self.run.ok:
+            return []
+        return [
+            outcome.key
+            for name, outcome in self.run.outcomes.items()
+            if outcome.outputs is not None
+            and not outcome.unstable
+            and name in actions
+            and self.kinds.named(actions[name].kind).traits.shareable
+        ]
+
+    @property
+    def lost(self) -> set[str]:
+        """The digests that a cache promised and did not have."""
+        return set() if self.sharing is None else self.sharing.lost
+
+    def close(self) -> None:
+        """End all that is under way, and close what is open."""
+        self.console.close()
+        if self.sharing is not None:
+            self.sharing.close()
+        self.session.close()
+        self.store.close()
+
+    def mended(self, errors: Iterable[Exception]) -> int:
+        """How many damaged blobs were behind `errors`: they are removed, and another try makes or fetches them."""
+        wrong: set[str] = set()
+        for error in errors:
+            if isinstance(error, DamagedError):
+                wrong.add(error.digest)
+            if isinstance(error, (IntegrityError, FetchError, StoreError, UnexpectedError, OSError)):
+                wrong.update(self.store.blobs.mend())
+        return len(wrong)
 
     def report_rows(self) -> list[GoalResult | str]:
         """What to report on, in the order of the goals: of those that nothing touched, what was printed before."""
@@ -235,11 +335,17 @@ class Invocation:
         unstable = build.sources.unsettled or any(outcome.unstable for outcome in build.outcomes.values())
         if unstable or self.request.option("env"):
             return  # variables given on the command line may be secrets, and a state keeps the command line
+        if self.sharing is not None and self.sharing.unsent:
+            return  # the same command is to send what this one could not
         with contextlib.suppress(OSError, *_UNREADABLE):
             if self.resumed is not None:
-                memory.append_build(self.resumed, build, self.root, pieces, frame)
-            elif self.inputs is not None:
-                memory.write_build(self, self.inputs, self._settled, pieces, frame)
+                append_build(self.resumed, build, self.root, pieces, frame)
+            elif self._planned_from is not None:
+                from buildrules.cli.memory import write_build
+
+                write_build(
+                    self.root, self.words, self.request, self._planned_from, build, self._carried, (pieces, frame)
+                )
 
 
 def failures(build: Build) -> list[BuildrulesError]:

@@ -2,36 +2,33 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from typing import Any
 
-from buildrules.cli.findings import finding_text
+from buildrules.cli.findings import finding_text, fresh_findings
 from buildrules.cli.invocation import Invocation, failures
-from buildrules.cli.report import error_json, error_text
+from buildrules.cli.report import error_json, error_text, say_failures
 from buildrules.engine.build import Build
-from buildrules.lints.finding import ERROR, Finding
+from buildrules.lints.finding import ERROR
 
 
-def finish(invocation: Invocation, build: Build, findings: Sequence[Finding]) -> int:
+def report(invocation: Invocation, build: Build, seconds: float) -> int:  # noqa: ARG001 - as any verb's report
     """Report; returns the exit code: 1 for a finding that is an error (with --strict for any), or if a lint failed."""
+    findings = fresh_findings(invocation)
     broken = failures(build)
+    packages = len({side.label for side in invocation.plan.sides.values()})
     errors = sum(finding.severity == ERROR for finding in findings)
     if invocation.request.option("json"):
-        value = {"packages": len(set(invocation.plan.sides.values()))}
-        value |= {"findings": [finding.to_dict() for finding in findings]}  # type: ignore[dict-item]
+        value: dict[str, Any] = {"packages": packages, "findings": [finding.to_dict() for finding in findings]}
         if broken:
-            value["errors"] = [error_json(error) for error in broken]  # type: ignore[assignment]
+            value["errors"] = [error_json(error) for error in broken]
         sys.stdout.write(json.dumps(value, indent=2) + "\n")
     else:
         sys.stdout.write("".join(finding_text(finding) + "\n" for finding in findings))
-        packages = len(set(invocation.plan.sides.values()))
         count = f"{packages} package{'s' * (packages != 1)}"
         warnings = len(findings) - errors
         sys.stdout.write(f"{count}: {errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}\n")
-    sys.stdout.flush()
     invocation.log.end(ok=not broken, text="\n".join(error_text(error) for error in broken))
-    for error in broken:
-        sys.stderr.write(error_text(error) + "\n")
     if broken:
-        sys.stderr.write(invocation.log.line())
+        say_failures(invocation.log, broken)
     failed = errors or (findings and invocation.request.option("strict"))
     return 1 if failed or broken else 0

@@ -2,10 +2,9 @@
 
 import sys
 
-from buildrules.cli.content import Content
+from buildrules.cli.content import Content, one_image
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.report import size_text
-from buildrules.cli.verbs import one_image
 from buildrules.oci.docker import LoadReport, load
 from buildrules.oci.docker_connect import connect
 from buildrules.oci.docker_http import Engine
@@ -29,7 +28,7 @@ def describe(report: LoadReport) -> str:
     line = f"loaded {report.names[0]}: sent {count} layer{'s' * (count != 1)}, {size_text(report.sent)}"
     if again := len(report.resent_layers):
         which = "all" if again == count else str(again)
-        line += f" ({which} of them only because a layer below changed)" if count > 1 else ""
+        line += f" ({which} of them are there, but on top of other layers)" if count > 1 else ""
     if report.skipped_layers:
         line += f"; {len(report.skipped_layers)} layers, {size_text(report.skipped)}, were there already"
     return line

@@ -84,25 +84,20 @@ def run(argv: list[str]) -> int:
     return value if isinstance(value, int) else 0
 
 
-def perform_request(verb: str, patterns: tuple[str | None, ...], options: dict[str, Any]) -> int:
+def perform_request(verb: str, named: tuple[str | None, ...], options: dict[str, Any]) -> int:
     """Perform a verb that builds, in the workspace of the current directory; returns the exit code."""
-    from buildrules.cli.azureml import check_package, located
+    from buildrules.cli.azureml import place_of
     from buildrules.cli.verbs import start
-    from buildrules.workspace.root import find_root, package_of
 
     if VERBS[verb].here:
         from buildrules.serving.platform import host_platform
 
         options["host_platform"] = host_platform()
-    named = [pattern for pattern in patterns if pattern is not None]
-    argv = list(click.get_current_context().obj or [verb, *named])
-    here = os.getcwd()
-    if options.get("package"):
-        root, labels = located(named, options)
-        inside = f"{os.path.realpath(here)}/".startswith(root.rstrip("/") + "/")
-        return start(root, package_of(root, here) if inside else "", [*argv, here], Request(verb, labels, options))
-    check_package(options)
-    if not named:
+    wanted = [pattern for pattern in named if pattern is not None]
+    argv = list(click.get_current_context().obj or [verb, *wanted])
+    if not wanted and not options["package"]:
         raise click.MissingParameter(param_hint="'LABEL'", param_type="argument")
-    root = find_root(here)
-    return start(root, package_of(root, here), argv, Request(verb, named, options))
+    root, directory, patterns = place_of(wanted, options)
+    if options["package"]:
+        argv.append(os.getcwd())  # its paths are relative to that
+    return start(root, directory, argv, Request(verb, patterns, options))

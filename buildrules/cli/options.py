@@ -1,16 +1,16 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
 
 import click
 
-F = TypeVar("F", bound=Callable[..., Any])
+from buildrules.cli.azureml import package_options
+from buildrules.cli.groups import BUILDING, F, GroupedCommand, grouped, together
 
 _LEFT_OUT = "\0"  # stands for the minus of a pattern while click looks for options
 
 
-class PatternCommand(click.Command):
+class PatternCommand(GroupedCommand):
     """A command whose patterns may begin with a minus, as in `-//models:old`, without `--` before them."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -30,7 +30,8 @@ class NeedsPatterns(PatternCommand):
             return left
         except click.MissingParameter as error:
             verb = self.name
-            message = f"no targets given; 'buildrules {verb} //...' {verb}s them all"
+            ending = "es" if str(verb).endswith("sh") else "s"
+            message = f"no targets given; 'buildrules {verb} //...' {verb}{ending} them all"
             raise click.UsageError(message, ctx) from error
 
 
@@ -43,27 +44,26 @@ def pattern_argument(function: F) -> F:
     return click.argument("patterns", nargs=-1, metavar="[PATTERN]...", callback=restore)(function)
 
 
-def label_argument(function: F) -> F:
-    """The argument `label`; not needed where --package names a file instead."""
-    return click.argument("label", required=False)(function)
+label_argument = click.argument("label", required=False)
+"""Not needed where --package names a file instead."""
 
 
-def building(function: F) -> F:
-    """The options of every command that builds; those for files of Azure ML among them."""
-    from buildrules.cli.azureml import package_options
+_option = partial(grouped, BUILDING)
 
-    function = package_options(function)
-    for option in reversed(
-        (
-            click.option(
-                "-j", "--jobs", type=click.IntRange(min=1), help="Actions at once (default: cores, at least 4)."
-            ),
-            click.option("-k", "--keep-going", is_flag=True, help="After a failure go on with what does not need it."),
-            click.option("--platform", metavar="OS/ARCH", help="Build for this platform instead of the workspace's."),
-            click.option("--locked", is_flag=True, help="Fail where a lock is missing or stale instead of writing it."),
-            click.option("-q", "--quiet", is_flag=True, help="Show no progress."),
-            click.option("-v", "--verbose", is_flag=True, help="Show every action and every layer."),
-        )
-    ):
-        function = option(function)
-    return function
+building = together(
+    _option(
+        "-j",
+        "--jobs",
+        type=click.IntRange(min=1),
+        metavar="NUMBER",
+        help="Actions at once (default: cores, at least 4).",
+    ),
+    _option("-k", "--keep-going", is_flag=True, help="After a failure go on with what does not need it."),
+    _option("--platform", metavar="OS/ARCH", help="Build for this platform instead of the workspace's."),
+    _option("--locked", is_flag=True, help="Fail where a lock is missing or stale instead of writing it."),
+    _option("--no-remote", is_flag=True, help="Leave the shared cache out."),
+    _option("-q", "--quiet", is_flag=True, help="Show no progress."),
+    _option("-v", "--verbose", is_flag=True, help="Show every action and every layer."),
+    package_options,
+)
+"""The options of every command that builds; those for files of Azure ML among them."""

@@ -2,24 +2,39 @@
 
 import contextlib
 import os
-from typing import Any, TextIO
 
 from buildrules.errors import UnheardError
+from buildrules.typed import Any, TextIO
 
 
 class Output:
-    """A stream that raises UnheardError where `stream` raises OSError: a file's error would look the same."""
+    """A stream that raises UnheardError where `stream` raises OSError: a file's error would look the same.
+
+    On a terminal it gives lines their colours.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._colours = False
+        self._begun = False  # a line, of which more is to come
+        if stream.isatty():
+            from buildrules.cli.colour import wanted
+
+            self._colours = wanted(stream, os.environ)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
         """As of the stream. Raises UnheardError."""
+        shown = text
+        if self._colours and text:
+            from buildrules.cli.colour import coloured
+
+            shown = coloured(text, begun=self._begun)
+            self._begun = not text.endswith("\n")
         try:
-            return self._stream.write(text)
+            return self._stream.write(shown)
         except OSError as error:
             raise unheard(self._stream, error) from error
 

@@ -1,12 +1,12 @@
 """Imports the plugins of a workspace, and says what code they are made of."""
 
 import hashlib
-import importlib
 import os
 import sys
 
 from buildrules.actions.registry import Kinds
 from buildrules.errors import BuildrulesError, LoadError
+from buildrules.workspace.root import check_inside
 
 _PACKAGE = __name__.partition(".")[0]
 
@@ -22,11 +22,14 @@ def import_plugins(root: str, plugins: list[str], kinds: Kinds) -> None:
         return
     if root not in sys.path:
         sys.path.insert(0, root)
+    import importlib
+
     keep = sys.dont_write_bytecode
     # Python trusts byte code by size and whole seconds, which an edit can leave alone.
     sys.dont_write_bytecode = True
     try:
         for name in plugins:
+            _check_links(root, name)
             try:
                 importlib.import_module(name)
             except BuildrulesError:
@@ -36,6 +39,14 @@ def import_plugins(root: str, plugins: list[str], kinds: Kinds) -> None:
     finally:
         sys.dont_write_bytecode = keep
     kinds.plugins = _digest(root)
+
+
+def _check_links(root: str, name: str) -> None:
+    """Raise LoadError where a file of a plugin is a link out of the workspace: an error of Python would quote it."""
+    parts = name.split(".")
+    for end in range(1, len(parts) + 1):
+        for path in (os.path.join(*parts[:end], "__init__.py"), f"{os.path.join(*parts[:end])}.py"):
+            check_inside(root, path)
 
 
 def plugin_files(root: str) -> list[str]:

@@ -1,18 +1,22 @@
 """What a build says at its end: lines for a person, one JSON object for a program."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
+import sys
+from collections.abc import Mapping, Sequence
 
+from buildrules.cli.buildlog import BuildLog
 from buildrules.cli.harmless import harmless
-from buildrules.credentials.redact import without_logins
-from buildrules.credentials.secret import hide
 from buildrules.engine.build import Build
+from buildrules.engine.changes import INPUT
 from buildrules.engine.events import Status
+from buildrules.engine.explanations import FIRST
 from buildrules.engine.result import GoalResult, LayerResult, counts
 from buildrules.errors import BuildrulesError, LoadError
 from buildrules.lints.finding import Finding
+from buildrules.start.secret import hide
+from buildrules.typed import Any
 
+_FROM = {False: "from the store", True: "from the cache"}
 _WORDS = {Status.EXECUTED: "built", Status.CACHED: "reused", Status.UNCHANGED: "reused"}
 
 
@@ -26,19 +30,29 @@ def size_text(size: int) -> str:
     raise AssertionError
 
 
-def _layer_line(item: LayerResult) -> str:
+def _layer_line(item: LayerResult, known: set[str]) -> str:
     layer = item.layer
     why = ""
-    if item.status is Status.EXECUTED and item.reasons:
-        why = "  " + item.reasons[0] + (f" (+{len(item.reasons) - 1} more)" if len(item.reasons) > 1 else "")
-    return f"  {_WORDS[item.status]:<7}{layer.digest[7:19]}  {size_text(layer.size):>9}  {item.title}{why}"
+    if item.status is Status.EXECUTED:
+        why = _first_of(item.reasons)
+    elif layer.digest not in known:
+        why = _FROM[item.borrowed]
+    return f"  {_WORDS[item.status]:<7}{layer.digest[7:19]}  {size_text(layer.size):>9}  {item.title}  {why}".rstrip()
+
+
+def _first_of(reasons: Sequence[str]) -> str:
+    return "".join(reasons[:1]) + (f" (+{len(reasons) - 1} more)" if len(reasons) > 1 else "")
 
 
 def _together(what: str, items: list[LayerResult], why: str) -> list[str]:
     if not items:
         return []
     size = sum(item.layer.size for item in items)
-    return [f"  {what:<7}{len(items)} layer{'s' * (len(items) != 1)}, {size_text(size)}, {why}"]
+    return [f"  {what:<7}{_number_of(items)}, {size_text(size)}, {why}"]
+
+
+def _number_of(layers: list[LayerResult]) -> str:
+    return f"{len(layers)} layer{'s' * (len(layers) != 1)}"
 
 
 def target_lines(result: GoalResult, shown_before: set[str], *, verbose: bool = False) -> list[str]:
@@ -46,31 +60,51 @@ def target_lines(result: GoalResult, shown_before: set[str], *, verbose: bool = 
 
     Layers whose digest is in `shown_before` were listed with a target above; those listed here are added to it.
     """
-    layers = result.layers
+    layers, known = result.layers, result.known
     if result.goal.kind == "index":
         total = f"{len(result.values['platforms'])} platforms, {size_text(result.size)}"
         return [f"{result.goal.label}  {result.goal.platform}", f"  index {result.digest}  ({total})"]
     lines = [f"{result.goal.label}  {result.goal.platform}"]
     shared = [] if verbose else [item for item in layers if item.layer.digest in shown_before]
     own = layers if verbose else [item for item in layers if item.layer.digest not in shown_before]
-    fresh = [item for item in own if item.status is Status.EXECUTED]
+    fresh = [item for item in own if item.status is Status.EXECUTED or (known and item.layer.digest not in known)]
     listed = own if verbose or len(fresh) > len(own) / 2 else fresh
     lines += _together("shared", shared, "with targets above")
-    lines += _together("reused", [item for item in own if item not in listed], "unchanged")
-    lines += [_layer_line(item) for item in listed]
+    rest = [item for item in own if item not in listed]
+    origin = "unchanged" if known else _FROM[any(item.borrowed for item in rest)]
+    lines += _together("reused", rest, origin)
+    lines += [_layer_line(item, known) for item in listed]
     shown_before.update(item.layer.digest for item in listed)
-    total = f"{len(layers)} layers, {size_text(result.size)}"
+    total = f"{_number_of(layers)}, {size_text(result.size)}"
+    if result.status is not Status.EXECUTED:
+        total += f", {_origin(result)}"
+    elif result.goal.kind == "group" and not fresh:
+        total += ", put together now"
     lines.append(f"  image {result.digest}  ({total})" if result.digest else f"  {total}")
+    lines += _own_reasons(result)
     if result.goal.info.get("target_environment", {}).get("asked"):
         environment = environment_of(result)
         lines.append(f"  environment {environment['name']}:{environment['version']}")
     return lines
 
 
-def unchanged_line(result: GoalResult) -> str:
-    """One goal of a build in which nothing ran."""
-    what = result.digest or f"{len(result.layers)} layers"
-    return f"{result.goal.label}  {result.goal.platform}  {what}  ({size_text(result.size)}, unchanged)"
+def _own_reasons(result: GoalResult) -> list[str]:
+    """Why the image is another one, but for its layers, which are listed."""
+    if result.goal.kind != "image" or result.same:
+        return []
+    reasons = [reason for reason in result.reasons if reason != FIRST and not reason.startswith(INPUT)]
+    return [f"      {_first_of(reasons)}"] if reasons else []
+
+
+def _origin(result: GoalResult) -> str:
+    """Where something came from that did not have to be made."""
+    return "unchanged" if result.same else _FROM[result.borrowed]
+
+
+def short_line(result: GoalResult, origin: str) -> str:
+    """One goal for which nothing ran."""
+    what = result.digest or _number_of(result.layers)
+    return f"{result.goal.label}  {result.goal.platform}  {what}  ({size_text(result.size)}, {origin})"
 
 
 def summary(build: Build, seconds: float) -> str:
@@ -82,8 +116,17 @@ def summary(build: Build, seconds: float) -> str:
     parts.append(f"{size_text(build.here.bytes_read)} read")
     parts.append(f"{size_text(build.here.blobs.bytes_written)} written")
     if build.here.bytes_fetched:
-        parts.append(f"{size_text(build.here.bytes_fetched)} fetched")
+        parts.append(fetched_text(build.here.moved))
+    if build.here.bytes_sent:
+        parts.append(f"{size_text(build.here.bytes_sent)} sent to the cache")
     return ", ".join(parts) + f" in {seconds:.2f} s"
+
+
+def fetched_text(moved: Mapping[str, int]) -> str:
+    """Bytes that were fetched, by where from: "17.1 MB fetched (17.0 MB cache, 102 kB index)"."""
+    rows = sorted(((source, size) for source, size in moved.items() if size), key=lambda row: (-row[1], row[0]))
+    sources = ", ".join(f"{size_text(size)} {source}" for source, size in rows)
+    return f"{size_text(sum(moved.values()))} fetched ({sources})"
 
 
 def text_report(results: Sequence[GoalResult | str], build: Build, seconds: float, *, verbose: bool) -> str:
@@ -94,9 +137,9 @@ def text_report(results: Sequence[GoalResult | str], build: Build, seconds: floa
         if isinstance(result, str):
             lines.append(result.rstrip("\n"))
             continue
-        quiet = not verbose and all(item.status is not Status.EXECUTED for item in result.layers)
-        if quiet and result.status is not Status.EXECUTED:
-            lines.append(unchanged_line(result))
+        ran = any(status is Status.EXECUTED for status in (result.status, *(item.status for item in result.layers)))
+        if not verbose and not ran and (result.same or result.before is None):
+            lines.append(short_line(result, _origin(result)))
         else:
             lines += target_lines(result, shown, verbose=verbose)
     lines.append(summary(build, seconds))
@@ -105,7 +148,7 @@ def text_report(results: Sequence[GoalResult | str], build: Build, seconds: floa
 
 def text_piece(result: GoalResult) -> str:
     """What the next run prints of a goal if nothing has changed."""
-    return harmless(unchanged_line(result)) + "\n"
+    return harmless(short_line(result, "unchanged")) + "\n"
 
 
 def text_frame(actions: int) -> tuple[str, str, str]:
@@ -163,13 +206,17 @@ def json_report(
     seconds: float,
     log: dict[str, str],
     findings: Sequence[Finding] = (),
+    shared: dict[str, int] | None = None,
 ) -> str:
     """The one object of `--json`; with `errors` where something failed, and `findings` of lints where there are any.
 
-    `log` is the build's id, state and log file. A result that is text is a goal that nothing touched, see `json_piece`.
+    `log` is the build's id, state and log file; `shared` is what the shared cache cost and brought. A result that is
+    text is a goal that nothing touched, see `json_piece`.
     """
     here = build.here
-    value = _object(log, counts(build), here.bytes_read, here.blobs.bytes_written, here.bytes_fetched)
+    value = _object(log, counts(build), here.bytes_read, here.blobs.bytes_written, here.bytes_fetched, here.moved)
+    if shared is not None:
+        value["cache"] = shared
     if findings:
         value["findings"] = [finding.to_dict() for finding in findings]
     if build.errors:
@@ -181,11 +228,16 @@ def json_report(
 
 
 def _object(
-    log: dict[str, str], actions: dict[str, int], read: int = 0, written: int = 0, fetched: int = 0
+    log: dict[str, str],
+    actions: dict[str, int],
+    read: int = 0,
+    written: int = 0,
+    fetched: int = 0,
+    moved: dict[str, int] | None = None,
 ) -> dict[str, Any]:
     """What every object of `--json` begins with; its targets are still to come."""
-    moved = {"read": read, "written": written, "fetched": fetched}
-    return {"build": log, "targets": [], "actions": actions, "bytes": moved}
+    sizes = {"read": read, "written": written, "fetched": fetched, "moved": moved or {}}
+    return {"build": log, "targets": [], "actions": actions, "bytes": sizes}
 
 
 def _around_targets(value: dict[str, Any], any_target: bool) -> tuple[str, str, str]:
@@ -218,7 +270,7 @@ def error_json(error: BuildrulesError) -> dict[str, Any]:
         value["hint"] = error.hint
     if error.log:
         value["log"] = error.log
-    return {name: hide(without_logins(text, queries=False)) for name, text in value.items()}
+    return {name: _shown(text) for name, text in value.items()}
 
 
 def error_text(error: BuildrulesError) -> str:
@@ -233,4 +285,18 @@ def error_text(error: BuildrulesError) -> str:
         lines += ["    " + line for line in error.log.strip().splitlines()]
     if error.hint:
         lines.append(f"  hint: {error.hint}")
-    return harmless(hide(without_logins("\n".join(lines), queries=False)))
+    return harmless(_shown("\n".join(lines)))
+
+
+def _shown(text: str) -> str:
+    """A text that may quote others, without secrets."""
+    from buildrules.credentials.redact import without_logins
+
+    return hide(without_logins(hide(text), queries=False))
+
+
+def say_failures(log: BuildLog, errors: Sequence[BuildrulesError]) -> int:
+    """Say what went wrong in a build, and where its full log is; returns the exit code."""
+    sys.stdout.flush()
+    sys.stderr.write("".join(error_text(error) + "\n" for error in errors) + log.line())
+    return errors[0].exit_code if errors else 1

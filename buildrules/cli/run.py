@@ -4,12 +4,12 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from buildrules.cli.content import one_image
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.load import describe, load_image
-from buildrules.cli.verbs import one_image
 from buildrules.errors import Interrupted, UsageError
 from buildrules.oci.docker_connect import connect
 from buildrules.serving.container import Container
@@ -44,13 +44,8 @@ def after(invocation: Invocation) -> int:
     published: dict[int, int | None] = dict(ports)
     if request.option("port") and (main or ports):
         published[main.port if main else next(iter(ports))] = int(request.option("port"))
-    container = Container(
-        engine,
-        report.image_id,
-        ports=published,
-        environment=environment,
-        title=request.patterns[0],
-    )
+    title = request.patterns[0]
+    container = Container(engine, report.image_id, ports=published, environment=environment, title=title)
     return _serve(invocation, container, routes, info)
 
 
@@ -67,7 +62,7 @@ def _serve(invocation: Invocation, container: Container, routes: dict[str, Route
                 routes.get("readiness") or routes.get("liveness"),
                 port=next(iter(container.ports), None),
                 timeout=float(request.option("timeout", 60.0)),
-                progress=None if request.option("quiet") else _Waiting(label),
+                progress=None if request.option("quiet") else _waiting(label),
             )
             waiting = False
             container.grace = _GRACE
@@ -109,19 +104,18 @@ def _mounts(info: Mapping[str, Any]) -> str:
     return f'-v "$PWD/data:{job["input"]}" -v "$PWD/results:{job["output"]}" ' if job else ""
 
 
-class _Waiting:
-    """Says now and then that a package is not ready yet."""
+def _waiting(label: str) -> Callable[[float, str], None]:
+    """Called after each vain attempt, says now and then that a package is not ready yet."""
+    due = 2.0
 
-    def __init__(self, label: str) -> None:
-        self._label = label
-        self._due = 2.0
-
-    def __call__(self, seconds: float, reason: str) -> None:
-        """Called after each vain attempt."""
-        if seconds >= self._due:
-            self._due = seconds + 10.0
-            sys.stderr.write(f"waiting for {self._label} to be ready: {seconds:.0f} s so far ({reason})\n")
+    def say(seconds: float, reason: str) -> None:
+        nonlocal due
+        if seconds >= due:
+            due = seconds + 10.0
+            sys.stderr.write(f"waiting for {label} to be ready: {seconds:.0f} s so far ({reason})\n")
             sys.stderr.flush()
+
+    return say
 
 
 def _curl(invocation: Invocation, container: Container, route: Route, info: Mapping[str, object]) -> str:

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from buildrules import __version__
-from buildrules.cli.content import Content
+from buildrules.cli.content import Content, one_image
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.report import environment_of, size_text
-from buildrules.cli.verbs import one_image
 from buildrules.engine.result import GoalResult
-
-_LABEL = "buildrules."
+from buildrules.oci.config import PREFIX
 
 
 def after(invocation: Invocation) -> int:
@@ -55,7 +53,7 @@ def description(invocation: Invocation, result: GoalResult) -> dict[str, Any]:
         "made_from": {name: info[name] for name in ("base", "env", "server", "code")},
         "locks": dict(info["locks"]),
         "tags": dict(info["tags"]),
-        "labels": {name: value for name, value in labels.items() if not name.startswith(_LABEL)},
+        "labels": {name: value for name, value in labels.items() if not name.startswith(PREFIX)},
         "layers": [
             {
                 "digest": item.layer.digest,

@@ -1,24 +1,42 @@
-"""All verbs, in the order in which help lists them. A new one is a line here, and a module below `cli/commands`."""
+"""All verbs, in the order in which help lists them. A new one is a line here, and a module below `cli/commands`.
+
+Imported on every path, so it imports nothing: "lint" is `engine.plan.LINT`.
+"""
 
 
 class Verb:
     """What the rest knows of a verb.
 
-    `module` has its command line: its name below `cli.commands`. `after` is the module whose function `after` is handed
-    the finished build. With `here`, images go to an engine of this machine, and are those of its platform.
+    `module` has its command line: its name below `cli.commands`. `report` is the module whose function `report` says
+    how the build ended, where that is not what a build says; `after` is the module whose function `after` is handed
+    the finished build. With `here`, images go to an engine of this machine, and are those of its platform. `sides` are
+    the roles (`engine.plan`) of what is made beside the goals; without `goals` nothing else is.
     """
 
-    __slots__ = ("after", "here", "module", "summary")
+    __slots__ = ("after", "goals", "here", "module", "report", "sides", "summary")
 
-    def __init__(self, summary: str, module: str, *, after: str | None = None, here: bool = False) -> None:
+    def __init__(
+        self,
+        summary: str,
+        module: str,
+        *,
+        report: str | None = None,
+        after: str | None = None,
+        here: bool = False,
+        sides: tuple[str, ...] = (),
+        goals: bool = True,
+    ) -> None:
         self.summary = summary
         self.module = module
+        self.report = report
         self.after = after
         self.here = here
+        self.sides = sides
+        self.goals = goals
 
 
 VERBS = {
-    "build": Verb("build targets and print what was built, reused and why", "build"),
+    "build": Verb("build targets and print what was built, reused and why", "build", sides=("lint",)),
     "load": Verb(
         "build one package and load it into Docker, sending only the layers it lacks",
         "load",
@@ -28,11 +46,26 @@ VERBS = {
     "run": Verb(
         "build and load one package, start it, and print how to call it", "run", after="buildrules.cli.run", here=True
     ),
-    "test": Verb("start packages, send their requests and compare the answers", "test"),
-    "lint": Verb("look for what is likely wrong in packages", "lint"),
+    "test": Verb("start packages, send their requests and compare the answers", "test", report="buildrules.cli.test"),
+    "lint": Verb(
+        "look for what is likely wrong in packages", "lint", report="buildrules.cli.lint", sides=("lint",), goals=False
+    ),
     "export": Verb("write one package as an OCI layout or an archive", "export", after="buildrules.cli.export"),
+    "copy": Verb("copy an image, unchanged, between registries and layouts", "copy"),
+    "bundle": Verb(
+        "build packages and write them into one file, for where no network leads",
+        "bundle",
+        after="buildrules.cli.bundle",
+    ),
+    "unbundle": Verb("check a bundle, and take its images into a layout or a registry", "unbundle"),
+    "push": Verb(
+        "build packages and push them to a registry, sending only what it lacks", "push", after="buildrules.cli.push"
+    ),
     "show": Verb(
         "show what a package's image is: routes, variables, layers, locks, models", "show", after="buildrules.cli.show"
+    ),
+    "layers": Verb(
+        "show the layers that packages share, and what is kept of them", "layers", after="buildrules.cli.layers"
     ),
     "why": Verb("say why a target was, or would be, rebuilt", "why"),
     "lock": Verb("resolve environments and bases, and write their locks", "lock"),
@@ -42,7 +75,7 @@ VERBS = {
     "schema": Verb("print the JSON schema of BUILD.yaml", "schema"),
     "import": Verb("turn files of Azure ML into targets of a BUILD.yaml", "import_"),
     "init": Verb("write a first BUILD.yaml for a folder with a model", "init"),
-    "cache": Verb("look at the store, check it, shrink it", "cache"),
+    "cache": Verb("look at the store, check it, shrink it; keys of a shared cache", "cache"),
     "clean": Verb("forget what this workspace's builds remembered", "clean"),
     "step": Verb("run one step that another process wrote to a file", "step"),
 }

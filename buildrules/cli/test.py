@@ -1,23 +1,23 @@
 """What `buildrules test` reports: a line for each test, then what was wrong with those that failed."""
 
 import json
-import os
 import sys
 from typing import Any, NamedTuple
 
 from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation, once
-from buildrules.cli.report import error_json, error_text
+from buildrules.cli.report import error_json, error_text, say_failures
+from buildrules.cli.writing import write_text
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import Status
 from buildrules.engine.plan import Goal
-from buildrules.errors import BuildrulesError, PackageTestError, UsageError
+from buildrules.errors import BuildrulesError, PackageTestError
 
 _LOG_LINES = 30
 
 
 class _Row(NamedTuple):
-    """One test. `status` is passed, cached, failed, not tested or not run."""
+    """One test. `status` is passed, flaky, cached, failed, not tested or not run."""
 
     goal: Goal
     status: str
@@ -35,7 +35,7 @@ class _Row(NamedTuple):
         return self.status in ("failed", "not run") and not isinstance(self.error, PackageTestError)
 
 
-def finish(invocation: Invocation, build: Build, seconds: float) -> int:
+def report(invocation: Invocation, build: Build, seconds: float) -> int:
     """Report; returns the exit code: 1 where a test failed or could not be run."""
     request = invocation.request
     rows = [_row(goal, build.outcomes.get(goal.action)) for goal in invocation.plan.goals]
@@ -53,11 +53,8 @@ def finish(invocation: Invocation, build: Build, seconds: float) -> int:
         sys.stdout.write(_json(rows, broken, invocation.log.to_dict(), seconds))
     else:
         sys.stdout.write(text)
-    sys.stdout.flush()
-    for error in broken:
-        sys.stderr.write(error_text(error) + "\n")
     if not build.ok:
-        sys.stderr.write(invocation.log.line())
+        say_failures(invocation.log, broken)
     return 0 if build.ok else 1
 
 
@@ -75,10 +72,12 @@ def _row(goal: Goal, outcome: Outcome | None) -> _Row:
         return _Row(goal, "failed", message, 0.0, outcome)
     values = outcome.outputs.values
     took = float(values["seconds"])
+    again = f", at the second attempt; before it {values['flaky']}" if values["flaky"] else ""
     if outcome.status is Status.EXECUTED:
-        return _Row(goal, "passed", f"{asked} in {took:.1f} s ({values['runner']})", took, outcome)
+        status = "flaky" if again else "passed"
+        return _Row(goal, status, f"{asked} in {took:.1f} s ({values['runner']}){again}", took, outcome)
     passed = "it passed" if goal.info["job"] else "they passed"
-    return _Row(goal, "cached", f"{asked}, unchanged since {passed} ({values['runner']})", 0.0, outcome)
+    return _Row(goal, "cached", f"{asked}, unchanged since {passed} ({values['runner']}){again}", 0.0, outcome)
 
 
 def _text(rows: list[_Row], seconds: float) -> str:
@@ -93,7 +92,7 @@ def _text(rows: list[_Row], seconds: float) -> str:
             lines += ["", f"{row.goal.label}  {row.goal.platform}", *_failure_lines(row.error)]
     counted = [
         f"{sum(row.status == status for row in rows)} {status}"
-        for status in ("passed", "cached", "failed", "not run", "not tested")
+        for status in ("passed", "flaky", "cached", "failed", "not run", "not tested")
         if any(row.status == status for row in rows)
     ]
     lines += [""] * any(row.status == "failed" for row in rows)
@@ -162,12 +161,10 @@ def _write_junit(path: str, rows: list[_Row]) -> None:
         )
         if row.status == "not tested":
             ElementTree.SubElement(case, "skipped", message=row.words)
+        elif row.status == "flaky":
+            ElementTree.SubElement(case, "flakyFailure", type="flaky", message=sound(row.words))
         elif row.status in ("failed", "not run"):
             kind = "error" if row.broken else "failure"
             found = ElementTree.SubElement(case, kind, message=sound(row.words))
             found.text = sound("\n".join(_failure_lines(row.error))) if row.error is not None else ""
-    try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
-    except OSError as error:
-        raise UsageError(f"cannot write {path!r}: {error.strerror}") from error
+    write_text(path, ElementTree.tostring(suite, "utf-8", xml_declaration=True).decode())

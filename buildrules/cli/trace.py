@@ -6,6 +6,7 @@ Format: "Trace Event Format" of the Chromium project, complete events ("ph": "X"
 import json
 from typing import Any
 
+from buildrules.cli.writing import write_text
 from buildrules.engine.events import ActionFinished, Event, Status
 
 
@@ -36,6 +37,5 @@ class Trace:
             )
 
     def write(self, path: str) -> None:
-        """Write the trace to `path`. Raises OSError."""
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump({"traceEvents": self._events, "displayTimeUnit": "ms"}, file)
+        """Write the trace to `path`. Raises UsageError."""
+        write_text(path, json.dumps({"traceEvents": self._events, "displayTimeUnit": "ms"}))

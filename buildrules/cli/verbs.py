@@ -1,49 +1,78 @@
-"""The verbs that build first: build, load, export, run, test. Each is handed the built results."""
+"""Performs the verbs that build first."""
 
-import importlib
 import os
 import sys
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
 
-from buildrules.cli.crash import foreseen, show_traceback
 from buildrules.cli.findings import finding_text, fresh_findings
 from buildrules.cli.invocation import Invocation, executed, failures
 from buildrules.cli.report import (
     error_text,
+    fetched_text,
     json_failure,
     json_frame,
     json_piece,
     json_report,
+    say_failures,
     text_frame,
     text_piece,
     text_report,
 )
 from buildrules.cli.request import Request
 from buildrules.cli.table import VERBS
-from buildrules.engine.result import GoalResult, counts
-from buildrules.errors import BuildrulesError, Interrupted, UsageError
+from buildrules.engine.build import Build
+from buildrules.engine.result import counts
+from buildrules.errors import BuildrulesError, DamagedError, Interrupted
 from buildrules.state.location import identity, state_path
-from buildrules.state.reader import Damaged, State, open_state
-from buildrules.state.reader import Request as Known
+from buildrules.state.reader import Damaged, Known, State, open_state
 
-if TYPE_CHECKING:
-    from buildrules.cli.trace import Trace
+_DAMAGED = "damaged content was removed from the store"
+INTERRUPTED = "error: interrupted\n  hint: what was finished is kept; the same command goes on from there\n"
+_FAILING = "it happens again and again: the disk or its file system may be failing; choose another store"
+
+
+class _Mended(Exception):
+    """What was damaged in the store has been removed; what a cache has `lost` is not asked for again."""
+
+    def __init__(self, lost: set[str]) -> None:
+        super().__init__()
+        self.lost = lost
 
 
 def start(root: str, directory: str, argv: list[str], request: Request) -> int:
     """Perform a request that click has just parsed; returns the exit code."""
     words = (directory, *argv)
+    return perform(root, directory, words, request, *_known(root, words))
+
+
+def _known(root: str, words: Sequence[str]) -> tuple[State | None, Known | None, list[int] | None]:
+    """The state of the workspace, what it knows of a command line, and which rows differ."""
     wanted = identity(root)
     state = open_state(state_path(root, wanted), wanted)
-    known = groups = None
-    if state is not None:
-        try:
-            known = state.request(words)
-            groups = None if known is None else state.changed(known, root + "/")
-        except Damaged:
-            state = known = None
+    if state is None:
+        return None, None, None
+    try:
+        known = state.request(words)
+        return state, known, None if known is None else state.changed(known, root + "/")
+    except Damaged:
+        state.close()
+        return None, None, None
+
+
+def resume(
+    root: str, directory: str, words: Sequence[str], state: State, known: Known, groups: list[int]
+) -> int | None:
+    """Perform the request that the state keeps as `known`, now that `groups` of rows differ; returns the exit code.
+
+    None where the command line has to be read anew.
+    """
+    try:
+        request = Request(*state.rest(known)["request"])
+    except Damaged:
+        request = None
+    if request is None or request.option("package"):  # what an Azure ML file stands for may have moved elsewhere
+        return None
     return perform(root, directory, words, request, state, known, groups)
 
 
@@ -55,19 +84,27 @@ def perform(
     state: State | None,
     known: Known | None,
     groups: list[int] | None,
+    tries: int = 4,
+    lost: Collection[str] = (),
 ) -> int:
     """Build, report, and do what the verb does with the results; returns the exit code.
 
-    `known` is what the state of the workspace knows of the command line `words`, and `groups` which rows differ.
+    `known` is what the state of the workspace knows of the command line `words`, and `groups` which rows differ. Where
+    it fails on what is damaged in the store, or `lost` in a cache, that is removed or left out, and all is tried again,
+    at most so many `tries` in all.
     """
     began = time.perf_counter()
     log: dict[str, str] = {}
     try:
-        invocation = Invocation(root, directory, words, request)
+        invocation = Invocation(root, directory, words, request, lost)
         try:
             invocation.prepare(state, known, groups)
             return _perform(invocation, began)
         except Exception as raised:
+            if tries > 1 and invocation.mended([raised]):
+                raise _Mended(invocation.lost) from raised
+            from buildrules.cli.crash import foreseen
+
             error = foreseen(raised, root, invocation.log)
             if invocation.log.state == "Running":
                 invocation.log.end(ok=False, text=error_text(error))
@@ -76,24 +113,28 @@ def perform(
                 raise
             raise error from raised
         finally:
-            invocation.console.close()
-            invocation.session.close()
-            invocation.store.close()
+            invocation.close()
             if state is not None:
                 state.close()
+    except _Mended as mended:
+        where = "the cache has lost content" if mended.lost.difference(lost) else _DAMAGED
+        sys.stderr.write(f"warning: {where}; it is made or fetched anew\n")
+        return perform(root, directory, words, request, *_known(root, words), tries - 1, mended.lost)
     except KeyboardInterrupt:
-        sys.stderr.write("error: interrupted\n  hint: what was finished is kept; the same command goes on from there\n")
-        return _leave(130)
+        sys.stderr.write(INTERRUPTED)
+        return leave(130)
     except BuildrulesError as error:
         if request.option("verbose"):
+            from buildrules.cli.crash import show_traceback
+
             show_traceback(error)
         sys.stderr.write(error_text(error) + "\n")
         if request.option("json"):
             sys.stdout.write(json_failure(error, time.perf_counter() - began, log))
-        return _leave(130) if isinstance(error, Interrupted) else error.exit_code
+        return leave(130) if isinstance(error, Interrupted) else error.exit_code
 
 
-def _leave(code: int) -> int:
+def leave(code: int) -> int:
     """End now if a thread hangs in a transfer: the interpreter would wait for the pools of threads at its exit."""
     import threading
 
@@ -106,79 +147,56 @@ def _leave(code: int) -> int:
 
 def _perform(invocation: Invocation, began: float) -> int:
     request = invocation.request
-    path = request.option("trace")
-    trace = _traced(invocation) if path else None
-    build = invocation.build()
-    if trace is not None:
-        _write_trace(trace, str(path))
+    build = _traced(invocation) if request.option("trace") else invocation.build()
+    if not build.ok and (found := invocation.mended(build.errors)):
+        raise DamagedError(f"{found} blobs of the store were damaged", "", hint=_FAILING)
     seconds = time.perf_counter() - began
-    if request.verb == "test":
-        from buildrules.cli.test import finish
-
-        return finish(invocation, build, seconds)
+    verb = VERBS[request.verb]
+    if verb.report is not None:
+        exit_code: int = __import__(verb.report, fromlist=["report"]).report(invocation, build, seconds)
+        return exit_code
     findings = fresh_findings(invocation)
-    if request.verb == "lint":
-        from buildrules.cli.lint import finish as finish_lint
-
-        return finish_lint(invocation, build, findings)
     results = invocation.report_rows()
     as_json = bool(request.option("json"))
     told = invocation.results if as_json else results
     report = text_report(told, build, seconds, verbose=bool(request.option("verbose")))
     invocation.log.end(ok=build.ok, text="\n".join([report, *(error_text(error) for error in failures(build))]))
     log = invocation.log.to_dict()
-    if request.option("json") and request.verb == "build":
-        sys.stdout.write(json_report(results, build, seconds, log, findings))
+    shared = invocation.sharing.figures() if invocation.sharing is not None else None
+    if as_json and request.verb == "build":
+        sys.stdout.write(json_report(results, build, seconds, log, findings, shared))
     elif request.verb == "build" or executed(build) or not build.ok:
         (sys.stdout if request.verb == "build" else sys.stderr).write(report)
-    if findings and not request.option("json"):
+    if findings and not as_json:
         sys.stdout.flush()
-        sys.stderr.write("".join(finding_text(finding, aside=True) + "\n" for finding in findings))
+        sys.stderr.write("".join(finding_text(finding, harmful=False) + "\n" for finding in findings))
     if not build.ok:
-        for error in failures(build):
-            sys.stderr.write(error_text(error) + "\n")
-        sys.stderr.write(invocation.log.line())
-        return failures(build)[0].exit_code if failures(build) else 1
+        return say_failures(invocation.log, failures(build))
     sys.stdout.flush()
     actions = sum(counts(build).values())
     piece, frame = (
         (json_piece, json_frame(actions, log, bool(results))) if as_json else (text_piece, text_frame(actions))
     )
     invocation.save([piece(result) for result in invocation.results], frame)
-    module = VERBS[request.verb].after
-    if module is None:
+    if verb.after is None:
         return 0
     sys.stdout.flush()
-    code: int = importlib.import_module(module).after(invocation)
+    before = dict(build.here.moved)
+    code: int = __import__(verb.after, fromlist=["after"]).after(invocation)
+    if invocation.sharing is not None:
+        invocation.sharing.count(build.here)
+    more = {source: size - before.get(source, 0) for source, size in build.here.moved.items()}
+    if not as_json and any(more.values()):
+        sys.stdout.flush()
+        sys.stderr.write(f"{fetched_text(more)} meanwhile\n")
     return code
 
 
-def _traced(invocation: Invocation) -> "Trace":
+def _traced(invocation: Invocation) -> Build:
     from buildrules.cli.trace import Trace
 
     trace = Trace()
     invocation.stream.add(trace)
-    return trace
-
-
-def _write_trace(trace: "Trace", path: str) -> None:
-    try:
-        trace.write(path)
-    except OSError as error:
-        raise UsageError(f"cannot write the trace {path!r}: {error.strerror}") from error
-
-
-def one_image(invocation: Invocation) -> GoalResult:
-    """The image the patterns named: of several platforms this machine's. Raises UsageError where they named others."""
-    from buildrules.serving.platform import host_platform
-
-    images = [result for result in invocation.results if result.goal.kind == "image"]
-    if len({image.goal.label for image in images}) == 1:
-        return next((image for image in images if image.goal.platform == host_platform()), images[0])
-    names = " ".join(invocation.request.patterns)
-    if not images:
-        raise UsageError(f"'{names}' is not an image", hint="name a model_package target")
-    found = ", ".join(f"{image.goal.label} ({image.goal.platform})" for image in images[:4])
-    raise UsageError(
-        f"'{names}' names {len(images)} images: {found}", hint="name one, and a --platform if there are several"
-    )
+    build = invocation.build()
+    trace.write(str(invocation.request.option("trace")))
+    return build

@@ -1,8 +1,6 @@
 """Addresses: what may be read on the way, and logins that stand in them."""
 
-from buildrules.start.address import below, is_loopback, origin_of, segments
-
-__all__ = ["below", "is_open", "origin_of", "segments", "split_userinfo", "with_userinfo"]
+from buildrules.start.address import is_loopback, origin_of
 
 
 def is_open(url: str) -> bool:

@@ -5,13 +5,18 @@ what lies below it. A Python feed's files lie beside its index as a rule, so its
 of the feed's path on the same server, such as an organisation's.
 """
 
+import itertools
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from buildrules.credentials.address import below, is_open, segments
+from buildrules.credentials.address import is_open
 from buildrules.credentials.login import Login
-from buildrules.credentials.secret import Secrets, conceal, place
+from buildrules.credentials.secret import Secrets, place
 from buildrules.errors import CredentialsError, UsageError
+from buildrules.start.address import below, segments
+from buildrules.start.secret import conceal
+from buildrules.start.trust import VARIABLES, named
 
 REGISTRIES = frozenset({"container_registry", "oci"})
 ANY_USER = "__token__"
@@ -26,11 +31,20 @@ SECRETS = {
 }
 """The field of each kind of credential that holds the secret."""
 
+ROLES = {
+    "basic": ("username", "password"),
+    "bearer": ("", "token"),
+    "header": ("header", "token"),
+    "query": ("", "sas_token"),
+    "keys": ("access_key_id", "secret_access_key"),
+}
+"""The roles of a login's name and secret in a source of `buildrules.start`, by kind of login."""
+
 
 class Connection:
     """One connection; prints without its credentials."""
 
-    __slots__ = ("_secrets", "kind", "name", "parts", "plain_http", "target", "type")
+    __slots__ = ("_secrets", "kind", "name", "packages", "parts", "plain_http", "target", "type")
 
     def __init__(self, row: Mapping[str, Any], secrets: Secrets) -> None:
         self._secrets = secrets
@@ -40,6 +54,7 @@ class Connection:
         self.kind: str = row.get("kind", "none")
         self.parts: Mapping[str, Any] = row.get("parts", {})
         self.plain_http: bool = bool(row.get("plain_http"))
+        self.packages: tuple[str, ...] = tuple(row.get("packages", ()))  # of a feed: normalised names, those it is for
 
     def __repr__(self) -> str:
         return f"Connection({self.name!r}, {self.type!r})"
@@ -49,19 +64,15 @@ class Connection:
 
     @property
     def is_feed(self) -> bool:
-        """Whether it is a Python package index; Azure describes its feeds as `git` with a PAT."""
-        return self.type == "python_feed" or (
-            self.type == "git" and self.target.rstrip("/").rpartition("/")[2] in ("simple", "+simple")
-        )
+        """Whether it is a Python package index."""
+        return is_feed(self.type, self.target)
 
     def login(self) -> Login | None:
         """What lets us in, read now; None for anonymous access. Raises CredentialsError."""
         if self.kind == "none":
             return None
         kind, name = self._way()
-        secret = self._secrets.read(self.parts[SECRETS[self.kind]], str(self))
-        token = self.parts.get("session_token")
-        login = Login(kind, name, secret, self._secrets.read(token, str(self)) if token else None)
+        login = Login(kind, name, *(self._secrets.read(self.parts[field], str(self)) for field in self._fields()))
         conceal(login.secrets())
         return login
 
@@ -74,32 +85,19 @@ class Connection:
         if self.kind == "none":
             return {}
         kind, name = self._way()
-        secret = self.variable(SECRETS[self.kind])
-        if kind == "basic":
-            return {"username": f"={name}", "password": secret}
-        if kind in ("bearer", "header"):
-            return {"token": secret, **({"header": f"={name}"} if name else {})}
-        if kind == "query":
-            return {"sas_token": secret}
-        session = {"session_token": self.variable("session_token")} if self.parts.get("session_token") else {}
-        return {"access_key_id": f"={name}", "secret_access_key": secret, **session}
+        role_of_name, role_of_secret = ROLES[kind]
+        said = {role_of_name: f"={name}"} if role_of_name else {}
+        return said | dict(zip((role_of_secret, "session_token"), map(self.variable, self._fields()), strict=False))
 
     def environ(self) -> dict[str, str]:
         """The variables that `roles` names with their values, read now. Raises CredentialsError."""
         login = self.login()
-        if login is None:
-            return {}
-        found = {self.variable(SECRETS[self.kind]): login.secret}
-        if login.session:
-            found[self.variable("session_token")] = login.session
-        return found
+        secrets = (login.secret, login.session) if login is not None else ()
+        return {self.variable(field): secret for field, secret in zip(self._fields(), secrets, strict=False) if secret}
 
     def variables(self) -> set[str]:
         """The variables that `roles` names, without reading any."""
-        if self.kind == "none":
-            return set()
-        fields = (SECRETS.get(self.kind, ""), "session_token")
-        return {self.variable(field) for field in fields if self.parts.get(field)}
+        return set(map(self.variable, self._fields()))
 
     def variable(self, field: str) -> str:
         """The container's variable for one field of the credentials."""
@@ -117,6 +115,10 @@ class Connection:
         return message, (
             f"what {self.where()} holds may have expired, be wrong, or not give read access: renew it and try again"
         )
+
+    def _fields(self) -> list[str]:
+        """The fields that hold secrets, a session token last; none for anonymous access."""
+        return [field for field in (SECRETS.get(self.kind, ""), "session_token") if self.parts.get(field)]
 
     def _way(self) -> tuple[str, str]:
         """(kind of login, its name)."""
@@ -144,7 +146,7 @@ class Connections:
     """The connections of one workspace, in the order of its file.
 
     A row is plain data: name, type, target, plain_http, and for those with credentials kind and parts, the fields of
-    its `credentials`. `root` is where relative paths of secrets start.
+    its `credentials`; {"certificates": path} is `workspace.tls`. `root` is where relative paths of secrets start.
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]] = (), root: str = ".") -> None:
@@ -153,10 +155,46 @@ class Connections:
     def use(self, rows: Iterable[Mapping[str, Any]], root: str) -> None:
         """From now on these are the connections: a workspace's are known once it has been read."""
         secrets = Secrets(root)
-        self._all = [Connection(row, secrets) for row in rows]
+        rows = list(rows)
+        self._all = [Connection(row, secrets) for row in rows if "name" in row]
+        self._trusted = next((os.path.join(root, row["certificates"]) for row in rows if "certificates" in row), None)
 
     def __iter__(self) -> Iterator[Connection]:
         return iter(self._all)
+
+    def certificates(self) -> tuple[str | None, str | None]:
+        """(file, folder) of the certificates that all traffic trusts: `workspace.tls`, else the usual variables'
+        (`start.trust`), else the system's, else certifi's; (None, None) where there are none at all.
+
+        Raises CredentialsError where the workspace names a file that is not there.
+        """
+        if self._trusted is not None:
+            if not os.path.isfile(self._trusted):
+                raise CredentialsError(
+                    f"workspace.tls.certificates: there is no file {self._trusted!r}",
+                    hint="put the certificates to trust there (PEM), or take the setting out",
+                )
+            return self._trusted, None
+        found = named(os.environ)
+        if any(found):
+            return found
+        import ssl
+
+        default = ssl.get_default_verify_paths()
+        if default.cafile or (default.capath and os.listdir(default.capath)):
+            return default.cafile, default.capath
+        try:
+            import certifi
+        except ImportError:
+            return None, None
+        return certifi.where(), None
+
+    def trust(self) -> dict[str, str]:
+        """The same for programs that are run here, as the variables they read. Raises CredentialsError."""
+        file, folder = self.certificates()
+        if file:
+            return {name: file for name in VARIABLES if name != "SSL_CERT_DIR"}
+        return {"SSL_CERT_DIR": folder} if folder else {}
 
     def environ_for(self, names: Collection[str]) -> dict[str, str]:
         """The values, read now, of those variables that connections' roles name. Raises CredentialsError."""
@@ -182,14 +220,8 @@ class Connections:
 
         Registries are never among the choice, see `serving_registry`.
         """
-        best: tuple[int, Connection] | None = None
-        for connection in self._all:
-            if connection.type in REGISTRIES:
-                continue
-            depth = below(url, connection.target)
-            if depth is not None and (best is None or depth > best[0]):
-                best = (depth, connection)
-        return best[1] if best else self._feed_beside(url)
+        web = [connection for connection in self._all if connection.type not in REGISTRIES]
+        return _nearest((below(url, one.target), one) for one in web) or self._feed_beside(url)
 
     def login(self, url: str) -> Login | None:
         """The login for a url, read now; None where none serves it, or anonymously. Raises CredentialsError."""
@@ -221,35 +253,35 @@ class Connections:
 
     def serving_registry(self, host: str, repository: str = "") -> Connection | None:
         """The connection for a repository of the registry `host[:port]`."""
-        best: tuple[int, Connection] | None = None
         url = f"https://{host}/{repository}"
-        for connection in self._all:
-            if connection.type in REGISTRIES:
-                depth = below(url, "https://" + connection.target.rpartition("://")[2])
-                if depth is not None and (best is None or depth > best[0]):
-                    best = (depth, connection)
-        return best[1] if best else None
+        registries = [connection for connection in self._all if connection.type in REGISTRIES]
+        return _nearest((below(url, "https://" + one.target.rpartition("://")[2]), one) for one in registries)
 
     def _feed_beside(self, url: str) -> Connection | None:
         """The feed whose files may lie at `url`: same origin and same top folder, nearest first."""
-        best: tuple[int, Connection] | None = None
+        near: list[tuple[int, Connection]] = []
         for connection in self.feeds():
             parts = segments(connection.target) or []
             top = parts[0] if len(parts) > 1 else ""
             scheme, _, rest = connection.target.partition("://")
-            origin = f"{scheme}://{rest.partition('/')[0]}"
-            if below(url, f"{origin}/{top}") is None:
-                continue
-            shared = 0
-            for ours, theirs in zip(parts, segments(url) or [], strict=False):
-                if ours != theirs:
-                    break
-                shared += 1
-            if best is None or shared > best[0]:
-                best = (shared, connection)
-        return best[1] if best else None
+            if below(url, f"{scheme}://{rest.partition('/')[0]}/{top}") is not None:
+                pairs = zip(parts, segments(url) or [], strict=False)
+                shared = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+                near.append((shared, connection))
+        return _nearest(near)
+
+
+def _nearest(found: Iterable[tuple[int | None, Connection]]) -> Connection | None:
+    """The connection with the largest number, the first of several; None where all have none."""
+    near = [(depth, connection) for depth, connection in found if depth is not None]
+    return max(near, key=lambda one: one[0])[1] if near else None
 
 
 def variable_name(name: str) -> str:
     """A connection's name as it stands in names of environment variables."""
     return "".join(character if character.isascii() and character.isalnum() else "_" for character in name.upper())
+
+
+def is_feed(kind: str, target: str) -> bool:
+    """Whether a connection of that type is a Python package index; Azure describes its feeds as `git` with a PAT."""
+    return kind == "python_feed" or (kind == "git" and target.rstrip("/").rpartition("/")[2] in ("simple", "+simple"))

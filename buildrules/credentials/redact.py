@@ -1,7 +1,8 @@
 """Addresses in texts that are shown: without what might be a login. Rather too much is hidden than too little.
 
 A password may hold anything, whatever it should have been escaped to: `https://user:a/b?c#d@host` is meant by people,
-and is an address of the host `user` to a program. So all between `://` and the last `@` goes.
+and is an address of the host `user` to a program. So all between `://` and the last `@` goes, but where that is plainly
+the sign of a revision: `git+https://user:pass@host/team/x.git@v1`. The user of an address for ssh stays.
 """
 
 import os
@@ -11,10 +12,10 @@ from buildrules.credentials.secret_names import IN_QUERY
 from buildrules.start.address import redacted
 from buildrules.start.secret import conceal, hide
 
-__all__ = ["login_before_slash", "redact", "scrub", "scrub_output", "without_logins"]
-
 _TOKEN = re.compile(r"[^\s\"'<>]+")
 _PLAIN = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")  # host and port (RFC 3986, 3.2)
+_HOST = re.compile(rf"(?P<user>[A-Za-z0-9._-]+)@{_PLAIN.pattern}")
+_REVISION = re.compile(r"[^@/?#\s]+@(?P<host>[^@/?#\s]+/[^@?\s]*\.git@[^@/?\s]+)")  # of a repository, as pip takes it
 _OPTION = re.compile(r"(--trusted-host[ \t=]+)[^\s\"'<>]*@")
 _DIGEST = "@sha256:"
 _WEB = ("http", "https")
@@ -33,7 +34,7 @@ def redact(url: str) -> str:
 
 def scrub(text: str) -> str:
     """`text` of another program with the userinfo and query of every url in it taken out."""
-    return hide(without_logins(text))
+    return hide(without_logins(hide(text)))  # before as well: a secret may look like an address with a login
 
 
 def scrub_output(text: str) -> str:
@@ -76,6 +77,10 @@ def _token(token: str, *, queries: bool) -> str:
     plain = _PLAIN.fullmatch(authority) is not None
     if scheme in _AZURE and _PLAIN.fullmatch(authority.replace("@", ".")) and ":" not in authority:
         return token
+    if (scheme == "ssh" and _HOST.fullmatch(authority)) or (scheme == "file" and not authority):
+        return f"{head}://{_without_parameters(rest, queries=False)}"
+    if (repository := _REVISION.fullmatch(rest)) is not None:
+        return f"{head}://{_without_parameters(repository['host'], queries=False)}"
     if plain:
         rest = _without_parameters(rest, queries=queries and scheme in _WEB)
     if not plain or (scheme in _WEB and "." not in authority):  # else it is a path: hub.example/@team/model

@@ -7,9 +7,7 @@ import os
 from collections.abc import Mapping
 
 from buildrules.errors import CredentialsError
-from buildrules.start.secret import conceal, hide
-
-__all__ = ["Secrets", "ask_program", "conceal", "hide", "place"]
+from buildrules.start.secret import conceal
 
 LARGEST = 64 << 10  # bytes of a file
 _PATIENCE = 60.0  # seconds a program that keeps secrets has to answer

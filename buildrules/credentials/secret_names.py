@@ -5,8 +5,6 @@ A name is a guess. Where the value is known, what it looks like counts as well.
 
 import re
 
-__all__ = ["IN_CODE", "IN_QUERY", "IN_YAML", "secret_in_query", "seems_secret"]
-
 IN_CODE = ("passw(?:or)?d", "secret", "token", "api_?key")
 """What code calls the literals that it should not have; expressions that match a part of the name."""
 
@@ -14,7 +12,7 @@ IN_YAML = ("password", "secret", "token", "pat", "sas", "key", "credentials", "a
 """How keys of a YAML file end whose values are not shown."""
 
 _ANYWHERE = "token|secret|passw|pwd|credential|cookie|auth|jwt|bearer"
-_NAME = rf"(?i){_ANYWHERE}|(?:^|[^a-z])(?:key|sig|sas|pat)s?(?:$|[^a-z])|[a-z_-]key$"
+_WORDS = frozenset({"key", "keys", "sig", "sigs", "sas", "sass", "pat", "pats"})
 _PARAMETER = rf"(?i){_ANYWHERE}|sig|key|^(?:code|pass|sas)$"  # "encoding" and "compass" are innocent
 IN_QUERY = rf"(?:{_ANYWHERE}|sig|key|code)[\w.-]*="
 """An expression for a parameter that may hold a secret, in the text of a query; in lower case."""
@@ -23,7 +21,9 @@ _JWT = r"eyJ[\w-]{8,}\.[\w-]{8,}\."  # a JSON Web Token (RFC 7519), whatever its
 
 def seems_secret(name: str) -> bool:
     """Whether a variable or header of this name is likely to hold a secret."""
-    return re.search(_NAME, name) is not None
+    low = name.casefold().rstrip()
+    words = "".join(letter if "a" <= letter <= "z" else " " for letter in low).split()
+    return any(part in low for part in _ANYWHERE.split("|")) or not _WORDS.isdisjoint(words) or low.endswith("key")
 
 
 def secret_in_query(url: str) -> str | None:

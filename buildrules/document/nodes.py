@@ -19,8 +19,6 @@ from buildrules.document.problems import Problems
 from buildrules.document.source import Source
 from buildrules.errors import LoadError, Position
 
-__all__ = ["Node"]
-
 _INT = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(
     r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"

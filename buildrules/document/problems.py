@@ -2,25 +2,36 @@
 
 from buildrules.errors import LoadError, Position
 
-__all__ = ["Problems"]
+MOST = 1000
+"""Errors that are kept: nobody reads more, and a hostile file could make as many as it has values."""
 
 
 class Problems:
-    """Collects LoadErrors. Hand one instance through all steps of a load, and call `raise_all` at the end."""
+    """Collects LoadErrors, up to MOST; the rest is counted.
+
+    Hand one instance through all steps of a load, and call `raise_all` at the end.
+    """
 
     def __init__(self) -> None:
         self._errors: list[LoadError] = []
+        self._more = 0  # that were not kept
 
     def add(self, message: str, *, hint: str | None = None, position: Position | None = None) -> None:
         """Note one error."""
-        self._errors.append(LoadError(message, hint=hint, position=position))
+        self._keep(LoadError(message, hint=hint, position=position))
 
     def add_error(self, error: LoadError, position: Position | None = None) -> None:
         """Note an error that was raised; `position` is where it belongs if it does not know."""
         for one in error.errors:
             if one.position is None:
                 one.position = position
-            self._errors.append(one)
+            self._keep(one)
+
+    def _keep(self, error: LoadError) -> None:
+        if len(self._errors) < MOST:
+            self._errors.append(error)
+        else:
+            self._more += 1
 
     def has(self, position: Position) -> bool:
         """Whether an error was noted at this very place."""
@@ -35,7 +46,7 @@ class Problems:
         return sorted(seen.values(), key=_place)
 
     def __len__(self) -> int:
-        return len(self._errors)
+        return len(self._errors) + self._more
 
     def raise_all(self) -> None:
         """Raise one LoadError that holds all, if there are any."""
@@ -46,7 +57,7 @@ class Problems:
             raise errors[0]
         files = {error.position.path for error in errors if error.position}
         where = f" in {len(files)} files" if len(files) > 1 else f" in {files.pop()}" if files else ""
-        raise LoadError(f"{len(errors)} errors{where}", errors=errors)
+        raise LoadError(f"{len(errors) + self._more} errors{where}", errors=errors)
 
 
 def _place(error: LoadError) -> tuple[str, int, int]:

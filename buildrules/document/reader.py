@@ -11,27 +11,29 @@ from typing import Any
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.document.source import Source
+from buildrules.document.syntax import STRAY, syntax_error
 from buildrules.errors import LoadError, Position
-
-__all__ = ["MAX_ALIASED", "MAX_DEPTH", "parse"]
 
 MAX_ALIASED = 10_000
 """Values that all aliases of a file may stand for: more is an attack, or a file nobody can have meant."""
 MAX_DEPTH = 40
 """Levels of lists and maps around a value."""
+MAX_VALUES = 300_000
+"""Values and keys in a file, which take some 200 bytes each: a hundred times as many as a large BUILD.yaml has."""
 
 _STR = "tag:yaml.org,2002:str"
-_STRAY = "an unquoted `*` or `&` begins an alias or anchor", 'a text that starts with * or & needs quotes: "*.py"'
 _TAGS = frozenset({None, "!", _STR, "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"})
 
 
-def parse(path: str, data: bytes, problems: Problems, *, aliases: bool = False, made: bool = False) -> Node | None:
+def parse(
+    path: str, data: bytes, problems: Problems, *, aliases: bool = False, made: bool = False, most: int = MAX_VALUES
+) -> Node | None:
     """Read a YAML file: the node of the document, None for an empty one and for one that is no YAML.
 
     `path` is workspace-relative and only used for positions. Errors are noted in `problems`; where the structure
     is sound what is refused is left out of the node, so that more errors can be found in the rest. With `aliases`
     they and merge keys are taken; together they may stand for so many values. A text that was `made` from the file
-    at `path` has no lines of it to point at.
+    at `path` has no lines of it to point at. It may hold `most` values.
     """
     import yaml
 
@@ -46,7 +48,7 @@ def parse(path: str, data: bytes, problems: Problems, *, aliases: bool = False, 
         # The loader that resolves nothing, in C unless PyYAML was built without it.
         loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)(text)
         try:
-            walk = _Walk(source, loader, aliases=aliases)
+            walk = _Walk(source, loader, aliases=aliases, most=most)
             document = walk.document()
         finally:
             loader.dispose()
@@ -54,7 +56,7 @@ def parse(path: str, data: bytes, problems: Problems, *, aliases: bool = False, 
         problems.add_error(error)
         return None
     except yaml.MarkedYAMLError as error:
-        problems.add_error(_syntax_error(source, error))
+        problems.add_error(syntax_error(source, error))
         return None
     except yaml.YAMLError as error:
         message = f"'{path}' is not YAML: {str(error).splitlines()[0].lower()}"
@@ -68,7 +70,7 @@ def parse(path: str, data: bytes, problems: Problems, *, aliases: bool = False, 
 class _Walk:
     """One pass over the events of a document. `errors` are what is refused in a sound structure."""
 
-    def __init__(self, source: Source, loader: Any, *, aliases: bool) -> None:
+    def __init__(self, source: Source, loader: Any, *, aliases: bool, most: int) -> None:
         import yaml
 
         self.errors: list[LoadError] = []
@@ -78,6 +80,8 @@ class _Walk:
         self._anchors: dict[str, Node] = {}
         self._open: set[str] = set()  # anchors whose values are being read
         self._aliased = 0
+        self._values = 0
+        self._most = most
         self._scalar, self._list, self._map = yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent
         self._end = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
         self._stream_end = yaml.StreamEndEvent
@@ -108,11 +112,10 @@ class _Walk:
             node = Node("map", self._source, line, column, 1)
         else:
             return self._alias(event)
-        if depth > MAX_DEPTH:
-            raise node.error("this is nested too deeply")
+        self._bound(node, depth)
         if anchor is not None:
             if anchor in self._anchors:
-                raise LoadError(_STRAY[0], hint=_STRAY[1], position=self._position(event))
+                raise LoadError(STRAY[0], hint=STRAY[1], position=self._position(event))
             self._anchors[anchor] = node
             self._open.add(anchor)
         tag = event.tag
@@ -129,6 +132,13 @@ class _Walk:
         if anchor is not None:
             self._open.discard(anchor)
         return node
+
+    def _bound(self, node: Node, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise node.error("this is nested too deeply")
+        self._values += 1
+        if self._values > self._most:
+            raise node.error(f"this file holds more than {self._most} values", "divide it among several folders")
 
     def _items(self, node: Node, depth: int) -> list[Node]:
         items: list[Node] = []
@@ -165,10 +175,24 @@ class _Walk:
             else:
                 entries[name] = value
                 keys[name] = key
+                if not value.text and ":" in name and not self._aliases:
+                    self._spaced(key, value, entries, keys)
         for one in merged:  # what is written counts, then what is merged first
             entries = {**one.entries, **entries}
             keys = {**one.keys, **keys}
         node.entries, node.keys = entries, keys
+
+    def _spaced(self, key: Node, value: Node, entries: dict[str, Node], keys: dict[str, Node]) -> None:
+        """Refuse `{rule:model}`, which is one long key to YAML, and go on with what was meant."""
+        name, _, text = key.text.partition(":")
+        nothing = value.is_null and (value.line, value.column) == (key.line, key.column + key.width)
+        if not (nothing and key.plain and name and text) or text.startswith("//"):  # as an address does
+            return
+        hint = f"write a space after the colon: `{name}: {text}`"
+        self.errors.append(key.error(f"the key '{key.text}' has no value", hint))
+        del entries[key.text], keys[key.text]
+        entries.setdefault(name, Node("scalar", self._source, key.line, key.column, key.width, text, plain=True))
+        keys.setdefault(name, key)
 
     def _merged(self, value: Node) -> list[Node]:
         found = value.items if value.kind == "list" else [value]
@@ -231,30 +255,3 @@ def _encoding(data: bytes) -> str | None:
     if name == "UTF-16" and data[:2] not in (b"\xff\xfe", b"\xfe\xff"):
         return "save it as UTF-8"
     return f"it is {name}: save it as UTF-8, such as with iconv -f {name} -t UTF-8"
-
-
-def _syntax_error(source: Source, error: Any) -> LoadError:
-    """What PyYAML's parser says, in plainer words."""
-    mark = error.problem_mark or error.context_mark
-    if mark and mark.line >= len(source.lines) > 0:  # libyaml puts the end of a file behind its last line
-        position = source.position(len(source.lines), len(source.lines[-1]) + 1)
-    else:
-        position = source.position(mark.line + 1, mark.column + 1) if mark else Position(source.path, 1)
-    problem = str(error.problem or error.context or "cannot be read").lower()
-    context = str(error.context)
-    hint = None
-    if context.startswith("while increasing"):  # libyaml's own bound: it reads ahead of the events it gives out
-        problem = "this is nested too deeply"
-    elif "cannot start any token" in problem:
-        hint = "indent with spaces, and quote texts that start with % @ or `"
-    elif "mapping values are not allowed" in problem:
-        hint = "a `: ` inside a text needs quotes around the text; or the line is indented too far"
-    elif "alias" in context or "anchor" in context:
-        problem, hint = _STRAY
-    elif "unexpected end of stream" in problem:
-        hint = "a quote is not closed"
-    elif "did not find expected" in problem and error.context:
-        problem = f"{context}: {problem}"
-        if mark and source.text[mark.index : mark.index + 1] == ":":
-            hint = 'a label that starts with a colon needs quotes inside braces or brackets: ":name"'
-    return LoadError(problem, hint=hint, position=position)

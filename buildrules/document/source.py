@@ -5,8 +5,6 @@ import re
 from buildrules.credentials.secret_names import IN_QUERY, IN_YAML
 from buildrules.errors import Position
 
-__all__ = ["Source"]
-
 _WIDTH = 150
 _MASKED = 2000  # characters on each side of the place that are looked at; what is shown is less
 # A password may hold an unescaped slash, so all up to the last @ is covered, but behind what is a host and a path.

@@ -6,14 +6,17 @@ An action names its inputs; what it does is decided by its `kind`, a class regis
 inputs read it becomes a step (`engine.step`), which has a key and can be run.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
 
 from buildrules.oci.descriptor import Layer, is_digest
 from buildrules.oci.supply import NOWHERE, Places
+from buildrules.sha256 import digest_of
 from buildrules.store.statindex import Stat
+from buildrules.typed import Any, NamedTuple
+
+FOLDER = 0o40755
+"""The mode of an empty folder among files."""
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -25,7 +28,8 @@ class SourceSet(NamedTuple):
     With `layer_prefix` set, a file of `oci.recipe.LARGE_FILE` bytes or more is identified by the
     digest of the layer it makes at `<layer_prefix>/<path below directory>`, and the smaller ones, if they
     are more than `oci.recipe.SMALL_LAYER` bytes, by that of the layer they make together: one pass over a
-    large model gives its key and its layers at once.
+    large model gives its key and its layers at once. Of such a set links stay links, where they lead to something else
+    in it, and so do empty folders.
     """
 
     directory: str
@@ -40,7 +44,8 @@ class SourceFile(NamedTuple):
 
     `digest` is `sha256:<hex>` of the content. Where that is not known, `as_layer` is the file's path in the image: the
     digest is that of the uncompressed layer with this one file there, or follows from the name and from `layer`, the
-    digest of the layer that all smaller files of the set make together.
+    digest of the layer that all smaller files of the set make together. What is no file but a link has what it says in
+    `link`, an empty folder a `mode` of 0o755 with the bit for folders; the digest of either is that of what it says.
     """
 
     path: str
@@ -51,17 +56,23 @@ class SourceFile(NamedTuple):
     as_layer: str | None = None
     stat: Stat | None = None  # what it was hashed with, to see after the action whether it still is that
     layer: str = ""
+    link: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a file that has bytes."""
+        return not self.link and self.mode != FOLDER
 
 
 def digest_in(layer: str, name: str) -> str:
     """What the file `name` goes by that is known as part of a layer only: `sha256:<hex>`, another for each file."""
-    return "sha256:" + hashlib.sha256(f"{name} in {layer}".encode()).hexdigest()
+    return digest_of(f"{name} in {layer}".encode())
 
 
 def paths_of(root: str, files: Iterable[SourceFile]) -> dict[str, str]:
     """digest -> absolute path of a file of the workspace `root` that has it, for `oci.local`."""
     base = root.rstrip("/") + "/"
-    return {file.digest: base + file.path for file in files if file.path}
+    return {file.digest: base + file.path for file in files if file.path and file.plain}
 
 
 class Action(NamedTuple):
@@ -76,10 +87,10 @@ class Action(NamedTuple):
     deps: tuple[str, ...] = ()  # ids of actions whose outputs are read, in order
     roles: tuple[str, ...] = ()  # what each of them is to this action, by its content; none where order says it
     weight: float = 1.0  # rough seconds, for the critical path
-    places: Places = NOWHERE  # where content may be fetched from: urls, mirrors; plain data, never hashed
+    places: Places = NOWHERE  # plain data, see `oci.supply.Places`; never hashed
 
 
-def kept(layers: Iterable[Layer]) -> dict[str, str]:
+def stored_blobs(layers: Iterable[Layer]) -> dict[str, str]:
     """The blobs of layers that were made once and have no recipe: the outputs that bring them must name them."""
     return {f"layer {number}": layer.digest for number, layer in enumerate(layers) if layer.recipe is None}
 
@@ -120,5 +131,5 @@ class Outputs:
             raise TypeError("values and blobs of outputs are objects")
         for digest in blobs.values():
             if not is_digest(digest):
-                raise ValueError(f"a blob of outputs is no digest: {digest!r}")
+                raise ValueError(f"a blob of outputs is not a digest: {digest!r}")
         return cls(layers=layers, values=values, blobs=blobs)

@@ -4,23 +4,33 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from contextlib import AbstractContextManager, nullcontext
 
 from buildrules.engine.action import NOTHING, Action, Outputs
-from buildrules.engine.cache import Cache, Kept, Record, Whole, lacking
+from buildrules.engine.cache import Cache, Record, Shared, StoreCache, Whole, lacking
+from buildrules.engine.changes import Names
 from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Status, Stream
-from buildrules.engine.executor import Executor, Here
+from buildrules.engine.executor import Executor, FetchFirst, LocalExecutor, Noted
 from buildrules.engine.explanations import Explanations
-from buildrules.engine.key import key_and_explanation, listing_digest
-from buildrules.engine.kind import Kind
+from buildrules.engine.key import Listing, Walker
+from buildrules.engine.kind import Kinds
 from buildrules.engine.plan import Plan
 from buildrules.engine.scheduler import Scheduler
 from buildrules.engine.sources import Expand, SourceReader
 from buildrules.engine.step import Dependency, Step, step_of
-from buildrules.engine.unexpected import unexpected
 from buildrules.errors import ActionError, BuildrulesError, Interrupted
 from buildrules.net.session import Session
+from buildrules.store.blobs import FULL
 from buildrules.store.store import Store
+from buildrules.typed import NamedTuple
+
+
+class Look(NamedTuple):
+    """An action as it would run now, what its key saw, and the key."""
+
+    step: Step
+    listing: Listing
+    key: str
 
 
 class Outcome(NamedTuple):
@@ -32,10 +42,14 @@ class Outcome(NamedTuple):
     reasons: Sequence[str] = ()
     error: BuildrulesError | None = None
     unstable: bool = False  # its inputs changed while it ran: used now, recorded nowhere
+    borrowed: bool = False  # the record came from elsewhere just now
 
 
 SHORT = 0.05
 """Actions of at most this weight, in seconds, are not worth another thread."""
+
+SMALL = 1 << 20
+"""Nor are those that read at most so many bytes of the workspace, and need nothing else."""
 
 _BUG = "this is a bug of a plugin or of buildrules; the traceback is in the build's log, and shown with --verbose"
 
@@ -54,17 +68,22 @@ class Build:
         root: str,
         *,
         session: Session,
-        kinds: Callable[[str], Kind],
-        versions: Callable[[str], int | str],
+        kinds: Kinds,
         expand: Expand,
         stream: Stream,
         jobs: int | None = None,
         keep_going: bool = False,
         previous: Mapping[str, Outcome] = NOTHING,
         cache: Cache | None = None,
+        shared: Shared | None = None,
         executor: Executor | None = None,
+        note: Callable[[Step], object] | None = None,
     ) -> None:
-        """`previous` is how the actions ended at the last build of this workspace, by id."""
+        """`previous` is how the actions ended at the last build of this workspace, by id.
+
+        `shared` is asked where the cache has nothing, and hears of what is made and depends on nothing of this host.
+        `note` is called with each step that is run, from any thread.
+        """
         self.plan = plan
         self.store = store
         self.outcomes: dict[str, Outcome] = {}
@@ -72,14 +91,19 @@ class Build:
         self.left_out = 0  # actions that are up to date and stand in no plan, because nothing needed them
         self.previous = previous
         self.seconds = 0.0
-        self.here = Here(root, store.blobs, session, kinds, stream, jobs=jobs)
-        self._executor = executor or self.here
+        self.here = LocalExecutor(root, store.blobs, session, kinds, stream, jobs=jobs)
+        runs = executor or self.here
+        self._executor = FetchFirst(Noted(runs, note) if note else runs, kinds, self._waiting_for_servers)
+        self._walker = Walker()
         self._running: dict[str, threading.Lock] = {}  # by key
         self._missing: dict[str, str] = {}  # key -> what the store lacks of its record
-        self._cache = cache or Whole(Kept(store.records), store.blobs, self._missing.__setitem__)
+        self._own = self._whole(StoreCache(store.records, kinds.fits))
+        self._cache = self._whole(cache) if cache else self._own
+        self._shared = shared
+        if shared is not None:
+            shared.waiting = self._waiting_for_servers
         self.explanations = Explanations()  # without a memory
-        self._kinds = kinds
-        self.versions = versions
+        self.kinds = kinds
         self._stream = stream
         self._keep_going = keep_going
         self._began = time.perf_counter()
@@ -94,9 +118,15 @@ class Build:
             busy=self._busy,
         )
 
+    def _whole(self, cache: Cache) -> Cache:
+        return Whole(cache, self.store.blobs, self._missing.__setitem__)
+
     def _busy(self) -> None:
         if self._scheduler is not None:
             self._scheduler.more()
+
+    def _waiting_for_servers(self) -> AbstractContextManager[None]:
+        return self._scheduler.waiting_for_servers() if self._scheduler is not None else nullcontext()
 
     @property
     def ok(self) -> bool:
@@ -150,6 +180,8 @@ class Build:
         except Exception as error:
             if self.here.cancelled:  # whatever breaks on the way out is no news
                 raise
+            from buildrules.engine.unexpected import unexpected
+
             outcome = Outcome(Status.FAILED, error=unexpected(error, action.title, self.here.workspace, _BUG))
         self.outcomes[name] = outcome
         seconds = time.perf_counter() - self._began - began
@@ -161,29 +193,67 @@ class Build:
         return outcome.outputs is not None
 
     def _os_error(self, action: Action, error: OSError) -> BuildrulesError:
+        if error.errno in FULL:
+            return self.store.blobs.full()
         where = f" {error.filename!r}" if error.filename else ""
         return ActionError(f"{action.title} failed: {error.strerror or error}{where}")
 
-    def _build(self, action: Action, worker: int) -> Outcome:
+    def look(self, action: Action) -> Look:
+        """Read the sources of an action whose dependencies have outcomes. Raises BuildrulesError where it cannot."""
         sources = [self.sources.read(source) for source in action.sources]
         made = [self._outputs(dep) for dep in action.deps]
-        step = step_of(action, self.versions(action.kind), sources, made)
-        key, sees = key_and_explanation(step)
-        known = self.previous.get(action.id)
-        kept = known.outputs if known is not None and known.key == key else None
-        if known is not None and kept is not None and lacking(kept, self.store.blobs) is None:
-            return known
-        with self._running.setdefault(key, threading.Lock()):  # an equal step may be at work: what it makes will do
-            record = self._cache.get(key)
-            if record is not None:
-                return Outcome(Status.CACHED, key, record.outputs, self.explanations.why(action, key, sees))
-            return self._execute(action, step, key, sees, worker)
+        step = step_of(action, self.kinds.version(action.kind), sources, made)
+        listing = self._walker.walk(step)
+        return Look(step, listing, listing.key())
 
-    def _execute(self, action: Action, step: Step, key: str, sees: dict[str, str], worker: int) -> Outcome:
+    def found(self, action: Action, look: Look) -> Outcome | None:
+        """How the action ends without running: as at the last build, or by a record. None where it has to run."""
+        known, key = self.previous.get(action.id), look.key
+        if known is not None and known.outputs is not None and known.key == key:
+            missing = lacking(known.outputs, self.store.blobs)
+            if missing is None:
+                return known
+            self._missing[key] = missing
+        kind = f"{look.step.kind}/{look.step.version}"
+        record = self._cache.get(key)
+        borrowed = record is None or record.kind != kind
+        if borrowed:
+            record = self._borrowed(look)
+        if record is None or record.kind != kind:
+            return None
+        return Outcome(Status.CACHED, key, record.outputs, self._why(action, look), borrowed=borrowed)
+
+    def _borrowed(self, look: Look) -> Record | None:
+        """What others made of an equal step, kept here from now on."""
+        if self._shared is None or not self.kinds.named(look.step.kind).traits.shareable:
+            return None
+        record = self._shared.get(look.key)
+        if record is not None:
+            self._cache.put(look.key, record)
+        return record
+
+    def why(self, action: Action, look: Look) -> Sequence[str]:
+        """Why an action runs for which nothing was found."""
+        return self._why(action, look, self._missing.get(look.key))
+
+    def _why(self, action: Action, look: Look, missing: str | None = None) -> Sequence[str]:
+        deps = [self.plan.actions.get(name) for name in action.deps]
+        names = Names(self.kinds.told(action.kind), [dep.title if dep is not None else "" for dep in deps])
+        return self.explanations.why(action, look.key, look.listing.sees, names, missing)
+
+    def _build(self, action: Action, worker: int) -> Outcome:
+        look = self.look(action)
+        with self._running.setdefault(look.key, threading.Lock()):  # what an equal step at work makes will do
+            return self.found(action, look) or self._execute(action, look, worker)
+
+    def _execute(self, action: Action, look: Look, worker: int) -> Outcome:
+        step, listing, key = look
         self._stream.emit(ActionStarted(action, time.perf_counter() - self._began, worker))
-        if action.weight > SHORT:
+        traits = self.kinds.named(action.kind).traits
+        small = step.sources and sum(file.size for file in step.files) <= SMALL
+        if traits.engine or not traits.shareable or (action.weight > SHORT and not small):
             self._busy()
-        if self._kinds(action.kind).traits.opens:
+        if traits.opens:
             step = step._replace(deps=[self._opened(*pair) for pair in zip(action.deps, step.deps, strict=True)])
         outputs = self._executor.run(step)
         changed = self.sources.changed(step.sources)
@@ -191,9 +261,12 @@ class Build:
             names = ", ".join(repr(path) for path in changed[:3])
             self.here.warn(f"{names} changed during {action.title}; the result is used now and not recorded")
             return Outcome(Status.EXECUTED, key, outputs, [f"{names} changed during the build"], unstable=True)
-        self._cache.put(key, Record(outputs, f"{step.kind}/{step.version}", listing_digest(sees)))
-        why = self.explanations.why(action, key, sees, self._missing.get(key))
-        return Outcome(Status.EXECUTED, key, outputs, why)
+        cache = self._cache if traits.shareable else self._own
+        record = Record(outputs, f"{step.kind}/{step.version}", listing.digest())
+        cache.put(key, record)
+        if self._shared is not None and traits.shareable:
+            self._shared.publish(action, key, record, listing.sees)
+        return Outcome(Status.EXECUTED, key, outputs, self.why(action, look))
 
     def _opened(self, name: str, dep: Dependency) -> Dependency:
         """A dependency with what it takes to find the bytes of its layers."""

@@ -3,13 +3,14 @@
 A cache can only save time. What is missing, malformed or not whole is None.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 
 from buildrules import __version__
-from buildrules.engine.action import Outputs
+from buildrules.engine.action import Action, Outputs
 from buildrules.store.blobs import Blobs
 from buildrules.store.records import Records
+from buildrules.typed import Any, NamedTuple, Protocol
 
 
 class Record(NamedTuple):
@@ -17,7 +18,7 @@ class Record(NamedTuple):
 
     outputs: Outputs
     kind: str  # and its version: "files_layer/1"
-    listing: str  # sha256 of what the key saw, see `engine.key.listing_digest`
+    listing: str  # sha256 of what the key saw, see `engine.key.Listing.digest`
     program: str = __version__
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,59 +44,39 @@ class Cache(Protocol):
         """Keep a record, if that can be done. Raises nothing."""
 
 
-class Kept:
+class Shared(Protocol):
+    """What others made, and what is made here for them, see `engine.borrowed` and `engine.publishing`."""
+
+    waiting: Callable[[], AbstractContextManager[None]]
+    """What is entered while servers are waited for."""
+
+    def get(self, key: str) -> Record | None:
+        """See `Cache.get`."""
+
+    def publish(self, action: Action, key: str, record: Record, sees: dict[str, str]) -> None:
+        """Take note of a step that ran, and what its key saw. Raises nothing."""
+
+
+class StoreCache:
     """The records of a store."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, fits: Callable[[str, Outputs], bool] = lambda *_: True) -> None:
+        """`fits` says of the name of a kind and of outputs whether they have the form of what it makes."""
         self._records = records
+        self._fits = fits
 
     def get(self, key: str) -> Record | None:
         """See `Cache.get`."""
         data = self._records.get(key)
         try:
-            return None if data is None else Record.from_dict(data)
+            record = None if data is None else Record.from_dict(data)
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
+        return record if record and self._fits(record.kind.partition("/")[0], record.outputs) else None
 
     def put(self, key: str, record: Record) -> None:
         """See `Cache.put`."""
         self._records.put(key, record.to_dict())
-
-
-class Tiers:
-    """Several caches, the nearest first: what a farther one has is kept in those before it."""
-
-    def __init__(self, *tiers: Cache) -> None:
-        self._tiers = tiers
-
-    def get(self, key: str) -> Record | None:
-        """The record of the nearest cache that has it."""
-        for number, tier in enumerate(self._tiers):
-            record = tier.get(key)
-            if record is not None:
-                for nearer in self._tiers[:number]:
-                    nearer.put(key, record)
-                return record
-        return None
-
-    def put(self, key: str, record: Record) -> None:
-        """Keep it in all of them."""
-        for tier in self._tiers:
-            tier.put(key, record)
-
-
-class ReadOnly:
-    """A cache that is only asked."""
-
-    def __init__(self, cache: Cache) -> None:
-        self._cache = cache
-
-    def get(self, key: str) -> Record | None:
-        """What the cache has."""
-        return self._cache.get(key)
-
-    def put(self, key: str, record: Record) -> None:
-        """Nothing."""
 
 
 class Whole:
@@ -120,30 +101,17 @@ class Whole:
         self._cache.put(key, record)
 
 
-class Noted:
-    """A cache that lists what it was asked: `found`, `missed` and `kept` are keys in order."""
-
-    def __init__(self, cache: Cache) -> None:
-        self._cache = cache
-        self.found: list[str] = []
-        self.missed: list[str] = []
-        self.kept: list[str] = []
-
-    def get(self, key: str) -> Record | None:
-        """What the cache has."""
-        record = self._cache.get(key)
-        (self.missed if record is None else self.found).append(key)
-        return record
-
-    def put(self, key: str, record: Record) -> None:
-        """Keep it."""
-        self.kept.append(key)
-        self._cache.put(key, record)
+def foresee(made: Iterable[Outputs], blobs: Blobs) -> None:
+    """Ask at once for all that `lacking` is about to be asked for one by one, where some of it may be elsewhere."""
+    if blobs.elsewhere is not None:
+        blobs.holds({digest for outputs in made for digest in outputs.blobs.values()})
 
 
 def lacking(outputs: Outputs, blobs: Blobs) -> str | None:
-    """What the store lacks of all that outputs cannot do without, as a sentence; None where it has everything."""
+    """What is nowhere of all that outputs cannot do without, as a sentence; None where everything can be had."""
+    there = blobs.holds(outputs.blobs.values()) if outputs.blobs else ()
     for name, digest in outputs.blobs.items():
-        if not blobs.has(digest):
-            return f"{name} {digest[:19]} is missing from the store"
+        if digest not in there:
+            where = "the store" if blobs.elsewhere is None else "the store, and the cache does not give it"
+            return f"{name} {digest[:19]} is missing from {where}"
     return None

@@ -3,10 +3,10 @@
 import threading
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import NamedTuple
 
 from buildrules.engine.action import Action, Outputs
 from buildrules.errors import BuildrulesError
+from buildrules.typed import NamedTuple
 
 
 class Status(Enum):

@@ -1,18 +1,22 @@
-"""Who runs a step. Here it is this process; another one could be handed the same plain data."""
+"""Who runs a step. Usually this process; another one could be handed the same plain data."""
 
 import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from contextlib import AbstractContextManager
 
 from buildrules.engine.action import Outputs
 from buildrules.engine.events import Notice, Progress, Stream
-from buildrules.engine.kind import Kind
+from buildrules.engine.kind import Kinds
 from buildrules.engine.step import Step
-from buildrules.errors import Interrupted
+from buildrules.errors import DamagedError, Interrupted
 from buildrules.net.session import Session
 from buildrules.store.blobs import Blobs
+from buildrules.typed import Protocol
+
+FETCH = "fetch"
+"""The kind of the steps that bring content into the store."""
 
 
 class Executor(Protocol):
@@ -22,7 +26,56 @@ class Executor(Protocol):
         """Do the step; callable from any thread. Raises BuildrulesError."""
 
 
-class Here:
+class Noted:
+    """An executor that calls `note` with each step before `executor` runs it."""
+
+    def __init__(self, executor: Executor, note: Callable[[Step], object]) -> None:
+        self._executor = executor
+        self._note = note
+
+    def run(self, step: Step) -> Outputs:
+        """See `Executor.run`."""
+        self._note(step)
+        return self._executor.run(step)
+
+
+class FetchFirst:
+    """An executor whose steps find the content that they need: what is missing is fetched, as a step of its own.
+
+    `waiting_for_servers` is what is entered while a step waits for servers.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        kinds: Kinds,
+        waiting_for_servers: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    ) -> None:
+        self._executor = executor
+        self._kinds = kinds
+        self._waiting_for_servers = waiting_for_servers
+
+    def run(self, step: Step) -> Outputs:
+        """See `Executor.run`. Where content turns out damaged all is looked at, fetched again and tried once more."""
+        content = self._kinds.named(step.kind).traits.content(step)
+        if not content:
+            return self._run(step)
+        fetch = Step(FETCH, self._kinds.version(FETCH), step.title, {"content": content}, places=step.places)
+        self._run(fetch)
+        try:
+            return self._run(step)
+        except DamagedError:
+            self._run(fetch._replace(params={"content": content, "check": True}))
+            return self._run(step)
+
+    def _run(self, step: Step) -> Outputs:
+        traits = self._kinds.named(step.kind).traits
+        waits = traits.network and traits.shareable  # programs of this host keep its processors busy
+        with self._waiting_for_servers() if waits else contextlib.nullcontext():
+            return self._executor.run(step)
+
+
+class LocalExecutor:
     """Runs steps in this process, and is what they may use: the context of `engine.kind`."""
 
     def __init__(
@@ -30,7 +83,7 @@ class Here:
         workspace: str,
         blobs: Blobs,
         session: Session,
-        kinds: Callable[[str], Kind],
+        kinds: Kinds,
         stream: Stream,
         *,
         jobs: int | None = None,
@@ -42,6 +95,8 @@ class Here:
         self.cancelled = False
         self.bytes_read = 0
         self.bytes_fetched = 0
+        self.bytes_sent = 0
+        self.moved: dict[str, int] = {}  # bytes fetched, by where from
         self._kinds = kinds
         self._stream = stream
         self._lock = threading.Lock()
@@ -49,7 +104,7 @@ class Here:
 
     def run(self, step: Step) -> Outputs:
         """See `Executor.run`."""
-        return self._kinds(step.kind).run(step, self)
+        return self._kinds.named(step.kind).run(step, self)
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Report long work. Raises Interrupted after Ctrl-C."""
@@ -57,11 +112,14 @@ class Here:
             raise Interrupted("interrupted")
         self._stream.emit(Progress(what, done, total))
 
-    def count(self, *, read: int = 0, fetched: int = 0) -> None:
+    def count(self, *, read: int = 0, fetched: int = 0, sent: int = 0, source: str = "elsewhere") -> None:
         """Add to the counters."""
         with self._lock:
             self.bytes_read += read
             self.bytes_fetched += fetched
+            self.bytes_sent += sent
+            if fetched:
+                self.moved[source] = self.moved.get(source, 0) + fetched
 
     def warn(self, message: str) -> None:
         """Tell the user something that is not an error."""

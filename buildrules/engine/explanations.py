@@ -1,10 +1,10 @@
 """Why actions are not as they were at the last build of a workspace, from what their keys saw then and see now."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from buildrules.engine.action import Action
-from buildrules.engine.key import differences
+from buildrules.engine.changes import Names, differences
+from buildrules.typed import NamedTuple
 
 FIRST = "first build here"
 _ELSEWHERE = "something it needs was made anew by another command"
@@ -32,16 +32,18 @@ class Explanations:
     def __init__(self, recall: Recall = _nothing) -> None:
         self.last = recall
 
-    def since(self, action: Action, sees: dict[str, str]) -> list[str]:
-        """Why the action is not as it was, from what its key `sees` now."""
-        before = self.last(action.id)
-        return [FIRST] if before is None else differences(action, before.sees(), sees)
+    def why(
+        self, action: Action, key: str, sees: dict[str, str], names: Names, missing: str | None = None
+    ) -> Sequence[str]:
+        """Why the action has this key, from what that `sees`; where it is the old one, why it got it.
 
-    def why(self, action: Action, key: str, sees: dict[str, str], missing: str | None = None) -> Sequence[str]:
-        """Why the action has this key; where it is the old one, why it got it. `missing` is what the store lacks."""
+        `names` are for people; `missing` is what the store lacks.
+        """
         if missing is not None:
             return [missing]
         before = self.last(action.id)
-        if before is not None and before.key == key:
+        if before is None:
+            return [FIRST]
+        if before.key == key:
             return before.reasons
-        return self.since(action, sees) or [_ELSEWHERE]
+        return differences(action, before.sees(), sees, names) or [_ELSEWHERE]

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
-from typing import Any
+
+from buildrules.typed import Any
 
 _PLAIN = frozenset({str, int, bool, NoneType})
 

@@ -1,14 +1,14 @@
 """Reads files of the workspace once, to name their content or the layer that they make."""
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
 from buildrules.errors import ActionError
+from buildrules.sha256 import new_hash
 from buildrules.store.buffer import BUFFER, page_aligned
 from buildrules.store.statindex import Stat, stat_row
+from buildrules.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -45,7 +45,7 @@ class FileHasher:
         size = file.stat[2]
         if size > BUFFER:
             self._busy()
-        sha256 = hashlib.sha256()
+        sha256 = new_hash(size)
         done = reported = 0
         for run in self._runs(file):
             sha256.update(run)
@@ -92,14 +92,13 @@ class FileHasher:
     def _runs(self, file: Found) -> Iterator[bytes | memoryview]:
         """The bytes of the very file that was found, in runs; each is valid until the next is asked for.
 
-        What is read is an open file with the same row before and after, so that a link or a directory that is swapped
-        meanwhile cannot put another file's content below this one's row.
+        What was read is an open file that has this row afterwards, so that a link or a directory that is swapped
+        meanwhile cannot put another file's content below this one's row. What was written to it since it was found
+        would show in the row's times.
         """
         left = file.stat[2]
         handle = os.open(file.absolute, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            if stat_row(os.fstat(handle)) != file.stat:
-                raise self._changed(file)
             if left <= _AT_ONCE:
                 yield os.read(handle, left)
             else:
@@ -108,14 +107,11 @@ class FileHasher:
                     left -= count
                     yield view[:count]
             if stat_row(os.fstat(handle)) != file.stat:
-                raise self._changed(file)
+                raise ActionError(
+                    f"'{file.path}' changed while it was being read", hint="build again when nothing writes to it"
+                )
         finally:
             os.close(handle)
-
-    def _changed(self, file: Found) -> ActionError:
-        return ActionError(
-            f"'{file.path}' changed while it was being read", hint="build again when nothing writes to it"
-        )
 
     def _buffer(self) -> "mmap":
         """This thread's memory to read into."""

@@ -1,17 +1,11 @@
-"""Says of every action of a plan whether it would run now and why, without running anything."""
+"""Says of every action of a plan whether a build would run it now and why, without running anything."""
 
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import Enum
 
-from buildrules.engine.action import Outputs
-from buildrules.engine.cache import Kept
-from buildrules.engine.explanations import Explanations
-from buildrules.engine.key import key_and_explanation
-from buildrules.engine.plan import Plan
-from buildrules.engine.sources import SourceReader
-from buildrules.engine.step import step_of
-from buildrules.store.store import Store
+from buildrules.engine.build import Build
+from buildrules.engine.events import Status
 
 
 class Need(Enum):
@@ -19,8 +13,10 @@ class Need(Enum):
 
     NONE = "up to date"
     TAKE = "would be taken from the store"
+    BORROW = "would be taken from the cache"
     RUN = "would run"
     WAIT = "depends on what would run"
+    LOCK = "depends on the new lock"
 
 
 @dataclass(slots=True)
@@ -34,37 +30,33 @@ class Finding:
     key: str = ""
 
 
-def inspect(
-    plan: Plan,
-    store: Store,
-    explanations: Explanations,
-    sources: SourceReader,
-    versions: Callable[[str], int | str],
-) -> dict[str, Finding]:
-    """A finding for every action the goals need, dependencies first. Raises what reading sources raises."""
+def inspect(build: Build, unlocked: Collection[str] = ()) -> dict[str, Finding]:
+    """A finding for every action the goals of a build need, dependencies first; `build` is not run.
+
+    `unlocked` are labels of targets that have no lock that will do: what they come to is not known. Raises what
+    reading sources raises.
+    """
     findings: dict[str, Finding] = {}
-    outputs: dict[str, Outputs] = {}
-    cache = Kept(store.records)
-    for name in plan.needed():
-        action = plan.actions[name]
-        before = explanations.last(name)
+    for name in build.plan.needed():
+        action = build.plan.actions[name]
+        before = build.explanations.last(name)
         last = list(before.reasons) if before else []
-        waiting = [dep for dep in action.deps if dep not in outputs]
+        if action.target in unlocked or any(findings[dep].need is Need.LOCK for dep in action.deps):
+            findings[name] = Finding(Need.LOCK, [], last)
+            continue
+        waiting = [dep for dep in action.deps if findings[dep].need in (Need.RUN, Need.WAIT)]
         if waiting:
-            reasons = [f"needs {plan.actions[dep].title}" for dep in waiting]
+            reasons = [f"needs {build.plan.actions[dep].title}" for dep in waiting]
             findings[name] = Finding(Need.WAIT, reasons, last)
             continue
-        files = [sources.read(source) for source in action.sources]
-        step = step_of(action, versions(action.kind), files, [outputs[dep] for dep in action.deps])
-        key, sees = key_and_explanation(step)
-        record = cache.get(key)
-        if record is None:
-            reasons = explanations.since(action, sees)
-            findings[name] = Finding(Need.RUN, reasons or ["its record is gone from the store"], last, sees, key)
-            continue
-        outputs[name] = record.outputs
-        if before is not None and before.key == key:
-            findings[name] = Finding(Need.NONE, [], last, sees, key)
+        look = build.look(action)
+        outcome = build.outcomes.get(name) or build.found(action, look)
+        need, reasons = Need.NONE, []
+        if outcome is None:
+            need, reasons = Need.RUN, list(build.why(action, look))
         else:
-            findings[name] = Finding(Need.TAKE, explanations.since(action, sees), last, sees, key)
+            build.outcomes[name] = outcome
+            if outcome.status is Status.CACHED:
+                need, reasons = Need.BORROW if outcome.borrowed else Need.TAKE, list(outcome.reasons)
+        findings[name] = Finding(need, reasons, last, look.listing.sees, look.key)
     return findings

@@ -6,19 +6,20 @@ needs them. Nothing else is looked at.
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
 
 from buildrules.engine.action import Action, Outputs, SourceFile
-from buildrules.engine.build import Outcome
-from buildrules.engine.cache import lacking
+from buildrules.engine.build import Build, Outcome
+from buildrules.engine.cache import foresee, lacking
 from buildrules.engine.events import Status
 from buildrules.engine.explanations import Before, Recall
-from buildrules.engine.key import compute_key, explain
+from buildrules.engine.key import walk
 from buildrules.engine.plan import Plan, action_of, plain
 from buildrules.engine.sources import Seen, SourceReader
 from buildrules.engine.step import Step, step_of
-from buildrules.state.reader import Request, State
+from buildrules.graph.model import ordered
+from buildrules.state.reader import Known, State
 from buildrules.store.blobs import Blobs
+from buildrules.typed import Any, NamedTuple
 
 
 class KeptAction(NamedTuple):
@@ -34,14 +35,14 @@ class KeptAction(NamedTuple):
 
     def to_data(self) -> tuple[Any, ...]:
         """Plain values, for marshal."""
-        seen = tuple([(tuple(map(tuple, files)), tuple(directories)) for files, directories in self.seen])
+        seen = tuple([(tuple(map(tuple, files)), directories) for files, directories in self.seen])
         return plain(self.action), self.version, self.key, self.outputs.to_dict(), self.reasons, seen, self.groups
 
     @classmethod
     def from_data(cls, data: Sequence[Any]) -> "KeptAction":
         """Read what `to_data` wrote. Raises KeyError, TypeError or ValueError on anything else."""
         action, version, key, outputs, reasons, seen, groups = data
-        sets = tuple(Seen([SourceFile(*row) for row in files], list(directories)) for files, directories in seen)
+        sets = tuple(Seen([SourceFile(*row) for row in files], dict(directories)) for files, directories in seen)
         return cls(action_of(action), version, key, Outputs.from_dict(outputs), reasons, sets, groups)
 
     def outcome(self) -> Outcome:
@@ -62,6 +63,22 @@ class KeptAction(NamedTuple):
         return found
 
 
+def kept_of(build: Build, name: str, groups: tuple[int, ...]) -> KeptAction:
+    """What is kept of an action that was looked at."""
+    action, outcome = build.plan.actions[name], build.outcomes[name]
+    assert outcome.outputs is not None
+    racy, root = build.store.index.racy, build.here.workspace
+    seen = []
+    for source in action.sources:
+        files, directories = build.sources.seen[source]
+        trusted = [
+            file._replace(stat=None) if racy and os.path.join(root, file.path) in racy else file for file in files
+        ]
+        seen.append(Seen(trusted, directories))
+    version, reasons = build.kinds.version(action.kind), tuple(outcome.reasons)
+    return KeptAction(action, version, outcome.key, outcome.outputs, reasons, tuple(seen), groups)
+
+
 class Kept:
     """The actions of a state, each decoded at its first use. Raises Damaged, and ValueError and the like."""
 
@@ -79,11 +96,6 @@ class Kept:
     def replace(self, number: int, one: KeptAction) -> None:
         """Have another action from now on, as a new plan has it; the state is not changed."""
         self._actions[number] = one
-
-    @property
-    def decoded(self) -> int:
-        """How many were needed so far."""
-        return len(self._actions)
 
     def needs(self, number: int) -> tuple[int, ...]:
         """What an action needs."""
@@ -114,7 +126,7 @@ class Kept:
             if number is None:
                 return None
             one = self[number]
-            return Before(one.key, lambda: explain(self.step(number)), one.reasons)
+            return Before(one.key, lambda: walk(self.step(number)).sees, one.reasons)
 
         return before
 
@@ -129,18 +141,7 @@ class Kept:
     def order(self, numbers: Iterable[int]) -> list[int]:
         """These, each after all of them that it needs."""
         wanted = set(numbers)
-        order: dict[int, None] = {}
-        stack = [(number, False) for number in sorted(wanted)]
-        entered: set[int] = set()
-        while stack:
-            number, done = stack.pop()
-            if done:
-                order.setdefault(number)
-            elif number not in entered:
-                entered.add(number)
-                stack.append((number, True))
-                stack.extend((need, False) for need in self.needs(number) if need not in entered)
-        return [number for number in order if number in wanted]
+        return [number for number in ordered(sorted(wanted), self.needs) if number in wanted]
 
     def plan(self, numbers: Iterable[int]) -> Plan:
         """The actions with these numbers, without goals."""
@@ -174,7 +175,7 @@ class Touched:
     def __init__(
         self,
         kept: Kept,
-        request: Request,
+        request: Known,
         direct: set[int],
         reader: SourceReader,
         versions: Callable[[str], int | str],
@@ -208,7 +209,9 @@ class Touched:
         one.warm(self._reader)
         files = self.looked[number] = [self._reader.read(source) for source in one.action.sources]
         step = self._kept.step(number, files)._replace(version=self._versions(one.action.kind))
-        return compute_key(step) != one.key
+        return walk(step).key() != one.key
 
     def _lacking(self, numbers: Iterable[int]) -> set[int]:
-        return {number for number in numbers if lacking(self._kept[number].outputs, self._blobs)}
+        wanted = list(numbers)
+        foresee((self._kept[number].outputs for number in wanted), self._blobs)
+        return {number for number in wanted if lacking(self._kept[number].outputs, self._blobs)}

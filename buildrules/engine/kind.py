@@ -1,46 +1,40 @@
 """What a kind of action is, and what it may use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
 
 from buildrules.engine.action import Outputs
+from buildrules.engine.changes import Told
 from buildrules.engine.step import Step
-from buildrules.net.session import Session
-from buildrules.store.blobs import Blobs
+from buildrules.net.session import Fetching
+from buildrules.typed import Any, NamedTuple, Protocol
+
+Row = Mapping[str, Any]
+"""Content that a step needs: its `digest`, its `kind` and what that kind of content is found by."""
+
+
+def _nothing(_: Step) -> Sequence[Row]:
+    return ()
 
 
 class Traits(NamedTuple):
     """What a kind needs besides its step, and what follows from that."""
 
-    network: bool = False  # it may fetch
+    network: bool = False  # it asks servers
     engine: bool = False  # it starts containers
-    host: bool = False  # programs of this host have a part in what it makes: that is not shared with other hosts
+    shareable: bool = True  # False where programs of this host have a part in what it makes: records stay here
     opens: bool = False  # it looks into the layers of its dependencies, and has to know where their bytes are
+    content: Callable[[Step], Sequence[Row]] = _nothing  # what has to be in the store before a step is run
 
 
-class Context(Protocol):
+class Context(Fetching, Protocol):
     """What a kind may use besides its step."""
 
-    workspace: str  # absolute path of the workspace root
-    session: Session
-
-    @property
-    def blobs(self) -> Blobs:
-        """The store's blobs."""
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        """Report long work: what, bytes done so far, bytes in all or None. Cheap; may be called from any thread."""
-
-    def count(self, *, read: int = 0, fetched: int = 0) -> None:
-        """Add to the bytes read from the workspace and fetched from elsewhere."""
+    def count(self, *, read: int = 0, fetched: int = 0, source: str = "elsewhere") -> None:
+        """Add to the bytes read from the workspace and fetched from elsewhere; `source` says in a word where from."""
 
     def warn(self, message: str) -> None:
         """Tell the user something that is not an error."""
-
-    @property
-    def cancelled(self) -> bool:
-        """True after Ctrl-C; long loops look at it now and then."""
 
 
 class BuildContext(Context, Protocol):
@@ -59,3 +53,19 @@ class Kind(Protocol):
 
     def run(self, step: Step, context: BuildContext) -> Outputs:
         """Do the step. Raises BuildrulesError."""
+
+
+class Kinds(Protocol):
+    """The kinds by name."""
+
+    def named(self, name: str) -> Kind:
+        """The kind of that name. Raises UsageError where there is none."""
+
+    def version(self, name: str) -> int | str:
+        """Its version, as keys have it."""
+
+    def fits(self, name: str, outputs: Outputs) -> bool:
+        """Whether outputs that somebody kept have the form of those that it makes."""
+
+    def told(self, name: str) -> Mapping[str, Told]:
+        """How its parameters are told to people, by name; those that are not in it by their own."""

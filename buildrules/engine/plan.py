@@ -1,11 +1,11 @@
 """A plan: actions and what was asked for. Plain data, so that a state can keep it between runs."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from buildrules.engine.action import NOTHING, Action, SourceSet
 from buildrules.graph.model import ACTION, LAYER, TARGET, Graph, Laid
 from buildrules.oci.supply import NOWHERE
+from buildrules.typed import Any, NamedTuple
 
 
 class Goal(NamedTuple):
@@ -14,7 +14,7 @@ class Goal(NamedTuple):
     label: str
     platform: str
     action: str
-    kind: str  # "image", "index" of images, "group" of the layers of other actions, or "layers" of its own
+    kind: str  # "image", "index" of images, "group" of other actions' layers, "layers" of its own, "test", "untested"
     info: Mapping[str, Any] = NOTHING  # routes, sample request, tag: what run and load need
 
 
@@ -38,6 +38,13 @@ class Plan:
         self.goals: list[Goal] = []
         self.sides: dict[str, Side] = {}  # by id of an action that nothing depends on
         self.connections: list[dict[str, Any]] = []  # rows for `credentials.connections.use`: references, no secrets
+        self.cache: dict[str, Any] = {}  # settings of the shared cache: plain data, references, no secrets
+
+    def narrow(self, sides: Collection[str], *, goals: bool = True) -> None:
+        """Drop what is made beside the goals, except what has one of the roles `sides`; and the goals if not wanted."""
+        self.sides = {name: side for name, side in self.sides.items() if side.role in sides}
+        if not goals:
+            self.goals = []
 
     def add(self, action: Action) -> str:
         """Add an action unless an equal one is there; returns its id."""

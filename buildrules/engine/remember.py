@@ -8,14 +8,13 @@ import marshal
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
 
 from buildrules.engine.action import SourceFile
-from buildrules.engine.inputs import Facts
-from buildrules.engine.kept import Kept, KeptAction
-from buildrules.state.reader import Request, State
-from buildrules.state.rows import RACY, RACY_NS, Stat, fold, row_of
-from buildrules.state.writer import Base, Entry, GroupRow, joined
+from buildrules.engine.inputs import Facts, no_facts
+from buildrules.engine.kept import KeptAction
+from buildrules.state.reader import State
+from buildrules.state.rows import RACY, RACY_NS, Stat, fold, modified, row_of
+from buildrules.state.writer import Base, GroupRow, joined
 
 
 class Draft:
@@ -26,12 +25,14 @@ class Draft:
         self.actions: set[int] = set()
         self._listed = facts.names is not None or "" in facts.shapes  # otherwise than by the search for packages
         self._searched = facts.searched is not None
+        self._looks = {facts.rows[""]} if "" in facts.rows else set()  # of the directory, each from before a listing
         self._files: dict[str, Stat | None] = {}  # by workspace-relative path
-        self._others: set[str] = set()
+        self._planned: dict[str, Stat | None] = {}  # of what the plan looked at
+        self._stale: set[str] = set()
         for name in {*facts.files, *facts.shapes} - {""}:
             absent = facts.shapes.get(name) == "nothing" and name not in facts.files
             if not (absent and self._listed):  # what is not there is answered for by the directory's own row
-                self._others.add(os.path.join(facts.at, name))
+                self._planned[os.path.join(facts.at, name)] = facts.rows.get(name)
 
     def add(self, number: int, looked: "Looked", *, trusted: bool = True) -> None:
         """Take what an action looked at here; without `trusted` its rows are those of now, for it is not up to date."""
@@ -39,15 +40,18 @@ class Draft:
         if self.facts.at in looked.listed:
             self._listed = True
             self.actions.add(number)
+            if trusted:
+                self._looks |= looked.listed[self.facts.at]
         for file in files or ():
             self.actions.add(number)
-            if trusted:
-                self._files[file.path] = file.stat
-            else:
-                self._others.add(file.path)
+            if not trusted:
+                self._stale.add(file.path)
+            elif self._files.setdefault(file.path, self._planned.get(file.path, file.stat)) != file.stat:
+                self._files[file.path] = None  # it changed between the two looks
 
     def row(self, root: str, began: int, *, searched: bool = True) -> GroupRow:
-        """As it is written. What was modified after `began` (ns), or shortly before, is not trusted.
+        """As it is written. What was modified after `began` (ns), or shortly before, is not trusted, nor what changed
+        between two looks at it.
 
         Without `searched` nobody looked whether the directory still means the same to the search for packages: then
         it is trusted for those only whom that does not concern.
@@ -55,23 +59,23 @@ class Draft:
         rows: list[tuple[str, Stat | None]] = []
         racy = unsure = False
         if self._searched or self._listed:
-            row = row_of(os.path.join(root, self.facts.at))
+            row, *others = self._looks or {row_of(os.path.join(root, self.facts.at))}
             seen = self._searched or self.facts.names is not None or "" in self.facts.shapes
-            unsure = seen if row is None else max(row[3:]) > began - RACY_NS
+            unsure = bool(others) or (seen if row is None else modified(row, began) > began - RACY_NS)
             rows.append((self.facts.at or ".", row))
         skip = int(self._searched and not self._listed)
         racy = unsure and not skip
-        for path in sorted({*self._files, *self._others}):
+        for path in sorted({*self._files, *self._planned, *self._stale}):
             if path in self._files:
                 row = self._files[path]
                 racy = racy or row is None
             else:
-                row = row_of(os.path.join(root, path))
+                row = self._planned[path] if path in self._planned else row_of(os.path.join(root, path))
                 if row is None:
                     name = os.path.basename(path)  # of what was there when it was looked at, perhaps
                     racy = racy or name in self.facts.files or self.facts.shapes.get(name) == "file"
                 else:
-                    racy = racy or max(row[3:]) > began - RACY_NS
+                    racy = racy or modified(row, began) > began - RACY_NS
             rows.append((path, row))
         own = RACY if racy else fold(row for _, row in rows[skip:])
         unsure = racy or unsure or (self._searched and not searched)
@@ -81,19 +85,22 @@ class Draft:
 
 
 class Looked:
-    """What an action looked at, by directory: its files, and the directories that were searched for them."""
+    """What an action looked at, by directory: its files, and the directories that were searched for them with the rows
+    that they had before.
+    """
 
     def __init__(self, one: KeptAction) -> None:
         self.files: dict[str, list[SourceFile]] = {}
-        self.listed: set[str] = set()
+        self.listed: dict[str, set[Stat | None]] = {}
         for files, directories in one.seen:
-            self.listed.update(directories)
+            for directory, row in directories.items():
+                self.listed.setdefault(directory, set()).add(row)
             for file in files:
                 self.files.setdefault(os.path.dirname(file.path), []).append(file)
 
     def folders(self) -> list[str]:
         """All of these directories, sorted."""
-        return sorted(self.listed.union(self.files))
+        return sorted({*self.listed, *self.files})
 
 
 def base_of(
@@ -113,7 +120,7 @@ def base_of(
         for directory in folders:
             if directory not in drafts:
                 order[directory] = len(drafts)
-                drafts[directory] = Draft(Facts(directory, {}, {}, None, None))
+                drafts[directory] = Draft(no_facts(directory))
             drafts[directory].add(number, looked, trusted=number not in stale)
         numbered.append(one._replace(groups=tuple(order[directory] for directory in folders)))
     numbers = {one.action.id: number for number, one in enumerate(actions)}
@@ -132,89 +139,47 @@ def base_of(
     return base, order
 
 
-def entry_of(
-    root: str,
-    began: int,
-    state: State,
-    kept: Kept,
-    groups: Iterable[int],
-    built: Mapping[int, KeptAction],
-    stale: set[int],
-    found: Iterable[Facts],
-    request: Request,
-    told: tuple[int, ...],
-    patch: dict[int, Any],
-) -> Entry:
-    """What one build changed.
+class Drafts:
+    """The groups that one build changed, or was the first to need. `found` are facts newer than those of the state.
 
-    `groups` had other rows than before; `built` are the actions that were looked at or ran; `stale` those that nobody
-    asked for; `found` directories that were searched for packages for the first time; `told` are the goals whose
-    pieces of the answer were made anew, `patch` what it has anew.
+    By number of a group `groups` are its drafts, `readers` the actions that looked at it, and `beside`, of new ones,
+    the groups that they came beside; `directories` are the numbers of groups by directory.
     """
-    drafts: dict[int, Draft] = {}
-    directories: dict[str, int] = {}
-    beside: dict[int, set[int]] = {}  # of new groups
-    readers: dict[int, tuple[int, ...]] = {}
-    searched = {facts.at: facts for facts in found}
 
-    def renew(group: int) -> None:
-        if group not in drafts:
-            values, readers[group] = state.group(group)
+    def __init__(self, state: State, found: Mapping[str, Facts]) -> None:
+        self._state = state
+        self._found = found
+        self.groups: dict[int, Draft] = {}
+        self.readers: dict[int, tuple[int, ...]] = {}
+        self.beside: dict[int, set[int]] = {}
+        self.directories: dict[str, int] = {}
+
+    def renew(self, group: int) -> None:
+        """Put a group of the state together anew."""
+        if group not in self.groups:
+            values, self.readers[group] = self._state.group(group)
             facts = Facts(*values)
-            again = searched.get(facts.at)
-            drafts[group] = Draft(facts if again is None else again)
-            directories[facts.at] = group
+            self.groups[group] = Draft(self._found.get(facts.at, facts))
+            self.directories[facts.at] = group
 
-    def begin(directory: str, near: Iterable[int]) -> None:
-        group = directories.get(directory)
+    def begin(self, directory: str, near: Iterable[int]) -> int:
+        """The number of the group of a directory, a new one that came beside those `near` if it has none."""
+        group = self.directories.get(directory)
         if group is None:
-            group = directories[directory] = state.group_count + len(beside)
-            drafts[group] = Draft(searched.get(directory, Facts(directory, {}, {}, None, None)))
-            beside[group], readers[group] = set(), ()
-        if group in beside:
-            beside[group].update(near)
+            group = self.directories[directory] = self._state.group_count + len(self.beside)
+            self.groups[group] = Draft(self._found.get(directory) or no_facts(directory))
+            self.beside[group], self.readers[group] = set(), ()
+        if group in self.beside:
+            self.beside[group].update(near)
+        return group
 
-    for group in groups:
-        renew(group)
-    moved = {number for number, one in built.items() if one.folders() != kept[number].folders()}
-    for number in moved.union(built).intersection(state.stale):
-        for group in built[number].groups:
-            renew(group)  # its rows were taken as they were when it became stale
-    for number in moved:
-        for group in built[number].groups:
-            directories.setdefault(Facts(*state.group(group)[0]).at, group)
-    for directory in sorted(searched):
-        begin(directory, _present(directories.get(os.path.dirname(directory))))
-    numbered = dict(built)
-    for number in moved:
-        folders = sorted(built[number].folders())
-        for directory in folders:
-            begin(directory, built[number].groups)
-        numbered[number] = built[number]._replace(groups=tuple(directories[directory] for directory in folders))
-    looked: dict[int, Looked] = {}
-    for group, draft in drafts.items():
-        for number in {*readers[group], *(number for number, one in numbered.items() if group in one.groups)}:
-            if number not in looked:
-                looked[number] = Looked(numbered.get(number) or kept[number])
-            draft.add(number, looked[number], trusted=number in numbered)
-    rows = {group: draft.row(root, began, searched=request.watch is None) for group, draft in drafts.items()}
-    return Entry(
-        {
-            group: (row.number, row.paths, row.record, tuple(sorted(beside.get(group, ()))))
-            for group, row in rows.items()
-        },
-        {number: marshal.dumps(one.to_data()) for number, one in numbered.items()},
-        (tuple(sorted(stale - state.stale)), tuple(sorted(state.stale - stale))),
-        tuple(sorted(number for number, one in built.items() if one.key != kept[number].key)),
-        (request.key, told),
-        patch,
-    )
+    def begin_searched(self) -> None:
+        """Begin groups for the directories that were searched for the first time."""
+        for directory in sorted(self._found):
+            above = self.directories.get(os.path.dirname(directory))
+            self.begin(directory, () if above is None else (above,))
 
 
 def now() -> int:
     """The time in ns, as rows are compared with it."""
     return time.time_ns()
-
-
-def _present(group: int | None) -> tuple[int, ...]:
-    return () if group is None else (group,)

@@ -1,13 +1,13 @@
 """What a build made, per goal: what reports, exports and loads are written from."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
 
 from buildrules.engine.action import Action, Outputs
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import Status
 from buildrules.engine.plan import Goal, Plan
 from buildrules.oci.descriptor import Layer
+from buildrules.typed import Any, NamedTuple
 
 
 class LayerResult(NamedTuple):
@@ -18,18 +18,39 @@ class LayerResult(NamedTuple):
     status: Status
     reasons: Sequence[str]
     action: Action  # which made it
+    borrowed: bool  # whether others made it, and its record came just now
 
 
 class GoalResult(NamedTuple):
-    """One goal. `digest` is an image's manifest's or an index's own, empty for a target that is only layers."""
+    """One goal. `digest` is an image's manifest's or an index's own, empty for a target that is only layers.
+
+    `before` is what the last build of the target in this workspace made, None where there was none.
+    """
 
     goal: Goal
     digest: str
     size: int  # bytes of manifest, config and layers
     status: Status
+    reasons: Sequence[str]  # of the action that makes it of its layers
     layers: list[LayerResult]
     blobs: dict[str, str]  # "manifest", "config" or "index" -> digest
     values: dict[str, Any]
+    before: Outputs | None
+    borrowed: bool  # whether its record came from elsewhere just now
+
+    @property
+    def known(self) -> set[str]:
+        """Digests of the layers that the last build made."""
+        return {layer.digest for layer in self.before.layers} if self.before else set()
+
+    @property
+    def same(self) -> bool:
+        """Whether it is what the last build made."""
+        if self.before is None:
+            return False
+        if self.digest:
+            return self.digest == self.before.values.get("digest")
+        return [item.layer.digest for item in self.layers] == [layer.digest for layer in self.before.layers]
 
 
 def goal_results(plan: Plan, build: Build) -> list[GoalResult]:
@@ -45,14 +66,18 @@ def _goal_result(plan: Plan, build: Build, goal: Goal) -> GoalResult | None:
     if goal.kind == "index":  # what the images share counts once
         layers = list({item.layer.digest: item for item in reversed(layers)}.values())[::-1]
     values = outcome.outputs.values
+    last = outcome if outcome.status is Status.UNCHANGED else build.previous.get(goal.action)
     return GoalResult(
         goal=goal,
         digest=str(values.get("digest", "")),
         size=int(values.get("size", 0)) or sum(item.layer.size for item in layers),
         status=outcome.status,
+        reasons=outcome.reasons,
         layers=layers,
         blobs=outcome.outputs.blobs,
         values=values,
+        before=last.outputs if last is not None else None,
+        borrowed=outcome.borrowed,
     )
 
 
@@ -67,7 +92,7 @@ def _layers(plan: Plan, build: Build, goal: Goal) -> Iterator[LayerResult]:
         assert outcome.outputs is not None
         titles = layer_titles(plan.actions[name].title, outcome.outputs)
         for layer, title in zip(outcome.outputs.layers, titles, strict=True):
-            yield LayerResult(layer, title, outcome.status, outcome.reasons, plan.actions[name])
+            yield LayerResult(layer, title, outcome.status, outcome.reasons, plan.actions[name], outcome.borrowed)
 
 
 def layer_titles(title: str, outputs: Outputs) -> list[str]:

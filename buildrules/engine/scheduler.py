@@ -1,10 +1,12 @@
 """Runs the nodes of a graph in parallel, longest remaining path first. Knows neither disk nor terminal."""
 
+import contextlib
 import heapq
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+AWAY = 8
 GRACE = 2.0  # seconds that work in other threads has to end after an interruption
 
 
@@ -14,7 +16,8 @@ class Scheduler:
     It returns False where the node failed: everything above it is then handed to `skip` instead,
     and without `keep_going` no further node is begun. The calling thread is worker 0. Threads that share one
     interpreter slow short work down: so one node is worked on at a time, but for those that called `more` because they
-    take a while. `interrupted` is called when the calling thread is (Ctrl-C), before the rest is waited for.
+    take a while. `jobs` are at work at once, and up to `AWAY` besides them that wait for servers. `interrupted` is
+    called when the calling thread is (Ctrl-C), before the rest is waited for.
     """
 
     def __init__(
@@ -47,8 +50,8 @@ class Scheduler:
         self._threads: list[threading.Thread] = []
         self._running = 0
         self._idle = 0
+        self._away = 0
         self._short: int | None = None  # the worker whose node has not called `more`
-        self._left = len(nodes)
         self._stopped = False
         self._failure: BaseException | None = None
 
@@ -86,40 +89,65 @@ class Scheduler:
         heapq.heappush(self._ready, (-self._path[node], self._order[node], node))
 
     def _worker(self, number: int) -> None:
-        while True:
-            with self._condition:
-                self._idle += 1
-                while self._running and not self._stopped and (self._short is not None or not self._ready):
-                    self._condition.wait()
-                self._idle -= 1
-                if self._stopped or not self._ready:
-                    self._condition.notify_all()
-                    return
-                node = heapq.heappop(self._ready)[2]
-                self._running += 1
-                self._short = threading.get_ident()
+        with self._condition:
+            node = self._next()
+        while node is not None:
             done = False
             try:
                 done = self._work(node, number)
-            finally:
+            except BaseException:
                 with self._condition:
-                    self._running -= 1
-                    if self._short == threading.get_ident():
-                        self._short = None
                     self._finish(node, done)
-                    if self._idle:
-                        self._condition.notify_all()
+                    self._condition.notify_all()
+                raise
+            with self._condition:
+                self._finish(node, done)
+                node = self._next()  # before another thread is woken: short nodes do not change hands
+
+    def _next(self) -> str | None:
+        """The next node for this thread, None where there is none and will be none."""
+        self._idle += 1
+        while self._running and not self._stopped and self._must_wait():
+            self._condition.wait()
+        self._idle -= 1
+        if self._stopped or not self._ready:
+            self._condition.notify_all()
+            return None
+        self._running += 1
+        self._short = threading.get_ident()
+        return heapq.heappop(self._ready)[2]
+
+    def _must_wait(self) -> bool:
+        return self._short is not None or not self._ready or self._running >= self._allowed()
+
+    def _allowed(self) -> int:
+        return self._jobs + min(self._away, AWAY)
+
+    @contextlib.contextmanager
+    def waiting_for_servers(self) -> Iterator[None]:
+        """While inside, the work of this thread is done by others, such as servers."""
+        with self._condition:
+            self._away += 1
+            self._let_others()
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._away -= 1
 
     def more(self) -> None:
         """Let another worker go on meanwhile. Called by `work`, in its thread."""
         with self._condition:
-            if self._short != threading.get_ident():
-                return
+            if self._short == threading.get_ident():
+                self._let_others()
+
+    def _let_others(self) -> None:
+        if self._short == threading.get_ident():
             self._short = None
-            if self._idle:
-                self._condition.notify_all()
-            elif self._ready and not self._stopped and len(self._threads) + 1 < self._jobs:
-                self._start_thread()
+        if self._idle:
+            self._condition.notify_all()
+        elif self._ready and not self._stopped and len(self._threads) + 1 < self._allowed():
+            self._start_thread()
 
     def _start_thread(self) -> None:
         number = len(self._threads) + 1
@@ -137,7 +165,9 @@ class Scheduler:
                 self._condition.notify_all()
 
     def _finish(self, node: str, done: bool) -> None:
-        self._left -= 1
+        self._running -= 1
+        if self._short == threading.get_ident():
+            self._short = None
         if not done:
             self._stopped = self._stopped or not self._keep_going
             self._skip_above(node)
@@ -153,7 +183,6 @@ class Scheduler:
             above = stack.pop()
             if above not in self._skipped:
                 self._skipped.add(above)
-                self._left -= 1
                 self._skip(above)
                 stack.extend(self._above[above])
 

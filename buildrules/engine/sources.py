@@ -3,28 +3,35 @@
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from stat import S_ISDIR, S_ISLNK, S_ISREG
 
-from buildrules.engine.action import Action, SourceFile, SourceSet, digest_in, paths_of
+from buildrules.engine.action import FOLDER, Action, SourceFile, SourceSet, digest_in, paths_of
 from buildrules.engine.hashing import Count, FileHasher, Found, Report
 from buildrules.errors import ActionError
-from buildrules.oci.recipe import LARGE_FILE, SMALL_LAYER, WHITEOUT
+from buildrules.oci.paths import layer_path
+from buildrules.oci.recipe import LARGE_FILE, SMALL_LAYER
 from buildrules.oci.supply import Origin
+from buildrules.sha256 import digest_of
+from buildrules.state.rows import row_of
 from buildrules.store.statindex import Stat, StatIndex, stat_row
+from buildrules.typed import NamedTuple
 
 _Files = list[tuple[str, str, os.stat_result]]
-Expanded = tuple[_Files, Iterable[str]]
-Expand = Callable[[str, str, tuple[str, ...], tuple[str, ...]], Expanded]
-"""(root, directory, include, exclude) -> ((workspace path, name, stat) sorted, directories looked at)."""
+Expanded = tuple[_Files, Mapping[str, Stat | None]]
+Expand = Callable[[str, str, tuple[str, ...], tuple[str, ...], bool], Expanded]
+"""(root, directory, include, exclude, keep) -> ((workspace path, name, stat) sorted, directories looked at with the
+rows they had before); with `keep` links that lead to something else that is found are there as links, and empty folders
+as well."""
 
 
 class Seen(NamedTuple):
-    """What the reading of a source set came to: its files, and the directories whose listing decided which."""
+    """What the reading of a source set came to: its files, and the directories whose listing decided which, with their
+    rows from before they were listed (None where nothing was)."""
 
     files: list[SourceFile]
-    directories: list[str]
+    directories: dict[str, Stat | None]
 
 
 class SourceReader:
@@ -55,8 +62,9 @@ class SourceReader:
         """The files of a set, sorted by name, with their digests. Raises ActionError where there are none."""
         if source in self.seen:
             return self.seen[source].files
-        found, directories = self._expand(self._root, source.directory, source.include, source.exclude)
-        if not found and not source.allow_empty:
+        keep = source.layer_prefix is not None
+        found, directories = self._expand(self._root, source.directory, source.include, source.exclude, keep)
+        if all(S_ISDIR(stat.st_mode) for _, _, stat in found) and not source.allow_empty:
             globs = ", ".join(repr(glob) for glob in source.include)
             raise ActionError(
                 f"no file matches {globs} in '//{source.directory}'",
@@ -66,6 +74,9 @@ class SourceReader:
         jobs: list[Callable[[], None]] = []
         small: list[int] = []
         for number, (path, _, stat) in enumerate(found):
+            if not S_ISREG(stat.st_mode):
+                rows[number] = self._no_file(*found[number])
+                continue
             row = stat_row(stat)
             if self.files.setdefault(path, row) != row:
                 self.unsettled.add(path)
@@ -80,17 +91,16 @@ class SourceReader:
                 self._one(source, found, rows, number)
         self._run(jobs)
         files = [row for row in rows if row is not None]
-        self.seen[source] = Seen(files, list(directories))
+        self.seen[source] = Seen(files, dict(directories))
         return files
 
     def warm(self, source: SourceSet, files: Sequence[SourceFile]) -> None:
         """Take digests that were trusted with their stats when they were kept; one without a stat was not."""
         together = [file for file in files if file.layer]
         for file in files:
-            if file.stat is not None and not file.layer:
+            if file.stat is not None and not file.layer and file.plain:
                 path = os.path.join(self._root, file.path)
-                layer_path = f"{source.layer_prefix}/{file.name}" if source.layer_prefix else file.name
-                variant = f"layer {file.mode:o} {layer_path}" if file.as_layer else ""
+                variant = f"layer {file.mode:o} {file.as_layer}" if file.as_layer else ""
                 self._index.take(path, file.stat, file.digest, variant)
         marks = [(os.path.join(self._root, file.path), file.mode, file.stat) for file in together if file.stat]
         if marks and len(marks) == len(together):
@@ -147,6 +157,13 @@ class SourceReader:
         place = file.layer_path if as_layer else None
         rows[number] = SourceFile(path, name, stat.st_size, file.mode, digest, as_layer=place, stat=file.stat)
 
+    def _no_file(self, path: str, name: str, stat: os.stat_result) -> SourceFile:
+        """The row of a link or an empty folder. That one came or went shows in the folder that it is in."""
+        absolute = os.path.join(self._root, path)
+        link = os.readlink(absolute) if S_ISLNK(stat.st_mode) else ""
+        digest = digest_of(os.fsencode(link))
+        return SourceFile(path, name, 0, 0o777 if link else FOLDER, digest, stat=row_of(absolute), link=link)
+
     def _together(self, source: SourceSet, found: _Files, rows: list[SourceFile | None], numbers: list[int]) -> None:
         """The rows of files that are known by the layer they make together, so that they are read and hashed once."""
         numbers.sort(key=lambda number: found[number][1])  # as the layer will have them
@@ -161,12 +178,8 @@ class SourceReader:
 
     def _found(self, source: SourceSet, path: str, name: str, stat: os.stat_result) -> Found:
         mode = 0o755 if stat.st_mode & 0o100 else 0o644
-        layer_path = f"{source.layer_prefix}/{name}" if source.layer_prefix else name
-        if source.layer_prefix is not None and WHITEOUT in f"/{layer_path}":
-            raise ActionError(
-                f"{path!r} is a whiteout, which would delete what lies below in the image", hint="exclude it"
-            )
-        return Found(self._base + path, path, stat_row(stat), mode, layer_path)
+        inside = name if source.layer_prefix is None else layer_path(source.layer_prefix, name, path)
+        return Found(self._base + path, path, stat_row(stat), mode, inside)
 
     def changed(self, sets: Sequence[Sequence[SourceFile]]) -> list[str]:
         """The paths of files whose stat is no longer the one they were hashed with."""

@@ -4,12 +4,13 @@ Everything its key saw is in it, and what it takes to find bytes: paths of files
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
 
 from buildrules.engine.action import NOTHING, Action, Outputs, SourceFile, paths_of
 from buildrules.engine.form import misfit
+from buildrules.errors import UsageError
 from buildrules.oci.descriptor import is_digest
 from buildrules.oci.supply import NOWHERE, Origin, Places
+from buildrules.typed import Any, NamedTuple, TypeVar
 
 Sources = Sequence[Sequence[SourceFile]]
 T = TypeVar("T", bound=tuple[Any, ...])
@@ -80,13 +81,20 @@ class Step(NamedTuple):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Step":
-        """Read what `to_dict` wrote. Raises KeyError, TypeError or ValueError on anything else."""
-        deps = [
-            _fitting(Dependency(row["role"], Outputs.from_dict(row["outputs"]), row["places"], _files(row["sources"])))
-            for row in data["deps"]
-        ]
-        fields = {name: data[name] for name in ("kind", "version", "title", "params", "places")}
-        return _fitting(cls(**fields, sources=_files(data["sources"]), deps=deps))
+        """Read what `to_dict` wrote. Raises UsageError for anything else."""
+        try:
+            deps = [
+                _fitting(
+                    Dependency(row["role"], Outputs.from_dict(row["outputs"]), row["places"], _files(row["sources"]))
+                )
+                for row in data["deps"]
+            ]
+            fields = {name: data[name] for name in ("kind", "version", "title", "params", "places")}
+            return _fitting(cls(**fields, sources=_files(data["sources"]), deps=deps))
+        except KeyError as error:
+            raise UsageError(f"a part of it has no {error.args[0]!r}") from None
+        except (TypeError, ValueError, AttributeError, IndexError) as error:
+            raise UsageError("a list or an object of it is something else") from error
 
 
 def _origin(places: Places, files: Mapping[str, str]) -> Origin:
@@ -94,10 +102,10 @@ def _origin(places: Places, files: Mapping[str, str]) -> Origin:
 
 
 def _fitting(made: T) -> T:
-    """A named tuple of plain data that others wrote. Raises TypeError where a field has no value it could have."""
+    """A named tuple of plain data that others wrote. Raises UsageError where a field has no value it could have."""
     wrong = misfit(type(made), made)
     if wrong is not None:
-        raise TypeError(f"{wrong} of a step cannot be {getattr(made, wrong)!r:.80}")
+        raise UsageError(f"{wrong} of a step cannot be {getattr(made, wrong)!r:.80}")
     return made
 
 
@@ -113,11 +121,11 @@ def _file(row: Sequence[Any]) -> SourceFile:
     """A file of a step that comes from elsewhere: it may lead nowhere but below the workspace, and below its set."""
     file = _fitting(SourceFile(*row))
     if not is_digest(file.digest):
-        raise ValueError(f"{file.digest!r} of a step is no digest")
+        raise UsageError(f"{file.digest!r} of a step is not a digest")
     if file.path.startswith("/") or ".." in file.path.split("/"):
-        raise ValueError(f"the path {file.path!r} of a step leaves the workspace")
+        raise UsageError(f"the path {file.path!r} of a step leaves the workspace")
     if not {"", ".", ".."}.isdisjoint(file.name.split("/")) or "\0" in file.name:
-        raise ValueError(f"the name {file.name!r} of a step is not one below its source set")
+        raise UsageError(f"the name {file.name!r} of a step is not one below its source set")
     return file
 
 

@@ -7,14 +7,17 @@ It is kept as plain maps, since importing networkx takes longer than planning a 
 same graph as the library knows it, for whatever is asked of a whole graph. It knows neither disk nor terminal.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+
+from buildrules.typed import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     import networkx
 
-__all__ = ["ACTION", "LAYER", "TARGET", "Frozen", "Graph", "Laid"]
+__all__ = ["ACTION", "LAYER", "TARGET", "Graph", "Laid", "ordered"]
+
+T = TypeVar("T")
 
 _NOTHING: Mapping[Any, str] = MappingProxyType({})
 
@@ -28,14 +31,18 @@ class Laid(NamedTuple):
     action: str  # its id
 
 
-class Frozen(NamedTuple):
-    """A graph, or a part of one, as plain values: what marshal takes, and what is walked without this module.
-
-    `nodes` have what they need in front of them; `needs` are, for each of them, the indexes of what it needs.
-    """
-
-    nodes: list[Any]
-    needs: list[list[int]]
+def ordered(nodes: Iterable[T], needs: Callable[[T], Iterable[T]]) -> list[T]:
+    """Nodes and what they need, each after what it needs; else as they were named. There must be no cycles."""
+    order: dict[T, None] = {}
+    waiting = [(node, False) for node in reversed(list(nodes))]
+    while waiting:
+        node, done = waiting.pop()
+        if done:
+            order.setdefault(node)
+        elif node not in order:
+            waiting.append((node, True))
+            waiting.extend((other, False) for other in reversed(tuple(needs(node))) if other not in order)
+    return list(order)
 
 
 class Graph:
@@ -77,24 +84,8 @@ class Graph:
 
         With `kind`, only those of that kind are given.
         """
-        order: dict[Any, None] = {}
-        waiting = [(node, False) for node in reversed(list(self.kinds if nodes is None else nodes))]
-        while waiting:
-            node, done = waiting.pop()
-            if done:
-                order.setdefault(node)
-            elif node not in order:
-                waiting.append((node, True))
-                waiting.extend((other, False) for other in reversed(tuple(self.needs[node])) if other not in order)
-        return list(order) if kind is None else [node for node in order if self.kinds[node] == kind]
-
-    def users(self) -> dict[Any, list[Any]]:
-        """For each node, who needs it by name."""
-        found: dict[Any, list[Any]] = {node: [] for node in self.kinds}
-        for node, needs in self.needs.items():
-            for other in needs:
-                found[other].append(node)
-        return found
+        order = ordered(self.kinds if nodes is None else nodes, self.needs.__getitem__)
+        return order if kind is None else [node for node in order if self.kinds[node] == kind]
 
     def digests(self, own: Mapping[Any, str]) -> dict[Any, str]:
         """For each node a digest of it and of everything below it, without anything being run.
@@ -102,20 +93,14 @@ class Graph:
         `own` is what a node is by itself, wherever it lies. A node that has nothing there, and whoever needs it, has no
         digest. Names of nodes are not in it: two nodes with equal contents have equal digests.
         """
-        import hashlib
+        from buildrules.sha256 import hex_digest
 
         found: dict[Any, str] = {}
         for node in self.order():
             below = [(role, found.get(other)) for other, role in self.needs[node].items()]
             if node in own and all(digest is not None for _, digest in below):
-                found[node] = hashlib.sha256(repr((self.kinds[node], own[node], below)).encode()).hexdigest()
+                found[node] = hex_digest(repr((self.kinds[node], own[node], below)).encode())
         return found
-
-    def frozen(self, nodes: Iterable[Any] | None = None) -> Frozen:
-        """These nodes (all without `nodes`) and what they need, as plain values."""
-        order = self.order(nodes)
-        numbers = {node: number for number, node in enumerate(order)}
-        return Frozen(order, [[numbers[other] for other in self.needs[node]] for node in order])
 
     def networkx(self) -> "networkx.DiGraph[Any]":
         """The same as networkx has it: nodes with their `kind`, edges to what they need with its `role`."""

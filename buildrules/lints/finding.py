@@ -2,11 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 from buildrules.errors import Position
-
-__all__ = ["ERROR", "NAMES", "WARNING", "Finding", "settled", "spot"]
+from buildrules.typed import Any, NamedTuple
 
 ERROR = "error"
 """The package will not work, or gives away what it must not."""
@@ -14,14 +12,16 @@ WARNING = "warning"
 """It may work, and was surely not meant so."""
 
 _MARK = "\x01"
-_SPOT = re.compile(f"{_MARK}([a-z0-9 ]*){_MARK}")
+_SPOT = f"{_MARK}([a-z0-9 ]*){_MARK}"
 
 NAMES = {
     "pickle_version": "a model was pickled with another version of a library than the environment has",
+    "syntax": "a module of the code is not Python",
     "missing_module": "the code imports a module that nothing in the environment provides",
     "gpu_wheels": "packages for GPUs are in an image without CUDA",
     "unpinned_server": "the server is asked for in any version",
     "secret": "a file that is going to be packaged holds a key, a token or a password",
+    "pointer": "a file that is packaged with the code is a pointer of git-LFS, DVC or git-annex, not the file itself",
     "model_in_code": "files of the model are packaged with the code as well",
 }
 """The lints there are, and what each is about."""
@@ -65,16 +65,16 @@ def spot(name: str) -> str:
     return f"{_MARK}{name}{_MARK}"
 
 
-def settled(finding: Finding, places: Mapping[str, Any]) -> Finding:
+def with_places(finding: Finding, places: Mapping[str, Any]) -> Finding:
     """The finding with its spots filled in, from the `places` of the action that found it.
 
     `texts` there are by name what stands for a spot, `positions` are (path, line, column) for a path that is one.
     """
 
     def filled(text: str) -> str:
-        return _SPOT.sub(lambda match: str(places["texts"].get(match[1], "")), text)
+        return re.sub(_SPOT, lambda match: str(places["texts"].get(match[1], "")), text)
 
-    alone = _SPOT.fullmatch(finding.path)
+    alone = re.fullmatch(_SPOT, finding.path)
     if alone is not None and alone[1] in places["positions"]:
         path, line, column = places["positions"][alone[1]] or ("", 0, 0)
         finding = finding._replace(path=path, line=line, column=column)

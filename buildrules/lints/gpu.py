@@ -1,48 +1,107 @@
-"""Packages for GPUs in an image that has no CUDA: gigabytes that nobody can use."""
+"""Packages for GPUs, and images that have no CUDA: gigabytes that nobody can use."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import fnmatch
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from buildrules.lints.finding import WARNING, Finding
+from buildrules.typed import Any
 
-__all__ = ["gpu_wheels"]
+_LIBRARIES = (
+    *("nvidia-*", "cuda-*", "*-cu[0-9]*", "*-cuda[0-9]*", "cupy-cuda*"),  # CUDA's parts, and what is built for one CUDA
+    *("triton", "pytorch-triton*", "tensorrt*", "torch-tensorrt"),
+    *("*-rocm", "*-rocm[0-9]*", "*-rocm-[0-9]*", "*-gpu", "*-gpu-cu[0-9]*"),
+)
+_NOT = ("nvidia-ml-py*",)
+"""It asks a driver whether there is one."""
+_BUILDS = ("+cu", "+rocm")
+"""Local versions of wheels that are for one CUDA or ROCm."""
+_INSTEAD = {
+    "faiss-gpu": "faiss-cpu",
+    "onnxruntime-gpu": "onnxruntime",
+    "paddlepaddle-gpu": "paddlepaddle",
+    "tensorflow-gpu": "tensorflow-cpu",
+    "xgboost": "xgboost-cpu",
+}
+"""What to take instead of what is for GPUs, or asks for such."""
+_OF_TORCH = ("torch", "torchvision", "torchaudio")
+"""Their wheels on the usual index are made for CUDA: the first does not start without NVIDIA's libraries, and the rest
+is compiled for it."""
+_VARIABLES = (
+    *("CUDA_VERSION", "CUDA_HOME", "CUDA_PATH", "NV_CUDA_*", "ROCM_VERSION", "ROCM_PATH"),
+    "NVIDIA_VISIBLE_DEVICES",  # which NVIDIA's container runtime acts on: the rest may come as wheels
+)
 
-_LIBRARIES = ("nvidia-", "triton", "pytorch-triton", "jax-cuda", "cupy-cuda")
-_NOT = ("nvidia-ml-py", "tritonclient")
-_BUILDS = {"onnxruntime-gpu": "onnxruntime", "faiss-gpu": "faiss-cpu", "tensorflow-gpu": "tensorflow-cpu"}
-_NEEDED_BY = "torch"
-"""Its wheels on the usual index are made for CUDA, and do not start without NVIDIA's libraries."""
+
+def is_for_gpu(name: str, version: str = "") -> bool:
+    """Whether the distribution of this normalised name, or this build of it, is of use with a GPU only."""
+    if any(mark in version for mark in _BUILDS):
+        return True
+    return _fits(name, _LIBRARIES) and not _fits(name, _NOT)
+
+
+def has_gpu(variables: Iterable[str]) -> bool:
+    """Whether an image with environment variables of these names is made for GPUs."""
+    return any(_fits(name, _VARIABLES) for name in variables)
+
+
+def _fits(name: str, globs: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, one) for one in globs)
 
 
 def gpu_wheels(packages: Iterable[Sequence[Any]]) -> list[Finding]:
     """One finding for all packages for GPUs among `packages`: rows of name, version, size in bytes (or None)."""
     rows = [(str(name), str(version), int(size or 0)) for name, version, size, *_ in packages]
-    libraries = [row for row in rows if row[0].startswith(_LIBRARIES) and not row[0].startswith(_NOT)]
-    builds = [row for row in rows if "+cu" in row[1] or "+rocm" in row[1] or row[0] in _BUILDS]
-    found = sorted({*libraries, *builds}, key=lambda row: (-row[2], row[0]))
+    found = sorted((row for row in rows if is_for_gpu(*row[:2])), key=lambda row: (-row[2], row[0]))
     if not found:
         return []
-    shown = ", ".join(f"{name} {version} ({_megabytes(size)})" for name, version, size in found[:5])
+    shown = ", ".join(f"{name} {version} ({megabytes(size)})" for name, version, size in found[:5])
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    total = _megabytes(sum(size for _, _, size in found))
+    total = megabytes(sum(size for _, _, size in found))
     message = f"{total} of packages for GPUs in an image without CUDA: {shown}{more}"
-    return [Finding("gpu_wheels", WARNING, message, hint="; ".join(_hints(rows, libraries, builds)))]
+    versions = {name: version for name, version, _ in rows}
+    hint = "; ".join(ways_out(versions, [name for name, _, _ in found]))
+    return [Finding("gpu_wheels", WARNING, message, hint=hint)]
 
 
-def _hints(
-    rows: Sequence[tuple[str, str, int]],
-    libraries: Sequence[tuple[str, str, int]],
-    builds: Sequence[tuple[str, str, int]],
-) -> Iterable[str]:
-    torch = next((version for name, version, _ in rows if name == _NEEDED_BY), None)
-    if torch is not None:
-        yield f"take torch=={torch.partition('+')[0]}+cpu, from PyTorch's own index of wheels for CPUs"
-    elif libraries:
-        yield f"leave them out of the environment: exclude: [{', '.join(sorted(name for name, _, _ in libraries))}]"
-    for name, _, _ in builds:
-        if name in _BUILDS:
-            yield f"take {_BUILDS[name]} instead of {name}"
+def ways_out(versions: Mapping[str, str], found: Sequence[str], asking: Sequence[str] | None = None) -> Iterator[str]:
+    """How to do without `found`, packages for GPUs, in an environment with these `versions` by name.
+
+    `asking` are those of the others that ask for them, None where that is not known.
+    """
+    torch = _OF_TORCH[0] in versions and (asking is None or _OF_TORCH[0] in asking)
+    if torch:
+        packages = ", ".join(name for name in _OF_TORCH if name in versions)
+        yield f"take {_OF_TORCH[0]} from PyTorch's index of wheels for CPUs: {connection_of_torch(packages)}"
+    for name in sorted({*found, *(asking or ())} & _INSTEAD.keys()):
+        yield f"take {_INSTEAD[name]} instead of {name}"
+    libraries = [name for name in found if name not in _INSTEAD and not any(it in versions[name] for it in _BUILDS)]
+    if libraries and not torch:
+        yield f"leave them out of the environment: exclude: [{', '.join(_as_globs(libraries))}]"
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.0f} MB" if size else "size unknown"
+def connection_of_torch(packages: str, build: str = "cpu") -> str:
+    """The connection that has PyTorch's wheels of one build: cpu, cu126, rocm6.3 ..."""
+    return (
+        f"under workspace.connections, `pytorch-{build}:"
+        f' {{type: python_feed, target: "https://download.pytorch.org/whl/{build}", packages: [{packages}]}}`'
+    )
+
+
+def of_torch(names: Iterable[str]) -> list[str]:
+    """Those of these normalised names that PyTorch's own indexes have builds of."""
+    return [name for name in names if name in _OF_TORCH]
+
+
+def _as_globs(names: Sequence[str]) -> list[str]:
+    """Names for `exclude`; of a family of which there are many, its glob."""
+    found = set(names)
+    for glob in ("nvidia-*", "cuda-*"):
+        family = {name for name in found if fnmatch.fnmatchcase(name, glob)}
+        if len(family) > 2:
+            found = found - family | {f'"{glob}"'}
+    return sorted(found)
+
+
+def megabytes(size: int) -> str:
+    """A number of bytes, for people; 0 stands for what is not known."""
+    return f"{size / 1e6:.{1 if size < 1e7 else 0}f} MB" if size else "size unknown"

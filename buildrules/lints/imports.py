@@ -1,15 +1,13 @@
 """Modules that the code imports and the environment lacks: the container would start, and die."""
 
 import sys
-from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from buildrules.lints.finding import ERROR, WARNING, Finding
+from buildrules.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import ast
-
-__all__ = ["missing_modules", "provides"]
 
 _REMOVED = {
     9: ("dummy_threading",),
@@ -36,6 +34,9 @@ file that only a newer Python can parse is not looked at. So it is with modules 
 
 DISTRIBUTIONS = {
     "attr": "attrs",
+    "azureml.contrib.services": "azureml-contrib-services",
+    "azureml.contrib.services.aml_request": "azureml-contrib-services",
+    "azureml.contrib.services.aml_response": "azureml-contrib-services",
     "bs4": "beautifulsoup4",
     "Crypto": "pycryptodome",
     "cv2": "opencv-python-headless",
@@ -60,63 +61,95 @@ DISTRIBUTIONS = {
 
 
 class Import(NamedTuple):
-    """One import. `optional` ones are expected to fail; those in functions do not run when the container starts."""
+    """One import. `optional` ones are expected to fail; those in functions do not run when the container starts.
+
+    `names` are what is taken from the module, of which some may be modules below it. Relative ones begin with dots.
+    """
 
     module: str
     line: int
     column: int
     optional: bool
     in_function: bool
+    names: tuple[str, ...] = ()
 
 
-def missing_modules(
-    sources: Mapping[str, tuple[str, bytes]],
-    entry: str | None,
-    modules: Collection[str],
-    python: str,
-) -> list[Finding]:
-    """What the code imports that is neither in it, nor in the standard library of `python` ("3.11"), nor in `modules`.
+def imports_outside(trees: "Mapping[str, ast.Module | None]", entry: str | None) -> dict[str, list[Import]]:
+    """What the code imports that is not in it, by the files of it that `entry` imports, directly or not.
 
-    `sources` are the code's Python files: name below the code's directory -> (workspace path, content). Only files that
-    `entry` imports, directly or not, are looked at, or all of them if it is None. `modules` are what the environment's
-    wheels provide, dotted where packages share their first name.
+    `trees` are the code's Python files by their names below its directory, None for one that cannot be parsed. If
+    `entry` is none of them, all are looked at.
     """
-    names = set(sources)
+    names = set(trees)
     waiting = [entry] if entry in names else sorted(names)
-    seen: set[str] = set()
-    reported: set[str] = set()
-    found: list[Finding] = []
-    minor = int(python.split(".")[1])
+    found: dict[str, list[Import]] = {}
     while waiting:
         name = waiting.pop(0)
-        if name in seen:
+        if name in found:
             continue
-        seen.add(name)
-        path, content = sources[name]
-        for item in imports_of(content):
+        found[name] = []
+        tree = trees[name]
+        for item in _walk(tree.body, optional=False, in_function=False) if tree is not None else ():
             local = _local(item.module, names, name)
-            if local is not None:
+            if local is None:
+                found[name].append(item)
+            else:
                 waiting += local
-                continue
-            if item.optional or _standard(item.module, minor) or provides(modules, item.module):
-                continue
-            top = item.module.partition(".")[0]
-            if top not in reported:
-                reported.add(top)
-                found.append(_finding(item, path, minor))
+                for below in item.names:
+                    dot = "" if item.module.endswith(".") else "."
+                    waiting += _local(f"{item.module}{dot}{below}", names, name) or ()
     return found
 
 
-def _finding(item: Import, path: str, minor: int) -> Finding:
+def missing_modules(
+    imports: Mapping[str, Iterable[Import]],
+    modules: Collection[str],
+    python: str,
+    *,
+    made: Collection[str] = (),
+    unseen: Collection[str] = (),
+) -> Iterator[Finding]:
+    """What files import (by their paths) that is neither in the standard library of `python` ("3.11") nor in `modules`.
+
+    `modules` are what the environment's wheels provide, dotted where packages share their first name; of those that are
+    `made` while the server runs only names can be taken. `unseen` are distributions of which nothing is known: what may
+    be in one by its name is passed over, and of the rest nothing is sure. Each is told once.
+    """
+    reported: set[str] = set()
+    minor = int(python.split(".")[1])
+    for path, found in imports.items():
+        for item in found:
+            if item.optional or _standard(item.module, minor) or provides(modules, item.module):
+                continue
+            if item.names and item.module in made:
+                continue
+            top = item.module.partition(".")[0]
+            if top not in reported and not may_provide(unseen, item.module):
+                reported.add(top)
+                yield _finding(item, path, minor, unseen)
+
+
+def may_provide(unseen: Collection[str], module: str) -> bool:
+    """Whether one of these distributions (normalised names) probably holds the module, by its name."""
+    top = module.partition(".")[0]
+    plain = {name.lower().replace("_", "-").replace(".", "-") for name in (top, module)}
+    plain |= {DISTRIBUTIONS[name].lower() for name in (top, module) if name in DISTRIBUTIONS}
+    return any(name in plain or not plain.isdisjoint(name.split("-")) for name in unseen)
+
+
+def _finding(item: Import, path: str, minor: int, unseen: Collection[str]) -> Finding:
     top = item.module.partition(".")[0]
     gone = next((version for version, names in _REMOVED.items() if top in names and version <= minor), None)
     if gone is not None:
         message, hint = f"Python 3.{gone} has no module '{top}' any more", "import what replaced it"
     else:
         message = f"nothing in the environment provides the module '{item.module}'"
+        if unseen:
+            message += f", unless it is in what is built from source: {', '.join(sorted(unseen))}"
         other = DISTRIBUTIONS.get(item.module) or DISTRIBUTIONS.get(top)
-        hint = "add it to the environment's requirements" + (f": {other}" if other else "")
-    severity = WARNING if item.in_function else ERROR
+        hint = "add it to the environment's requirements"
+        hint += f": {other}" if other else ", or name the python_library that has it in `code:` of the package"
+    severity = WARNING if item.in_function or (unseen and gone is None) else ERROR
     return Finding("missing_module", severity, message, path, item.line, item.column, hint)
 
 
@@ -141,35 +174,27 @@ def _standard(module: str, minor: int) -> bool:
 
 def _local(module: str, names: Collection[str], importer: str) -> list[str] | None:
     """The files of the code that are this module; None if it is none of the code's. Any folder may be on the path."""
-    if module.startswith("."):
-        return []
-    steps = module.split(".")
-    top = steps[0]
     folder = importer.rpartition("/")[0]
+    steps = module.lstrip(".").split(".")
+    if module.startswith("."):
+        for _ in range(len(module) - len(module.lstrip(".")) - 1):
+            folder = folder.rpartition("/")[0]
+        return _files(folder, steps, names)
+    top = steps[0]
     roots = dict.fromkeys(["", folder, *(name.rpartition("/")[0].partition("/")[0] for name in names)])
     for root in roots:
         base = f"{root}/" if root else ""
         if f"{base}{top}.py" in names:
             return [f"{base}{top}.py"]
         if any(name.startswith(f"{base}{top}/") for name in names):
-            tried = ("/".join(steps[: count + 1]) for count in range(len(steps)))
-            files = [f"{base}{part}{ending}" for part in tried for ending in (".py", "/__init__.py")]
-            return [file for file in files if file in names]
+            return _files(root, steps, names)
     return None
 
 
-def imports_of(content: bytes) -> list[Import]:
-    """The absolute imports of a module; none where this Python cannot parse it."""
-    import ast
-    import warnings
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(content)
-        return list(_walk(tree.body, optional=False, in_function=False))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
+def _files(folder: str, steps: list[str], names: Collection[str]) -> list[str]:
+    """The files that run when the module of these steps below `folder` is imported."""
+    tried = ["/".join(filter(None, (folder, *steps[: count + 1]))) for count in range(len(steps))]
+    return [file for part in tried for ending in (".py", "/__init__.py") if (file := f"{part}{ending}") in names]
 
 
 def _walk(nodes: "Iterable[ast.AST]", *, optional: bool, in_function: bool) -> "Iterable[Import]":
@@ -180,10 +205,10 @@ def _walk(nodes: "Iterable[ast.AST]", *, optional: bool, in_function: bool) -> "
             for alias in node.names:
                 yield Import(alias.name, node.lineno, node.col_offset + 1, optional, in_function)
         elif isinstance(node, ast.ImportFrom):
-            if node.level == 0 and node.module:
-                yield from (
-                    Import(name, node.lineno, node.col_offset + 1, optional, in_function) for name in _from(node)
-                )
+            taken = tuple(alias.name for alias in node.names)
+            yield from (
+                Import(name, node.lineno, node.col_offset + 1, optional, in_function, taken) for name in _from(node)
+            )
         elif isinstance(node, ast.Try) and any(_catches(handler) for handler in node.handlers):
             yield from _walk(node.body, optional=True, in_function=in_function)
             for handler in node.handlers:
@@ -198,7 +223,8 @@ def _walk(nodes: "Iterable[ast.AST]", *, optional: bool, in_function: bool) -> "
 
 def _from(node: "ast.ImportFrom") -> list[str]:
     """`from google.cloud import storage` may name a module below: what is shared is told apart by it."""
-    assert node.module
+    if node.level or not node.module:
+        return ["." * node.level + (node.module or "")]
     if node.module in ("google", "google.cloud", "azure", "azure.ai") and node.names[0].name != "*":
         return [f"{node.module}.{alias.name}" for alias in node.names]
     return [node.module]

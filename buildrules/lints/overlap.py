@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 
 from buildrules.lints.finding import WARNING, Finding
 
-__all__ = ["model_in_code"]
-
 
 def model_in_code(code: Iterable[tuple[str, int]], models: Mapping[str, str], above: str = "") -> list[Finding]:
     """A finding for each of `models` (path of its folder or file -> label) with files among the code's.

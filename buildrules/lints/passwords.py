@@ -8,8 +8,6 @@ from collections.abc import Iterator
 
 from buildrules.credentials.secret_names import IN_CODE
 
-__all__ = ["Assigned", "assigned", "is_secret"]
-
 Assigned = tuple[int, int, bytes]
 """Where the name begins and where the value ends in the content, and the name."""
 
@@ -23,9 +21,7 @@ _HARMLESS = (b"example", b"changeme", b"change_me", b"placeholder", b"dummy", b"
 _POINTS_ELSEWHERE = (b"<", b"{", b"[", b"$", b"%", b"/", b"http", b"env:", b"file:", b"os.", b"urn:")
 _OF_MODELS = (b"_token", b"token_", b"tokens")
 """Names that language models use for what is no secret: `pad_token`, `token_type`. Long values are none of these."""
-_ABOUT = re.compile(
-    rb"tokeniz|special_tokens|_(?:name|scope|env|header|type|file|path|url|uri|class|id|length|format)$"
-)
+_ABOUT = rb"tokeniz|special_tokens|_(?:name|scope|env|header|type|file|path|url|uri|class|id|length|format)$"
 """Names of what a secret is called, lies in or looks like, and of what divides texts into tokens."""
 
 
@@ -50,7 +46,7 @@ def _looks_secret(name: bytes, value: bytes) -> bool:
     lower = value.lower()
     if lower.startswith(_POINTS_ELSEWHERE) or any(part in lower for part in _HARMLESS):
         return False
-    if _ABOUT.search(name) or lower.rstrip(b"0123456789_") == name:
+    if re.search(_ABOUT, name) or lower.rstrip(b"0123456789_") == name:
         return False
     if b"token" in name and (any(part in name for part in _OF_MODELS) and len(value) < 20):
         return False

@@ -7,9 +7,10 @@ models hold `version`, three numbers, as JSON or UBJSON (XGBoost documentation, 
 
 import io
 from collections.abc import Callable
-from typing import BinaryIO, NamedTuple
 
-__all__ = ["HEAD", "TAIL", "Pickled", "read_pickle"]
+from buildrules.lints.drift import BINARY_XGBOOST, words_in
+from buildrules.oci.chunks import XZ_MEMORY
+from buildrules.typed import BinaryIO, NamedTuple
 
 HEAD = 4 << 20
 TAIL = 1 << 20
@@ -24,10 +25,11 @@ _PUTS = ("BINPUT", "LONG_BINPUT", "PUT")
 
 
 class Pickled(NamedTuple):
-    """`versions` of libraries by distribution; `modules` that it needs."""
+    """`versions` of libraries by distribution; `modules` that it needs; what it names of the table of `lints.drift`."""
 
     versions: dict[str, str]
     modules: frozenset[str]
+    words: frozenset[str] = frozenset()
 
 
 def read_pickle(file: BinaryIO, size: int) -> Pickled | None:
@@ -42,6 +44,8 @@ def read_pickle(file: BinaryIO, size: int) -> Pickled | None:
         head, tail = inflated, b""
     pickle = head[:1] == b"\x80" and 2 <= head[1:2][0] <= 5 if len(head) > 1 else False
     old = head[:2] in (b"cc", b"c_", b"(d", b"(l", b"(i") or head[:8] == b"ccopy_re"
+    if head.startswith(BINARY_XGBOOST.encode()):
+        return Pickled({}, frozenset(), frozenset((BINARY_XGBOOST,)))
     model = b"learner" in head[:4096] and b"version" in head + tail
     if not (pickle or old or model):
         return None
@@ -53,7 +57,9 @@ def read_pickle(file: BinaryIO, size: int) -> Pickled | None:
         version = _xgboost(content)
         if version:
             versions["xgboost"] = version
-    return Pickled(versions, frozenset(_modules(head)) if pickle or old else frozenset())
+    if not (pickle or old):
+        return Pickled(versions, frozenset())
+    return Pickled(versions, frozenset(_modules(head)), words_in(head) | words_in(tail))
 
 
 def _inflated(data: bytes) -> bytes | None:
@@ -69,8 +75,8 @@ def _inflated(data: bytes) -> bytes | None:
         (b"x\xda", zlib.decompressobj),
         (b"\x1f\x8b", lambda: zlib.decompressobj(31)),
         (b"BZh", bz2.BZ2Decompressor),
-        (b"\xfd7zXZ", lzma.LZMADecompressor),
-        (b"\x5d\x00\x00", lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE)),
+        (b"\xfd7zXZ", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY)),
+        (b"\x5d\x00\x00", lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, XZ_MEMORY)),
     )
     for magic, opener in openers:
         if data.startswith(magic):

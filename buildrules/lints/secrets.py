@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from buildrules.lints.finding import ERROR, WARNING, Finding
 from buildrules.lints.passwords import assigned
 
-__all__ = ["HEAD", "LARGEST", "secret_of_image", "secret_of_test", "secrets_in", "suspicious_name"]
-
 LARGEST = 1 << 20
 """Files of more bytes are data."""
 
@@ -86,10 +84,8 @@ def suspicious_name(path: str) -> str | None:
     name = path.rpartition("/")[2]
     if (name == ".env" or name.startswith(".env.")) and not name.endswith(_TEMPLATES):
         return "settings that are often secret"
-    for place, what in _FOLDERS.items():
-        if f"/{path}".endswith(f"/{place}"):
-            return what
-    return _NAMES.get(name) or next((what for ending, what in _ENDINGS.items() if name.lower().endswith(ending)), None)
+    place = "/".join(path.rsplit("/", 2)[-2:])
+    return _FOLDERS.get(place) or _NAMES.get(name) or _ENDINGS.get(name[name.rfind(".") :].lower())
 
 
 def secrets_in(path: str, content: bytes) -> list[Finding]:

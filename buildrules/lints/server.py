@@ -4,8 +4,6 @@ from collections.abc import Iterable
 
 from buildrules.lints.finding import WARNING, Finding
 
-__all__ = ["unpinned_server"]
-
 
 def unpinned_server(requirements: Iterable[str], server: str) -> list[Finding]:
     """A finding for each requirement (PEP 508) of the rule `server` that takes any version at all."""

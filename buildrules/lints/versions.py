@@ -1,28 +1,14 @@
 """Models against the locked versions of the libraries they were saved with."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple
 
 from buildrules.lints.finding import ERROR, WARNING, Finding
-from buildrules.lints.imports import DISTRIBUTIONS, provides
-
-__all__ = ["Saved", "missing_for_pickle", "pickle_version"]
+from buildrules.lints.imports import DISTRIBUTIONS, may_provide, provides
+from buildrules.typed import NamedTuple
 
 _LIBRARIES = (
-    *(
-        "catboost",
-        "imblearn",
-        "joblib",
-        "keras",
-        "lightgbm",
-        "numpy",
-        "pandas",
-        "polars",
-        "scipy",
-        "skl2onnx",
-        "sklearn",
-    ),
-    *("spacy", "statsmodels", "tensorflow", "torch", "transformers", "xgboost"),
+    *("catboost", "imblearn", "joblib", "keras", "lightgbm", "numpy", "pandas", "polars", "pytz", "scipy", "skl2onnx"),
+    *("sklearn", "spacy", "statsmodels", "tensorflow", "torch", "transformers", "xgboost"),
 )
 """Modules of libraries: any other may be the user's own, and lie with the code."""
 _CAREFREE = ("cloudpickle",)
@@ -38,13 +24,20 @@ class Saved(NamedTuple):
     column: int = 1
 
 
-def pickle_version(saved: Iterable[Saved], packages: Mapping[str, str]) -> list[Finding]:
-    """A finding for each library that `packages` (versions by normalised name) has in another minor version."""
+def pickle_version(saved: Iterable[Saved], packages: Mapping[str, str], told: Collection[str] = ()) -> list[Finding]:
+    """A finding for each library that `packages` (versions by normalised name) has in another minor version.
+
+    Of the distributions in `told` more is known, and was said.
+    """
     found: dict[tuple[str, str], Finding] = {}
     for item in saved:
         locked = packages.get(item.name)
         theirs, ours = _minor(item.version), _minor(locked or "")
-        if theirs is None or (locked is not None and (ours is None or ours == theirs or item.name in _CAREFREE)):
+        if (
+            item.name in told
+            or theirs is None
+            or (locked is not None and (ours is None or ours == theirs or item.name in _CAREFREE))
+        ):
             continue
         if locked is None or ours is None:
             severity, what = ERROR, f"the environment has no {item.name}"
@@ -58,14 +51,18 @@ def pickle_version(saved: Iterable[Saved], packages: Mapping[str, str]) -> list[
     return list(found.values())
 
 
-def missing_for_pickle(path: str, needed: Iterable[str], modules: Collection[str]) -> list[Finding]:
-    """Modules that the pickle at `path` loads and that no wheel of the environment provides."""
+def missing_for_pickle(
+    path: str, needed: Iterable[str], modules: Collection[str], unseen: Collection[str] = ()
+) -> list[Finding]:
+    """Modules that the pickle at `path` loads and that no wheel of the environment provides, nor likely what is in
+    `unseen`: distributions of which the modules are not known.
+    """
     found = []
     for top in sorted({module.partition(".")[0] for module in needed}):
         if top == "__main__":
             message = "the model was pickled with classes or functions of the script or notebook it was made in"
             hint = "put them into a module that lies with the code, import them from it, and save the model again"
-        elif top in _LIBRARIES and not provides(modules, top):
+        elif top in _LIBRARIES and not provides(modules, top) and not may_provide(unseen, top):
             message = f"the model needs the module '{top}', and nothing in the environment provides it"
             hint = f"add {DISTRIBUTIONS.get(top, top)} to the requirements"
         else:

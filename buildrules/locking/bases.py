@@ -1,15 +1,18 @@
 """Locks bases: Debian roots, and images of others, which are looked into."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from buildrules.actions.params import BaseParams
+from buildrules.actions.python.target import minor_of
 from buildrules.engine.step import Step
-from buildrules.errors import ResolutionError
+from buildrules.errors import GoneError, ResolutionError
 from buildrules.locking.keeper import LockKeeper, moves
 from buildrules.locking.locks import LockedBase
 from buildrules.rules.resolve import ResolvedTarget
+from buildrules.workspace.root import check_inside
 from buildrules.workspace.settings import Settings
 
 _GLIBC_OF_OTHERS = "2.28"  # what wheels for an image whose C library nobody declared may need at most
@@ -33,11 +36,11 @@ class BaseLocks:
 
     def _debian(self, target: ResolvedTarget, platform: str) -> LockedBase:
         from buildrules.locking.debian import lock as locks
-        from buildrules.locking.debian.request import Request
+        from buildrules.locking.debian.request import DebianRequest
 
         settings = self._settings.debian
         values = target.values
-        request = Request(
+        request = DebianRequest(
             name=target.label.name,
             suite=values["suite"] or settings.suite or "bookworm",
             architecture=platform.partition("/")[2],
@@ -46,14 +49,14 @@ class BaseLocks:
             snapshot=settings.snapshot,
         )
         path = os.path.join(target.label.package, locks.lock_name(target.label.name, platform))
-        absolute = os.path.join(self._keeper.root, path)
         lock = self._keeper.obtain(
             path,
             str(target.label),
-            read=lambda: locks.read_lock(absolute),
+            read=locks.read_lock,
             stale=lambda found: "what it is asked to hold has changed" if found.is_stale(request) else None,
             make=lambda _: locks.make_lock(request, settings.mirrors(), self._keeper.context),
-            write=lambda made: locks.write_lock(made, absolute),
+            write=locks.write_lock,
+            of=target.label,
             describe=lambda old, new: moves(old.versions(), new.versions()),
         )
         python = locks.python_version(lock)
@@ -74,6 +77,9 @@ class BaseLocks:
         from buildrules.oci.reference import parse_reference
 
         values = target.values
+        if values["layout"] is not None:
+            for name in ("index.json", "blobs/sha256"):
+                check_inside(self._keeper.root, f"{values['layout']}/{name}")
         registry = self._settings.default_registry
         parsed = parse_reference(_reference(values), registry)
         if values["digest"]:
@@ -83,11 +89,10 @@ class BaseLocks:
         used: dict[str, str] = {}
         if lock is None:
             path = os.path.join(target.label.package, locks.lock_name(target.label.name, platform))
-            absolute = os.path.join(self._keeper.root, path)
             lock = self._keeper.obtain(
                 path,
                 str(target.label),
-                read=lambda: locks.read_lock(absolute),
+                read=locks.read_lock,
                 stale=lambda found: "it is for another image" if found.stale(reference, platform) else None,
                 make=lambda _: locks.make_lock(
                     reference,
@@ -96,14 +101,16 @@ class BaseLocks:
                     root=self._keeper.root,
                     default_registry=registry,
                 ),
-                write=lambda made: locks.write_lock(absolute, made),
+                write=locks.write_lock,
+                of=target.label,
                 describe=locks.changes,
             )
             used[path] = self._keeper.digest(path)
-        python, variables, declared = self._look_inside(lock.digest, reference, platform, values["python"])
+        with _own_digest(target) if not used else nullcontext():
+            python, variables, declared = self._look_inside(lock.digest, reference, platform, values["python"])
         interpreter = values["interpreter"]
         if interpreter is None:
-            interpreter = f"/usr/local/bin/python{'.'.join(python.split('.')[:2])}" if python else ""
+            interpreter = f"/usr/local/bin/python{minor_of(python)}" if python else ""
             if values["python"] is not None and not declared:
                 self._keeper.context.warn(
                     f"{target.label}: {interpreter} is taken to be its Python; nothing in the image says so, and"
@@ -137,9 +144,25 @@ class BaseLocks:
             params=BaseParams(digest, platform, python)._asdict(),
             places={"reference": reference, "default_registry": self._settings.default_registry},
         )
-        values = OciBase().run(step, self._keeper.context).values
+        values = self._keeper.context.run(step).values
         variables = dict(str(item).split("=", 1) for item in values["config"].get("Env") or () if "=" in str(item))
         return python or values["python_version"] or values["python"], variables, bool(values["python_version"])
+
+
+@contextmanager
+def _own_digest(target: ResolvedTarget) -> Iterator[None]:
+    """Say where the digest of an image that is not there stands: the target has it, and no lock."""
+    with target.errors_at("digest" if target.values["digest"] else _kind(target.values)):
+        try:
+            yield
+        except GoneError as error:
+            error.hint = "correct the digest; or leave it out, and the lock has that of the image as it is now"
+            raise
+
+
+def _kind(values: Mapping[str, Any]) -> str:
+    """The attribute that names the image."""
+    return next(name for name in ("layout", "docker", "image") if values[name] is not None)
 
 
 def _reference(values: Mapping[str, Any]) -> str:
@@ -150,7 +173,7 @@ def _reference(values: Mapping[str, Any]) -> str:
 
 def _numbers(version: str) -> str:
     """The first two numbers of a Debian version: "2.36" of "2.36-9+deb12u14"."""
-    return ".".join(version.rpartition(":")[2].split("-")[0].split(".")[:2])
+    return minor_of(version.rpartition(":")[2].split("-")[0])
 
 
 def need_python(base: LockedBase, env: ResolvedTarget) -> str:

@@ -4,9 +4,12 @@ The positions and suggestions a person needs are at hand here; an action that fi
 """
 
 import os
+from collections.abc import Iterable
 
+from buildrules.actions.models.pointers import not_pulled
 from buildrules.document.problems import Problems
 from buildrules.errors import BuildrulesError, LoadError, Position
+from buildrules.locking.placing import globbed, import_root, library_files
 from buildrules.rules.language import ModelFile
 from buildrules.rules.package import PackageParts
 from buildrules.rules.requests import files_named
@@ -43,13 +46,15 @@ class PathChecks:
             self._kind(parts, requires.file)
         if parts.code is not None:
             self._code(parts.code, parts)
+        for target in parts.shared:
+            self._shared(target)
 
     def _kind(self, parts: PackageParts, wanted: ModelFile) -> None:
         for model in parts.models:
             path = model.values["path"]
             if path is not None and not path.endswith(wanted.suffix):
                 self._problems.add(
-                    f"'{path}' is no {wanted.what}, which is what {parts.server.rule.reference} takes",
+                    f"'{path}' is not a {wanted.what}, which is what {parts.server.rule.reference} takes",
                     hint=wanted.hint,
                     position=model.position_of("path"),
                 )
@@ -72,6 +77,10 @@ class PathChecks:
         """Whether there is something at a workspace-relative path; noted at `position` where there is not."""
         if self._disk.exists(path):
             return True
+        command = not_pulled(path, lambda other: os.path.exists(self._disk.path(other)))
+        if command is not None:
+            self._problems.add(f"there is no '{path}' yet: DVC keeps it", hint=f"run `{command}`", position=position)
+            return False
         directory, name = os.path.split(path)
         try:
             there = sorted(os.listdir(self._disk.path(directory)))
@@ -117,15 +126,7 @@ class PathChecks:
         names = [name for _, name, _ in files]
         script = values["entry_script"]
         if not names:
-            base = self._disk.path(directory)
-            folder = next((src for src in include if os.path.isdir(os.path.join(base, src))), None)
-            self._problems.add(
-                f"no file matches the srcs of {target.label}",
-                hint=f"globs are relative to '{target.label.package or '.'}/', where the BUILD.yaml is"
-                if folder is None
-                else f"'{folder}' is a folder; all files in it are '{folder}/**'",
-                position=target.position_of("srcs"),
-            )
+            self._nothing(target, directory, include)
         elif script is not None and script not in names:
             self._look(directory, script)
             hint = did_you_mean(script, names, what="the code's files", limit=8)
@@ -134,6 +135,41 @@ class PathChecks:
             self._look(directory, script)
         if names and parts.server_part.module is not None:
             self._module(parts, parts.server_part.module, directory, names)
+
+    def _shared(self, target: ResolvedTarget) -> None:
+        """Look whether the files of a library, or of more code, can be found and imported."""
+        if str(target.label) in self._done:
+            return
+        self._done.add(str(target.label))
+        try:
+            source = library_files(target) if target.provides == "library" else globbed(target)
+            root = import_root(target) if target.provides == "library" else None
+            files, _ = expand(self._disk.root, source.directory, source.include, source.exclude)
+        except LoadError as error:
+            self._problems.add_error(error, target.position_of("srcs"))
+            return
+        except BuildrulesError:
+            return  # the action that packs the files says it better
+        if not files:
+            self._nothing(target, source.directory, source.include)
+        elif root == "" and any(name == "__init__.py" for _, name, _ in files):
+            name = source.directory.rpartition("/")[2]
+            self._problems.add(
+                f"{target.label} has an '__init__.py' that belongs to no package",
+                hint=f"write `import_as: {name if name.isidentifier() else 'NAME'}` if that is how it is imported",
+                position=target.position_of("srcs"),
+            )
+
+    def _nothing(self, target: ResolvedTarget, directory: str, include: Iterable[str]) -> None:
+        base = self._disk.path(directory)
+        folder = next((src for src in include if os.path.isdir(os.path.join(base, src))), None)
+        self._problems.add(
+            f"no file matches the srcs of {target.label}",
+            hint=f"globs are relative to '{target.label.package or '.'}/', where the BUILD.yaml is"
+            if folder is None
+            else f"'{folder}' is a folder; all files in it are '{folder}/**'",
+            position=target.position_of("srcs"),
+        )
 
     def _has_what_is_named(self, parts: PackageParts, directory: str, include: list[str], exclude: list[str]) -> bool:
         """Whether the code has the files that it is asked for by name, so that nobody need look at the others."""
@@ -160,9 +196,23 @@ class PathChecks:
             modules = [name.removesuffix(".py").replace("/", ".") for name in names if name.endswith(".py")]
             self._problems.add(
                 f"the code has no module '{module.replace('/', '.')}', in which the server looks for '{said}'",
-                hint=did_you_mean(module.replace("/", "."), modules, what="the code's modules", limit=8),
+                hint=self._other_module(parts.server, said, modules),
                 position=_said_at(parts.server, said) or parts.package.position_of("server"),
             )
+
+    @staticmethod
+    def _other_module(server: ResolvedTarget, said: str, modules: list[str]) -> str | None:
+        """Which module may be meant, and where it is said, if nobody has said it."""
+        module, _, name = said.partition(":")
+        found = did_you_mean(module, modules, what="the code's modules", limit=8)
+        attribute = next((one for one in server.values if server.values[one] == said and one not in server.given), None)
+        if attribute is None or not modules:
+            return found
+        value = f'{attribute}: "{modules[0]}:{name}"'
+        way = f"say it on {server.label}, as `{value}`"
+        if server.implicit:
+            way = f"make `NAME: {{rule: {server.rule.reference}, {value}}}` a target, and write `server: :NAME`"
+        return f"{found}; {way}" if found else way
 
     def _look(self, directory: str, name: str) -> None:
         self._disk.note(SHAPE, f"{directory}/{name}" if directory else name)

@@ -1,21 +1,29 @@
 """Locks as Cargo keeps them: a missing one is made and said, a stale one renewed, `--locked` refuses both."""
 
-import hashlib
+import contextlib
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TypeVar
 
+from buildrules.actions.registry import Kinds
+from buildrules.analysis.options import Options
 from buildrules.engine.events import Notice, Progress, Stream
-from buildrules.engine.kind import Context
-from buildrules.errors import LockError
+from buildrules.engine.executor import LocalExecutor
+from buildrules.errors import BuildrulesError, LoadError, LockError
 from buildrules.net.session import Session
-from buildrules.store.blobs import Blobs
+from buildrules.sha256 import digest_of
+from buildrules.state.rows import open_regular
 from buildrules.store.store import Store
 from buildrules.workspace.disk import CONTENT, Disk
+from buildrules.workspace.labels import Label
+from buildrules.workspace.root import check_inside, read_inside
 
 L = TypeVar("L")
 
 _MOVES = 12  # lines about what moved
+_MISSING = "it is missing"
+_HINT = "run 'buildrules lock', and commit what it writes"
+_FIRST_LINE = b"# Written by "  # and by whom, in every lock of ours
 
 
 def moves(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
@@ -32,126 +40,214 @@ def moves(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     return lines
 
 
-class LockContext:
-    """The context of resolving: what an action's context offers, outside of a build."""
-
-    cancelled = False
-
-    def __init__(self, workspace: str, store: Store, stream: Stream, session: Session) -> None:
-        self.workspace = workspace
-        self.session = session
-        self._store = store
-        self._stream = stream
-
-    @property
-    def blobs(self) -> Blobs:
-        """The store's blobs."""
-        return self._store.blobs
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        """Report long work."""
-        self._stream.emit(Progress(what, done, total))
-
-    def count(self, *, read: int = 0, fetched: int = 0) -> None:
-        """Resolving is not counted."""
-
-    def warn(self, message: str) -> None:
-        """Tell the user."""
-        self._stream.emit(Notice(message, warning=True))
-
-
 class LockKeeper:
     """Reads locks, and makes those that are missing or stale unless the user said `--locked`.
 
-    Options: `locked`, `relock` (make every lock anew), `upgrade` (and give up the pins that are there),
-    `upgrade_packages` (only those). `files` are the paths of the locks in use, `written` those made now.
+    `files` are the paths of the locks in use, `made` those made now and `written` those of them that say something new,
+    `unlocked` the targets whose locks were not made.
     """
 
-    def __init__(self, disk: Disk, options: dict[str, Any], store: Store, stream: Stream, session: Session) -> None:
+    def __init__(self, disk: Disk, options: Options, store: Store, stream: Stream, session: Session) -> None:
         self.disk = disk
         self.root = disk.root
         self.files: set[str] = set()
         self.digests: dict[str, str] = {}  # of the locks that were asked for, by path
         self.written: list[str] = []
-        self.context: Context = LockContext(disk.root, store, stream, session)
+        self.unlocked: set[str] = set()
+        self.context = LocalExecutor(disk.root, store.blobs, session, session.own(Kinds), stream)
         self.session = session
         self._stream = stream
-        self._locked = bool(options.get("locked"))
-        self._preview = bool(options.get("preview"))
-        self._relock = bool(options.get("relock"))
-        self.upgrade: bool | list[str] = bool(options.get("upgrade")) or list(options.get("upgrade_packages") or [])
-        self._made: set[str] = set()
+        self._refused: dict[str, LockError] = {}  # by path, with `--locked`
+        self._locked = options.locked
+        self._preview = options.preview
+        self._relock = options.relock
+        self.upgrade: bool | list[str] = options.upgrade or list(options.upgrade_packages)
+        self.made: set[str] = set()
+        self._warned: set[str] = set()
+        self.named: set[Label] = set()  # the targets that `relock` is for; those below them only where they are stale
 
     def obtain(
         self,
         path: str,
         what: str,
         *,
-        read: Callable[[], L | None],
+        read: Callable[[str], L],
         stale: Callable[[L], str | None],
         make: Callable[[L | None], L],
-        write: Callable[[L], object],
+        write: Callable[[str, L], object],
+        of: Label,
+        on: Collection[Label] = (),
         describe: Callable[[L, L], list[str]] | None = None,
     ) -> L:
         """The lock at the workspace-relative `path`, made where there is none that will do.
 
-        `what` names the target for people. `read` gives None where there is no file, `stale` says why a lock no
-        longer answers, `make` gets the old lock, `describe` says what is new in a new one. Raises LockError with
-        `--locked`, and what `make` raises. With the option "preview" nothing is made: it is
-        said, and an old lock is used as it is.
+        `what` names the target `of` for people; `on` are those whose locks it depends on. `read` and `write` get the
+        absolute path, `stale` says why a lock no longer answers, `make` gets the old lock, `describe` says what is new
+        in a new one. Where it is missing, another one beside it that answers is copied: it was that of a target with
+        another name. With `--locked` a stale lock is refused (see `all_or_none`) and used. Raises LockError for a
+        missing one then, and what `make` raises. With the option "preview" nothing is made: it is said, `unlocked` has
+        the label, and an old lock is used as it is.
         """
         absolute = os.path.join(self.root, path)
         self.files.add(path)
         self.disk.note(CONTENT, path)
-        old, reason = self._read(absolute, read)
+        old, reason = self._read(path, read)
         if old is not None:
             reason = stale(old)
-        if reason is None and (not self._relock or path in self._made):
+        elif reason == _MISSING and not self._locked:
+            old = self._beside(path, what, read, stale, write)
+            reason = None if old is not None else reason
+        below = [str(label) for label in on if str(label) in self.unlocked]
+        if below and reason is None and old is not None:
+            self._stream.emit(Notice(f"would lock {what} again if {below[0]} comes out otherwise"))
+            self.unlocked.add(str(of))
+            return old
+        if reason is None and (not self._relock or of not in self.named or path in self.made):
             assert old is not None
             return old
         if self._preview:
+            self.unlocked.add(str(of))
             self._stream.emit(Notice(f"would lock {what}{' again' if old is not None else ''}: {reason}"))
             if old is not None:
                 return old
         if self._locked:
-            raise LockError(
-                f"the lock {path!r} of {what} cannot be used: {reason}",
-                hint="run 'buildrules lock', and commit what it writes",
-            )
+            self.refuse(path, what, str(reason))
+            if old is None:
+                raise self._refused[path]
+            return old
         self._stream.emit(Notice(f"locking {what}: {reason or 'asked to'}"))
-        try:
-            self._stream.emit(Progress(f"locking {what}", 0, None))
-            new = make(old)
-        finally:
-            self._stream.emit(Progress(f"locking {what}", 1, 1))
-        write(new)
+        new = self._make(what, old, make)
+        write(absolute, new)
         self.disk.written(path)
-        self._made.add(path)
+        self.made.add(path)
         if new != old:
-            self.written.append(path)
-            self._stream.emit(Notice(f"wrote {path}"))
+            self._say_written(path)
             for line in _few(describe(old, new)) if describe and old is not None else ():
                 self._stream.emit(Notice(f"  {line}"))
         return new
 
-    def _read(self, absolute: str, read: Callable[[], L | None]) -> tuple[L | None, str | None]:
-        """The lock, or why there is none. One that cannot be read is an error, unless it is to be made anew."""
-        if not os.path.exists(absolute):
-            return None, "it is missing"
+    def _make(self, what: str, old: L | None, make: Callable[[L | None], L]) -> L:
         try:
-            old = read()
-        except LockError:
+            self._stream.emit(Progress(f"locking {what}", 0, None))
+            return make(old)
+        finally:
+            self._stream.emit(Progress(f"locking {what}", 1, 1))
+
+    def _say_written(self, path: str) -> None:
+        if path not in self.written:
+            self.written.append(path)
+        self._stream.emit(Notice(f"wrote {path}"))
+
+    def warn(self, text: str) -> None:
+        """Say, once, what the user should know of locks that are being made."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self._stream.emit(Notice(text, warning=True))
+
+    def _read(self, path: str, read: Callable[[str], L]) -> tuple[L | None, str | None]:
+        """The lock, or why there is none. One that cannot be read is an error, unless it is to be made anew."""
+        absolute = os.path.join(self.root, path)
+        if not os.path.exists(absolute):
+            return None, _MISSING
+        check_inside(self.root, path)
+        try:
+            return read(absolute), None
+        except LockError as error:
+            if self._locked:
+                self._refused[path] = error
             if not self._relock:
                 raise
             return None, "it cannot be read"
-        return old, "it is missing"
+
+    def _beside(
+        self,
+        path: str,
+        what: str,
+        read: Callable[[str], L],
+        stale: Callable[[L], str | None],
+        write: Callable[[str, L], object],
+    ) -> L | None:
+        """The first lock of the same kind in the same folder that answers, copied to `path`."""
+        folder, name = os.path.split(path)
+        for other in locks_in(os.path.join(self.root, folder)):
+            if other.partition(".")[0] == name.partition(".")[0]:
+                with contextlib.suppress(LockError, LoadError):
+                    check_inside(self.root, os.path.join(folder, other))
+                    lock = read(os.path.join(self.root, folder, other))
+                    if stale(lock) is None:
+                        write(os.path.join(self.root, path), lock)
+                        self.disk.written(path)
+                        self._stream.emit(Notice(f"locking {what}: as in {os.path.join(folder, other)}"))
+                        self._say_written(path)
+                        return lock
+        return None
+
+    def refuse(self, path: str, what: str, reason: str) -> None:
+        """With `--locked`: note that the lock at `path` cannot be used."""
+        self._refused[path] = LockError(f"the lock {path!r} of {what} cannot be used: {reason}", hint=_HINT)
+
+    def require(self, path: str, what: str) -> None:
+        """With `--locked`: refuse a lock that is not there."""
+        if self._locked and not os.path.exists(os.path.join(self.root, path)):
+            self.refuse(path, what, _MISSING)
+
+    @contextlib.contextmanager
+    def refusing(self, instead: Callable[[], object] | None = None) -> Iterator[None]:
+        """Go on where a lock inside is refused, to find the others; `instead` does what is left to do then."""
+        try:
+            yield
+        except LockError:
+            if not self._refused:
+                raise
+            if instead is not None:
+                instead()
+
+    @contextlib.contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """Raise one LockError at the end for all locks that were refused inside."""
+        try:
+            yield
+        except BuildrulesError:
+            if not self._refused:  # else it may come of a lock that was used though it is stale
+                raise
+        errors = [self._refused[path] for path in sorted(self._refused)]
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            lines = "".join(f"\n    {error.message}" for error in errors)
+            raise LockError(f"{len(errors)} locks cannot be used{lines}", hint=_HINT)
+
+    def strays(self, packages: Iterable[str], platforms: Iterable[str]) -> list[str]:
+        """The locks in these packages that are in nobody's use, but for those of other platforms."""
+        endings = tuple(f"-{platform.replace('/', '-')}" for platform in platforms)
+        found = []
+        for package in packages:
+            for name in locks_in(os.path.join(self.root, package)):
+                path = os.path.join(package, name)
+                if path not in self.files and (
+                    name.startswith("model.") or os.path.splitext(name)[0].endswith(endings)
+                ):
+                    found.append(path)
+        return found
 
     def digest(self, path: str) -> str:
         """`sha256:<hex>` of the lock file at the workspace-relative `path`."""
         if path not in self.digests:
-            with open(os.path.join(self.root, path), "rb") as file:
-                self.digests[path] = "sha256:" + hashlib.sha256(file.read()).hexdigest()
+            self.digests[path] = digest_of(read_inside(self.root, path))
         return self.digests[path]
+
+
+def locks_in(folder: str) -> list[str]:
+    """The names of the locks in a folder that this program has written, sorted."""
+    found: list[str] = []
+    if not os.path.isdir(folder):
+        return found
+    for name in sorted(os.listdir(folder)):
+        if name.startswith(("pylock.", "debian.", "oci.", "model.")) and name.endswith((".toml", ".lock")):
+            with contextlib.suppress(OSError), open(open_regular(os.path.join(folder, name)), "rb") as file:
+                if file.read(len(_FIRST_LINE)) == _FIRST_LINE:
+                    found.append(name)
+    return found
 
 
 def _few(lines: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from buildrules.engine.action import SourceSet
 from buildrules.rules.package import PackageParts, Placed
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.labels import Label
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from buildrules.locking.debian.lock import Lock as DebianLock
     from buildrules.locking.python.lock import Lock as PythonLock
     from buildrules.locking.python.locked import LockedPackage
-
-__all__ = ["LockedBase", "LockedEnvironment", "LockedModel", "LockedParts", "Locks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,9 @@ class LockedEnvironment:
     feeds: "Feeds | None" = None  # where it was looked for; a server on top of it is looked for there too
     pins: str = ""  # digest of what the lock pins, wherever it lies
     exclude: tuple[str, ...] = ()  # distributions it goes without; so does a server on top of it
+    prefer: tuple[str, ...] = ()  # distributions whose files are used where another brings the same
     builder: str = ""
+    sources: Mapping[str, SourceSet] = field(default_factory=dict)  # of the projects in `added`, by folder
 
     @property
     def locks(self) -> dict[str, str]:

@@ -10,8 +10,6 @@ from buildrules.locking.placing import code_files, locked_files, workspace_files
 from buildrules.rules.package import PackageParts, Placed
 from buildrules.workspace.globs import expand
 
-__all__ = ["check_overlap"]
-
 _ASKED = ("model", "models", "inputs")
 
 
@@ -35,16 +33,19 @@ def _paths(root: str, source: SourceSet, prefix: str) -> Iterable[str]:
 
 
 def check_overlap(parts: PackageParts, root: str, models: ModelLocks, folders: Container[str]) -> None:
-    """Raise LoadError where two of models, inputs and code of a package bring the same file.
+    """Raise LoadError where two of models, inputs, code and libraries of a package bring the same file.
 
     `root` is the workspace's; `folders` has those of its paths that are folders.
     """
-    if len(parts.placed) < 2 and not parts.inputs:
+    code = code_files(parts)
+    if len(parts.placed) < 2 and not parts.inputs and len(code) < 2:
         return
     laid = [_laid(placed, parts, root, models, folders) for placed in parts.placed]
-    if parts.inputs and parts.code is not None and (code := code_files(parts)) is not None:
-        position = parts.package.position_of("code")
-        laid.insert(0, _Laid(f"code {parts.code.label}", code[1], _paths(root, *code), position))
+    if parts.inputs or len(code) > 1:
+        named = parts.package.deps["code"]
+        for target, source, prefix in code:
+            position = parts.package.position_of("code", named.index(target.label) if target.label in named else None)
+            laid.append(_Laid(f"{target.provides} {target.label}", prefix, _paths(root, source, prefix), position))
     if len(laid) > 1:
         _compare_all(laid)
 
@@ -56,7 +57,7 @@ def _laid(placed: Placed, parts: PackageParts, root: str, models: ModelLocks, fo
     index = None if attribute == "model" else package.deps[attribute].index(target.label)
     paths: Iterable[str]
     if target.values["uri"] is not None:
-        files, prefix, _ = locked_files(placed, models.of(target))
+        files, prefix, _ = locked_files(placed, models.of(target).lock)
         paths = [f"{prefix}/{row['path']}" for row in files]
     else:
         source, prefix = workspace_files(placed, folders)

@@ -4,17 +4,16 @@ import posixpath
 from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
+from buildrules.authoring.target import literal
 from buildrules.engine.action import SourceSet
 from buildrules.errors import LoadError
-from buildrules.rules.locked_model import locked_model
-from buildrules.rules.package import PackageParts, Placed
+from buildrules.rules.model_content import locked_content
+from buildrules.rules.package import LIBRARIES, PackageParts, Placed
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.rules.source_root import source_root
 
 if TYPE_CHECKING:
     from buildrules.actions.models.lock import ModelLock
-
-__all__ = ["code_files", "globbed", "literal", "locked_files", "path_source", "workspace_files"]
 
 
 def globbed(target: ResolvedTarget) -> SourceSet:
@@ -24,11 +23,6 @@ def globbed(target: ResolvedTarget) -> SourceSet:
         target.label.package, values["srcs"], values["exclude"], values["strip_prefix"]
     )
     return SourceSet(directory, tuple(include), tuple(exclude))
-
-
-def literal(name: str) -> str:
-    """A glob that matches this very name."""
-    return "".join(f"[{char}]" if char in "*?[{}" else char for char in name)
 
 
 def path_source(path: str, place: str, folders: Container[str], *, keep: bool) -> tuple[SourceSet, str]:
@@ -51,11 +45,40 @@ def path_source(path: str, place: str, folders: Container[str], *, keep: bool) -
     return SourceSet(directory, (literal(name),)), parent
 
 
-def code_files(parts: PackageParts) -> tuple[SourceSet, str] | None:
-    """The files of a package's code; None where it has none, or the server no place for it."""
-    if parts.code is None or parts.server_part.code_directory is None:
-        return None
-    return globbed(parts.code), parts.server_part.code_directory.strip("/")
+def code_files(parts: PackageParts) -> list[tuple[ResolvedTarget, SourceSet, str]]:
+    """The targets of a package's code, that which the server starts first, their files, and where these go.
+
+    Code is left out where the server has no place for it. Raises LoadError.
+    """
+    found = []
+    for target in (parts.code, *parts.shared):
+        if target is not None and target.provides == "library":
+            found.append((target, library_files(target), f"{LIBRARIES.strip('/')}/{import_root(target)}".rstrip("/")))
+        elif target is not None and parts.server_part.code_directory is not None:
+            found.append((target, globbed(target), parts.server_part.code_directory.strip("/")))
+    return found
+
+
+def library_files(target: ResolvedTarget) -> SourceSet:
+    """The files of a library, named as they are imported below its `import_root`. Raises LoadError."""
+    values, package = target.values, target.label.package
+    prefix = package if values["strip_prefix"] is None else values["strip_prefix"]
+    directory, include, exclude = source_root(package, values["srcs"], values["exclude"], prefix)
+    return SourceSet(directory, tuple(include), tuple(exclude))
+
+
+def import_root(target: ResolvedTarget) -> str:
+    """The folder that stands for the package which all files of a library belong to; "" if they name it themselves."""
+    said = target.values["import_as"]
+    if said is None:
+        return ""
+    if not all(step.isidentifier() for step in said.split(".")):
+        raise LoadError(
+            f"'{said}' is not the name of a Python package",
+            hint="write it as it is imported, such as `acme.features`",
+            position=target.position_of("import_as"),
+        )
+    return str(said).replace(".", "/")
 
 
 def workspace_files(placed: Placed, folders: Container[str]) -> tuple[SourceSet, str]:
@@ -72,7 +95,7 @@ def workspace_files(placed: Placed, folders: Container[str]) -> tuple[SourceSet,
 
 def locked_files(placed: Placed, lock: "ModelLock") -> tuple[list[dict[str, Any]], str, str]:
     """(files by their names below the prefix, the prefix, what was dropped from their paths in the lock)."""
-    found = locked_model(lock.files, placed.target.values)
+    found = locked_content(lock.files, placed.target.values)
     if not found.files:
         raise LoadError(
             f"`exclude` leaves no file of {placed.target.label}", position=placed.target.position_of("exclude")

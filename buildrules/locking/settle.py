@@ -1,12 +1,12 @@
 """Looks at the world for a plan: locks are read, made where they are missing, and written; bases looked into."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from buildrules.analysis.loaded import Loaded
+from buildrules.analysis.options import Options
 from buildrules.analysis.selection import Selection
 from buildrules.document.problems import Problems
-from buildrules.engine.events import Notice, Stream
+from buildrules.engine.events import Stream
 from buildrules.locking.bases import BaseLocks
 from buildrules.locking.checks import PathChecks
 from buildrules.locking.keeper import LockKeeper
@@ -14,64 +14,78 @@ from buildrules.locking.locks import LockedParts, Locks
 from buildrules.locking.models.locks import ModelLocks
 from buildrules.locking.overlap import check_overlap
 from buildrules.locking.python.environments import EnvironmentLocks
+from buildrules.locking.python.gpu import GpuWarnings
 from buildrules.locking.python.models import ModelEnvironments
-from buildrules.locking.python.servers import ServerNeeds
+from buildrules.locking.python.servers import server_needs
 from buildrules.rules.mlflow_example import MLFLOW_EXAMPLE, may_send_example
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.serving.platform import emulated, emulator_path, host_platform
 from buildrules.workspace.disk import SHAPE
+from buildrules.workspace.labels import Label
 
-__all__ = ["settle"]
 
-
-def settle(
-    loaded: Loaded, selection: Selection, options: Mapping[str, Any], keeper: LockKeeper, stream: Stream
-) -> Locks:
+def settle(loaded: Loaded, selection: Selection, options: Options, keeper: LockKeeper, stream: Stream) -> Locks:
     """What a plan for `selection` needs to know of the world; `loaded` knows it afterwards where locks were made.
 
-    Options: `test`, where the images are to be tested; `locking`, where models and inputs are to be locked by
-    themselves; `platform`, where the user named one. Raises LoadError for files that are not there or are in each
-    other's way, ResolutionError, LockError, FetchError and what else the locks raise.
+    Raises LoadError for files that are not there or are in each other's way, ResolutionError, LockError, FetchError and
+    what else the locks raise.
     """
-    return _Settling(loaded, selection, options, keeper, stream).locks
+    with keeper.all_or_none():
+        return _Settling(loaded, selection, options, keeper, stream).run()
 
 
 class _Settling:
     def __init__(
-        self, loaded: Loaded, selection: Selection, options: Mapping[str, Any], keeper: LockKeeper, stream: Stream
+        self, loaded: Loaded, selection: Selection, options: Options, keeper: LockKeeper, stream: Stream
     ) -> None:
         self._loaded = loaded
         self._options = options
         self._keeper = keeper
         self._stream = stream
+        self._platforms = selection.platforms
         self._targets = [loaded.resolution.of(label) for label in selection.labels]
-        self.locks = Locks()
-        settings = loaded.workspace.settings
-        rows = [connection.row(name) for name, connection in settings.connections.items()]
-        keeper.session.connect(rows, keeper.root)
         self._models = ModelLocks(keeper)
+        self.locks = Locks()
+
+    def run(self) -> Locks:
+        """See `settle`."""
+        loaded, keeper = self._loaded, self._keeper
+        for target in self._targets:
+            keeper.named |= self._locked_with(target)
+        settings = loaded.workspace.settings
+        keeper.session.connect(settings.rows(), keeper.root)
         self._lock_models()
         self._look_at_paths()
-        self._warn_of_idle()
-        needs = ServerNeeds()
-        needs.add(loaded.packages.values())
+        needs = server_needs(loaded.packages.values())
         self._bases = BaseLocks(keeper, settings)
-        self._implied = ModelEnvironments(keeper, loaded.resolution, self._models, stream)
+        self._implied = ModelEnvironments(keeper, loaded.resolution, self._models, self._stream)
+        self._gpu = GpuWarnings(keeper, loaded.packages.values())
         portable = settings.locks.portable
-        self._environments = EnvironmentLocks(keeper, needs, self._implied, portable=portable)
-        for platform in selection.platforms:
+        self._environments = EnvironmentLocks(keeper, loaded.resolution, needs, self._implied, portable=portable)
+        for platform in self._platforms:
             for target in self._targets:
-                self._target(target, platform)
+                with keeper.refusing():
+                    self._target(target, platform)
+        return self.locks
+
+    def _locked_with(self, target: ResolvedTarget) -> set[Label]:
+        """The targets whose locks are those of `target`: a package's are all but that of its base."""
+        parts = self._package_of(target)
+        if parts is None:
+            return {target.label}
+        own = (parts.env, parts.server, *parts.models, *parts.inputs)
+        return {target.label, *(one.label for one in own if one is not None)}
 
     def _lock_models(self) -> None:
         """Have the locks of models that are not in the workspace: their files decide what a package is made of."""
         targets = [target for parts in self._packages() for target in (*parts.models, *parts.inputs)]
-        if self._options.get("locking"):
+        if self._options.locking:
             targets += [target for target in self._targets if target.provides in ("model", "input")]
         for target in targets:
             if target.values["uri"] is not None and target.label not in self.locks.models:
-                self.locks.models[target.label] = self._models.locked(target)
+                with self._keeper.refusing():
+                    self.locks.models[target.label] = self._models.of(target)
         if self._keeper.written:
             self._loaded.look_again()
 
@@ -100,7 +114,8 @@ class _Settling:
             if self._keeper.disk.is_directory(path):
                 self.locks.folders.add(path)
         for parts in self._packages():
-            check_overlap(parts, self._keeper.root, self._models, self.locks.folders)
+            with self._keeper.refusing():
+                check_overlap(parts, self._keeper.root, self._models, self.locks.folders)
 
     def _paths(self) -> Iterator[str]:
         """The paths that may be those of folders."""
@@ -113,35 +128,41 @@ class _Settling:
                 yield path
         yield from (target.values["job"]["input"] for target in self._targets if _has_job(target))
 
-    def _warn_of_idle(self) -> None:
-        """Say what is accepted and does nothing, so that nobody relies on it."""
-        if "cache" in self._loaded.workspace.settings.model_fields_set:
-            self._stream.emit(Notice("workspace.cache has no effect yet", warning=True))
-
     def _target(self, target: ResolvedTarget, platform: str) -> None:
         """What the goal of one target needs."""
         parts = self._package_of(target)
         if parts is not None:
-            if not self._options.get("test") or (self._asks(target, parts) and self._starts(platform)):
+            if not self._options.test or (self._asks(target, parts) and self._starts(platform)):
                 self._package(parts, platform)
-        elif self._options.get("test"):
+        elif self._options.test:
             return  # a base or an environment is not tested by itself
         elif target.provides == "base":
             self.locks.bases[target.label, platform] = self._bases.of(target, platform)
         elif target.provides == "env":
-            base = self._bases.of(self._loaded.resolution.of(target.deps["base"][0]), platform)
-            self.locks.environments[target.label, platform] = self._environments.environment(target, base)
+            with self._keeper.refusing(lambda: self._environments.require(target, None, platform)):
+                base = self._bases.of(self._loaded.resolution.of(target.deps["base"][0]), platform)
+                env = self.locks.environments[target.label, platform] = self._environments.environment(target, base)
+                self._gpu.look(env, base)
 
     def _package(self, parts: PackageParts, platform: str) -> None:
         key = (parts.package.label, platform)
         if key in self.locks.packages:
             return
-        base = self._bases.of(parts.base, platform)
-        parts = self._implied.completed(parts, base)
-        env = self._environments.environment(parts.env, base) if parts.env is not None else None
-        server = self._environments.server(parts.server, parts.server_part, base, env)
-        self.locks.packages[key] = LockedParts(parts, base, env, server)
+        with self._keeper.refusing(lambda: self._require(parts, platform)):
+            base = self._bases.of(parts.base, platform)
+            parts = self._implied.completed(parts, base)
+            env = self._environments.environment(parts.env, base) if parts.env is not None else None
+            server = self._environments.server(parts.server, parts.server_part, base, env)
+            self.locks.packages[key] = found = LockedParts(parts, base, env, server)
+            for one in found.installed:
+                self._gpu.look(one, base)
         self._at_start(parts)
+
+    def _require(self, parts: PackageParts, platform: str) -> None:
+        """Find what locks of a package are missing, where more cannot be said of them."""
+        if parts.env is not None or parts.flavour != "mlflow":  # else its model's environment follows from the base
+            server = parts.server if parts.server_part.requirements else None
+            self._environments.require(parts.env or parts.base, server, platform)
 
     def _at_start(self, parts: PackageParts) -> None:
         """Where the models and inputs are that are fetched when a container starts."""
@@ -166,7 +187,7 @@ class _Settling:
 
     def _starts(self, platform: str) -> bool:
         """Whether images for `platform` can be started on this machine, or are to be where nobody asked."""
-        if self._options.get("platform") or platform == host_platform():
+        if self._options.platform or platform == host_platform():
             return True
         self._keeper.disk.note(SHAPE, emulator_path(platform))
         if emulated(platform):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from buildrules.credentials.address import split_userinfo
 from buildrules.credentials.connections import Connections
+from buildrules.credentials.login import Login
 from buildrules.credentials.netrc import netrc_login
 from buildrules.credentials.redact import redact
 from buildrules.start.address import is_loopback
@@ -19,7 +20,7 @@ from buildrules.start.failure import MISSING, UNUSABLE, Failure
 from buildrules.start.header import content_length
 from buildrules.start.http import basic
 from buildrules.start.retry import retrying
-from buildrules.start.web import LIMIT, Web, broken, in_words, origin, read_whole
+from buildrules.start.web import LIMIT, Prepare, Web, broken, origin, read_whole
 
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
@@ -48,23 +49,28 @@ class Client(Web):
         *,
         host: str | None = None,
         size: int = 0,
+        connect: float = CONNECT_TIMEOUT,
+        idle: float = IDLE_TIMEOUT,
     ) -> "Answer":
         """One request, no redirect followed. `body` is bytes or runs of them, `size` bytes in all.
 
-        `host` is what may be shown of the address, where `url` may not. Raises Failure where there is no answer.
+        `host` is what may be shown of the address, where `url` may not; `connect` and `idle` are seconds. Raises
+        Failure where there is no answer.
         """
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 
         # urllib3 sends a body under the connect timeout.
-        connect = CONNECT_TIMEOUT if body is None else IDLE_TIMEOUT
+        if body is not None:
+            connect = max(connect, idle)
+            headers = {**headers, "Content-Length": str(len(body) if isinstance(body, bytes) else size)}
         try:
             response = self._pool(url).request(
                 method,
                 url,
                 headers=headers,
                 body=body,
-                timeout=Timeout(connect=connect, read=IDLE_TIMEOUT + size / SLOWEST),
+                timeout=Timeout(connect=connect, read=idle + size / SLOWEST),
                 retries=False,
                 redirect=False,
                 preload_content=False,
@@ -74,35 +80,38 @@ class Client(Web):
             raise broken(_cause(error), url, host) from None  # urllib3's error holds the request's headers
         return Answer(response, url)
 
-    def get(
-        self, url: str, headers: Mapping[str, str] | None = None, extra: Mapping[str, str] | None = None
-    ) -> "Answer | FileAnswer":
+    def get(self, url: str, extra: Mapping[str, str] | None = None) -> "Answer | FileAnswer":
         """GET `url` (http, https, file) and follow redirects; the answer's body is not read yet and must be closed.
 
-        `headers` (tokens, say) go to the url's own origin only; `extra` (Range, Accept) to every hop. A connection's
-        login goes with the first origin's requests, as long as they stay below the connection's address.
         Raises Failure where there is no answer, CredentialsError where a login that is needed cannot be read.
         """
-        first = origin(url)
-        if first[0] == "file":
+        if origin(url)[0] == "file":
             return FileAnswer(url)
+        clean, prepare = self.prepared(url, extra)
+        found: Answer = self.follow(clean, prepare)
+        return found
+
+    def prepared(
+        self, url: str, extra: Mapping[str, str] | None = None, login: Callable[[str], Login | None] | None = None
+    ) -> tuple[str, Prepare]:
+        """`url` without its userinfo, and what `follow` is to send to it and where it leads to.
+
+        `extra` (Range, Accept) goes to every hop. A connection's login goes with the first origin's requests, as long
+        as they stay below the connection's address; `login` gives another for an address of that origin.
+        """
+        first = origin(url)
         clean, given = split_userinfo(url)
 
         def prepare(hop: str) -> tuple[str, dict[str, str]]:
             sent = dict(extra or {})
             own = origin(hop)
-            if own == first:
-                sent.update(headers or {})
-            if "authorization" in map(str.lower, sent):
-                return hop, sent
-            served = None if own != first or given else self._connections.login(hop)
+            served = None if own != first or given else (login or self._connections.login)(hop)
             if served:
                 return served.onto(hop), {**sent, **served.headers()}
-            login = given if own == first and given else netrc_login(own[1])
-            return hop, {**sent, "Authorization": basic(*login)} if login else sent
+            pair = given if own == first and given else netrc_login(own[1])
+            return hop, {**sent, "Authorization": basic(*pair)} if pair else sent
 
-        found: Answer = self.follow(clean, prepare)
-        return found
+        return clean, prepare
 
     def read(self, url: str, *, limit: int = LIMIT, wait: Callable[[float], None] = time.sleep) -> bytes:
         """The whole of what `get` answers, at most `limit` bytes, with retries. Raises Failure."""
@@ -115,7 +124,7 @@ class Client(Web):
 
     def _pool(self, url: str) -> "PoolManager":
         """The connections to the host of `url`, shared by all threads."""
-        key = (_proxy_of(url), *_certificates())
+        key = (_proxy_of(url), *self._connections.certificates())
         with self._lock:
             if key not in self._pools:
                 self._pools[key] = _new_pool(*key)
@@ -144,6 +153,21 @@ class Answer:
         except HTTPError as error:
             self._broken = True
             raise broken(_cause(error), self._url) from None
+
+    def some(self, count: int) -> bytes:
+        """What has arrived, up to `count` bytes and at least one; nothing at the end. Raises Failure."""
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return self._response.read1(count, decode_content=False)
+        except HTTPError as error:
+            self._broken = True
+            raise broken(_cause(error), self._url) from None
+
+    def abandon(self) -> None:
+        """Be done with it, and with its connection: nobody waits for the rest."""
+        self._broken = True
+        self.close()
 
     def close(self) -> None:
         """Be done with it: the rest of a short body is read, so that the connection serves again."""
@@ -180,11 +204,6 @@ class FileAnswer:
         self._file.close()
 
 
-def reason(error: Exception) -> str:
-    """What went wrong in a few words; urllib3's own text may quote the url's query, so it is not used."""
-    return in_words(_cause(error))
-
-
 def _cause(error: Exception) -> BaseException:
     """What lies behind an error of urllib3: an error of the socket or of TLS, as the standard library raises it."""
     from urllib3 import exceptions
@@ -207,7 +226,7 @@ def _new_pool(proxy: str | None, bundle: str | None, folder: str | None) -> "Poo
 
     options: dict[str, Any] = {
         "num_pools": 32,
-        "maxsize": 16,
+        "maxsize": 32,
         "cert_reqs": "CERT_REQUIRED",
         "ca_certs": bundle,
         "ca_cert_dir": folder,
@@ -237,26 +256,3 @@ def _proxy_of(url: str) -> str | None:
     if proxy and "://" not in proxy:
         proxy = "http://" + proxy
     return proxy or None
-
-
-def _certificates() -> tuple[str | None, str | None]:
-    """(bundle file, certificate folder): the usual variables, else the system's, else certifi's."""
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-        value = os.environ.get(name)
-        if value and os.path.isfile(value):
-            return value, None
-        if value and os.path.isdir(value):
-            return None, value
-    folder = os.environ.get("SSL_CERT_DIR")
-    if folder and os.path.isdir(folder):
-        return None, folder
-    import ssl
-
-    default = ssl.get_default_verify_paths()
-    if default.cafile or (default.capath and os.listdir(default.capath)):
-        return default.cafile, default.capath
-    try:
-        import certifi
-    except ImportError:
-        return None, None
-    return certifi.where(), None

@@ -10,17 +10,17 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from buildrules.credentials.redact import redact
 from buildrules.errors import BuildrulesError, FetchError, GoneError, IntegrityError, Interrupted, StoreError
-from buildrules.net.session import Session
+from buildrules.net.session import Fetching
 from buildrules.start import failure as reasons
 from buildrules.start.failure import Failure
 from buildrules.start.header import content_length
-from buildrules.start.partial import Arrived, check, put
-from buildrules.start.transfer import Locate, Request, fetch
+from buildrules.start.partial import Arrived, check
+from buildrules.start.transfer import Locate, Request, Transfer
 from buildrules.store.blobs import Blobs, hex_of
 
 TRIES = 3  # per url, in a row without a mebibyte of progress among them
@@ -31,38 +31,18 @@ _GRAVEST = {**{reason: rank for rank, reason in enumerate((*_HERE, reasons.WRONG
 T = TypeVar("T")
 
 
-class Fetching(Protocol):
-    """What a fetch needs to know of its surroundings; `engine.action.Context` has it all."""
-
-    session: Session
-
-    @property
-    def blobs(self) -> Blobs:
-        """Where the content goes."""
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        """Bytes done so far, and in all where known."""
-
-    def count(self, *, fetched: int = 0) -> None:
-        """Add to the bytes fetched."""
-
-    @property
-    def cancelled(self) -> bool:
-        """True after Ctrl-C."""
-
-
 @dataclass(frozen=True, slots=True)
 class Download:
     """The blob `digest` (sha256:<hex>, `size` bytes where known), and the urls (http, https, file) to try in order.
 
-    `what` names it in progress and errors; `headers` go to each url's own host only.
+    `what` names it in progress and errors.
     """
 
     urls: Sequence[str]
     digest: str
     size: int | None = None
     what: str = ""
-    headers: Mapping[str, str] | None = None
+    source: str = "index"  # where from, in a word, for the count of bytes
 
 
 class Stop(Event):
@@ -132,13 +112,14 @@ def bring(
     size: int | None = None,
     tries: int = TRIES,
     stop: Stop | None = None,
+    source: str = "elsewhere",
 ) -> tuple[int, str]:
     """Have one file in the store, whatever its digest where `sha256` (hex) is None; gives its size and digest.
 
     `locate` gives url and headers anew for every try, `request` sends them. Raises Failure, Interrupted.
     """
     blobs = context.blobs
-    partial = os.path.join(blobs.aside, "partial", sha256) if sha256 else blobs.aside_path()
+    partial = os.path.join(blobs.tmp, "partial", sha256) if sha256 else blobs.tmp_path()
     os.makedirs(os.path.dirname(partial), exist_ok=True)
     done, total = 0, size
 
@@ -154,17 +135,23 @@ def bring(
         nonlocal done
         done += grown
         if received:
-            context.count(fetched=received)
+            context.count(fetched=received, source=source)
             context.progress(title, done, total)
 
     def there() -> bool:
         return bool(sha256) and blobs.has(str(sha256), size)
 
+    def placed() -> tuple[str, dict[str, str]]:
+        if there():  # since we last looked; the partial file was renamed away and is a new one now
+            raise Arrived
+        return locate()
+
     try:
-        found = fetch(
-            counted, locate, partial, size, sha256, moved=moved, stop=stop or Stop(context), tries=tries, arrived=there
-        )
-        adopt(blobs, partial, found[1])
+        transfer = Transfer(counted, placed, size, sha256, moved=moved, stop=stop or Stop(context), tries=tries)
+        found = transfer.fetch(partial, there)
+        os.chmod(partial, 0o444)
+        blobs.take(partial, found[1])
+        blobs.bytes_written += found[0]
         return found
     except (Arrived, FileNotFoundError):  # another process was faster
         if not sha256 or not there():
@@ -176,18 +163,9 @@ def bring(
                 os.unlink(partial)
 
 
-def adopt(blobs: Blobs, path: str, sha256: str) -> None:
-    """Move a file, whose digest the caller has checked, to its place among the blobs. Raises OSError."""
-    target = blobs.path(sha256)
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    size = os.stat(path).st_size
-    put(path, target, 0o444)
-    blobs.bytes_written += size
-
-
 def error_of(failure: Failure, text: str, blobs: Blobs) -> BuildrulesError:
     """The error a failure is, with `text` for its message."""
-    store = os.path.dirname(blobs.aside)
+    store = blobs.store
     if failure.reason == reasons.STOPPED:
         return Interrupted("fetching was stopped")
     if failure.reason == reasons.NO_SPACE:
@@ -217,9 +195,18 @@ def _fetch(item: Download, context: Fetching, stop: Stop) -> None:
     failures: list[Failure] = []
     client = context.session.client
     for url in item.urls:
-        place = url, dict(item.headers or {})
+        place = url, dict[str, str]()
         try:
-            bring(client.get, lambda: place, context, name, sha256=hex_of(item.digest), size=item.size, stop=stop)  # noqa: B023
+            bring(
+                lambda url, _, extra: client.get(url, extra),
+                lambda: place,  # noqa: B023 - it is asked for before the next
+                context,
+                name,
+                sha256=hex_of(item.digest),
+                size=item.size,
+                stop=stop,
+                source=item.source,
+            )
             return
         except Failure as failure:
             failures.append(refused(failure, url, context))

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from threading import RLock
-from typing import TYPE_CHECKING, Any, TypeVar
+
+from buildrules.typed import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from buildrules.credentials.connections import Connections
     from buildrules.net.client import Client
+    from buildrules.store.blobs import Blobs
 
 T = TypeVar("T")
 
@@ -52,6 +54,27 @@ class Session:
         """Close the connections that are open."""
         if _client in self._owned:
             self.client.close()
+
+
+class Fetching(Protocol):
+    """What a fetch needs to know of its surroundings; `engine.kind.Context` has it all."""
+
+    workspace: str  # absolute path of the workspace root
+    session: Session
+
+    @property
+    def blobs(self) -> "Blobs":
+        """The store's blobs, where the content goes."""
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Report long work: what, bytes done so far, bytes in all or None. Cheap; may be called from any thread."""
+
+    def count(self, *, fetched: int = 0, source: str = "elsewhere") -> None:
+        """Add to the bytes fetched from elsewhere; `source` says in a word where from: "index", "registry"."""
+
+    @property
+    def cancelled(self) -> bool:
+        """True after Ctrl-C; long loops look at it now and then."""
 
 
 def _connections(session: Session) -> "Connections":

@@ -3,19 +3,31 @@
 The archive holds the files of an OCI image layout (OCI image specification 1.1, image-layout.md) and,
 for Docker, a `manifest.json` (moby's image/spec, "Combined Image JSON + Filesystem Changeset Format")
 that names the same blobs. It is made as a stream: nothing is copied or kept on disk in between.
-Entries are plain ustar; a size of 8 GiB or more is written in base 256, as GNU tar and Go do.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from buildrules.oci.image import Image, Index, LayerStream, canonical_json, verified
-from buildrules.oci.layout import MARKER, Progress, index_entries, index_json, layers_of, reported, small_blobs
+from buildrules.oci.blob import Blob
+from buildrules.oci.image import Image, Index, LayerStream
+from buildrules.oci.layout import (
+    MARKER,
+    Progress,
+    index_entries,
+    index_json,
+    layer_blobs,
+    layers_of,
+    reported,
+    small_blobs,
+)
 from buildrules.oci.names import tagged
+from buildrules.oci.parts.entry import DIRECTORY, Entry
+from buildrules.oci.tar import BLOCK, END, header
 from buildrules.oci.whole_file import write_whole
 from buildrules.store.blobs import hex_of
+from buildrules.store.records import canonical
 
-_END = bytes(1024)
-_FOLDERS = ("blobs/", "blobs/sha256/")
+_FOLDERS = ("blobs", "blobs/sha256")
+_ANY_BLOB = "blobs/sha256/" + "0" * 64
 
 
 def write_archive(
@@ -51,26 +63,40 @@ def stream_archive(
 
     Raises IntegrityError in the middle of the stream where a layer changed since the build.
     """
-    for folder in _FOLDERS:
-        yield _header(folder, 0, b"5")
-    for name, data in _documents(content, names, docker).items():
-        yield from _entry(name, data)
-    for layer in layers_of(content):
-        if layer.digest in absent:
-            continue
-        yield _header(blob_path(layer.digest), layer.size)
-        yield from verified(layer, layer_stream(layer))
-        yield bytes(-layer.size % 512)
-    yield _END
+    blobs = [blob for blob in layer_blobs(content, layer_stream) if blob.digest not in absent]
+    yield from pack(_documents(content, names, docker), blobs)
 
 
 def archive_size(
     content: Image | Index, *, names: Sequence[str] = (), docker: bool = True, absent: Collection[str] = ()
 ) -> int:
     """How many bytes `stream_archive` gives, without making any layer."""
-    sizes = [len(data) for data in _documents(content, names, docker).values()]
-    sizes += [layer.size for layer in layers_of(content) if layer.digest not in absent]
-    return 512 * len(_FOLDERS) + sum(512 + size + -size % 512 for size in sizes) + len(_END)
+    sizes = [layer.size for layer in layers_of(content) if layer.digest not in absent]
+    return packed_size(_documents(content, names, docker), sizes)
+
+
+def pack(documents: Mapping[str, bytes], blobs: Iterable[Blob]) -> Iterator[bytes]:
+    """The bytes of an archive of small files by path, and of blobs in their places."""
+    for folder in _FOLDERS:
+        yield header(Entry(folder, DIRECTORY, 0o755))
+    for name, data in documents.items():
+        yield header(Entry(name, size=len(data))) + data + bytes(-len(data) % BLOCK)
+    for blob in blobs:
+        yield header(Entry(blob_path(blob.digest), size=blob.size))
+        yield from blob.open()
+        yield bytes(-blob.size % BLOCK)
+    yield END
+
+
+def packed_size(documents: Mapping[str, bytes], sizes: Iterable[int]) -> int:
+    """How many bytes `pack` gives of documents and blobs of these sizes."""
+    entries = [Entry(name, size=len(data)) for name, data in documents.items()]
+    entries += [Entry(_ANY_BLOB, size=size) for size in sizes]
+    return (
+        BLOCK * len(_FOLDERS)
+        + sum(len(header(entry)) + entry.size + -entry.size % BLOCK for entry in entries)
+        + len(END)
+    )
 
 
 def blob_path(digest: str) -> str:
@@ -87,21 +113,6 @@ def _documents(content: Image | Index, names: Sequence[str], docker: bool) -> di
             "RepoTags": [tagged(name) for name in names] or None,
             "Layers": [blob_path(layer.digest) for layer in content.layers],
         }
-        documents["manifest.json"] = canonical_json([entry])
+        documents["manifest.json"] = canonical([entry])
     documents.update((blob_path(digest), data) for digest, data in small_blobs(content).items())
     return documents
-
-
-def _entry(name: str, data: bytes) -> Iterator[bytes]:
-    yield _header(name, len(data)) + data + bytes(-len(data) % 512)
-
-
-def _header(name: str, size: int, kind: bytes = b"0") -> bytes:
-    """A ustar header (POSIX.1-2017, pax, "ustar Interchange Format") for root, dated 1970."""
-    mode = b"0000755\0" if kind == b"5" else b"0000644\0"
-    length = b"%011o\0" % size if size < 8 << 30 else b"\x80" + size.to_bytes(11, "big")
-    ids = b"0000000\0" * 2
-    head = name.encode("ascii").ljust(100, b"\0") + mode + ids + length + b"00000000000\0"
-    tail = kind + bytes(100) + b"ustar\x0000" + bytes(32 + 32) + b"0000000\0" * 2
-    block = (head + b" " * 8 + tail).ljust(512, b"\0")
-    return head + b"%06o\0 " % sum(block) + block[len(head) + 8 :]

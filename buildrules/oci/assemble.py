@@ -4,19 +4,19 @@ One pass makes both digests. The reader fills one buffer while a thread hashes a
 compressing run without the interpreter's lock, so layers can also be assembled side by side on threads.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from buildrules.oci import recipe as recipes
-from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, Layer
-from buildrules.oci.gzip import encode, inflate
-from buildrules.oci.hasher import Hasher
+from buildrules.oci.compression import COMPRESSIONS, Encode
+from buildrules.oci.descriptor import LAYER_TAR, Layer
+from buildrules.oci.gzip import inflate
 from buildrules.oci.local import Local
 from buildrules.oci.parts import Entry, FileRange, expander
 from buildrules.oci.reader import Reader, changed, cut
 from buildrules.oci.recipe import Part, Recipe, check
 from buildrules.oci.tar import Piece, pieces
+from buildrules.sha256 import SHORT, new_hash
 from buildrules.store.buffer import BUFFER, page_aligned
 
 _BATCH = 512
@@ -53,24 +53,26 @@ def assemble(recipe: Recipe, local: Local, progress: Done | None = None) -> Laye
     read or has changed its size.
     """
     stream = _pieces(recipe, local)
-    if recipe["compression"] == "none":
+    compression = COMPRESSIONS[recipe["compression"]]
+    if compression.encode is None:
         digest, size = _hash_tar(stream, progress)
-        diff_id, media_type = digest, LAYER_TAR
+        diff_id = digest
     else:
-        digest, size, diff_id = _hash_gzip(stream, recipe["level"], progress)
-        media_type = LAYER_GZIP
-    return Layer(digest=digest, size=size, diff_id=diff_id, media_type=media_type, recipe=recipe)
+        digest, size, diff_id = _hash_encoded(stream, recipe, compression.encode, progress)
+    return Layer(digest=digest, size=size, diff_id=diff_id, media_type=compression.media_type, recipe=recipe)
 
 
 def stream(recipe: Recipe, local: Local) -> Iterator[bytes]:
     """Exactly the bytes of the layer's blob, in chunks of about 1 MiB. Raises like `assemble`."""
-    if recipe.get("compression") != "gzip":
-        yield from stream_tar(recipe, local)
+    pieces = _pieces(recipe, local)
+    encode = COMPRESSIONS[recipe["compression"]].encode
+    if encode is None:
+        yield from _tar(pieces)
         return
     with Reader() as reader:
         waiting: list[bytes] = []
         held = 0
-        for data in encode(_pieces(recipe, local), recipe["level"], reader):
+        for data in encode(pieces, recipe, reader, None):
             waiting.append(bytes(data))
             held += len(data)
             if held >= BUFFER:
@@ -80,11 +82,10 @@ def stream(recipe: Recipe, local: Local) -> Iterator[bytes]:
             yield b"".join(waiting)
 
 
-def stream_tar(recipe: Recipe, local: Local) -> Iterator[bytes]:
-    """The uncompressed layer of a recipe, in chunks of 1 MiB. Raises like `assemble`."""
+def _tar(pieces: Iterator[Piece]) -> Iterator[bytes]:
     buffer = page_aligned()
     with Reader() as reader:
-        for view in cut(_pieces(recipe, local), reader, lambda: buffer, inflate):
+        for view in cut(pieces, reader, lambda: buffer, inflate):
             assert isinstance(view, memoryview)
             yield bytes(view)
 
@@ -95,7 +96,7 @@ def hash_layer(entries: Iterable[Entry], read: Callable[[FileRange], Iterable[by
     Equals `assemble` of the same files as "file" parts of a recipe without compression. Raises ActionError where a file
     is not as long as its entry says, IntegrityError for a path that cannot be in a layer, and what `read` raises.
     """
-    sha256 = hashlib.sha256()
+    sha256 = new_hash()
     stream = pieces(entries)
     while batch := list(islice(stream, _BATCH)):
         for piece in batch:
@@ -123,15 +124,18 @@ def known_layer(parts: Sequence[Part], digest: str) -> Layer:
 
 
 def assemble_blob(recipe: Recipe, local: Local) -> Layer:
-    """Make a small gzip layer and put its blob into the store, instead of a recipe. Raises like `assemble`."""
-    diff_id = hashlib.sha256()
+    """Make a small compressed layer and put its blob into the store, instead of a recipe. Raises like `assemble`."""
+    diff_id = new_hash(sum(part.get("size", SHORT) for part in recipe["parts"]))
+    pieces = _pieces(recipe, local)
+    compression = COMPRESSIONS[recipe["compression"]]
+    assert compression.encode is not None
     with Reader() as reader:
-        data = b"".join(map(bytes, encode(_pieces(recipe, local), recipe["level"], reader, diff_id.update)))
+        data = b"".join(map(bytes, compression.encode(pieces, recipe, reader, diff_id.update)))
     return Layer(
         digest=local.blobs.put(data),
         size=len(data),
         diff_id="sha256:" + diff_id.hexdigest(),
-        media_type=LAYER_GZIP,
+        media_type=compression.media_type,
     )
 
 
@@ -140,6 +144,8 @@ def _pieces(recipe: Recipe, local: Local) -> Iterator[Piece]:
 
 
 def _hash_tar(stream: Iterator[Piece], progress: Done | None) -> tuple[str, int]:
+    from buildrules.oci.hasher import Hasher
+
     hasher = Hasher()
     with Reader() as reader, hasher:
         for view in cut(stream, reader, hasher.take, inflate):
@@ -150,12 +156,16 @@ def _hash_tar(stream: Iterator[Piece], progress: Done | None) -> tuple[str, int]
     return hasher.digest(), hasher.size
 
 
-def _hash_gzip(stream: Iterator[Piece], level: int, progress: Done | None) -> tuple[str, int, str]:
-    compressed = hashlib.sha256()
+def _hash_encoded(
+    stream: Iterator[Piece], recipe: Recipe, encode: Encode, progress: Done | None
+) -> tuple[str, int, str]:
+    from buildrules.oci.hasher import Hasher
+
+    compressed = new_hash()
     size = reported = 0
     hasher = Hasher()
     with Reader() as reader, hasher:
-        for data in encode(stream, level, reader, hasher.write):
+        for data in encode(stream, recipe, reader, hasher.write):
             compressed.update(data)
             size += len(data)
             if progress and hasher.size - reported >= BUFFER:

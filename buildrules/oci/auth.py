@@ -4,9 +4,11 @@ They are read at the moment of a fetch or push and live only in the objects made
 without them. Needs the docker SDK, so everything is imported late.
 """
 
+import os
 from typing import Any
 
 from buildrules.credentials.connections import Connections
+from buildrules.start.http import basic
 from buildrules.start.secret import conceal
 
 
@@ -30,6 +32,7 @@ class Credentials:
         self.password = password
         self.identity_token = identity_token
         self.problem = problem
+        conceal(filter(None, (password, identity_token)))
 
     @property
     def anonymous(self) -> bool:
@@ -38,17 +41,7 @@ class Credentials:
 
     def basic(self) -> str | None:
         """The value of an `Authorization: Basic` header (RFC 7617), or None."""
-        if self.username is None or self.password is None:
-            return None
-        from base64 import b64encode
-
-        return "Basic " + b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
-
-    def secrets(self) -> list[str]:
-        """The strings that must not be shown."""
-        basic = self.basic()
-        found = [self.password, self.identity_token, basic.removeprefix("Basic ") if basic else None]
-        return [secret for secret in found if secret]
+        return None if self.username is None or self.password is None else basic(self.username, self.password)
 
     def __repr__(self) -> str:
         return "Credentials(anonymous)" if self.anonymous else "Credentials(***)"
@@ -71,6 +64,8 @@ def credentials_for(host: str, connections: Connections, *, repository: str = ""
     if connection and login:
         return Credentials(login.name, login.secret, problem=connection.refused("401 Unauthorized")[1])
 
+    if not _configured():
+        return ANONYMOUS
     import docker.auth
     import docker.errors
 
@@ -83,9 +78,14 @@ def credentials_for(host: str, connections: Connections, *, repository: str = ""
     if not found:
         return ANONYMOUS
     lowered = {key.lower(): value for key, value in found.items() if isinstance(value, str) and value}
-    credentials = Credentials(lowered.get("username"), lowered.get("password"), lowered.get("identitytoken"))
-    conceal(credentials.secrets())
-    return credentials
+    return Credentials(lowered.get("username"), lowered.get("password"), lowered.get("identitytoken"))
+
+
+def _configured() -> bool:
+    """Whether there is a file that the docker SDK would read: importing it takes longer than to push a small layer."""
+    home, named = os.path.expanduser("~"), os.environ.get("DOCKER_CONFIG")
+    files = [os.path.join(home, ".docker", "config.json"), os.path.join(home, ".dockercfg")]
+    return any(map(os.path.exists, [*files, os.path.join(named, "config.json")] if named else files))
 
 
 def endpoint(host: str, repository: str) -> tuple[str, str]:
@@ -94,9 +94,9 @@ def endpoint(host: str, repository: str) -> tuple[str, str]:
     Docker's index answers under another name than its short one and keeps one-word repositories in
     `library/`; the names are the docker SDK's.
     """
+    if host.removeprefix("index.") != "docker.io":
+        return host, repository
     import docker.auth
 
-    if docker.auth.resolve_index_name(host) != docker.auth.INDEX_NAME:
-        return host, repository
     api = docker.auth.convert_to_hostname(docker.auth.INDEX_URL)
     return api, repository if "/" in repository else f"library/{repository}"

@@ -6,7 +6,8 @@ from typing import Any
 
 from buildrules.store.blobs import CHUNK
 
-__all__ = ["chunk_file"]
+XZ_MEMORY = 100 << 20
+"""Bytes that unpacking xz may take, most of it for the dictionary that the file asks for: `xz -9` asks for 64 MiB."""
 
 
 def chunk_file(chunks: Iterable[bytes]) -> io.BufferedReader:

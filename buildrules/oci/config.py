@@ -6,10 +6,16 @@ Format: OCI image specification 1.1, config.md, the object `config` ("Properties
 import json
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+
+from buildrules.typed import Any, NamedTuple
 
 PREFIX = "buildrules."
 """Labels that describe one package. They are not inherited from a base image."""
+_OF_ONE_IMAGE = frozenset(
+    f"org.opencontainers.image.{name}"
+    for name in ("base.digest", "base.name", "created", "ref.name", "revision", "version")
+)
+"""Standard labels (annotations.md) that are true of one image only: nor are these inherited."""
 
 _FIELDS = ("environment", "entrypoint", "cmd", "working_dir", "user", "ports", "volumes", "labels", "stop_signal")
 
@@ -54,7 +60,7 @@ class ImageConfig(NamedTuple):
     def from_oci(cls, data: Mapping[str, Any]) -> "ImageConfig":
         """Read the `config` object of an image's config document, or the whole document.
 
-        Labels of another package built by buildrules are left out. Raises ValueError.
+        Labels that are true of that image only are left out. Raises ValueError.
         """
         if isinstance(data.get("rootfs"), dict) or isinstance(data.get("config"), dict):
             data = data.get("config") or {}
@@ -73,7 +79,11 @@ class ImageConfig(NamedTuple):
             user=_text(data, "User"),
             ports=tuple(parse_port(port) for port in data.get("ExposedPorts") or {}),
             volumes=tuple(data.get("Volumes") or {}),
-            labels={name: str(value) for name, value in labels.items() if not name.startswith(PREFIX)},
+            labels={
+                name: str(value)
+                for name, value in labels.items()
+                if not name.startswith(PREFIX) and name not in _OF_ONE_IMAGE
+            },
             stop_signal=_text(data, "StopSignal"),
         )
 
@@ -125,18 +135,10 @@ def contract_labels(
     gives its model, `models` maps places in the image to digests of what lies there, `locks` maps what is locked (base,
     environment, server) to a digest of what it is locked to.
     """
-    labels = {}
-    if routes:
-        labels[PREFIX + "routes"] = json.dumps(dict(routes), sort_keys=True, separators=(",", ":"))
-    if ports:
-        labels[PREFIX + "ports"] = ",".join(sorted(set(ports)))
-    if model:
-        labels[PREFIX + "model"] = model
-    if models:
-        labels[PREFIX + "models"] = json.dumps(dict(models), sort_keys=True, separators=(",", ":"))
-    if locks:
-        labels[PREFIX + "locks"] = json.dumps(dict(locks), sort_keys=True, separators=(",", ":"))
-    return labels
+    labels = {"ports": ",".join(sorted(set(ports))), "model": model}
+    for name, places in (("routes", routes), ("models", models), ("locks", locks)):
+        labels[name] = json.dumps(dict(places), sort_keys=True, separators=(",", ":")) if places else None
+    return {PREFIX + name: text for name, text in labels.items() if text}
 
 
 def checked_config(data: Any) -> Mapping[str, Any]:
@@ -145,7 +147,7 @@ def checked_config(data: Any) -> Mapping[str, Any]:
     if isinstance(data, Mapping):
         wrong = [name for name, wanted in _CONTAINERS.items() if not isinstance(data.get(name) or wanted(), wanted)]
     if wrong:
-        raise ValueError(f"{wrong[0]!r} of an image is no list or map as it must be")
+        raise ValueError(f"{wrong[0]!r} of an image is not a list or map as it must be")
     found: Mapping[str, Any] = data
     return found
 

@@ -8,15 +8,13 @@ digest of the config, layers uncompressed, so that their digest is the diff_id),
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from functools import partial
-from typing import IO, Any
+from typing import Any
 
+from buildrules.document.plain_json import read_json
 from buildrules.errors import DockerError, FetchError, GoneError
 from buildrules.oci import descriptor as media
 from buildrules.oci.chunks import chunk_file
@@ -39,10 +37,10 @@ class DaemonSource(Source):
         if not self._complete(image_id):
             self._export(image_id)
         config = self.blobs.read(image_id)
-        document = json.loads(config)
+        document = read_json(config)
         if "rootfs" not in document:  # the engine's containerd store: the ID is that of a manifest or index
             self.reference = self.reference.at(image_id)
-            return replace(super().resolve(platform), image_id=image_id)
+            return super().resolve(platform)
         check_platform(config, platform, str(self.reference))
         layers = [self._descriptor(media.LAYER_TAR, digest) for digest in document["rootfs"]["diff_ids"]]
         manifest = {
@@ -52,14 +50,15 @@ class DaemonSource(Source):
             "layers": layers,
         }
         data = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
-        return Resolved(image_id, media.MANIFEST, data, config, image_id)
+        return Resolved(image_id, media.MANIFEST, data, config)
 
     def read_manifest(self, name: str | None) -> tuple[str, bytes]:
         """A manifest of an image in the engine's containerd store. Raises GoneError."""
-        return "", b"".join(self.open_blob(name or ""))
+        self.fetch(name or "")
+        return "", self.blobs.read(name or "")
 
-    def open_blob(self, digest: str, size: int | None = None) -> Iterator[bytes]:
-        """A blob of the image, from the store after at most one export."""
+    def fetch(self, digest: str, size: int | None = None) -> None:
+        """As in Source, by at most one export."""
         if not self.blobs.has(digest, size):
             self._export(self.reference.digest or self._inspect())
         if not self.blobs.has(digest, size):
@@ -67,15 +66,12 @@ class DaemonSource(Source):
                 f"{self.reference} in the Docker Engine has no {digest}",
                 hint="load the image into the engine again, or run 'buildrules lock'",
             )
-        with self.blobs.open(digest) as file:
-            while chunk := file.read(CHUNK):
-                yield chunk
 
     def _complete(self, image_id: str) -> bool:
         """Whether the store has the config and every layer, so that the engine need not be asked."""
         if not self.blobs.has(image_id):
             return False
-        diff_ids = json.loads(self.blobs.read(image_id)).get("rootfs", {}).get("diff_ids", [])
+        diff_ids = read_json(self.blobs.read(image_id)).get("rootfs", {}).get("diff_ids", [])
         return all(self.blobs.has(digest) for digest in diff_ids)
 
     def _descriptor(self, media_type: str, digest: str) -> dict[str, Any]:
@@ -122,6 +118,10 @@ class DaemonSource(Source):
             yield chunk
 
 
+class _UnwantedError(Exception):
+    """Nobody asked for this blob."""
+
+
 def keep_archive(chunks: Iterable[bytes], blobs: Blobs, wanted: set[str]) -> None:
     """Put the blobs of an image archive into the store: those of `wanted`, and all an OCI layout names.
 
@@ -135,31 +135,14 @@ def keep_archive(chunks: Iterable[bytes], blobs: Blobs, wanted: set[str]) -> Non
     try:
         for member, file in entries(chunk_file(chunks)):
             named = _NAMED.fullmatch(member.name)
-            if file is None or (named is None and not _LEGACY.fullmatch(member.name)):
+            digest = f"sha256:{named[1]}" if named else None
+            known = digest is not None and blobs.has(digest, member.size)
+            if file is None or known or not (named or _LEGACY.fullmatch(member.name)):
                 continue
-            if named is None:
-                _keep(file, blobs, wanted)
-            elif not blobs.has(f"sha256:{named[1]}", member.size):
-                blobs.put_stream(iter(partial(file.read, CHUNK), b""), f"sha256:{named[1]}", member.size)
+            with contextlib.suppress(_UnwantedError), blobs.writer(digest, member.size) as blob:
+                while chunk := file.read(CHUNK):
+                    blob.write(chunk)
+                if digest is None and blob.digest not in wanted:  # which is known only now
+                    raise _UnwantedError
     except (tarfile.TarError, EOFError) as error:
         raise FetchError(f"the Docker Engine's image archive cannot be read: {error}") from error
-
-
-def _keep(file: IO[bytes], blobs: Blobs, wanted: set[str]) -> None:
-    """Put `file` into the store if its digest, known only at its end, is one of `wanted`."""
-    sha256 = hashlib.sha256()
-    aside = blobs.aside_path()
-    os.makedirs(blobs.aside, exist_ok=True)
-    try:
-        with open(aside, "wb") as out:
-            while chunk := file.read(CHUNK):
-                sha256.update(chunk)
-                out.write(chunk)
-        digest = "sha256:" + sha256.hexdigest()
-        if digest in wanted and not blobs.has(digest, os.stat(aside).st_size):
-            os.makedirs(os.path.dirname(blobs.path(digest)), exist_ok=True)
-            os.chmod(aside, 0o444)
-            os.replace(aside, blobs.path(digest))
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(aside)

@@ -1,6 +1,6 @@
 """Descriptors, as in the OCI image specification 1.1, descriptor.md, and the media types used here."""
 
-from typing import Any
+from buildrules.typed import Any
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -12,6 +12,16 @@ LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+
+OCI_LAYER_TYPES = {
+    LAYER_TAR: LAYER_TAR,
+    LAYER_GZIP: LAYER_GZIP,
+    LAYER_ZSTD: LAYER_ZSTD,
+    "application/vnd.docker.image.rootfs.diff.tar": LAYER_TAR,
+    DOCKER_LAYER_GZIP: LAYER_GZIP,
+    "application/vnd.docker.image.rootfs.diff.tar.zstd": LAYER_ZSTD,
+}
+"""Media types of layers that can be read, by what an OCI manifest calls the same bytes."""
 
 
 def is_digest(value: object) -> bool:
@@ -62,11 +72,11 @@ class Layer:
         """Read what `to_dict` wrote. Raises KeyError, TypeError or ValueError on anything else."""
         for name in ("digest", "diff_id"):
             if not is_digest(data[name]):
-                raise ValueError(f"{name} of a layer is no digest: {data[name]!r}")
+                raise ValueError(f"{name} of a layer is not a digest: {data[name]!r}")
         if type(data["size"]) is not int or data["size"] < 0:
-            raise ValueError(f"size of a layer is no number of bytes: {data['size']!r}")
+            raise ValueError(f"size of a layer is not a number of bytes: {data['size']!r}")
         if data["recipe"] is not None and not isinstance(data["recipe"], dict):
-            raise TypeError("recipe of a layer is no object")
+            raise TypeError("recipe of a layer is not an object")
         if not isinstance(data["media_type"], str):
             raise TypeError("media_type of a layer is a text")
         return cls(**{name: data[name] for name in Layer.__slots__})

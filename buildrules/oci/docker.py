@@ -11,7 +11,6 @@ says so in passing, so what was loaded there is looked at.
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
 
 from buildrules.errors import DockerError
 from buildrules.oci.archive import archive_size, stream_archive
@@ -21,6 +20,7 @@ from buildrules.oci.docker_record import Record, Rows
 from buildrules.oci.image import MARK, Image, LayerStream
 from buildrules.oci.layout import Progress
 from buildrules.oci.names import tagged
+from buildrules.typed import Any, NamedTuple
 
 WORTH_A_SEARCH = 1 << 20
 """Missing bytes from which on it pays to look at every image of the engine (2 ms each)."""
@@ -216,7 +216,7 @@ class _Sending(NamedTuple):
         by_digest = self.image_id == self.image.digest
         if problem is None and by_digest and absent:
             found = _diff_ids(self.engine.inspect_image(self.image_id))
-            problem = None if found == self.image.diff_ids else "it has not all of its layers"
+            problem = None if found == self.image.diff_ids else "it lacks some of its layers"
         if problem is None:
             return sent
         if by_digest:  # which keeps what it could not unpack

@@ -1,14 +1,12 @@
 """Which images an engine got from this store, so that its layers need not be looked for. Losing it costs time only."""
 
 import contextlib
-import hashlib
 import json
 import os
 
 from buildrules.oci.docker_http import Engine
 from buildrules.oci.image import Image
-
-__all__ = ["Record", "Rows"]
+from buildrules.sha256 import hex_digest
 
 _REMEMBERED = 64  # images of an engine
 _VERSION = 2
@@ -26,7 +24,7 @@ class Record:
         if store is None:
             return
         # By address: asking for the engine's own ID takes 10 ms, and an image that is not there is found out anyway.
-        name = hashlib.sha256(engine.host.encode()).hexdigest()[:32]
+        name = hex_digest(engine.host.encode())[:32]
         self._path = os.path.join(store, "docker", name + ".json")
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError), open(self._path) as file:
             found = json.load(file)

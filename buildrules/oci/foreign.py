@@ -7,28 +7,33 @@ asked without TLS).
 """
 
 import contextlib
-import json
-import os
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-from buildrules.errors import FetchError, Interrupted, UsageError
+from buildrules.document.plain_json import read_json
+from buildrules.errors import BuildrulesError, FetchError, UsageError
+from buildrules.net.session import Fetching
 from buildrules.oci import descriptor as media
 from buildrules.oci.descriptor import Layer
-from buildrules.oci.origin import open_source
-from buildrules.oci.reference import DIGEST, LAYOUT, Reference, parse_reference
-from buildrules.oci.source import Source, Watch
-from buildrules.store.blobs import hex_of
+from buildrules.oci.reference import DIGEST, LAYOUT, REGISTRY, Reference, parse_reference
+from buildrules.oci.source import LayoutSource, Source
 
-_LAYER_TYPES = {
-    media.LAYER_TAR: media.LAYER_TAR,
-    media.LAYER_GZIP: media.LAYER_GZIP,
-    media.LAYER_ZSTD: media.LAYER_ZSTD,
-    media.DOCKER_LAYER_GZIP: media.LAYER_GZIP,
-    "application/vnd.docker.image.rootfs.diff.tar": media.LAYER_TAR,
-    "application/vnd.docker.image.rootfs.diff.tar.zstd": media.LAYER_ZSTD,
-}
 _LARGEST = 1 << 46  # bytes; a size beyond it is nonsense
+
+T = TypeVar("T")
+
+
+def open_source(reference: Reference, context: Fetching, *, root: str = "", plain_http: bool | None = None) -> Source:
+    """The source of `reference`. `root` is where relative layout paths start, usually the workspace."""
+    if reference.transport == REGISTRY:
+        from buildrules.oci.registry_source import RegistrySource
+
+        return RegistrySource(reference, context, plain_http=plain_http)
+    if reference.transport == LAYOUT:
+        return LayoutSource(reference, context, root=root)
+    from buildrules.oci.daemon import DaemonSource
+
+    return DaemonSource(reference, context)
 
 
 def foreign_layers(manifest: bytes, config: bytes, origin: str) -> list[Layer]:
@@ -51,44 +56,14 @@ def foreign_layers(manifest: bytes, config: bytes, origin: str) -> list[Layer]:
         kind = _layer_type(str(media_type), f"layer {number} of {origin}")
         if kind == media.LAYER_TAR and digest != diff_id:
             raise UsageError(f"layer {number} of {origin} is uncompressed, but its diff_id is not its digest")
-        layers.append(
-            Layer(
-                digest=digest,
-                size=size,
-                diff_id=diff_id,
-                media_type=kind,
-            )
-        )
+        layers.append(Layer(digest=digest, size=size, diff_id=diff_id, media_type=kind))
     return layers
 
 
-def foreign_stream(layer: Layer, places: Mapping[str, Any], context: Watch) -> Iterator[bytes]:
-    """The bytes of a foreign layer from its source, which are in the store afterwards.
+def first_of(places: Mapping[str, Any], context: Fetching, pin: str | None, ask: Callable[[Source], T]) -> T:
+    """What `ask` gets from the first source that has it, of those the places name; `pin` is the image's digest.
 
-    Checked against the digest (IntegrityError). Raises FetchError, GoneError, RegistryError, DockerError where no
-    source has the layer, and Interrupted.
-    """
-    digest, size = layer.digest, layer.size
-    source = _source_with(digest, sources(places, context, pin=places.get("digest")))
-    try:
-        done = 0
-        with contextlib.nullcontext() if source.keeps else context.blobs.writer(digest, size) as file:
-            for chunk in source.open_blob(digest, size):
-                if context.cancelled:
-                    raise Interrupted("interrupted while fetching a base image")
-                if file is not None:
-                    file.write(chunk)
-                done += len(chunk)
-                context.progress(f"reading base layer {digest[7:19]}", done, size)
-                yield chunk
-    finally:
-        source.close()
-
-
-def sources(places: Mapping[str, Any], context: Watch, pin: str | None = None) -> list[Source]:
-    """The sources the places of an action name, in the order they should be tried. `pin` is a digest.
-
-    Raises UsageError for a malformed reference, FetchError where no source is named.
+    Raises UsageError for a malformed reference, FetchError where no source is named, and the last source's error.
     """
     found: list[Reference] = []
     if places.get("layout"):
@@ -98,24 +73,18 @@ def sources(places: Mapping[str, Any], context: Watch, pin: str | None = None) -
     if not found:
         raise FetchError("nothing says where the base image comes from", hint="give the target's 'image'")
     plain = True if places.get("plain_http") else None
-    pinned = [reference.at(pin) if pin else reference for reference in found]
-    return [open_source(one, context, root=context.workspace, plain_http=plain) for one in pinned]
-
-
-def _source_with(digest: str, candidates: list[Source]) -> Source:
-    """The first source that may have the blob: a layout that has it, otherwise the last one named."""
-    *layouts, last = candidates
-    for source in layouts:
-        directory = getattr(source, "directory", "")
-        if os.path.exists(os.path.join(directory, "blobs", "sha256", hex_of(digest))):
-            last.close()
-            return source
-    return last
+    *others, last = (
+        open_source(one.at(pin) if pin else one, context, root=context.workspace, plain_http=plain) for one in found
+    )
+    for source in others:
+        with contextlib.suppress(BuildrulesError):
+            return ask(source)
+    return ask(last)
 
 
 def _lists(manifest: bytes, config: bytes, origin: str) -> tuple[list[dict[str, Any]], list[Any]]:
     try:
-        entries, diff_ids = json.loads(manifest)["layers"], json.loads(config)["rootfs"]["diff_ids"]
+        entries, diff_ids = read_json(manifest)["layers"], read_json(config)["rootfs"]["diff_ids"]
     except (ValueError, KeyError, TypeError):
         entries = diff_ids = None
     if not isinstance(entries, list) or not isinstance(diff_ids, list):
@@ -126,8 +95,8 @@ def _lists(manifest: bytes, config: bytes, origin: str) -> tuple[list[dict[str, 
 
 
 def _layer_type(media_type: str, what: str) -> str:
-    if media_type in _LAYER_TYPES:
-        return _LAYER_TYPES[media_type]
+    if media_type in media.OCI_LAYER_TYPES:
+        return media.OCI_LAYER_TYPES[media_type]
     if "nondistributable" in media_type or "rootfs.foreign" in media_type:
         raise UsageError(f"{what} may not be distributed ({media_type!r})", hint="use a base image without such layers")
     if media_type.endswith("+encrypted"):

@@ -6,15 +6,17 @@ levels 1 to 12 members of 1 MiB of input compressed by libdeflate, on several th
 """
 
 import struct
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from queue import SimpleQueue
 from zlib import crc32
 
 from buildrules.oci.parts.entry import DeflateRange
 from buildrules.oci.reader import Reader, corrupt, cut
 from buildrules.oci.tar import Piece
 from buildrules.store.buffer import BUFFER
+from buildrules.typed import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 Buffer = bytes | bytearray | memoryview
 
@@ -167,53 +169,25 @@ def in_order(jobs: Iterable[Callable[[], Buffer] | Buffer]) -> Iterator[Buffer]:
 
     Few are under way at a time, so memory is bounded. Threads start with the second job: most layers have one.
     """
-    work: SimpleQueue[tuple[Callable[[], Buffer], _Slot] | None] = SimpleQueue()
-    workers: list[threading.Thread] = []
-    pending: list[_Slot] = []
+    pending: list[Callable[[], Buffer]] = []
+    pool: Executor | None = None
+    started = 0
     try:
         for job in jobs:
-            slot = _Slot()
-            pending.append(slot)
-            if callable(job):
-                work.put((job, slot))
+            if not callable(job):
+                pending.append(lambda result=job: result)  # type: ignore[misc]
             else:
-                slot.put(job)
-            deep = len(pending) > 2 * _THREADS
-            if len(workers) < _THREADS and (work.qsize() > 1 or (deep and not workers)):
-                workers.append(threading.Thread(target=_run, args=(work,), daemon=True))
-                workers[-1].start()
-            if deep:
-                yield pending.pop(0).get()
-        if not workers:
-            work.put(None)
-            _run(work)
-        while pending:
-            yield pending.pop(0).get()
+                started += 1
+                if started == 2:
+                    from concurrent.futures import ThreadPoolExecutor
+
+                    pool = ThreadPoolExecutor(_THREADS)
+                    pending = [pool.submit(one).result for one in pending]
+                pending.append(pool.submit(job).result if pool else job)
+            if len(pending) > 2 * _THREADS:
+                yield pending.pop(0)()
+        for one in pending:
+            yield one()
     finally:
-        for _ in workers:
-            work.put(None)
-
-
-class _Slot:
-    """Where the result of one job will be."""
-
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[Buffer | BaseException] = SimpleQueue()
-
-    def put(self, result: Buffer | BaseException) -> None:
-        self._queue.put(result)
-
-    def get(self) -> Buffer:
-        result = self._queue.get()
-        if isinstance(result, BaseException):
-            raise result
-        return result
-
-
-def _run(work: "SimpleQueue[tuple[Callable[[], Buffer], _Slot] | None]") -> None:
-    while (item := work.get()) is not None:
-        job, slot = item
-        try:
-            slot.put(job())
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits for the result
-            slot.put(error)
+        if pool:
+            pool.shutdown()

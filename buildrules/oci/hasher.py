@@ -3,9 +3,9 @@
 import hashlib
 import threading
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
 
 from buildrules.store.buffer import BUFFER, page_aligned
+from buildrules.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mmap import mmap

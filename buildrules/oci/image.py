@@ -4,49 +4,24 @@ Formats: OCI image specification 1.1, config.md ("Properties"), manifest.md ("Im
 image-index.md. JSON is written with sorted keys and without spaces, ASCII only.
 """
 
-import hashlib
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from buildrules.document.plain_json import read_json
 from buildrules.errors import IntegrityError
+from buildrules.oci.blob import sound
 from buildrules.oci.config import ImageConfig
-from buildrules.oci.descriptor import (
-    CONFIG,
-    DOCKER_LAYER_GZIP,
-    INDEX,
-    LAYER_GZIP,
-    LAYER_TAR,
-    LAYER_ZSTD,
-    MANIFEST,
-    Layer,
-)
+from buildrules.oci.descriptor import CONFIG, INDEX, MANIFEST, OCI_LAYER_TYPES, Layer
+from buildrules.sha256 import digest_of
 from buildrules.store.blobs import Blobs
+from buildrules.store.records import canonical
+from buildrules.typed import Any
 
 LayerStream = Callable[[Layer], Iterable[bytes]]
 """Gives the bytes of a layer's blob, in chunks; made anew at every call."""
 
 MARK = "buildrules.image"
 """A label every image made here carries, so that an engine can be asked for them."""
-
-_OCI_LAYER_TYPES = {
-    LAYER_TAR: LAYER_TAR,
-    LAYER_GZIP: LAYER_GZIP,
-    LAYER_ZSTD: LAYER_ZSTD,
-    DOCKER_LAYER_GZIP: LAYER_GZIP,
-    "application/vnd.docker.image.rootfs.diff.tar": LAYER_TAR,
-}
-
-
-def canonical_json(value: Any) -> bytes:
-    """`value` (plain JSON types) in the one form that is hashed: sorted keys, no spaces, ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
-
-
-def digest_of(data: bytes) -> str:
-    """`sha256:<hex>` of `data`."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def timestamp(epoch: int) -> str:
@@ -87,7 +62,7 @@ class Image:
     @property
     def settings(self) -> dict[str, Any]:
         """The parsed config document."""
-        document: dict[str, Any] = json.loads(self.config)
+        document: dict[str, Any] = read_json(self.config)
         return document
 
     @property
@@ -159,14 +134,14 @@ def build_image(
             for words in history or [""] * len(layers)
         ],
     }
-    config_bytes = canonical_json(document)
+    config_bytes = canonical(document)
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": {"mediaType": CONFIG, "digest": digest_of(config_bytes), "size": len(config_bytes)},
         "layers": [layer_descriptor(layer) for layer in layers],
     }
-    return Image(canonical_json(manifest), config_bytes, layers)
+    return Image(canonical(manifest), config_bytes, layers)
 
 
 def layer_descriptor(layer: Layer) -> dict[str, Any]:
@@ -175,7 +150,7 @@ def layer_descriptor(layer: Layer) -> dict[str, Any]:
     An OCI manifest with Docker's layer types is refused by some readers. Raises ValueError for others,
     such as the foreign layers of Windows images.
     """
-    media_type = _OCI_LAYER_TYPES.get(layer.media_type)
+    media_type = OCI_LAYER_TYPES.get(layer.media_type)
     if media_type is None:
         raise ValueError(f"layer {layer.digest[:19]} has the media type {layer.media_type!r}, which is not supported")
     return {**layer.descriptor(), "mediaType": media_type}
@@ -194,49 +169,51 @@ def build_index(manifests: Iterable[tuple[str, dict[str, Any]]], images: Sequenc
             raise ValueError(f"the platform {platform!r} is given twice")
         seen.add(platform)
         entries.append({**descriptor, "platform": parse_platform(platform)})
-    return Index(canonical_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}), images)
+    return Index(canonical({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}), images)
 
 
-def read_image(blobs: Blobs, digest: str, layers: Sequence[Layer] | None = None) -> Image:
-    """The image whose manifest is the blob `digest`.
+def annotated(content: Image | Index, annotations: Mapping[str, str]) -> Index:
+    """An index with `annotations`: the same one, or one over the image, which stays what it is."""
+    images = content.images if isinstance(content, Index) else [content]
+    index = (
+        content
+        if isinstance(content, Index)
+        else Index(canonical({"schemaVersion": 2, "mediaType": INDEX, "manifests": [content.descriptor()]}))
+    )
+    document = read_json(index.data)
+    document["annotations"] = {**document.get("annotations", {}), **annotations}
+    return Index(canonical(document), images)
 
-    `layers`, where given, are the recorded layers with their recipes, and must be the manifest's
-    own. Without them no layer has a recipe. Raises
-    FileNotFoundError for a missing blob and IntegrityError for one that is not what it should be.
+
+def read_image(blobs: Blobs, digest: str, layers: Sequence[Layer]) -> Image:
+    """The image whose manifest is the blob `digest`. `layers`, with their recipes, must be the manifest's own.
+
+    Raises FileNotFoundError for a missing blob and IntegrityError for one that is not what it should be.
     """
     manifest = blobs.read(digest)
     try:
-        document = json.loads(manifest)
+        document = read_json(manifest)
         config = blobs.read(document["config"]["digest"])
-        diff_ids = json.loads(config)["rootfs"]["diff_ids"]
-        entries = [(item["mediaType"], item["digest"], int(item["size"])) for item in document["layers"]]
+        diff_ids = read_json(config)["rootfs"]["diff_ids"]
+        entries = [(item["digest"], int(item["size"])) for item in document["layers"]]
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"blob {digest} is not an image manifest: {error!r}") from error
     if len(diff_ids) != len(entries):
         raise IntegrityError(f"image {digest} has {len(entries)} layers and {len(diff_ids)} diff_ids")
-    if layers is None:
-        layers = [
-            Layer(digest=name, size=size, diff_id=diff_id, media_type=kind)
-            for (kind, name, size), diff_id in zip(entries, diff_ids, strict=True)
-        ]
-    found = [(layer.digest, layer.size, layer.diff_id) for layer in layers]
-    if found != [(name, size, diff) for (_, name, size), diff in zip(entries, diff_ids, strict=True)]:
+    if [(layer.digest, layer.size) for layer in layers] != entries or [layer.diff_id for layer in layers] != diff_ids:
         raise IntegrityError(f"the recorded layers are not those of image {digest}", hint="build again")
     return Image(manifest, config, layers)
 
 
-def read_index(blobs: Blobs, digest: str, layers: Sequence[Layer] | None = None) -> Index:
-    """The index whose blob is `digest`, with its images; `layers` and errors as in `read_image`."""
+def read_index(blobs: Blobs, digest: str, layers: Sequence[Layer]) -> Index:
+    """The index whose blob is `digest`, with its images; `layers` are those of all, errors as in `read_image`."""
     data = blobs.read(digest)
-    known = None if layers is None else {layer.digest: layer for layer in layers}
+    known = {layer.digest: layer for layer in layers}
     images = []
     try:
-        for entry in json.loads(data)["manifests"]:
-            mine = None
-            if known is not None:
-                names = [item["digest"] for item in json.loads(blobs.read(entry["digest"]))["layers"]]
-                mine = [known[name] for name in names]
-            images.append(read_image(blobs, entry["digest"], mine))
+        for entry in read_json(data)["manifests"]:
+            names = [item["digest"] for item in read_json(blobs.read(entry["digest"]))["layers"]]
+            images.append(read_image(blobs, entry["digest"], [known[name] for name in names]))
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"blob {digest} is not an image index: {error!r}") from error
     return Index(data, images)
@@ -245,19 +222,14 @@ def read_index(blobs: Blobs, digest: str, layers: Sequence[Layer] | None = None)
 def verified(layer: Layer, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Pass a layer's blob bytes on, and raise IntegrityError unless they are the ones in its descriptor.
 
-    Never passes on more than `layer.size` bytes. The error comes at the end of the stream, so what
-    was written from it must be removed.
+    The error comes before the last of them, so what was written from it must be removed.
     """
-    sha256 = hashlib.sha256()
-    done = 0
-    for chunk in chunks:
-        done += len(chunk)
-        if done > layer.size:
-            break
-        sha256.update(chunk)
-        yield chunk
-    if done != layer.size or "sha256:" + sha256.hexdigest() != layer.digest:
-        raise IntegrityError(
-            f"layer {layer.digest[:19]} changed since the build: its bytes are no longer {layer.digest}",
-            hint="a file it is made of was edited after the build; build again",
-        )
+    return sound(layer.digest, layer.size, chunks, changed(layer.digest))
+
+
+def changed(digest: str) -> Callable[[str], IntegrityError]:
+    """Makes the error for a layer of which something else is made now."""
+    return lambda _: IntegrityError(
+        f"layer {digest[:19]} changed since the build: its bytes are no longer {digest}",
+        hint="a file it is made of was edited after the build; build again",
+    )

@@ -4,24 +4,29 @@ Format: OCI image specification 1.1, image-layout.md. Writing is incremental: a 
 with the right size stays as it is, so exporting after a code edit writes one small layer.
 """
 
+import contextlib
+import fcntl
 import functools
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
 
+from buildrules.document.plain_json import MOST, read_json
 from buildrules.errors import UsageError
+from buildrules.oci.blob import Blob, small
 from buildrules.oci.descriptor import INDEX, Layer
-from buildrules.oci.image import Image, Index, LayerStream, canonical_json, verified
-from buildrules.oci.names import full, tagged
-from buildrules.oci.whole_file import write_whole, writing
+from buildrules.oci.image import Image, Index, LayerStream, verified
+from buildrules.oci.names import TAG, full, tagged
+from buildrules.oci.whole_file import remove_parts, write_whole, writing
+from buildrules.state.rows import open_regular
 from buildrules.store.blobs import hex_of
+from buildrules.store.records import canonical
+from buildrules.typed import Any, NamedTuple
 
 Progress = Callable[[str, int, int | None], None]
 """Called with (what, bytes done, bytes in all)."""
 
-MARKER = canonical_json({"imageLayoutVersion": "1.0.0"})
+MARKER = canonical({"imageLayoutVersion": "1.0.0"})
 REF_NAME = "org.opencontainers.image.ref.name"
 IMAGE_NAME = "io.containerd.image.name"
 
@@ -57,7 +62,24 @@ def index_entries(content: Image | Index, names: Sequence[str]) -> list[dict[str
     descriptor = content.descriptor()
     if not names:
         return [descriptor]
-    return [{**descriptor, "annotations": {REF_NAME: ref_name(name), IMAGE_NAME: full(name)}} for name in names]
+    return [named_entry(descriptor, name) for name in names]
+
+
+def named_entry(descriptor: dict[str, Any], name: str) -> dict[str, Any]:
+    """The entry of an image called `name`, with its tag, in index.json. Raises UsageError for what is no name."""
+    return {**descriptor, "annotations": {REF_NAME: ref_name(name), IMAGE_NAME: full(name)}}
+
+
+def reference_entry(descriptor: dict[str, Any], reference: str) -> dict[str, Any]:
+    """The entry in index.json of an image with a name and tag, or with a bare tag, as other tools write it; or "".
+
+    Raises UsageError for what is neither.
+    """
+    if not reference:
+        return descriptor
+    if ":" in reference or not TAG.fullmatch(reference):
+        return named_entry(descriptor, reference)
+    return {**descriptor, "annotations": {REF_NAME: reference}}
 
 
 def ref_name(name: str) -> str:
@@ -71,7 +93,7 @@ def ref_name(name: str) -> str:
 
 def index_json(entries: list[dict[str, Any]]) -> bytes:
     """The bytes of an index.json."""
-    return canonical_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
+    return canonical({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
 
 
 def write_layout(
@@ -89,37 +111,61 @@ def write_layout(
     Raises UsageError where the directory holds something else or cannot be written, or a name is malformed,
     IntegrityError where a layer changed since the build.
     """
-    entries = index_entries(content, names)
+    blobs = [*layer_blobs(content, layer_stream), *(small(*item) for item in small_blobs(content).items())]
+    return fill_layout(directory, blobs, index_entries(content, names), progress)
+
+
+def layer_blobs(content: Image | Index, layer_stream: LayerStream) -> list[Blob]:
+    """Every layer once, base first; reading one raises IntegrityError where it changed since the build."""
+    return [
+        Blob(layer.digest, layer.size, functools.partial(_verified, layer, layer_stream))
+        for layer in layers_of(content)
+    ]
+
+
+def _verified(layer: Layer, layer_stream: LayerStream) -> Iterator[bytes]:
+    return verified(layer, layer_stream(layer))
+
+
+def fill_layout(
+    directory: str, blobs: Sequence[Blob], entries: Sequence[dict[str, Any]], progress: Progress | None = None
+) -> LayoutReport:
+    """Write blobs, and `entries` into index.json, as `write_layout` does. Raises what it raises, and what blobs do."""
     replaced = {_identity(entry) for entry in entries}
     folder = os.path.join(directory, "blobs", "sha256")
+    for name in ("oci-layout", "index.json"):
+        remove_parts(directory, name)
     with writing("layout", directory):
-        kept_entries = [entry for entry in read_entries(directory) if _identity(entry) not in replaced]
+        read_entries(directory)
         os.makedirs(folder, exist_ok=True)
+    remove_parts(folder)
     write = functools.partial(write_whole, what="layout", place=directory)
-    layers = layers_of(content)
-    total = sum(layer.size for layer in layers)
-    done = written = count = kept = 0
-    for layer in layers:
-        path = os.path.join(folder, hex_of(layer.digest))
-        if _size(path) == layer.size:
-            kept += 1
-            done += layer.size
-            continue
-        write(path, reported(verified(layer, layer_stream(layer)), "writing layers", done, total, progress))
-        count += 1
-        done += layer.size
-        written += layer.size
-    for digest, data in small_blobs(content).items():
-        path = os.path.join(folder, hex_of(digest))
-        if _size(path) == len(data):
-            kept += 1
-            continue
-        write(path, [data])
-        count += 1
-        written += len(data)
+    total = sum(blob.size for blob in blobs)
+    done = written = count = 0
+    for blob in blobs:
+        path = os.path.join(folder, hex_of(blob.digest))
+        if _size(path) != blob.size:
+            write(path, reported(blob.open(), "writing layers", done, total, progress))
+            count += 1
+            written += blob.size
+        done += blob.size
     write(os.path.join(directory, "oci-layout"), [MARKER])
-    write(os.path.join(directory, "index.json"), [index_json(kept_entries + entries)])
-    return LayoutReport(written, count, kept)
+    with writing("layout", directory), _alone(directory):
+        kept = [entry for entry in read_entries(directory) if _identity(entry) not in replaced]
+        write(os.path.join(directory, "index.json"), [index_json([*kept, *entries])])
+    return LayoutReport(written, count, len(blobs) - count)
+
+
+@contextlib.contextmanager
+def _alone(directory: str) -> Iterator[None]:
+    """While inside, nobody else changes the index. Raises OSError."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # not every file system has locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def read_entries(directory: str) -> list[dict[str, Any]]:
@@ -128,10 +174,8 @@ def read_entries(directory: str) -> list[dict[str, Any]]:
     Raises UsageError where the directory exists and is neither empty nor an image layout.
     """
     try:
-        with open(os.path.join(directory, "index.json"), "rb") as file:
-            entries = json.load(file)["manifests"]
-        if not all(isinstance(entry["digest"], str) for entry in entries):
-            raise ValueError("a descriptor has no digest")
+        with open(open_regular(os.path.join(directory, "index.json")), "rb") as file:
+            return parse_entries(file.read(MOST + 1), directory)
     except FileNotFoundError:
         there = os.listdir(directory) if os.path.isdir(directory) else []
         others = set(there) - {"oci-layout", "blobs", "index.json"}
@@ -143,12 +187,28 @@ def read_entries(directory: str) -> list[dict[str, Any]]:
         return []
     except NotADirectoryError:
         raise UsageError(f"{directory!r} is not a directory") from None
+    except OSError as error:
+        if error.errno:
+            raise  # a place where nothing can be written
+        raise _no_index(directory, error) from error
+
+
+def parse_entries(data: bytes, layout: str) -> list[dict[str, Any]]:
+    """The descriptors in the index.json of a layout, which errors call `layout`. Raises UsageError."""
+    try:
+        entries = read_json(data)["manifests"]
+        if not all(isinstance(entry["digest"], str) for entry in entries):
+            raise ValueError("a descriptor has no digest")
+        return list(entries)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UsageError(
-            f"{os.path.join(directory, 'index.json')!r} is not the index of an image layout: {error!r}",
-            hint="remove the directory, or name another one",
-        ) from error
-    return list(entries)
+        raise _no_index(layout, error) from error
+
+
+def _no_index(layout: str, error: Exception) -> UsageError:
+    return UsageError(
+        f"{os.path.join(layout, 'index.json')!r} is not the index of an image layout: {error!r}",
+        hint="remove the directory, or name another one",
+    )
 
 
 def _identity(entry: dict[str, Any]) -> str:

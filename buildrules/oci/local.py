@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 from buildrules.store.blobs import Blobs
+from buildrules.typed import Any
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def name_of(part: Mapping[str, Any]) -> str:
-    """What a "file" part calls its content: its digest, or that of the uncompressed layer it makes alone."""
+    """What a "file" part calls its content: its digest, or `layer`; see `oci.recipe`."""
     return str(part["layer"] if "layer" in part else part["digest"])
 
 
@@ -30,6 +30,10 @@ class Local:
     def has(self, digest: str, size: int | None = None) -> bool:
         """Whether there is a file or a blob of `digest`; `size` is a blob's in bytes."""
         return digest in self.files or self.blobs.has(digest, size)
+
+    def checked(self, digest: str) -> str:
+        """The path of the blob `digest`, whose content was hashed. Raises DamagedError, FileNotFoundError."""
+        return self.blobs.checked(digest)
 
     def path(self, digest: str) -> str:
         """Where the content `digest` is, or would be: an absolute path."""

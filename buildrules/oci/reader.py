@@ -1,14 +1,14 @@
 """Reading ranges of files into buffers, and cutting a stream of pieces into full buffers."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from buildrules.errors import ActionError, DamagedError, IntegrityError
 from buildrules.oci.parts.entry import DeflateRange, FileRange
 from buildrules.oci.tar import Piece
+from buildrules.sha256 import new_hash
 from buildrules.store.buffer import page_aligned
+from buildrules.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -125,7 +125,7 @@ def cut(
             continue
         if isinstance(piece, FileRange):
             reader.open(piece)
-            sha256 = hashlib.sha256() if piece.digest else None
+            sha256 = new_hash(piece.length) if piece.digest else None
             done = 0
             while done < piece.length:
                 if used == capacity:

@@ -8,6 +8,7 @@ A layer without a recipe is known by its digest alone: somebody else's, or one t
 PART is one of
 
     {"kind": "directory", "path": p, "mode": m}
+    {"kind": "directory", "path": p, "mode": m, "owner": n}
     {"kind": "symlink", "path": p, "target": t}
     {"kind": "inline", "path": p, "mode": m, "text": s}
     {"kind": "file", "path": p, "mode": m, "size": n, "digest": d}
@@ -28,9 +29,12 @@ versions of the action kinds.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from buildrules.errors import IntegrityError
+from buildrules.oci.compression import COMPRESSIONS
+from buildrules.oci.descriptor import is_digest
+from buildrules.oci.paths import bad_link, bad_path, bad_text
+from buildrules.typed import Any
 
 VERSION = 2
 
@@ -40,53 +44,11 @@ LARGE_FILE = 16 << 20
 SMALL_LAYER = 4 << 20
 """A layer of at most this many bytes of files is kept in the store as a blob."""
 
-WHITEOUT = "/.wh."
-"""With a slash before the path: a name that deletes from the layers below (image specification 1.1, layer.md)."""
+LARGEST_OWNER = 0o7777777
+"""The largest number of a user that a tar header has room for."""
 
 Part = dict[str, Any]
 Recipe = dict[str, Any]
-
-
-def bad_path(path: str) -> str | None:
-    """What is wrong with a layer or source path, as the end of a sentence; None where it is good."""
-    if not path or "\0" in path:
-        return "holds a NUL" if path else "is empty"
-    if path[0] == "/":
-        return "is absolute"
-    framed = f"/{path}/"
-    if "/../" in framed:
-        return "climbs with '..'"
-    if "//" in framed or "/./" in framed:
-        return "is not normalised"
-    if WHITEOUT in framed:
-        return "is a whiteout, which would delete what lies below"
-    return None if path.isascii() else _bad_text(path)
-
-
-def bad_link(path: str, target: str) -> str | None:
-    """What is wrong with the target of a symlink at `path`; None where it stays inside the image's root.
-
-    An absolute target is resolved in the container, so it stays inside.
-    """
-    if not target or "\0" in target:
-        return "holds a NUL" if target else "is empty"
-    depth = 0 if target[0] == "/" else path.count("/")
-    for step in target.split("/"):
-        if step == "..":
-            depth -= 1
-            if depth < 0:
-                return "leaves the root"
-        elif step not in ("", "."):
-            depth += 1
-    return _bad_text(target)
-
-
-def _bad_text(text: str) -> str | None:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "is not valid Unicode"
-    return None
 
 
 def check(recipe: Any) -> Recipe:
@@ -98,15 +60,17 @@ def check(recipe: Any) -> Recipe:
             f"layer recipe of version {recipe.get('version')!r}, this program reads version {VERSION}",
             hint="update buildrules, or build again",
         )
-    compression = recipe.get("compression")
-    wanted = {"none": {"parts"}, "gzip": {"parts", "level"}}.get(str(compression))
-    if wanted is None:
-        raise IntegrityError(f"unknown compression of a layer recipe: {compression!r}")
-    if set(recipe) != wanted | {"version", "compression"}:
-        fields = ", ".join(sorted(wanted))
-        raise IntegrityError(f"a recipe of compression {compression} has the fields {fields}, not {sorted(recipe)!r}")
-    if compression == "gzip":
-        _integer("level", recipe["level"], 12)
+    name = recipe.get("compression")
+    compression = COMPRESSIONS.get(name) if isinstance(name, str) else None
+    if compression is None:
+        raise IntegrityError(f"unknown compression of a layer recipe: {name!r}")
+    fields = sorted(["parts", *compression.settings])
+    if set(recipe) != {"version", "compression", *fields}:
+        raise IntegrityError(
+            f"a recipe of compression {name} has the fields {', '.join(fields)}, not {sorted(recipe)!r}"
+        )
+    for setting, largest in compression.settings.items():
+        _integer(setting, recipe[setting], largest)
     if not isinstance(recipe["parts"], list):
         raise IntegrityError("the parts of a layer recipe must be a list")
     for part in recipe["parts"]:
@@ -117,8 +81,9 @@ def check(recipe: Any) -> Recipe:
 def check_part(part: Any) -> None:
     """Raise IntegrityError unless `part` is one of the parts in the module's documentation."""
     kind = part.get("kind") if isinstance(part, dict) else None
-    large = kind == "file" and "layer" in part
-    fields = _LARGE if large else _FIELDS.get(kind) if isinstance(kind, str) else None
+    fields = next((found for field, found in _VARIANTS.items() if kind == field[0] and field[1] in part), None)
+    if fields is None and isinstance(kind, str):
+        fields = _FIELDS.get(kind)
     if fields is None:
         raise IntegrityError(f"unknown kind of recipe part: {kind!r}")
     if len(part) != len(fields) + 1 or not fields.keys() <= part.keys():
@@ -131,13 +96,6 @@ def check_part(part: Any) -> None:
             raise IntegrityError(f"target {part['target']!r} of the symlink {part['path']!r} {problem}")
 
 
-def check_digest(digest: str) -> None:
-    """Raise IntegrityError unless `digest` is `sha256:` and 64 lower-case hex digits."""
-    digits = digest.removeprefix("sha256:")
-    if len(digest) != 71 or len(digits) != 64 or digits.strip("0123456789abcdef"):
-        raise IntegrityError(f"not a sha256 digest: {digest!r}")
-
-
 def tar(parts: list[Part]) -> Recipe:
     """An uncompressed layer of `parts`."""
     return {"version": VERSION, "compression": "none", "parts": parts}
@@ -148,9 +106,10 @@ def gzip(parts: list[Part], level: int = 0) -> Recipe:
     return {"version": VERSION, "compression": "gzip", "level": level, "parts": parts}
 
 
-def directory(path: str, mode: int = 0o755) -> Part:
-    """An explicit directory."""
-    return {"kind": "directory", "path": path, "mode": mode}
+def directory(path: str, mode: int = 0o755, *, owner: int = 0) -> Part:
+    """An explicit directory; `owner` is the number of the user it belongs to."""
+    part = {"kind": "directory", "path": path, "mode": mode}
+    return {**part, "owner": owner} if owner else part
 
 
 def symlink(path: str, target: str) -> Part:
@@ -188,20 +147,23 @@ def _mode(name: str, value: object) -> None:
     _integer(name, value, 0o7777)
 
 
+def _owner(name: str, value: object) -> None:
+    _integer(name, value, LARGEST_OWNER)
+
+
 def _size(name: str, value: object) -> None:
     _integer(name, value, 1 << 62)
 
 
 def _text(name: str, value: object) -> None:
-    problem = _bad_text(value) if isinstance(value, str) else "is not a string"
+    problem = bad_text(value) if isinstance(value, str) else "is not a string"
     if problem:
         raise IntegrityError(f"{name} of a recipe part {problem}")
 
 
 def _digest(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise IntegrityError(f"{name} of a recipe part is not a string: {value!r}")
-    check_digest(value)
+    if not is_digest(value):
+        raise IntegrityError(f"{name} of a recipe part is not a sha256 digest: {value!r}")
 
 
 def _filename(name: str, value: object) -> None:
@@ -230,4 +192,8 @@ _FIELDS: dict[str, dict[str, Callable[[str, object], None]]] = {
     "wheel": {"digest": _digest, "filename": _filename, "prefix": _path, "python": _python},
     "deb": {"digest": _digest, "drop": _texts},
 }
-_LARGE: dict[str, Callable[[str, object], None]] = {"path": _path, "mode": _mode, "size": _size, "layer": _digest}
+_VARIANTS: dict[tuple[str, str], dict[str, Callable[[str, object], None]]] = {
+    ("directory", "owner"): {"path": _path, "mode": _mode, "owner": _owner},
+    ("file", "layer"): {"path": _path, "mode": _mode, "size": _size, "layer": _digest},
+}
+"""By kind and a field that only some parts of it have: all fields of those."""

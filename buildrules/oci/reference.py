@@ -9,23 +9,20 @@ import re
 from dataclasses import dataclass, replace
 
 from buildrules.errors import UsageError
+from buildrules.oci.names import HOST, PATH, TAG
 
 REGISTRY = "registry"
 LAYOUT = "oci-layout"
+ARCHIVE = "oci-archive"
 DAEMON = "docker-daemon"
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_PATH = re.compile(rf"{_PART}(?:/{_PART})*")
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
 _USERINFO = re.compile(r".*@(?!sha256:)", re.DOTALL)  # greedy: a password may hold '@' and '/'
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One image: `transport` is REGISTRY (`host`, `name` = repository), LAYOUT (`name` = path) or DAEMON (`name`).
+    """One image: `transport` is REGISTRY (`host`, `name` = repository), LAYOUT, ARCHIVE (`name` = path) or DAEMON.
 
     `tag` is a tag, a reference name of a layout, or None; `digest` is `sha256:<hex>` or None. In the local
     Docker Engine a digest is an image ID. No field ever holds a credential.
@@ -42,7 +39,7 @@ class Reference:
         if self.transport == DAEMON:
             name = f"{self.name}:{self.tag}" if self.tag else self.name
             return f"{DAEMON}:{name or self.digest}"
-        text = f"{self.host}/{self.name}" if self.transport == REGISTRY else f"{LAYOUT}:{self.name}"
+        text = f"{self.host}/{self.name}" if self.transport == REGISTRY else f"{self.transport}:{self.name}"
         if self.tag:
             text += f":{self.tag}"
         return f"{text}@{self.digest}" if self.digest else text
@@ -64,6 +61,16 @@ def parse_reference(text: str, default_registry: str | None = None) -> Reference
     if text.startswith(f"{DAEMON}:"):
         return _daemon(text)
     return _registry(text, default_registry)
+
+
+def parse_place(text: str, default_registry: str | None = None) -> Reference:
+    """Read where an image is copied from or to: an image reference, or `oci-archive:FILE[:ref][@sha256:<hex>]`.
+
+    Raises UsageError.
+    """
+    if not text.startswith(f"{ARCHIVE}:"):
+        return parse_reference(text, default_registry)
+    return replace(parse_reference(LAYOUT + text.removeprefix(ARCHIVE)), transport=ARCHIVE)
 
 
 def hide_userinfo(text: str) -> str:
@@ -94,9 +101,9 @@ def _registry(text: str, default_registry: str | None) -> Reference:
             hint=f"write HOST/{name}, or set 'default_registry' in the workspace settings",
         )
     path, tag = _split_tag(path, text)
-    if not _HOST.fullmatch(host):
+    if not HOST.fullmatch(host):
         raise UsageError(f"{host!r} in image reference {text!r} is not a host name")
-    if not _PATH.fullmatch(path) or len(path) > 255:
+    if not PATH.fullmatch(path) or len(path) > 255:
         raise UsageError(
             f"{path!r} in image reference {text!r} is not a repository name",
             hint="it has lower-case letters, digits and single '.', '_', '-' between them, in parts joined by '/'",

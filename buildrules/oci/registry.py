@@ -4,23 +4,27 @@ Section numbers below are those of its "Endpoints" table. Digests are `sha256:<h
 is read is checked against the digest it was asked by.
 """
 
-import hashlib
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
+from buildrules.document.plain_json import read_json
 from buildrules.errors import FetchError, IntegrityError, RegistryError
-from buildrules.net.client import Answer, Client
-from buildrules.net.download import Fetching, bring, error_of
+from buildrules.net.client import Client
+from buildrules.net.download import bring, error_of
+from buildrules.net.session import Fetching
 from buildrules.oci import descriptor as media
 from buildrules.oci.auth import ANONYMOUS, Credentials
 from buildrules.oci.reference import DIGEST
 from buildrules.oci.transport import AnswerError, Body, Transport
+from buildrules.sha256 import digest_of
 from buildrules.start.failure import Failure
-from buildrules.start.header import content_length
+from buildrules.start.header import content_length, content_range
 from buildrules.store.blobs import hex_of
 
+_NEXT = re.compile(r"""<([^>]*)>\s*;\s*rel="?next\b""")  # RFC 8288
 ACCEPT = ", ".join((media.MANIFEST, media.INDEX, media.DOCKER_MANIFEST, media.DOCKER_MANIFEST_LIST))
 
 
@@ -45,25 +49,20 @@ class Registry:
         plain_http: bool | None = None,
         sleep: Callable[[float], None] = time.sleep,
         client: Client | None = None,
+        transport: Transport | None = None,
     ) -> None:
-        """`plain_http`: None means http on loopback and https elsewhere, True http, False https only."""
+        """`plain_http`: None means http on loopback and https elsewhere, True http, False https only.
+
+        `transport` is that of another repository of the registry, for the same credentials: it knows how to log in.
+        """
         self.repository = repository
-        self.transport = Transport(host, credentials, plain_http=plain_http, sleep=sleep, client=client)
+        self.transport = transport or Transport(host, credentials, plain_http=plain_http, sleep=sleep, client=client)
         self._pull = (f"repository:{repository}:pull",)
         self._push = (f"repository:{repository}:pull,push",)
+        self._delete = (f"repository:{repository}:pull,push,delete",)
 
     def __str__(self) -> str:
         return f"{self.transport.host}/{self.repository}"
-
-    def __enter__(self) -> "Registry":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.transport.close()
-
-    def ping(self) -> None:
-        """end-1: the registry is there, speaks the protocol and accepts the credentials. Raises RegistryError."""
-        self.transport.request("GET", "/v2/").close()
 
     def manifest(self, reference: str) -> Manifest:
         """end-3: the manifest or index at a tag or digest.
@@ -77,24 +76,62 @@ class Registry:
         media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
         announced = response.headers.get("Docker-Content-Digest", "")
         data = self.transport.read(response)
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        digest = digest_of(data)
         expected = reference if DIGEST.fullmatch(reference) else announced
         if expected.startswith("sha256:") and digest != expected:
             raise IntegrityError(f"registry {self} sent {digest} instead of {expected} ({reference!r})")
         return Manifest(digest, media_type, data)
 
-    def head_manifest(self, reference: str) -> tuple[str, int] | None:
-        """end-3 HEAD: digest ("" where the registry does not say) and size of a manifest, or None."""
+    def manifest_digest(self, reference: str) -> str | None:
+        """end-3 HEAD: the digest of the manifest at a tag or digest, None where there is none. Raises RegistryError."""
         url = self._url("manifests", reference)
-        answer = self._head(url, {"Accept": ACCEPT})
-        if answer is None:
+        response = self.transport.request("HEAD", url, scopes=self._pull, headers={"Accept": ACCEPT}, ok=(200, 404))
+        response.close()
+        if response.status == 404:
             return None
-        return answer.headers.get("Docker-Content-Digest", ""), content_length(answer.headers) or 0
+        announced = response.headers.get("Docker-Content-Digest", "")
+        return announced if DIGEST.fullmatch(announced) else self.manifest(reference).digest
 
     def blob_size(self, digest: str) -> int | None:
         """end-2 HEAD: the size of a blob in bytes, or None where this repository does not have it."""
-        answer = self._head(self._url("blobs", digest), {})
-        return None if answer is None else content_length(answer.headers) or 0
+        url = self._url("blobs", digest)
+        response = self.transport.request("HEAD", url, scopes=self._pull, ok=(200, 404))
+        response.close()
+        return content_length(response.headers) or 0 if response.status == 200 else None
+
+    def read(self, digest: str, offset: int = 0) -> Iterator[bytes]:
+        """end-2: what claims to be a blob, from the byte `offset` on, in one try. Raises AnswerError, RegistryError."""
+        extra = {"Range": f"bytes={offset}-"} if offset else {}
+        response = self.transport.request(
+            "GET", self._url("blobs", digest), scopes=self._pull, headers=extra, ok=(200, 206, 416), tries=1
+        )
+        skip = offset if response.status == 200 else 0
+        if response.status == 416 or (
+            response.status == 206 and (content_range(response.headers) or (-1,))[0] != offset
+        ):
+            response.close()
+            raise AnswerError(f"registry {self} has no bytes of {digest} from {offset} on", status=416)
+        for chunk in self.transport.chunks(response):
+            if len(chunk) > skip:
+                yield chunk[skip:]
+            skip = max(0, skip - len(chunk))
+
+    def tags(self) -> Iterator[str]:
+        """end-8b: the tags, a page at a time. Raises AnswerError, RegistryError."""
+        url: str | None = f"/v2/{self.repository}/tags/list?n=1000"
+        while url:
+            response = self.transport.request("GET", url, scopes=self._pull)
+            found = _NEXT.search(response.headers.get("Link", ""))
+            try:
+                names = read_json(self.transport.read(response))["tags"] or []
+            except (ValueError, KeyError, TypeError) as error:
+                raise RegistryError(f"registry {self} sent no list of tags") from error
+            yield from (name for name in names if isinstance(name, str))
+            url = (
+                self.transport.allowed(urljoin(urljoin(self.transport.base, url), found[1]))
+                if found and names
+                else None
+            )
 
     def fetch(self, digest: str, size: int | None, context: Fetching, title: str = "") -> None:
         """end-2: have a blob in the store of `context`, as `net.download` does it: resumed, retried, digest-checked.
@@ -112,6 +149,7 @@ class Registry:
                 title or f"blob {digest[7:19]}",
                 sha256=hex_of(digest),
                 size=size,
+                source="registry",
             )
         except Failure as failure:
             text = f"could not fetch blob {digest} of {self}: {failure.text}"
@@ -145,9 +183,16 @@ class Registry:
 
         return self.transport.trying(attempt, lost=("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"))
 
+    def mount(self, digest: str, source: str) -> bool:
+        """end-11: have a blob of the repository `source` here too; False where the registry does not do that.
+
+        Raises RegistryError.
+        """
+        return self._start_upload(digest, source) is None
+
     def put_manifest(self, data: bytes, media_type: str, reference: str) -> str:
         """end-7: store a manifest or index under a tag or its digest; returns the digest. Raises RegistryError."""
-        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        digest = digest_of(data)
         response = self.transport.request(
             "PUT",
             self._url("manifests", reference),
@@ -163,10 +208,18 @@ class Registry:
             raise RegistryError(f"registry {self} stored manifest {digest} as {stored}: it changed the bytes")
         return digest
 
-    def _head(self, url: str, headers: dict[str, str]) -> Answer | None:
-        response = self.transport.request("HEAD", url, scopes=self._pull, headers=headers, ok=(200, 404))
-        response.close()
-        return response if response.status == 200 else None
+    def remove_manifest(self, reference: str) -> None:
+        """end-9: forget a tag, or a manifest by its digest. Raises RegistryError where a registry does not do that."""
+        url = self._url("manifests", reference)
+        self.transport.request("DELETE", url, scopes=self._delete, ok=(202, 204, 200)).close()
+
+    def remove_blob(self, digest: str) -> None:
+        """end-10: have a blob in this repository no longer, also where there is none. Raises AnswerError where the
+        registry does not do that.
+        """
+        self.transport.request(
+            "DELETE", self._url("blobs", digest), scopes=self._delete, ok=(202, 204, 200, 404)
+        ).close()
 
     def _start_upload(self, digest: str, mount_from: str | None) -> str | None:
         """end-4a, end-11: the URL to upload to, or None where the blob could be mounted."""

@@ -1,28 +1,24 @@
-"""Where a base image comes from: an OCI layout directory, a registry, or the local Docker Engine.
+"""Where a base image comes from: an OCI layout directory here, a registry (`registry_source`), or the local Docker
+Engine (`daemon`).
 
-One interface: `resolve` gives the manifest and config for a platform, `open_blob` the bytes of anything
-by digest. What is read by digest is looked for in the store first and kept there, so that a pinned image
-needs its source once. Formats: OCI image specification 1.1, manifest.md, image-index.md, image-layout.md,
-and Docker's image manifest version 2, schema 2.
+One interface: `resolve` gives the manifest and config for a platform, `fetch` has a blob in the store. What is read by
+digest is looked for in the store first and kept there, so that a pinned image needs its source once. Formats: OCI image
+specification 1.1, manifest.md, image-index.md, image-layout.md, and Docker's image manifest version 2, schema 2.
 """
 
-import hashlib
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from threading import Lock
-from typing import Any, Protocol
+from typing import Any, BinaryIO
 
-from buildrules.errors import GoneError, IntegrityError, RegistryError, UsageError
-from buildrules.net.download import Fetching
-from buildrules.net.session import Session
+from buildrules.document.plain_json import MOST, read_json
+from buildrules.errors import GoneError, IntegrityError, Interrupted, UsageError
+from buildrules.net.session import Fetching
 from buildrules.oci import descriptor as media
-from buildrules.oci.auth import credentials_for, endpoint
 from buildrules.oci.layout import IMAGE_NAME, REF_NAME, read_entries
 from buildrules.oci.reference import DIGEST, Reference
-from buildrules.oci.registry import Registry
-from buildrules.oci.transport import MAX_ANSWER, AnswerError
+from buildrules.sha256 import digest_of
+from buildrules.state.rows import open_regular
 from buildrules.store.blobs import CHUNK, hex_of
 
 INDEXES = (media.INDEX, media.DOCKER_MANIFEST_LIST)
@@ -39,20 +35,10 @@ class Resolved:
     media_type: str
     manifest: bytes
     config: bytes
-    image_id: str | None = None  # set where a Docker Engine has the image
-
-
-class Watch(Fetching, Protocol):
-    """What moving bytes needs of its surroundings: `workspace` is where relative paths of layouts start."""
-
-    workspace: str
 
 
 class Source:
     """A place an image is read from. `reference` says which one; what is moved is counted in `context`."""
-
-    keeps = True
-    """Whether a blob is in the store once `open_blob` has given a byte of it."""
 
     def __init__(self, reference: Reference, context: Fetching) -> None:
         self.reference = reference
@@ -61,18 +47,16 @@ class Source:
 
     def fetched(self, count: int) -> None:
         """Count bytes that were moved."""
-        self.context.count(fetched=count)
+        self.context.count(fetched=count, source="registry")
 
     def read_manifest(self, name: str | None) -> tuple[str, bytes]:
         """Media type ("" where nobody says) and bytes of the manifest or index at a digest, tag or by default."""
         raise NotImplementedError
 
-    def open_blob(self, digest: str, size: int | None = None) -> Iterator[bytes]:
-        """The bytes of a blob. Raises FetchError, RegistryError, DockerError, IntegrityError at wrong bytes."""
+    def fetch(self, digest: str, size: int | None = None) -> None:
+        """Have a blob in the store. Raises FetchError, GoneError, RegistryError, DockerError, IntegrityError at wrong
+        bytes, Interrupted."""
         raise NotImplementedError
-
-    def close(self) -> None:
-        """Let go of connections."""
 
     def resolve(self, platform: str) -> Resolved:
         """Manifest and config for `platform` (`os/architecture[/variant]`); no layer is moved.
@@ -90,7 +74,7 @@ class Source:
             config = self._config(document)
             check_platform(config, platform, str(self.reference))
             kept = document.get("mediaType") or media_type or media.MANIFEST
-            return Resolved("sha256:" + hashlib.sha256(data).hexdigest(), kept, data, config)
+            return Resolved(digest_of(data), kept, data, config)
         raise UsageError(f"the index of {self.reference} names an index that names an index")
 
     def _manifest(self, name: str | None) -> tuple[str, bytes]:
@@ -101,7 +85,7 @@ class Source:
             if kept is not None:
                 return "", kept
             media_type, data = self.read_manifest(name)
-            found = "sha256:" + hashlib.sha256(data).hexdigest()
+            found = digest_of(data)
             if found != name:
                 raise IntegrityError(f"{self.reference} sent {found} instead of manifest {name}")
         self.fetched(len(data))
@@ -113,12 +97,12 @@ class Source:
             digest, size = str(manifest["config"]["digest"]), int(manifest["config"]["size"])
         except (KeyError, TypeError, ValueError):
             raise UsageError(f"the manifest of {self.reference} names no config") from None
-        if not 0 <= size <= MAX_ANSWER or not DIGEST.fullmatch(digest):
+        if not 0 <= size <= MOST or not DIGEST.fullmatch(digest):
             raise UsageError(f"the manifest of {self.reference} has a config of {size} bytes at {digest!r}")
         kept = self._kept(digest)
         if kept is None:
-            kept = b"".join(self.open_blob(digest, size))
-            self.blobs.put(kept)
+            self.fetch(digest, size)
+            kept = self.blobs.read(digest)
         return kept
 
     def _kept(self, digest: str) -> bytes | None:
@@ -129,66 +113,8 @@ class Source:
             return None
 
 
-class RegistrySource(Source):
-    """An image in a registry."""
-
-    def __init__(self, reference: Reference, context: Fetching, *, plain_http: bool | None = None) -> None:
-        super().__init__(reference, context)
-        self.registry = context.session.own(_Registries).of(reference, plain_http)
-
-    def read_manifest(self, name: str | None) -> tuple[str, bytes]:
-        """The manifest at a tag or digest. GoneError where a digest is no longer there, RegistryError otherwise."""
-        try:
-            found = self.registry.manifest(name or "latest")
-        except AnswerError as error:
-            raise self._gone(error, name or "latest") from error
-        return found.media_type, found.data
-
-    def open_blob(self, digest: str, size: int | None = None) -> Iterator[bytes]:
-        """The blob, which is fetched into the store first: what arrives of a layer is kept for the next try."""
-        try:
-            self.registry.fetch(digest, size, self.context, f"fetching {digest[7:19]} of a base image")
-        except AnswerError as error:
-            raise self._gone(error, digest) from error
-        with self.blobs.open(digest) as file:
-            while chunk := file.read(CHUNK):
-                yield chunk
-
-    def _gone(self, error: AnswerError, name: str) -> Exception:
-        if error.status != 404:
-            return error
-        if DIGEST.fullmatch(name):
-            return GoneError(
-                f"{self.reference} no longer has {name}: {error.message}",
-                hint="run 'buildrules lock' to pin what the tag names now, or restore the image",
-            )
-        return RegistryError(f"there is no image {self.reference}: {error.message}", hint="check its name and tag")
-
-
-class _Registries:
-    """The registries that a session reads base images from: each is asked once who may read there."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._known: dict[tuple[str, str, bool | None], Registry] = {}
-        self._lock = Lock()
-
-    def of(self, reference: Reference, plain_http: bool | None) -> Registry:
-        """The client for the repository of `reference`. Raises CredentialsError."""
-        key = (reference.host, reference.name, plain_http)
-        with self._lock:
-            if key not in self._known:
-                host, repository = endpoint(reference.host, reference.name)
-                login = credentials_for(reference.host, self._session.connections, repository=reference.name)
-                client = self._session.client
-                self._known[key] = Registry(host, repository, login, plain_http=plain_http, client=client)
-            return self._known[key]
-
-
 class LayoutSource(Source):
     """An image in an OCI layout directory. `root` is what a relative path starts from."""
-
-    keeps = False
 
     def __init__(self, reference: Reference, context: Fetching, *, root: str = "") -> None:
         super().__init__(reference, context)
@@ -197,10 +123,14 @@ class LayoutSource(Source):
     def read_manifest(self, name: str | None) -> tuple[str, bytes]:
         """The blob at a digest; otherwise the entries of index.json with the reference name `name`, as an index."""
         if name and DIGEST.fullmatch(name):
-            return "", b"".join(self.open_blob(name, limit=MAX_ANSWER))
+            with self._open(name) as file:
+                data = file.read(MOST + 1)
+            if len(data) > MOST:
+                raise IntegrityError(f"{name} in layout {self.reference.name!r} is too large for a manifest")
+            return "", data
         entries = read_entries(self.directory)
         labels = [entry.get("annotations") or {} for entry in entries]
-        found = [entry for entry, label in zip(entries, labels, strict=True) if name is None or _named(name, label)]
+        found = [entry for entry, label in zip(entries, labels, strict=True) if name is None or is_named(name, label)]
         if not found:
             known = sorted({str(label.get(REF_NAME)) for label in labels})
             raise UsageError(
@@ -209,30 +139,27 @@ class LayoutSource(Source):
             )
         return media.INDEX, json.dumps({"schemaVersion": 2, "mediaType": media.INDEX, "manifests": found}).encode()
 
-    def open_blob(self, digest: str, size: int | None = None, *, limit: int | None = None) -> Iterator[bytes]:
-        """The blob's file, digest-checked at its end; at most `limit` bytes. Raises GoneError, IntegrityError."""
-        sha256, done = hashlib.sha256(), 0
+    def fetch(self, digest: str, size: int | None = None) -> None:
+        """As in Source."""
+        with self._open(digest) as file, self.blobs.writer(digest, size) as blob:
+            while chunk := file.read(CHUNK):
+                if self.context.cancelled:
+                    raise Interrupted("interrupted while fetching a base image")
+                blob.write(chunk)
+                self.fetched(len(chunk))
+                self.context.progress(f"reading base layer {digest[7:19]}", blob.size, size)
+
+    def _open(self, digest: str) -> BinaryIO:
         try:
-            file = open(os.path.join(self.directory, "blobs", "sha256", hex_of(digest)), "rb")  # noqa: SIM115
+            return open(open_regular(os.path.join(self.directory, "blobs", "sha256", hex_of(digest))), "rb")
         except OSError as error:
             raise GoneError(
                 f"layout {self.reference.name!r} has no blob {digest} ({error.strerror})",
                 hint="copy the image into the layout again, or run 'buildrules lock'",
             ) from error
-        with file:
-            while chunk := file.read(CHUNK):
-                done += len(chunk)
-                if limit is not None and done > limit:
-                    raise IntegrityError(f"{digest} in layout {self.reference.name!r} is too large for a manifest")
-                sha256.update(chunk)
-                self.fetched(len(chunk) if limit is None else 0)  # a manifest is counted by who reads it
-                yield chunk
-        found = "sha256:" + sha256.hexdigest()
-        if found != digest or (size is not None and size != done):
-            raise IntegrityError(f"layout {self.reference.name!r} has {found} ({done} bytes) instead of {digest}")
 
 
-def _named(name: str, annotations: dict[str, Any]) -> bool:
+def is_named(name: str, annotations: dict[str, Any]) -> bool:
     """Whether an entry of index.json is called `name`: its reference name, its full name, or the tag of the first."""
     reference = str(annotations.get(REF_NAME) or "")
     return name in (reference, annotations.get(IMAGE_NAME)) or reference.rpartition(":")[2] == name
@@ -245,7 +172,7 @@ def read_document(data: bytes, media_type: str, what: str) -> dict[str, Any]:
     specification's answer to confusing clients with one digest and two meanings).
     """
     try:
-        document = json.loads(data)
+        document = read_json(data)
     except ValueError:
         document = None
     if not isinstance(document, dict):
@@ -265,7 +192,7 @@ def read_document(data: bytes, media_type: str, what: str) -> dict[str, Any]:
         raise UsageError(
             f"the manifest of {what} contradicts itself about what it is (media type {own or media_type!r})"
         )
-    if not isinstance(document["manifests" if is_index else "layers"], list):
+    if not isinstance(document.get("manifests" if is_index else "layers"), list):
         raise UsageError(f"the manifest of {what} is malformed")
     return document
 
@@ -301,7 +228,7 @@ def choose_platform(entries: list[Any], platform: str, what: str) -> str:
 def check_platform(config: bytes, platform: str, what: str) -> dict[str, Any]:
     """Parse an image's config and see that it is one for `platform`. Raises UsageError."""
     try:
-        document = json.loads(config)
+        document = read_json(config)
         name = "/".join(str(document[key]) for key in ("os", "architecture", "variant") if document.get(key))
     except (ValueError, TypeError, AttributeError, KeyError):
         raise UsageError(f"{what} is not an image: its config cannot be read") from None

@@ -3,25 +3,29 @@
 A recipe names content by digest and no place. The places come from the plan at hand, whoever made the record: first the
 store, then files of this workspace that have the content, then what an action of this plan says of where things
 are fetched from (wheels by name, digest and index, files of models, the registry of a base image). That is plain data,
-enters no key or record and holds no credential.
+enters no key or record and holds no credential. A shared cache that has the layer itself comes last, where the source
+is gone; of a layer without a recipe it is asked first.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildrules.errors import DamagedError, FetchError, IntegrityError
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.local import Local, name_of
 from buildrules.oci.recipe import Recipe, check
+from buildrules.sha256 import new_hash
 from buildrules.store.blobs import CHUNK
+from buildrules.typed import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from buildrules.oci.source import Watch
+    from buildrules.net.session import Fetching
 
 Places = Mapping[str, Any]
-"""What an action says of where its content can be fetched from; which fields there are is its kind's matter."""
+"""What a step may use and its outputs must not depend on: places to fetch from, the runner, words for people.
+
+Never hashed. Which fields there are is its kind's matter.
+"""
 
 NOWHERE: Places = MappingProxyType({})
 
@@ -44,7 +48,7 @@ class Supply:
     raises; a blob that turns out damaged is removed, so that the next command makes or fetches it anew.
     """
 
-    def __init__(self, watch: "Watch", origin: Callable[[str], Origin], fetch: Fetch) -> None:
+    def __init__(self, watch: "Fetching", origin: Callable[[str], Origin], fetch: Fetch) -> None:
         self._watch = watch
         self._origin = origin
         self._fetch = fetch
@@ -58,10 +62,14 @@ class Supply:
         origin = self._origin(layer.digest)
         if layer.recipe is not None:
             yield from self._made(layer, layer.recipe, origin)
+        elif blobs.holds([layer.digest]) or blobs.borrow(layer.digest, layer.size):
+            yield from self._stored(layer)
         elif "reference" in origin.places or "layout" in origin.places:
-            from buildrules.oci.foreign import foreign_stream
+            from buildrules.oci.foreign import first_of
 
-            yield from foreign_stream(layer, origin.places, self._watch)
+            pin = origin.places.get("digest")
+            first_of(origin.places, self._watch, pin, lambda source: source.fetch(layer.digest, layer.size))
+            yield from self._stored(layer)
         else:
             raise FetchError(f"layer {layer.digest[:19]} is no longer in the store", hint="build again")
 
@@ -69,15 +77,22 @@ class Supply:
         local = Local(self._watch.blobs, origin.files())
         missing = [part for part in check(recipe)["parts"] if not _there(part, local)]
         if missing:
-            self._fetch(missing, origin.places, self._watch)
+            try:
+                self._fetch(missing, origin.places, self._watch)
+            except (FetchError, IntegrityError):
+                if not self._watch.blobs.borrow(layer.digest, layer.size):
+                    raise
+                yield from self._stored(layer)
+                return
         from buildrules.oci.assemble import stream
 
         try:
             yield from stream(recipe, local)
         except DamagedError as error:
             self._watch.blobs.discard(error.digest)
-            raise IntegrityError(
+            raise DamagedError(
                 f"a file of layer {layer.digest[:19]} was damaged in the store and has been removed",
+                error.digest,
                 hint="run the command again: it is fetched anew",
             ) from error
         except FileNotFoundError as error:
@@ -86,15 +101,16 @@ class Supply:
             ) from error
 
     def _stored(self, layer: Layer) -> Iterator[bytes]:
-        sha256 = hashlib.sha256()
+        sha256 = new_hash(layer.size)
         with self._watch.blobs.open(layer.digest) as file:
             while chunk := file.read(CHUNK):
                 sha256.update(chunk)
                 yield chunk
         if "sha256:" + sha256.hexdigest() != layer.digest:
             self._watch.blobs.discard(layer.digest)
-            raise IntegrityError(
+            raise DamagedError(
                 f"layer {layer.digest[:19]} was corrupt in the store and has been removed",
+                layer.digest,
                 hint="run the command again: the layer is made or fetched anew",
             )
 
@@ -102,4 +118,4 @@ class Supply:
 def _there(part: Mapping[str, Any], local: Local) -> bool:
     if part["kind"] == "file":
         return local.has(name_of(part), part["size"])
-    return "digest" not in part or local.has(part["digest"])
+    return "digest" not in part or local.blobs.right(part["digest"])

@@ -1,14 +1,15 @@
 """Tar as this project writes it: POSIX.1-2001 ustar headers, PAX records only where ustar has no room.
 
 Format: POSIX.1-2001 `pax`, sections "ustar Interchange Format" and "pax Extended Header"; OCI image specification 1.1,
-layer.md. Owner 0:0 without names, time 0, no device numbers, and 1024 zero bytes at the end.
+layer.md. Owner 0:0 (or a user of root's group) without names, time 0, no device numbers, and 1024 zero bytes at the
+end.
 """
 
 from collections.abc import Iterable, Iterator
 
 from buildrules.errors import IntegrityError
 from buildrules.oci.parts.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Chunks, DeflateRange, Entry, FileRange
-from buildrules.oci.recipe import bad_link, bad_path
+from buildrules.oci.paths import bad_link, bad_path
 
 BLOCK = 512
 END = bytes(1024)
@@ -18,12 +19,12 @@ Piece = bytes | FileRange | DeflateRange
 
 _LARGEST = 0o77777777777  # 11 octal digits: 8 GiB - 1
 _TYPES = {FILE: b"0", HARDLINK: b"1", SYMLINK: b"2", DIRECTORY: b"5"}
-_OWNER = b"0000000\0" * 2
+_ROOT = b"0000000\0"
 _TIME = b"0" * 11 + b"\0"
 _NO_LINK = bytes(100)
 _MAGIC = b"ustar\x0000" + bytes(80)  # magic, version, uname, gname, devmajor, devminor
 _NO_PREFIX = bytes(167)  # prefix and padding
-_FIXED_SUM = sum(_OWNER) + sum(_TIME) + sum(_MAGIC) + 8 * 32  # the checksum counts itself as eight spaces
+_FIXED_SUM = 2 * sum(_ROOT) + sum(_TIME) + sum(_MAGIC) + 8 * 32  # the checksum counts itself as eight spaces
 
 
 def header(entry: Entry) -> bytes:
@@ -35,7 +36,7 @@ def header(entry: Entry) -> bytes:
     size = entry.size if entry.kind == FILE else 0
     kind = _TYPES[entry.kind]
     if len(name) <= 100 and len(link) <= 100 and size <= _LARGEST and name.isascii() and link.isascii():
-        return _block(name, b"", kind, mode=entry.mode, size=size, link=link)
+        return _block(name, b"", kind, mode=entry.mode, size=size, link=link, owner=entry.owner)
     records = b""
     prefix = b""
     if name.isascii():
@@ -51,24 +52,29 @@ def header(entry: Entry) -> bytes:
     if size > _LARGEST:
         records += _record(b"size", b"%d" % size)
         size = 0
-    block = _block(short, prefix, kind, mode=entry.mode, size=size, link=link)
+    block = _block(short, prefix, kind, mode=entry.mode, size=size, link=link, owner=entry.owner)
     if not records:
         return block
     extended = _block(_ascii(b"PaxHeaders/" + name.rstrip(b"/")), b"", b"x", mode=0o644, size=len(records), link=b"")
     return extended + records + bytes(-len(records) % BLOCK) + block
 
 
-def _block(name: bytes, prefix: bytes, kind: bytes, *, mode: int, size: int, link: bytes) -> bytes:
+def _block(name: bytes, prefix: bytes, kind: bytes, *, mode: int, size: int, link: bytes, owner: int = 0) -> bytes:
     numbers = b"%07o\0" % mode
     length = b"%011o\0" % size
     total = _FIXED_SUM + sum(name) + sum(numbers) + sum(length) + kind[0]
+    user = _ROOT
+    if owner:
+        user = b"%07o\0" % owner
+        total += sum(user) - sum(_ROOT)
     if link or prefix:
         total += sum(link) + sum(prefix)
     return b"".join(
         (
             name.ljust(100, b"\0"),
             numbers,
-            _OWNER,
+            user,
+            _ROOT,
             length,
             _TIME,
             b"%06o\0 " % total,
@@ -169,7 +175,7 @@ def _check(entry: Entry, kinds: dict[str, str], directories: dict[str, int]) -> 
             raise IntegrityError(f"target {entry.link!r} of the symlink {path!r} {problem}")
     elif kind == HARDLINK:
         if kinds.get(entry.link) not in (FILE, HARDLINK) or entry.link == path:
-            raise IntegrityError(f"hardlink {path!r} to {entry.link!r}, which is no file before it in the layer")
+            raise IntegrityError(f"hardlink {path!r} to {entry.link!r}, which is not a file before it in the layer")
     elif kind != FILE:
         raise IntegrityError(f"unknown kind of entry: {kind!r}")
 

@@ -8,8 +8,6 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO, Any, Self
 
-__all__ = ["entries"]
-
 _BUFFER = 32 << 10  # bytes, of which what is left is copied at every read
 _LONGEST_HEADER = 1 << 20  # bytes of a name or of other attributes
 _ATTRIBUTES = (
@@ -19,6 +17,7 @@ _ATTRIBUTES = (
     tarfile.XGLTYPE,
     tarfile.SOLARIS_XHDTYPE,
 )
+_MOST_HEADERS = 8  # of attributes before an entry, which the library reads one inside of the other
 _SPARSE = "a sparse file, which is not read here"
 
 
@@ -34,6 +33,18 @@ def entries(stream: IO[bytes]) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | No
                 raise tarfile.ReadError(_SPARSE)
             yield member, archive.extractfile(member) if member.isreg() else None
             archive.members.clear()  # type: ignore[attr-defined] # else it keeps all
+            for name in archive.pax_headers.keys() - tarfile.PAX_FIELDS:
+                del archive.pax_headers[name]  # type: ignore[attr-defined]
+
+
+def members(file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
+    """The entries of a tar that is a file, whose contents are passed over. Raises what `entries` raises."""
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=_Member, encoding="utf-8") as archive:
+        while (member := archive.next()) is not None:
+            if member.issparse():
+                raise tarfile.ReadError(_SPARSE)
+            yield member
+            archive.members.clear()  # type: ignore[attr-defined] # else it keeps all
 
 
 class _Member(tarfile.TarInfo):
@@ -42,12 +53,18 @@ class _Member(tarfile.TarInfo):
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
         """As `tarfile.TarInfo.fromtarfile`, but what is damaged is an error wherever it stands."""
+        depth = getattr(archive, "depth", 0)
+        if depth > _MOST_HEADERS:
+            raise tarfile.ReadError(f"an entry with more than {_MOST_HEADERS} headers")
+        archive.depth = depth + 1  # type: ignore[attr-defined]
         try:
             return super().fromtarfile(archive)
         except (tarfile.EmptyHeaderError, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
             raise  # the end
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from None
+        finally:
+            archive.depth = depth  # type: ignore[attr-defined]
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:

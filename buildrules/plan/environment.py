@@ -1,9 +1,11 @@
 """Plans Python environments, and the packages of a server on top of one."""
 
 import posixpath
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from buildrules.actions.params import BuildWheelParams, InlineParams, WheelParams
+from buildrules.actions.params import BuildWheelParams, InlineParams, InstalledParams, WheelParams
+from buildrules.actions.python.target import minor_of
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
 from buildrules.locking.locks import LockedBase, LockedEnvironment
@@ -25,6 +27,7 @@ class EnvironmentPlanner:
         self._plan = plan
         self._root = root
         self._done: dict[tuple[str, str, str], dict[str, str]] = {}
+        self.preferred: set[str] = set()  # layers that are laid over all others of an image
 
     def layers(self, env: LockedEnvironment) -> dict[str, str]:
         """The actions of the layers of an environment, or of what a server adds to one, in their order, with what they
@@ -44,9 +47,31 @@ class EnvironmentPlanner:
         frame = self._venv(env.target, env.base, platform, env.base.python or "") if env.frame else {}
         return frame | self._wheels(env, label, name, prefix)
 
+    def installed(self, envs: "Sequence[LockedEnvironment]", layers: Sequence[str]) -> str:
+        """A look at the wheels of `layers`, those of an environment and a server on it, as they are in one image."""
+        from packaging.utils import canonicalize_name
+
+        env, last = envs[0], envs[-1]
+        found = [env.lock.places(self._root, env.feeds) for env in envs]
+        exclude = sorted({canonicalize_name(name) for name in env.exclude})
+        params = InstalledParams(last.lock.target.to_dict(), exclude, sorted(env.prefer))
+        return self._plan.add(
+            Action(
+                id=f"{env.lock.folder}:{last.name} {env.target.label} {last.base.platform} installed",
+                target=str(env.target.label),
+                kind="installed",
+                title=f"check of what is installed, {last.name}",
+                params=params._asdict(),
+                deps=tuple(name for name in layers if self._plan.actions[name].kind == "wheel_layer"),
+                places={key: {**found[0][key], **found[-1][key]} for key in ("urls", "sizes")}
+                | {"index": found[-1]["index"]},
+                weight=0.1,
+            )
+        )
+
     def _venv(self, target: ResolvedTarget, base: LockedBase, platform: str, python: str) -> dict[str, str]:
         """The frame of the virtual environment (PEP 405): pyvenv.cfg and the links to the base's interpreter."""
-        minor = ".".join(python.split(".")[:2])
+        minor = minor_of(python)
         config = (
             f"home = {posixpath.dirname(base.interpreter)}\ninclude-system-site-packages = false\nversion = {python}\n"
         )
@@ -75,18 +100,26 @@ class EnvironmentPlanner:
         places = env.lock.places(self._root, env.feeds)
         fetched = [package.params() for package in packages if package.kind == "wheel"]
         holds = {}
-        for words, group in partition(fetched):
+        groups = partition([wheel for wheel in fetched if wheel["name"] not in env.prefer])
+        groups += [(f"{it['name']} {it['version']}", [it]) for it in fetched if it["name"] in env.prefer]
+        for words, group in groups:
             title = f"{prefix}{words}" if words.startswith("small") else words
-            action = self._wheel_layer(title, [dict(wheel) for wheel in group], label, name, target, places)
+            what = words if words.startswith("small") else group[0]["name"]
+            action = self._wheel_layer(what, title, [dict(wheel) for wheel in group], label, name, target, places)
             holds[self._plan.add(action)] = words
+            if group[0]["name"] in env.prefer:
+                self.preferred.add(action.id)
         for package in packages:
             if package.kind != "wheel":
-                action_id = self._built_wheel(package, label, name, target, places, env.builder)
+                action_id = self._built_wheel(package, label, name, env, places)
                 holds[action_id] = f"{package.name} {package.version}".strip()
+                if package.name in env.prefer:
+                    self.preferred.add(action_id)
         return holds
 
     def _wheel_layer(
         self,
+        what: str,
         title: str,
         wheels: list[dict[str, Any]],
         label: str,
@@ -96,8 +129,9 @@ class EnvironmentPlanner:
         *,
         deps: tuple[str, ...] = (),
     ) -> Action:
+        """A layer of wheels. `what` tells it from others of its lock, also when versions are others."""
         return Action(
-            id=f"{name} {title}",
+            id=f"{name} {what}",
             target=label,
             kind="wheel_layer",
             title=title,
@@ -114,21 +148,23 @@ class EnvironmentPlanner:
         )
 
     def _built_wheel(
-        self, package: "LockedPackage", label: str, name: str, target: "Target", places: dict[str, Any], builder: str
+        self, package: "LockedPackage", label: str, name: str, env: LockedEnvironment, places: dict[str, Any]
     ) -> str:
         """A wheel made of a source archive, or of a folder of the workspace, in a layer of its own."""
         title = f"{package.name} {package.version}".strip()
-        params = BuildWheelParams(package.name, package.version, target.to_dict(), builder)
+        target = env.lock.target
+        params = BuildWheelParams(package.name, package.version, target.to_dict(), env.builder)
+        params = params._replace(variables=dict(package.variables))
         sources: tuple[SourceSet, ...] = ()
         if package.kind == "sdist":
             found = package.params()
             del found["size"]
             params = params._replace(sdist=found)
         else:
-            sources = (SourceSet(package.directory or "", ("**",), (".venv/**", "dist/**", "build/**")),)
+            sources = (env.sources[package.directory or ""],)
         build = self._plan.add(
             Action(
-                id=f"{name} {title} wheel",
+                id=f"{name} {package.name} wheel",
                 target=label,
                 kind="build_wheel",
                 title=f"{title} from source",
@@ -138,4 +174,4 @@ class EnvironmentPlanner:
                 weight=20.0,
             )
         )
-        return self._plan.add(self._wheel_layer(title, [], label, name, target, places, deps=(build,)))
+        return self._plan.add(self._wheel_layer(package.name, title, [], label, name, target, places, deps=(build,)))

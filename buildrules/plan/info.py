@@ -1,26 +1,35 @@
 """What the verbs after a build need to know of a package: plain data, kept with the plan."""
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from buildrules.errors import LoadError
 from buildrules.rules.mlflow_example import mlflow_example
 from buildrules.rules.package import PackageParts, Placed
+from buildrules.rules.resolve import ResolvedTarget
+
+if TYPE_CHECKING:
+    from buildrules.workspace.settings import Settings
 
 
 def package_info(
-    parts: PackageParts, workspace: str, locks: dict[str, str], versions: Mapping[str, str]
+    parts: PackageParts, settings: "Settings", locks: dict[str, str], versions: Mapping[str, str]
 ) -> dict[str, Any]:
     """Everything a package's image does not say itself. `locks` maps workspace-relative paths to digests, `versions`
-    labels of models to the version that their lock took of a registered model.
+    labels of models to the version that their lock took of a registered model. `registry` completes a `name` without.
+    Raises LoadError where the package goes to a registry that is none.
 
     `target_environment` has `name`, `version` (None: the digest's) and `asked`, whether the target says it.
     """
     package = parts.package
     values = package.values
-    name = values["repository"] or f"{workspace}/{_image_name(package.label.package, package.label.name)}"
+    own = values["repository"] or f"{settings.name}/{_image_name(package.label.package, package.label.name)}"
+    place = None if values["repository"] else _place(package, settings)
     said = values["target_environment"] or {}
     return {
-        "name": name.lower(),
+        "name": place or own.lower(),
+        "registry": settings.default_registry,
         "routes": routes_of(parts),
         "ports": list(parts.ports),
         "job": parts.server_part.job,
@@ -34,13 +43,36 @@ def package_info(
         "base": str(parts.base.label),
         "env": str(parts.env.label) if parts.env is not None else None,
         "server": parts.server.rule.reference if parts.server.implicit else str(parts.server.label),
-        "code": str(parts.code.label) if parts.code is not None else None,
+        "code": ", ".join(str(one.label) for one in (parts.code, *parts.shared) if one is not None) or None,
         "models": [_placed(item, versions) for item in parts.placed if item.target.provides == "model"],
         "inputs": [_placed(item, versions) for item in parts.placed if item.target.provides == "input"],
         "flavour": parts.flavour,
         "tags": dict(values["tags"] or {}),
         "locks": dict(sorted(locks.items())),
     }
+
+
+def _place(package: ResolvedTarget, settings: "Settings") -> str | None:
+    """Where a target's environment says that its image goes, with a tag where it has a version; None where it does not.
+
+    Raises LoadError for a registry that is neither a host nor a connection.
+    """
+    said = package.values["target_environment"] or {}
+    registry = said.get("registry")
+    if not registry:
+        return None
+    connection = settings.connections.get(registry)
+    if connection is not None and connection.type == "container_registry":
+        place = connection.target.rpartition("://")[2].rstrip("/")
+    elif re.match(r"[^/]*[.:]|localhost(?:/|$)", registry):
+        place = registry
+    else:
+        raise LoadError(
+            f"'{registry}', where '{package.label}' goes, is no connection of type container_registry",
+            hint=f"write HOST/PATH, or connections: {{{registry}: {{type: container_registry, target: HOST/PATH}}}}",
+            position=package.target.position if package.target else None,
+        )
+    return f"{place}/{said['name']}".lower() + (f":{said['version']}" if said["version"] else "")
 
 
 def routes_of(parts: PackageParts) -> dict[str, str]:

@@ -49,7 +49,7 @@ class Jobs:
             for index, row in enumerate(rows):
                 if posixpath.normpath(row["name"]).startswith(("/", "..")):
                     where = at(node, "output", index, "name")
-                    raise LoadError(f"'{row['name']}' is no path in the output folder", position=where)
+                    raise LoadError(f"'{row['name']}' is not a path in the output folder", position=where)
         return {"results": results, "exit_code": said["exit_code"], "timeout": float(said["timeout"])}
 
     def own(self) -> dict[str, Any] | None:

@@ -4,15 +4,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from buildrules.actions.params import LintCodeParams, LintPackageParams, ModelParams
+from buildrules.actions.python.target import minor_of
 from buildrules.credentials.secret_names import seems_secret
 from buildrules.document.nodes import Node
-from buildrules.engine.action import Action
+from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import LINT, Plan, Side
 from buildrules.errors import LoadError
 from buildrules.lints.finding import NAMES
 from buildrules.lints.passwords import is_secret
 from buildrules.lints.secrets import secrets_in
 from buildrules.locking.locks import LockedParts
+from buildrules.locking.placing import code_files, import_root
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.suggest import did_you_mean
@@ -34,38 +36,51 @@ def plan_lints(
     its server's packages, in the order of the image; `tests` the targets that test it.
     Raises LoadError for a name in `lint_ignore` that no lint has.
     """
-    parts, base, platform = locked.parts, locked.base, locked.base.platform
-    label = str(parts.package.label)
-    ignore = _ignored(parts.package)
-    wheels = [name for name in installed if plan.actions[name].kind == "wheel_layer"]
-    known = bool(wheels) and base.python is not None
-    if code or files:
-        sources = tuple(source for name in (*code, *files) for source in plan.actions[name].sources)
-        inside = _inside(parts, sources[0].directory)
-        action = Action(
-            id=f"{label} {platform} lint code",
-            target=label,
-            kind="lint",
-            title="lint of code",
-            params=LintCodeParams(
-                ignore=ignore,
-                entry=_entry(parts),
-                python=".".join((base.python or "").split(".")[:2]) if known else None,
-                models=list(inside),
-            )._asdict(),
-            sources=sources,
-            places={
-                "texts": {
-                    **{f"source {number}": _folder(source.directory) for number, source in enumerate(sources)},
-                    **{f"model {number}": inside[name] for number, name in enumerate(inside)},
-                },
-                "positions": {"code": _place(parts.code, "srcs")},
+    label = str(locked.parts.package.label)
+    ignore = _ignored(locked.parts.package)
+    wheels = [name for name in installed if _is_of_wheels(plan, name)]
+    sources = tuple(source for name in (*code, *files) for source in plan.actions[name].sources)
+    if sources:
+        plan.sides[plan.add(_of_code(locked, ignore, sources, wheels))] = Side(LINT, label)
+    laid = [plan.actions[name] for name in models if plan.actions[name].kind in ("model_layers", "fetched_model")]
+    plan.sides[plan.add(_of_package(locked, ignore, wheels, laid, tests))] = Side(LINT, label)
+
+
+def _of_code(locked: LockedParts, ignore: list[str], sources: tuple[SourceSet, ...], wheels: list[str]) -> Action:
+    parts, base = locked.parts, locked.base
+    inside = _inside(parts, sources[0].directory)
+    return Action(
+        id=f"{parts.package.label} {base.platform} lint code",
+        target=str(parts.package.label),
+        kind="lint",
+        title="lint of code",
+        params=LintCodeParams(
+            ignore=ignore,
+            entry=_entry(parts),
+            python=minor_of(base.python) if base.python is not None else None,
+            models=list(inside),
+            roots=[import_root(one) if one.provides == "library" else "" for one, _, _ in code_files(parts)],
+            made=parts.server_part.modules,
+            unseen=_unseen(locked),
+        )._asdict(),
+        sources=sources,
+        places={
+            "texts": {
+                **{f"source {number}": _folder(source.directory) for number, source in enumerate(sources)},
+                **{f"model {number}": inside[name] for number, name in enumerate(inside)},
             },
-            deps=tuple(wheels),
-            weight=0.01,
-        )
-        plan.sides[plan.add(action)] = Side(LINT, label)
-    laid = [name for name in models if plan.actions[name].kind in ("model_layers", "fetched_model")]
+            "positions": {"code": _place(parts.code, "srcs")},
+        },
+        deps=tuple(wheels),
+        weight=0.01,
+    )
+
+
+def _of_package(
+    locked: LockedParts, ignore: list[str], wheels: list[str], laid: list[Action], tests: Sequence[ResolvedTarget]
+) -> Action:
+    """`laid` are the actions that lay the files of models."""
+    parts, base = locked.parts, locked.base
     packages: dict[str, tuple[str, str, int | None]] = {}
     for one in locked.installed:
         for package in one.lock.packages:
@@ -73,9 +88,9 @@ def plan_lints(
             packages[package.name] = (package.name, package.version, size)
     written = list(_written(parts.package))
     secrets = [row for test in tests for row in _secrets(test)]
-    action = Action(
-        id=f"{label} {platform} lint",
-        target=label,
+    return Action(
+        id=f"{parts.package.label} {base.platform} lint",
+        target=str(parts.package.label),
         kind="lint",
         title="lint",
         params=LintPackageParams(
@@ -86,11 +101,12 @@ def plan_lints(
             requirements=_asked(parts),
             written=[name for name, _ in written],
             tests=[name for _, name, _ in secrets],
-            models=[ModelParams(plan.actions[name].params["prefix"]).prefix for name in laid],
+            models=[ModelParams(one.params["prefix"]).prefix for one in laid],
+            unseen=_unseen(locked),
         )._asdict(),
         places={
             "texts": {
-                **{f"model {number}": _folder_or_label(plan.actions[name]) for number, name in enumerate(laid)},
+                **{f"model {number}": _folder_or_label(one) for number, one in enumerate(laid)},
                 **{f"test {number}": test for number, (test, _, _) in enumerate(secrets)},
             },
             "positions": {
@@ -100,10 +116,21 @@ def plan_lints(
                 **{f"test {number}": place for number, (_, _, place) in enumerate(secrets)},
             },
         },
-        deps=(*wheels, *laid),
+        deps=(*wheels, *(one.id for one in laid)),
         weight=0.04,
     )
-    plan.sides[plan.add(action)] = Side(LINT, label)
+
+
+def _unseen(locked: LockedParts) -> list[str]:
+    """The packages whose files nobody knows before they are built."""
+    return sorted({one.name for env in locked.installed for one in env.lock.packages if one.kind == "sdist"})
+
+
+def _is_of_wheels(plan: Plan, name: str) -> bool:
+    """Whether an action lays wheels that need not be built of source archives first."""
+    action = plan.actions[name]
+    built = (plan.actions[dep] for dep in action.deps if action.kind == "wheel_layer")
+    return action.kind == "wheel_layer" and not any(one.params.get("sdist") for one in built)
 
 
 def _ignored(package: ResolvedTarget) -> list[str]:

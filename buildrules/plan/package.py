@@ -1,25 +1,29 @@
 """Plans the layers of code and files, and the image that joins everything."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from buildrules.actions.params import FilesParams, ImageParams, InlineParams, ScriptParams
+from buildrules.actions.python.target import minor_of
 from buildrules.analysis.loaded import Loaded
 from buildrules.analysis.selection import tests_of
+from buildrules.authoring.target import literal
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import LoadError
 from buildrules.locking.locks import LockedBase, LockedEnvironment, Locks
-from buildrules.locking.placing import code_files, globbed, literal, path_source
+from buildrules.locking.placing import code_files, globbed, path_source
+from buildrules.plan.account import Account, account_of
 from buildrules.plan.base import base_action
 from buildrules.plan.environment import EnvironmentPlanner
 from buildrules.plan.info import package_info, routes_of
+from buildrules.plan.labels import standard_labels
 from buildrules.plan.linting import plan_lints
 from buildrules.plan.model import ModelPlanner, launcher
 from buildrules.rules.contribution import Contribution
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
+from buildrules.sha256 import hex_digest
 from buildrules.workspace.labels import Label
 
 
@@ -52,23 +56,33 @@ class PackagePlanner:
         locked = self._locks.packages[label, platform]
         parts, base = locked.parts, locked.base
         installed = [self.environment(one) for one in locked.installed]
+        account = account_of(parts, base)
         deps = {self.base(base): "base"}
+        if account.parts:
+            deps[self._account(parts, account)] = "user"
         for one in installed:
             deps |= one
+        for name in [name for name in deps if name in self._environments.preferred]:
+            deps[name] = deps.pop(name)  # over those of the server
         deps |= self._extra_layers(parts.server, parts.server_part, platform)
         if parts.server_part.files:
             deps[self._generated(parts.server, parts.server_part.files)] = "server files"
         files = self._files(parts.package)
         models = self._models.actions(parts.placed, parts.package)
         code = self._code(parts)
-        deps |= dict.fromkeys(files, "files") | models | dict.fromkeys(code, "scoring code")
+        deps |= dict.fromkeys(files, "files") | models
+        deps |= {name: code[name] for name in reversed(code)}  # what the server starts changes most often
         deps |= dict.fromkeys(self._script(parts, base), "entry script")
+        if locked.installed:
+            wheels = [name for one in installed for name in one if name not in self._environments.preferred]
+            wheels += [name for one in installed for name in one if name in self._environments.preferred]
+            deps[self._environments.installed(locked.installed, wheels)] = "installed"
         plan_lints(
             self._plan,
             locked,
             installed=[name for one in installed for name in one],
             models=list(models),
-            code=code,
+            code=list(code),
             files=files,
             tests=self._tests.get(label, ()),
         )
@@ -81,13 +95,14 @@ class PackagePlanner:
             target=name,
             kind="image",
             title=f"image of {name}",
-            params=self._image(parts, base, locked.pins, platform)._asdict(),
+            params=self._image(parts, base, account, locked.pins, platform)._asdict(),
             deps=tuple(deps),
             roles=tuple(deps.values()),
             weight=0.01,
         )
         self._plan.add(action)
-        info = package_info(parts, self._settings.name, locks, self._locks.versions(parts.placed))
+        settings, versions = self._settings, self._locks.versions(parts.placed)
+        info = package_info(parts, settings, locks, versions)
         return Goal(name, platform, action.id, "image", info)
 
     def _extra_layers(self, target: ResolvedTarget, part: Contribution, platform: str) -> dict[str, str]:
@@ -139,24 +154,22 @@ class PackagePlanner:
             )
         return actions
 
-    def _code(self, parts: PackageParts) -> list[str]:
-        found = code_files(parts)
-        if found is None or parts.code is None:
-            return []
-        source, prefix = found
-        return [
+    def _code(self, parts: PackageParts) -> dict[str, str]:
+        """The layers of the code and of libraries, that which the server starts first, and what they hold."""
+        return {
             self._plan.add(
                 Action(
-                    id=f"{parts.code.label} code {prefix}",
-                    target=str(parts.code.label),
+                    id=f"{target.label} {target.provides} {prefix}",
+                    target=str(target.label),
                     kind="files_layer",
-                    title=f"code {parts.code.name}",
+                    title=f"{target.provides} {target.name}",
                     weight=0.02,
                     params=FilesParams(prefix)._asdict(),
                     sources=(source,),
                 )
-            )
-        ]
+            ): "scoring code" if target.provides == "code" else "library"
+            for target, source, prefix in code_files(parts)
+        }
 
     def _script(self, parts: PackageParts, base: LockedBase) -> list[str]:
         """A look into the entry script, if the server calls functions of it. It adds nothing to the image."""
@@ -165,7 +178,7 @@ class PackagePlanner:
         if parts.code is None or script is None or requires is None or not requires.functions:
             return []
         server = parts.server.rule.name
-        python = ".".join(base.python.split(".")[:2]) if base.python else None
+        python = minor_of(base.python) if base.python else None
         return [
             self._plan.add(
                 Action(
@@ -180,12 +193,25 @@ class PackagePlanner:
             )
         ]
 
-    def _image(self, parts: PackageParts, base: LockedBase, pins: Mapping[str, str], platform: str) -> ImageParams:
+    def _account(self, parts: PackageParts, account: Account) -> str:
+        return self._plan.add(
+            Action(
+                id=f"{parts.package.label} user {parts.user} on {parts.base.label}",
+                target=str(parts.package.label),
+                kind="inline_layer",
+                title=f"user {parts.user}",
+                params=InlineParams(account.parts)._asdict(),
+            )
+        )
+
+    def _image(
+        self, parts: PackageParts, base: LockedBase, account: Account, pins: Mapping[str, str], platform: str
+    ) -> ImageParams:
         part = parts.server_part
         config: dict[str, Any] = {
-            "environment": parts.environment(base.variables),
+            "environment": {**parts.environment(base.variables), **account.variables},
             "ports": parts.ports,
-            "labels": parts.labels,
+            "labels": {**standard_labels(parts, base), **parts.labels},
         }
         if part.entrypoint:
             config["entrypoint"] = part.entrypoint
@@ -214,7 +240,7 @@ class PackagePlanner:
 
 def _digest(files: dict[str, str]) -> str:
     """Tells apart what one server writes for different packages."""
-    return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:12]
+    return hex_digest(repr(sorted(files.items())).encode())[:12]
 
 
 def _epoch(text: str) -> int:

@@ -5,9 +5,10 @@ a hash of the name alone, so that no wheel's bucket depends on which other wheel
 """
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from packaging.utils import canonicalize_name
 
 HEAVY = 1 << 20
 BUCKETS = 4
@@ -17,31 +18,26 @@ MOST = 99
 Wheel = Mapping[str, Any]
 
 
-def partition(wheels: Sequence[Wheel], budget: int = BUDGET) -> list[tuple[str, list[Wheel]]]:
+def partition(wheels: Sequence[Wheel], budget: int = BUDGET, heavy: int = HEAVY) -> list[tuple[str, list[Wheel]]]:
     """Groups of wheels, each one layer, as (title, wheels by name). No group is empty; there are at most `budget`.
 
-    A wheel is a mapping with at least `name`, `version` and `size` (bytes). One of 1 MiB or more stands alone; where
+    A wheel is a mapping with at least `name`, `version` and `size` (bytes). One of `heavy` bytes stands alone; where
     that makes too many layers, the limit doubles until they fit. The rest go to 4 buckets by the sha256 of their
     normalised names. Heavy wheels come first, by name, then the buckets. `budget` is held between 1 and 99; below 4
     there are as many buckets as it allows.
     """
     budget = max(1, min(budget, MOST))
     buckets = min(BUCKETS, budget)
-    ordered = sorted(wheels, key=lambda wheel: (normal(wheel["name"]), str(wheel["version"])))
-    limit = HEAVY
+    ordered = sorted(wheels, key=lambda wheel: (canonicalize_name(wheel["name"]), str(wheel["version"])))
+    limit = heavy
     while sum(wheel["size"] >= limit for wheel in ordered) > budget - buckets:
         limit *= 2
     groups: list[tuple[str, list[Wheel]]] = []
     small: list[list[Wheel]] = [[] for _ in range(buckets)]
     for wheel in ordered:
         if wheel["size"] >= limit:
-            groups.append((f"{normal(wheel['name'])} {wheel['version']}", [wheel]))
+            groups.append((f"{canonicalize_name(wheel['name'])} {wheel['version']}", [wheel]))
         else:
-            small[hashlib.sha256(normal(wheel["name"]).encode()).digest()[0] % buckets].append(wheel)
+            small[hashlib.sha256(canonicalize_name(wheel["name"]).encode()).digest()[0] % buckets].append(wheel)
     groups.extend((f"small wheels {number + 1}", bucket) for number, bucket in enumerate(small) if bucket)
     return groups
-
-
-def normal(name: str) -> str:
-    """A project name normalised as in the "Names and normalization" specification."""
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,10 +1,12 @@
 """From targets and locks to a plan: each target becomes actions. Pure: no disk, no network, no variables."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from buildrules.analysis.loaded import Loaded
+from buildrules.analysis.options import Options
 from buildrules.analysis.selection import Selection
+from buildrules.analysis.targets import dependents
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Goal, Plan
 from buildrules.errors import UsageError
@@ -18,22 +20,20 @@ from buildrules.workspace.labels import Label
 if TYPE_CHECKING:
     from buildrules.plan.testing import TestPlanner
 
-__all__ = ["check_named", "make_plan"]
 
-
-def make_plan(loaded: Loaded, locks: Locks, selection: Selection, options: Mapping[str, Any], root: str) -> Plan:
+def make_plan(loaded: Loaded, locks: Locks, selection: Selection, options: Options, root: str) -> Plan:
     """The plan for `selection`, from what `locks` found out about the world. `root` is the absolute workspace root.
 
-    Options: `test`, `runner`, `timeout` and `platform` as the command line has them; `source_date_epoch`, the time that
-    images carry, as text. Raises LoadError for what cannot be placed, UsageError for a target that is named and makes
-    nothing by itself.
+    Raises LoadError for what cannot be placed, UsageError for a target that is named and makes nothing by
+    itself.
     """
-    plan = Plan(loaded.graph.model.copy())
+    plan = Plan(loaded.graph.copy())
     settings = loaded.workspace.settings
-    plan.connections = [connection.row(name) for name, connection in settings.connections.items()]
+    plan.connections = settings.rows()
+    plan.cache = settings.shared_cache()
     models = ModelPlanner(plan, locks)
-    packages = PackagePlanner(plan, loaded, locks, models, root, options.get("source_date_epoch"))
-    tests = _tests(plan, packages, locks, loaded, options) if options.get("test") else None
+    packages = PackagePlanner(plan, loaded, locks, models, root, options.source_date_epoch)
+    tests = _tests(plan, packages, locks, loaded, options) if options.test else None
     for platform in selection.platforms:
         for label in selection.labels:
             target = loaded.resolution.of(label)
@@ -43,16 +43,14 @@ def make_plan(loaded: Loaded, locks: Locks, selection: Selection, options: Mappi
             elif label in selection.named:
                 check_named(loaded, target, testing=tests is not None)
     plan.goals += list(_indexes(plan))
-    labels = {str(label): label for label in loaded.graph.model.kinds}
+    labels = {str(label): label for label in loaded.graph.kinds}
     for action in plan.actions.values():
         if action.target in labels and action.id not in plan.sides:  # lints stand beside what is made
             plan.graph.add(labels[action.target], TARGET, {action.id: "step"})
     return plan
 
 
-def _tests(
-    plan: Plan, packages: PackagePlanner, locks: Locks, loaded: Loaded, options: Mapping[str, Any]
-) -> "TestPlanner":
+def _tests(plan: Plan, packages: PackagePlanner, locks: Locks, loaded: Loaded, options: Options) -> "TestPlanner":
     from buildrules.plan.testing import TestPlanner  # which knows all that serves
 
     return TestPlanner(plan, packages, locks, loaded, options)
@@ -114,12 +112,13 @@ def check_named(loaded: Loaded, target: ResolvedTarget, *, testing: bool) -> Non
     else:
         raise UsageError(
             f"'{target.label}' provides {target.provides}, which is only built as part of a package",
-            hint=_user_of(loaded, target.label),
+            hint=user_of(loaded, target.label),
         )
 
 
-def _user_of(loaded: Loaded, label: Label) -> str:
-    users = [str(user) for user in loaded.graph.dependents([label]) if user in loaded.packages]
+def user_of(loaded: Loaded, label: Label) -> str:
+    """A hint: the packages that a target is part of."""
+    users = [str(user) for user in dependents(loaded.graph, [label]) if user in loaded.packages]
     if users:
-        return f"build {users[0]} instead" + (f" (or one of {len(users) - 1} others)" if len(users) > 1 else "")
+        return f"name {users[0]} instead" + (f" (or one of {len(users) - 1} others)" if len(users) > 1 else "")
     return "no package uses it yet; join it with an environment and a server in a model_package"

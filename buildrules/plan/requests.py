@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from buildrules.authoring.target import literal
 from buildrules.document.nodes import Node
 from buildrules.engine.action import SourceSet
 from buildrules.errors import LoadError, Position
-from buildrules.locking.placing import literal
 from buildrules.rules.package import PackageParts
 from buildrules.rules.requests import at, node_of
 from buildrules.rules.resolve import ResolvedTarget

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from buildrules.actions.params import StartParams, TrialParams
+from buildrules.actions.params import PackageTestParams, StartParams
 from buildrules.analysis.loaded import Loaded
+from buildrules.analysis.options import Options
 from buildrules.analysis.selection import tests_of
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Goal, Plan
 from buildrules.locking.locks import Locks
+from buildrules.oci.names import without_tag
 from buildrules.plan.jobs import Jobs, needs_job
 from buildrules.plan.package import PackagePlanner
 from buildrules.plan.requests import Requests
@@ -42,11 +44,9 @@ class _Test:
 
 
 class TestPlanner:
-    """Plans the tests of one plan. `options` are the command line's: runner, timeout, platform."""
+    """Plans the tests of one plan."""
 
-    def __init__(
-        self, plan: Plan, packages: PackagePlanner, locks: Locks, loaded: Loaded, options: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, plan: Plan, packages: PackagePlanner, locks: Locks, loaded: Loaded, options: Options) -> None:
         self._plan = plan
         self._packages = packages
         self._locks = locks
@@ -109,7 +109,7 @@ class TestPlanner:
 
     def _tested(self, label: Label, platform: str, test: _Test) -> Goal:
         parts = test.parts
-        seconds = self._options.get("timeout")  # part of the key: what passed in more time did not pass in less
+        seconds = self._options.timeout  # part of the key: what passed in more time did not pass in less
         if seconds is not None and test.job is not None:
             test.job = {**test.job, "timeout": float(seconds)}
         elif seconds is not None:
@@ -121,7 +121,7 @@ class TestPlanner:
             made = test.jobs.image(made, str(label))
         else:
             asked = _asking(parts, test.requests)
-        params = TrialParams(
+        params = PackageTestParams(
             platform=platform, network=any(placed.mode != "copy" for placed in parts.placed), **test.settings, **asked
         )
         action = Action(
@@ -134,9 +134,9 @@ class TestPlanner:
             deps=(made, *self._plan.actions[made].deps),
             weight=10.0,
             places={
-                "runner": self._options.get("runner"),
+                "runner": self._options.runner,
                 "package": str(parts.package.label),
-                "name": image.info["name"],
+                "name": without_tag(image.info["name"]),
                 "variables": _needed(self._plan, image.action),
             },
         )

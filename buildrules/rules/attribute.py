@@ -9,9 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from buildrules.workspace.validation import Strict
 
-__all__ = ["LISTS", "MAPS", "PROVIDERS", "RESERVED", "Attribute", "AttributeType", "Provider"]
-
-Provider = Literal["base", "env", "server", "model", "input", "code", "package", "test"]
+Provider = Literal["base", "env", "server", "model", "input", "code", "library", "package", "test"]
 PROVIDERS: tuple[str, ...] = Provider.__args__  # type: ignore[attr-defined]
 
 AttributeType = Literal[

@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
-from buildrules.errors import LoadError, UsageError
+from buildrules.errors import LoadError, Position, UsageError
 from buildrules.rules.rule import Rule, build_rule
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label, parse_label
 from buildrules.workspace.root import find_root, package_of, read_file
 from buildrules.workspace.suggest import did_you_mean, nearest
-
-__all__ = ["RULE_PACKAGE", "Catalogue", "builtin_directory"]
 
 RULE_PACKAGE = "@rules"
 """Package of the labels that stand for rules used with their defaults; no directory can have that name."""
@@ -103,25 +101,34 @@ class Catalogue:
             position = at.position if at is not None else None
             raise LoadError(f"rules extend each other: {' -> '.join([*chain, key])}", position=position)
         if label is None:
-            path, shown = os.path.join(self._directory, f"{reference}.yaml"), f"<built-in>/{reference}.yaml"
+            path, display = os.path.join(self._directory, f"{reference}.yaml"), f"<built-in>/{reference}.yaml"
             if reference not in self.builtin_names():
                 raise self._unknown(reference)
         else:
-            path = shown = _file(label)
+            path = display = _file(label)
             if not self.has_file(label):
                 known = self.workspace_references()
-                hint = did_you_mean(key, known, limit=0) or f"a rule of this name would be in {shown}"
+                if key in known:
+                    raise LoadError(f"the rule file '{path}' is no regular file", hint="put a file in its place")
+                hint = did_you_mean(key, known, limit=0) or f"a rule of this name would be in {display}"
                 raise LoadError(f"there is no rule '{key}'", hint=hint)
-        rule = self._read(path, shown, key, label, (*chain, key))
+        rule = self._read(path, display, key, label, (*chain, key))
         self._rules[key] = rule
         return rule
 
-    def _read(self, path: str, shown: str, key: str, label: Label | None, chain: tuple[str, ...]) -> Rule | None:
+    def _read(self, path: str, display: str, key: str, label: Label | None, chain: tuple[str, ...]) -> Rule | None:
+        known = len(self.problems)
         try:
-            node = parse(shown, self._content(path, label), self.problems)
+            node = parse(display, self._content(path, label), self.problems)
         except OSError as error:
-            raise LoadError(f"cannot read '{shown}': {error.strerror}") from error
+            raise LoadError(f"cannot read '{display}': {error.strerror}") from error
         if node is None:
+            if len(self.problems) == known:
+                self.problems.add(
+                    f"the rule file '{display}' is empty",
+                    hint=f"begin it with `rule: {label.name if label else key}`, or remove it",
+                    position=Position(display, 1),
+                )
             return None
         parent = None
         if node.kind == "map" and "extends" in node.entries:
@@ -136,7 +143,7 @@ class Catalogue:
         if node.kind == "map" and "rule" in node.entries and node.entries["rule"].text != name:
             found = node.entries["rule"]
             self.problems.add_error(
-                found.error(f"the rule in '{shown}' must have the name '{name}', not '{found.text}'")
+                found.error(f"the rule in '{display}' must have the name '{name}', not '{found.text}'")
             )
             return None
         stands_for = Label(f"{RULE_PACKAGE}/{label.package}".rstrip("/"), name) if label else Label(RULE_PACKAGE, name)

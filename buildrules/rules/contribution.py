@@ -11,9 +11,7 @@ from buildrules.rules.model_places import ModelPlace, place_models
 from buildrules.rules.paths import image_path
 from buildrules.rules.rule import MODEL_NAMES, Rule
 from buildrules.rules.template import MissingValueError, as_text, substitute, substitute_list, substitute_map
-from buildrules.rules.types import PLAIN_REQUIREMENT, parse_route
-
-__all__ = ["VENV", "Contribution", "contribute"]
+from buildrules.rules.types import PLAIN_REQUIREMENT, parse_route, port_of
 
 VENV = "/opt/venv"
 """Where the Python environment lies in every image."""
@@ -33,6 +31,7 @@ class Contribution:
 
     requirements: list[str] = field(default_factory=list)
     constraints: list[str] = field(default_factory=list)
+    modules: list[str] = field(default_factory=list)
     model_places: list[ModelPlace] = field(default_factory=list)
     keep_folder: bool = True
     code_directory: str | None = None
@@ -85,6 +84,7 @@ def contribute(
         if file.python is not None:
             found.requirements = [str(item) for item in substitute_list(file.python.requirements, names)]
             found.constraints = list(file.python.constraints)
+            found.modules = list(file.python.modules)
         _image(rule, found, names)
         _job(rule, found, names)
         if file.requires is not None:
@@ -169,9 +169,9 @@ def _image(rule: Rule, found: Contribution, names: dict[str, Any]) -> None:
         found.entrypoint = [as_text(item) for item in substitute_list(image.entrypoint, names)]
         found.cmd = [as_text(item) for item in substitute_list(image.cmd, names)]
         found.ports = sorted({_port(rule, item) for item in substitute_list(image.ports, names)})
-        found.user = _optional(image.user, names)
-        found.stop_signal = _optional(image.stop_signal, names)
-        found.working_dir = _optional(image.working_dir, names)
+        found.user, found.stop_signal, found.working_dir = (
+            _optional(text, names) for text in (image.user, image.stop_signal, image.working_dir)
+        )
         if found.working_dir is not None and found.working_dir != "/":
             found.working_dir = image_path(found.working_dir)
     routes = rule.file.routes
@@ -209,11 +209,8 @@ def _optional(value: str | None, names: Mapping[str, Any]) -> str | None:
 
 
 def _port(rule: Rule, value: Any) -> int:
-    try:
-        port = int(value)
-    except (TypeError, ValueError):
-        port = 0
-    if not 1 <= port <= 65535:
+    port = port_of(value)
+    if port is None:
         raise LoadError(f"rule '{rule.name}': '{value}' is not a port")
     return port
 

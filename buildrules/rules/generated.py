@@ -10,8 +10,6 @@ from buildrules.rules.paths import image_path
 from buildrules.rules.rule import Rule
 from buildrules.rules.template import MissingValueError, as_text, substitute, substitute_list
 
-__all__ = ["generated_files"]
-
 
 def generated_files(rule: Rule, names: Mapping[str, Any], models: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """The texts of a rule's files by absolute path in the image.

@@ -6,36 +6,35 @@ Imports pydantic; only imported when rules are read.
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from buildrules.rules.attribute import RESERVED, Attribute, Provider
 from buildrules.workspace.validation import Strict
-
-__all__ = [
-    "FileBeside",
-    "GeneratedFile",
-    "Image",
-    "Job",
-    "Layer",
-    "Layout",
-    "ModelFile",
-    "PythonPart",
-    "Requires",
-    "Route",
-    "Routes",
-    "RuleFile",
-    "WithoutCode",
-]
 
 _RULE_NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 _UNLESS = re.compile(r"unless model is [a-z][a-z0-9_]*", re.ASCII)
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
 
 
+def _rule_name(value: str) -> str:
+    if not _RULE_NAME.fullmatch(value):
+        raise ValueError(f"'{value}' is not a rule's name: use lower-case letters, digits and `_`")
+    return value
+
+
 def _need(value: str) -> str:
     if value not in ("always", "optional", "never") and not _UNLESS.fullmatch(value):
         raise ValueError(f"'{value}' is not one of always, optional, never, unless model is FLAVOUR")
     return value
+
+
+def _file_beside(value: str) -> str:
+    if not _FILE_NAME.fullmatch(value) or value.endswith(".yaml"):
+        raise ValueError(f"'{value}' is not the name of a file beside the rule's own")
+    return value
+
+
+FileName = Annotated[str, AfterValidator(_file_beside)]
 
 
 class ModelFile(Strict):
@@ -52,9 +51,9 @@ class ModelFile(Strict):
 class Requires(Strict):
     """What a package must have to use this server."""
 
-    code: str = "optional"
+    code: Annotated[str, AfterValidator(_need)] = "optional"
     """`always`, `optional`, `never`, or `unless model is FLAVOUR`."""
-    model: str = "always"
+    model: Literal["always", "optional", "never"] = "always"
     """`always`, `optional` or `never`."""
     models: Literal["one", "several"] = "one"
     """Whether a package may have several models."""
@@ -69,18 +68,6 @@ class Requires(Strict):
     file: ModelFile | None = None
     """What a model must be, where it must be a file of one kind."""
 
-    @field_validator("code")
-    @classmethod
-    def _code(cls, value: str) -> str:
-        return _need(value)
-
-    @field_validator("model")
-    @classmethod
-    def _model(cls, value: str) -> str:
-        if value not in ("always", "optional", "never"):
-            raise ValueError(f"'{value}' is not one of always, optional, never")
-        return value
-
 
 class PythonPart(Strict):
     """What goes into the Python environment."""
@@ -89,6 +76,8 @@ class PythonPart(Strict):
     """Requirements (PEP 508), resolved on top of the environment's."""
     constraints: list[str] = Field(default_factory=list)
     """Limits on versions (PEP 508) of what the requirements bring along."""
+    modules: list[str] = Field(default_factory=list)
+    """Modules that it makes while it runs, without a file of theirs: code may say `from MODULE import NAME`."""
 
 
 class Layout(Strict):
@@ -166,12 +155,6 @@ class Job(Strict):
     """The file in `output` that holds what it found."""
 
 
-def _file_beside(value: str | None) -> str | None:
-    if value is not None and (not _FILE_NAME.fullmatch(value) or value.endswith(".yaml")):
-        raise ValueError(f"'{value}' is not the name of a file beside the rule's own")
-    return value
-
-
 def _as_text_file(value: Any) -> Any:
     return {"text": value} if isinstance(value, str) else value
 
@@ -189,13 +172,8 @@ class GeneratedFile(Strict):
     """What stands in front of `each_model`."""
     after: str = ""
     """What follows `each_model`."""
-    source: str | None = None
+    source: FileName | None = None
     """A file beside the rule's own, taken as it is: no template."""
-
-    @field_validator("source")
-    @classmethod
-    def _beside(cls, value: str | None) -> str | None:
-        return _file_beside(value)
 
     @field_validator("json_")
     @classmethod
@@ -216,13 +194,8 @@ class GeneratedFile(Strict):
 class FileBeside(Strict):
     """A text in a file of its own."""
 
-    source: str
+    source: FileName
     """A file beside the rule's own, taken as it is."""
-
-    @field_validator("source")
-    @classmethod
-    def _beside(cls, value: str) -> str:
-        return str(_file_beside(value))
 
 
 class WithoutCode(Strict):
@@ -245,7 +218,7 @@ class WithoutCode(Strict):
 class RuleFile(Strict):
     """A rule: a kind of target."""
 
-    rule: str
+    rule: Annotated[str, AfterValidator(_rule_name)]
     """Its name, the same as the file's."""
     provides: Provider
     """What its targets are for others."""
@@ -278,13 +251,6 @@ class RuleFile(Strict):
     model_files: dict[str, Annotated[GeneratedFile, BeforeValidator(_as_text_file)]] = Field(default_factory=dict)
     """The same once for each model of the package, with its name, version and place."""
     without_code: WithoutCode | None = None
-
-    @field_validator("rule")
-    @classmethod
-    def _name(cls, value: str) -> str:
-        if not _RULE_NAME.fullmatch(value):
-            raise ValueError(f"'{value}' is not a rule's name: use lower-case letters, digits and `_`")
-        return value
 
     @model_validator(mode="after")
     def _sound(self) -> "RuleFile":

@@ -4,8 +4,6 @@ import posixpath
 
 from buildrules.rules.package import PackageParts
 
-__all__ = ["MLFLOW_EXAMPLE", "may_send_example", "mlflow_example", "takes_mlflow_example"]
-
 MLFLOW_EXAMPLE = "serving_input_example.json"
 """Its file, in the model's folder."""
 

@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import LoadError
-from buildrules.rules.arrangement import Arrangement
 from buildrules.rules.language import Layout
+from buildrules.rules.model_content import Arrangement
 from buildrules.rules.paths import image_path
 from buildrules.rules.template import names_in, substitute
-
-__all__ = ["ModelPlace", "mount_directory", "place_models"]
-
 
 _KERNELS = ("proc", "sys", "dev")
 

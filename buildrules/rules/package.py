@@ -1,26 +1,24 @@
 """A model package taken apart: its base, environment, server, model and code, and what they add to the image."""
 
-import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
-from buildrules.rules.arrangement import Arrangement, arrangement, look_inside
 from buildrules.rules.contribution import VENV, Contribution, contribute
-from buildrules.rules.flavour import detect_flavour
-from buildrules.rules.locked_model import read_locked_model
+from buildrules.rules.libraries import code_libraries
+from buildrules.rules.model_content import model_content
 from buildrules.rules.model_places import mount_directory
 from buildrules.rules.requires import check_requires, check_versions
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label
 
-__all__ = ["DEFAULT_PATH", "PackageParts", "Placed", "check_packages", "scope_of", "take_apart"]
-
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH of an image that sets none, as container engines assume it."""
+LIBRARIES = "/opt/libraries"
+"""Where the code that packages share lies in every image, whatever its server is: so it is one layer for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,8 @@ class PackageParts:
     """The targets a package joins, and the filled-in contributions of base, environment and server.
 
     `models` are the package's one model (`model`) or several (then `model` is the first); `placed` says where models
-    and inputs go.
+    and inputs go. `code` is the code that the server starts; `shared` are the other targets of `code:` (more code for
+    the same directory, and libraries), and what these libraries import.
 
     `flavour` is the model's kind, None without a model or if it is not there to look at. `generated_code` says that the
     server's `without_code` stands in for the code (`server_part.files`).
@@ -56,6 +55,7 @@ class PackageParts:
     inputs: list[ResolvedTarget]
     placed: list[Placed]
     code: ResolvedTarget | None
+    shared: list[ResolvedTarget]
     flavour: str | None
     generated_code: bool
     base_part: Contribution
@@ -71,7 +71,8 @@ class PackageParts:
         """Environment variables of the image, sorted by name.
 
         `inherited` are those of the base image, if it is one. Then base, environment, server and package, the later
-        winning. PATH is the base's, behind the directories that environment and server put in front.
+        winning. PATH is the base's, behind the directories that environment and server put in front. The directory of
+        libraries stands last in PYTHONPATH.
         """
         parts = [part for part in (self.base_part, self.env_part, self.server_part) if part is not None]
         merged = dict(inherited or {})
@@ -80,6 +81,8 @@ class PackageParts:
         front = [directory for part in reversed(parts) for directory in part.path]
         merged["PATH"] = ":".join(dict.fromkeys([*front, merged.get("PATH") or DEFAULT_PATH]))
         merged.update(self.package.values.get("environment") or {})
+        if any(target.provides == "library" for target in self.shared):
+            merged["PYTHONPATH"] = ":".join(filter(None, (merged.get("PYTHONPATH"), LIBRARIES)))
         return dict(sorted(merged.items()))
 
     @property
@@ -119,13 +122,15 @@ def take_apart(resolution: Resolution, label: Label, disk: Disk, shared: dict[La
     assert base is not None
     models = [*_deps(resolution, package, "model"), *_deps(resolution, package, "models")]
     inputs = _deps(resolution, package, "inputs")
-    code = _dep(resolution, package, "code")
+    code, others = _code(resolution, package, env)
     scopes = [_model_scope(disk.by(one.label), one) for one in models]
     flavour = scopes[0]["model.flavour"] if scopes else None
     generated = check_requires(package, server, models, code, flavour)
     check_versions(server, models, scopes)
-    _check_mount_path(package)
-    try:
+    if (path := package.values.get("mount_path")) is not None:
+        with package.errors_at("mount_path"):
+            mount_directory(path, "/working/directory")  # whatever it is relative to
+    with package.errors_at("models" if len(models) > 1 else "server"):
         server_part = contribute(
             server.rule,
             _server_scope(package, server, code),
@@ -133,9 +138,6 @@ def take_apart(resolution: Resolution, label: Label, disk: Disk, shared: dict[La
             generated_code=generated,
             mount_path=package.values.get("mount_path"),
         )
-    except LoadError as error:
-        error.position = error.position or package.position_of("models" if len(models) > 1 else "server")
-        raise
     return PackageParts(
         package=package,
         base=base,
@@ -145,6 +147,7 @@ def take_apart(resolution: Resolution, label: Label, disk: Disk, shared: dict[La
         inputs=inputs,
         placed=[*_placed_models(package, models, server_part), *_placed_inputs(package, inputs, server_part)],
         code=code,
+        shared=others,
         flavour=flavour,
         generated_code=generated,
         base_part=_contribution(base, shared),
@@ -195,6 +198,24 @@ def _deps(resolution: Resolution, target: ResolvedTarget, attribute: str) -> lis
     return [resolution.of(label) for label in target.deps.get(attribute) or ()]
 
 
+def _code(
+    resolution: Resolution, package: ResolvedTarget, env: ResolvedTarget | None
+) -> tuple[ResolvedTarget | None, list[ResolvedTarget]]:
+    """The code that the server starts, and all that comes with it: more code, then libraries. Raises LoadError."""
+    named = _deps(resolution, package, "code")
+    code = [target for target in named if target.provides == "code"]
+    scripts = [target for target in code if target.values.get("entry_script") is not None]
+    if len(scripts) > 1:
+        raise LoadError(
+            f"{scripts[0].label} and {scripts[1].label} both have an entry script, and a server starts one",
+            hint="make what they share a target without `entry_script`, such as a python_library",
+            position=package.position_of("code", named.index(scripts[1])),
+        )
+    main = next(iter((*scripts, *code)), None)
+    libraries = code_libraries(resolution, package, env)
+    return main, [*(target for target in code if target is not main), *libraries]
+
+
 def _placed_models(package: ResolvedTarget, models: list[ResolvedTarget], part: Contribution) -> list[Placed]:
     """Where each model goes: the server's place for it, with the model's own name and version."""
     mode = package.values.get("mode") or "copy"
@@ -208,11 +229,8 @@ def _placed_inputs(package: ResolvedTarget, inputs: list[ResolvedTarget], part: 
     """Where each input goes: its mount path, a relative one below the working directory."""
     placed = []
     for target in inputs:
-        try:
+        with target.errors_at("mount_path"):
             directory = mount_directory(target.values["mount_path"], part.working_dir)
-        except LoadError as error:
-            error.position = error.position or target.position_of("mount_path")
-            raise
         mode = target.values.get("mode") or package.values.get("mode") or "copy"
         placed.append(Placed(target, directory, False, mode))
     return placed
@@ -229,49 +247,19 @@ def _server_scope(package: ResolvedTarget, server: ResolvedTarget, code: Resolve
 
 
 def _model_scope(disk: Disk, model: ResolvedTarget) -> dict[str, Any]:
-    """The names that belong to one model; `model.flavour` is None if it is not there to look at."""
-    if model.values.get("uri") is not None:
-        return _locked_scope(disk, model)
-    path = model.values.get("path")
-    scope = {
+    """The names that belong to one model.
+
+    `model.flavour` is None if it is not there to look at, `model.served_name`, by which a server knows it, if its
+    folder holds several.
+    """
+    found = model_content(disk, model.label, model.values)
+    names = found.arrangement.names if found.arrangement.kind == "repository" else (model.name,)
+    return {
         "model.name": model.name,
         "model.version": model.version,
-        "model.basename": posixpath.basename(path) or None if path is not None else None,
-        "model.flavour": detect_flavour(disk, model.values),
-        "model.is_file": path is not None and disk.is_file(path),
+        "model.basename": found.basename,
+        "model.flavour": found.flavour,
+        "model.is_file": found.is_file,
+        "model.arrangement": found.arrangement,
+        "model.served_name": names[0] if len(names) == 1 else None,
     }
-    if path is None:
-        return {**scope, "model.served_name": scope["model.name"]}
-    return scope | _arranged(scope["model.name"], look_inside(disk, path))
-
-
-def _locked_scope(disk: Disk, model: ResolvedTarget) -> dict[str, Any]:
-    """The same for a model that is not in the workspace, as its lock says."""
-    found = read_locked_model(disk, model.label.package, model.label.name, model.values)
-    scope = {
-        "model.name": model.name,
-        "model.version": model.version,
-        "model.basename": found.basename if found else None,
-        "model.flavour": found.flavour if found else None,
-        "model.is_file": found is not None and found.is_file,
-    }
-    arranged = arrangement(file.path.removeprefix(found.folder) for file in found.files) if found else Arrangement()
-    return scope | _arranged(scope["model.name"], arranged)
-
-
-def _arranged(name: Any, found: Arrangement) -> dict[str, Any]:
-    """The arrangement of a model's folder, and the name a server knows the model by: None if there are several."""
-    served = name
-    if found.kind == "repository":
-        served = found.names[0] if len(found.names) == 1 else None
-    return {"model.arrangement": found, "model.served_name": served}
-
-
-def _check_mount_path(package: ResolvedTarget) -> None:
-    """Raise LoadError, with its position, for a mount path that is none, whatever it is relative to."""
-    path = package.values.get("mount_path")
-    try:
-        mount_directory(path if path is not None else "models", "/working/directory")
-    except LoadError as error:
-        error.position = package.position_of("mount_path")
-        raise

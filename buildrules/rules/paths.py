@@ -4,13 +4,16 @@ import re
 
 from buildrules.errors import LoadError
 
-__all__ = ["image_path", "workspace_path"]
-
 _CONTROL = re.compile("[\\0-\\x1f\\x7f-\\x9f]")
 
 
 def workspace_path(text: str, package: str) -> str:
     """A path as written in `package`, workspace-relative. Raises LoadError if it leaves the package's directory."""
+    if text.startswith("//"):
+        raise LoadError(
+            f"'{text}' is a label; here a path is expected",
+            hint="code that lies elsewhere is a python_library in a BUILD.yaml there, named in `code:` of the package",
+        )
     if text.startswith(("/", "~")):
         raise LoadError(f"path '{text}' is absolute", hint="paths are relative to the directory of their BUILD.yaml")
     if not text or "\0" in text or "\\" in text:

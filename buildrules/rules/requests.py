@@ -6,8 +6,6 @@ from buildrules.document.nodes import Node
 from buildrules.errors import Position
 from buildrules.rules.resolve import ResolvedTarget
 
-__all__ = ["at", "files_named", "node_of"]
-
 
 def node_of(target: ResolvedTarget, index: int) -> Node | None:
     """The request `index` as it was written."""

@@ -3,10 +3,7 @@
 from typing import Any
 
 from buildrules.errors import LoadError
-from buildrules.rules.arrangement import Arrangement
 from buildrules.rules.resolve import ResolvedTarget
-
-__all__ = ["check_requires", "check_versions"]
 
 
 def check_versions(server: ResolvedTarget, models: list[ResolvedTarget], scopes: list[dict[str, Any]]) -> None:
@@ -16,10 +13,11 @@ def check_versions(server: ResolvedTarget, models: list[ResolvedTarget], scopes:
         return
     for model, scope in zip(models, scopes, strict=True):
         version = scope["model.version"]
-        bare = scope.get("model.arrangement", Arrangement()).kind == "bare"
+        bare = scope["model.arrangement"].kind == "bare"
         if bare and not (version.isascii() and version.isdigit() and int(version)):
             raise LoadError(
-                f"version '{version}' of {model.label} is no number, which the server '{server.rule.reference}' wants",
+                f"version '{version}' of {model.label} is not a number,"
+                f" which the server '{server.rule.reference}' wants",
                 hint='write a whole number from 1, such as version: "1"',
                 position=model.position_of("version"),
             )

@@ -3,22 +3,23 @@
 Whether a named target exists, may be seen and makes no cycle is the graph's matter.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
-from buildrules.errors import LoadError, Position, UsageError
+from buildrules.errors import BuildrulesError, LoadError, Position, UsageError
 from buildrules.rules import types
-from buildrules.rules.attribute import RESERVED
+from buildrules.rules.attribute import RESERVED, Attribute
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.rule import Rule
 from buildrules.workspace.labels import Label, Pattern, parse_pattern
 from buildrules.workspace.loader import Target, Workspace
 from buildrules.workspace.suggest import did_you_mean
 
-__all__ = ["Resolution", "ResolvedTarget", "resolve"]
+_DESCRIPTION = Attribute(type="string")
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class ResolvedTarget:
 
     @property
     def provides(self) -> str:
-        """base, env, server, model, input, code, package or test."""
+        """base, env, server, model, input, code, library, package or test."""
         return self.rule.provides
 
     @property
@@ -72,6 +73,15 @@ class ResolvedTarget:
         if node is None:
             return self.target.position
         return (node.find((index,)) if index is not None else node).position
+
+    @contextmanager
+    def errors_at(self, attribute: str) -> Iterator[None]:
+        """Errors raised inside that do not know where they belong belong to this attribute."""
+        try:
+            yield
+        except BuildrulesError as error:
+            error.position = error.position or self.position_of(attribute)
+            raise
 
 
 @dataclass(slots=True)
@@ -116,25 +126,17 @@ class Resolution:
         )
 
 
-def resolve(workspace: Workspace, catalogue: Catalogue, problems: Problems | None = None) -> Resolution:
-    """Check every target of a workspace.
-
-    With `problems`, errors are noted there and the sound targets come back; without, they are raised together
-    as one LoadError, with those of rule files.
-    """
-    noted = Problems() if problems is None else problems
-    if catalogue.problems is not noted:
-        for error in catalogue.problems.errors:
-            noted.add_error(error)
-        catalogue.problems = noted
-    resolver = _Resolver(workspace, catalogue, noted)
+def resolve(workspace: Workspace, catalogue: Catalogue, problems: Problems) -> Resolution:
+    """Check every target of a workspace: the sound ones. Errors are noted in `problems`, those of rule files too."""
+    for error in catalogue.problems.errors if catalogue.problems is not problems else ():
+        problems.add_error(error)
+    catalogue.problems = problems
+    resolver = _Resolver(workspace, catalogue, problems)
     for target in workspace.targets.values():
         rule = catalogue.find(target.rule, target.label.package, target.rule_node)
         if rule is not None:
             resolver.target(target, rule)
-    _check_providers(resolver.resolution, noted)
-    if problems is None:
-        noted.raise_all()
+    _check_providers(resolver.resolution, problems)
     return resolver.resolution
 
 
@@ -163,7 +165,7 @@ class _Resolver:
             elif name == "visibility":
                 found.visibility = _visibility(node, label.package, problems)
             elif name == "description":
-                found.description = _description(node, problems)
+                found.description = types.read(node, _DESCRIPTION, label.package, problems) or ""
             else:
                 known = [*rule.attributes, *RESERVED]
                 hint = did_you_mean(name, known, what=f"attributes of '{rule.reference}'", limit=16)
@@ -292,11 +294,3 @@ def _visibility(node: Node, package: str, problems: Problems) -> list[Pattern] |
         except LoadError as error:
             problems.add_error(error)
     return patterns
-
-
-def _description(node: Node, problems: Problems) -> str:
-    try:
-        return node.string()
-    except LoadError as error:
-        problems.add_error(error)
-        return ""

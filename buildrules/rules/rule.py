@@ -1,20 +1,17 @@
 """A rule, read and checked: every template names something, every default has its attribute's type."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
-from buildrules.errors import LoadError
 from buildrules.rules import template, types
 from buildrules.rules.attribute import LISTS, MAPS, Attribute
-from buildrules.rules.language import FileBeside, RuleFile
+from buildrules.rules.language import FileBeside, GeneratedFile, RuleFile
 from buildrules.workspace.labels import Label
 from buildrules.workspace.suggest import did_you_mean
 from buildrules.workspace.validation import validate
-
-__all__ = ["MODEL_NAMES", "Rule", "build_rule"]
 
 TARGET_NAMES = ("target.name", "target.package")
 MODEL_NAMES = ("model.name", "model.version", "model.flavour", "model.basename", "model.served_name")
@@ -28,6 +25,24 @@ LAYOUT_NAMES = (
     "models.last",
 )
 LIST_NAMES = {"models.names": "string_list"}
+PLACES: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("python", "requirements"): LISTS,
+    ("layers",): (),
+    ("requires", "module"): (),
+    ("image", "environment"): MAPS,
+    ("image", "path"): LISTS,
+    ("image", "entrypoint"): LISTS,
+    ("image", "cmd"): LISTS,
+    ("image", "ports"): LISTS,
+    ("image", "user"): (),
+    ("image", "working_dir"): (),
+    ("image", "stop_signal"): (),
+    ("image", "labels"): MAPS,
+    ("routes",): ("routes",),
+    ("job",): (),
+    ("without_code", "environment"): (),
+}
+"""Where a rule file has templates, and the types of the attributes that may stand for all that is in that place."""
 
 
 @dataclass(slots=True)
@@ -49,7 +64,7 @@ class Rule:
     data: dict[str, Any] = field(repr=False)  # the merged file, for rules that extend this one
     default_nodes: dict[str, Node] = field(repr=False)
     texts: dict[str, str] = field(repr=False)  # of files beside the rule's own, by name
-    provides: str = field(init=False)  # base, env, server, model, input, code, package or test
+    provides: str = field(init=False)  # base, env, server, model, input, code, library, package or test
     attributes: dict[str, Attribute] = field(init=False)  # what a target may say, in the order of the file
     labels: dict[str, Attribute] = field(init=False, repr=False)  # those that name targets
     required: list[str] = field(init=False, repr=False)
@@ -94,7 +109,7 @@ def build_rule(
     builtin: bool,
     parent: Rule | None,
     problems: Problems,
-    read: Callable[[str], str | None] | None = None,
+    read: Callable[[str], str | None],
 ) -> Rule | None:
     """Check the document of a rule file. Errors are noted in `problems`; then None comes back.
 
@@ -146,174 +161,129 @@ def _merge(below: Any, above: Any) -> Any:
 
 
 def _texts(
-    file: RuleFile, node: Node, parent: Rule | None, read: Callable[[str], str | None] | None, problems: Problems
+    file: RuleFile, node: Node, parent: Rule | None, read: Callable[[str], str | None], problems: Problems
 ) -> dict[str, str]:
     """The texts of the files named as `source`: beside this rule, else beside the one it extends."""
     texts = dict(parent.texts) if parent else {}
-    instead = file.without_code.files if file.without_code is not None else {}
-    named: list[tuple[tuple[str, ...], str | None]] = []
+    named: list[tuple[tuple[str, ...], FileBeside | GeneratedFile | str]] = []
     for key in ("files", "model_files"):
-        named += [((key, path), content.source) for path, content in getattr(file, key).items()]
-    for path, item in instead.items():
-        named.append((("without_code", "files", path), item.source if isinstance(item, FileBeside) else None))
-    for steps, source in named:
-        found = read(source) if read is not None and source is not None else None
-        if source is not None and found is not None:
+        named += [((key, path), content) for path, content in getattr(file, key).items()]
+    if file.without_code is not None:
+        named += [(("without_code", "files", path), item) for path, item in file.without_code.files.items()]
+    for steps, content in named:
+        if isinstance(content, str) or (source := content.source) is None:
+            continue
+        found = read(source)
+        if found is not None:
             texts[source] = found
-        elif source is not None and source not in texts:
+        elif source not in texts:
             place = node.find((*steps, "source"))
             problems.add_error(place.error(f"there is no text '{source}' beside the rule's file"))
     return texts
 
 
 def _check_defaults(rule: Rule, package: str, node: Node, problems: Problems) -> None:
+    check = _Templates(TARGET_NAMES, {}, problems)
     for name, attribute in rule.attributes.items():
         default = rule.default_nodes.get(name)
         if default is None or default.source is not node.source:
             continue  # an inherited default was checked with its own rule
         value = types.read(default, attribute, package, problems)
         if value is not None and attribute.type in ("string", "string_list", "string_map"):
-            _check_names(value, default, TARGET_NAMES, {}, problems)
+            check.names_in(value, default)
 
 
 def _check_templates(rule: Rule, node: Node, problems: Problems) -> None:
     """Every name in a template must exist, and lists and maps must stand alone or in their place."""
-    file = rule.file
-    names = [*TARGET_NAMES, "venv", *rule.attributes]
-    variants = _check_variants(rule, node, problems)
+    server = rule.provides == "server"
+    kinds = {name: attribute.type for name, attribute in rule.attributes.items()}
+    names = [*TARGET_NAMES, "venv", *rule.attributes, *(SERVER_NAMES if server else ())]
+    variants = _variants(rule, node, _Templates(names, kinds, problems))
     names += variants
-    if file.provides == "server":
-        names += SERVER_NAMES
-    full = [*names, *LAYOUT_NAMES, *LIST_NAMES] if file.provides == "server" else names
-    kinds = LIST_NAMES | variants | {name: attribute.type for name, attribute in rule.attributes.items()}
-    if file.layout is not None:
-        _check_names(file.layout.model_dump(), node.find(("layout",)), names, kinds, problems)
-    if file.python is not None:
-        place = node.find(("python", "requirements"))
-        _check_shape(file.python.requirements, place, LISTS, kinds, problems)
-        _check_names(file.python.requirements, place, full, kinds, problems, splice=True)
-    for index, layer in enumerate(file.layers):
-        _check_names(layer.with_, node.find(("layers", index, "with")), full, kinds, problems, splice=True)
-    if file.routes is not None:
-        place = node.find(("routes",))
-        routes = file.routes if isinstance(file.routes, str) else file.routes.model_dump()
-        _check_shape(routes, place, ("routes",), kinds, problems)
-        _check_names(routes, place, full, kinds, problems)
-    if file.job is not None:
-        for key, value in file.job.model_dump().items():
-            _check_names(value, node.find(("job", key)), full, kinds, problems)
-    if file.requires is not None:
-        _check_names(file.requires.module, node.find(("requires", "module")), full, kinds, problems)
-    _check_files(file, node, full, kinds, problems)
-    _check_instead(file, node, names, full, kinds, problems)
-    if file.image is not None:
-        for key, value in file.image.model_dump().items():
-            place = node.find(("image", key))
-            if key in ("environment", "labels"):
-                _check_shape(value, place, MAPS, kinds, problems)
-            elif key in ("entrypoint", "cmd", "ports", "path"):
-                _check_shape(value, place, LISTS, kinds, problems)
-            _check_names(value, place, full, kinds, problems, splice=key in ("entrypoint", "cmd", "ports", "path"))
-
-
-def _check_files(file: RuleFile, node: Node, names: list[str], kinds: Mapping[str, str], problems: Problems) -> None:
+    before_layout = _Templates(names, {**kinds, **variants}, problems)
+    before_layout.names_in(_at(rule.data, ("layout",)), node.find(("layout",)))
+    directory = ("without_code", "directory")
+    before_layout.names_in(_at(rule.data, directory), node.find(directory))
+    full = [*names, *LAYOUT_NAMES, *LIST_NAMES] if server else names
+    check = _Templates(full, {**kinds, **variants, **LIST_NAMES}, problems)
+    for steps, wanted in PLACES.items():
+        value, place = _at(rule.data, steps), node.find(steps)
+        check.shape(value, place, wanted)
+        check.names_in(value, place)
     for key in ("files", "model_files"):
-        for path, content in getattr(file, key).items():
-            place = node.find((key,))
-            _check_text(path, place.keys.get(path, place), names, kinds, problems)
-            parts = content.model_dump(by_alias=True, exclude_defaults=True, exclude={"source"})
+        place = node.find((key,))
+        for path, content in (rule.data.get(key) or {}).items():
+            check.names_in(path, place.keys.get(path, place), text=True)
+            parts = content if isinstance(content, dict) else {"text": content}
             for part, value in parts.items():
-                check = _check_data if part == "json" else _check_text
-                check(value, place.find((path, part)), names, kinds, problems)
+                if part != "source":
+                    check.names_in(value, place.find((path, part)), text=part != "json", keys=part == "json")
 
 
-def _check_instead(
-    file: RuleFile, node: Node, names: list[str], full: list[str], kinds: Mapping[str, str], problems: Problems
-) -> None:
-    if file.without_code is not None:
-        _check_names(file.without_code.directory, node.find(("without_code", "directory")), names, kinds, problems)
-        place = node.find(("without_code", "environment"))
-        _check_names(file.without_code.environment, place, full, kinds, problems)
+def _at(data: Any, steps: tuple[str, ...]) -> Any:
+    """What a rule file says at a path of keys; None where it says nothing."""
+    for step in steps:
+        data = data.get(step) if isinstance(data, dict) else None
+    return data
 
 
-def _check_variants(rule: Rule, node: Node, problems: Problems) -> dict[str, str]:
+def _variants(rule: Rule, node: Node, check: "_Templates") -> dict[str, str]:
     """The names that belong to choices, and their types."""
-    names = [*TARGET_NAMES, "venv", *rule.attributes, *(SERVER_NAMES if rule.provides == "server" else ())]
-    kinds: dict[str, str] = {name: attribute.type for name, attribute in rule.attributes.items()}
     found: dict[str, str] = {}
     for name, attribute in rule.attributes.items():
         for choice, values in attribute.variants.items():
             place = node.find(("attributes", name, "variants", choice))
-            _check_names(values, place, names, kinds, problems)
+            check.names_in(values, place)
             for key, value in values.items():
                 kind = "string_list" if isinstance(value, list) else "string"
                 if found.setdefault(f"{name}.{key}", kind) != kind:
-                    problems.add_error(place.error(f"'{key}' is a list for one choice and a text for another"))
+                    check.problems.add_error(place.error(f"'{key}' is a list for one choice and a text for another"))
     return found
 
 
-def _check_shape(value: Any, node: Node, wanted: tuple[str, ...], kinds: Mapping[str, str], problems: Problems) -> None:
-    """A text in the place of a list or map must be the template of one attribute of that type."""
-    if not isinstance(value, str):
-        return
-    name = value[1:-1] if value.startswith("{") and value.endswith("}") else ""
-    if name not in kinds or kinds[name] not in wanted:
-        what = "map" if wanted is MAPS else "map of routes" if "routes" in wanted else "list"
-        problems.add_error(node.error(f"expected a {what}, or {{name}} of an attribute that is one, not '{value}'"))
+@dataclass(slots=True)
+class _Templates:
+    """Checks templates that may name `names`, of which `kinds` are attributes' types."""
 
+    names: Sequence[str]
+    kinds: Mapping[str, str]
+    problems: Problems
 
-def _check_text(value: str, node: Node, names: list[str], kinds: Mapping[str, str], problems: Problems) -> None:
-    """A template of a text, which a list or map cannot be part of."""
-    before = len(problems)
-    _check_names(value, node, names, kinds, problems)
-    for name, _ in template.names_in(value) if len(problems) == before else ():
-        if kinds.get(name) in LISTS + MAPS:
-            problems.add_error(node.error(f"'{{{name}}}' is a {kinds[name]}, which cannot stand in a text"))
+    def shape(self, value: Any, node: Node, wanted: tuple[str, ...]) -> None:
+        """A text in the place of a list or map must be the template of one attribute of that type."""
+        if not wanted or not isinstance(value, str):
             return
-
-
-def _check_data(value: Any, node: Node, names: list[str], kinds: Mapping[str, str], problems: Problems) -> None:
-    """Data with templates in its keys and values."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _check_text(key, node.keys.get(key, node) if node.kind == "map" else node, names, kinds, problems)
-            _check_data(item, node.find((key,)), names, kinds, problems)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _check_data(item, node.find((index,)), names, kinds, problems)
-    else:
-        _check_names(value, node, names, kinds, problems)
-
-
-def _check_names(
-    value: Any,
-    node: Node,
-    names: "list[str] | tuple[str, ...]",
-    kinds: Mapping[str, str],
-    problems: Problems,
-    *,
-    splice: bool = False,
-) -> None:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _check_names(item, node.find((key,)), names, kinds, problems, splice=splice)
-        return
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            _check_names(item, node.find((index,)), names, kinds, problems, splice=splice)
-        return
-    if not isinstance(value, str):
-        return
-    try:
-        found = list(template.names_in(value))
-    except template.TemplateError as error:
-        problems.add_error(node.error(str(error), "write {{ and }} for braces"))
-        return
-    for name, alone in found:
-        if name not in names:
-            hint = did_you_mean(name, names, what="names that exist here", limit=20)
-            problems.add_error(node.error(f"unknown name '{{{name}}}'", hint))
-        elif kinds.get(name) in LISTS + MAPS and not alone:
-            problems.add_error(
-                LoadError(f"'{{{name}}}' is a {kinds[name]} and must stand alone", position=node.position)
+        name = value[1:-1] if value.startswith("{") and value.endswith("}") else ""
+        if self.kinds.get(name) not in wanted:
+            what = "map" if wanted is MAPS else "map of routes" if "routes" in wanted else "list"
+            self.problems.add_error(
+                node.error(f"expected a {what}, or {{name}} of an attribute that is one, not '{value}'")
             )
+
+    def names_in(self, value: Any, node: Node, *, text: bool = False, keys: bool = False) -> None:
+        """Check the templates in a value: of a `text` no list or map can be part, with `keys` those of maps are too."""
+        if isinstance(value, dict):
+            for key, item in value.items():
+                if keys:
+                    self.names_in(key, node.keys.get(key, node), text=True)
+                self.names_in(item, node.find((key,)), text=text, keys=keys)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                self.names_in(item, node.find((index,)), text=text, keys=keys)
+        elif isinstance(value, str):
+            self._names(value, node, text=text)
+
+    def _names(self, value: str, node: Node, *, text: bool) -> None:
+        try:
+            found = list(template.names_in(value))
+        except template.TemplateError as error:
+            self.problems.add_error(node.error(str(error), "write {{ and }} for braces"))
+            return
+        for name, alone in found:
+            kind = self.kinds.get(name)
+            if name not in self.names:
+                hint = did_you_mean(name, self.names, what="names that exist here", limit=20)
+                self.problems.add_error(node.error(f"unknown name '{{{name}}}'", hint))
+            elif kind in LISTS + MAPS and (text or not alone):
+                why = ", which cannot stand in a text" if text else " and must stand alone"
+                self.problems.add_error(node.error(f"'{{{name}}}' is a {kind}{why}"))

@@ -17,8 +17,6 @@ from buildrules.rules.language import RuleFile
 from buildrules.rules.rule import Rule
 from buildrules.workspace.validation import Strict
 
-__all__ = ["build_schema", "rule_schema"]
-
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$"
@@ -43,7 +41,7 @@ _TYPES: dict[str, dict[str, Any]] = {
     "number": {"type": "number"},
     "boolean": {"type": "boolean"},
     "label": {"type": "string", "pattern": _LABEL},
-    "labels": {"type": "array", "items": {"type": "string", "pattern": _LABEL}},
+    "labels": {"type": ["string", "array"], "pattern": _LABEL, "items": {"type": "string", "pattern": _LABEL}},
     "path": _PATH,
     "paths": {"type": "array", "items": _PATH},
     "globs": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
@@ -60,7 +58,11 @@ _TYPES: dict[str, dict[str, Any]] = {
     "name_version": {
         "anyOf": [
             {"type": "string"},
-            {"type": "object", "properties": {"name": _TEXT, "version": _TEXT}, "required": ["name"]},
+            {
+                "type": "object",
+                "properties": {"name": _TEXT, "version": _TEXT, "registry": _TEXT},
+                "required": ["name"],
+            },
         ]
     },
     "map": {"type": "object"},

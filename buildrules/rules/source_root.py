@@ -1,24 +1,17 @@
 """Where files that globs find are placed: relative to the directory the globs have in common."""
 
+import itertools
+import os
 from collections.abc import Sequence
 
 from buildrules.errors import LoadError
 from buildrules.workspace.globs import is_glob
 
-__all__ = ["common_directory", "source_root"]
-
 
 def common_directory(patterns: Sequence[str]) -> str:
     """The longest directory that every glob begins with, spelt out: `a/src` for `a/src/**`. "" if there is none."""
-    common: list[str] | None = None
-    for pattern in patterns:
-        parts: list[str] = []
-        for part in pattern.split("/")[:-1]:
-            if is_glob(part):
-                break
-            parts.append(part)
-        common = parts if common is None else common[: _same(common, parts)]
-    return "/".join(common or [])
+    spelt_out = [itertools.takewhile(lambda part: not is_glob(part), pattern.split("/")[:-1]) for pattern in patterns]
+    return os.path.commonpath(map("/".join, spelt_out)) if patterns else ""
 
 
 def source_root(
@@ -49,15 +42,6 @@ def source_root(
         else:
             excluded.append(_below(pattern, prefix))
     return directory, include, [pattern for pattern in excluded if pattern]
-
-
-def _same(first: list[str], second: list[str]) -> int:
-    count = 0
-    for a, b in zip(first, second, strict=False):
-        if a != b:
-            break
-        count += 1
-    return count
 
 
 def _below(pattern: str, prefix: str) -> str:

@@ -9,17 +9,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-__all__ = [
-    "MissingValueError",
-    "TemplateError",
-    "as_text",
-    "names_in",
-    "parse",
-    "substitute",
-    "substitute_list",
-    "substitute_map",
-]
-
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*", re.ASCII)
 
@@ -92,7 +81,7 @@ def substitute(value: Any, scope: Mapping[str, Any]) -> Any:
     parts = parse(value)
     if len(parts) == 1 and parts[0][0]:
         return _value(parts[0][1], scope)
-    return "".join(_text(_value(text, scope)) if is_name else text for is_name, text in parts)
+    return "".join(as_text(_value(text, scope)) if is_name else text for is_name, text in parts)
 
 
 def substitute_list(value: Any, scope: Mapping[str, Any]) -> list[Any]:
@@ -140,7 +129,11 @@ def substitute_map(
 
 def as_text(value: Any) -> str:
     """A scalar as it is written into an environment variable or argument: booleans in lower case."""
-    return _text(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple | dict):
+        raise TemplateError("a list or map cannot be part of a text")
+    return str(value)
 
 
 def _value(name: str, scope: Mapping[str, Any]) -> Any:
@@ -148,11 +141,3 @@ def _value(name: str, scope: Mapping[str, Any]) -> Any:
     if value is None:
         raise MissingValueError(name)
     return value
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple | dict):
-        raise TemplateError("a list or map cannot be part of a text")
-    return str(value)

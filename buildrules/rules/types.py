@@ -11,7 +11,7 @@
 | path_map | dict of absolute path in the image to workspace-relative path |
 | ports | list of int |
 | routes | dict of liveness, readiness, scoring to {"port": int, "path": str} |
-| name_version | {"name": str, "version": str or None}, of NAME, NAME:VERSION or {name, version} |
+| name_version | {"name", "version", "registry"}: str or None, of NAME[:VERSION], REGISTRY/NAME[:VERSION] or a map |
 | map | dict of JSON types |
 | json | JSON types |
 | integers | list of int |
@@ -33,8 +33,6 @@ from buildrules.workspace.globs import check_pattern, is_glob
 from buildrules.workspace.labels import Label, parse_label
 from buildrules.workspace.suggest import did_you_mean
 
-__all__ = ["PLAIN_REQUIREMENT", "parse_route", "read"]
-
 
 @dataclass(slots=True)
 class _At:
@@ -48,6 +46,8 @@ class _At:
 Reader = Callable[[Node, _At], Any]
 
 _ASSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
+_NAME_KEYS = ("name", "version", "registry")
+_REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?::[0-9]{1,5})?(?:/[a-z0-9][a-z0-9_.-]*)*", re.ASCII)
 _LIMIT = r"(?:(?:[=!<>]=|[<>])[0-9]+(?:\.[0-9]+)*|~=[0-9]+(?:\.[0-9]+)+)"
 PLAIN_REQUIREMENT = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:{_LIMIT}(?:,{_LIMIT})*)?", re.ASCII)
 """Names, with versions of digits and dots: requirements (PEP 508) for which no parser has to be imported."""
@@ -71,14 +71,12 @@ def read(node: Node, attribute: Attribute, package: str, problems: Problems) -> 
 
 
 def _string(node: Node, at: _At) -> str:
-    text = node.string()
+    text = _text(node, at)
     if text in at.attribute.refused:
         raise node.error(f"'{text}' is not possible here: {at.attribute.refused[text]}")
     if at.attribute.choices is not None and text not in at.attribute.choices:
         hint = did_you_mean(text, at.attribute.choices, what="choices")
         raise node.error(f"'{text}' is not one of the choices", hint)
-    if "\0" in text:
-        raise node.error("the text holds a NUL character")
     return text
 
 
@@ -89,10 +87,6 @@ def _number(node: Node, at: _At) -> int | float:
     if at.attribute.maximum is not None and value > at.attribute.maximum:
         raise node.error(f"{value} is too large", f"the largest value is {at.attribute.maximum}")
     return value
-
-
-def _boolean(node: Node, _at: _At) -> bool:
-    return node.boolean()
 
 
 def _label(node: Node, at: _At) -> Label | str:
@@ -129,7 +123,8 @@ def _requirement(node: Node, _at: _At) -> str:
         from buildrules.credentials.redact import scrub
 
         reason = str(error).splitlines()[0]
-        raise node.error(f"'{scrub(text)}' is not a requirement: {reason[:1].lower()}{reason[1:]}") from error
+        hint = "name the file in `requirements_file`" if text.startswith(("-r", "--requirement")) else None
+        raise node.error(f"'{scrub(text)}' is not a requirement: {reason[:1].lower()}{reason[1:]}", hint) from error
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise node.error(
             "the address of a requirement holds a user name or password", "take them out, and put them in ~/.netrc"
@@ -144,9 +139,9 @@ def _requirement(node: Node, _at: _At) -> str:
 
 
 def _port(node: Node, _at: _At) -> int:
-    port = node.integer()
-    if not 1 <= port <= 65535:
-        raise node.error(f"{port} is not a port", "ports are 1 to 65535")
+    port = port_of(node.integer())
+    if port is None:
+        raise node.error(f"{node.text} is not a port", "ports are 1 to 65535")
     return port
 
 
@@ -176,83 +171,72 @@ def _list_of(one: Reader, *, alone: bool = False) -> Reader:
     return reader
 
 
-def _string_map(node: Node, at: _At) -> dict[str, str]:
-    values = {}
-    for key, item in _map_of(node).items():
-        try:
-            if not key or "\0" in key:
-                raise node.keys[key].error("a key cannot be empty or hold NUL")
-            values[key] = _text(item, at)
-        except LoadError as error:
-            at.problems.add_error(error, item.position)
-    return values
+def _map_of(one: Reader, key: Callable[[str], str]) -> Reader:
+    """A reader of maps; `key` gives what a key means, or raises LoadError."""
 
-
-def _path_map(node: Node, at: _At) -> dict[str, str]:
-    values = {}
-    for key, item in _map_of(node).items():
-        try:
+    def reader(node: Node, at: _At) -> dict[str, Any]:
+        values = {}
+        for name, item in _entries(node).items():
+            place = node.keys[name]
             try:
-                target = image_path(key)
+                meant, place = key(name), item
+                values[meant] = one(item, at)
             except LoadError as error:
-                raise node.keys[key].error(error.message, error.hint) from error
-            values[target] = _path(item, at)
-        except LoadError as error:
-            at.problems.add_error(error, item.position)
-    return values
+                at.problems.add_error(error, place.position)
+        return values
+
+    return reader
 
 
-def _routes(node: Node, at: _At) -> dict[str, dict[str, Any]]:
-    values = {}
-    for key, item in _map_of(node).items():
-        try:
-            if key not in ROUTE_NAMES:
-                hint = did_you_mean(key, ROUTE_NAMES, what="routes")
-                raise node.keys[key].error(f"unknown route '{key}'", hint)
-            values[key] = parse_route(item.value())
-        except LoadError as error:
-            at.problems.add_error(error, item.position)
-    return values
+def _key(name: str) -> str:
+    if not name or "\0" in name:
+        raise LoadError("a key cannot be empty or hold NUL")
+    return name
+
+
+def _route(name: str) -> str:
+    if name not in ROUTE_NAMES:
+        raise LoadError(f"unknown route '{name}'", hint=did_you_mean(name, ROUTE_NAMES, what="routes"))
+    return name
 
 
 def _name_version(node: Node, _at: _At) -> dict[str, str | None]:
     if node.kind == "map":
         for key, place in node.keys.items():
-            if key not in ("name", "version"):
-                raise place.error(f"unknown key '{key}'", did_you_mean(key, ("name", "version"), what="keys"))
+            if key not in _NAME_KEYS:
+                raise place.error(f"unknown key '{key}'", did_you_mean(key, _NAME_KEYS, what="keys"))
         entries = node.entries
         if "name" not in entries:
             raise node.error("there is no name", "write {name: NAME, version: VERSION}, or NAME:VERSION")
-        name, version = entries["name"].string(), entries["version"].string() if "version" in entries else ""
+        name = entries["name"].string()
+        version, registry = (entries[key].string() if key in entries else "" for key in ("version", "registry"))
     else:
-        name, colon, version = node.string("a name").partition(":")
+        registry, _, last = node.string("a name").rpartition("/")
+        name, colon, version = last.partition(":")
         if colon and not version:
             raise node.error(f"'{name}:' ends without a version", "leave the colon out, or write a version behind it")
     for what, text in (("name", name), ("version", version or "1")):
         if not _ASSET.fullmatch(text):
             raise node.error(f"'{text}' is not a {what}", "use letters, digits and `_ . -`")
-    return {"name": name, "version": version or None}
+    if registry and not _REGISTRY.fullmatch(registry):
+        raise node.error(f"'{registry}' is not a place in a registry", "write HOST/PATH, or the name of a connection")
+    return {"name": name, "version": version or None, "registry": registry or None}
 
 
-def _map(node: Node, at: _At) -> dict[str, Any]:
-    _map_of(node)
-    value: dict[str, Any] = node.value(at.problems)
-    return value
+def _map(node: Node, at: _At) -> Any:
+    _entries(node)
+    return node.value(at.problems)
 
 
 def _json(node: Node, at: _At) -> Any:
     return node.value(at.problems)
 
 
-def _integer(node: Node, _at: _At) -> int:
-    return node.integer()
-
-
 def _record(node: Node, at: _At) -> dict[str, Any]:
     """A map whose fields are read each as its type; all of its errors are noted."""
     attribute, problems = at.attribute, at.problems
     values: dict[str, Any] = {}
-    for name, item in _map_of(node).items():
+    for name, item in _entries(node).items():
         field = attribute.fields.get(name)
         if field is None:
             hint = did_you_mean(name, attribute.fields, what="what can stand here", limit=20)
@@ -273,10 +257,16 @@ def _record(node: Node, at: _At) -> dict[str, Any]:
     return values
 
 
-def _map_of(node: Node) -> Mapping[str, Node]:
+def _entries(node: Node) -> Mapping[str, Node]:
     if node.kind != "map":
         raise node.error(f"expected a map, not {node.describe()}")
     return node.entries
+
+
+def port_of(value: object) -> int | None:
+    """The port that a number, or a text of digits, is; None for anything else."""
+    text = str(value)
+    return int(text) if text.isdecimal() and 1 <= int(text) <= 65535 else None
 
 
 def parse_route(value: Any) -> dict[str, Any]:
@@ -290,11 +280,8 @@ def parse_route(value: Any) -> dict[str, Any]:
         path = slash + rest
     else:
         raise LoadError(f"'{value}' is not a route", hint="write PORT/path, such as 8080/health")
-    try:
-        number = int(port) if not isinstance(port, bool) else 0
-    except (TypeError, ValueError):
-        number = 0
-    if not 1 <= number <= 65535:
+    number = port_of(port)
+    if number is None:
         raise LoadError(f"'{port}' is not a port", hint="write PORT/path, such as 8080/health")
     if not path.startswith("/"):
         path = f"/{path}"
@@ -307,21 +294,21 @@ _READERS: dict[str, Reader] = {
     "string": _string,
     "integer": _number,
     "number": _number,
-    "boolean": _boolean,
+    "boolean": lambda node, _: node.boolean(),
     "label": _label,
-    "labels": _list_of(_label),
+    "labels": _list_of(_label, alone=True),
     "path": _path,
     "paths": _list_of(_path),
     "globs": _list_of(_glob, alone=True),
     "string_list": _list_of(_text),
-    "string_map": _string_map,
-    "path_map": _path_map,
+    "string_map": _map_of(_text, _key),
+    "path_map": _map_of(_path, image_path),
     "requirements": _list_of(_requirement),
     "ports": _list_of(_port, alone=True),
-    "routes": _routes,
+    "routes": _map_of(lambda node, _: parse_route(node.value()), _route),
     "name_version": _name_version,
     "map": _map,
-    "integers": _list_of(_integer, alone=True),
+    "integers": _list_of(lambda node, _: node.integer(), alone=True),
     "json": _json,
     "record": _record,
     "records": _list_of(_record),

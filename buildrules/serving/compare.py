@@ -6,10 +6,14 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 from typing import Any
 
 _SHOWN = 60  # lines of a diff
 _CONTEXT = 3
+_MOST_LINES = 50_000  # that are held against each other to show where they differ
+MOST_VALUES = 1_000_000
+"""Values of a JSON text, or lines of another, that are compared: each takes a hundred bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,19 @@ class Tolerance:
         return _difference(expected, got) <= max(self.absolute, self.relative * abs(float(expected)))
 
     def __str__(self) -> str:
-        parts = [f"{name} {value:g}" for name, value in _named(self) if value]
+        parts = [
+            f"{name} {value:g}" for name, value in (("absolute", self.absolute), ("relative", self.relative)) if value
+        ]
         return " and ".join(parts) or "none"
 
 
 EXACT = Tolerance()
+
+
+def too_many(text: bytes) -> bool:
+    """Whether a JSON text holds more values than are compared."""
+    return text.count(b",") + text.count(b"[") + text.count(b"{") > MOST_VALUES
+
 
 Path = tuple[str | int, ...]
 
@@ -77,7 +89,8 @@ def differences(expected: Any, got: Any, tolerance: Tolerance = EXACT, path: Pat
         for number, (one, other) in enumerate(zip(expected, got, strict=False)):
             yield from differences(one, other, tolerance, (*path, number))
         if len(expected) != len(got):
-            yield Difference(path, f"has {_items(len(got))} instead of {len(expected)}")
+            items = "item" if len(got) == 1 else "items"
+            yield Difference(path, f"has {len(got)} {items} instead of {len(expected)}")
     elif _number(expected) and _number(got):
         if not tolerance.allows(expected, got):
             yield Difference(path, _off(expected, got, tolerance))
@@ -88,8 +101,10 @@ def differences(expected: Any, got: Any, tolerance: Tolerance = EXACT, path: Pat
 def diff(expected: Any, got: Any, tolerance: Tolerance = EXACT) -> str:
     """A unified diff of two JSON values. Numbers within the tolerance count as equal; those beyond it say by how much.
 
-    "" where nothing differs.
+    "" where nothing differs. Of large values the first differences alone.
     """
+    if any(next(islice(_lines(value, ()), _MOST_LINES, None), None) for value in (expected, got)):
+        return "\n".join(str(item) for item in islice(differences(expected, got, tolerance), _SHOWN))
     notes = {item.path: item.message for item in differences(expected, got, tolerance)}
     if not notes:
         return ""
@@ -122,7 +137,11 @@ def _alike(expected: str, got: str, tolerance: Tolerance) -> bool:
 
 
 def unified(expected: list[str], got: list[str]) -> str:
-    """A unified diff of lines, cut where it is long."""
+    """A unified diff of lines, cut where it is long; of very many the first that differ."""
+    if max(len(expected), len(got)) > _MOST_LINES:
+        pairs = zip_longest(expected, got, fillvalue="")
+        where = next((number for number, (one, other) in enumerate(pairs) if one != other), 0)
+        expected, got = expected[where : where + _SHOWN], got[where : where + _SHOWN]
     lines = list(difflib.unified_diff(expected, got, "expected", "got", lineterm="", n=_CONTEXT))
     if len(lines) > _SHOWN:
         lines = [*lines[:_SHOWN], f"... and {len(lines) - _SHOWN} lines more"]
@@ -193,11 +212,3 @@ def _nan(value: float) -> bool:
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _items(count: int) -> str:
-    return f"{count} item{'s' * (count != 1)}"
-
-
-def _named(tolerance: Tolerance) -> tuple[tuple[str, float], ...]:
-    return ("absolute", tolerance.absolute), ("relative", tolerance.relative)

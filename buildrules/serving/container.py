@@ -13,8 +13,10 @@ from typing import Any
 
 from buildrules.errors import BuildrulesError, DockerError, Interrupted, ServingError
 from buildrules.oci.docker_http import Engine, Reply, message_of
-from buildrules.serving.runner import LARGEST, State, Stopped, too_long
-from buildrules.serving.signals import terminable
+from buildrules.serving.clock import Clock
+from buildrules.serving.kernel_file import kernel_text
+from buildrules.serving.podman import is_podman, limits_of
+from buildrules.serving.runner import LARGEST, State, Stopped, too_long, wait_end
 
 LABEL = "buildrules.run"
 """Marks the containers started here, so that one left behind by a power cut can be found."""
@@ -40,9 +42,8 @@ class Container:
     """A container of `image` (a name or ID), as a context manager: started on entry, removed on exit.
 
     `ports` maps container ports to ports of 127.0.0.1, None meaning any free one. `environment` is laid over the
-    image's; `labels` are the container's, as are `limits` (ulimits by name: getrlimit(2)). `title` is what errors call
-    it, the image by default. On exit the container gets SIGTERM, `grace` seconds, then SIGKILL. Inside, SIGTERM to this
-    process raises Interrupted (main thread only). Methods raise ServingError, and DockerError where the engine fails.
+    image's; `labels` are the container's. `title` is what errors call it, the image by default. On exit the container
+    gets SIGTERM, `grace` seconds, then SIGKILL. Methods raise ServingError, and DockerError where the engine fails.
     """
 
     def __init__(
@@ -54,7 +55,6 @@ class Container:
         environment: Mapping[str, str] | None = None,
         title: str | None = None,
         labels: Mapping[str, str] | None = None,
-        limits: Mapping[str, int] | None = None,
         grace: float = 10.0,
     ) -> None:
         self.engine = engine
@@ -62,12 +62,11 @@ class Container:
         self.title = title or image
         self.id: str | None = None
         self.grace = grace
+        self.clock = Clock(None)
         self.ports = dict(ports or {})
         self._environment = dict(environment or {})
         self._labels = {LABEL: self.title, **(labels or {})}
-        self._limits = [{"Name": name, "Soft": most, "Hard": most} for name, most in (limits or {}).items()]
         self._addresses: dict[int, int] = {}
-        self._signals = contextlib.ExitStack()
 
     def start(self) -> None:
         """Create and start it. Where that fails nothing is left behind."""
@@ -81,6 +80,7 @@ class Container:
                 raise
             self.engine.call("POST", f"/containers/{self.id}/start")
             self._addresses = self._published()
+            self.clock = Clock(_seen_here(self._inspect()["State"].get("Pid")))
         except DockerError as error:
             self._remove_quietly()
             raise self._explained(error) from error
@@ -93,17 +93,19 @@ class Container:
         if self.id is None:
             return None
         try:
-            seconds = max(0, round(self.grace))
-            began = time.monotonic()
-            self.engine.call(
-                "POST", f"/containers/{self.id}/stop", query={"t": seconds}, missing_ok=True, timeout=seconds + 60
-            )
-            took = time.monotonic() - began
+            limit = self.clock.limit(self.grace)
             found = self.engine.call("GET", f"/containers/{self.id}/json", missing_ok=True)
             if found is None:
                 return None
-            code = int(found["State"]["ExitCode"])
-            return Stopped(code, took, killed=code == 128 + signal.SIGKILL and took >= seconds)
+            if found["State"].get("Running") and self.grace:
+                with contextlib.suppress(DockerError):  # it has just ended
+                    wanted = {"signal": found["Config"].get("StopSignal") or "SIGTERM"}
+                    self.engine.call("POST", f"/containers/{self.id}/kill", query=wanted, missing_ok=True)
+            try:
+                state = wait_end(self, limit)
+            except ServingError:
+                return None  # somebody else has removed it
+            return Stopped(128 + signal.SIGKILL, limit.told()) if state.running else Stopped(state.exit_code)
         finally:
             self._remove()
 
@@ -180,23 +182,17 @@ class Container:
             yield from _lines(reply)
 
     def __enter__(self) -> "Container":
-        self._signals.enter_context(terminable())
-        try:
-            self.start()
-        except BaseException:
-            self._signals.close()
-            raise
+        self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with self._signals:
-            try:
-                self.stop()
-            except DockerError:
-                if error is None:  # else the first error is the one worth reading
-                    raise
+        try:
+            self.stop()
+        except DockerError:
+            if error is None:  # else the first error is the one worth reading
+                raise
 
     def _create(self) -> None:
         ports = {f"{port}/tcp": [{"HostIp": ADDRESS, "HostPort": str(host or "")}] for port, host in self.ports.items()}
@@ -205,7 +201,7 @@ class Container:
             "Env": [f"{name}={value}" for name, value in self._environment.items()],
             "ExposedPorts": {port: {} for port in ports},
             "Labels": self._labels,
-            "HostConfig": {"PortBindings": ports, "Ulimits": self._limits},
+            "HostConfig": {"PortBindings": ports, "Ulimits": limits_of(self.engine)},
         }
         self.engine.call("POST", "/containers/create", query={"name": self._known()}, body=body)
 
@@ -254,7 +250,7 @@ class Container:
             return self._taken([port for port in self.ports.values() if port])
         if "No such image" in text:
             hint = "load the image first"
-        elif self.engine.host == "podman" and any(helper in text.lower() for helper in _PODMAN_HELPERS):
+        elif is_podman(self.engine) and any(helper in text.lower() for helper in _PODMAN_HELPERS):
             hint = "Podman lacks a helper of its own: install it, or use --runner rootfs, which needs none"
         elif "no such file or directory" in text.lower() or "executable file not found" in text:
             hint = "the image's entry point does not exist in it; look at the server's rule and the base image"
@@ -276,6 +272,16 @@ class Container:
         return ServingError(text, hint=hint)
 
 
+def _seen_here(process: object) -> int | None:
+    """The number of a container's first process, if it is one of this machine: it is process 1 of a namespace of its
+    own (proc_pid_status(5), NSpid). Engines in virtual machines, or outside of our container, give numbers of theirs.
+    """
+    for line in kernel_text(f"/proc/{process}/status").splitlines():
+        if line.startswith("NSpid:") and len(line.split()) > 2 and line.split()[-1] == "1":
+            return int(line.split()[1])
+    return None
+
+
 def _file_in(stream: Any, path: str) -> bytes | None:
     """The content of the one file in a tar, as engines copy it out (Docker Engine API, ContainerArchive).
 
@@ -286,7 +292,7 @@ def _file_in(stream: Any, path: str) -> bytes | None:
             member = archive.next()
             content = archive.extractfile(member) if member is not None and member.isreg() else None
             if member is None or content is None:
-                raise ServingError(f"{path} is no file")
+                raise ServingError(f"{path} is not a file")
             if member.size > LARGEST:
                 raise too_long(path)
             return content.read()

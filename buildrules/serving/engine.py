@@ -2,8 +2,8 @@
 
 import contextlib
 import json
-import resource
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
@@ -17,32 +17,27 @@ from buildrules.serving.platform import emulated, machine_of
 from buildrules.serving.podman import podman_engine
 from buildrules.serving.runner import Package
 
-TAG = "buildrules-test"
-"""The tag images are tested under, so that those a user loaded keep their names."""
+TAG = "buildrules-test."
+"""How the tags begin that images are tested under, so that those a user loaded keep their names. The rest names the
+process that tests: it removes its own at the end, and those of one that was killed are removed by the next."""
 
+_PAUSES = (0.0, 0.1, 0.4, 1.0, 2.0)  # seconds before an image is removed whose container may just be being removed
 _EMULATING = ("Docker Desktop", "OrbStack")
-_MANY = 32768  # open files, and processes
 
 
 class EngineRunner:
     """Loads what the engine lacks, and starts a container. `store` is the root of the local store.
 
-    `engine` gives the engine for as long as a package runs; `limits` are its containers' (see `Container`).
+    `engine` gives the engine for as long as a package runs.
     """
 
-    def __init__(
-        self,
-        name: str,
-        engine: Callable[[], AbstractContextManager[Engine]],
-        store: str,
-        limits: dict[str, int] | None = None,
-    ) -> None:
+    def __init__(self, name: str, engine: Callable[[], AbstractContextManager[Engine]], store: str) -> None:
         self.name = name
         self._engine = engine
         self._store = store
-        self._limits = limits
         self._loading = threading.Lock()
         self._swept = False
+        self._users: dict[str, int] = {}  # of each image that was loaded, by its name
 
     @contextlib.contextmanager
     def start(self, package: Package) -> Iterator[Container]:
@@ -53,20 +48,27 @@ class EngineRunner:
                 if not self._swept:
                     _sweep(engine)
                     self._swept = True
-                report = load(engine, package.image, [f"{package.name}:{TAG}"], package.stream, store=self._store)
-                if report.previous is not None:
-                    with contextlib.suppress(BuildrulesError):  # somebody may use it
+                name = f"{package.name}:{TAG}{leftover.this_process()}"
+                self._users[name] = self._users.get(name, 0) + 1
+            try:
+                with self._loading:
+                    report = load(engine, package.image, [name], package.stream, store=self._store)
+                    if report.previous is not None and not _names(engine, report.previous):
                         _forget(engine, report.previous)
-            with Container(
-                engine,
-                report.image_id,
-                ports=dict.fromkeys(package.ports),
-                environment=package.environment,
-                title=package.title,
-                labels={leftover.LABEL: leftover.this_process()},
-                limits=self._limits,
-            ) as container:
-                yield container
+                with Container(
+                    engine,
+                    report.image_id,
+                    ports=dict.fromkeys(package.ports),
+                    environment=package.environment,
+                    title=package.title,
+                    labels={leftover.LABEL: leftover.this_process()},
+                ) as container:
+                    yield container
+            finally:
+                with self._loading:
+                    self._users[name] -= 1
+                    if not self._users[name]:
+                        _forget(engine, name)
 
 
 def docker_runner(store: str) -> EngineRunner:
@@ -84,11 +86,7 @@ def podman_runner(store: str, sockets: Sequence[str] | None = None) -> EngineRun
     """Packages in Podman, at `sockets` as `podman_engine` does. Raises UsageError where there is none that works."""
     with podman_engine(sockets):
         pass
-    limits = {}  # Podman's own are higher than a machine allows whose root may not raise them
-    for name, number in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
-        hard = resource.getrlimit(number)[1]
-        limits[name] = _MANY if hard == resource.RLIM_INFINITY else min(hard, _MANY)
-    return EngineRunner("podman", lambda: podman_engine(sockets), store, limits)
+    return EngineRunner("podman", lambda: podman_engine(sockets), store)
 
 
 def check_platform(engine: Engine, label: str, platform: str) -> None:
@@ -105,16 +103,28 @@ def check_platform(engine: Engine, label: str, platform: str) -> None:
 
 
 def _sweep(engine: Engine) -> None:
-    """Remove the containers of tests whose process was killed."""
+    """Remove the containers and images of tests whose process was killed."""
     filters = json.dumps({"label": [leftover.LABEL]})
     for found in engine.call("GET", "/containers/json", query={"all": 1, "filters": filters}):
         if leftover.is_left(found["Labels"][leftover.LABEL]):
             query: dict[str, str | int] = {"force": 1, "v": 1}
             engine.call("DELETE", f"/containers/{found['Id']}", query=query, missing_ok=True)
+    for image in engine.call("GET", "/images/json") or ():
+        for name in image.get("RepoTags") or ():
+            _, tag, process = name.rpartition(f":{TAG}")
+            if tag and leftover.is_left(process):
+                _forget(engine, name)
 
 
-def _forget(engine: Engine, image: str) -> None:
-    """Remove the image tested before, if it has no other name."""
+def _names(engine: Engine, image: str) -> list[str]:
     found = engine.inspect_image(image)
-    if found is not None and not found.get("RepoTags"):
-        engine.call("DELETE", f"/images/{image}", missing_ok=True)
+    return list(found.get("RepoTags") or ()) if found is not None else []
+
+
+def _forget(engine: Engine, name: str) -> None:
+    """Take a name from an image, and with the last one the image. One that is in use stays for the next to remove."""
+    for pause in _PAUSES:
+        time.sleep(pause)
+        with contextlib.suppress(BuildrulesError):
+            engine.call("DELETE", f"/images/{name}", missing_ok=True)
+            return

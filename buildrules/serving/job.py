@@ -1,17 +1,14 @@
 """Trying a package that works on a folder and ends: wait for its end, and look at what it left."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import ServingError
 from buildrules.serving.attempt import LOG_LINES, Outcome, Watch, said, with_log
+from buildrules.serving.clock import joined
 from buildrules.serving.expect import Failure, file_failures
-from buildrules.serving.runner import Running, State
-
-_FIRST_PAUSE = 0.02
-_LONGEST_PAUSE = 0.25
+from buildrules.serving.runner import Running, wait_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +38,16 @@ class Job:
         return 1
 
     def run(self, running: Running, watch: Watch, outcome: Outcome) -> None:
-        """See `session.Attempt`."""
+        """See `attempt.Attempt`."""
         with said(watch, f"waiting for the end of {running.title}"):
-            state = _end(running, self.timeout)
+            limit = running.clock.limit(self.timeout)
+            state = wait_end(running, limit)
         if state.running:
-            message = f"still ran after {self.timeout:g} s"
+            message = joined(f"still ran after {self.timeout:g} s", limit.told())
             outcome.problems.append(with_log({"kind": "did not end", "message": message}, running.log(LOG_LINES)))
             return
         if state.exit_code != self.exit_code:
-            reason = "ran out of memory" if state.out_of_memory else f"exited with code {state.exit_code}"
-            message = f"{reason} instead of {self.exit_code}{': ' + state.error if state.error else ''}"
+            message = f"{state.reason} instead of {self.exit_code}{': ' + state.error if state.error else ''}"
             outcome.problems.append(with_log({"kind": "exited", "message": message}, running.log(LOG_LINES)))
             return
         for result in self.results:
@@ -60,16 +57,6 @@ class Job:
         if outcome.problems:
             outcome.problems[0] = with_log(outcome.problems[0], running.log(LOG_LINES))
         outcome.passed = int(not outcome.problems)
-
-
-def _end(running: Running, timeout: float) -> State:
-    """Where it stands when it has ended, or when `timeout` seconds have passed."""
-    deadline = time.monotonic() + timeout
-    pause = _FIRST_PAUSE
-    while (state := running.state()).running and time.monotonic() < deadline:
-        time.sleep(pause)
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
-    return state
 
 
 def _look(running: Running, result: Result) -> Iterator[Failure]:

@@ -2,7 +2,7 @@
 
 import os
 
-__all__ = ["LABEL", "is_left", "this_process"]
+from buildrules.serving.kernel_file import kernel_text
 
 LABEL = "buildrules.test"
 """On the containers of tests alone: those of `run --detach` outlive their process on purpose."""
@@ -23,17 +23,12 @@ def is_left(value: str) -> bool:
 
 def _here() -> list[str]:
     try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            boot = file.read().strip()
-        return [boot, str(os.stat("/proc/self/ns/pid").st_ino)]
+        return [kernel_text("/proc/sys/kernel/random/boot_id").strip(), str(os.stat("/proc/self/ns/pid").st_ino)]
     except OSError:
         return ["", ""]
 
 
 def _started(process: int) -> str | None:
     """When a process started, in ticks after boot; None where there is none."""
-    try:
-        with open(f"/proc/{process}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[19].decode()
-    except (OSError, IndexError):
-        return None
+    fields = kernel_text(f"/proc/{process}/stat").rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 else None

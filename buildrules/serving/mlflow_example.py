@@ -15,7 +15,7 @@ def as_request(example: Any, form: str) -> Any:
         return example
     found = [key for key in _KEYS if isinstance(example, dict) and key in example]
     if len(found) != 1:
-        raise ValueError(f"it has not one of {', '.join(_KEYS)}")
+        raise ValueError(f"it has none of {', '.join(_KEYS)}")
     data = example[found[0]]
     if found[0] == "dataframe_records" and isinstance(data, list) and data and isinstance(data[0], dict):
         if not all(isinstance(row, dict) for row in data):

@@ -1,11 +1,12 @@
 """Podman as an engine: it speaks Docker's API at a socket, its user's or that of a service started for a while.
 
 podman-system-service(1). What differs from Docker: containers need limits of this machine, and names come back with
-`docker.io/` before them.
+`docker.io/` before them. DOCKER_HOST may lead to it as well.
 """
 
 import contextlib
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -13,14 +14,12 @@ import time
 from collections.abc import Iterator, Sequence
 
 from buildrules.errors import DockerError, UsageError
-from buildrules.oci.docker_connect import ping
+from buildrules.oci.docker_connect import ping, unix
 from buildrules.oci.docker_http import Engine
-from buildrules.oci.docker_socket import UnixTransport
-
-__all__ = ["podman_engine"]
 
 _SECONDS = 30.0  # for the service to listen, and to end
 _IDLE_SECONDS = 2  # without a connection, after which a service ends: it has one as long as its starter lives
+_MANY = 32768  # open files, and processes
 _HINT = "use --runner docker or rootfs"
 
 
@@ -43,8 +42,28 @@ def podman_engine(sockets: Sequence[str] | None = None) -> Iterator[Engine]:
     yield engine
 
 
+def is_podman(engine: Engine) -> bool:
+    """Whether it is Podman that answers. Raises DockerError."""
+    return "BuildahVersion" in engine.info
+
+
+def limits_of(engine: Engine) -> list[dict[str, str | int]]:
+    """The limits that a container of the engine needs (Docker Engine API, "Ulimits"; getrlimit(2)); [] for its own.
+
+    Podman's own are higher than a machine allows whose root may not raise them.
+    """
+    if not is_podman(engine):
+        return []
+    hard = {name: resource.getrlimit(number)[1] for name, number in _LIMITED.items()}
+    most = {name: _MANY if limit == resource.RLIM_INFINITY else min(limit, _MANY) for name, limit in hard.items()}
+    return [{"Name": name, "Soft": limit, "Hard": limit} for name, limit in most.items()]
+
+
+_LIMITED = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
+
+
 def _engine(path: str) -> Engine:
-    return Engine("podman", UnixTransport(path, "podman"), "podman")
+    return Engine("podman", unix(path), "podman")
 
 
 def _usual() -> list[str]:
@@ -73,7 +92,7 @@ def _service() -> Iterator[str]:
                     said.seek(0)
                     raise UsageError(f"podman does not work: {_last(said.read())}", hint=_HINT)
                 if time.monotonic() > deadline:
-                    raise UsageError(f"podman does not listen within {_SECONDS:g} s", hint=_HINT)
+                    raise UsageError(f"podman did not start listening within {_SECONDS:g} s", hint=_HINT)
                 time.sleep(0.005)
             with _engine(path).open("GET", "/events", timeout=None):  # an answer without an end: see _IDLE_SECONDS
                 yield path

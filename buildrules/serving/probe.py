@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from buildrules.errors import ExitedError, NotReadyError, ServingError
+from buildrules.serving.clock import Limit, joined
 from buildrules.serving.container import Container
 from buildrules.serving.request import Connection
 from buildrules.serving.route import Route
@@ -15,6 +16,9 @@ _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.25
 _ANSWER_SECONDS = 5.0  # a probe that takes longer counts as "not ready", as with an orchestrator
 _LOG_LINES = 40
+_UNREACHED = (
+    " (nobody listens there, or only at 127.0.0.1, where nobody outside of the container reaches it: use 0.0.0.0)"
+)
 
 
 def wait_ready(
@@ -27,19 +31,21 @@ def wait_ready(
 ) -> float:
     """Wait until GET on the readiness `route` answers 200 to 399, or, without one, until `port` keeps a connection.
 
+    `timeout` are the seconds it may take in which the package can work (see `serving.clock`).
+
     `progress` is called after each vain attempt, with the seconds since the beginning and what happened. Returns the
-    seconds it took. Raises, with its last log lines, ExitedError when it exits and NotReadyError when `timeout` seconds
-    have passed.
+    seconds it took. Raises, with its last log lines, ExitedError when it exits and NotReadyError when the time is over;
+    BusyError where this machine lets it do nothing.
     """
     wanted = route.port if route is not None else port
     if wanted is not None and wanted not in container.ports:
         raise ServingError(f"port {wanted} of {container.title!r} is not published", hint="publish it to probe it")
     begin = time.monotonic()
-    deadline = begin + timeout
+    limit = container.clock.limit(timeout)
     pause = _FIRST_PAUSE
     last = "no connection"
     while True:
-        left = max(0.05, min(_ANSWER_SECONDS, deadline - time.monotonic()))
+        left = max(0.05, min(_ANSWER_SECONDS, limit.left))
         if route is not None:
             status, last = _get(container, route, left)
             if status is not None and 200 <= status < 400:
@@ -52,25 +58,34 @@ def wait_ready(
             return 0.0
         state = container.state()
         if not state.running:
-            reason = "ran out of memory" if state.out_of_memory else f"exited with code {state.exit_code}"
+            log = container.log(_LOG_LINES)
             raise ExitedError(
-                f"{container.title!r} {reason} before it was ready{': ' + state.error if state.error else ''}",
-                hint="the end of its log says why",
-                log=container.log(_LOG_LINES),
+                f"{container.title!r} {state.reason} before it was ready{': ' + state.error if state.error else ''}",
+                hint="the end of its log says why" if log else "it wrote nothing to its log",
+                log=log,
             )
-        if time.monotonic() + pause > deadline:
+        if limit.over():
             probe = f"GET {route.path} at port {route.port}" if route is not None else f"port {port}"
-            if last == "answered 404":
-                last += "; it listens, and has no such route: the server's target or rule names it"
-            raise NotReadyError(
-                f"{container.title!r} was not ready after {timeout:g} s: {probe}: {last}",
-                hint="see its log, or allow more time",
-                log=container.log(_LOG_LINES),
-            )
+            raise _not_ready(container, probe, limit, last)
         if progress is not None:
             progress(time.monotonic() - begin, last)
         time.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def _not_ready(container: Running, probe: str, limit: Limit, last: str) -> NotReadyError:
+    did = limit.told()
+    if last == "answered 404":
+        last += "; it listens, and has no such route: the server's target or rule names it"
+        did = ""
+    elif isinstance(container, Container) and not last.startswith("answered"):
+        last += _UNREACHED  # an engine's proxy takes every connection, whoever listens behind it
+    log = container.log(_LOG_LINES)
+    return NotReadyError(
+        joined(f"{container.title!r} was not ready after {limit.seconds:g} s: {probe}: {last}", did),
+        hint=f"{'see the end of its log' if log else 'it wrote nothing to its log'}; or allow more time",
+        log=log,
+    )
 
 
 def url_of(container: Container, route: Route) -> str:

@@ -2,15 +2,19 @@
 
 import http.client
 import shlex
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from buildrules.errors import ServingError
+from buildrules.serving.clock import Clock, joined
 from buildrules.serving.route import Route
 from buildrules.serving.runner import LARGEST, Running
 
 JSON = "application/json"
+_STEP = 0.5  # seconds between two looks at the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,41 @@ def curl_line(url: str, sample: str | None = None, *, inline: str | None = None)
     return shlex.join(words)
 
 
+class _Patient(socket.socket):
+    """A socket on whose other side is a package: each wait lasts as long as it could have worked for `seconds`.
+
+    Raises TimeoutError where that is over.
+    """
+
+    clock: Clock
+    seconds: float
+
+    def recv_into(self, *args: Any) -> int:
+        """See `socket.socket`."""
+        return self._wait(super().recv_into, *args)
+
+    def sendall(self, data: Any, *args: Any) -> None:
+        """See `socket.socket`."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._wait(super().send, rest, *args) :]
+
+    def _wait(self, call: Callable[..., int], *args: Any) -> int:
+        limit = self.clock.limit(self.seconds)
+        while True:
+            self.settimeout(min(_STEP, limit.left) or _STEP)
+            try:
+                return call(*args)
+            except TimeoutError as error:
+                if limit.over():
+                    raise TimeoutError(joined(f"no answer within {self.seconds:g} s", limit.told())) from error
+
+
 class Connection(http.client.HTTPConnection):
-    """HTTP over a connection to a port of a started package, however that is reached."""
+    """HTTP over a connection to a port of a started package, however that is reached.
+
+    `timeout` are the seconds, for each wait, in which the package can work (see `serving.clock`).
+    """
 
     def __init__(self, running: Running, port: int, timeout: float) -> None:
         super().__init__("localhost", port, timeout=timeout)
@@ -47,7 +84,9 @@ class Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         """Connect through the runner."""
-        self.sock = self._running.connect(self.port, self._seconds)
+        found = _Patient(fileno=self._running.connect(self.port, self._seconds).detach())
+        found.clock, found.seconds = self._running.clock, self._seconds
+        self.sock = found
 
 
 def ask(
@@ -61,7 +100,8 @@ def ask(
 ) -> Answer:
     """Send one request; any status is an answer.
 
-    `timeout` is in seconds, for each wait. Raises ServingError, with the last log lines, where there is no answer.
+    `timeout` is in seconds, as `Connection` has it. Raises ServingError, with the last log lines, where there is no
+    answer, and BusyError where this machine lets the package do nothing.
     """
     connection = Connection(running, route.port, timeout)
     begin = time.monotonic()
@@ -70,10 +110,9 @@ def ask(
         response = connection.getresponse()
         data = response.read(LARGEST + 1)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        what = f"no answer within {timeout:g} s" if isinstance(error, TimeoutError) else str(error)
         raise ServingError(
             f"{running.title!r} gave no answer to {method} {route.path} at port {route.port}: "
-            f"{what or type(error).__name__}",
+            f"{error or type(error).__name__}",
             log=running.log(),
         ) from error
     finally:

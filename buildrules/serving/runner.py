@@ -1,6 +1,7 @@
 """What tests need of whatever runs a package: a Docker container, a Podman container, or a folder with namespaces."""
 
 import socket
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Protocol
 
 from buildrules.errors import ServingError
 from buildrules.oci.image import Image, LayerStream
+from buildrules.serving.clock import Clock, Limit
 
 LARGEST = 256 << 20
 """Bytes of an answer or a file that are read; a longer one is an error."""
@@ -27,14 +29,18 @@ class State:
     out_of_memory: bool
     error: str
 
+    @property
+    def reason(self) -> str:
+        """Why it does not run, in words."""
+        return "ran out of memory" if self.out_of_memory else f"exited with code {self.exit_code}"
+
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """How it ended when it was asked to: `seconds` after the signal; `killed` where it had to be killed."""
+    """How it ended when it was asked to. `killed` says what it did in the time it had, where it had to be killed."""
 
     exit_code: int | None
-    seconds: float
-    killed: bool
+    killed: str | None = None
 
 
 class Running(Protocol):
@@ -42,6 +48,7 @@ class Running(Protocol):
 
     title: str  # what errors call it
     grace: float  # seconds it gets to stop by itself
+    clock: Clock  # what its limits are measured by
 
     @property
     def ports(self) -> Mapping[int, int | None]:
@@ -63,10 +70,22 @@ class Running(Protocol):
         """
 
     def stop(self) -> Stopped | None:
-        """Its stop signal, `grace` seconds, SIGKILL; then nothing of it is left. None where it did not run."""
+        """Its stop signal, `grace` seconds, SIGKILL; then nothing of it is left. None where it did not run.
+
+        Raises BusyError as limits do; nothing is left then, either.
+        """
 
     def kill(self) -> None:
         """End it at once, from any thread; the others' calls then fail. Never raises."""
+
+
+def wait_end(running: Running, limit: Limit) -> State:
+    """Where it stands when it has ended, or when the limit is over. Raises BusyError as that does."""
+    pause = 0.005
+    while (state := running.state()).running and not limit.over():
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.25)
+    return state
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,17 @@
 """Trying a server: wait until it is ready, ask, compare the answers, and see that it stops."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import ExitedError, NotReadyError, ServingError
 from buildrules.serving.attempt import LOG_LINES, Outcome, Watch, said, with_log
+from buildrules.serving.clock import joined
 from buildrules.serving.expect import Failure, failures
 from buildrules.serving.probe import wait_ready
 from buildrules.serving.request import ask
 from buildrules.serving.route import Route
-from buildrules.serving.runner import Running, State, Stopped
+from buildrules.serving.runner import Running, Stopped, wait_end
 
 _REQUEST_SECONDS = 120.0
 _DYING_SECONDS = 1.0
@@ -48,7 +48,7 @@ class Trial:
         return len(self.exchanges)
 
     def run(self, running: Running, watch: Watch, outcome: Outcome) -> None:
-        """See `session.Attempt`."""
+        """See `attempt.Attempt`."""
         try:
             with said(watch, f"waiting for {running.title}"):
                 outcome.ready_seconds = wait_ready(running, self.ready, port=self.port, timeout=self.ready_timeout)
@@ -57,14 +57,11 @@ class Trial:
                     found = [{"request": exchange.name, **item} for item in _ask(running, exchange)]
                 outcome.problems += found
                 outcome.passed += not found
-                state = _state(
-                    running, patience=_DYING_SECONDS if any(i["kind"] == "no answer" for i in found) else 0.0
-                )
+                dying = any(item["kind"] == "no answer" for item in found)  # it closes its connections first
+                state = wait_end(running, running.clock.limit(_DYING_SECONDS if dying else 0.0))
                 if not state.running:
-                    reason = "ran out of memory" if state.out_of_memory else f"exited with code {state.exit_code}"
-                    raise ExitedError(
-                        f"{running.title!r} {reason} after the request '{exchange.name}'", log=running.log(LOG_LINES)
-                    )
+                    message = f"{running.title!r} {state.reason} after the request '{exchange.name}'"
+                    raise ExitedError(message, log=running.log(LOG_LINES))
         except (ExitedError, NotReadyError) as error:
             kind = "exited" if isinstance(error, ExitedError) else "never ready"
             outcome.problems.append(with_log({"kind": kind, "message": error.message}, error.log))
@@ -75,14 +72,6 @@ class Trial:
             stopped = running.stop()
         if self.exit_codes is not None:
             outcome.problems += _stop_problem(stopped, self, log)
-
-
-def _state(running: Running, patience: float) -> State:
-    """Where it stands. One that is about to end closes its connections first: it gets `patience` seconds."""
-    deadline = time.monotonic() + patience
-    while (state := running.state()).running and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return state
 
 
 def _ask(running: Running, exchange: Exchange) -> Iterator[Failure]:
@@ -107,10 +96,12 @@ def _ask(running: Running, exchange: Exchange) -> Iterator[Failure]:
 def _stop_problem(stopped: Stopped | None, trial: Trial, log: str) -> Iterator[Failure]:
     if stopped is None:
         return
-    if stopped.killed:
-        message = (
-            f"still ran {trial.stop_timeout:g} s after its stop signal and was killed; process 1 of a container gets "
-            "only the signals it has handlers for: handle SIGTERM, or set stop_signal in the rule of its server"
+    if stopped.killed is not None:
+        message = joined(
+            f"still ran {trial.stop_timeout:g} s after its stop signal and was killed",
+            stopped.killed,
+            "process 1 of a container gets only the signals it has handlers for: handle SIGTERM, or set stop_signal in "
+            "the rule of its server",
         )
         yield with_log({"kind": "did not stop", "message": message}, log)
     elif stopped.exit_code is not None and trial.exit_codes is not None and stopped.exit_code not in trial.exit_codes:

@@ -16,7 +16,7 @@ import sys
 import threading
 from typing import Any
 
-from .fetcher import Fetcher, Trouble
+from .fetcher import Fetcher, Trouble, positive
 from .secret import hide
 
 PARALLEL = 8
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     signals = (signal.SIGTERM, signal.SIGINT)
     before = {number: signal.signal(number, catch) for number in signals}
     try:
-        Fetcher(_downloads(), os.environ, stop, _number("BUILDRULES_FETCH_PARALLEL", PARALLEL), _say).run()
+        Fetcher(_downloads(), os.environ, stop, positive(os.environ, "BUILDRULES_FETCH_PARALLEL", PARALLEL), _say).run()
     except Trouble as trouble:
         if caught:
             _say(f"stopped by signal {caught[0]}; what has arrived is kept")
@@ -75,11 +75,6 @@ def _become(command: list[str]) -> int:
     except OSError as error:
         _say(f"error: the server {command[0]!r} cannot be started: {(error.strerror or str(error)).lower()}")
         return 127 if isinstance(error, FileNotFoundError) else 126
-
-
-def _number(name: str, default: int) -> int:
-    value = os.environ.get(name, "")
-    return int(value) if value.isdecimal() and int(value) else default
 
 
 def _say(text: str) -> None:

@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ from .archive import Content, members
 from .failure import NO_SPACE, REFUSED, UNREACHABLE, UNUSABLE, WRONG, Failure
 from .partial import CHUNK, disk_failure, is_right
 from .sources import advice, describe, join, locate
-from .transfer import PATIENCE, TRIES, copy_to, fetch_to
+from .transfer import PATIENCE, TRIES, Transfer, copy_to
 from .web import Web
 
 EVERY = 5.0  # seconds between two lines about progress
@@ -55,8 +56,7 @@ class Fetcher:
         self._lock = threading.Lock()
         self._done = 0
         self._fetched = 0
-        tries = environ.get("BUILDRULES_FETCH_TRIES", "")
-        self._tries = int(tries) if tries.isdecimal() and int(tries) else TRIES
+        self._tries = positive(environ, "BUILDRULES_FETCH_TRIES", TRIES)
 
     def run(self) -> None:
         """Have every file at its place. Raises Trouble."""
@@ -81,74 +81,66 @@ class Fetcher:
         jobs: list[Job] = []
         for number, download in enumerate(self._downloads):
             for file in download["files"]:
-                jobs.append(self._look(download, file, lacking.setdefault(number, [])))
+                jobs.append(partial(self._look, download, file, lacking.setdefault(number, [])))
         self._run_all(jobs, lambda: self._say("checking the files that are there"))
         return [(self._downloads[number], files) for number, files in lacking.items() if files]
 
-    def _look(self, download: dict[str, Any], file: dict[str, Any], lacking: list[dict[str, Any]]) -> Job:
-        def look() -> None:
-            with self._naming(download, file):
-                if not self._there(download, file):
-                    lacking.append(file)
-
-        return look
+    def _look(self, download: dict[str, Any], file: dict[str, Any], lacking: list[dict[str, Any]]) -> None:
+        with self._naming(download, file):
+            if not self._there(download, file):
+                lacking.append(file)
 
     def _there(self, download: dict[str, Any], file: dict[str, Any]) -> bool:
         return is_right(join(download["directory"], file["path"]), file["size"], file["sha256"], self._stop)
 
     def _jobs(self, download: dict[str, Any], files: list[dict[str, Any]]) -> list[Job]:
         plain = [file for file in files if not file.get("archive")]
-        jobs = [self._file(download, file) for file in sorted(plain, key=lambda file: -int(file["size"]))]
+        jobs: list[Job] = [
+            partial(self._file, download, file) for file in sorted(plain, key=lambda file: -int(file["size"]))
+        ]
         for archive in download.get("archives", ()):
             inside = [file for file in files if file.get("archive") == archive["sha256"]]
             if inside:
-                jobs.insert(0, self._archive(download, archive, inside))
+                jobs.insert(0, partial(self._archive, download, archive, inside))
         return jobs
 
-    def _file(self, download: dict[str, Any], file: dict[str, Any]) -> Job:
-        def job() -> None:
-            with self._naming(download, file):
-                self._get(download, file, join(download["directory"], file["path"]))
+    def _file(self, download: dict[str, Any], file: dict[str, Any]) -> None:
+        with self._naming(download, file):
+            self._get(download, file, join(download["directory"], file["path"]))
 
-        return job
+    def _archive(self, download: dict[str, Any], archive: dict[str, Any], files: list[dict[str, Any]]) -> None:
+        with self._naming(download, archive):
+            try:
+                self._members(download, archive, files)
+            except (Failure, OSError):
+                if not all(self._there(download, file) for file in files):  # else another start was faster
+                    raise
 
-    def _archive(self, download: dict[str, Any], archive: dict[str, Any], files: list[dict[str, Any]]) -> Job:
-        def job() -> None:
-            with self._naming(download, archive):
-                try:
-                    unpack()
-                except (Failure, OSError):
-                    if not all(self._there(download, file) for file in files):  # else another start was faster
-                        raise
-
-        def unpack() -> None:
-            path = join(download["directory"], f".{archive['sha256']}.archive")
-            if not is_right(path, archive["size"], archive["sha256"], self._stop):
-                self._get(download, archive, path)
-            wanted = {file["key"]: file for file in files}
-            for name, _, content in members(path, archive["path"], wanted.__contains__):
-                with self._naming(download, wanted[name]):
-                    self._unpack(wanted[name], content, join(download["directory"], wanted[name]["path"]))
-            for file in files:
-                if not os.path.exists(join(download["directory"], file["path"])):
-                    raise Failure(WRONG, f"there is no {file['key']!r} in {archive['path']!r}")
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-
-        return job
+    def _members(self, download: dict[str, Any], archive: dict[str, Any], files: list[dict[str, Any]]) -> None:
+        path = join(download["directory"], f".{archive['sha256']}.archive")
+        if not is_right(path, archive["size"], archive["sha256"], self._stop):
+            self._get(download, archive, path)
+        wanted = {file["key"]: file for file in files}
+        for name, _, content in members(path, archive["path"], wanted.__contains__):
+            with self._naming(download, wanted[name]):
+                self._unpack(wanted[name], content, join(download["directory"], wanted[name]["path"]))
+        for file in files:
+            if not os.path.exists(join(download["directory"], file["path"])):
+                raise Failure(WRONG, f"there is no {file['key']!r} in {archive['path']!r}")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
     def _get(self, download: dict[str, Any], file: dict[str, Any], path: str) -> None:
         source = download["source"]
-        fetch_to(
+        Transfer(
             lambda url, headers, extra: self._web.request(url, headers, extra, within=source.get("within")),
             lambda: locate(source, file, self._environ, self._web),
-            path,
             file["size"],
             file["sha256"],
             moved=self._moved,
             stop=self._stop,
             tries=self._tries,
-        )
+        ).to(path)
 
     def _unpack(self, file: dict[str, Any], content: Content, path: str) -> None:
         left = file["size"]
@@ -267,3 +259,9 @@ def _bytes(count: int) -> str:
             break
         value, unit = value / 1024, larger
     return f"{value:.0f} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+
+
+def positive(environ: Mapping[str, str], name: str, default: int) -> int:
+    """What a variable says, where it is a number above 0."""
+    value = environ.get(name, "")
+    return int(value) if value.isdecimal() and int(value) else default

@@ -6,7 +6,6 @@ that want one file fetch it once.
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import os
 import threading
@@ -30,72 +29,6 @@ Request = Callable[[str, Mapping[str, str], Mapping[str, str]], Any]
 """Sends a GET: url, headers for its own origin, headers for every hop; gives an answer as `Web.request` does."""
 Moved = Callable[[int, int], None]
 """Called with the bytes by which what is there grew, or shrank where a transfer starts over, and the bytes received."""
-
-
-def fetch(
-    request: Request,
-    locate: Locate,
-    partial: str,
-    size: int | None = None,
-    sha256: str | None = None,
-    *,
-    moved: Moved | None = None,
-    stop: threading.Event | None = None,
-    tries: int = TRIES,
-    arrived: Callable[[], bool] | None = None,
-) -> tuple[int, str]:
-    """Bring a file of `size` bytes with the digest `sha256` (hex; None: whatever comes) to the path `partial`.
-
-    Gives its size and digest. What is there of an earlier transfer is used where the digest is known. The caller
-    renames. Raises Failure; then what has arrived stays, unless it is wrong. Raises Arrived where somebody else who was
-    waited for has brought and renamed it, as `arrived` says.
-    """
-    with contextlib.ExitStack() as stack:
-        try:
-            file = stack.enter_context(
-                Partial(partial, keep=sha256 is not None, stop=stop or threading.Event(), arrived=arrived)
-            )
-            found = _Transfer(request, locate, file, size, sha256, moved or _nobody, tries).run()
-            file.finish()
-            return found
-        except OSError as error:
-            raise disk_failure(error, os.path.dirname(partial)) from None
-
-
-def fetch_to(
-    request: Request,
-    locate: Locate,
-    path: str,
-    size: int,
-    sha256: str,
-    *,
-    moved: Moved | None = None,
-    stop: threading.Event | None = None,
-    tries: int = TRIES,
-) -> None:
-    """Bring a file to `path`, whole or not at all; see `fetch`. Raises Failure."""
-    folder = os.path.dirname(path)
-    partial = os.path.join(folder, f".{sha256}.part")
-    try:
-        os.makedirs(folder, exist_ok=True)
-        fetch(
-            request,
-            locate,
-            partial,
-            size,
-            sha256,
-            moved=moved,
-            stop=stop,
-            tries=tries,
-            arrived=lambda: is_right(path, size, sha256, stop),
-        )
-        put(partial, path)
-    except Arrived:
-        return
-    except OSError as error:
-        if is_right(path, size, sha256):  # somebody else put it there meanwhile
-            return
-        raise disk_failure(error, folder) from None
 
 
 def copy_to(read: Callable[[], bytes], path: str, size: int, sha256: str, *, stop: threading.Event) -> bool:
@@ -125,29 +58,63 @@ def _nobody(_: int, __: int) -> None:
     """Nobody wants to know."""
 
 
-class _Transfer:
+class Transfer:
+    """A file of `size` bytes with the digest `sha256` (hex); whatever comes where they are None."""
+
     def __init__(
         self,
         request: Request,
         locate: Locate,
-        file: Partial,
-        size: int | None,
-        sha256: str | None,
-        moved: Moved,
-        tries: int,
+        size: int | None = None,
+        sha256: str | None = None,
+        *,
+        moved: Moved = _nobody,
+        stop: threading.Event | None = None,
+        tries: int = TRIES,
     ) -> None:
         self._request = request
         self._locate = locate
-        self._file = file
         self._size = size
         self._expected = sha256
         self._moved = moved
+        self._stop = stop or threading.Event()
         self._tries = tries
         self._tag: str | None = None  # of what has arrived, where the digest is not known
         self._whole = size  # bytes there must be in the end, as far as anybody has said
-        moved(file.size, 0)
+        self._file: Partial
 
-    def run(self) -> tuple[int, str]:
+    def fetch(self, partial: str, arrived: Callable[[], bool] | None = None) -> tuple[int, str]:
+        """Bring it to the path `partial`, and give its size and digest. The caller renames.
+
+        What is there of an earlier transfer is used where the digest is known. Raises Failure; then what has arrived
+        stays, unless it is wrong or the disk is full. Raises Arrived where somebody else who was waited for has brought
+        and renamed it, as `arrived` says.
+        """
+        try:
+            with Partial(partial, keep=self._expected is not None, stop=self._stop, arrived=arrived) as self._file:
+                self._moved(self._file.size, 0)
+                found = self._run()
+                self._file.finish()
+                return found
+        except OSError as error:
+            raise disk_failure(error, os.path.dirname(partial)) from None
+
+    def to(self, path: str) -> None:
+        """Bring it to `path`, whole or not at all; size and digest are known. Raises Failure."""
+        folder, size, sha256 = os.path.dirname(path), self._size or 0, self._expected or ""
+        partial = os.path.join(folder, f".{sha256}.part")
+        try:
+            os.makedirs(folder, exist_ok=True)
+            self.fetch(partial, lambda: is_right(path, size, sha256, self._stop))
+            put(partial, path)
+        except Arrived:
+            return
+        except OSError as error:
+            if is_right(path, size, sha256):  # somebody else put it there meanwhile
+                return
+            raise disk_failure(error, folder) from None
+
+    def _run(self) -> tuple[int, str]:
         failures, reached, tries = 0, self._file.size, 0
         while True:
             tries += 1

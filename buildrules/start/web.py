@@ -19,13 +19,14 @@ from .failure import MISSING, REFUSED, UNREACHABLE, UNUSABLE, Failure
 from .header import fits
 from .refusal import refusal
 from .retry import retry_after
+from .trust import HINT, VARIABLES, named
 
 IDLE_SECONDS = 30.0  # without a byte, not in all
 LONGEST_WAIT = 120.0  # a server that asks to wait longer is not waited for
 LIMIT = 16 << 20  # bytes of an answer that is read as a whole
 REDIRECTS = 10
 _REDIRECT = (301, 302, 303, 307, 308)
-_SETTINGS = ("_proxy", "_bundle")
+_SETTINGS = ("_proxy",)
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -149,7 +150,7 @@ class Web:
     def _opener(self, url: str) -> urllib.request.OpenerDirector:
         """One for each surroundings: reading the certificates takes longer than a small file."""
         secure = url.lower().startswith("https:")
-        names = sorted(name for name in os.environ if name.lower().endswith(_SETTINGS) or "SSL_CERT" in name)
+        names = sorted(name for name in os.environ if name.lower().endswith(_SETTINGS) or name in VARIABLES)
         key = secure, tuple(f"{name}={os.environ[name]}" for name in names)
         with self._lock:
             if key not in self._openers:
@@ -201,7 +202,7 @@ def broken(error: BaseException, url: str, host: str | None = None) -> Failure:
         return Failure(
             UNREACHABLE,
             f"the certificate of {host} is not trusted: {in_words(inner)}",
-            hint="name a file with the certificates to trust in SSL_CERT_FILE",
+            hint=HINT,
         )
     retry = not isinstance(inner, ssl.SSLError) or isinstance(inner, ssl.SSLEOFError)
     return Failure(UNREACHABLE, f"{host} cannot be reached: {in_words(inner)}", retry=retry)
@@ -233,13 +234,12 @@ def _check(url: str, headers: Mapping[str, str]) -> None:
 
 
 def _context() -> ssl.SSLContext:
-    """Trusts the bundle the usual variables name, else the system's, else the one of certifi in the image."""
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-        path = os.environ.get(name)
-        if path and os.path.isfile(path):
-            return ssl.create_default_context(cafile=path)
+    """Trusts what the usual variables name, else the system's, else the bundle of certifi in the image."""
+    file, folder = named(os.environ)
+    if file or folder:
+        return ssl.create_default_context(cafile=file, capath=folder)
     context = ssl.create_default_context()
-    if not context.get_ca_certs() and not os.environ.get("SSL_CERT_DIR"):
+    if not context.get_ca_certs():
         for path in (*_BUNDLES, *map(str, Path("/opt/venv/lib").glob(_CERTIFI))):
             if os.path.isfile(path):
                 context.load_verify_locations(path)

@@ -3,9 +3,11 @@
 import marshal
 import zlib
 
+from buildrules.state.rows import open_regular
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from buildrules.state.reader import State
+    from typing import Any
 
 JOURNAL = b"buildrules journal 1\n"
 
@@ -24,16 +26,20 @@ def journal_path(path: str) -> str:
     return f"{path}.journal"
 
 
-def read_journal(state: "State") -> None:
-    """Take the sound entries of the journal, if it belongs to this base."""
+def read_journal(path: str, generation: int) -> "tuple[list[tuple[Any, ...]], int, int]":
+    """The sound entries of the journal of the base at `path`, where they end in bytes, and the checksum up to there.
+
+    No entries, 0 and 0 where there is no journal of the base of this `generation`.
+    """
+    entries: list[tuple[Any, ...]] = []
     try:
-        with open(journal_path(state.path), "rb", buffering=0) as file:
+        with open(open_regular(journal_path(path)), "rb", buffering=0) as file:
             data = file.read()
     except OSError:
-        return
-    begin = JOURNAL + state.generation.to_bytes(8, "little")
+        return entries, 0, 0
+    begin = JOURNAL + generation.to_bytes(8, "little")
     if not data.startswith(begin):
-        return
+        return entries, 0, 0
     at, total = len(begin), zlib.crc32(begin)
     while at + 8 <= len(data):
         size, expected = memoryview(data[at : at + 8]).cast("I")
@@ -41,17 +47,6 @@ def read_journal(state: "State") -> None:
         following = zlib.crc32(entry, total)
         if len(entry) != size or following != expected:
             break
-        groups, actions, stale, ran, told, patch = marshal.loads(entry)  # noqa: S302
-        for number, row in groups.items():
-            state.group_changes[number] = Change(row)
-        state.action_changes.update(actions)
-        state.stale = state.stale.difference(stale[1]).union(stale[0])
-        key, numbers = told
-        state.ran.update((number, set()) for number in ran)
-        for number in numbers:
-            if number in state.ran:
-                state.ran[number].add(key)
-        state.told.setdefault(key, set()).update(numbers)
-        state.patches.setdefault(key, {}).update(patch)
+        entries.append(marshal.loads(entry))  # noqa: S302
         at, total = at + 8 + size, following
-    state.journal_end, state.journal_sum = at, total
+    return entries, at, total

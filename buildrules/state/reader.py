@@ -20,14 +20,15 @@ import os
 import zlib
 
 from buildrules.state.journal import Change, read_journal
-from buildrules.state.rows import changed
+from buildrules.state.rows import changed, open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from collections.abc import Set as AbstractSet
     from typing import Any
 
-MAGIC = b"buildrules state 1\n"
+MAGIC = b"buildrules state 3\n"
 NUMBERS = (
     "generation",
     "identity",
@@ -54,6 +55,10 @@ class Damaged(Exception):
     """A piece of a state is not what was written."""
 
 
+UNREADABLE = (OSError, Damaged, ValueError, EOFError, TypeError, KeyError, IndexError)
+"""What reading a state raises."""
+
+
 def checksum(kind: int, position: int, content: bytes) -> bytes:
     """What stands before a record: a record that is found in another's place is damage as well."""
     return zlib.crc32(content, zlib.crc32(b"%d %d" % (kind, position))).to_bytes(4, "little")
@@ -65,7 +70,7 @@ def key_of(words: "Sequence[str]") -> int:
     return zlib.crc32(data) << 32 | zlib.crc32(data[::-1])
 
 
-class Request:
+class Known:
     """What a command line stands for: which groups and actions it needs, and what to print if nothing changed.
 
     `watch` is None for one that needs all groups, else (numbers, counts, paths, numbers of the groups as they were).
@@ -116,6 +121,7 @@ class State:
         self.journal_end = 0  # bytes of the journal that are sound, 0 where it is no journal of this base
         self.journal_sum = 0
         self.reads = self.bytes_read = 0
+        self._rests: dict[int, dict[str, Any]] = {}
 
     # -- what is there ------------------------------------------------------------------------------------------------
 
@@ -134,19 +140,19 @@ class State:
         """How many actions there are; their numbers are those below."""
         return self._numbers["actions"]
 
-    def request(self, words: "Sequence[str]") -> Request | None:
+    def request(self, words: "Sequence[str]") -> Known | None:
         """What is known of a command line."""
         key = key_of(words)
         row = self._request_row(key)
         if row is None:
             return None
-        found = Request(key, self._load(REQUEST, key, row[1], row[2]))
+        found = Known(key, self._load(REQUEST, key, row[1], row[2]))
         if found.words != tuple(words):
             return None
         self._patch(found)
         return found
 
-    def _patch(self, request: Request) -> None:
+    def _patch(self, request: Known) -> None:
         for at, piece in self.patches.get(request.key, {}).items():
             if at < 0:
                 request.frame = piece
@@ -160,24 +166,25 @@ class State:
             or (number in self.ran and request.key not in self.ran[number])
         )
 
-    def rest(self, request: Request) -> "dict[str, Any]":
+    def rest(self, request: Known) -> "dict[str, Any]":
         """What is needed of a request to go on: options, goals, connections."""
-        row = self._request_row(request.key)
-        if row is None:
-            raise Damaged
-        found: dict[str, Any] = self._load(REST, request.key, row[3], row[4])
-        return found
+        if request.key not in self._rests:
+            row = self._request_row(request.key)
+            if row is None:
+                raise Damaged
+            self._rests[request.key] = self._load(REST, request.key, row[3], row[4])
+        return self._rests[request.key]
 
-    def requests(self) -> "Iterator[Request]":
+    def requests(self) -> "Iterator[Known]":
         """All requests that are known."""
         for key, head, head_size, _, _ in self._request_rows():
-            found = Request(key, self._load(REQUEST, key, head, head_size))
+            found = Known(key, self._load(REQUEST, key, head, head_size))
             self._patch(found)
             yield found
 
     # -- what changed -------------------------------------------------------------------------------------------------
 
-    def changed(self, request: Request, prefix: str) -> list[int]:
+    def changed(self, request: Known, prefix: str) -> list[int]:
         """The groups that are not as they were, of those that matter to `request`.
 
         `prefix` leads from the current directory to the workspace: "" or ends in a slash.
@@ -187,28 +194,17 @@ class State:
         if request.watch is not None and changes:
             watched = set(numbers)
             changes = {number: change for number, change in changes.items() if self._beside(number, watched)}
-        at = before_path(prefix)
-        if not changes:
-            return changed(numbers, counts, absolute(paths, at), expected)
-        kept_numbers, kept_counts, kept_paths, kept_expected, start = [], [], [], [], 0
-        every = absolute(paths, at)
-        for number, count, value in zip(numbers, counts, expected, strict=True):
-            if number not in changes:
-                kept_numbers.append(number)
-                kept_counts.append(count)
-                kept_paths += every[start : start + count]
-                kept_expected.append(value)
-            start += count
+        at = os.fsencode(prefix)
+        found = changed(numbers, counts, absolute(paths, at), expected)
+        if changes:
+            found = [number for number in found if number not in changes]
         for number, change in changes.items():
-            kept_numbers.append(number)
             mine, value = absolute(change.paths, at), change.number
             if request.watch is not None:
-                own, skip = self.own(number)
-                mine, value = mine[skip:], own
-            kept_counts.append(len(mine))
-            kept_paths += mine
-            kept_expected.append(value)
-        return changed(kept_numbers, kept_counts, kept_paths, kept_expected)
+                value, skip = self.own(number)
+                mine = mine[skip:]
+            found += changed((number,), (len(mine),), mine, (value,))
+        return found
 
     def _beside(self, number: int, watched: set[int]) -> bool:
         """Whether somebody who watches these groups watches that one: a new one is watched by whom it came beside."""
@@ -219,7 +215,7 @@ class State:
             return True
         return False
 
-    def watched(self, request: Request) -> "tuple[int, ...] | None":
+    def watched(self, request: Known) -> "tuple[int, ...] | None":
         """The groups that matter to a request, with the new ones; None where all do."""
         if request.watch is None:
             return None
@@ -236,6 +232,20 @@ class State:
             raise Damaged
         view = memoryview(data)
         return range(count), view[8 * count : 12 * count].cast("I"), data[12 * count :], view[: 8 * count].cast("q")
+
+    def groups_with(self, wanted: "AbstractSet[bytes]") -> set[int]:
+        """The groups that have one of these paths."""
+        numbers, counts, paths, _ = self.all_groups()
+        every = paths.split(b"\0")
+        found = {
+            number for number, change in self.group_changes.items() if not wanted.isdisjoint(change.paths.split(b"\0"))
+        }
+        start = 0
+        for number, count in zip(numbers, counts, strict=True):
+            if not wanted.isdisjoint(every[start : start + count]):
+                found.add(number)
+            start += count
+        return found
 
     # -- records ------------------------------------------------------------------------------------------------------
 
@@ -314,6 +324,26 @@ class State:
         if self._numbers["stale_size"]:
             self.stale = frozenset(self._load(STALE, 0, self._numbers["stale"], self._numbers["stale_size"]))
 
+    def read_journal(self) -> None:
+        """Take what changed since the base was written, if its journal is there."""
+        entries, self.journal_end, self.journal_sum = read_journal(self.path, self.generation)
+        for groups, actions, stale, ran, (key, numbers), patch in entries:
+            self.group_changes.update((number, Change(row)) for number, row in groups.items())
+            self.action_changes.update(actions)
+            self.stale = self.stale.difference(stale[1]).union(stale[0])
+            self.ran.update((number, set()) for number in ran)
+            for number in numbers:
+                if number in self.ran:
+                    self.ran[number].add(key)
+            self.told.setdefault(key, set()).update(numbers)
+            self.patches.setdefault(key, {}).update(patch)
+
+    def identity(self) -> "tuple[str, tuple[int, ...], str, str | None]":
+        """What it belongs to: see `location.identity`."""
+        value: tuple[str, tuple[int, ...], str, str | None]
+        value = marshal.loads(self._read(HEAD, self._numbers["identity"]))  # noqa: S302
+        return value
+
     def close(self) -> None:
         """Close the base."""
         if self.file >= 0:
@@ -324,11 +354,6 @@ class State:
         self.close()
 
 
-def before_path(prefix: str) -> bytes:
-    """What is put before each path."""
-    return os.fsencode(prefix)
-
-
 def absolute(paths: bytes, prefix: bytes) -> list[bytes]:
     """The single paths of `paths`, each of which ends in NUL, with `prefix` before each."""
     if not paths:
@@ -337,10 +362,10 @@ def absolute(paths: bytes, prefix: bytes) -> list[bytes]:
     return ((prefix + every.replace(b"\0", b"\0" + prefix)) if prefix else every).split(b"\0")
 
 
-def open_state(path: str, wanted: bytes | None) -> State | None:
-    """The state at `path` if it is one, of `wanted` identity; with its journal. None where it is not, or is damaged."""
+def open_state(path: str, wanted: bytes | None = None) -> State | None:
+    """The state at `path` if it is one, of `wanted` identity or of any; with its journal. None where it is damaged."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = open_regular(path)
     except OSError:
         return None
     state = None
@@ -349,18 +374,13 @@ def open_state(path: str, wanted: bytes | None) -> State | None:
         if numbers is not None and os.fstat(file).st_size == numbers["size"]:
             state = State(path, file, numbers)
             state.read_stale()
-            read_journal(state)
+            state.read_journal()
             return state
     except (OSError, Damaged, ValueError, EOFError, TypeError):
         pass
     if state is None:
         os.close(file)
     return None
-
-
-def open_any(path: str) -> State | None:
-    """The state at `path`, whatever it belongs to."""
-    return open_state(path, None)
 
 
 def _head(file: int, wanted: bytes | None) -> "dict[str, int] | None":

@@ -23,6 +23,16 @@ RACY = -1
 _GONE = -2
 
 
+def modified(row: Stat, now: int) -> int:
+    """When what has this row was last modified, in ns: the later of its two times.
+
+    A modification time after `now` was set by somebody, as archives and copies do: then the change time says it. That
+    cannot be set; where it lies in the future a clock was set back, or a server's is ahead, and it is waited for.
+    """
+    _, _, _, mtime, ctime = row
+    return ctime if mtime > now else max(mtime, ctime)
+
+
 def fold(rows: "Iterable[Stat | None]") -> int:
     """The number of a group with these rows; None stands for what is not there."""
     number = device = 0
@@ -44,17 +54,15 @@ def changed(
     start = 0
     for at, count in enumerate(counts):
         end = start + count
-        number = device = 0
-        try:
-            for path in paths[start:end]:
+        number, now = 0, None
+        for path in paths[start:end]:
+            try:
                 now = stat(path)
+            except OSError:
+                number, now = hash((number, _GONE)), None
+            else:
                 number = hash((number, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns))
-            if count:
-                device = now.st_dev
-        except OSError:
-            number = fold(map(row_of, paths[start:end]))
-        else:
-            number = hash((number, device))
+        number = hash((number, now.st_dev if now else 0))
         if number != expected[at]:
             found.append(numbers[at])
         start = end
@@ -77,12 +85,25 @@ def shape_of(path: str) -> str:
     return "file" if os.path.lexists(path) else "nothing"
 
 
+def open_regular(path: "bytes | str") -> int:
+    """A file opened for reading (its number). Raises OSError, also for what is no regular one: a pipe would wait for
+    its other end, and a device may never end."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(handle).st_mode & 0o170000  # S_IFMT
+    if mode != 0o100000:
+        os.close(handle)
+        if mode == 0o040000:
+            raise IsADirectoryError(0, "it is a directory", path)
+        raise OSError(0, "it is not a regular file", path)
+    return handle
+
+
 def names_digest(path: str) -> str | None:
     """A digest of the names in a directory, None where it cannot be listed."""
-    import hashlib
+    from buildrules.sha256 import hex_digest
 
     try:
         names = sorted(map(os.fsencode, os.listdir(path)))
     except OSError:
         return None
-    return hashlib.sha256(b"\0".join(names)).hexdigest()
+    return hex_digest(b"\0".join(names))

@@ -12,7 +12,6 @@ import marshal
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
 
 from buildrules.state.journal import JOURNAL, journal_path
 from buildrules.state.reader import (
@@ -29,6 +28,7 @@ from buildrules.state.reader import (
     absolute,
     checksum,
 )
+from buildrules.typed import Any, NamedTuple
 
 _LONGEST = 256 << 10  # bytes of a journal beyond which a new base is written, or a sixteenth of the base
 _MODE = 0o600
@@ -220,7 +220,7 @@ def whole(state: State) -> Base:
 def watch(
     numbers: Sequence[int], groups: "Sequence[GroupRow] | dict[int, GroupRow]"
 ) -> tuple[tuple[int, ...], tuple[int, ...], bytes, tuple[int, ...]]:
-    """What a request that needs only these groups keeps of them; see `reader.Request`."""
+    """What a request that needs only these groups keeps of them; see `reader.Known`."""
     counts, paths, expected = [], [], []
     for number in numbers:
         group = groups[number]

@@ -7,7 +7,8 @@ fault for each 4 KiB.
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+from buildrules.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mmap import mmap

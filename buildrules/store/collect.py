@@ -9,20 +9,20 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import StoreError
 from buildrules.state.journal import journal_path
-from buildrules.state.reader import Damaged, open_any
+from buildrules.state.reader import UNREADABLE, open_state
+from buildrules.store import expiry
 from buildrules.store.records import canonical
 from buildrules.store.store import Store
 
 _HEX = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 _PID_DIGITS = 9
-_UNREADABLE = (OSError, Damaged, ValueError, EOFError, TypeError, KeyError, IndexError)
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Sizes:
     table_bytes: int = 0
     states: int = 0
     state_bytes: int = 0
-    aside_bytes: int = 0
+    tmp_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Collected:
 
 
 def blob_files(store: Store) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """(digest, entry) of every blob. What somebody else put there is passed over."""
+    """(digest, entry) of every blob, and of whatever stands in the place of one. Other names are passed over."""
     with contextlib.suppress(FileNotFoundError), os.scandir(store.blobs.root) as folders:
         for folder in sorted(folders, key=lambda item: item.name):
             if not folder.is_dir(follow_symlinks=False):
@@ -57,16 +57,17 @@ def blob_files(store: Store) -> Iterator[tuple[str, os.DirEntry[str]]]:
                 for entry in entries:
                     name = entry.name
                     named = len(name) == 64 and name[:2] == folder.name and not name.strip("0123456789abcdef")
-                    if named and entry.is_file(follow_symlinks=False):
+                    if named:
                         yield f"sha256:{name}", entry
 
 
-def _files_below(path: str) -> Iterator[tuple[str, os.stat_result]]:
+def files_below(path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """(path, stat) of every file below a folder, links not followed."""
     for directory, _, names in os.walk(path):
         for name in names:
             full = os.path.join(directory, name)
             with contextlib.suppress(FileNotFoundError):
-                yield full, os.stat(full)
+                yield full, os.lstat(full)
 
 
 def sizes(store: Store) -> Sizes:
@@ -74,14 +75,12 @@ def sizes(store: Store) -> Sizes:
     found = Sizes()
     for _, entry in blob_files(store):
         found.blobs += 1
-        found.blob_bytes += entry.stat().st_size
+        found.blob_bytes += entry.stat(follow_symlinks=False).st_size
     found.records = len(store.records.keys())
-    table, states, aside = (
-        list(_files_below(os.path.join(store.root, part))) for part in ("table", "workspaces", "tmp")
-    )
+    table, states, tmp = (list(files_below(os.path.join(store.root, part))) for part in ("table", "workspaces", "tmp"))
     found.states = sum(path.endswith(".state") for path, _ in states)
-    found.table_bytes, found.state_bytes, found.aside_bytes = (
-        sum(stat.st_size for _, stat in files) for files in (table, states, aside)
+    found.table_bytes, found.state_bytes, found.tmp_bytes = (
+        sum(stat.st_size for _, stat in files) for files in (table, states, tmp)
     )
     return found
 
@@ -101,7 +100,7 @@ def verify(store: Store) -> list[str]:
 def _forget(store: Store, corrupt: set[str]) -> None:
     """Drop the records and states of what was made from blobs (hex) that were not what they must be."""
     keys: set[str] = set()
-    states = [path for path, _ in list(_files_below(os.path.join(store.root, "workspaces"))) if path.endswith(".state")]
+    states = states_of(store)
     for path in states:
         keys.update(_saw(path, corrupt))
     for key in list(store.records.keys()):
@@ -109,7 +108,7 @@ def _forget(store: Store, corrupt: set[str]) -> None:
             keys.add(key)
             store.records.delete(key)
     for path in states:
-        if any(key in keys or _named(made, corrupt) for key, made in _made(path)):
+        if any(key in keys or _named(outputs, corrupt) for key, outputs in made(path)):
             for part in (path, journal_path(path)):
                 with contextlib.suppress(OSError):
                     os.unlink(part)
@@ -117,18 +116,9 @@ def _forget(store: Store, corrupt: set[str]) -> None:
 
 def _saw(path: str, corrupt: set[str]) -> set[str]:
     """The keys of the actions of a state that name blobs (hex) that are corrupt, or stand on what names one."""
-    keys: set[str] = set()
-    with contextlib.suppress(*_UNREADABLE):
-        state = open_any(path)
-        if state is not None:
-            rows = [state.action(number) for number in range(state.action_count)]
-            named = {number for number, row in enumerate(rows) if _named(row, corrupt)}
-            keys.update(
-                row[2]
-                for number, row in enumerate(rows)
-                if number in named or not named.isdisjoint(state.links(number)[0])
-            )
-    return keys
+    rows = list(_rows(path))
+    named = {number for number, (row, _) in enumerate(rows) if _named(row, corrupt)}
+    return {row[2] for number, (row, deps) in enumerate(rows) if number in named or not named.isdisjoint(deps)}
 
 
 def _named(value: Any, digests: set[str]) -> bool:
@@ -137,35 +127,60 @@ def _named(value: Any, digests: set[str]) -> bool:
 
 
 def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collected:
-    """Remove what no state names and what is older than `keep_seconds`.
+    """Remove what no state of a workspace names and what is older than `keep_seconds`.
 
     Raises StoreError while a build holds the store, unless `wait`.
     """
     if not store.lock(exclusive=True, wait=wait):
         raise StoreError("a build is using the store", hint="run it again when the build is done")
     limit = time.time() - keep_seconds
-    live = _live(store)
     done = Collected()
+    done.records = expiry.drop_records(store, expiry.live_states(store, limit), limit)
+    expiry.drop_digests(store, limit)
+    live = _live(store)
     for digest, entry in list(blob_files(store)):
-        stat = entry.stat()
+        stat = entry.stat(follow_symlinks=False)
         if digest not in live and max(stat.st_mtime, stat.st_ctime) < limit:
             store.blobs.discard(digest)
             done.blobs += 1
             done.bytes += stat.st_size
-    for path, stat in list(_files_below(store.blobs.aside)):
-        if stat.st_mtime < limit or _abandoned(os.path.relpath(path, store.blobs.aside)):
+    for path, stat in list(files_below(store.blobs.tmp)):
+        if stat.st_mtime < limit or _abandoned(os.path.relpath(path, store.blobs.tmp)):
             os.unlink(path)
             done.bytes += stat.st_size
+    for folder in ("docker", "logs"):
+        done.bytes += expiry.drop_files(os.path.join(store.root, folder), limit)
+    for folder in (store.blobs.root, store.blobs.tmp):
+        expiry.drop_empty(folder)
+    done.bytes += _drop_old(os.path.join(store.root, "uv"), limit)
+    done.records += drop_incomplete(store)
+    return done
+
+
+def drop_incomplete(store: Store) -> int:
+    """Remove the records that lack a blob they cannot do without; how many."""
+    dropped = 0
     for key in list(store.records.keys()):
         record = store.records.get(key)
         if record is None or not all(store.blobs.has(digest) for digest in needed_blobs(record.get("outputs", {}))):
             store.records.delete(key)
-            done.records += 1
-    return done
+            dropped += 1
+    return dropped
+
+
+def _drop_old(folder: str, limit: float) -> int:
+    """Remove a folder that is used as a whole, if all of it is older than `limit`; the bytes that were in it."""
+    import shutil
+
+    files = list(files_below(folder))
+    if not os.path.isdir(folder) or any(max(stat.st_mtime, stat.st_ctime) >= limit for _, stat in files):
+        return 0
+    shutil.rmtree(folder, ignore_errors=True)
+    return sum(stat.st_size for _, stat in files)
 
 
 def _abandoned(path: str) -> bool:
-    """Whether the process that was writing a file, or a folder of files, aside (`Blobs.aside_path`) is no more.
+    """Whether the process that was writing a file, or a folder of files, aside (`Blobs.tmp_path`) is no more.
 
     Nobody goes on with it then, as with a partial file. The caller holds the store exclusively, so there is no process
     in another container either that is about to.
@@ -182,14 +197,25 @@ def _abandoned(path: str) -> bool:
     return False
 
 
-def _made(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def made(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """(key, outputs) of each action that the state at `path` keeps, up to where it is damaged."""
-    with contextlib.suppress(*_UNREADABLE):
-        state = open_any(path)
+    for row, _ in _rows(path):
+        yield row[2], row[3]
+
+
+def _rows(path: str) -> Iterator[tuple[Any, Sequence[int]]]:
+    """The row of each action of a state, and the numbers of those it stands on, up to where it is damaged."""
+    with contextlib.suppress(*UNREADABLE):
+        state = open_state(path)
         if state is not None:
             for number in range(state.action_count):
-                _, _, key, outputs, *_ = state.action(number)
-                yield key, outputs
+                yield state.action(number), state.links(number)[0]
+
+
+def states_of(store: Store) -> list[str]:
+    """The paths of all states of workspaces."""
+    below = files_below(os.path.join(store.root, "workspaces"))
+    return [path for path, _ in below if path.endswith(".state")]
 
 
 def needed_blobs(outputs: dict[str, Any]) -> Iterator[str]:
@@ -197,7 +223,7 @@ def needed_blobs(outputs: dict[str, Any]) -> Iterator[str]:
     yield from outputs.get("blobs", {}).values()
 
 
-def _recipe_blobs(outputs: dict[str, Any]) -> Iterator[str]:
+def recipe_blobs(outputs: dict[str, Any]) -> Iterator[str]:
     """The blobs the layers are made from: wanted again when the layer moves, and fetched again if gone."""
     for layer in outputs.get("layers", []):
         yield layer["digest"]
@@ -208,10 +234,10 @@ def _recipe_blobs(outputs: dict[str, Any]) -> Iterator[str]:
 
 def _live(store: Store) -> set[str]:
     live: set[str] = set()
-    for path, _ in _files_below(os.path.join(store.root, "workspaces")):
-        for _, outputs in _made(path) if path.endswith(".state") else ():
+    for path in states_of(store):
+        for _, outputs in made(path):
             live.update(needed_blobs(outputs))
-            live.update(_recipe_blobs(outputs))
+            live.update(recipe_blobs(outputs))
     for key in list(store.records.keys()):
         blob = store.records.blob_of(key)
         if blob is not None:

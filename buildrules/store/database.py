@@ -106,6 +106,13 @@ class Database:
             if isinstance(key, str):
                 yield key
 
+    def written_before(self, limit: float) -> list[str]:
+        """The keys of the rows that were written before `limit` (Unix time)."""
+        path = os.path.join(self._directory, NAME)
+        with contextlib.closing(sqlite3.connect(path, timeout=_PATIENCE)) as reader:  # diskcache does not tell the time
+            rows = reader.execute("SELECT key FROM Cache WHERE store_time < ?", (limit,)).fetchall()
+        return [key for (key,) in rows if isinstance(key, str)]
+
     def close(self) -> None:
         """Close the database."""
         self._cache.close()

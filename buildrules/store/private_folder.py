@@ -11,26 +11,24 @@ from collections.abc import Iterator
 
 from buildrules.errors import StoreError
 
-__all__ = ["private_folder", "sweep"]
-
 _PREFIX = "private-"
 _GATE = ".private.lock"
 _LOCK = ".lock"
 
 
 @contextlib.contextmanager
-def private_folder(aside: str) -> Iterator[str]:
-    """A folder below `aside` that only this user may enter, removed at the end. Raises StoreError."""
+def private_folder(tmp: str) -> Iterator[str]:
+    """A folder below `tmp` that only this user may enter, removed at the end. Raises StoreError."""
     try:
-        os.makedirs(aside, exist_ok=True)
-        with _gate(aside):
-            _sweep(aside)
-            folder = os.path.join(aside, f"{_PREFIX}{os.urandom(8).hex()}")
+        os.makedirs(tmp, exist_ok=True)
+        with _gate(tmp):
+            _sweep(tmp)
+            folder = os.path.join(tmp, f"{_PREFIX}{os.urandom(8).hex()}")
             os.mkdir(folder, 0o700)
             handle = os.open(os.path.join(folder, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(handle, fcntl.LOCK_EX)
     except OSError as error:
-        raise StoreError(f"cannot write to the store {aside}: {error.strerror}") from error
+        raise StoreError(f"cannot write to the store {tmp}: {error.strerror}") from error
     try:
         yield folder
     finally:
@@ -38,18 +36,18 @@ def private_folder(aside: str) -> Iterator[str]:
         os.close(handle)
 
 
-def sweep(aside: str) -> None:
+def sweep(tmp: str) -> None:
     """Remove the folders of processes that are gone."""
     with contextlib.suppress(OSError):
-        if any(name.startswith(_PREFIX) for name in os.listdir(aside)):
-            with _gate(aside):
-                _sweep(aside)
+        if any(name.startswith(_PREFIX) for name in os.listdir(tmp)):
+            with _gate(tmp):
+                _sweep(tmp)
 
 
-def _sweep(aside: str) -> None:
-    for name in os.listdir(aside):
+def _sweep(tmp: str) -> None:
+    for name in os.listdir(tmp):
         if name.startswith(_PREFIX):
-            folder = os.path.join(aside, name)
+            folder = os.path.join(tmp, name)
             with contextlib.suppress(OSError), _held(os.path.join(folder, _LOCK), fcntl.LOCK_NB):
                 _remove(folder)
 
@@ -60,9 +58,9 @@ def _remove(folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _gate(aside: str) -> contextlib.AbstractContextManager[None]:
+def _gate(tmp: str) -> contextlib.AbstractContextManager[None]:
     """Only one makes or removes folders: one that was just made is not locked yet."""
-    return _held(os.path.join(aside, _GATE))
+    return _held(os.path.join(tmp, _GATE))
 
 
 @contextlib.contextmanager

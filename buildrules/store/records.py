@@ -5,22 +5,24 @@ before it counts as a hit. Records too long for a row live in a blob that the ro
 """
 
 import json
-from typing import Any
+from collections.abc import Callable
 
 from buildrules.errors import IntegrityError
 from buildrules.store.blobs import Blobs
 from buildrules.store.table import Table
+from buildrules.typed import Any
 
 _PREFIX = "r:"
 _BLOB = b"blob "
 
-
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
+canonical_text: Callable[[Any], str]
+canonical_text = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
+"""Plain JSON types as text that depends on the value alone: sorted keys, no spaces, ASCII."""
 
 
 def canonical(value: Any) -> bytes:
-    """Plain JSON types as bytes that depend on the value alone: sorted keys, no spaces, ASCII."""
-    return _encode(value).encode()
+    """The same as bytes."""
+    return canonical_text(value).encode()
 
 
 class Records:
@@ -57,6 +59,10 @@ class Records:
     def keys(self) -> list[str]:
         """The keys of all records."""
         return [key[len(_PREFIX) :] for key in self._table.keys(_PREFIX)]
+
+    def kept_before(self, limit: float) -> list[str]:
+        """The keys of the records that were put before `limit` (Unix time)."""
+        return [key[len(_PREFIX) :] for key in self._table.written_before(limit, _PREFIX)]
 
     def blob_of(self, key: str) -> str | None:
         """The digest of the blob a long record lives in, None for a short one."""

@@ -6,18 +6,21 @@ again within the clock's resolution, so its row is not trusted (git calls such e
 in the table: reading it costs no more than reading its row, and the state of its workspace has its digest.
 """
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
 
-from buildrules.state.rows import RACY_NS, Stat
+from buildrules.sha256 import hex_digest
+from buildrules.state.rows import RACY_NS, Stat, modified
 from buildrules.store.table import Table
 
 __all__ = ["KEPT", "RACY_NS", "Stat", "StatIndex", "stat_row"]
 
 KEPT = 64 << 10
 """Files of at least as many bytes have rows in the table."""
+
+
+_PREFIX = "s:"
 
 
 def stat_row(stat: os.stat_result) -> Stat:
@@ -69,7 +72,7 @@ class StatIndex:
         digest = compute()
         self._known[key] = (row, digest)
         for path, one in [*files, (key[0], row)]:
-            if began - max(one[3], one[4]) < RACY_NS:
+            if began - modified(one, began) < RACY_NS:
                 self.racy.add(path)
             else:
                 self.racy.discard(path)
@@ -88,6 +91,11 @@ class StatIndex:
             return None
         return (dev, ino, size, mtime, ctime), digest
 
+    def noted_before(self, limit: float) -> list[tuple[str, str]]:
+        """(path, name of the row in the table) of what was noted before `limit` (Unix time)."""
+        rows = self._table.written_before(limit, _PREFIX)
+        return [(row.removeprefix(_PREFIX).partition("\0")[0], row) for row in rows]
+
     def flush(self) -> None:
         """Write the new rows in one transaction."""
         if self._unsaved:
@@ -101,7 +109,7 @@ class StatIndex:
 
 def _joint_row(files: Sequence[tuple[str, int, Stat]]) -> Stat:
     """One row for many files: no change to any of them leaves it as it was."""
-    mark = hashlib.sha256(repr(files).encode()).hexdigest()
+    mark = hex_digest(repr(files).encode())
     rows = [row for _, _, row in files]
     return (
         len(rows),
@@ -113,4 +121,4 @@ def _joint_row(files: Sequence[tuple[str, int, Stat]]) -> Stat:
 
 
 def _name(key: tuple[str, str]) -> str:
-    return f"s:{key[0]}\0{key[1]}"
+    return f"{_PREFIX}{key[0]}\0{key[1]}"

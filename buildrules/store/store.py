@@ -6,6 +6,8 @@ blobs/sha256/   content by digest        tmp/    files being written
 table/          records and stat index (diskcache)
 workspaces/     states: what the last builds of each workspace looked at and made
 logs/           the last builds in full
+docker/         which layers each engine of Docker has been sent
+uv/             what uv keeps of package indexes; nothing depends on it
 """
 
 import contextlib
@@ -16,14 +18,14 @@ from collections.abc import Iterator
 
 from buildrules.errors import StoreError
 from buildrules.state.location import store_root
-from buildrules.store.blobs import Blobs
+from buildrules.store.blobs import Blobs, remove
 from buildrules.store.records import Records
+from buildrules.store.shape import PARTS, make_private, mend, refuse_open
 from buildrules.store.statindex import StatIndex
 from buildrules.store.table import Table
 
 LAYOUT = 2
-PARTS = ("blobs", "docker", "logs", "table", "tmp", "workspaces", "lock", "version")
-"""Everything that may stand in a store."""
+"""The next one is 4: no single bit that flips in the file may make one layout of another."""
 _UNWRITABLE = "make it writable, or choose another store with BUILDRULES_CACHE_DIR"
 _WAY_OUT = "upgrade buildrules, or choose another store with BUILDRULES_CACHE_DIR"
 
@@ -43,18 +45,22 @@ class Store:
 
     def _prepare(self) -> None:
         version = os.path.join(self.root, "version")
+        refuse_open(self.root)
         try:
-            with open(version, encoding="ascii") as file:
-                text = file.read().strip()
+            if os.path.isdir(self.root):
+                mend(self.root)
+            with open(version, "rb") as file:
+                data = file.read(64)
         except FileNotFoundError:
-            text = ""
+            data = b""
         except OSError as error:
             raise StoreError(f"cannot read the store {self.root}: {error.strerror}", hint=_UNWRITABLE) from error
-        if not text:
-            self._create(version)
-        elif text.isdigit() and int(text) < LAYOUT:
+        text = data.decode("ascii", "replace").strip()
+        if not text.isdigit() or (int(text) > LAYOUT and _flipped(data)):
+            self._create(version)  # there is none, or it is damaged
+        elif int(text) < LAYOUT:
             self._renew(version)
-        elif not text.isdigit() or int(text) > LAYOUT:
+        elif int(text) > LAYOUT:
             raise StoreError(
                 f"the store {self.root} was written by a newer buildrules (layout {text!r}, this one knows {LAYOUT})",
                 hint=_WAY_OUT,
@@ -70,10 +76,8 @@ class Store:
                 f"the store {self.root} is of an older layout and in use",
                 hint="wait for the other build, or choose another store with BUILDRULES_CACHE_DIR",
             )
-        import shutil
-
         for name in ("table", "workspaces"):
-            shutil.rmtree(os.path.join(self.root, name), ignore_errors=True)
+            remove(os.path.join(self.root, name))
         self._create(version)
         self.close()
         self.renewed = True
@@ -83,15 +87,16 @@ class Store:
             foreign = sorted({*os.listdir(self.root)} - {*PARTS}) if os.path.isdir(self.root) else []
             if foreign:
                 raise StoreError(
-                    f"{self.root} is no store and holds other things, such as {foreign[0]!r}",
+                    f"{self.root} is not a store and holds other things, such as {foreign[0]!r}",
                     hint="name an empty or a new directory with BUILDRULES_CACHE_DIR",
                 )
+            make_private(self.root)
             os.makedirs(self.blobs.root, exist_ok=True)
-            os.makedirs(self.blobs.aside, exist_ok=True)
-            aside = self.blobs.aside_path()
-            with open(aside, "w", encoding="ascii") as file:
+            os.makedirs(self.blobs.tmp, exist_ok=True)
+            tmp = self.blobs.tmp_path()
+            with open(tmp, "w", encoding="ascii") as file:
                 file.write(f"{LAYOUT}\n")
-            os.replace(aside, version)
+            os.replace(tmp, version)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreError(
@@ -136,3 +141,9 @@ class Store:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _flipped(data: bytes) -> bool:
+    """Whether one bit makes this what stands in the version of this layout."""
+    right = b"%d\n" % LAYOUT
+    return (int.from_bytes(data, "big") ^ int.from_bytes(right, "big")).bit_count() == 1 and len(data) == len(right)

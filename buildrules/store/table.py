@@ -10,9 +10,9 @@ import os
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from buildrules.store.tablelog import TableLog
+from buildrules.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sqlite3
@@ -59,15 +59,15 @@ class Table:
                 path = os.path.join(self.directory, "cache.db")
                 if not os.path.exists(path):
                     return None
-            import sqlite3
+            import _sqlite3 as sqlite  # what sqlite3 adds, conversions of dates among it, takes longer than a read
 
             try:
                 if self._reader is None:
-                    self._reader = sqlite3.connect(
+                    self._reader = sqlite.connect(
                         path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
                     )
                 row = self._reader.execute(_SELECT, (key,)).fetchone()
-            except (sqlite3.Error, ValueError):
+            except (sqlite.Error, ValueError):
                 self._forget_reader()
                 return None
             return row[0] if row else None
@@ -103,6 +103,12 @@ class Table:
         """All keys that begin with `prefix`, in their order."""
         with self._writing() as database:
             yield from (key for key in database if key.startswith(prefix))
+
+    def written_before(self, limit: float, prefix: str) -> list[str]:
+        """The keys that begin with `prefix` and were written before `limit` (Unix time)."""
+        with self._writing() as database:
+            return [key for key in database.written_before(limit) if key.startswith(prefix)]
+        return []
 
     @contextlib.contextmanager
     def _writing(self) -> "Iterator[Database]":

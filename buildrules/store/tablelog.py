@@ -11,6 +11,8 @@ import threading
 import zlib
 from collections.abc import Callable
 
+from buildrules.state.rows import open_regular
+
 _MAGIC = b"\xb5row"
 _HEAD = len(_MAGIC) + 12
 _MODE = 0o600
@@ -31,7 +33,7 @@ class TableLog:
         """The rows by key. A log that cannot be read has none."""
         if self._rows is None:
             try:
-                with open(self._path, "rb") as file:
+                with open(open_regular(self._path), "rb") as file:
                     data = file.read()
             except OSError:
                 data = b""

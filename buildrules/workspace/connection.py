@@ -10,13 +10,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from buildrules.credentials.address import is_open
+from buildrules.credentials.connections import is_feed
 from buildrules.credentials.redact import login_before_slash
 from buildrules.credentials.secret_names import secret_in_query
 from buildrules.workspace.validation import Strict
 
-__all__ = ["Address", "Connection", "Credentials", "Name", "Secret", "SecretReference"]
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
+_PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
 _USERINFO = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#]*@")
 _REFERENCE_HINT = "name where it is kept: {env: NAME}, {file: path} or {keyring: service/user}"
 
@@ -67,6 +67,16 @@ def _name(value: str) -> str:
     if not _NAME.fullmatch(value):
         raise ValueError(f"'{value}' is not a name: use letters, digits and `_ . -`")
     return value
+
+
+def _package(value: str) -> str:
+    if not _PACKAGE.fullmatch(value):
+        raise PydanticCustomError(
+            "package_name",
+            "'{value}' is not the name of a package",
+            {"value": value, "hint": "write each name by itself, without version or pattern: torch, torchvision"},
+        )
+    return re.sub(r"[-_.]+", "-", value).lower()
 
 
 Secret = Annotated[SecretReference, BeforeValidator(_reference)]
@@ -198,6 +208,8 @@ class Connection(Strict):
     """How to sign in; nothing for anonymous access."""
     plain_http: bool = False
     """Send the credentials unencrypted, to an http address that is not this machine."""
+    packages: list[Annotated[str, AfterValidator(_package)]] = Field(default_factory=list)
+    """Packages that come from this Python feed only, and nothing else from it; if left out, it is asked for all."""
 
     @model_validator(mode="after")
     def _fits(self) -> "Connection":
@@ -207,6 +219,8 @@ class Connection(Strict):
             raise ValueError(f"a connection of type '{self.type}' takes {', '.join(usable)}, not '{kind}'")
         if self.credentials and self.credentials.header and self.type not in ("http", "mlflow", "custom"):
             raise ValueError(f"a connection of type '{self.type}' takes no header")
+        if self.packages and not is_feed(self.type, self.target):
+            raise ValueError(f"a connection of type '{self.type}' is no Python feed, and takes no packages")
         if kind != "none" and not self.plain_http and is_open(self.target):
             raise PydanticCustomError(
                 "open_credentials",
@@ -218,6 +232,8 @@ class Connection(Strict):
     def row(self, name: str) -> dict[str, Any]:
         """What a plan keeps of it, see `credentials.connections.use`: references, and no secret."""
         row: dict[str, Any] = {"name": name, "type": self.type, "target": self.target, "plain_http": self.plain_http}
+        if self.packages:
+            row["packages"] = self.packages
         if self.credentials is not None:
             row["kind"] = self.credentials.kind
             row["parts"] = self.credentials.model_dump(exclude_none=True, exclude={"type"})

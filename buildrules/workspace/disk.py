@@ -3,18 +3,18 @@
 So what an answer depends on is known without ledgers carried by hand, and a test can say which files were opened.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable
 
-from buildrules.state.rows import names_digest, shape_of
+from buildrules.sha256 import hex_digest
+from buildrules.state.rows import Stat, names_digest, row_of, shape_of
 from buildrules.workspace.root import Listing, Packages, find_packages, read_file
-
-__all__ = ["CONTENT", "NAMES", "SEARCHED", "SHAPE", "Disk"]
 
 CONTENT, NAMES, SHAPE, SEARCHED = "content", "names", "shape", "searched"
 """What of a path mattered: what a file says; what a directory holds; whether a file, a directory or nothing is there;
 which packages a directory leads to."""
+
+_SEVERAL = "several"
 
 
 class Disk:
@@ -25,13 +25,14 @@ class Disk:
     target: `disk.by(label)` records under its name.
     """
 
-    __slots__ = ("_ahead", "_reader", "_seen", "digests", "found", "listings", "root")
+    __slots__ = ("_ahead", "_reader", "_seen", "digests", "found", "listings", "root", "rows")
 
     def __init__(self, root: str) -> None:
         self.root = root
         self._reader = ""
         self._seen: dict[tuple[str, str, str], int] = {}
-        self.digests: dict[str, str] = {}  # sha256 (hex) of what was read, by path
+        self.rows: dict[str, Stat | None] = {}  # of each path, from before it was looked at
+        self.digests: dict[str, str] = {}  # sha256 (hex) of what was read, by path; none where two looks found several
         self.found: dict[tuple[str, str], str | None] = {}  # shapes, and digests of names, as they were when looked at
         self.listings: dict[str, Listing] = {}  # of the directories that were searched for packages
         self._ahead: dict[str, bytes] = {}  # files that the search for packages has read already, by absolute path
@@ -41,7 +42,7 @@ class Disk:
         other = Disk(self.root)
         other._reader = str(reader)
         other._seen, other._ahead = self._seen, self._ahead
-        other.digests, other.found, other.listings = self.digests, self.found, self.listings
+        other.rows, other.digests, other.found, other.listings = self.rows, self.digests, self.found, self.listings
         return other
 
     def path(self, path: str) -> str:
@@ -49,13 +50,17 @@ class Disk:
         return os.path.join(self.root, path) if path else self.root
 
     def read(self, path: str) -> bytes:
-        """What a file says. Raises OSError, also for what is no regular file or above 16 MiB."""
+        """What a file says. Raises OSError, also for what is no regular file, above 16 MiB, or reached by a link that
+        leads out of the workspace."""
         self.note(CONTENT, path)
         absolute = self.path(path)
         data = self._ahead.pop(absolute, None)
         if data is None:
-            data = read_file(absolute)
-        self.digests[self._relative(path)] = hashlib.sha256(data).hexdigest()
+            inside = absolute.startswith(self.root.rstrip("/") + "/")
+            data = read_file(absolute, self.root if inside else "")
+        place, digest = self._relative(path), hex_digest(data)
+        if self.digests.setdefault(place, digest) != digest:
+            self.digests[place] = _SEVERAL
         return data
 
     def names(self, path: str) -> list[str]:
@@ -81,6 +86,8 @@ class Disk:
     def packages(self, ignore: list[str] | tuple[str, ...]) -> Packages:
         """The packages of the workspace, see `find_packages`."""
         found = find_packages(self.root, ignore, self._read_ahead)
+        for path, row in found.rows.items():
+            self.rows.setdefault(path, row)
         self.note(SEARCHED, *found.directories)
         self.listings.update(found.listings)
         # Without its `workspace:` key such a file is one of this workspace's packages.
@@ -88,7 +95,8 @@ class Disk:
         return found
 
     def _read_ahead(self, path: str) -> bytes:
-        data = self._ahead[path] = read_file(path)
+        self._begin(self._relative(path))
+        data = self._ahead[path] = read_file(path, self.root)
         return data
 
     def note(self, what: str, *paths: str) -> None:
@@ -98,15 +106,25 @@ class Disk:
         """
         for path in paths:
             place = self._relative(path) if path.startswith("/") else path
+            self._begin(place)
             key = (what, place, self._reader)
             self._seen[key] = self._seen.get(key, 0) + 1
             if what in (SHAPE, NAMES) and (what, place) not in self.found:
                 absolute = self.path(place)
                 self.found[what, place] = shape_of(absolute) if what == SHAPE else names_digest(absolute)
 
+    def _begin(self, place: str) -> None:
+        if place not in self.rows:
+            self.rows[place] = row_of(self.path(place))
+
     def written(self, path: str) -> None:
-        """A file was written by whoever looks: what kind of thing was there before is no news to them."""
+        """A file was written by whoever looks: what was there before is no news to them.
+
+        What is there now may be another's by the time that it is looked at, so it has the row of nothing.
+        """
         self.found.pop((SHAPE, path), None)
+        self.digests.pop(path, None)
+        self.rows[path] = None
 
     def times(self, what: str, path: str) -> int:
         """How often `what` of a path was looked at, by whomever."""
@@ -119,21 +137,6 @@ class Disk:
     def readers(self, what: str) -> Iterable[tuple[str, str]]:
         """(path, reader) of which `what` mattered."""
         return ((path, reader) for kind, path, reader in self._seen if kind == what)
-
-    def dependencies(self) -> tuple[list[str], dict[str, str]]:
-        """What all answers depend on, in absolute paths: those whose stat must stay as it is, and the shapes of others.
-
-        Directories that were searched for packages are not among them: see `seen(SEARCHED)`.
-        """
-        rows: set[str] = set()
-        shapes: set[str] = set()
-        for kind, path, _ in self._seen:
-            absolute = self.path(path)
-            if kind == SEARCHED:
-                continue
-            there = os.path.isfile(absolute) if kind == CONTENT else kind == NAMES and os.path.isdir(absolute)
-            (rows if there else shapes).add(absolute)
-        return sorted(rows), {path: shape_of(path) for path in sorted(shapes)}
 
     def _relative(self, path: str) -> str:
         if path == self.root:

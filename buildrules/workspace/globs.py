@@ -4,28 +4,31 @@
     ?        one character                         [a-c]  one of these characters, [!a] one that is not
 
 Names that start with a dot match like all others. Always left out: `BUILD.yaml`, `__pycache__`, `*.pyc`, `.git`,
-`.DS_Store` and `.ipynb_checkpoints`. Nested packages are not borders: a package names targets, it does not own files,
-so what lies in the directory is what a glob finds. An exclusion that matches a directory leaves out all of it.
+`.DS_Store` and `.ipynb_checkpoints`, and virtual environments (folders with a `pyvenv.cfg`) unless a pattern spells
+their name. Nested packages are not borders: a package names targets, it does not own files, so what lies in the
+directory is what a glob finds. An exclusion that matches a directory leaves out all of it.
 
-A link is read through (its name, its target's content) as long as the target stays inside the workspace.
+A link is read through (its name, its target's content) as long as the target stays inside the workspace. Where links
+are kept, one whose target is found as well stays a link, and folders with nothing in them are found.
 
-On the fast path: imports nothing but `os`, `re` and `stat`.
+On the fast path: imports nothing but `os`, `re`, `stat` and what the state needs.
 """
 
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from buildrules.errors import ActionError, LoadError
-
-__all__ = ["check_pattern", "expand", "is_glob", "matches", "selects"]
+from buildrules.state.rows import Stat, row_of
+from buildrules.workspace.root import VENV_MARK, is_inside
 
 File = tuple[str, str, os.stat_result]
-"""(workspace-relative path, path relative to the glob's directory, stat of the file or of the link's target)."""
+"""(workspace-relative path, path relative to the glob's directory, stat of the file or of the link's target).
+
+The stat of a link that is kept is its own."""
 
 _IGNORED = frozenset({"BUILD.yaml", "__pycache__", ".git", ".DS_Store", ".ipynb_checkpoints"})
-_MAGIC = re.compile(r"[*?\[]")
 
 # A segment is None for `**`, a str for a literal name, and a compiled expression otherwise.
 Segment = None | str | re.Pattern[str]
@@ -35,7 +38,7 @@ Trail = tuple[str, ...]  # targets of the links to directories that led here
 
 def is_glob(text: str) -> bool:
     """Whether the text has a wildcard, so that it can match more than one path."""
-    return _MAGIC.search(text) is not None
+    return any(sign in text for sign in "*?[")
 
 
 def check_pattern(pattern: str) -> None:
@@ -48,12 +51,15 @@ def expand(
     directory: str,
     include: "list[str] | tuple[str, ...]",
     exclude: "list[str] | tuple[str, ...]" = (),
-) -> tuple[list[File], list[str]]:
+    keep: bool = False,
+) -> tuple[list[File], dict[str, Stat | None]]:
     """All files below `root`/`directory` that an `include` matches and no `exclude` does, sorted by name.
 
-    `root` is absolute, `directory` workspace-relative ("" is the root). The second value holds the workspace-relative
-    directories whose listing decided the answer, sorted: if none of them and no file changed, neither would
-    the answer. A directory that does not exist is listed there as well and matches nothing.
+    With `keep` also empty folders, and links as what they are where they lead to something that is found too. `root` is
+    absolute, `directory` workspace-relative ("" is the root). The second value holds the workspace-relative directories
+    whose listing decided the answer, sorted, with their rows: if none of them and no file changed, neither would the
+    answer. A row is from before the directory was listed, so that what comes or goes meanwhile counts as a change. A
+    directory that does not exist is there as well, with None, and matches nothing.
     Raises LoadError for a bad pattern; ActionError for a link that leaves the workspace, dangles or loops, a
     special file, a name that is not UTF-8 and a directory that cannot be read.
     """
@@ -62,6 +68,8 @@ def expand(
     wanted = _close([(_compile(pattern), 0) for pattern in include])
     unwanted = _close([(_compile(pattern), 0) for pattern in exclude])
     walk = _Walk(root)
+    if keep:
+        walk.kept = lambda name: selects(name, include, exclude)
     start = os.path.join(root, directory) if directory else root
     if directory and _has_link(root, directory) and not walk.inside(os.path.realpath(start)):
         raise ActionError(
@@ -71,7 +79,7 @@ def expand(
     while walk.stack:
         walk.visit(walk.stack.pop())
     walk.files.sort(key=lambda file: file[1])
-    return walk.files, sorted(walk.directories)
+    return walk.files, {directory: walk.directories[directory] for directory in sorted(walk.directories)}
 
 
 def _has_link(root: str, directory: str) -> bool:
@@ -114,7 +122,7 @@ def selects(path: str, include: "list[str] | tuple[str, ...]", exclude: "list[st
 class _Place:
     """A directory the walk comes to, and what is looked for in it."""
 
-    __slots__ = ("base", "directory", "exclude", "include", "prefix", "trail")
+    __slots__ = ("base", "directory", "exclude", "include", "prefix", "spelt", "trail")
 
     def __init__(self, directory: str, prefix: str, include: list[State], exclude: list[State], trail: Trail) -> None:
         self.directory = directory  # workspace-relative
@@ -123,12 +131,15 @@ class _Place:
         self.include = include
         self.exclude = exclude
         self.trail = trail
+        self.spelt = not prefix  # whether a pattern spells its name
 
     def below(self, name: str, *link: str) -> "_Place":
         """The directory `name` in this one; `link` is what it points to if it is a link."""
         include = _descend(self.include, name)
         trail = (*self.trail, *link)
-        return _Place(self.base + name, f"{self.prefix}{name}/", include, _descend(self.exclude, name), trail)
+        found = _Place(self.base + name, f"{self.prefix}{name}/", include, _descend(self.exclude, name), trail)
+        found.spelt = any(name in segments[at : at + 1] for segments, at in self.include)
+        return found
 
     def wants(self, name: str) -> bool:
         """Whether a file of this name is looked for, exclusions aside."""
@@ -144,16 +155,14 @@ class _Walk:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self.real_root = ""  # resolved at first need
         self.stack: list[_Place] = []
         self.files: list[File] = []
-        self.directories: set[str] = set()
+        self.directories: dict[str, Stat | None] = {}
+        self.kept: Callable[[str], bool] | None = None  # whether what links lead to is found too; None: none is kept
 
     def inside(self, target: str) -> bool:
-        """Whether a path without links lies in the workspace."""
-        if not self.real_root:
-            self.real_root = os.path.realpath(self.root)
-        return target == self.real_root or target.startswith(self.real_root.rstrip("/") + "/")
+        """Whether a path without links lies in the workspace, or where its user lets links lead."""
+        return is_inside(self.root, target)
 
     def visit(self, place: _Place) -> None:
         """Look into one directory."""
@@ -164,24 +173,34 @@ class _Walk:
             for name in sorted(names):
                 self._literal(name, place)
             return
-        directory = place.directory
-        self.directories.add(directory)
+        self._decides(place)
         try:
-            with os.scandir(os.path.join(self.root, directory) if directory else self.root) as entries:
+            with os.scandir(os.path.join(self.root, place.directory) if place.directory else self.root) as entries:
                 self._entries(entries, place)
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise ActionError(f"cannot list '{directory or '.'}': {error.strerror}") from error
+            raise ActionError(f"cannot list '{place.directory or '.'}': {error.strerror}") from error
+
+    def _decides(self, place: _Place) -> None:
+        """Take the row of a directory whose names are going to be looked at."""
+        directory = place.directory
+        if directory not in self.directories:
+            self.directories[directory] = row_of(os.path.join(self.root, directory) if directory else self.root)
 
     def _entries(self, entries: Iterator[os.DirEntry[str]], place: _Place) -> None:
         include, base, prefix = place.include, place.base, place.prefix
         wanted = _last(include)
         every = None in wanted
-        for entry in entries:
+        empty = True
+        found = list(entries)
+        if not place.spelt and any(entry.name == VENV_MARK for entry in found):
+            return
+        for entry in found:
             name = entry.name
             if name in _IGNORED or name.endswith(".pyc"):
                 continue
+            empty = False
             if entry.is_dir(follow_symlinks=False):
                 if not place.excludes(name):
                     self.stack.append(place.below(name))
@@ -189,25 +208,34 @@ class _Walk:
                 self._link(name, place)
             elif (every or _hits(wanted, name)) and not (place.exclude and place.excludes(name)):
                 self._add(base + name, prefix + name, entry.stat(follow_symlinks=False))
+        if empty and every and prefix and self.kept is not None:
+            self.files.append((base[:-1], prefix[:-1], os.stat(os.path.join(self.root, base))))
 
     def _literal(self, name: str, place: _Place) -> None:
         """A name that is spelt out is looked up instead of searched for."""
         if name in _IGNORED or name.endswith(".pyc") or place.excludes(name):
             return
         path = place.base + name
-        try:
-            status = os.lstat(os.path.join(self.root, path))
-        except (FileNotFoundError, NotADirectoryError):
-            self.directories.add(place.directory)
+        status = self._status(path)
+        if status is None:
+            self._decides(place)
+            status = self._status(path)  # it may have come before the row was taken
+        if status is None:
             return
-        except OSError as error:
-            raise ActionError(f"cannot read '{path}': {error.strerror}") from error
         if stat.S_ISLNK(status.st_mode):
             self._link(name, place)
         elif stat.S_ISDIR(status.st_mode):
             self.stack.append(place.below(name))
         elif place.wants(name):
             self._add(path, place.prefix + name, status)
+
+    def _status(self, path: str) -> os.stat_result | None:
+        try:
+            return os.lstat(os.path.join(self.root, path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise ActionError(f"cannot read '{path}': {error.strerror}") from error
 
     def _link(self, name: str, place: _Place) -> None:
         """A link counts as what it points to, if that is inside the workspace."""
@@ -217,12 +245,16 @@ class _Walk:
         path = place.base + name
         target = os.path.realpath(os.path.join(self.root, path))
         if not self.inside(target):
-            hint = "copy the target into the workspace, or exclude the link"
+            hint = self._hint(path, "copy the target into the workspace, or exclude the link")
             raise ActionError(f"'{path}' is a link that leaves the workspace", hint=hint)
         try:
             status = os.stat(target)
         except OSError as error:
-            raise ActionError(f"'{path}' is a link to nothing", hint="repair the link, or exclude it") from error
+            hint = self._hint(path, "repair the link, or exclude it")
+            raise ActionError(f"'{path}' is a link to nothing", hint=hint) from error
+        if wanted and self._stays(path, place.prefix + name, target):
+            self._named(path, place.prefix + name, os.lstat(os.path.join(self.root, path)))
+            return
         if not stat.S_ISDIR(status.st_mode):
             if wanted:
                 self._add(path, place.prefix + name, status)
@@ -232,11 +264,32 @@ class _Walk:
             raise ActionError(f"'{path}' is a link to a directory it lies in", hint="remove the link, or exclude it")
         self.stack.append(place.below(name, target))
 
+    def _stays(self, path: str, name: str, target: str) -> bool:
+        """Whether a link is kept: its own text leads to `target`, which is found too, and not to where it lies."""
+        text = os.readlink(os.path.join(self.root, path))
+        if self.kept is None or text.startswith("/"):
+            return False
+        leads = os.path.normpath(os.path.join(os.path.dirname(name), text))
+        if leads == "." or leads.startswith("../") or leads == ".." or f"{name}/".startswith(f"{leads}/"):
+            return False
+        top = os.path.join(self.root, path[: len(path) - len(name)])
+        return os.path.realpath(os.path.join(top, leads)) == target and self.kept(leads)
+
+    def _hint(self, path: str, otherwise: str) -> str:
+        """The command that puts a file where the link `path` is, if a tool for data made the link."""
+        from buildrules.actions.models.pointers import link_command
+
+        command = link_command(path, os.readlink(os.path.join(self.root, path)))
+        return f"run `{command}`" if command else otherwise
+
     def _add(self, path: str, name: str, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
             raise ActionError(
                 f"'{path}' is not a regular file", hint="exclude it; sockets, pipes and devices cannot be packaged"
             )
+        self._named(path, name, status)
+
+    def _named(self, path: str, name: str, status: os.stat_result) -> None:
         if not name.isascii():
             try:
                 name.encode()
@@ -268,7 +321,9 @@ def _compile(pattern: str) -> tuple[Segment, ...]:
     segments: list[Segment] = []
     for part in pattern.split("/"):
         if part in ("", ".", ".."):
-            raise LoadError(f"glob '{pattern}' is not a plain path", hint="globs cannot hold `.`, `..` or empty parts")
+            hint = "globs cannot hold `.`, `..` or empty parts"
+            hint += "; code of another directory is a python_library there, which `code:` of a package names as well"
+            raise LoadError(f"glob '{pattern}' is not a plain path", hint=hint)
         if part == "**":
             if not segments or segments[-1] is not None:  # `**/**` is `**`
                 segments.append(None)
@@ -276,7 +331,7 @@ def _compile(pattern: str) -> tuple[Segment, ...]:
             raise LoadError(
                 f"glob '{pattern}': `**` must stand alone between slashes", hint="write `**/*.py`, not `**.py`"
             )
-        elif _MAGIC.search(part):
+        elif is_glob(part):
             segments.append(re.compile(_translate(part, pattern), re.DOTALL))
         else:
             segments.append(part)

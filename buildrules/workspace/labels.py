@@ -20,8 +20,6 @@ import re
 
 from buildrules.errors import LoadError, UsageError
 
-__all__ = ["Label", "Pattern", "Patterns", "check_name", "parse_label", "parse_pattern", "parse_patterns"]
-
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", re.ASCII)
 _CHARSET = "letters, digits and `_ . + -`, not starting with `.`, `+` or `-`"
 _RESERVED = ("all",)
@@ -61,25 +59,17 @@ class Label:
     def __hash__(self) -> int:
         return self._hash
 
-    @property
-    def short(self) -> str:
-        """The shortest form that parses to the same label: `//a/b` for `//a/b:b`."""
-        if self.package and self.package.rpartition("/")[2] == self.name:
-            return f"//{self.package}"
-        return str(self)
-
 
 class Pattern:
     """One pattern. `name` is None for "every target"; `below` takes the packages below in, too."""
 
-    __slots__ = ("below", "exclude", "name", "package", "text")
+    __slots__ = ("below", "exclude", "name", "package")
 
-    def __init__(self, package: str, name: str | None, *, below: bool, exclude: bool, text: str) -> None:
+    def __init__(self, package: str, name: str | None, *, below: bool, exclude: bool) -> None:
         self.package = package
         self.name = name
         self.below = below
         self.exclude = exclude
-        self.text = text
 
     def matches(self, label: Label) -> bool:
         """Whether the pattern, taken without its leading `-`, names this label."""
@@ -107,9 +97,6 @@ class Pattern:
             return f"{sign}//{self.package}/..." if self.package else f"{sign}//..."
         return f"{sign}//{self.package}:all"
 
-    def __repr__(self) -> str:
-        return f"Pattern({str(self)!r})"
-
 
 class Patterns:
     """Some patterns together: a label is selected if one names it and no exclusion does.
@@ -136,9 +123,6 @@ class Patterns:
     def unmatched(self, labels: "list[Label]") -> "list[Pattern]":
         """The including patterns that name none of these labels: typing errors, most often."""
         return [pattern for pattern in self.includes if not any(pattern.matches(label) for label in labels)]
-
-    def __str__(self) -> str:
-        return " ".join(map(str, self.includes + self.excludes)) or "//..."
 
 
 def check_name(name: str) -> str | None:
@@ -190,18 +174,18 @@ def parse_pattern(text: str, package: str = "") -> Pattern:
             raise UsageError(f"'{text}' is not a target pattern", hint="nothing can follow `...` but `:all`")
         where = where[:-4] if where != "..." else ""
         _check_package(where, text, UsageError)
-        return Pattern(where, None, below=True, exclude=exclude, text=text)
+        return Pattern(where, None, below=True, exclude=exclude)
     _check_package(where, text, UsageError)
     if not colon:
         if not where:
             raise UsageError(f"'{text}' names no target", hint="//... is every target of the workspace")
         name = where.rpartition("/")[2]
     elif name == "all":
-        return Pattern(where, None, below=False, exclude=exclude, text=text)
+        return Pattern(where, None, below=False, exclude=exclude)
     problem = check_name(name)
     if problem:
         raise UsageError(f"'{text}': name '{name}' {problem}")
-    return Pattern(where, name, below=False, exclude=exclude, text=text)
+    return Pattern(where, name, below=False, exclude=exclude)
 
 
 def _absolute(body: str, package: str) -> tuple[str, str, str]:

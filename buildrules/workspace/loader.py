@@ -3,9 +3,10 @@
 What a target's attributes must look like is its rule's matter (`rules.resolve`); here they stay nodes.
 """
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
@@ -13,13 +14,11 @@ from buildrules.document.reader import parse
 from buildrules.errors import LoadError, Position
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label, check_name
-from buildrules.workspace.root import BUILD_FILE, Packages
+from buildrules.workspace.root import BUILD_FILE, Packages, check_inside
 from buildrules.workspace.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from buildrules.workspace.settings import Settings
-
-__all__ = ["Target", "Workspace"]
 
 
 @dataclass(slots=True)
@@ -38,75 +37,49 @@ class Target:
         """Where the target's name stands."""
         return self.key.position
 
-    def position_of(self, attribute: str) -> Position:
-        """Where the attribute's value stands; the target itself if it is not set."""
-        node = self.attributes.get(attribute)
-        return node.position if node is not None else self.position
-
-    def raw(self) -> dict[str, Any]:
-        """The attributes as plain JSON types, for display. Raises LoadError for ambiguous scalars."""
-        return {name: node.value() for name, node in self.attributes.items()}
-
 
 @dataclass(slots=True)
 class Workspace:
-    """A loaded workspace: settings, targets by label, and the directories with a BUILD.yaml ("" is the root)."""
+    """A loaded workspace: settings, targets by label, and the directories with a BUILD.yaml ("" is the root).
+
+    `unread` are targets that were written and could not be read.
+    """
 
     root: str
     settings: "Settings"
     targets: dict[Label, Target] = field(default_factory=dict)
     packages: list[str] = field(default_factory=list)
-
-    @classmethod
-    def load(
-        cls,
-        disk: Disk,
-        problems: Problems | None = None,
-        *,
-        texts: Mapping[str, str] | None = None,
-        whole: bool = True,
-        made_from: str = BUILD_FILE,
-        only: Collection[str] | None = None,
-    ) -> "Workspace":
-        """Load the workspace at the root of `disk` (from `find_root`).
-
-        With `problems`, all errors are noted there and what could be read comes back; without, they are raised
-        together as one LoadError. `texts` maps packages to the texts of BUILD.yaml files that no file holds: their
-        targets stand before those of a file there, and errors in them name the file `made_from`. Without `whole` they
-        are all, and nothing is searched for. With `only` these packages are loaded, "" with its settings among them.
-        """
-        noted = Problems() if problems is None else problems
-        workspace = _load(disk, noted, texts or {}, whole=whole, made_from=made_from, only=only)
-        if problems is None:
-            noted.raise_all()
-        return workspace
-
-    def labels(self) -> list[Label]:
-        """All labels, sorted."""
-        return sorted(self.targets)
+    unread: set[Label] = field(default_factory=set)
 
 
-def _load(
+def load_workspace(
     disk: Disk,
     problems: Problems,
-    texts: Mapping[str, str],
     *,
-    whole: bool,
-    made_from: str,
-    only: Collection[str] | None,
+    texts: Mapping[str, str] | None = None,
+    whole: bool = True,
+    made_from: str = BUILD_FILE,
+    only: Collection[str] | None = None,
 ) -> Workspace:
+    """Load the workspace at the root of `disk` (from `find_root`). Errors are noted in `problems`.
+
+    `texts` maps packages to the texts of BUILD.yaml files that no file holds: their targets stand before those of a
+    file there, and errors in them name the file `made_from`. Without `whole` they are all, and nothing is searched
+    for. With `only` these packages are loaded, "" with its settings among them.
+    """
     from buildrules.workspace.settings import Settings
-    from buildrules.workspace.validation import validate
 
     settings = None
-    overlaid = {package: parse(made_from, text.encode(), problems, made=True) for package, text in texts.items()}
+    overlaid = {
+        package: parse(made_from, text.encode(), problems, made=True) for package, text in (texts or {}).items()
+    }
     document = overlaid.get("")
     kept = document is None or document.kind != "map" or "workspace" not in document.entries
     if kept:
         document = _read(disk, "", problems)
     if document is not None and document.kind == "map" and "workspace" in document.entries:
-        settings = validate(Settings, document.entries["workspace"], problems, "workspace")
-    found = Packages(sorted(only or ()), {}, [], [])
+        settings = _settings(disk.root, document.entries["workspace"], problems)
+    found = Packages(sorted(only or ()), {}, {}, [], [])
     if whole and only is None:
         found = disk.packages(settings.ignore if settings else ())
     workspace = Workspace(disk.root, settings or Settings(name="workspace"), packages=found.packages)
@@ -130,6 +103,36 @@ def _load(
         if node is not None and "targets" in node.entries:
             _targets(workspace, package, node.entries["targets"], problems)
     return workspace
+
+
+def read_settings(root: str) -> "Settings":
+    """The settings of the workspace at `root` alone. Raises LoadError."""
+    problems = Problems()
+    found = load_workspace(Disk(root), problems, only=()).settings
+    problems.raise_all()
+    return found
+
+
+def _settings(root: str, node: Node, problems: Problems) -> "Settings | None":
+    """The `workspace:` section. The files that it names lie in the workspace, and so do uv's settings beside it."""
+    from buildrules.workspace.settings import Settings
+    from buildrules.workspace.validation import validate
+
+    found = validate(Settings, node, problems, "workspace")
+    named = {"uv.toml": node, "pyproject.toml": node}
+    if found is not None and found.debian.keyring:
+        named[found.debian.keyring] = node.find(("debian", "keyring"))
+    if found is not None and found.tls.certificates:
+        named[found.tls.certificates] = node.find(("tls", "certificates"))
+    for path, place in named.items():
+        try:
+            check_inside(root, path)
+        except LoadError as error:
+            problems.add_error(place.error(error.message, error.hint))
+        absolute = os.path.join(root, path)
+        if os.path.exists(absolute) and not os.path.isfile(absolute) and not os.path.isdir(absolute):
+            problems.add_error(place.error(f"'{path}' is not a regular file", "put a file in its place, or remove it"))
+    return found
 
 
 def _build_file(package: str) -> str:
@@ -178,6 +181,8 @@ def _targets(workspace: Workspace, package: str, node: Node, problems: Problems)
         if problem:
             problems.add_error(key.error(f"'{name}' {problem}"))
             continue
+        label = Label(package, name)
+        workspace.unread.add(label)
         if body.kind != "map":
             problems.add_error(
                 key.error(f"target '{name}' must be a map, not {body.describe()}", f"write {name}: {{rule: ...}}")
@@ -197,5 +202,5 @@ def _targets(workspace: Workspace, package: str, node: Node, problems: Problems)
             problems.add_error(error)
             continue
         attributes = {attribute: value for attribute, value in body.entries.items() if attribute != "rule"}
-        label = Label(package, name)
+        workspace.unread.discard(label)
         workspace.targets[label] = Target(label, rule_name, attributes, key, rule, body.keys)

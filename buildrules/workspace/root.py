@@ -4,53 +4,56 @@ A workspace is the tree below a `BUILD.yaml` with a top-level `workspace:` key; 
 a `BUILD.yaml`. Nothing here parses YAML: a key at the start of a line is enough to tell. (A root written as
 one flow mapping, `{workspace: ...}`, is therefore not recognised.)
 
-On the fast path: imports nothing but `os` (`re` alone would cost 3 ms).
+On the fast path: imports nothing but `os` and what the state needs (`re` alone would cost 3 ms).
 """
 
 import os
 
 from buildrules.errors import LoadError, UsageError
+from buildrules.state.rows import Stat, open_regular, row_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = [
-    "BUILD_FILE",
-    "Packages",
-    "find_packages",
-    "find_root",
-    "is_workspace_file",
-    "look",
-    "package_of",
-    "read_file",
-]
 
 BUILD_FILE = "BUILD.yaml"
+
+LINK_ROOTS = "BUILDRULES_LINK_ROOTS"
+"""The variable with the folders, separated by `:`, that links of a workspace may lead to: for sandboxes, which lay out
+a workspace as links. It is no key of BUILD.yaml, so that a workspace cannot open the machine for itself."""
 
 _MISSPELT = frozenset({"BUILD.yml", "build.yaml", "build.yml", "Build.yaml"})
 _LARGEST = 16 << 20
 Listing = tuple[tuple[str, ...], bool, str, bool]
 """Directories below that may hold packages, whether there is a BUILD.yaml, a misspelt one, a virtual environment."""
 
+VENV_MARK = "pyvenv.cfg"
+"""A folder with this file is a virtual environment (PEP 405)."""
 _SKIPPED = frozenset({"node_modules", "__pycache__"})
 
 
 class Packages:
     """What a walk found. All paths are workspace-relative with `/`; "" is the root.
 
-    `packages` are the directories with a BUILD.yaml (sorted), `listings` what was found in all that were listed,
-    `misspelt` files such as BUILD.yml that were surely meant to be one, `nested` the BUILD.yaml files of nested
-    workspaces.
+    `packages` are the directories with a BUILD.yaml (sorted), `listings` what was found in all that were listed, `rows`
+    theirs from before that, `misspelt` files such as BUILD.yml that were surely meant to be one, `nested` the
+    BUILD.yaml files of nested workspaces.
     """
 
-    __slots__ = ("listings", "misspelt", "nested", "packages")
+    __slots__ = ("listings", "misspelt", "nested", "packages", "rows")
 
     def __init__(
-        self, packages: list[str], listings: "dict[str, Listing]", misspelt: list[str], nested: list[str]
+        self,
+        packages: list[str],
+        listings: "dict[str, Listing]",
+        rows: "dict[str, Stat | None]",
+        misspelt: list[str],
+        nested: list[str],
     ) -> None:
         self.packages = packages
         self.listings = listings
+        self.rows = rows
         self.misspelt = misspelt
         self.nested = nested
 
@@ -70,25 +73,57 @@ def is_workspace_file(path: str, read: "Callable[[str], bytes] | None" = None) -
         raise LoadError(f"cannot read '{path}': {error.strerror}") from error
 
 
-def read_file(path: str) -> bytes:
-    """The content of a file people write. Raises OSError, also for what is no regular file or above 16 MiB."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its other end
+def is_inside(root: str, real: str) -> bool:
+    """Whether a path without links lies in the workspace at `root`, or where the user lets links lead (LINK_ROOTS)."""
+    if f"{real}/".startswith(f"{root.rstrip('/')}/"):
+        return True
+    named = [path for path in os.environ.get(LINK_ROOTS, "").split(os.pathsep) if path.startswith("/")]
+    return any(f"{real}/".startswith(f"{os.path.realpath(top).rstrip('/')}/") for top in (root, *named))
+
+
+def check_inside(root: str, path: str) -> None:
+    """Raise LoadError where the workspace-relative `path` is, or lies behind, a link that leads out of a workspace."""
+    if not is_inside(root, os.path.realpath(os.path.join(root, path))):
+        raise LoadError(
+            f"{path!r} is a link that leaves the workspace",
+            hint=f"put a copy of its target there, or name the target's folder in {LINK_ROOTS}",
+        )
+
+
+def read_inside(root: str, path: str) -> bytes:
+    """`read_file` for a path that a workspace names: also raises OSError where a link leads out of it."""
+    return read_file(os.path.join(root, path), root)
+
+
+def read_file(path: str, root: str = "") -> bytes:
+    """The content of a file people write. Raises OSError, also for what is no regular file or above 16 MiB.
+
+    With `root`, what was opened must lie in the workspace there, whatever links have led to it.
+    """
+    handle = open_regular(path)
     try:
-        status = os.fstat(handle)
-        mode = status.st_mode & 0o170000  # S_IFMT
-        if mode == 0o040000:
-            raise IsADirectoryError(0, "it is a directory", path)
-        if mode != 0o100000:
-            raise OSError(0, "it is no regular file", path)
+        size = os.fstat(handle).st_size
+        if root and not is_inside(root, _opened(handle, path)):
+            raise OSError(
+                0, f"a link leads out of the workspace: copy the file, or name its folder in {LINK_ROOTS}", path
+            )
         data = b""
         while len(data) <= _LARGEST:
-            more = os.read(handle, max(min(status.st_size, _LARGEST) + 1 - len(data), 1 << 16))
+            more = os.read(handle, max(min(size, _LARGEST) + 1 - len(data), 1 << 16))
             if not more:
                 return data
             data += more
     finally:
         os.close(handle)
     raise OSError(0, "it has more than 16 MiB", path)
+
+
+def _opened(handle: int, path: str) -> str:
+    """Where the file is that was opened (proc(5)): a path may mean another one by now."""
+    try:
+        return os.readlink(f"/proc/self/fd/{handle}")
+    except OSError:
+        return os.path.realpath(path)
 
 
 def _has_workspace_key(data: bytes) -> bool:
@@ -163,7 +198,7 @@ def look(root: str, directory: str) -> "Listing | None":
                     found = True
                 elif name in _MISSPELT:
                     wrong = name
-                elif name == "pyvenv.cfg":
+                elif name == VENV_MARK:
                     venv = True
                 elif name[0] != "." and name not in _SKIPPED and entry.is_dir(follow_symlinks=False):
                     below.append(name)
@@ -191,16 +226,18 @@ def find_packages(
     """
     packages: list[str] = []
     listings: dict[str, Listing] = {}
+    rows: dict[str, Stat | None] = {}
     misspelt: list[str] = []
     nested: list[str] = []
     ignored = frozenset(ignore)
     stack = [start]
     while stack:
         directory = stack.pop()
+        row = row_of(os.path.join(root, directory))
         listing = look(root, directory)
         if listing is None:
             continue
-        listings[directory] = listing
+        listings[directory], rows[directory] = listing, row
         below, found, wrong, venv = listing
         if directory and venv:
             continue
@@ -213,7 +250,7 @@ def find_packages(
         elif wrong:
             misspelt.append(base + wrong)
         stack.extend(path for name in below if (path := base + name) not in ignored)
-    return Packages(sorted(packages), listings, sorted(misspelt), sorted(nested))
+    return Packages(sorted(packages), listings, rows, sorted(misspelt), sorted(nested))
 
 
 def package_of(root: str, directory: str) -> str:

@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from buildrules.credentials.connections import variable_name
+from buildrules.remote.keys import MAIN, is_namespace
 from buildrules.workspace.connection import Address, Connection, Name, Secret
 from buildrules.workspace.validation import Strict
-
-__all__ = ["Cache", "Debian", "Locks", "Platform", "Settings"]
 
 Platform = Literal["linux/amd64", "linux/arm64"]
 
@@ -31,24 +30,32 @@ def _inner_path(value: str) -> str:
     return value
 
 
+def _namespace(value: str) -> str:
+    if not is_namespace(value):
+        raise ValueError(f"'{value}' is not the name of a namespace: main, pull-request/7")
+    return value
+
+
 InnerPath = Annotated[str, AfterValidator(_inner_path)]
 
 
 class Cache(Strict):
     """The shared cache: a place to borrow results from. It can only save time."""
 
-    remote: Address | None = None
-    """Address of the cache; its scheme chooses the protocol."""
+    remote: Address | list[Address] | None = None
+    """Address of the cache; its scheme chooses the protocol. Of several the nearest is the first."""
     upload: Literal["never", "ci", "always"] = "ci"
-    """Who writes: nobody, builds that say they are trusted, everybody."""
+    """Who writes: nobody, builds whose variable `CI` says true, everybody."""
     connection: str | None = None
     """Name of the connection whose credentials are used."""
     public_keys: list[InnerPath] = Field(default_factory=list)
     """Files with the public keys of builds that are trusted."""
     signing_key: Secret | None = None
     """The key that signs what this build writes."""
-    signatures: Literal["off", "warn", "require"] = "warn"
-    """What to do about records without a trusted signature."""
+    signatures: Literal["off", "warn", "require"] | None = None
+    """What to do about records without a trusted signature; to warn where a key is named, and nothing where none is."""
+    namespace: Annotated[str, AfterValidator(_namespace)] = MAIN
+    """Where this workspace's builds write; they read there, and in `main`."""
 
 
 class Debian(Strict):
@@ -68,6 +75,13 @@ class Debian(Strict):
     def mirrors(self) -> dict[str, Any]:
         """Where archives are, as plain values."""
         return self.model_dump(include={"mirror", "security_mirror", "keyring", "snapshot"})
+
+
+class Tls(Strict):
+    """Whom to trust at the other end of a connection."""
+
+    certificates: InnerPath | None = None
+    """File with the certificates to trust (PEM), for all traffic; what SSL_CERT_FILE names if left out."""
 
 
 class Locks(Strict):
@@ -96,9 +110,27 @@ class Settings(Strict):
     """Registry and repository prefix for images that name none."""
     debian: Debian = Debian()
     locks: Locks = Locks()
+    tls: Tls = Tls()
     cache: Cache = Cache()
     connections: dict[Name, Connection] = Field(default_factory=dict)
     """Connections by name."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """What plans keep of connections and certificates, as `credentials.connections.Connections` takes them."""
+        tls = [{"certificates": self.tls.certificates}] if self.tls.certificates else []
+        return [*(connection.row(name) for name, connection in self.connections.items()), *tls]
+
+    def shared_cache(self) -> dict[str, Any]:
+        """What plans keep of `cache`: plain values, with `remote` as a list, and the workspace's name."""
+        found = self.cache.model_dump(exclude_none=True)
+        remote = found.pop("remote", [])
+        keys = self.cache.public_keys or self.cache.signing_key
+        return {
+            "signatures": "warn" if keys else "off",
+            **found,
+            "remote": [remote] if isinstance(remote, str) else remote,
+            "workspace": self.name,
+        }
 
     @model_validator(mode="after")
     def _connection_exists(self) -> "Settings":

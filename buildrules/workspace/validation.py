@@ -12,8 +12,6 @@ from buildrules.document.problems import Problems
 from buildrules.errors import Position
 from buildrules.workspace.suggest import did_you_mean
 
-__all__ = ["Strict", "validate"]
-
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -44,7 +44,7 @@ class _Context:
     def __init__(self, root: Path) -> None:
         self.workspace = str(root)
 
-    def count(self, *, read: int = 0, fetched: int = 0) -> None:
+    def count(self, *, read: int = 0, fetched: int = 0, source: str = "") -> None:
         pass
 
 

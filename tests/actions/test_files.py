@@ -39,7 +39,7 @@ class Bench:
     def progress(self, what: str, done: int, total: int | None) -> None:
         self.seen.append((what, done, total))
 
-    def count(self, *, read: int = 0, fetched: int = 0) -> None:
+    def count(self, *, read: int = 0, fetched: int = 0, source: str = "") -> None:
         self.read += read
 
     def warn(self, message: str) -> None:

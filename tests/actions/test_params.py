@@ -7,30 +7,33 @@ import pytest
 from buildrules.actions import params
 from buildrules.actions.params import FilesParams, read
 from buildrules.actions.registry import Kinds, built_in
-from buildrules.engine.key import compute_key
+from buildrules.engine.key import walk
 from buildrules.engine.kind import Traits
 from buildrules.engine.step import Step
 from buildrules.errors import ActionError
 from buildrules.net.session import Session
 
 HASHED = {
+    "FetchParams": {"content", "check"},
     "FilesParams": {"prefix"},
     "InlineParams": {"parts"},
     "ModelParams": {"prefix"},
     "FetchedModelParams": {"prefix", "files"},
     "StartParams": {"code", "downloads"},
     "WheelParams": {"wheels", "prefix", "python"},
-    "BuildWheelParams": {"name", "version", "target", "builder", "sdist", "constraints"},
-    "DebianParams": {"packages", "arch", "generated"},
+    "InstalledParams": {"target", "exclude", "prefer"},
+    "BuildWheelParams": {"name", "version", "target", "builder", "sdist", "constraints", "variables"},
+    "DebianParams": {"packages", "arch"},
     "BaseParams": {"digest", "platform", "python"},
     "ScriptParams": {"functions", "server", "python"},
     "ImageParams": {"platform", "config", "labels", "routes", "model", "locks", "created", "launcher"},
-    "TrialParams": {
+    "PackageTestParams": {
         *("platform", "network", "environment", "ports", "requests", "ready", "port"),
         *("ready_timeout", "stop_timeout", "exit_codes", "job"),
     },
-    "LintCodeParams": {"ignore", "entry", "python", "models", "code"},
+    "LintCodeParams": {"made", "unseen", "ignore", "entry", "python", "models", "roots", "code"},
     "LintPackageParams": {
+        "unseen",
         *("ignore", "packages", "variables", "server", "requirements", "written", "tests", "models", "code"),
     },
 }
@@ -46,8 +49,8 @@ def test_every_field_is_declared() -> None:
 @pytest.mark.parametrize("name", sorted(FORMS))
 def test_every_field_is_hashed(name: str) -> None:
     values = {field: number for number, field in enumerate(FORMS[name]._fields)}
-    keys = {compute_key(Step("k", 1, "t", values))}
-    keys |= {compute_key(Step("k", 1, "t", {**values, field: "other"})) for field in values}
+    keys = {walk(Step("k", 1, "t", values)).key()}
+    keys |= {walk(Step("k", 1, "t", {**values, field: "other"})).key() for field in values}
     assert len(keys) == len(values) + 1
 
 
@@ -78,5 +81,6 @@ def test_every_kind_says_what_it_needs() -> None:
     kinds = Kinds(Session())
     traits = {name: kinds.named(name).traits for name in built_in()}
     assert all(isinstance(found, Traits) for found in traits.values())
-    assert {name for name, found in traits.items() if found.host} == {"build_wheel"}
+    assert {name for name, found in traits.items() if not found.shareable} == {"build_wheel"}
+    assert {name for name, found in traits.items() if found.network} == {"fetch", "oci_base", "build_wheel"}
     assert {name for name, found in traits.items() if found.engine} == {"package_test"}

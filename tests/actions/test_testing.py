@@ -6,8 +6,8 @@ import pytest
 
 from buildrules.actions.testing import _body, _credentials
 from buildrules.credentials.connections import Connections
-from buildrules.credentials.secret import hide
 from buildrules.errors import ActionError
+from buildrules.start.secret import hide
 
 SOURCE = {"source": 0, "form": "input_data"}
 
@@ -17,7 +17,7 @@ SOURCE = {"source": 0, "form": "input_data"}
     [
         ('{"dataframe_records": [{"a": 1}, 5]}', "is not an example of MLflow's: its rows are not all of one form"),
         ('{"dataframe_split": {"data": 5}}', "is not an example of MLflow's: 'data' must be a list of rows, not 5"),
-        ("[1]", "is not an example of MLflow's: it has not one of"),
+        ("[1]", "is not an example of MLflow's: it has none of"),
         ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
     ],

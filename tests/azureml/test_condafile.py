@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from buildrules.azureml.conda import CondaFile
+from buildrules.azureml.conda import requirements_of
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
 from buildrules.errors import LoadError
 from buildrules.locking.python.collector import Collector
-from buildrules.locking.python.conda import read_conda
+from buildrules.locking.python.conda import CondaFile, read_conda
 
 SPECS = (
     "numpy[version='>=1.2']",
@@ -45,7 +45,7 @@ def from_file(root: Path, *specs: str) -> Collector:
 @pytest.mark.parametrize("specs", [*((spec,) for spec in SPECS), ("pip", "numpy"), ("setuptools=70", "pip")])
 def test_packages(specs: tuple[str, ...], tmp_path: Path) -> None:
     problems = Problems()
-    requirements, comments = CondaFile(in_place(*specs)).requirements(problems)
+    requirements, comments = requirements_of(CondaFile(in_place(*specs)), problems)
     problems.raise_all()
     expected = [item.text for item in from_file(tmp_path, *specs).finish().items]
     assert [str(Requirement(text)) for text in requirements] == expected
@@ -55,7 +55,7 @@ def test_packages(specs: tuple[str, ...], tmp_path: Path) -> None:
 @pytest.mark.parametrize("spec", BROKEN)
 def test_what_is_none(spec: str, tmp_path: Path) -> None:
     problems = Problems()
-    CondaFile(in_place(spec)).requirements(problems)
+    requirements_of(CondaFile(in_place(spec)), problems)
     with pytest.raises(LoadError) as here:
         problems.raise_all()
     with pytest.raises(LoadError) as there:

@@ -18,6 +18,7 @@ from buildrules.azureml.conversion import Options
 from buildrules.azureml.convert import convert
 from buildrules.errors import BuildrulesError
 from buildrules.workspace.disk import Disk
+from tests.support.quick import first_quick
 
 CASES = Path(__file__).parent / "cases"
 FULL = [
@@ -55,7 +56,7 @@ def put(document: Any, path: tuple[Any, ...], value: Any) -> Any:
     return changed
 
 
-@pytest.mark.parametrize("name", FULL)
+@pytest.mark.parametrize("name", first_quick(FULL))
 def test_something_odd_in_one_place(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(name)
     monkeypatch.chdir(tmp_path)

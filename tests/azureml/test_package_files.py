@@ -2,13 +2,15 @@
 
 import json
 import os
+import re
+import shutil
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.support.space import Report, Space, make_base
+from tests.support.space import Report, Space, make_base, wheel
 from tests.test_imports import ANSWER, imported
 
 CONDA = "name: env\ndependencies:\n  - python=3.12\n  - numlib=1.0\n"
@@ -106,6 +108,50 @@ def test_environments_of_one_name_have_locks_of_their_own(azure: Space) -> None:
         azure.run("build", "--package", f"{name}.yml", *OPTIONS, "--locked")
     locks = {path.name.partition("+")[0] for path in azure.root.glob("pylock.*+*.toml")}
     assert locks == {"pylock.my-env-1", "pylock.my-env-2", "pylock.env-conda", "pylock.env-conda-more"}
+
+
+def test_c4_the_server_makes_modules_while_it_runs(azure: Space) -> None:
+    """What registers itself in `sys.modules`: names can be taken from it, and it is no attribute of a package."""
+    modules = ("aml_request import AMLRequest, rawhttp", "aml_response import AMLResponse")
+    text = "".join(f"from azureml.contrib.services.{line}\n" for line in modules) + FILES["src/score.py"]
+    azure.write("src/score.py", text)
+    options = ("--package", "package.yml", "--model", "model", *OPTIONS)
+    azure.run("lint", *options).said("1 package: 0 errors, 0 warnings")
+    for line in ("from azureml.contrib.services import rawhttp", "import azureml.contrib.services.aml_request"):
+        azure.write("src/score.py", f"{line}\n{FILES['src/score.py']}")
+        azure.run("lint", *options, code=1).said("src/score.py:1:1", "requirements: azureml-contrib-services")
+
+
+MLFLOW = {
+    "m/MLmodel": "flavors:\n  python_function: {env: conda.yaml, python_version: 3.9.1}\n"
+    "  sklearn: {sklearn_version: 1.1.2}\nmlflow_version: 1.30.0\n",
+    "m/conda.yaml": "dependencies:\n- python=3.11\n- pip:\n  - mlflow\n  - numlib==1.0\n",
+    "m/requirements.txt": "mlflow\nnumlib==2.0\nextra\n",
+    "mlflow.yml": "target_environment: scored\ninferencing_server: {type: azureml_online}\n",
+}
+
+
+def test_c3_what_files_of_a_model_disagree_on_is_said_alike_everywhere(azure: Space, tmp_path: Path) -> None:
+    azure.env["UV_FIND_LINKS"] = str(shutil.copytree(azure.wheels, tmp_path / "links"))
+    for name in ("mlflow", "pandas"):
+        filename, data = wheel(name, "1.30")
+        (tmp_path / "links" / filename).write_bytes(data)
+    fill(azure, MLFLOW)
+    options = ("--base", "layout:base", "--python", "3.11")
+    found = [
+        azure.run("lock", "--package", "mlflow.yml", "--model", "m", *options),
+        azure.run("import", "azureml", "mlflow.yml", "--model", "m", *options),
+    ]
+    azure.write(
+        "BUILD.yaml",
+        "workspace: {name: a, platforms: [linux/amd64]}\ntargets:\n  base: {rule: oci_base, layout: base}\n"
+        '  m: {rule: model, path: m}\n  e: {rule: python_env, base: ":base", model: ":m", python: \'3.11\'}\n',
+    )
+    found.append(azure.run("lock"))
+    disagreement = re.compile(r"m/(?:MLmodel|conda.yaml|requirements.txt):\d.*(?:used|ask for it).*")
+    said = [set(disagreement.findall(one.out + one.err)) for one in found]
+    assert len(said[0]) == 4
+    assert said == [said[0]] * 3
 
 
 def test_says_why_it_would_be_rebuilt(azure: Space) -> None:
@@ -256,7 +302,7 @@ def test_a_deployment_is_built_as_well(azure: Space) -> None:
 @pytest.mark.parametrize("command", [("build", "--package"), ("import", "azureml", "--dry-run")])
 def test_a_python_that_is_no_version(azure: Space, command: tuple[str, ...], python: str) -> None:
     result = azure.run(*command, "package.yml", "--base", "layout:base", "--python", python, code=2)
-    result.said(f"--python '{python}' is no version of Python", "hint: write it like --python 3.11")
+    result.said(f"--python '{python}' is not a version of Python", "hint: write it like --python 3.11")
 
 
 def test_what_does_not_go_together(azure: Space) -> None:

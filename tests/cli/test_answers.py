@@ -1,16 +1,24 @@
 """What `why`, `lock`, `query`, `build` and `help-rule` answer."""
 
+import shutil
 from pathlib import Path
 
 from buildrules.locking.keeper import moves
-from tests.support.space import APP, Space
+from tests.support.space import APP, SMALL_MODEL, Space
 
 
 def test_why_says_that_a_stale_lock_would_be_made_again(built: Space) -> None:
     before = built.tree()
     built.edit("BUILD.yaml", "numlib==1.0", "numlib>=1")
     result = built.run("why", APP)
-    result.said("would lock //:env again: the requirements have changed", "up to date")
+    result.said("would lock //:env again: the requirements have changed")
+    result.said("would lock the server //rules:tiny on env again if //:env comes out otherwise")
+    result.said("5 steps depend on the new lock", "3 steps are up to date")
+    assert "image of //:app" not in result.out, "what it was last built for is no answer"
+    built.append("src/score.py", "# edited\n")
+    built.run("why", APP).said("code code: would run", "5 steps depend on the new lock", "2 steps are up to date")
+    built.run("why", APP, "--verbose").said("image of //:app: depends on the new lock", "model m: up to date")
+    built.edit("src/score.py", "# edited\n", "")
     built.edit("BUILD.yaml", "numlib>=1", "numlib==1.0")
     assert built.tree() == before
 
@@ -29,6 +37,33 @@ def test_why_shows_what_would_run_and_counts_the_rest(built: Space) -> None:
     result.said("code code: would run", "file src/score.py changed", "steps are up to date; --verbose shows them")
     assert ": up to date" not in result.out
     assert ": up to date" in built.run("why", APP, "--verbose").out
+
+
+def test_why_says_that_a_stale_lock_of_a_server_would_be_made_again(built: Space) -> None:
+    built.edit("rules/tiny.yaml", "tinyserver~=1.0", "tinyserver>=1")
+    result = built.run("why", APP).said("would lock the server //rules:tiny on env again: the requirements have")
+    result.said("3 steps depend on the new lock", "5 steps are up to date")
+    assert "would lock //:env" not in result.out
+
+
+def test_why_and_build_agree_where_records_are_gone(built: Space) -> None:
+    """The state of the workspace knows what was made; the table of records is not needed for that."""
+    shutil.rmtree(built.store / "table")
+    built.run("why", APP).said("8 steps are up to date")
+    built.run("build", APP).said("0 built, 8 reused")
+    built.append("src/score.py", "# edited\n")
+    result = built.run("why", APP).said("code code: would run", "image of //:app: depends on", "6 steps are up to date")
+    assert "gone" not in result.out
+    built.run("build", APP).said("2 built, 6 reused")
+
+
+def test_why_and_build_agree_where_content_is_gone(built: Space) -> None:
+    digest = built.build().layer(SMALL_MODEL)["digest"]
+    built.blobs()[digest].unlink()
+    built.append("src/score.py", "# edited\n")
+    result = built.run("why", APP).said("code code: would run", "model m: would run", "5 steps are up to date")
+    result.said(f"{digest[:19]} is missing from the store")
+    built.run("build", APP).said("3 built, 5 reused", f"{digest[:19]} is missing from the store")
 
 
 def test_locking_again_says_what_moved(built: Space) -> None:

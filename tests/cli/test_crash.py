@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.quick import first_quick
 from tests.support.space import APP, Result, Space
 
 BUGGY = """
@@ -119,7 +120,7 @@ PIPED = ["show //:app", "build //:app", "build //:app --json", "rules", "schema"
 
 
 @pytest.mark.parametrize("command", PIPED)
-@pytest.mark.parametrize("verb", ["first", "unchanged"])
+@pytest.mark.parametrize("verb", first_quick(["first", "unchanged"]))
 def test_a_pipe_nobody_reads_ends_it_quietly(settled: Space, command: str, verb: str) -> None:
     if verb == "first":
         shutil.rmtree(settled.store / "workspaces")
@@ -133,7 +134,7 @@ def test_a_pipe_nobody_reads_ends_it_quietly(settled: Space, command: str, verb:
 
 
 @pytest.mark.parametrize("command", PIPED)
-@pytest.mark.parametrize("verb", ["first", "unchanged"])
+@pytest.mark.parametrize("verb", first_quick(["first", "unchanged"]))
 def test_a_full_disk_is_said(settled: Space, command: str, verb: str) -> None:
     if verb == "first":
         shutil.rmtree(settled.store / "workspaces")

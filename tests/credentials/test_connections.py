@@ -8,9 +8,9 @@ import pytest
 
 from buildrules.credentials import secret
 from buildrules.credentials.connections import SECRETS, Connections
-from buildrules.credentials.secret import hide
 from buildrules.errors import CredentialsError, UsageError
 from buildrules.start import http
+from buildrules.start.secret import hide
 from buildrules.start.web import Web
 
 HOST = "https://pkgs.example"

@@ -1,6 +1,10 @@
 """What is taken out of texts with addresses before they are shown."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from buildrules.cli.report import error_json, error_text
 from buildrules.credentials.redact import redact, scrub, without_logins
@@ -32,6 +36,12 @@ SECRET = "s3cr3t"
         ("oci://host/model@sha256:abc", "oci://host/model@sha256:abc"),
         ("git+ssh://host/repo@v1", "git+ssh://host/repo@v1"),
         ("git+https://hub.example/x/y.git@v1", "git+https://hub.example/x/y.git@v1"),
+        ("-e git+ssh://git@host/team/common.git@abc#egg=x", "-e git+ssh://git@host/team/common.git@abc#egg=x"),
+        ("git+file:///srv/x.git@v1", "git+file:///srv/x.git@v1"),
+        (f"git+ssh://git:{SECRET}@host/team/x.git", "git+ssh://host/team/x.git"),
+        (f"git+https://u:{SECRET}@host/team/x.git@abc#egg=x", "git+https://host/team/x.git@abc#egg=x"),
+        (f"git+https://{SECRET}@host/x.git@abc#token={SECRET}", "git+https://host/x.git@abc"),
+        (f"git+https://u:{SECRET}@b/{SECRET}.git@host/x", "git+https://host/x"),
         ("https://hub.example/models/@team/iris", "https://hub.example/models/@team/iris"),
         ("wasbs://container@account.example/x", "wasbs://container@account.example/x"),
         (f"wasbs://container:{SECRET}@account.example/x", "wasbs://account.example/x"),
@@ -92,3 +102,12 @@ def test_a_long_line_is_covered_around_its_place() -> None:
     line = "@://a:" * 40_000 + f"https://u:{SECRET}@h " + "@://a:" * 40_000
     place = Source("BUILD.yaml", line).position(1, line.index("https") + 1, 5)
     assert "@h @" in place.excerpt and SECRET not in place.excerpt
+
+
+ANYWHERE = r"token|secret|passw|pwd|credential|cookie|auth|jwt|bearer"
+EXPRESSION = rf"(?i){ANYWHERE}|(?:^|[^a-z])(?:key|sig|sas|pat)s?(?:$|[^a-z])|[a-z_-]key$"
+
+
+@given(st.text(st.sampled_from("keysigatpw_-. 1ESKPAT\u212a\u017f"), max_size=12))
+def test_names_of_secrets_are_as_this_expression_has_them(name: str) -> None:
+    assert seems_secret(name) == (re.search(EXPRESSION, name) is not None)

@@ -86,3 +86,21 @@ def test_a_wrong_password_names_the_connection(watched: Watched, hub: Hub) -> No
 def test_an_unset_variable_is_said(watched: Watched, hub: Hub) -> None:
     del watched.space.env["FEED_TOKEN"]
     watched.space.run("lock", code=1).said("connection 'hub': the environment variable 'FEED_TOKEN' is not set")
+
+
+@pytest.mark.slow
+def test_images_on_their_way_carry_no_login(watched: Watched, hub: Hub) -> None:
+    space = watched.space
+    place, bundle = f"{hub.host}/team/mirror", str(space.folder / "bundle.tar")
+    with watched.lines:
+        watched.run("bundle", APP, "-o", bundle)
+        watched.run("unbundle", bundle, "--to", place, "--have-list", str(space.folder / "have.json"), "--json")
+        watched.run("bundle", APP, "-o", bundle, "--have", str(space.folder / "have.json"), "--json")
+        watched.run("unbundle", bundle, "--to", place).said(f"{place}/acme/app:latest")
+        watched.run("copy", f"{place}/acme/app:latest", f"oci-layout:{space.folder}/copy", "--json")
+        watched.run("copy", f"oci-layout:{space.folder}/copy", f"{hub.host}/team/again:1")
+        renewed = Canary(plain=True)
+        refused = watched.run("copy", f"{place}/acme/app:latest", "oci-layout:x", code=1, FEED_TOKEN=renewed.text)
+        refused.said("401", "FEED_TOKEN")
+    watched.check()
+    assert watched.canary.found(hub.folder) == []

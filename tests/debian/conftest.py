@@ -22,10 +22,10 @@ import pytest
 from buildrules.actions.debian.layers import DebianLayers
 from buildrules.engine.action import Action, Outputs
 from buildrules.locking.debian.lock import Lock, layer_params, layer_places, make_lock
-from buildrules.locking.debian.request import Request
+from buildrules.locking.debian.request import DebianRequest
 from buildrules.net.session import Session
 from buildrules.store.blobs import Blobs
-from tests.support.steps import step
+from tests.support.steps import made, step
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Surroundings:
     def progress(self, what: str, done: int, total: int | None) -> None:
         assert done >= 0
 
-    def count(self, *, read: int = 0, fetched: int = 0) -> None:
+    def count(self, *, read: int = 0, fetched: int = 0, source: str = "") -> None:
         self.fetched += fetched
 
     def warn(self, message: str) -> None:
@@ -348,16 +348,16 @@ class Lab:
 
     def lock(self, *packages: str, **options: Any) -> Lock:
         options = {"python": False} | options
-        request = Request("base", options.pop("suite", "bookworm"), packages=packages, **options)
+        request = DebianRequest("base", options.pop("suite", "bookworm"), packages=packages, **options)
         return make_lock(request, self.settings, self.context)
 
-    def action(self, lock: Lock, generated: dict[str, Any] | None = None) -> Action:
+    def action(self, lock: Lock) -> Action:
         hints = layer_places(lock, self.settings, "debian.base-linux-amd64.lock", "//bases:base")
-        params = layer_params(lock, generated)._asdict()
+        params = layer_params(lock)._asdict()
         return Action("base", "//bases:base", "debian_layers", "debian base", params, places=hints)
 
-    def build(self, lock: Lock, generated: dict[str, Any] | None = None) -> Outputs:
-        return DebianLayers().run(step(self.action(lock, generated)), self.context)
+    def build(self, lock: Lock) -> Outputs:
+        return made(DebianLayers(), step(self.action(lock)), self.context)
 
     def members(self, outputs: Outputs) -> dict[str, tarfile.TarInfo]:
         found: dict[str, tarfile.TarInfo] = {}

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from buildrules.actions.debian.generated import account_files
 from buildrules.actions.debian.layers import split
 from buildrules.actions.debian.locked import LockedPackage
 from buildrules.engine.action import Outputs
 from buildrules.errors import ActionError, FetchError, GoneError, IntegrityError, UsageError
 from buildrules.oci.descriptor import LAYER_GZIP
-from tests.support.steps import step
+from tests.support.steps import made, step
 
 
 def named(outputs: Outputs) -> dict[str, str]:
@@ -43,9 +44,11 @@ def test_layers_of_a_python_base(lab: Any) -> None:
     assert members["usr/bin/python3"].linkname == "python3.11"
     assert members["usr/bin/python"].linkname == "python3"
     assert members["etc/localtime"].linkname == "/usr/share/zoneinfo/Etc/UTC"
+    assert lab.text(outputs, "etc/timezone") == "Etc/UTC\n"
     assert members["var/run"].linkname == "/run"
     assert members["tmp"].mode == 0o1777
-    assert members["home/nonroot"].isdir()
+    home = members["home/nonroot"]  # D11
+    assert (home.isdir(), home.uid, home.gid, home.mode) == (True, 65532, 0, 0o775)
     assert {
         (info.uid, info.gid, info.uname, info.mtime) for info in members.values() if info.name != "home/nonroot"
     } == {(0, 0, "", 0)}
@@ -56,16 +59,14 @@ def test_layers_of_a_python_base(lab: Any) -> None:
     assert status[:3] == ["Package: libc6", "Status: install ok installed", "Version: 2.36-9"]
 
 
-def test_generated_options(lab: Any) -> None:
-    lab.base()
-    lab.publish()
-    lock = lab.lock()
-    outputs = lab.build(lock, {"user": "app", "uid": 1000, "timezone": "Europe/Berlin"})
-    assert "app:x:1000:1000:app:/home/app:" in lab.text(outputs, "etc/passwd")
-    assert lab.text(outputs, "etc/timezone") == "Europe/Berlin\n"
-    for bad in ({"uid": 0}, {"user": "a:b"}, {"timezone": "../../etc/shadow"}, {"colour": "red"}):
-        with pytest.raises(ActionError):
-            lab.build(lock, bad)
+def test_b4_more_users_of_a_base() -> None:
+    files = account_files([("app", 1000, 65532)])
+    assert files["etc/passwd"].splitlines()[1:3] == [
+        "nonroot:x:65532:65532:nonroot:/home/nonroot:/usr/sbin/nologin",
+        "app:x:1000:65532:app:/home/app:/usr/sbin/nologin",
+    ]
+    assert files["etc/group"] == "root:x:0:\nnonroot:x:65532:\nnogroup:x:65534:\n"
+    assert "app:x:1001:\n" in account_files([("app", 1000, 1001)])["etc/group"]
 
 
 def test_the_same_bytes_in_another_store(lab: Any, make_context: Callable[[str], Any]) -> None:
@@ -119,16 +120,15 @@ def test_a_package_that_is_gone(lab: Any) -> None:
     lab.publish()
     lock = lab.lock()
     path = lab.mirror.root / "debian" / lock.packages[2].path
-    kept = lab.mirror.root / "old" / lock.packages[2].path
-    kept.parent.mkdir(parents=True)
-    shutil.move(path, kept)
+    shutil.copytree(lab.mirror.root / "debian", lab.mirror.root / "old/20250101T000000Z")
+    path.unlink()
     with pytest.raises(GoneError) as caught:
         lab.build(lock)
     assert "libc6 2.36-9" in caught.value.message
     assert "debian.base-linux-amd64.lock" in caught.value.message
     assert "buildrules lock //bases:base" in (caught.value.hint or "")
     assert "workspace.debian.snapshot" in (caught.value.hint or "")
-    lab.settings["snapshot"] = f"{lab.mirror.url}/old"
+    lab.settings |= {"mirror": f"{lab.mirror.url}/old", "snapshot": "20250101T000000Z"}
     assert lab.build(lock).layers
 
 
@@ -175,7 +175,7 @@ def test_two_packages_with_one_file(lab: Any) -> None:
         lab.build(lab.lock("one", "folder"))
     with pytest.raises(ActionError, match="'libc6' and 'libc6-dup' both hold"):
         lab.build(lab.lock("libc6-dup"))
-    leftovers = [path.name for path in Path(lab.context.blobs.aside).iterdir()]
+    leftovers = [path.name for path in Path(lab.context.blobs.tmp).iterdir()]
     assert [name for name in leftovers if name != "partial"] == []
 
 
@@ -217,4 +217,4 @@ def test_hostile_params(lab: Any, change: dict[str, Any]) -> None:
     from buildrules.actions.debian.layers import DebianLayers
 
     with pytest.raises(IntegrityError):
-        DebianLayers().run(step(action), lab.context)
+        made(DebianLayers(), step(action), lab.context)

@@ -13,8 +13,8 @@ import pytest
 from buildrules.actions.debian.layers import DebianLayers
 from buildrules.engine.action import Action, Outputs
 from buildrules.locking.debian.lock import dump_lock, layer_params, layer_places, make_lock, python_version
-from buildrules.locking.debian.request import Request
-from tests.support.steps import step
+from buildrules.locking.debian.request import DebianRequest
+from tests.support.steps import made, step
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -31,10 +31,10 @@ print("all there")
 
 
 def build(suite: str, architecture: str, context: Any) -> tuple[Any, Outputs]:
-    lock = make_lock(Request("base", suite, architecture), {}, context)
+    lock = make_lock(DebianRequest("base", suite, architecture), {}, context)
     places = layer_places(lock, {}, "debian.b.lock", "//b")
     action = Action("b", "//b", "debian_layers", "b", layer_params(lock)._asdict(), places=places)
-    return lock, DebianLayers().run(step(action), context)
+    return lock, made(DebianLayers(), step(action), context)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_a_python_base(
     assert (root / "etc/os-release").read_text().count(suite)
     assert not [path for path in root.rglob("*") if path.is_file() and path.stat().st_mode & 0o6000]
 
-    again = DebianLayers().run(
-        step(Action("b", "//b", "debian_layers", "b", layer_params(lock)._asdict())), context
+    again = made(
+        DebianLayers(), step(Action("b", "//b", "debian_layers", "b", layer_params(lock)._asdict())), context
     )  # no hints: nothing is fetched
     assert again.to_dict() == outputs.to_dict()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from buildrules.actions.debian.transport import _Helper
+from buildrules.actions.debian.transport import _failure
 from buildrules.errors import FetchError, GoneError, IntegrityError
 
 URL = "http://archive.example/pool/a/a_1~deb12u2%2B1_all.deb"
@@ -19,6 +19,6 @@ AS_APT_WRITES_IT = "http://archive.example/pool/a/a_1%7edeb12u2%2b1_all.deb"
 )
 def test_the_cause_is_found_however_apt_escapes_the_address(cause: str, error: type[Exception]) -> None:
     output = f"E: Failed to fetch {AS_APT_WRITES_IT}  {cause}\nE: Download Failed\n"
-    found = _Helper._failure("a 1~deb12u2+1", URL, output)
+    found = _failure("a 1~deb12u2+1", URL, output)
     assert type(found) is error
     assert "a 1~deb12u2+1" in str(found)

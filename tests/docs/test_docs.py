@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.analysis.loaded import Loaded
+from buildrules.store.store import PARTS
 from buildrules.workspace.disk import CONTENT, Disk
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,6 +94,11 @@ def test_snippets_load(page: Path, tmp_path: Path) -> None:
     Loaded(disk)
     read = [path for path in disk.seen(CONTENT) if path.endswith("BUILD.yaml")]
     assert read == [path for path in sorted(written | {"BUILD.yaml"}) if path.endswith("BUILD.yaml")]
+
+
+def test_the_page_of_the_store_has_all_its_parts() -> None:
+    rows = re.findall(r"^\| `(\w+)", (ROOT / "docs/reference/store.md").read_text(encoding="utf-8"), re.M)
+    assert sorted(rows) == sorted(PARTS)
 
 
 def test_there_are_snippets() -> None:

@@ -55,12 +55,49 @@ def test_everything_wrong_is_found_at_once() -> None:
     assert [place for place, _ in found] == ["2:1", "3:4", "5:4", "6:4"]
 
 
-def test_a_relative_label_inside_braces_gets_a_hint() -> None:
+NOTHING = "while parsing a flow node: did not find expected node content"
+LABEL = 'a label that starts with a colon needs quotes inside braces or brackets: ":name"'
+SYNTAX = [
+    ("a: {b: :c}\n", "1:8", NOTHING, LABEL),
+    (
+        "a: {b: 1,, c: 2}\n",
+        "1:10",
+        "while parsing a flow node: did not find expected node content",
+        "before this comma",
+    ),
+    ("a: [\n", "1:5", NOTHING, "not closed"),
+    ("x: {a: b, c: d\ny: {a: b}\n", "1:4", "this `{` is not closed, or a comma is missing in it", "up to line 2"),
+    ("x: {a: b\n", "1:4", "this `{` is not closed, or a comma is missing in it", "up to line 1"),
+    ("x: {a: b,\n  c: d\n  e: f}\n", "1:4", "this `{` is not closed, or a comma is missing in it", "up to line 3"),
+    ("x: [a, b\ny: 1\n", "1:4", "this `[` is not closed, or a comma is missing in it", "where `,` or `]` must stand"),
+    ("x: {a: b c: d}\n", "1:11", "expected `,` or `}` before this", "close the `{` in column 4"),
+    ('x: ["a" "b"]\n', "1:9", "expected `,` or `]` before this", "close the `[` in column 4"),
+    ("x: {a: [b, c}\n", "1:13", "expected `]`, not `}`", "the `[` in column 8 of line 1 is not closed"),
+    ("x: {a: b}}\n", "1:10", "while parsing a block mapping: did not find expected key", "one `}` too many"),
+    ("x:\n  a: b\n c: d\n", "3:2", "while parsing a block mapping: did not find expected key", "is it indented"),
+    ("x:\n  a:b\n  c: d\n", "3:4", "mapping values are not allowed in this context", "space after the colon of line 2"),
+    ("x: {a:b, c: d}\n", "1:5", "the key 'a:b' has no value", "write a space after the colon: `a: b`"),
+]
+
+
+@pytest.mark.parametrize(("text", "place", "message", "hint"), SYNTAX)
+def test_what_is_no_yaml_gets_a_hint_that_fits(text: str, place: str, message: str, hint: str) -> None:
     problems = Problems()
-    parse("BUILD.yaml", b"a: {b: :c}\n", problems)
-    assert [error.hint for error in problems.errors] == [
-        'a label that starts with a colon needs quotes inside braces or brackets: ":name"'
-    ]
+    parse("BUILD.yaml", text.encode(), problems)
+    (error,) = problems.errors
+    assert (str(error.position), error.message) == (f"BUILD.yaml:{place}", message)
+    assert hint in (error.hint or "")
+    assert (error.hint == LABEL) == (hint == LABEL)
+
+
+def test_a_key_without_a_space_is_read_as_it_was_meant() -> None:
+    node = parse("BUILD.yaml", b"x: {a:b, c: d, e:f:g, h: }\n", Problems())
+    assert node is not None
+    assert node.value() == {"x": {"a": "b", "c": "d", "e": "f:g", "h": None}}
+
+
+def test_an_address_and_a_quoted_key_may_be_without_a_value() -> None:
+    assert load("{https://x.example, 'a:b', c:d: }\n").value() == {"https://x.example": None, "a:b": None, "c:d": None}
 
 
 def test_not_utf8() -> None:

@@ -15,7 +15,7 @@ SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 def test_a_first_build_says_what_it_built_and_why(workspace: Space) -> None:
     result = workspace.run("build", APP)
-    result.said("//:app  linux/amd64", "built", "first build here", "image sha256:", "7 built, 0 reused")
+    result.said("//:app  linux/amd64", "built", "first build here", "image sha256:", "8 built, 0 reused")
     assert re.search(r"code code", result.out)
     assert result.err == ""
 
@@ -34,8 +34,8 @@ def test_json_has_the_agreed_schema(workspace: Space) -> None:
         assert isinstance(layer["size"], int)
         assert layer["media_type"].startswith("application/vnd.oci.image.layer.v1.tar")
     assert target["size"] > sum(layer["size"] for layer in target["layers"])
-    assert data["actions"] == {"executed": 7, "cached": 0, "failed": 0}
-    assert set(data["bytes"]) == {"read", "written", "fetched"}
+    assert data["actions"] == {"executed": 8, "cached": 0, "failed": 0}
+    assert set(data["bytes"]) == {"read", "written", "fetched", "moved"}
     assert data["bytes"]["read"] > 0
     assert data["bytes"]["written"] > 0
     assert data["bytes"]["fetched"] > 0
@@ -45,8 +45,8 @@ def test_json_has_the_agreed_schema(workspace: Space) -> None:
 def test_json_of_an_unchanged_build_has_the_same_schema(settled: Space) -> None:
     first = settled.build(env={"BUILDRULES_CACHE_DIR": str(settled.folder / "fresh")})
     again = settled.build()
-    assert again.data["actions"] == {"executed": 0, "cached": 7, "failed": 0}
-    assert again.data["bytes"] == {"read": 0, "written": 0, "fetched": 0}
+    assert again.data["actions"] == {"executed": 0, "cached": 8, "failed": 0}
+    assert again.data["bytes"] == {"read": 0, "written": 0, "fetched": 0, "moved": {}}
     assert set(again.data) == set(first.data)
     strip = [[{**layer, "status": ""} for layer in report.targets[APP]["layers"]] for report in (first, again)]
     assert strip[0] == strip[1]
@@ -56,7 +56,7 @@ def test_json_of_an_unchanged_build_has_the_same_schema(settled: Space) -> None:
 def test_an_unchanged_build_is_answered_from_the_state(settled: Space) -> None:
     before = {path: path.stat().st_mtime_ns for path in settled.store.rglob("*")}
     result = settled.run("build", APP)
-    result.said("unchanged", "0 built, 7 reused, 0 B read, 0 B written")
+    result.said("unchanged", "0 built, 8 reused, 0 B read, 0 B written")
     after = {path: path.stat().st_mtime_ns for path in settled.store.rglob("*")}
     assert after == before, "an unchanged build wrote to the store"
 

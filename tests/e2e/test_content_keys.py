@@ -99,6 +99,19 @@ def test_the_same_content_under_other_names_is_not_made_again(
     assert records(space) == before, "lints are not counted, and have not run either"
 
 
+def test_a_name_that_is_laid_into_the_image_is_content(first: tuple[Space, Path, str]) -> None:
+    def layer(space: Space, name: str = "model") -> str:
+        return str(space.build("//package:app").layer(f"model {name}: small files", "//package:app")["digest"])
+
+    space, _, _ = first
+    space.edit("rules/tiny.yaml", "model: /srv/model", "model: /srv/{model.name}")
+    before = layer(space)
+    space.edit("package/BUILD.yaml", "{rule: model,", "{rule: model, name: other,")
+    assert layer(space, "other") != before
+    space.edit("package/BUILD.yaml", "name: other,", "name: model,")
+    assert layer(space) == before, "the default is the name of the target"
+
+
 def test_the_same_wheel_in_another_environment_is_neither_fetched_nor_laid_out(first: tuple[Space, Path, str]) -> None:
     space, _, digest = first
     wheels = [path for path in space.blobs().values() if path.read_bytes().startswith(b"PK")]

@@ -51,7 +51,7 @@ def test_load_sends_only_what_changed(named: Space, engine: Engine) -> None:
     named.write("weights/model.txt", os.urandom(8).hex())
     # the engine names a layer by all that lies below it, so the code on top of a new model is sent again
     named.run("load", APP, "--tag", f"{named.name}/other:7").said(f"loaded {named.name}/other:7: sent 2 layers, ").said(
-        " (1 of them only because a layer below changed)"
+        " (1 of them are there, but on top of other layers)"
     )
     image = engine.call("GET", f"/images/{named.name}/other:7/json")
     assert image["Config"]["Entrypoint"] == ["tinyserver", "--threads=2"]

@@ -16,6 +16,11 @@ MISTAKES = {
         ("BUILD.yaml", "requirements: [numlib==1.0]", "requirements: [numlib==1.0"),
         [r"BUILD.yaml:\d+:\d+: "],
     ),
+    "no space after a colon": (
+        ("BUILD.yaml", "code: {rule: scoring_code", "code: {rule:scoring_code"),
+        [r"BUILD.yaml:11:10: the key 'rule:scoring_code' has no value", "space after the colon: `rule: scoring_code`"],
+    ),
+    "no rule": (("BUILD.yaml", "{rule: scoring_code, ", "{"), [r"BUILD.yaml:11:3: target 'code' has no 'rule'"]),
     "tab": (("BUILD.yaml", "    rule: python_env", "\trule: python_env"), [r"BUILD.yaml:\d+:\d+: "]),
     "twice the same key": (
         ("BUILD.yaml", "  m: {", "  code: {"),
@@ -59,7 +64,7 @@ MISTAKES = {
     ),
     "no model archive": (
         ("BUILD.yaml", "server: :server\n    code: :code", "server: torchserve"),
-        [r"BUILD.yaml:10:26: 'weights' is no model archive", "torch-model-archiver"],
+        [r"BUILD.yaml:10:26: 'weights' is not a model archive", "torch-model-archiver"],
     ),
     "a folder as a request": (
         ("BUILD.yaml", "    code: :code\n", "    code: :code\n    sample_request: weights\n"),
@@ -76,6 +81,10 @@ MISTAKES = {
     "no module of a service": (
         ("BUILD.yaml", "server: :server", "server: bentoml"),
         [r"BUILD.yaml:17:\d+: the code has no module 'service', in which .* looks for 'service:Service'", "helper"],
+    ),
+    "no module of an application": (
+        ("BUILD.yaml", "server: :server", "server: fastapi"),
+        [r"BUILD.yaml:17:\d+: the code has no module 'app'", r'NAME: {rule: fastapi, app: "helper:app"}'],
     ),
     "path outside": (("BUILD.yaml", "path: weights", "path: ../weights"), [r"BUILD.yaml:10:\d+: "]),
     "absolute path": (("BUILD.yaml", "path: weights", "path: /etc"), [r"BUILD.yaml:10:\d+: "]),
@@ -124,6 +133,12 @@ def test_all_mistakes_are_shown_at_once(workspace: Space) -> None:
     workspace.write("sub/BUILD.yaml", "targets:\n  x: {rule: scoring_kode}\n")
     result = workspace.run("build", APP, code=2)
     result.said("BUILD.yaml:9:", "BUILD.yaml:10:", "sub/BUILD.yaml:2:")
+
+
+@pytest.mark.parametrize("wrong", ["code: {rule:scoring_code, ", "code: {"])
+def test_a_target_without_a_rule_is_not_missing_where_it_is_named(workspace: Space, wrong: str) -> None:
+    workspace.edit("BUILD.yaml", "code: {rule: scoring_code, ", wrong)
+    assert "does not exist" not in workspace.run("build", APP, code=2).said("BUILD.yaml:11:").err
 
 
 def test_a_cycle_is_shown(workspace: Space) -> None:

@@ -52,11 +52,15 @@ def test_the_packages_share_what_they_can(examples: Examples) -> None:
         for target in report["targets"]
         if target["digest"]
     }
-    assert set(layers) == {f"//models:{name}" for name in ("regressor", "iris", "wine", "digits", "both")}
+    assert set(layers) == {
+        f"//models:{name}" for name in ("regressor", "iris", "wine", "digits", "both", "iris_api", "digits_api")
+    }
     shared = set.intersection(*map(set, layers.values()))
     assert len(shared) == 11  # the base, the virtual environment, the environment
     both = set(layers["//models:regressor"]) & set(layers["//models:iris"])
     assert len(both) == len(layers["//models:iris"]) - 2  # all but model and code
+    only = set(layers["//models:iris_api"]) & set(layers["//models:digits_api"]) - set(layers["//models:wine"])
+    assert len(only) == 1  # the library
     assert report["bytes"]["fetched"] == 0
 
 
@@ -71,6 +75,7 @@ def test_the_other_examples_answer(examples: Examples, engine: Engine) -> None:
     assert examples.answer("wine") == {"cultivars": [0, 1, 2]}
     assert examples.answer("digits") == {"digits": [3, 7]}
     assert "passed      //models:both_test" in examples.run("test", "//models:both_test")
+    assert "2 passed" in examples.run("test", "//models:iris_api", "//models:digits_api")
 
 
 @pytest.mark.docker

@@ -209,7 +209,7 @@ def test_a_lost_blob_is_made_again_where_it_is_used(settled: Space) -> None:
     manifest.unlink()
     settled.build()
     result = settled.run("export", APP, "-o", str(out))
-    assert "1 built, 6 reused" in result.err
+    assert "1 built, 7 reused" in result.err
     assert manifest.exists()
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.cli.planning import Planning
+from buildrules.cli.prepared import prepare
 from buildrules.engine.events import Stream
-from buildrules.engine.key import explain
+from buildrules.engine.key import walk
 from buildrules.engine.step import step_of
 from buildrules.locking.debian import lock as debian
-from buildrules.locking.debian.request import Request
+from buildrules.locking.debian.request import DebianRequest
 from buildrules.locking.oci.lock import ImageLock, inputs_digest, read_lock, write_lock
 from buildrules.net.session import Session
 from buildrules.store.store import Store
@@ -69,6 +69,84 @@ def test_lock_check_reads_and_never_writes(workspace: Space) -> None:
     assert workspace.tree() == before
     workspace.run("lock")
     workspace.run("lock", "--check")
+
+
+@pytest.mark.parametrize("command", [("build", APP, "--locked"), ("lock", "--check"), ("build", "//...", "--locked")])
+def test_every_lock_that_cannot_be_used_is_named(unlocked: Space, command: tuple[str, ...]) -> None:
+    before = unlocked.tree()
+    said = unlocked.run(*command, code=1).said("3 locks cannot be used", "hint: run 'buildrules lock'")
+    for lock in LOCKS:
+        said.said(f"the lock '{lock}' of ")
+    assert said.err.count("it is missing") == 3
+    assert unlocked.tree() == before
+    unlocked.run("lock")
+    unlocked.path("pylock.env-linux-amd64.toml").write_text("garbage [")
+    unlocked.remove("pylock.env+server-linux-amd64.toml")
+    said = unlocked.run(*command, code=1).said("2 locks cannot be used", "'pylock.env-linux-amd64.toml' cannot be read")
+    said.said("'pylock.env+server-linux-amd64.toml' of the server //rules:tiny on env cannot be used: it is missing")
+
+
+def test_an_environment_without_its_base_is_named_too(unlocked: Space) -> None:
+    said = unlocked.run("build", "//:env", "--locked", code=1).said("2 locks cannot be used")
+    said.said("'oci.base-linux-amd64.lock' of //:base", "'pylock.env-linux-amd64.toml' of //:env")
+
+
+def test_a_server_says_which_lock_below_it_has_changed(workspace: Space) -> None:
+    lock, server = workspace.path("pylock.env-linux-amd64.toml"), workspace.path("pylock.env+server-linux-amd64.toml")
+    text = lock.read_text()
+    at = text.index('sha256 = "') + len('sha256 = "')
+    lock.write_text(text[:at] + ("1" if text[at] == "0" else "0") + text[at + 1 :])
+    said = workspace.run("lock", "--check", code=1)
+    said.said(
+        "'pylock.env+server-linux-amd64.toml'", "the lock 'pylock.env-linux-amd64.toml' that it stands on has changed"
+    )
+    assert "requirements" not in said.err
+    lock.write_text(text)
+    workspace.run("lock", "--check")
+    workspace.edit("rules/tiny.yaml", "tinyserver~=1.0", "tinyserver>=1.0")
+    said = workspace.run("lock", "--check", code=1).said("the requirements have changed")
+    assert "stands on" not in said.err
+    server.write_text(
+        "".join(row for row in server.read_text().splitlines(keepends=True) if not row.startswith("base ="))
+    )
+    workspace.run("lock", "--check", code=1).said(
+        "have changed, or the lock 'pylock.env-linux-amd64.toml' that it stands on"
+    )
+
+
+def test_another_name_takes_the_locks_over_and_asks_nobody(workspace: Space) -> None:
+    workspace.edit("BUILD.yaml", "numlib==1.0", "numlib")
+    workspace.run("lock")
+    digest = workspace.build().digest
+    old = {name: workspace.path(name).read_text() for name in LOCKS}
+    assert 'version = "1.0"' in old["pylock.env-linux-amd64.toml"]  # and the index has a newer one
+    text = workspace.path("BUILD.yaml").read_text()
+    for name, new in (("base", "root"), ("env", "numbers"), ("server", "tiny")):
+        text = text.replace(f"\n  {name}:", f"\n  {new}:").replace(f": :{name}\n", f": :{new}\n")
+    workspace.path("BUILD.yaml").write_text(text)
+    said = workspace.run("build", APP, env={"UV_FIND_LINKS": "/nowhere"})
+    said.said("as in oci.base-linux-amd64.lock", "as in pylock.env+server-linux-amd64.toml")
+    said.said("wrote pylock.numbers-linux-amd64.toml")
+    assert "it is missing" not in said.err
+    assert workspace.build().digest == digest
+    said = workspace.run("lock", "--check").said("3 locks are up to date")
+    said.said(*(f"no target has the lock '{name}'" for name in LOCKS), "hint: remove what nobody needs: rm ")
+    for name in LOCKS:
+        assert workspace.path(name).read_text() == old[name]
+        workspace.remove(name)
+    assert "no target" not in workspace.run("lock", "--check").out
+    assert workspace.clean_build().digest == digest
+
+
+def test_locks_of_others_and_of_other_platforms_are_not_called_nobodys(workspace: Space) -> None:
+    workspace.write("pylock.dev-linux-amd64.toml", "lock-version = '1.0'\n")
+    text = workspace.path("pylock.env-linux-amd64.toml").read_text()
+    workspace.write("pylock.env-linux-arm64.toml", text)
+    workspace.run("lock")
+    assert "no target" not in workspace.run("lock").out
+    workspace.write("pylock.gone-linux-amd64.toml", text)
+    assert "no target" not in workspace.run("lock", APP).out
+    workspace.run("lock").said("no target has the lock 'pylock.gone-linux-amd64.toml'")
 
 
 def test_locking_again_changes_nothing(workspace: Space) -> None:
@@ -166,6 +244,16 @@ requires = []
 build-backend = "back"
 backend-path = ["."]
 """
+BACK_END = """\
+import os, zipfile
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    with zipfile.ZipFile(os.path.join(wheel_directory, "lib-1.0-py3-none-any.whl"), "w") as archive:
+        info = "lib-1.0.dist-info"
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: lib\\nVersion: 1.0\\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return "lib-1.0-py3-none-any.whl"
+"""
 
 
 def test_a_new_dependency_of_a_local_project_makes_the_lock_stale(workspace: Space) -> None:
@@ -188,10 +276,10 @@ def test_what_builds_a_local_project_is_part_of_its_key(unlocked: Space) -> None
     with pytest.MonkeyPatch.context() as patch:
         for name, value in unlocked.env.items():
             patch.setenv(name, value)
-        plan = Planning(str(unlocked.root), "", ["//:env"], {}, Store(str(unlocked.store)), Stream(), Session()).plan()
+        plan = prepare(str(unlocked.root), "", ["//:env"], {}, Store(str(unlocked.store)), Stream(), Session()).plan()
     (action,) = [action for action in plan.actions.values() if action.kind == "build_wheel"]
     assert action.params["builder"] == f"{platform.python_implementation()} {platform.python_version()}"
-    assert f'"{action.params["builder"]}"' in explain(step_of(action, 1, [[]], [])).values()
+    assert f'"{action.params["builder"]}"' in walk(step_of(action, 1, [[]], [])).sees.values()
 
 
 def test_another_default_registry_makes_the_lock_of_a_base_stale(unlocked: Space) -> None:
@@ -209,18 +297,12 @@ def test_another_default_registry_makes_the_lock_of_a_base_stale(unlocked: Space
 def test_another_time_of_the_debian_archive_makes_its_lock_stale(unlocked: Space) -> None:
     unlocked.edit("BUILD.yaml", "oci_base, layout: base", "debian_base, suite: bookworm")
     unlocked.edit("BUILD.yaml", "name: acme", "name: acme\n  debian: {snapshot: 20250101T000000Z}")
-    request = Request("base", "bookworm", snapshot="20250101T000000Z")
+    request = DebianRequest("base", "bookworm", snapshot="20250101T000000Z")
     lock = debian.Lock("bookworm", "amd64", request.digest(), (), ())
-    debian.write_lock(lock, str(unlocked.path("debian.base-linux-amd64.lock")))
+    debian.write_lock(str(unlocked.path("debian.base-linux-amd64.lock")), lock)
     unlocked.run("lock", "--check", "//:base")
     unlocked.edit("BUILD.yaml", "20250101", "20250201")
     unlocked.run("lock", "--check", "//:base", code=1).said("has changed")
-
-
-def test_settings_without_effect_are_told_once(workspace: Space) -> None:
-    workspace.edit("BUILD.yaml", "  platforms", "  cache: {upload: never}\n  platforms")
-    said = workspace.run("build", APP).err
-    assert said.count("warning: workspace.cache has no effect yet") == 1
 
 
 def test_what_an_environment_leaves_out_its_server_leaves_out(workspace: Space) -> None:
@@ -232,3 +314,52 @@ def test_what_an_environment_leaves_out_its_server_leaves_out(workspace: Space) 
     lock = workspace.path("pylock.env+server-linux-amd64.toml").read_text()
     assert 'name = "tinyserver"' in lock
     assert 'name = "extra"' not in lock
+
+
+NAMELESS = ("unshare", "--user", "--map-user=12345", "--map-group=12345")
+"""Runs a program as a user without an entry in passwd, as OpenShift and Jenkins do."""
+
+
+@pytest.mark.parametrize("home, prefix", [("/", ()), (None, ()), (None, NAMELESS)])
+def test_a8_all_that_is_kept_lies_in_the_store(workspace: Space, home: str | None, prefix: tuple[str, ...]) -> None:
+    workspace.write("lib/pyproject.toml", PROJECT)
+    workspace.write("lib/back.py", BACK_END)
+    workspace.edit("BUILD.yaml", "[numlib==1.0]", "[numlib==1.0, ./lib]")
+    before = {path for path in workspace.folder.rglob("*") if not path.is_relative_to(workspace.store)}
+    outside = {Path("/", name) for name in (".cache", ".local", ".config")}
+    there = {path for path in outside if path.exists()}
+    del workspace.env["UV_CACHE_DIR"], workspace.env["HOME"]
+    if home is not None:
+        workspace.env["HOME"] = home
+    workspace.process("lock", prefix=prefix)
+    workspace.process("build", APP, prefix=prefix)
+    assert (workspace.store / "uv/CACHEDIR.TAG").exists()
+    assert {path for path in workspace.folder.rglob("*") if not path.is_relative_to(workspace.store)} == before
+    assert {path for path in outside if path.exists()} == there
+    workspace.process("cache", "gc", "--keep", "0s")
+    assert not (workspace.store / "uv").exists()
+
+
+def test_a19_what_is_named_is_locked_anew_and_the_rest_if_it_is_stale(workspace: Space) -> None:
+    result = workspace.run("lock", "//:env").said("locking //:env: asked to")
+    assert "//:base" not in result.err
+    result = workspace.run("lock", APP).said("locking //:env: asked to", "locking the server")
+    assert "//:base" not in result.err
+    workspace.run("lock").said("locking //:base: asked to", "locking //:env: asked to")
+    workspace.run("lock", "//:base").said("locking //:base: asked to")
+    workspace.remove("oci.base-linux-amd64.lock")
+    workspace.run("lock", "//:env").said("locking //:base: it is missing")
+
+
+def test_c8_a_wrong_digest_of_a_base_is_said_of_the_package_too(workspace: Space) -> None:
+    workspace.edit("BUILD.yaml", "layout: base}", f"layout: base, digest: 'sha256:{'0' * 64}'}}")
+    for command in (("build", APP), ("build", APP, "--locked"), ("lint",), ("lock", "--check"), ("build", "//:base")):
+        said = workspace.run(*command, code=4).said("BUILD.yaml:5:48: layout 'base' has no blob sha256:0000")
+        assert "requirements have changed" not in said.err and "run 'buildrules lock'" not in said.err
+    workspace.edit("BUILD.yaml", f", digest: 'sha256:{'0' * 64}'", "")  # the way out that the hint names
+    workspace.run("build", APP)
+
+
+def test_an_environment_in_which_nothing_is_asked_for_is_no_warning(workspace: Space) -> None:
+    workspace.edit("BUILD.yaml", "requirements: [numlib==1.0]", "requirements: []")
+    assert "warning" not in workspace.run("build", APP).err

@@ -32,7 +32,7 @@ def test_an_attribute_of_models_elsewhere_is_refused_on_one_that_is_here(
         (f'uri: "models:/a/1", digest: "{DIGEST}"', "`digest` has no effect here"),
         ('uri: "oci://registry.example/a:b", unpack: true', "`unpack` has no effect here"),
         ('uri: "https://files.example/a", tracking_uri: "https://b.example"', "`tracking_uri` has no effect here"),
-        ('uri: "https://files.example/a", digest: "sha256:zz"', "'sha256:zz' is no digest"),
+        ('uri: "https://files.example/a", digest: "sha256:zz"', "'sha256:zz' is not a digest"),
         ('uri: "https://files.example/a", download_uri: "https://files.example/b"', "'download_uri' has no effect"),
     ],
 )

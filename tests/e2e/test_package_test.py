@@ -2,74 +2,44 @@
 
 import contextlib
 import os
+import random
 import re
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from buildrules.oci.docker_http import Engine
 from buildrules.serving.leftover import is_left, this_process
-from tests.support.package_tests import failures, forget, in_docker, in_podman, left, results
-from tests.support.space import APP, Space, make_base
+from tests.support.damage import DAMAGES
+from tests.support.dockerlab import tidy
+from tests.support.package_tests import (
+    START,
+    TEST,
+    answering,
+    failures,
+    forget,
+    images_left,
+    in_docker,
+    in_podman,
+    left,
+    results,
+)
+from tests.support.space import APP, Space
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("docker")]  # the program for the image is downloaded
-
-SERVER = """\
-rule: cgi
-provides: server
-summary: Answers with what it is asked, in a frame.
-requires: {code: always, model: optional}
-layout: {model: /srv/model, code: /srv/cgi-bin}
-image:
-  environment: {GREETING: hello}
-  entrypoint: [/bin/busybox, sh, /srv/cgi-bin/start.sh]
-  ports: [8080]
-routes: {liveness: 8080/model/weights/labels.txt, readiness: 8080/model/weights/labels.txt, scoring: 8080/cgi-bin/score}
-"""
-START = """\
-trap 'echo bye; exit 0' TERM
-echo starting >&2
-/bin/busybox httpd -p 8080 -h /srv
-while :; do /bin/busybox sleep 0.1; done
-"""
-SCORE = """\
-#!/bin/busybox sh
-echo 'Content-Type: application/json'
-echo 'X-Greeting: '$GREETING
-echo
-echo '{"numbers": [1.0, 2.5], "asked": '
-/bin/busybox cat
-echo '}'
-"""
-TEST = """\
-  app_test:
-    rule: package_test
-    package: :app
-    requests:
-      - name: golden
-        json: {a: 1}
-        expect: {json: {numbers: [1, 2.5], asked: {a: 1}}, headers: {x-greeting: hello}}
-      - {route: liveness, expect: {text: "cat\\ndog\\n", contains: [cat]}}
-"""
 
 
 @pytest.fixture
 def space(new_space: Callable[..., Space], busybox: bytes) -> Iterator[Space]:
     """A workspace whose package answers; no image of it is left in Podman."""
-    made = new_space()
-    make_base(made.path("busybox"), files={"bin/busybox": busybox, "bin/sh": busybox}, mode=0o755)
-    made.name = f"buildrules-test-{os.urandom(4).hex()}"
-    made.write("rules/cgi.yaml", SERVER.replace("hello}", f"hello, SPACE: {made.name}}}"))  # no other image is the same
-    made.edit("BUILD.yaml", "layout: base", "layout: busybox")
-    made.edit("BUILD.yaml", "//rules:tiny", "//rules:cgi")
-    made.write("src/start.sh", START)
-    made.write("src/score", SCORE, mode=0o755)
-    made.edit("BUILD.yaml", "name: acme", f"name: {made.name}")
+    made = answering(new_space(), busybox)
     yield made
     forget(made)
 
@@ -214,6 +184,7 @@ def test_ctrl_c_leaves_nothing_behind(space: Space, runner: str, number: signal.
     assert process.returncode == 130, out + err
     assert "Traceback" not in err
     assert left(space, runner) == []
+    assert images_left(space, runner) == 0
     assert not _launchers(space)
     assert not _servers(space)
 
@@ -231,9 +202,35 @@ def test_what_a_killed_process_left_is_removed_by_the_next(space: Space, runner:
         assert time.monotonic() < end, found
         time.sleep(0.05)
     assert len(left(space, runner)) == 1
+    assert images_left(space, runner) == (runner != "rootfs")
     space.edit("rules/cgi.yaml", "readiness: 8080/no", "readiness: 8080/model/weights/labels.txt")
     space.run("test", "//...", "--runner", runner).said("1 passed")
     assert left(space, runner) == []
+    assert images_left(space, runner) == 0
+
+
+@pytest.mark.slow
+def test_d1_what_it_meets_damaged_is_healed(space: Space) -> None:
+    """Each blob of the store; what passed in another time is run again."""
+    space.append("BUILD.yaml", TEST)
+    space.run("test", "//...", "--runner", "rootfs")
+    for number, (path, how) in enumerate(zip(sorted(space.blobs().values()), cycle(_DAMAGED))):
+        DAMAGES[how](path, random.Random(number))
+        space.run("test", "//...", "--runner", "rootfs", "--timeout", str(60 + number)).said("1 passed")
+
+
+@pytest.mark.docker
+def test_d1_nor_does_run_stumble(space: Space, engine: Engine) -> None:
+    with tidy(engine, space.name):
+        for number, how in enumerate(_DAMAGED):
+            space.run("build", APP)
+            for path in space.blobs().values():
+                DAMAGES[how](path, random.Random(number))
+            out = space.run("run", APP, "--detach").said("//:app is ready after").out
+            engine.call("DELETE", f"/containers/{out.split()[-1]}", query={"force": 1})
+
+
+_DAMAGED = ("flip", "truncate", "directory", "delete", "unreadable")
 
 
 def test_containers_of_the_living_and_of_strangers_stay() -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.cli.planning import Planning
+from buildrules.cli.prepared import prepare
 from buildrules.engine.events import Stream
 from buildrules.net.session import Session
 from buildrules.serving.platform import emulator_path
 from buildrules.store.store import Store
+from buildrules.workspace.disk import SHAPE
 from tests.support.space import APP, Space, make_base
 
 BOTH = ("linux/amd64", "linux/arm64")
@@ -42,11 +43,10 @@ def test_an_emulator_that_comes_later_is_seen(both: Space) -> None:
         "BUILD.yaml", "  check: {rule: package_test, package: ':app', requests: [{route: scoring, json: {}}]}\n"
     )
     store = Store(str(both.store))
-    planner = Planning(str(both.root), "", [APP], {"test": True}, store, Stream(), Session())
-    goals = planner.plan().goals
+    prepared = prepare(str(both.root), "", [APP], {"test": True}, store, Stream(), Session())
+    goals = prepared.plan().goals
     (other,) = [goal for goal in goals if goal.kind == "untested"]
-    _, shapes = planner.disk.dependencies()
-    assert shapes[emulator_path(other.platform)] == "nothing"
+    assert prepared.disk.found[SHAPE, emulator_path(other.platform)] == "nothing"
 
 
 def test_what_both_images_share_is_made_once(both: Space) -> None:

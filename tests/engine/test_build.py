@@ -2,8 +2,6 @@
 
 import os
 import threading
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,98 +9,15 @@ import pytest
 
 from buildrules.engine.action import Action, Outputs, SourceSet
 from buildrules.engine.build import Build, Outcome
-from buildrules.engine.events import ActionFinished, Event, Notice, Status, Stream
-from buildrules.engine.explanations import FIRST, Before, Explanations
-from buildrules.engine.key import explain
+from buildrules.engine.cache import StoreCache
+from buildrules.engine.events import ActionFinished, Notice, Status
+from buildrules.engine.explanations import FIRST
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.plan import Goal, Plan
-from buildrules.engine.step import Step, step_of
-from buildrules.errors import ActionError, Interrupted, UnexpectedError
-from buildrules.net.session import Session
+from buildrules.engine.step import Step
+from buildrules.errors import ActionError, DamagedError, Interrupted, UnexpectedError
 from buildrules.store.store import Store
-from buildrules.workspace.globs import expand
-
-Work = Callable[[Step, Context], Outputs]
-
-
-class Kinds:
-    """Kinds by name, made of functions; `ran` lists the actions in the order they began."""
-
-    def __init__(self) -> None:
-        self.ran: list[str] = []
-        self.works: dict[str, Work] = {"text": text_of}
-        self.version = 1
-
-    def named(self, name: str) -> Any:
-        kinds = self
-
-        class Kind:
-            version = 1
-            traits = Traits()
-
-            def run(self, step: Step, context: Context) -> Outputs:
-                kinds.ran.append(step.title)
-                return kinds.works[name](step, context)
-
-        Kind.name = name  # type: ignore[attr-defined]
-        return Kind()
-
-
-def text_of(step: Step, context: Context) -> Outputs:
-    """A blob of the sizes of all files and of what the dependencies made."""
-    text = step.params.get("text", "") + "".join(f"{file.name} {file.size}\n" for file in step.files)
-    text += "".join(outputs.blobs["text"] for outputs in step.outputs)
-    return Outputs(blobs={"text": context.blobs.put(text.encode())})
-
-
-class Bench:
-    """A workspace, a store and a plan."""
-
-    def __init__(self, folder: Path) -> None:
-        self.root = folder / "ws"
-        self.root.mkdir()
-        self.store_root = folder / "store"
-        self.kinds = Kinds()
-        self.plan = Plan()
-        self.events: list[Event] = []
-        self.previous: dict[str, Outcome] = {}
-        self._before: dict[str, Before] = {}  # as the state of a workspace keeps it
-
-    def add(self, name: str, *deps: str, kind: str = "text", glob: str = "", goal: bool = False, **params: Any) -> None:
-        sources = (SourceSet("", (glob,)),) if glob else ()
-        self.plan.add(Action(name, "//:t", kind, name, params=params, sources=sources, deps=deps))
-        if goal:
-            self.plan.goals.append(Goal(name, "linux/amd64", name, "layers"))
-
-    def build(self, **more: Any) -> Build:
-        self.kinds.ran.clear()
-        self.events.clear()
-        store = Store(str(self.store_root))
-        build = Build(
-            self.plan,
-            store,
-            str(self.root),
-            session=Session(),
-            kinds=self.kinds.named,
-            versions=lambda _: self.kinds.version,
-            expand=expand,
-            stream=Stream(self.events.append),
-            previous=self.previous,
-            **more,
-        )
-        build.explanations = Explanations(self._before.get)
-        try:
-            build.run()
-        finally:
-            store.close()
-        for name, outcome in build.outcomes.items():
-            if outcome.outputs is not None:
-                action = self.plan.actions[name]
-                files = [build.sources.read(source) for source in action.sources]
-                made = [found for dep in action.deps if (found := build.outcomes[dep].outputs) is not None]
-                sees = explain(step_of(action, self.kinds.version, files, made))
-                self._before[name] = Before(outcome.key, partial(dict, sees), outcome.reasons)
-        return build
+from tests.support.bench import Bench, text_of
 
 
 @pytest.fixture
@@ -167,20 +82,24 @@ def test_an_action_that_makes_the_same_ends_the_rebuild(bench: Bench) -> None:
 def test_a_kind_of_another_version_runs_again(bench: Bench) -> None:
     bench.add("a", goal=True)
     bench.build()
-    bench.kinds.version = 2
+    bench.kinds.now = 2
     build = bench.build()
     assert statuses(build) == {"a": Status.EXECUTED}
     assert "kind changed" in build.outcomes["a"].reasons[0]
 
 
-def test_a_lost_blob_makes_its_action_run_and_says_so(bench: Bench) -> None:
+@pytest.mark.parametrize("given", [False, True])
+def test_a_lost_blob_makes_its_action_run_and_says_so(bench: Bench, given: bool) -> None:
+    def build() -> Build:
+        return bench.build(cache=StoreCache(Store(str(bench.store_root)).records) if given else None)
+
     bench.add("a", text="hello", goal=True)
-    first = bench.build()
+    first = build()
     blob = first.outcomes["a"].outputs.blobs["text"]  # type: ignore[union-attr]
     os.unlink(first.here.blobs.path(blob))
-    build = bench.build()
-    assert statuses(build) == {"a": Status.EXECUTED}
-    assert build.outcomes["a"].reasons == [f"text {blob[:19]} is missing from the store"]
+    again = build()
+    assert statuses(again) == {"a": Status.EXECUTED}
+    assert again.outcomes["a"].reasons == [f"text {blob[:19]} is missing from the store"]
 
 
 def test_what_the_last_build_knew_is_checked_before_it_counts(bench: Bench) -> None:
@@ -372,10 +291,7 @@ def test_reasons_are_what_the_key_saw(bench: Bench) -> None:
     bench.plan = Plan()
     bench.add("a", glob="*.txt", text="two", goal=True)
     reasons = bench.build().outcomes["a"].reasons
-    assert 'params.text changed: "one" -> "two"' in reasons
-    assert "file new.txt is new" in reasons
-    assert any(reason.startswith("file x.txt changed: sha256:") for reason in reasons)
-    assert len(reasons) == 3
+    assert reasons == ["text changed: one -> two", "file new.txt is new", "file x.txt changed: 1 -> 2 bytes"]
 
 
 def test_a_record_that_cannot_be_read_is_a_miss(bench: Bench) -> None:
@@ -432,3 +348,60 @@ def test_a_record_of_wrong_types_is_a_miss(bench: Bench, change: dict[str, Any])
     store.records.put(key, store.records.get(key) | {"outputs": good | change})
     store.close()
     assert statuses(bench.build()) == {"a": Status.EXECUTED}
+
+
+ROW = {"kind": "file", "path": "far", "size": 3, "digest": "sha256:" + "a" * 64}
+
+
+def test_content_is_fetched_before_a_step_and_for_no_hit(bench: Bench) -> None:
+    fetched: list[Step] = []
+    bench.kinds.traits["far"] = Traits(content=lambda step: [ROW])
+    bench.kinds.works["far"] = text_of
+    bench.kinds.works["fetch"] = lambda step, context: fetched.append(step) or Outputs()
+    bench.add("a", kind="far", goal=True)
+    bench.plan.actions["a"] = bench.plan.actions["a"]._replace(places={"url": "https://example.invalid"})
+    assert bench.build().ok
+    (step,) = fetched
+    assert (step.params, step.places) == ({"content": [ROW]}, {"url": "https://example.invalid"})
+    assert len(bench.kinds.ran) == 2
+    assert statuses(bench.build()) == {"a": Status.CACHED}
+    assert len(fetched) == 1
+
+
+@pytest.mark.parametrize(("damaged", "ok"), [(1, True), (2, False)])
+def test_damaged_content_is_looked_at_and_fetched_again_once(bench: Bench, damaged: int, ok: bool) -> None:
+    checked: list[bool] = []
+    left = [DamagedError("a file is damaged", ROW["digest"])] * damaged
+
+    def far(step: Step, context: Context) -> Outputs:
+        if left:
+            raise left.pop()
+        return text_of(step, context)
+
+    bench.kinds.traits["far"] = Traits(content=lambda step: [ROW])
+    bench.kinds.works["far"] = far
+    bench.kinds.works["fetch"] = lambda step, context: checked.append(step.params.get("check", False)) or Outputs()
+    bench.add("a", kind="far", goal=True)
+    assert bench.build().ok is ok
+    assert checked == [False, True]
+
+
+def test_what_programs_of_this_host_made_goes_to_no_outer_cache(bench: Bench, tmp_path: Path) -> None:
+    outer = Store(str(tmp_path / "outer"))
+    bench.kinds.traits["host"] = Traits(shareable=False)
+    bench.kinds.works["host"] = text_of
+    bench.add("here", kind="host", goal=True)
+    bench.add("anywhere", goal=True)
+    build = bench.build(cache=StoreCache(outer.records))
+    assert set(outer.records.keys()) == {build.outcomes["anywhere"].key}
+    assert statuses(bench.build()) == {"here": Status.CACHED, "anywhere": Status.EXECUTED}
+
+
+def test_a_record_of_another_form_or_kind_is_a_miss(bench: Bench) -> None:
+    bench.add("a", goal=True)
+    key = bench.build().outcomes["a"].key
+    for change in ({"kind": "other/1"}, {"outputs": {"layers": [], "values": {"whole": 5}, "blobs": {}}}):
+        store = Store(str(bench.store_root))
+        store.records.put(key, {**(store.records.get(key) or {}), **change})
+        store.close()
+        assert statuses(bench.build()) == {"a": Status.EXECUTED}

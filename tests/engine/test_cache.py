@@ -1,11 +1,12 @@
 """Caches: what each wrapper adds to asking and keeping."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
 from buildrules.engine.action import Outputs
-from buildrules.engine.cache import Cache, Kept, Noted, ReadOnly, Record, Tiers, Whole
+from buildrules.engine.cache import Record, StoreCache, Whole, foresee, lacking
 from buildrules.store.blobs import Blobs
 from buildrules.store.store import Store
 
@@ -32,7 +33,7 @@ class Shelf:
 
 def test_a_store_keeps_what_was_put(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    kept = Kept(store.records)
+    kept = StoreCache(store.records)
     assert kept.get(KEY) is None
     kept.put(KEY, record())
     assert kept.get(KEY) == record()
@@ -49,28 +50,8 @@ def test_a_malformed_record_is_none(tmp_path: Path, field: str, value: object) -
     else:
         data[field] = value
     store.records.put(KEY, data)
-    assert Kept(store.records).get(KEY) is None
+    assert StoreCache(store.records).get(KEY) is None
     store.close()
-
-
-def test_the_nearest_tier_answers_and_is_filled_from_the_farther_ones() -> None:
-    near, middle, far = Noted(Shelf()), Noted(Shelf()), Noted(Shelf(**{KEY: record()}))
-    tiers: Cache = Tiers(near, middle, far)
-    assert tiers.get(KEY) == record()
-    assert (near.missed, near.kept, middle.kept, far.kept) == ([KEY], [KEY], [KEY], [])
-    assert tiers.get(KEY) == record()
-    assert far.found == [KEY], "the second time it is not asked"
-    tiers.put("other", record())
-    assert far.kept == ["other"]
-    assert Tiers().get(KEY) is None
-
-
-def test_what_is_read_only_keeps_nothing() -> None:
-    shelf = Shelf(**{KEY: record()})
-    cache = ReadOnly(shelf)
-    assert cache.get(KEY) == record()
-    cache.put("other", record())
-    assert list(shelf.rows) == [KEY]
 
 
 def test_a_record_counts_if_all_it_needs_is_there(tmp_path: Path) -> None:
@@ -98,3 +79,26 @@ def test_blobs_are_content(tmp_path: Path) -> None:
     assert path is not None and Path(path).read_bytes() == b"0123456789"
     with content.open(digest, 7) as file:
         assert file.read() == b"789"
+
+
+def test_what_may_be_elsewhere_is_asked_for_at_once(tmp_path: Path) -> None:
+    asked: list[set[str]] = []
+
+    class Elsewhere:
+        """Says yes, and remembers what it was asked."""
+
+        def holds(self, digests: Collection[str]) -> set[str]:
+            asked.append(set(digests))
+            return set(digests)
+
+        def bring(self, digest: str, size: int | None = None) -> bool:
+            raise AssertionError("nobody reads")
+
+    blobs = Blobs(str(tmp_path))
+    many = [record(one="sha256:" + f"{number:064x}").outputs for number in range(50)]
+    foresee(many, blobs)
+    assert lacking(many[0], blobs) is not None
+    blobs.elsewhere = Elsewhere()
+    foresee(many, blobs)
+    assert len(asked) == 1 and len(asked[0]) == 50
+    assert lacking(many[0], blobs) is None

@@ -102,3 +102,23 @@ def test_what_work_raises_is_raised_after_the_workers_came_to_rest(error):
     with pytest.raises(error):
         run({"bad": [], "good": [], "top": ["bad"]}, work=work)
     assert "top" not in running
+
+
+def test_who_waits_elsewhere_takes_no_turn():
+    """With one job, the second node goes on while the first waits for somebody else, and no sooner."""
+    second = threading.Event()
+
+    def work(node, _worker):
+        if node == "b":
+            second.set()
+            return True
+        scheduler.more()
+        assert not second.wait(0.05)
+        with scheduler.waiting_for_servers():
+            return second.wait(10)
+
+    skipped = []
+    nodes = {"a": 2.0, "b": 1.0}
+    scheduler = Scheduler(list(nodes), {"a": [], "b": []}, nodes, work=work, skip=skipped.append, jobs=1)
+    scheduler.run()
+    assert second.is_set() and not skipped

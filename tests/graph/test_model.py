@@ -1,6 +1,5 @@
 """The graph in itself: order, digests, and its other forms."""
 
-import marshal
 import subprocess
 import sys
 from typing import Any
@@ -83,16 +82,6 @@ def test_a_role_matters() -> None:
     assert one.digests(own)["n1"] != two.digests(own)["n1"]
 
 
-@given(drawn())
-def test_the_frozen_form_is_plain_and_says_the_same(needs: Drawn) -> None:
-    graph = made(needs)
-    nodes, below = marshal.loads(marshal.dumps(tuple(graph.frozen())))
-    assert {node: {nodes[number] for number in numbers} for node, numbers in zip(nodes, below, strict=True)} == {
-        node: set(needs) for node, needs in graph.needs.items()
-    }
-    assert all(number < place for place, numbers in enumerate(below) for number in numbers)
-
-
 def test_a_copy_goes_its_own_way() -> None:
     graph = made({0: {}, 1: {0: ""}})
     other = graph.copy()
@@ -105,7 +94,7 @@ def test_a_copy_goes_its_own_way() -> None:
 def test_walking_it_imports_no_networkx() -> None:
     program = (
         "import sys; from buildrules.graph.model import Graph; graph = Graph(); graph.add('a', 'target', {'b': ''});"
-        "graph.add('b', 'action'); graph.order(); graph.frozen(); graph.digests({'a': '', 'b': ''});"
+        "graph.add('b', 'action'); graph.order(); graph.digests({'a': '', 'b': ''});"
         "print('networkx' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

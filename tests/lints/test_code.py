@@ -1,19 +1,30 @@
 """Lints of code: what it imports, what it gives away, what it packs twice."""
 
+import ast
+import sys
+
 import pytest
 
 from buildrules.lints.finding import Finding
-from buildrules.lints.imports import missing_modules
+from buildrules.lints.imports import imports_outside, missing_modules
 from buildrules.lints.overlap import model_in_code
+from buildrules.lints.script import UNREADABLE, mistake_of, parsed
 from buildrules.lints.secrets import LARGEST, secrets_in
 
 MODULES = {"numpy", "sklearn", "google.cloud.storage", "yaml"}
 
 
 def imports(files: dict[str, str], entry: str | None = "score.py", python: str = "3.11") -> list[str]:
-    sources = {name: (f"src/{name}", text.encode()) for name, text in files.items()}
-    found = missing_modules(sources, entry, MODULES, python)
-    return [f"{item.position} {item.severity} {item.message}" for item in found]
+    found = imports_outside({name: tree(text) for name, text in files.items()}, entry)
+    missing = missing_modules({f"src/{name}": items for name, items in found.items()}, MODULES, python)
+    return [f"{item.position} {item.severity} {item.message}" for item in missing]
+
+
+def tree(text: str) -> ast.Module | None:
+    try:
+        return parsed(text.encode())
+    except UNREADABLE:
+        return None
 
 
 def test_modules_that_nothing_provides() -> None:
@@ -27,7 +38,7 @@ def test_modules_that_nothing_provides() -> None:
 
 
 def test_the_distribution_is_named_where_its_name_is_another() -> None:
-    (finding,) = missing_modules({"a.py": ("a.py", b"import cv2")}, "a.py", MODULES, "3.11")
+    (finding,) = missing_modules(imports_outside({"a.py": tree("import cv2")}, "a.py"), MODULES, "3.11")
     assert finding.hint.endswith(": opencv-python-headless")
 
 
@@ -60,6 +71,20 @@ def test_modules_of_the_code_are_followed_and_no_others() -> None:
     assert len(imports(files, entry=None)) == 2
 
 
+@pytest.mark.parametrize(
+    "text", ["from pack import deep\n", "from pack.inner import x\n", "from pack.inner.least import y\n"]
+)
+def test_modules_are_followed_however_they_are_imported(text: str) -> None:
+    files = {
+        "score.py": text,
+        "pack/__init__.py": "",
+        "pack/deep.py": "import cv2\n",
+        "pack/inner/__init__.py": "from .. import deep\n",
+        "pack/inner/least.py": "from ..deep import cv2\n",
+    }
+    assert imports(files) == ["src/pack/deep.py:1:1 error nothing in the environment provides the module 'cv2'"]
+
+
 def test_the_standard_library_is_the_targets() -> None:
     text = {"score.py": "import cgi, distutils.util, tomllib\n"}
     assert imports(text, python="3.11") == []
@@ -90,6 +115,20 @@ def test_the_standard_library_is_that_of_the_image(module: str, first: int, last
     for minor in (8, 9, 10, 11, 12, 13, 14, 15):
         found = imports({"score.py": f"import {module}\n"}, python=f"3.{minor}")
         assert (found == []) == (first <= minor <= last), minor
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [(b"x = 1\ndef (\n", (2, 5)), (b"print 'x'\n", (1, 1)), (b"# coding: nope\n", (1, 1)), (b"x = 1\0", (1, 1))],
+)
+def test_what_is_no_python(text: bytes, place: tuple[int, int]) -> None:
+    with pytest.raises(UNREADABLE) as caught:
+        parsed(text)
+    mistake = mistake_of(caught.value, "3.8")
+    assert mistake is not None and mistake.reason
+    assert (mistake.line, mistake.column) == place
+    newer = f"3.{sys.version_info.minor + 1}"
+    assert mistake_of(caught.value, newer) is None and mistake_of(caught.value, None) is None
 
 
 def said(path: str, text: str) -> list[str]:

@@ -28,6 +28,7 @@ def test_findings_are_shown_again_when_the_plan_is_made_again(workspace: Space) 
     workspace.edit("src/score.py", "def run", "import cv2\ndef run")
     workspace.settle()
     assert "cv2" not in workspace.run("build", APP).err
+    assert "cv2" in workspace.run("build", APP, "--keep-going").err, "another command line"
     workspace.append("BUILD.yaml", "# a remark\n")
     assert "cv2" in workspace.run("build", APP).err
     workspace.edit("src/helper.py", "42", "43")
@@ -58,6 +59,20 @@ def test_json(workspace: Space) -> None:
         ],
     }
     assert workspace.build().data["findings"] == value["findings"]
+
+
+def test_code_that_is_no_python(workspace: Space) -> None:
+    workspace.append("src/score.py", "import helper\n")
+    workspace.write("src/helper.py", "x = 1\ndef (\n")
+    workspace.write("src/unused.py", "print 'x'\n")
+    out = workspace.run("lint", APP, code=1).said("1 error, 1 warning", "hint: importing it fails")
+    out.said("error: src/helper.py:2:5: this is not Python 3.11: ", "[syntax]", "warning: src/unused.py:1:1: ")
+    workspace.run("build", APP).said("image sha256:", "lint error: src/helper.py:2:5: this is not Python 3.11: ")
+    workspace.append("src/score.py", "def (\n")
+    line = len(workspace.path("src/score.py").read_text().splitlines())
+    workspace.run("lint", APP, code=1).said(f"error: src/score.py:{line}:5: this is not Python")
+    workspace.edit("BUILD.yaml", "requirements: [numlib==1.0]", "requirements: []")
+    workspace.run("lint", APP, code=1).said(f"error: src/score.py:{line}:5: this is not Python")
 
 
 def test_a_package_leaves_lints_out(workspace: Space) -> None:
@@ -156,3 +171,15 @@ def test_secrets_among_the_variables_of_an_image(workspace: Space) -> None:
     for name in ("DB_PASSWORD", "STORE"):
         said.said(f"BUILD.yaml:{line}:", f"the variable '{name}' seems to hold a secret, and would be in the image")
     assert "hunter2" not in said.out + said.err and "Ab1/" not in said.out + said.err
+
+
+def test_b1_a_pointer_among_the_code(workspace: Space) -> None:
+    workspace.edit("src/score.py", "def run", "# version https://git-lfs.github.com/spec/v1\ndef run")
+    workspace.run("lint", APP)
+    workspace.write("src/vocabulary.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
+    workspace.write("src/data.dvc", "outs:\n- md5: 00\n  path: data\n")
+    out = workspace.run("lint", APP, code=1)
+    out.said("error: src/vocabulary.txt:1:1: a pointer of git-lfs, not the file itself [pointer]", "run `git lfs pull`")
+    out.said(
+        "error: src/data.dvc:1:1: a pointer of dvc, not the file itself [pointer]", "run `dvc pull 'src/data.dvc'`"
+    )

@@ -19,7 +19,7 @@ def test_torch_for_gpus() -> None:
     (found,) = gpu_wheels(rows("torch"))
     assert found.message.startswith("2164 MB of packages for GPUs in an image without CUDA: nvidia-cudnn-cu12 9.5")
     assert found.message.endswith(" more")
-    assert found.hint == "take torch==2.7.1+cpu, from PyTorch's own index of wheels for CPUs"
+    assert found.hint.startswith("take torch from PyTorch's index of wheels for CPUs: ")
 
 
 def test_xgboost_brings_one_library() -> None:

@@ -5,12 +5,20 @@ import os
 import pickle
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from buildrules.actions.layer_files import files_of
 from buildrules.actions.python.modules import modules_of
+from buildrules.engine.action import Outputs
 from buildrules.lints.pickles import HEAD, read_pickle
 from buildrules.lints.versions import Saved, missing_for_pickle, pickle_version
+from buildrules.oci import recipe as recipes
+from buildrules.oci.assemble import assemble_blob
+from buildrules.oci.local import Local
+from buildrules.oci.supply import Origin
+from buildrules.store.blobs import Blobs
 
 PICKLES = Path(__file__).parent / "pickles"
 
@@ -118,3 +126,13 @@ def test_a_pickle_that_never_says_its_version_takes_no_time() -> None:
         data = zlib.compress(b"\x80\x04" + said + elsewhere * count, 1)
         found = read_pickle(io.BytesIO(data), len(data))
         assert found is not None and found.versions == versions
+
+
+def test_all_files_of_a_small_layer_are_looked_at(tmp_path: Path) -> None:
+    local = Local(Blobs(str(tmp_path)))
+    texts = {f"m/{name}": name * (1 << 20) for name in ("a", "b", "c")}
+    parts = [recipes.inline(path, text) for path, text in texts.items()]
+    outputs = Outputs(layers=[assemble_blob(recipes.gzip(parts, 6), local)])
+    context: Any = local  # of it only the blobs are asked for
+    found = {name: file.read() for name, _, file in files_of(outputs, "m", context, lambda _: Origin())}
+    assert found == {path[2:]: text.encode() for path, text in texts.items()}

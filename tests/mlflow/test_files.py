@@ -174,15 +174,15 @@ def test_versions_of_python(model: Model) -> None:
 
 
 def test_an_unusable_file_that_is_not_used_is_no_error(model: Model) -> None:
-    model.edit("conda.yaml", "- pip:", "- libgomp\n- pip:")
+    model.edit("conda.yaml", "- pip:", "- ffmpeg\n- pip:")
     found = model.collect()
     assert [line.partition(": ")[2] for line in said(found)] == [
-        "conda package 'libgomp' is no Python package, so there is no wheel of it; requirements.txt is used"
+        "conda package 'ffmpeg' is not a Python package, so there is no wheel of it; requirements.txt is used"
     ]
     model.remove("requirements.txt")
-    with pytest.raises(LoadError, match="'libgomp' is no Python package"):
+    with pytest.raises(LoadError, match="'ffmpeg' is not a Python package"):
         model.collect()
-    assert "mlflow==3.17.2" in texts(model.collect(exclude=["libgomp"]))
+    assert "mlflow==3.17.2" in texts(model.collect(exclude=["ffmpeg"]))
 
 
 def test_what_somebody_else_asks_for_is_left_to_him(model: Model) -> None:

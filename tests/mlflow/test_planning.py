@@ -197,7 +197,9 @@ def test_an_image_that_brings_its_own_gets_no_environment(space: Space) -> None:
 def test_a_python_env_of_a_model_that_is_none(space: Space) -> None:
     space.path("iris/MLmodel").unlink()
     space.edit("BUILD.yaml", BUILD.splitlines()[-1], '  env: {rule: python_env, base: ":base", model: ":iris"}\n')
-    space.run("build", "//:env", code=2).said("BUILD.yaml:7:", "there is no 'iris/MLmodel', so this is no MLflow model")
+    space.run("build", "//:env", code=2).said(
+        "BUILD.yaml:7:", "there is no 'iris/MLmodel', so this is not an MLflow model"
+    )
 
 
 def test_a_model_from_elsewhere(space: Space) -> None:

@@ -68,7 +68,7 @@ def fetched(request: pytest.FixtureRequest, tmp_path: Path) -> Fetched:
         client = request.param()
         with raw(answer) as server:
             where = f"{server.url}/m.bin", dict[str, str]()
-            size, sha256 = transfer.fetch(client.request, lambda: where, str(place), **known, tries=4)
+            size, sha256 = transfer.Transfer(client.request, lambda: where, **known, tries=4).fetch(str(place))
             data = place.read_bytes()
             assert (size, sha256) == (len(data), hashlib.sha256(data).hexdigest())
             return data, [request.headers.get("range") for request in server.seen]

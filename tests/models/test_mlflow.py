@@ -112,13 +112,13 @@ def test_a_location_at_start(tracking: Tracking) -> None:
 @pytest.mark.parametrize(
     ("uri", "message", "hint"),
     [
-        ("models:/no-such/1", "there is no version 1 of model 'no-such'", "name is right"),
-        ("models:/iris/99", "there is no version 99 of model 'iris'", "name is right"),
-        ("models:/no-such/latest", "model 'no-such' has no versions", "name is right"),
-        ("models:/no-such@champion", "there is no model 'no-such'", "name is right"),
-        ("models:/m-0123456789", "there is no logged model 'm-0123456789'", "name is right"),
-        ("runs:/0123456789/model", "there is no run '0123456789'", "name is right"),
-        ("models:/iris/1/nothing", "has no artifacts", "path is right"),
+        ("models:/no-such/1", "there is no version 1 of model 'no-such'", "check its name"),
+        ("models:/iris/99", "there is no version 99 of model 'iris'", "check its name"),
+        ("models:/no-such/latest", "model 'no-such' has no versions", "check its name"),
+        ("models:/no-such@champion", "there is no model 'no-such'", "check its name"),
+        ("models:/m-0123456789", "there is no logged model 'm-0123456789'", "check its name"),
+        ("runs:/0123456789/model", "there is no run '0123456789'", "check its name"),
+        ("models:/iris/1/nothing", "has no artifacts", "check the path"),
     ],
 )
 def test_what_there_is_not(ask: Callable[..., Resolved], uri: str, message: str, hint: str) -> None:

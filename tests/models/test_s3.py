@@ -209,14 +209,13 @@ def fetched(found: Resolved, file: File, swift: Swift, folder: Path, **environ: 
     """The file's content, as a container fetches it when it starts."""
     place = folder / "fetched" / file.path
     web = Web()
-    transfer.fetch_to(
+    transfer.Transfer(
         web.request,
         lambda: sources.locate(found.source, file.to_dict(), {**swift.environment, **environ}, web),
-        str(place),
         file.size,
         file.sha256,
         tries=1,
-    )
+    ).to(str(place))
     return place.read_bytes()
 
 

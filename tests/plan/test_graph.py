@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.actions.registry import Kinds
-from buildrules.cli.planning import Planning
+from buildrules.cli.prepared import prepare
 from buildrules.engine.events import Stream
 from buildrules.engine.plan import Plan
 from buildrules.graph.model import ACTION, LAYER, TARGET, Laid
@@ -24,7 +24,7 @@ def plan_of(tmp_path: Path, workspace: Space, monkeypatch: pytest.MonkeyPatch) -
 
     def plan(space: Space) -> Plan:
         store = Store(str(tmp_path / "store"))
-        return Planning(str(space.root), "", ["//..."], {}, store, Stream(), Session()).plan()
+        return prepare(str(space.root), "", ["//..."], {}, store, Stream(), Session()).plan()
 
     return plan
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.analysis.selection import select
-from buildrules.cli.planning import Planning
+from buildrules.cli.prepared import prepare
 from buildrules.engine.events import Stream
 from buildrules.net.session import Session
 from buildrules.plan.planner import make_plan
@@ -41,11 +41,11 @@ MORE = """\
 
 def check(root: Path, store: Path, **options: object) -> int:
     """The actions of a plan, made a second time where whoever looks at the world fails."""
-    planning = Planning(str(root), "", ["//..."], dict(options), Store(str(store)), Stream(), Session())
-    first = planning.plan()
+    prepared = prepare(str(root), "", ["//..."], dict(options), Store(str(store)), Stream(), Session())
+    first = prepared.plan()
     with pure():
-        selection = select(planning.loaded, ["//..."], "", options)
-        again = make_plan(planning.loaded, planning.locks, selection, options, str(root))
+        selection = select(prepared.loaded, ["//..."], "", prepared.options)
+        again = make_plan(prepared.loaded, prepared.locks, selection, prepared.options, str(root))
     assert (again.actions, again.goals, again.sides) == (first.actions, first.goals, first.sides)
     return len(again.actions)
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from buildrules.actions.python.target import Target
-from buildrules.locking.python.request import Request
+from buildrules.locking.python.request import EnvironmentRequest
 from buildrules.locking.python.requirements import collect
 from buildrules.net.session import Session
 from buildrules.store.blobs import Blobs
@@ -118,6 +118,7 @@ class Index:
         self.files: dict[str, bytes] = {}
         self.login: tuple[str, str] | None = None
         self.sizes = True
+        self.yanked: dict[str, str] = {}  # why, by file name
         self.seen: list[str] = []
         self.trouble: Callable[[http.server.BaseHTTPRequestHandler], bool] | None = None
         outer = self
@@ -183,6 +184,7 @@ class Index:
                     "url": f"/files/{file}",
                     "hashes": {"sha256": sha256(self.files[file])},
                     "size": len(self.files[file]),
+                    "yanked": self.yanked.get(file, False),
                 }
                 for file in found
             ]
@@ -222,8 +224,9 @@ def feed(tmp_path: Path, isolated: None, monkeypatch: pytest.MonkeyPatch) -> Ite
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No settings but the test's own."""
     for name in list(os.environ):
-        if name.startswith("UV_") or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
+        if name.startswith(("UV_", "PIP_")) or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
@@ -244,7 +247,7 @@ class Context:
 
     def progress(self, what: str, done: int, total: int | None) -> None: ...
 
-    def count(self, *, read: int = 0, fetched: int = 0) -> None:
+    def count(self, *, read: int = 0, fetched: int = 0, source: str = "") -> None:
         self.read += read
         self.fetched += fetched
 
@@ -262,18 +265,19 @@ def context(root: Path, tmp_path: Path) -> Context:
     return Context(root, tmp_path / "store")
 
 
-Asking = Callable[..., Request]
+Asking = Callable[..., EnvironmentRequest]
 
 
 @pytest.fixture
 def asking(root: Path) -> Asking:
-    """Make a Request from a list of requirements."""
+    """Make an EnvironmentRequest from a list of requirements."""
 
-    def make(*requirements: str, target: Target = AMD64, asker: str = "the environment //:env", **more: Any) -> Request:
-        found = collect(str(root), "", requirements=requirements, asker=asker, exclude=more.get("exclude", ()))
-        more.setdefault("name", "env")
-        base = more.get("base_requirements", ())
-        more.pop("base_requirements", None)
-        return Request(root=str(root), folder="", target=target, requirements=(*base, *found.items), **more)
+    def make(
+        *requirements: str, target: Target = AMD64, asker: str = "the environment //:env", **more: Any
+    ) -> EnvironmentRequest:
+        found = collect(str(root), "", requirements=requirements, asker=asker, exclude=more.pop("exclude", ()))
+        found.items[:0] = more.pop("base_requirements", ())
+        more = {"name": "env", "asked": found, **more}
+        return EnvironmentRequest(root=str(root), folder="", target=target, **more)
 
     return make

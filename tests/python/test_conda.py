@@ -111,7 +111,7 @@ def test_specs(rest: str, specifier: str) -> None:
     "rest", ["=1|=2", ">=1|<0.5", "=2024_07", "=", ">", "=a b c", "^1.2$", "~=3", ">=1,~=2", ">1.0+cu118"]
 )
 def test_specs_without_a_meaning_for_wheels(rest: str) -> None:
-    with pytest.raises(ValueError, match=r"alternatives|no version|no wheel"):
+    with pytest.raises(ValueError, match=r"alternatives|not a version|no wheel"):
         python_specifier(rest)
 
 
@@ -148,16 +148,88 @@ def test_what_is_no_python_package_is_named_with_its_line(root: Path) -> None:
     text = "dependencies:\n- numpy\n- cudatoolkit=11.8\n- _libgcc_mutex=0.1=main\n- openjdk\n"
     with pytest.raises(LoadError) as caught:
         read(root, text)
-    found = [(error.message, str(error.position)) for error in caught.value.errors]
-    assert [position for _, position in found] == ["conda.yaml:3:3", "conda.yaml:4:3", "conda.yaml:5:3"]
-    assert "'cudatoolkit'" in found[0][0] and "exclude: [cudatoolkit]" in str(caught.value.errors[0].hint)
-    kept = read(root, text, exclude=["cudatoolkit", "_libgcc_mutex", "openjdk"])
+    assert str(caught.value.position) == "conda.yaml:3:3"
+    assert "2 conda packages" in caught.value.message and "'cudatoolkit' (line 3), 'openjdk' (line 5)" in str(
+        caught.value
+    )
+    hint = str(caught.value.hint)
+    exclude = hint[hint.index("exclude: [") + len("exclude: [") : -1].split(", ")
+    kept = read(root, text, exclude=exclude)
     assert [item.text for item in kept.items] == ["numpy"]
     assert len(kept.notes) == 3
+    with pytest.raises(LoadError, match=r"^conda package 'openjdk' is not a Python package") as caught:
+        read(root, text, exclude=["cuda*"])
+    assert str(caught.value.position) == "conda.yaml:5:3"
+
+
+CONDA_FORGE = """
+name: x
+channels: [conda-forge]
+dependencies:
+  - _libgcc_mutex=0.1=conda_forge
+  - _openmp_mutex=4.5=2_gnu
+  - bzip2=1.0.8=h4bc722f_7
+  - ca-certificates=2025.1.31=hbcca054_0
+  - ld_impl_linux-64=2.43=h712a8e2_4
+  - libblas=3.9.0=31_h59b9bed_openblas
+  - libffi=3.4.6=h2dba641_0
+  - libgcc=14.2.0=h77fa898_1
+  - liblzma=5.6.4=hb9d3cd8_0
+  - libopenblas=0.3.29=pthreads_h94d23a6_0
+  - libsqlite=3.49.1=hee588c1_1
+  - libxcrypt=4.4.36=hd590300_1
+  - ncurses=6.5=h2d0b736_3
+  - numpy=2.3.1=py311h1234567_0
+  - openssl=3.4.1=h7b32b05_0
+  - pip=25.0=pyh8b19718_0
+  - python=3.11.2=h9e4cc4f_1_cpython
+  - python_abi=3.11=5_cp311
+  - readline=8.2=h8c095d6_2
+  - setuptools=80.0=pyhff2d567_0
+  - tk=8.6.13=noxft_h4845f30_101
+  - tzdata=2025a=h78e105d_0
+  - xz=5.6.4=h5888daf_0
+  - pip:
+    - idna==3.10
+prefix: /home/me/miniconda3/envs/x
+"""
+DEFAULTS = """
+dependencies:
+- _libgcc_mutex=0.1=main
+- _openmp_mutex=5.1=1_gnu
+- blas=1.0=mkl
+- bzip2=1.0.8=h5eee18b_6
+- ca-certificates=2025.2.25=h06a4308_0
+- expat=2.6.4=h6a678d5_0
+- intel-openmp=2023.1.0=hdb19cb5_46306
+- libffi=3.4.4=h6a678d5_1
+- libgcc-ng=11.2.0=h1234567_1
+- libgomp=11.2.0=h1234567_1
+- libstdcxx-ng=11.2.0=h1234567_1
+- libuuid=1.41.5=h5eee18b_0
+- mkl=2023.1.0=h213fc3f_46344
+- numpy-base=2.3.1=py311h06ae042_1
+- openssl=3.0.16=h5eee18b_0
+- pip=25.0=py311h06a4308_0
+- setuptools=80.0=py311h06a4308_0
+- sqlite=3.45.3=h5eee18b_0
+- zlib=1.2.13=h5eee18b_1
+- pip:
+  - idna==3.10
+"""
+
+
+@pytest.mark.parametrize("text", [CONDA_FORGE, DEFAULTS])
+def test_a17_what_conda_env_export_writes(root: Path, text: str) -> None:
+    found = read(root, text)
+    assert [item.text for item in found.items] == ["numpy==2.3.1", "pip==25.0", "setuptools==80.0", "idna==3.10"]
+    (note,) = found.notes
+    assert note.startswith("conda.yaml: left out, since wheels and the base's Python bring their own: _libgcc_mutex, ")
+    assert ", openssl, " in note
 
 
 @pytest.mark.parametrize(
-    "name", ["gcc", "libgcc-ng", "r-base", "r-ggplot2", "cuda-nvcc", "xorg-libx11", "gxx_linux-64", "nodejs"]
+    "name", ["gcc", "libgcc-ng", "openssl", "r-base", "r-ggplot2", "cuda-nvcc", "xorg-libx11", "gxx_linux-64", "nodejs"]
 )
 def test_programs_and_libraries(name: str) -> None:
     assert wheel_name(name) is None
@@ -222,7 +294,7 @@ def test_python_pin_against_the_base(root: Path) -> None:
     check_python(None, "3.11.2", override=">=3.10")
     with pytest.raises(ResolutionError, match=r"'3.10' is asked for"):
         check_python(pin, "3.11.2", override="3.10")
-    with pytest.raises(LoadError, match="no version of Python"):
+    with pytest.raises(LoadError, match="not a version of Python"):
         check_python(pin, "3.11.2", override="three")
 
 

@@ -186,7 +186,7 @@ def test_what_is_no_lock_of_ours(root: Path) -> None:
     assert caught.value.hint == "run 'buildrules lock'"
     good = lock_text(lock_of())
     for text, message in [
-        ("[", "cannot read"),
+        ("[", "cannot be read"),
         ('lock-version = "1.0"\npackages = []\n', "another program"),
         (good.replace("version = 1", "version = 99"), "has version 99"),
         (good.replace("glibc", "libc"), "no 'glibc'"),

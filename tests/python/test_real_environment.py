@@ -1,5 +1,6 @@
 """The environment of a published sample, with an inference server on top, from the user's real indexes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,11 @@ from buildrules.engine.action import Action
 from buildrules.errors import ResolutionError
 from buildrules.locking.python.conda import check_python
 from buildrules.locking.python.lock import lock_text, read_lock, write_lock
-from buildrules.locking.python.request import Request
+from buildrules.locking.python.request import EnvironmentRequest
 from buildrules.locking.python.requirements import collect
 from buildrules.locking.python.resolve import make_lock, stale
 from buildrules.net.session import Session
-from tests.support.steps import step
+from tests.support.steps import made, step
 
 from .conftest import Context
 
@@ -41,7 +42,7 @@ def test_sample_environment_with_its_server(root: Path, tmp_path: Path, platform
         check_python(found.python, target.python)
     check_python(found.python, target.python, override="3.11")
     server = collect(str(root), "", requirements=["azureml-inference-server-http~=1.5"], asker="the server")
-    env = Request("env", str(root), "", target, tuple(found.items), exclude=exclude)
+    env = EnvironmentRequest("env", str(root), "", target, found)
     base = make_lock(env, Session(), portable=True)
     assert {"numpy", "scikit-learn", "scipy", "xgboost", "pip", "joblib", "threadpoolctl"} <= {
         p.name for p in base.packages
@@ -49,7 +50,9 @@ def test_sample_environment_with_its_server(root: Path, tmp_path: Path, platform
     assert base.get("nvidia-nccl-cu12") is None
     assert stale(base, env) is None
 
-    both = Request("env-srv", str(root), "", target, (*found.items, *server.items), (), exclude, False, base=base)
+    both = EnvironmentRequest(
+        "env-srv", str(root), "", target, replace(found, items=[*found.items, *server.items]), base=base
+    )
     pair = make_lock(both, Session(), portable=True)
     assert all(pair.get(package.name) == package for package in base.packages)
     assert pair.get("azureml-inference-server-http") is not None and len(pair.packages) > 40
@@ -61,9 +64,6 @@ def test_sample_environment_with_its_server(root: Path, tmp_path: Path, platform
     small = [package.row() for package in few]
     context = Context(root, tmp_path / "store")
     params = {"wheels": small, "prefix": "opt/venv", "python": "3.11"}
-    (layer,) = (
-        WheelLayer()
-        .run(step(Action("l", "//:e", "wheel_layer", "small wheels", params, places=pair.places(str(root)))), context)
-        .layers
-    )
+    action = Action("l", "//:e", "wheel_layer", "small wheels", params, places=pair.places(str(root)))
+    (layer,) = made(WheelLayer(), step(action), context).layers
     assert layer.size > 1_000_000 and context.fetched == sum(package.params()["size"] for package in few)

@@ -1,5 +1,8 @@
 import os
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,10 +12,12 @@ from hypothesis import strategies as st
 
 from buildrules.credentials.connections import Connections
 from buildrules.errors import LoadError, Position
-from buildrules.locking.python.requirement import Written, parse
+from buildrules.locking.python.collector import Requirements
+from buildrules.locking.python.projects import Projects
+from buildrules.locking.python.requirement import parse
 from buildrules.locking.python.requirements import collect
 
-from .conftest import TOKEN, Asking, make_wheel
+from .conftest import TOKEN, Asking, make_wheel, project_files
 
 
 def texts(found: object) -> list[str]:
@@ -80,15 +85,17 @@ def test_index_options_are_refused_with_the_way_out_and_without_the_secret(root:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("-e ./here", "editable"),
+        ("-e ./here", "there is no 'here'"),
+        ("-e git+https://x.example/a.git#egg=a", "names a repository"),
         ("--no-binary :all:", "option '--no-binary'"),
         ("-r https://x.example/r.txt", "from a url"),
         ("-r ../../outside.txt", "leaves the workspace"),
         ("-r none.txt", "no file 'none.txt'"),
-        ("git+https://x.example/a.git", "is not a requirement"),
+        ("git+https://x.example/a.git", "names a repository"),
         ("a @ git+https://x.example/a.git", "no fixed content"),
         (f"a @ https://u:{TOKEN}@x.example/a-1-py3-none-any.whl", "credentials in its url"),
         ("a @ https://${TOKEN}@x.example/a-1-py3-none-any.whl", "credentials in its url"),
+        ("a @ https://x.example/${VERSION}/a-1-py3-none-any.whl", "has a variable in its url"),
         ("./none.whl", "there is no 'none.whl'"),
         ("/etc/passwd.whl", "leaves the workspace"),
         ("../../x.whl", "leaves the workspace"),
@@ -114,7 +121,7 @@ def test_a_pipe_is_no_file(root: Path) -> None:
     """It would wait for its other end."""
     os.mkfifo(root / "pipe")
     (root / "requirements.txt").write_text("-r pipe\n")
-    with pytest.raises(LoadError, match="cannot read 'pipe': it is no regular file"):
+    with pytest.raises(LoadError, match="cannot read 'pipe': it is not a regular file"):
         collect(str(root), "", requirements_file="requirements.txt")
 
 
@@ -140,7 +147,7 @@ def test_local_wheels_archives_and_projects(root: Path) -> None:
         ("wheels/other-2.0.tar.gz", "other", True),
         ("lib", "", True),
     ]
-    assert found.items[0].line(str(root)) == str(root / "wheels" / filename)
+    assert found.items[0].line(str(root)) == f"my-lib @ {(root / 'wheels' / filename).as_uri()}"
     with pytest.raises(LoadError, match=r"neither a pyproject.toml nor a setup.py"):
         collect(str(root), "", requirements=["./wheels"])
 
@@ -204,12 +211,12 @@ def test_broken_pyproject(root: Path, text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("--index-url http://[bad", "--index-url '<unreadable url>' is no address"),
+        ("--index-url http://[bad", "--index-url '<unreadable url>' is not an address"),
         ("--extra-index-url=https://me:word@host:port/simple", "says where from"),
         ("--extra-index-url https://host:port/simple", "says where from"),
         ("--find-links http://[bad", "says where from"),
-        ("-r more\0.txt", "is no path: it holds NUL"),
-        ("-c more\0.txt", "is no path: it holds NUL"),
+        ("-r more\0.txt", "is not a path: it holds NUL"),
+        ("-c more\0.txt", "is not a path: it holds NUL"),
         ("./lib\0", "holds a line break or NUL"),
         ("numpy @ http://[bad", "."),
     ],
@@ -232,7 +239,7 @@ def test_odd_lines_are_errors_with_their_place(root: Path, line: str, message: s
 def test_any_text_is_a_requirement_or_a_load_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     root = str(tmp_path_factory.getbasetemp())
     try:
-        item = parse(text, Written(root, "", Position("BUILD.yaml", 1)))
+        item = parse(text, root, "", Position("BUILD.yaml", 1))
     except LoadError as error:
         assert error.position is not None
     else:
@@ -241,15 +248,15 @@ def test_any_text_is_a_requirement_or_a_load_error(tmp_path_factory: pytest.Temp
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "setup.cfg", "setup.py"])
-def test_what_a_local_project_needs_is_part_of_what_is_asked_for(root: Path, asking: Asking, name: str) -> None:
+def test_what_a_local_project_needs_is_part_of_what_is_asked_for(root: Path, name: str) -> None:
     (root / "lib").mkdir()
-    (root / "lib" / "pyproject.toml").write_text("[project]\nname = 'lib'\n")
+    (root / "lib" / "pyproject.toml").write_text("[project]\nname = 'lib'\nversion = '1.0'\n")
     (root / "lib" / "module.py").write_text("")
-    before = asking("./lib").digest()
+    before = Projects(str(root)).asking("lib").digest
     (root / "lib" / "module.py").write_text("changed = True")
-    assert asking("./lib").digest() == before
+    assert Projects(str(root)).asking("lib").digest == before
     (root / "lib" / name).write_text("# dependencies: numpy")
-    assert asking("./lib").digest() != before
+    assert Projects(str(root)).asking("lib").digest != before
 
 
 def test_a_local_wheel_is_part_of_what_is_asked_for(root: Path, asking: Asking) -> None:
@@ -266,21 +273,169 @@ def test_the_files_of_a_local_project_are_watched(root: Path) -> None:
     (root / "a" / "lib").mkdir(parents=True)
     (root / "a" / "lib" / "pyproject.toml").write_text("")
     found = collect(str(root), "a", requirements=["./lib"])
-    assert found.files == ["a/lib/pyproject.toml", "a/lib/setup.cfg", "a/lib/setup.py"]
+    assert found.files == ["a/lib/pyproject.toml", "a/lib/setup.py", "a/lib/setup.cfg"]
+
+
+WHEEL = "build a wheel and give its path: `pip wheel --no-deps -w wheels"
 
 
 @pytest.mark.parametrize(
     ("line", "hint"),
     [
-        ("git+https://github.com/x/y.git@v1", "write NAME @ https://github.com/x/y/archive/v1.tar.gz"),
+        (
+            "git+https://github.com/x/y.git@v1",
+            "write NAME @ https://github.com/x/y/archive/v1.tar.gz; or build a wheel",
+        ),
         ("git+https://github.com/x/y@v1#egg=why", "write why @ https://github.com/x/y/archive/v1.tar.gz"),
         ("y @ git+ssh://git@github.com/x/y.git", "write y @ https://github.com/x/y/archive/COMMIT.tar.gz"),
-        (f"git+https://{TOKEN}@github.com/x/y.git@v1", "build a wheel and give its path"),
+        (f"git+https://{TOKEN}@github.com/x/y.git@v1", f"{WHEEL} git+https://github.com/x/y.git@v1` makes"),
+        (f"git+https://me:{TOKEN}@h.example/x/y.git", f"{WHEEL} git+https://h.example/x/y.git`"),
+        (
+            "-e git+ssh://git@host/team/common.git@abc#egg=x",
+            f"{WHEEL} git+ssh://git@host/team/common.git@abc` makes wheels/x-",
+        ),
+        ("-e git@host.example:team/common.git", f"{WHEEL} git+ssh://git@host.example/team/common.git`"),
+        ("git+git@host.example:team/common.git@v2", f"{WHEEL} git+ssh://git@host.example/team/common.git@v2`"),
+        (
+            "x[a] @ git+ssh://git@host:2222/mono.git@abc#egg=y&subdirectory=libs/x ; python_version > '3'",
+            f"{WHEEL} 'git+ssh://git@host:2222/mono.git@abc#subdirectory=libs/x'` makes wheels/x-",
+        ),
+        ("hg+https://host/x#egg=q", f"{WHEEL} hg+https://host/x` makes wheels/q-"),
+        ("svn+ssh://me@host/x/trunk#egg=q", f"{WHEEL} svn+ssh://me@host/x/trunk`"),
+        ("x @ git+file:///home/me/x", f"{WHEEL} git+file:///home/me/x`"),
+        ("ssh://git@host/x.git", f"{WHEEL} git+ssh://git@host/x.git`"),
     ],
 )
-def test_what_git_would_bring_has_a_way_out(root: Path, line: str, hint: str) -> None:
+def test_a17_what_git_would_bring_has_a_way_out(root: Path, line: str, hint: str) -> None:
     (root / "r.txt").write_text(f"{line}\n")
     with pytest.raises(LoadError) as caught:
         collect(str(root), "", requirements_file="r.txt")
     assert str(caught.value.hint).startswith(hint)
-    assert TOKEN not in str(caught.value) + str(caught.value.hint)
+    host = next(word for word in ("github.com", "h.example", "host", "/home/me") if word in line)
+    assert host in caught.value.message and "names a repository" in caught.value.message
+    shown = f"{caught.value}{caught.value.hint}{caught.value.position and caught.value.position.excerpt}"
+    assert TOKEN not in shown and shown.count(host) >= 3
+
+
+def test_a17_the_way_out_of_git_works(root: Path, tmp_path: Path) -> None:
+    source = tmp_path / "common"
+    for name, text in project_files("acme", "1.0").items():
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text(text)
+    git = ["git", "-C", str(source), "-c", "user.name=a", "-c", "user.email=a@b.example"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"], ["tag", "v1"]):
+        subprocess.run([*git, *words], check=True)
+    with pytest.raises(LoadError) as caught:
+        collect(str(root), "", requirements=[f"git+{source.as_uri()}@v1#egg=acme"])
+    command = str(caught.value.hint).split("`")[1]
+    subprocess.run([sys.executable, "-m", "pip", *shlex.split(command)[1:], "-q", "--no-index"], cwd=root, check=True)
+    (wheel,) = (root / "wheels").iterdir()
+    (item,) = collect(str(root), "", requirements=[f"wheels/{wheel.name}"]).items
+    assert (item.text, item.name) == ("wheels/acme-1.0-py3-none-any.whl", "acme")
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        (
+            "https://h.example/w/acme_x-1.0-py3-none-any.whl",
+            "write acme_x @ https://h.example/w/acme_x-1.0-py3-none-any.whl",
+        ),
+        (f"https://u:{TOKEN}@h.example/archive/abc.zip", "write NAME @ https://h.example/archive/abc.zip"),
+    ],
+)
+def test_an_address_without_a_name(root: Path, line: str, hint: str) -> None:
+    with pytest.raises(LoadError, match="is not a requirement") as caught:
+        collect(str(root), "", requirements=[line])
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [
+        ("../lib[serve]", "lib[serve]"),
+        ("../lib[b,a] ; python_version > '3'", "lib[a,b] ; python_version > '3'"),
+        ("acme @ ../lib", "lib"),
+        ("acme[x] @ ../lib", "lib[x]"),
+        ("acme @ ./acme-1.0-py3-none-any.whl", "m/acme-1.0-py3-none-any.whl"),
+        ("acme @ acme-1.0-py3-none-any.whl", "m/acme-1.0-py3-none-any.whl"),
+        ("acme-1.0-py3-none-any.whl", "m/acme-1.0-py3-none-any.whl"),
+        ("../lib", "lib"),
+        (".[dev]", "m[dev]"),
+        ("../lib#egg=acme", "lib"),
+        ("../lib/", "lib"),
+        ("sub/lib", "m/sub/lib"),
+        ("sub/lib[serve]", "m/sub/lib[serve]"),
+        (".#subdirectory=sub/lib", "m/sub/lib"),
+        ("file:../lib", "lib"),
+        ("acme @ file:../lib ; python_version > '3'", "lib ; python_version > '3'"),
+        ("acme @ file://ROOT/lib", "lib"),
+        ("file://localhostROOT/m/sub/lib", "m/sub/lib"),
+    ],
+)
+def test_a17_paths_as_people_write_them(root: Path, line: str, asked: str) -> None:
+    line = line.replace("ROOT", str(root))
+    for folder, name in (("lib", "acme"), ("m", "here"), ("m/sub/lib", "acme")):
+        (root / folder).mkdir(parents=True)
+        (root / folder / "pyproject.toml").write_text(f'[project]\nname = "{name}"\nversion = "1.0"\n')
+    filename, data = make_wheel("acme", "1.0")
+    (root / "m" / filename).write_bytes(data)
+    for found in (
+        collect(str(root), "m", requirements=[line]),
+        _from_file(root, line),
+        _from_file(root, f"-e {line}"),
+        _from_file(root, line, "utf-16"),
+    ):
+        assert [item.asked() for item in found.items] == [asked]
+        assert found.items[0].name == ("here" if asked.startswith("m[") else "acme")
+
+
+def _from_file(root: Path, line: str, encoding: str = "utf-8") -> Requirements:
+    (root / "m/r.txt").write_text(f"{line}\r\n", encoding=encoding)
+    return collect(str(root), "m", requirements_file="m/r.txt")
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "hint"),
+    [
+        ("ROOT/lib", "'ROOT/lib' is a path of this machine", "write it from the folder of the file: ../lib"),
+        (
+            "file:///nowhere/x.whl",
+            "'/nowhere/x.whl' leaves the workspace",
+            "copy it into the workspace, and name it by path",
+        ),
+        ("..\\lib", "is not a requirement", "write it as ../lib"),
+        ("file:%0aa/../lib", "there is no ", None),
+        ("~/lib", "there is no 'm/~/lib'", None),
+    ],
+)
+def test_a17_paths_that_cannot_be_used(root: Path, line: str, message: str, hint: str | None) -> None:
+    for folder in ("lib", "m"):
+        (root / folder).mkdir()
+    with pytest.raises(LoadError) as caught:
+        _from_file(root, line.replace("ROOT", str(root)))
+    assert message.replace("ROOT", str(root)) in str(caught.value)
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("idna==${VERSION}", "write what ${VERSION} stands for"),
+        ("${HOME}/libs/common", "write what ${HOME} stands for"),
+        ("a @ https://x.example/${VERSION}/a-1-py3-none-any.whl", "write what ${VERSION} stands for"),
+        ("idna 3.10", "write idna==3.10"),
+        ("idna = 3.10", "write idna==3.10"),
+        ("--no-binary :all:", "remove it: what has a wheel for the image is taken as that"),
+        ("--use-feature=fast-deps", "remove it"),
+        ("-i https://x.example/simple", '`feed: {type: python_feed, target: "https://x.example/simple"}`'),
+    ],
+)
+def test_a17_what_only_pip_understands_has_a_way_out(
+    root: Path, monkeypatch: pytest.MonkeyPatch, line: str, hint: str
+) -> None:
+    monkeypatch.setenv("VERSION", "3.10")
+    (root / "r.txt").write_text(f"{line}\n")
+    with pytest.raises(LoadError) as caught:
+        collect(str(root), "", requirements_file="r.txt")
+    assert hint in (caught.value.hint or "")

@@ -14,7 +14,7 @@ from buildrules.locking.python.lock import lock_text, read_lock, write_lock
 from buildrules.locking.python.requirements import collect
 from buildrules.locking.python.resolve import make_lock, stale
 from buildrules.net.session import Session
-from tests.support.steps import step
+from tests.support.steps import made, step
 
 from .conftest import ARM64, TOKEN, Asking, Index, make_wheel, project_files, sha256
 
@@ -114,7 +114,7 @@ def test_server_on_top_of_an_environment(feed: Index, asking: Asking) -> None:
     feed.add("shared", "2.0")
     feed.add("server", "5.0", requires=["shared>=1", "web"])
     feed.add("web", "1.0")
-    environment = asking("model").requirements
+    environment = asking("model").asked.items
     pair = make_lock(
         asking("server", asker="the server s", base=base, base_requirements=environment, name="env-s"), Session()
     )
@@ -126,7 +126,7 @@ def test_a_server_that_does_not_fit_says_who_asked(feed: Index, asking: Asking) 
     feed.add("flask", "2.0")
     feed.add("flask", "3.0")
     feed.add("server", "5.0", requires=["flask>=3"])
-    environment = asking("flask<3").requirements
+    environment = asking("flask<3").asked.items
     base = make_lock(asking("flask<3"), Session())
     with pytest.raises(ResolutionError, match="cannot be satisfied together") as caught:
         make_lock(
@@ -152,7 +152,7 @@ def test_a_conda_name_nobody_has_says_what_to_do(feed: Index, root: Path, asking
     from dataclasses import replace
 
     with pytest.raises(ResolutionError) as caught:
-        make_lock(replace(asking(), requirements=tuple(found.items)), Session())
+        make_lock(replace(asking(), asked=found), Session())
     assert "conda package 'nobody-has-this' (conda.yaml:2:3)" in str(caught.value.hint)
 
 
@@ -162,7 +162,7 @@ def test_hashes_given_are_held_to(feed: Index, root: Path, asking: Asking) -> No
 
     for digest, good in ((sha256(feed.files[name]), True), ("0" * 64, False)):
         (root / "r.txt").write_text(f"aa==1.0 --hash=sha256:{digest}\n")
-        request = replace(asking(), requirements=tuple(collect(str(root), "", requirements_file="r.txt").items))
+        request = replace(asking(), asked=collect(str(root), "", requirements_file="r.txt"))
         if good:
             assert pins(make_lock(request, Session())) == {"aa": "1.0"}
         else:
@@ -272,7 +272,7 @@ def test_a_feed_with_a_password(
     read = read_lock(str(root), write_lock(lock, str(root)))
     params = {"wheels": [package.row() for package in read.packages], "prefix": "opt/venv", "python": "3.11"}
     action = Action("a", "//:a", "wheel_layer", "wheels", params, places=read.places(str(root)))
-    outputs = WheelLayer().run(step(action), Context(root, tmp_path / "store"))
+    outputs = made(WheelLayer(), step(action), Context(root, tmp_path / "store"))
     assert TOKEN not in str(outputs.to_dict())
 
 

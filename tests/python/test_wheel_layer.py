@@ -21,7 +21,7 @@ from buildrules.net.session import Session
 from buildrules.oci.assemble import stream
 from buildrules.oci.local import Local
 from buildrules.start import retry
-from tests.support.steps import step
+from tests.support.steps import made, step
 
 from .conftest import Asking, Context, Index, make_wheel, sha256
 
@@ -32,7 +32,7 @@ def action_for(lock: Lock, context: Context, **hints: Any) -> Action:
 
 
 def run(action: Action, context: Context, deps: list[Outputs] | None = None) -> Outputs:
-    return WheelLayer().run(step(action, [], deps or []), context)
+    return made(WheelLayer(), step(action, [], deps or []), context)
 
 
 @pytest.fixture

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.analysis.targets import TargetGraph
+from buildrules.analysis.targets import target_graph
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
+from buildrules.graph.model import Graph
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.package import PackageParts, check_packages
 from buildrules.rules.resolve import Resolution, resolve
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label
-from buildrules.workspace.loader import Workspace
+from buildrules.workspace.loader import load_workspace
 
 BASICS = """
   os: {rule: debian_base}
@@ -31,7 +32,7 @@ class Loaded:
     disk: Disk
     catalogue: Catalogue
     resolution: Resolution
-    graph: TargetGraph
+    graph: Graph
     packages: dict[Label, PackageParts]
     errors: list[LoadError]
 
@@ -53,10 +54,10 @@ def load(tmp_path: Path) -> Callable[..., Loaded]:
             (tmp_path / path).write_text(content)
         problems = Problems()
         disk = Disk(str(tmp_path))
-        workspace = Workspace.load(disk, problems)
+        workspace = load_workspace(disk, problems)
         catalogue = Catalogue(disk, problems)
         resolution = resolve(workspace, catalogue, problems)
-        graph = TargetGraph.build(resolution.nodes, problems, known=workspace.targets)
+        graph = target_graph(resolution.nodes, problems, known=workspace.targets)
         packages = check_packages(resolution, disk, problems)
         return Loaded(disk, catalogue, resolution, graph, packages, problems.errors)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from buildrules.rules.arrangement import Arrangement, arrangement
+from buildrules.rules.model_content import Arrangement, arrangement
 from buildrules.workspace.disk import SHAPE
 from buildrules.workspace.labels import Label
 
@@ -114,9 +114,9 @@ def test_tfserving_with_one_model(load: Callable[..., Any]) -> None:
             "tfserving",
             "path: x, version: v1",
             ["x/saved_model.pb"],
-            "version 'v1' of //:x is no number",
+            "version 'v1' of //:x is not a number",
         ),
-        ("triton", "path: x, version: '0'", ["x/model.onnx"], "version '0' of //:x is no number"),
+        ("triton", "path: x, version: '0'", ["x/model.onnx"], "version '0' of //:x is not a number"),
         ("triton", "path: x", ["x/config.pbtxt", "x/model.onnx"], "the model's folder has no folder of a version"),
         ("tfserving", "path: x", ["x/a/1/saved_model.pb", "x/b/1/y"], "the model's folder holds models, 'a' and 'b'"),
     ],

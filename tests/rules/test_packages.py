@@ -129,7 +129,7 @@ def test_a_server_of_ones_own_is_one_file(load: Callable[..., Any]) -> None:
     assert server.routes == {"scoring": {"port": 9000, "path": "/m/score"}}  # no health path was given
     assert loaded.disk.times(CONTENT, "rules/my_server.yaml") == 1
     assert parts.server.implicit
-    assert Label("@rules/rules", "my_server") not in loaded.graph.labels()
+    assert Label("@rules/rules", "my_server") not in loaded.resolution.labels()
 
 
 def test_a_server_of_ones_own_as_a_target(load: Callable[..., Any]) -> None:
@@ -239,4 +239,4 @@ def test_paths_and_labels_count_from_the_package(load: Callable[..., Any]) -> No
     sub = "targets:\n  m: {rule: model, path: ./w/}\n  e: {rule: python_env, base: '//:os'}\n"
     resolution = load(files={"a/b/BUILD.yaml": sub}).resolution
     assert resolution.of(Label("a/b", "m")).values["path"] == "a/b/w"
-    assert resolution.of(Label("a/b", "e")).deps == {"base": [Label("", "os")]}
+    assert resolution.of(Label("a/b", "e")).deps["base"] == [Label("", "os")]

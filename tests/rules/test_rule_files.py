@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from buildrules.rules import template
 from buildrules.rules.catalogue import Catalogue, builtin_directory
-from buildrules.rules.describe import list_rules, reference
+from buildrules.rules.describe import example, list_rules, reference
 from buildrules.rules.schema import build_schema, rule_schema
 from buildrules.rules.source_root import common_directory, source_root
 from buildrules.workspace.disk import Disk
@@ -142,7 +142,7 @@ def test_schemas(load: Callable[..., Any], tmp_path: Path) -> None:
         if path.name != "BUILD.yaml":
             rules.validate(yaml.safe_load(path.read_text()))
     for rule in list_rules(Catalogue(Disk(str(tmp_path)))):
-        validator.validate(yaml.safe_load(rule.example))
+        validator.validate(yaml.safe_load(example(rule)))
 
     def accepts(text: str) -> bool:
         return bool(validator.is_valid(yaml.safe_load(text)))
@@ -164,7 +164,7 @@ def test_schemas(load: Callable[..., Any], tmp_path: Path) -> None:
 def test_every_example_of_the_reference_loads(load: Callable[..., Any]) -> None:
     targets = ""
     for index, rule in enumerate(list_rules(Catalogue())):
-        targets += "".join(f"{line}\n" for line in rule.example.replace("my_", f"my{index}_").splitlines()[1:])
+        targets += "".join(f"{line}\n" for line in example(rule).replace("my_", f"my{index}_").splitlines()[1:])
     errors = load(targets).errors
     wrong = [
         error.message for error in errors if "does not exist" not in error.message and "needs" not in error.message

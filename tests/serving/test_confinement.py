@@ -91,7 +91,6 @@ def test_nor_may_an_ordinary_user_s(nobodys: Path, user: int) -> None:
     with ordinary(
         nobodys,
         ["/bin/busybox", "sh", "-c", "try > /www/part; busybox mv /www/part /www/out"],
-        overlay=False,
         user=user,
     ) as (mine, process):
         while not (nobodys / "root/www/out").exists():
@@ -146,7 +145,7 @@ def test_processes_have_a_limit(
 
 def test_those_of_an_ordinary_user_have_one(nobodys: Path) -> None:
     script = f"({BOMB}) > /www/part 2>&1; busybox mv /www/part /www/out"
-    with ordinary(nobodys, ["/bin/busybox", "sh", "-c", script], overlay=False, processes=60) as (mine, process):
+    with ordinary(nobodys, ["/bin/busybox", "sh", "-c", script], processes=60) as (mine, process):
         while not (nobodys / "root/www/out").exists():
             time.sleep(0.01)
         mine.close()

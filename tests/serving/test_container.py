@@ -1,19 +1,15 @@
 """Real containers: started, asked, followed, and gone afterwards however it ends."""
 
 import contextlib
-import os
 import shlex
-import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import buildrules
 from buildrules.errors import ServingError
 from buildrules.oci.docker import load
 from buildrules.oci.docker_http import Engine
@@ -131,6 +127,15 @@ def test_waiting_tells_how_long(engine: Engine, image: str) -> None:
     assert heard[-1][1] == "answered 404"
 
 
+def test_b5_one_that_listens_at_its_own_loopback(engine: Engine, shelf: Shelf, busybox: bytes, name: str) -> None:
+    image = other(engine, shelf, busybox, name, "/bin/busybox", "httpd", "-f", "-p", "127.0.0.1:8080")
+    with (
+        Container(engine, image, ports={8080: None}) as container,
+        pytest.raises(ServingError, match=r"only at 127\.0\.0\.1, where nobody outside .*: use 0\.0\.0\.0"),
+    ):
+        wait_ready(container, Route.parse("8080/ready"), timeout=1)
+
+
 def test_ready_by_connection_alone(engine: Engine, image: str) -> None:
     with Container(engine, image, ports={8080: None}) as container:
         assert wait_ready(container, port=8080, timeout=20) > 0
@@ -158,6 +163,17 @@ def test_one_that_never_gets_ready(
         with pytest.raises(ServingError, match=f"not ready after 1 s: .*({reason})") as caught:
             wait_ready(container, parsed, port=port, timeout=1)
     assert "greeting" in (caught.value.log or "")
+    assert caught.value.hint == "see the end of its log; or allow more time"
+
+
+def test_one_that_says_nothing_is_not_said_to_have_a_log(
+    engine: Engine, shelf: Shelf, busybox: bytes, name: str
+) -> None:
+    image = other(engine, shelf, busybox, name, "/bin/busybox", "sleep", "600")
+    with Container(engine, image, ports={8080: None}, grace=0.5) as container, pytest.raises(ServingError) as caught:
+        wait_ready(container, Route.parse("8080/x"), timeout=1)
+    assert not caught.value.log
+    assert caught.value.hint == "it wrote nothing to its log; or allow more time"
 
 
 def test_a_port_nobody_published(engine: Engine, image: str) -> None:
@@ -187,46 +203,6 @@ def test_somebody_else_removes_it(engine: Engine, image: str) -> None:
         engine.call("DELETE", f"/containers/{container.id}", query={"force": 1})
         with pytest.raises(ServingError, match="gone"):
             container.state()
-
-
-PROGRAM = """
-import sys, time
-from buildrules.errors import Interrupted
-from buildrules.oci.docker_connect import connect
-from buildrules.serving.container import Container
-try:
-    with Container(connect(), sys.argv[1]) as container:
-        print("started", flush=True)
-        for stream, line in container.follow():
-            print(line, flush=True)
-except (Interrupted, KeyboardInterrupt) as error:
-    print(type(error).__name__, flush=True)
-"""
-
-
-@pytest.mark.parametrize(("number", "error"), [(signal.SIGTERM, "Interrupted"), (signal.SIGINT, "KeyboardInterrupt")])
-def test_signals_stop_the_container(engine: Engine, image: str, number: signal.Signals, error: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(buildrules.__file__).parents[1])}
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, image], stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "started\n"
-        assert len(left(engine, image)) == 1
-        process.send_signal(number)
-        rest = process.communicate(timeout=30)[0]
-    assert process.returncode == 0
-    assert rest.endswith(error + "\n")
-    assert left(engine, image) == []
-
-
-def test_signal_handlers_are_put_back(engine: Engine, image: str) -> None:
-    with Container(engine, image, grace=0):
-        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    with pytest.raises(ServingError), Container(engine, "nothing:here"):
-        pass
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_output_without_a_line_break_and_not_utf8(engine: Engine, shelf: Shelf, busybox: bytes, name: str) -> None:

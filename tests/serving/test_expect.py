@@ -121,7 +121,7 @@ def test_an_example_for_azures_server(example: Any, body: Any) -> None:
 
 @pytest.mark.parametrize("example", [{}, [], {"data": 1}, {"inputs": 1, "instances": 2}])
 def test_what_is_no_example(example: Any) -> None:
-    with pytest.raises(ValueError, match="it has not one of"):
+    with pytest.raises(ValueError, match="it has none of"):
         as_request(example, "input_data")
 
 

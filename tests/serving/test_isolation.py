@@ -76,7 +76,7 @@ def test_nor_does_an_ordinary_user(nobodys: Path, hidden: bool, share: bool) -> 
     script = 'mount -t tmpfs none /proc/acpi && mount -t tmpfs none /sys/firmware && exec "$@"'
     before = ("unshare", "-m", "sh", "-c", script, "sh") if hidden else ()
     command = ["/bin/busybox", "sh", "-c", "(" + LOOK + ") > /www/out 2>&1"]
-    with ordinary(nobodys, command, overlay=False, user=0, share=share, before=before) as (mine, process):
+    with ordinary(nobodys, command, user=0, share=share, before=before) as (mine, process):
         while not (nobodys / "root/www/done").exists():
             time.sleep(0.01)
         mine.close()

@@ -83,7 +83,7 @@ def test_bombs(
     monkeypatch.setattr(untar, "_LONGEST_HEADER", 4096)
     for name, value in limits.items():
         monkeypatch.setattr(unpack_module, name, value)
-    with pytest.raises(IntegrityError, match=f"is no sound tar: .*{message}"):
+    with pytest.raises(IntegrityError, match=f"is not a sound tar: .*{message}"):
         unpack(str(tmp_path), [tars.layer(*rows, packed=packed)], tars.stream)
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 4100
 

@@ -13,15 +13,18 @@ from pathlib import Path
 import pytest
 
 from buildrules.errors import DockerError, ServingError, UsageError
+from buildrules.oci.docker_connect import unix
 from buildrules.oci.docker_http import Engine
-from buildrules.oci.docker_socket import UnixTransport
 from buildrules.serving import podman
 from buildrules.serving.container import Container
-from buildrules.serving.engine import podman_runner
+from buildrules.serving.engine import docker_runner, podman_runner
 from buildrules.serving.podman import podman_engine
 from buildrules.serving.runner import Package
 from tests.support.dockerlab import Proxy, tidy
 from tests.support.handmade import Shelf, image_of
+from tests.support.quick import first_quick
+
+pytestmark = pytest.mark.xdist_group("podman")  # it cannot list images while another process removes some
 
 VARIABLES = {
     "PATH": "/usr/bin:/bin",
@@ -91,13 +94,25 @@ def test_a_socket_that_is_there_is_used(package: Package, tmp_path: Path) -> Non
         assert [request for request in proxy.requests if request.startswith("POST /containers/create")]
 
 
+def test_docker_host_may_lead_to_podman(package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with podman._service() as own:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{own}")
+        with docker_runner(str(tmp_path)).start(package) as running:
+            while running.state().running:
+                time.sleep(0.05)
+            log = running.log()
+    assert "<a b=c>" in log
+
+
 @pytest.mark.parametrize(
     ("said", "hint"),
-    [
-        ("could not find slirp4netns, the network namespace can't be configured", "--runner rootfs"),
-        ("crun: executable file `/bin/nothing` not found in $PATH: No such file or directory", "entry point"),
-        ("out of patience", None),
-    ],
+    first_quick(
+        [
+            ("could not find slirp4netns, the network namespace can't be configured", "--runner rootfs"),
+            ("crun: executable file `/bin/nothing` not found in $PATH: No such file or directory", "entry point"),
+            ("out of patience", None),
+        ]
+    ),
 )
 def test_why_it_does_not_start(
     package: Package, shelf: Shelf, tmp_path: Path, said: str, hint: str | None, name: str
@@ -147,7 +162,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_podman_that_hangs(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program.write_text("#!/bin/sh\nexec sleep 600\n")
     monkeypatch.setattr(podman, "_SECONDS", 0.2)
-    with pytest.raises(UsageError, match=r"podman does not listen within 0\.2 s"), podman_engine([]):
+    with pytest.raises(UsageError, match=r"podman did not start listening within 0\.2 s"), podman_engine([]):
         pass
     assert (
         "sleep"
@@ -172,7 +187,7 @@ def test_no_podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def gone() -> Container:
     """A container of a Podman that went away."""
-    container = Container(Engine("podman", UnixTransport("/nowhere", "podman"), "podman"), "image")
+    container = Container(Engine("podman", unix("/nowhere"), "podman"), "image")
     container.id = "number"
     return container
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from buildrules.state.reader import State, open_any
+from buildrules.state.reader import State, open_state
 from tests.support.space import Space
 
 REPOSITORY = Path(__file__).parents[2]
@@ -85,7 +85,7 @@ def counts(space: Space, *args: str, keys: bool = False) -> dict[str, Any]:
 
 def state_of(space: Space) -> State:
     (path,) = [path for path in space.states() if path.suffix == ".state"]
-    state = open_any(str(path))
+    state = open_state(str(path))
     assert state is not None
     return state
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from buildrules.state import reader, writer
 from buildrules.state.location import store_root
-from buildrules.state.reader import Damaged, State, open_any, open_state
+from buildrules.state.reader import Damaged, State, open_state
 from buildrules.state.writer import Base, Entry, GroupRow, append, compact, joined, watch, write_base
 
 ME = b"me"
@@ -53,7 +53,7 @@ def entry(number: int = 7, **more: Any) -> Entry:
 
 def everything(path: Path) -> Any:
     """All that a state says; None where it says nothing. Raises Damaged."""
-    state = open_any(str(path))
+    state = open_state(str(path))
     if state is None:
         return None
     requests = [(request.head(), state.rest(request)) for request in state.requests()]
@@ -77,7 +77,7 @@ def test_a_state_of_somebody_else_is_not_read(tmp_path: Path) -> None:
     write(tmp_path / "s")
     assert open_state(str(tmp_path / "s"), b"you") is None
     assert open_state(str(tmp_path / "none"), ME) is None
-    assert open_any(str(tmp_path / "s")) is not None
+    assert open_state(str(tmp_path / "s")) is not None
 
 
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
@@ -102,7 +102,7 @@ def test_no_other_length_is_read(tmp_path_factory: pytest.TempPathFactory, lengt
     changed = data[:length] + extra
     path.write_bytes(changed)
     if len(changed) != len(data):
-        assert open_any(str(path)) is None
+        assert open_state(str(path)) is None
 
 
 def test_a_place_that_cannot_be_written_raises_and_leaves_nothing(tmp_path: Path) -> None:

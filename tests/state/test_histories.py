@@ -17,11 +17,19 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from buildrules.cli import again, prepared
+from buildrules.cli.carried import Carried
+from buildrules.cli.looked_at import Search
+from buildrules.engine.action import SourceFile, SourceSet
+from buildrules.engine.build import Build
+from buildrules.engine.sources import SourceReader
+from buildrules.state.reader import State
 from tests.support.space import Space, make_base
 
 CASES = int(os.environ.get("BUILDRULES_TEST_CASES", "10"))
@@ -197,6 +205,15 @@ commands = st.tuples(
 histories = st.lists(st.tuples(st.lists(changes, min_size=0, max_size=3), commands), min_size=2, max_size=7)
 
 
+def _made(folder: Path) -> Space:
+    """A workspace of FILES that was not built yet."""
+    space = Space(folder, folder / "wheels")
+    for path, text in FILES.items():
+        space.write(path, text)
+    make_base(space.root / "base")
+    return space
+
+
 class Clean:
     """What an empty store says of a workspace; of the same files it is asked once."""
 
@@ -248,10 +265,7 @@ def follow(history: History) -> None:
     """Make the changes of each step, run its command, and hold the next against an empty store."""
     real = time.time_ns
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        space = Space(Path(folder), Path(folder) / "wheels")
-        for path, text in FILES.items():
-            space.write(path, text)
-        make_base(space.root / "base")
+        space = _made(Path(folder))
         assert CLEAN.build(space, PATTERNS[0])[0] == 0
         for edits, (patterns, manner, ahead) in history:
             patch.setattr(time, "time_ns", lambda ahead=ahead: real() + ahead * 1_000_000_000)
@@ -268,8 +282,144 @@ def follow(history: History) -> None:
         space.sound()
 
 
+@pytest.mark.parametrize("path", ["one/src/score.py", "one/src/new.py", "one/src/deep/new.py"])
+def test_an_edit_between_the_looks_of_two_actions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """The layer of the code was taken over, and then the file is edited before the lint of another target reads it."""
+    space = _made(tmp_path)
+    real, apply = time.time_ns, Carried.apply
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 5_000_000_000)  # as where a server stamps that is behind
+    assert _built(space, ("//two/...",))[0] == 0
+    time.sleep(_TICK)
+
+    def edited(self: Carried, build: Build, *, whole: bool) -> None:
+        apply(self, build, whole=whole)
+        space.write(path, "edited\n")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Carried, "apply", edited)
+        before = _built(space, ("//two:same", "//one:app"))
+    after = _built(space, ("//two:same", "//one:app"))
+    assert after == CLEAN.build(space, ("//two:same", "//one:app")) != before
+
+
+@pytest.mark.parametrize("path", ["one/src/late.py", "one/src/deep/late.py", "two/src/conf/late.py"])
+def test_a_file_that_comes_when_its_folder_was_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """The row of the folder is the one from before the listing, and not the one that it has when all is built."""
+    space = _made(tmp_path)
+    real, read = time.time_ns, SourceReader.read
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 5_000_000_000)  # as where a server stamps that is behind
+    time.sleep(_TICK)
+
+    def read_before(self: SourceReader, source: SourceSet) -> list[SourceFile]:
+        files = read(self, source)
+        if path.startswith(source.directory) and not space.path(path).exists():
+            space.write(path, "late\n")
+        return files
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SourceReader, "read", read_before)
+        before = _built(space, ("//...",))
+    after = _built(space, ("//...",))
+    assert after == CLEAN.build(space, ("//...",)) != before
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("path", ["BUILD.yaml", "rules/plain.yaml", "one/BUILD.yaml", "three/BUILD.yaml"])
+def test_what_a_plan_was_made_from_changes_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, known: bool
+) -> None:
+    """Also where the plan goes on, because somebody saved the same texts again."""
+    space = _made(tmp_path)
+    real, run = time.time_ns, Build.run
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 5_000_000_000)  # as where a server stamps that is behind
+    if known:
+        _built(space, ("//...",))
+        for name in FILES:
+            _save_again(name)(space)
+    time.sleep(_TICK)
+
+    def edited(self: Build) -> None:
+        text = FILES.get(path, ONE).replace("rule: //rules:plain", "rule: //rules:plain, port: 9")
+        space.write(path, text.replace("default: 8080", "default: 80").replace("app:", "other:") + "\n")
+        run(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Build, "run", edited)
+        before = _built(space, ("//...",))
+    after = _built(space, ("//...",))
+    assert after == CLEAN.build(space, ("//...",)) != before
+
+
+def test_what_changes_and_changes_back_while_it_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plans of two command lines saw different texts, and each saw its own again when it looked if it holds."""
+    space = _made(tmp_path)
+    real, begin = time.time_ns, Carried.__init__
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 5_000_000_000)  # as where a server stamps that is behind
+    flip = _either("rules/plain.yaml", "default: 8080", "default: 80")
+    _built(space, ("//two:app",))
+    flip(space)
+    time.sleep(_TICK)
+
+    def flipped(self: Carried, state: State, root: str) -> None:
+        flip(space)
+        begin(self, state, root)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Carried, "__init__", flipped)
+        _built(space, ("//one:app",))
+    for _ in range(2):
+        flip(space)
+        time.sleep(_TICK)
+        for patterns in (("//two:app",), ("//one:app",)):
+            assert _built(space, patterns) == CLEAN.build(space, patterns)
+
+
+def test_what_changes_and_changes_back_while_a_package_is_planned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One package is planned anew from a rule that nobody else has seen as it was then."""
+    space = _made(tmp_path)
+    real, begin, end = time.time_ns, prepared.prepare, again._numbers
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 5_000_000_000)  # as where a server stamps that is behind
+    flip = _either("rules/plain.yaml", "[python3, /c/", "[python3, -u, /c/")
+    for _ in range(2):  # the first one writes a lock
+        _built(space, ("//...",))
+    _either("two/BUILD.yaml", "src/skip*", "src/none*")(space)
+    time.sleep(_TICK)
+    planned: list[str] = []
+
+    def flipped(*args: Any) -> Any:
+        if not planned:
+            flip(space)
+        return begin(*args)
+
+    def back(*args: Any) -> Any:
+        planned.append(space.path("rules/plain.yaml").read_text())
+        flip(space)
+        return end(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepared, "prepare", flipped)
+        patch.setattr(again, "_numbers", back)
+        _built(space, ("//...",))
+    assert planned == [RULE.replace("python3,", "python3, -u,")] and space.path("rules/plain.yaml").read_text() == RULE
+    assert _built(space, ("//...",)) == CLEAN.build(space, ("//...",))
+
+
+def test_a_folder_that_cannot_be_searched_any_more(tmp_path: Path) -> None:
+    """It became a link to below itself: as if it were not there, for what is planned anew beside the state as well."""
+    space = _made(tmp_path)
+    space.run("build", "//two:same")
+    _link("two", "two/src")(space)
+    assert Search(str(space.root), [])("two/src") is None  # which of the facts is looked at first is another question
+    for patterns in (("//one:app",), ("//...",), ("//two/...",)):
+        assert _built(space, patterns) == CLEAN.build(space, patterns)
+
+
 def _edited_meanwhile(space: Space, patterns: tuple[str, ...]) -> None:
-    """A build under which files change, whatever it says."""
+    """A build under which files change, come and go, whatever it says."""
     done = threading.Event()
 
     def edit() -> None:
@@ -279,6 +429,10 @@ def _edited_meanwhile(space: Space, patterns: tuple[str, ...]) -> None:
             with contextlib.suppress(AssertionError):  # of `pure`: while a plan is made nobody may look at the disk
                 _write("one/src/score.py", f"{number % 3}\n", 0o644)(space)
                 _save("two/src/score.py", f"{number % 2}\n")(space)
+                now = "one/src/deep/now.py"
+                (_remove(now) if number % 3 else _write(now, "now\n", 0o644))(space)
+                if number % 2:
+                    _either("rules/plain.yaml", "default: 8080", "default: 80")(space)
 
     editor = threading.Thread(target=edit)
     editor.start()

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -87,3 +88,23 @@ def test_a_killed_writer_leaves_no_blob(tmp_path):
     child = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert child.returncode == -9
     assert not Blobs(str(tmp_path)).has("sha256:" + "a" * 64)
+
+
+def test_a_folder_that_somebody_makes_meanwhile_keeps_its_blobs(tmp_path: Path, monkeypatch) -> None:
+    """Two blobs whose names begin alike are placed at once, the first ones of their folder."""
+    blobs = Blobs(str(tmp_path))
+    folder = os.path.dirname(blobs.path(digest_of(b"mine")))
+    sibling = Path(folder, "sibling")
+    looked = os.path.isdir
+
+    def isdir(path: str) -> bool:
+        found = looked(path)
+        if path == folder and not found:
+            os.makedirs(path)
+            sibling.write_bytes(b"theirs")
+        return found
+
+    monkeypatch.setattr("buildrules.store.blobs.os.path.isdir", isdir)
+    blobs.put(b"mine")
+    assert sibling.read_bytes() == b"theirs"
+    assert blobs.read(digest_of(b"mine")) == b"mine"

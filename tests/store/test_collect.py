@@ -1,11 +1,15 @@
 """Collection keeps what the last builds need, takes the rest, and never harms a build."""
 
+import marshal
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from buildrules.state.reader import MAGIC, open_state
+from buildrules.state.writer import whole, write_base
 from buildrules.store.collect import collect, sizes, verify
 from buildrules.store.store import Store
 from tests.support.space import APP, CODE, Space
@@ -93,7 +97,7 @@ def test_what_a_killed_process_was_writing_goes_at_any_age(built: Space) -> None
     assert not aside.exists() and not inside.exists()
 
 
-@pytest.mark.parametrize("damage", [b"", b"garbage", b"buildrules state 1\n" + b"\0" * 400])
+@pytest.mark.parametrize("damage", [b"", b"garbage", MAGIC + b"\0" * 400])
 def test_damaged_states_do_not_stop_a_collection(built: Space, damage: bytes) -> None:
     expected = built.build().digest
     for path in built.states():
@@ -110,7 +114,7 @@ def test_sizes_add_up(built: Space) -> None:
     assert found.blob_bytes == sum(path.stat().st_size for path in built.blobs().values())
     assert found.records >= 7
     assert found.states == 1
-    assert found.aside_bytes == 0
+    assert found.tmp_bytes == 0
 
 
 def test_verify_names_what_is_corrupt_and_removes_it(built: Space) -> None:
@@ -148,3 +152,43 @@ def test_what_is_no_blob_is_left_alone(tmp_path: Path) -> None:
     assert collect(store, keep_seconds=-10).blobs == 1
     assert all(path.exists() for path in foreign)
     store.close()
+
+
+def test_d4_nothing_is_left_of_workspaces_that_are_gone(built: Space) -> None:
+    built.run("lint", APP, code=None)
+    killed = built.states()[0].with_name("0a1b2c3d.snapshot.4711")
+    killed.write_bytes(b"of a killed build")
+    shutil.rmtree(built.root)
+    store = Store(str(built.store))
+    collect(store, keep_seconds=3600)  # the folder may come back: a disk that is not mounted
+    store.close()
+    store = Store(str(built.store))
+    assert sizes(store).states == 1
+    collect(store, keep_seconds=0)
+    found = sizes(store)
+    assert (found.blobs, found.records, found.states, found.state_bytes, found.tmp_bytes) == (0, 0, 0, 0, 0)
+    assert list(store.table.keys()) == []
+    store.close()
+    left = {path.relative_to(built.store).as_posix() for path in built.store.rglob("*") if path.is_file()}
+    assert left <= {"version", "lock", "table/cache.db", "table/log", "table/cache.db-wal", "table/cache.db-shm"}
+
+
+def test_d4_a_state_of_another_version_expires(built: Space) -> None:
+    (path,) = (path for path in built.states() if path.suffix == ".state")
+    root = str(built.root)
+    other = path.with_name("00000000.state")
+    write_base(str(other), marshal.dumps(("0.0.1", (3, 11, 0), root, None)), whole(open_state(str(path))))
+    collected(built, keep=3600)
+    assert other.exists()
+    collected(built, keep=-10)
+    assert path.exists()
+    assert not other.exists()
+
+
+def test_d4_records_that_no_build_needs_any_more_go_when_they_are_old(built: Space) -> None:
+    store = Store(str(built.store))
+    store.records.put("of a branch", {"outputs": {"layers": []}})
+    store.close()
+    assert collected(built, keep=3600) == (0, 0)
+    assert collected(built, keep=-10)[1] == 1
+    assert built.build().executed == 0

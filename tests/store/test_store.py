@@ -39,6 +39,6 @@ def test_an_older_store_in_use_is_left_alone(old: Store) -> None:
 
 
 def test_a_newer_store_is_refused(old: Store) -> None:
-    Path(old.root, "version").write_text(f"{LAYOUT + 1}\n")
+    Path(old.root, "version").write_text(f"{LAYOUT + 2}\n")
     with pytest.raises(StoreError, match="newer buildrules"):
         Store(old.root)

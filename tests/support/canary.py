@@ -3,30 +3,46 @@
 import base64
 import contextlib
 import gzip
+import html
 import io
+import json
 import lzma
 import os
+import shlex
+import string
 import tarfile
 import threading
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from random import SystemRandom
 from urllib.parse import quote
+
+ODD = "".join(letter for letter in string.printable if letter >= " " and not letter.isalnum()) + "ü"
+"""Every printable character that may be written in another way."""
 
 
 class Canary:
     """One secret and the forms it may take. With `plain`, it has only what every place takes."""
 
     def __init__(self, *, plain: bool = False) -> None:
-        self.text = f"canary-{os.urandom(12).hex()}" + ("" if plain else "+/=:@ü")
+        self.text = f"canary-{os.urandom(12).hex()}" + ("" if plain else "".join(SystemRandom().sample(ODD, len(ODD))))
         data = self.text.encode()
+        quoted = json.dumps(self.text)[1:-1]
         forms = {
             data,
             quote(self.text, safe="").encode(),
+            quote(quoted, safe="").encode(),
+            quoted.encode(),
+            json.dumps(quoted)[1:-1].encode(),
+            json.dumps(self.text, ensure_ascii=False)[1:-1].encode(),
+            html.escape(self.text).encode(),
+            shlex.quote(self.text).encode(),
             repr(self.text)[1:-1].encode(),
             self.text.encode("utf-16-le"),
         }
+        forms |= {data[31:][start : start + 12] for start in range(len(data) - 31 - 12)}  # odd ones beside each other
         forms |= {self.text.encode("unicode_escape"), data.hex().encode()}
         core = f"canary-{data[7:31].decode()}".encode()
         forms |= {core, core[7:19], core[19:]}  # part of it is as bad

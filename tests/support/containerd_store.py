@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from buildrules.oci.docker_connect import unix
 from buildrules.oci.docker_http import Engine
-from buildrules.oci.docker_socket import UnixTransport
 from tests.support.dockerlab import body_of
 
 _NOT_UNPACKED = (
@@ -144,5 +144,5 @@ def containerd_engine() -> Iterator[tuple[Engine, ContainerdStore]]:
     with tempfile.TemporaryDirectory() as folder, Server(os.path.join(folder, "s"), Handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         path = os.path.join(folder, "s")
-        yield Engine(f"unix://{path}", UnixTransport(path)), store
+        yield Engine(f"unix://{path}", unix(path)), store
         server.shutdown()

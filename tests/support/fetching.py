@@ -23,7 +23,7 @@ class Context:
     def progress(self, what: str, done: int, total: int | None) -> None:
         self.reports.append((what, done, total))
 
-    def count(self, *, read: int = 0, fetched: int = 0) -> None:
+    def count(self, *, read: int = 0, fetched: int = 0, source: str = "") -> None:
         self.fetched += fetched
 
     def warn(self, message: str) -> None: ...

@@ -22,7 +22,7 @@ def nobodys_folder(busybox: bytes) -> Iterator[Path]:
     """A folder of an ordinary user, with the launcher and a root file system."""
     folder = Path(tempfile.mkdtemp())
     shutil.copytree(Path(buildrules.__file__).parent / "serving", folder / "buildrules" / "serving")
-    for name in ("root/bin", "root/www", "mounts"):
+    for name in ("root/bin", "root/www"):
         (folder / name).mkdir(parents=True)
     (folder / "root/bin/busybox").write_bytes(busybox)
     (folder / "root/bin/busybox").chmod(0o755)
@@ -38,7 +38,6 @@ def ordinary(
     folder: Path,
     argv: list[str],
     *,
-    overlay: bool,
     user: int = 1234,
     share: bool = False,
     before: tuple[str, ...] = (),
@@ -54,7 +53,6 @@ def ordinary(
         )
     spec = {
         "root": str(folder / "root"),
-        "mounts": str(folder / "mounts"),
         "argv": argv,
         "env": {"PATH": "/bin"},
         "cwd": "/new/folder",
@@ -63,13 +61,12 @@ def ordinary(
         "groups": [],
         "hostname": "package",
         "share": share,
-        "overlay": overlay,
         "processes": processes,
     }
     with mine:
         with open(os.memfd_create("specification"), "w+b") as file:
             file.write(json.dumps(spec).encode())
             file.seek(0)
-            socket.send_fds(mine, [b'{"number": 1}'], [file.fileno()])
-        assert json.loads(mine.recv(1 << 16)) == {"ok": True, "number": 1}
+            socket.send_fds(mine, [b"{}"], [file.fileno()])
+        assert json.loads(mine.recv(1 << 16)) == {"ok": True}
         yield mine, process

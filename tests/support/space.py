@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from buildrules.__main__ import main
 from buildrules.oci.config import ImageConfig
 from buildrules.oci.image import build_image, build_index, manifest_descriptor
@@ -131,11 +133,12 @@ def make_base(
     files: Mapping[str, bytes] | None = None,
     mode: int = 0o644,
     platforms: Sequence[str] = ("linux/amd64",),
+    variables: Mapping[str, str] | None = None,
 ) -> None:
     """Write a layout with one image, that says it has Python inside; an index of them for several platforms."""
     shelf = Shelf()
     small = shelf.layer(dict(files or {"etc/os-release": b"ID=tiny\n"}), "small", packed=True, mode=mode)
-    environment = {"PATH": "/usr/local/bin:/bin", **({"PYTHON_VERSION": python} if python else {})}
+    environment = {"PATH": "/usr/local/bin:/bin", **({"PYTHON_VERSION": python} if python else {}), **(variables or {})}
     config = ImageConfig(environment=environment, cmd=("python3",))
     images = [build_image([small], config, platform) for platform in platforms]
     pairs = [(platform, manifest_descriptor(image.manifest)) for platform, image in zip(platforms, images, strict=True)]
@@ -212,6 +215,7 @@ class Space:
             "PATH": os.environ["PATH"],
             "HOME": str(folder / "home"),
             "BUILDRULES_CACHE_DIR": str(self.store),
+            "PIP_CONFIG_FILE": os.devnull,
             "UV_FIND_LINKS": str(wheels),
             "UV_CONFIG_FILE": str(folder / "uv.toml"),
             "UV_CACHE_DIR": str(folder / "uv"),
@@ -316,10 +320,13 @@ class Space:
         return Report(json.loads(result.out), result.err)
 
     def settle(self, *args: str, cwd: str = ".") -> None:
-        """Build until everything is trusted: what was written less than two seconds before it is hashed is not."""
-        newest = max(os.lstat(path).st_ctime for path in [self.root, *self.root.rglob("*")])
-        time.sleep(max(0.0, newest + 2.05 - time.time()))
-        self.run(*(args or ("build", APP)), cwd=cwd)
+        """Build with the clock ahead, so that all is trusted: what was written in the two seconds before it is hashed
+        is not. What is written from now on is as new as ever.
+        """
+        real = time.time_ns
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(time, "time_ns", lambda: real() + 2_050_000_000)
+            self.run(*(args or ("build", APP)), cwd=cwd)
 
     def clean_run(self, *args: str, code: int | None = 0) -> Result:
         """Run a command with an empty store."""

@@ -8,8 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from buildrules import errors
+from buildrules.actions.registry import Kinds
 from buildrules.engine.action import Action, Outputs, SourceFile
+from buildrules.engine.executor import FetchFirst
+from buildrules.engine.kind import Context, Kind
 from buildrules.engine.step import Step, step_of
+from buildrules.engine.step_file import StepFile
+from buildrules.errors import BuildrulesError, DamagedError
+from buildrules.net.session import Session
 
 
 def step(
@@ -20,17 +27,30 @@ def step(
     return Step.from_dict(json.loads(json.dumps(made.to_dict())))
 
 
+def made(kind: Kind, step: Step, context: Context) -> Outputs:
+    """What a step makes here, after the content it needs was fetched, as a build does it."""
+    kinds = Kinds(Session())
+
+    class Direct:
+        def run(self, step: Step) -> Outputs:
+            return (kind if step.kind == kind.name else kinds.named(step.kind)).run(step, context)
+
+    return FetchFirst(Direct(), kinds).run(step)
+
+
 class OtherProcess:
-    """Runs each step by `buildrules step`. `ran` are the kinds, in order."""
+    """Runs each step by `buildrules step`. `ran` are the kinds, in order, `failed` the classes of errors."""
 
     def __init__(self, root: Path, env: dict[str, str], connections: Sequence[dict[str, Any]] = ()) -> None:
         self._root, self._env, self._connections = root, env, list(connections)
         self.ran: list[str] = []
+        self.failed: list[str] = []
+        self.bytes_read = 0
 
     def run(self, step: Step) -> Outputs:
         file = self._root.parent / f"step-{len(self.ran)}-{os.urandom(4).hex()}.json"
         self.ran.append(step.kind)
-        file.write_text(json.dumps({"step": step.to_dict(), "connections": self._connections, "plugins": []}))
+        file.write_text(StepFile(step, self._connections, []).text())
         done = subprocess.run(
             [sys.executable, "-m", "buildrules", "step", str(file)],
             cwd=self._root,
@@ -39,5 +59,13 @@ class OtherProcess:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return Outputs.from_dict(json.loads(done.stdout))
+        answer = json.loads(done.stdout)
+        self.bytes_read += answer["bytes"]["read"]
+        if done.returncode == 0:
+            return Outputs.from_dict(answer["outputs"])
+        told = answer["error"]
+        self.failed.append(told["class"])
+        if told["class"] == "DamagedError":
+            raise DamagedError(told["message"], told["digest"], hint=told.get("hint"))
+        found: type[BuildrulesError] = getattr(errors, told["class"])  # of those that need nothing else
+        raise found(told["message"], hint=told.get("hint"), log=told.get("log"))

@@ -17,7 +17,7 @@ import uv
 def environment(name: str, *requirements: str) -> Path:
     """The `bin` directory of a virtual environment, for this Python, with these requirements installed."""
     wanted = "\n".join([sys.version, *sorted(requirements)])
-    folder = _cache() / f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+    folder = cache_folder() / f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     complete = folder / "complete"
     with open(folder / "lock", "w") as lock:
@@ -30,7 +30,7 @@ def environment(name: str, *requirements: str) -> Path:
     return folder / "venv" / "bin"
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "buildrules-tests"
 
 

@@ -58,8 +58,8 @@ def test_the_hint_shows_what_was_meant() -> None:
 @given(labels)
 def test_a_label_reads_back(label: Label) -> None:
     assert parse_label(str(label)) == label
-    if check_name(label.package.rpartition("/")[2]) is None:
-        assert parse_label(label.short) == label
+    if label.package.rpartition("/")[2] == label.name:
+        assert parse_label(f"//{label.package}") == label
     assert parse_label(f":{label.name}", label.package) == label
 
 
@@ -133,4 +133,4 @@ def test_exclusions_win_wherever_they_stand() -> None:
 
 def test_patterns_without_a_match_are_told() -> None:
     patterns = parse_patterns(["//a/...", ":nope", "-//gone:all"])
-    assert [pattern.text for pattern in patterns.unmatched([Label("a", "x")])] == [":nope"]
+    assert [str(pattern) for pattern in patterns.unmatched([Label("a", "x")])] == ["//:nope"]

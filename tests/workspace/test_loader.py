@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
 from buildrules.workspace.disk import CONTENT, SEARCHED, Disk
 from buildrules.workspace.labels import Label
-from buildrules.workspace.loader import Workspace
+from buildrules.workspace.loader import Workspace, load_workspace
 
 
 def write(root: Path, files: dict[str, str]) -> str:
@@ -17,9 +18,16 @@ def write(root: Path, files: dict[str, str]) -> str:
     return str(root)
 
 
+def load(root: str) -> Workspace:
+    problems = Problems()
+    workspace = load_workspace(Disk(root), problems)
+    problems.raise_all()
+    return workspace
+
+
 def found(root: Path, text: str) -> list[tuple[str, str, str | None]]:
     with pytest.raises(LoadError) as caught:
-        Workspace.load(Disk(write(root, {"BUILD.yaml": text})))
+        load(write(root, {"BUILD.yaml": text}))
     return [(str(e.position).removeprefix("BUILD.yaml:"), e.message, e.hint) for e in caught.value.errors]
 
 
@@ -47,23 +55,24 @@ def test_a_workspace(tmp_path: Path) -> None:
         },
     )
     disk = Disk(root)
-    workspace = Workspace.load(disk)
+    workspace = load_workspace(disk, Problems())
     assert workspace.settings.name == "acme"
     assert workspace.settings.platforms == ["linux/amd64", "linux/arm64"]
     credentials = workspace.settings.connections["feed"].credentials
     assert credentials is not None
     assert credentials.pat is not None
     assert credentials.pat.env == "FEED"
-    assert workspace.labels() == [Label("models", "m"), Label("models", "n")]
+    assert list(workspace.targets) == [Label("models", "m"), Label("models", "n")]
     target = workspace.targets[Label("models", "m")]
-    assert (target.rule, target.raw()) == ("model", {"path": "x"})
-    assert str(target.position_of("path")) == "models/BUILD.yaml:2:26"
+    assert target.rule == "model"
+    assert {name: node.value() for name, node in target.attributes.items()} == {"path": "x"}
+    assert str(target.attributes["path"].position) == "models/BUILD.yaml:2:26"
     assert disk.seen(CONTENT) == ["BUILD.yaml", "empty/BUILD.yaml", "models/BUILD.yaml", "none/BUILD.yaml"]
     assert disk.seen(SEARCHED) == ["", "empty", "models", "none"]
 
 
 def test_defaults(tmp_path: Path) -> None:
-    settings = Workspace.load(Disk(write(tmp_path, {"BUILD.yaml": "workspace: {name: x}\n"}))).settings
+    settings = load(write(tmp_path, {"BUILD.yaml": "workspace: {name: x}\n"})).settings
     assert settings.platforms == ["linux/amd64"]
     assert settings.cache.upload == "ci"
     assert settings.locks.portable is False
@@ -110,7 +119,7 @@ def test_settings_errors(tmp_path: Path, section: str, place: str, message: str,
 def test_a_written_out_secret_is_refused_and_not_shown(tmp_path: Path, connection: str) -> None:
     text = f"workspace:\n  name: x\n  connections:\n    c: {connection}\n"
     with pytest.raises(LoadError) as caught:
-        Workspace.load(Disk(write(tmp_path, {"BUILD.yaml": text})))
+        load(write(tmp_path, {"BUILD.yaml": text}))
     (error,) = caught.value.errors
     assert error.position is not None
     assert "hunter2" not in f"{error.message} {error.hint} {error.position.excerpt} {error!r} {error.__cause__}"
@@ -140,7 +149,7 @@ def test_all_files_are_read_before_an_error_is_raised(tmp_path: Path) -> None:
         },
     )
     with pytest.raises(LoadError) as caught:
-        Workspace.load(Disk(root))
+        load(root)
     assert str(caught.value) == "13 errors in 8 files"
     assert [f"{error.position}: {error.message}" for error in caught.value.errors] == [
         "BUILD.yaml:1:12: 'name' is missing in workspace",

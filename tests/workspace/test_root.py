@@ -123,11 +123,11 @@ def test_a_pipe_or_a_device_is_not_read(tmp_path: Path) -> None:
     write(tmp_path, {"BUILD.yaml": "workspace: {name: x}\n"})
     (tmp_path / "in").mkdir()
     os.mkfifo(tmp_path / "in/BUILD.yaml")
-    with pytest.raises(LoadError, match="no regular file"):
+    with pytest.raises(LoadError, match="is not a regular file"):
         find_packages(str(tmp_path))
     (tmp_path / "in/BUILD.yaml").unlink()
     (tmp_path / "in/BUILD.yaml").symlink_to("/dev/zero")
-    with pytest.raises(LoadError, match="no regular file"):
+    with pytest.raises(LoadError, match="is not a regular file"):
         find_packages(str(tmp_path))
 
 

@@ -1,22 +1,16 @@
-"""Files that Debian's maintainer scripts would have made, as entries of a layer.
-
-Options, all with defaults: `user` ("nonroot"), `uid` (65532), `timezone` ("Etc/UTC").
-"""
+"""Files that Debian's maintainer scripts would have made, as entries of a layer."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from buildrules.errors import ActionError
 from buildrules.oci.parts.entry import DIRECTORY, SYMLINK, Entry
-from buildrules.oci.recipe import bad_path
 
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 AUTHORITIES = re.compile(r"usr/share/ca-certificates/.+\.crt")
-DEFAULTS: dict[str, Any] = {"user": "nonroot", "uid": 65532, "timezone": "Etc/UTC"}
-
+_USER = ("nonroot", 65532, 65532)
+"""Name, number, and number of the group of the user that every base has."""
 _NOBODY = 65534
-_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_ZONE = "Etc/UTC"
 _SWITCH = """\
 passwd:         files
 group:          files
@@ -33,21 +27,6 @@ rpc:            files
 """
 
 
-def read_options(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with their defaults. Raises ActionError for an unknown one or one that makes no sense."""
-    options = DEFAULTS | dict(given)
-    unknown = sorted(set(options) - set(DEFAULTS))
-    if unknown:
-        raise ActionError(f"unknown option {unknown[0]!r} of a debian base", hint=f"known are {', '.join(DEFAULTS)}")
-    if not isinstance(options["user"], str) or not _USER.fullmatch(options["user"]) or options["user"] == "nobody":
-        raise ActionError(f"{options['user']!r} cannot be the name of the user of a debian base")
-    if type(options["uid"]) is not int or not 0 < options["uid"] < _NOBODY:
-        raise ActionError(f"{options['uid']!r} cannot be the number of a user; it must be between 1 and {_NOBODY - 1}")
-    if not isinstance(options["timezone"], str) or bad_path(options["timezone"]):
-        raise ActionError(f"{options['timezone']!r} is not the name of a time zone, like 'Etc/UTC'")
-    return options
-
-
 def root_links(architecture: str) -> Iterator[Entry]:
     """The links at the root of a merged-/usr system. The folders they lead to are made as well, if empty."""
     names = ["bin", "lib", *(["lib64"] if architecture == "amd64" else []), "sbin"]
@@ -56,21 +35,11 @@ def root_links(architecture: str) -> Iterator[Entry]:
         yield Entry(name, SYMLINK, 0o777, link=f"usr/{name}")
 
 
-def system_files(options: Mapping[str, Any], packages: Iterable[str], authorities: Mapping[str, bytes]) -> list[Entry]:
+def system_files(packages: Iterable[str], authorities: Mapping[str, bytes]) -> list[Entry]:
     """What the system layer needs besides its packages. `packages` are the names of all packages of the base,
     `authorities` the certificates that were met, by path."""
     names = set(packages)
-    user, uid = options["user"], options["uid"]
-    root = "root:x:0:" if user == "root" else ""
-    lines = {
-        "etc/passwd": [
-            "root:x:0:0:root:/root:/usr/sbin/nologin",
-            f"{user}:x:{uid}:{uid}:{user}:/home/{user}:/usr/sbin/nologin",
-            f"nobody:x:{_NOBODY}:{_NOBODY}:nobody:/nonexistent:/usr/sbin/nologin",
-        ],
-        "etc/group": [root or "root:x:0:", f"{user}:x:{uid}:", f"nogroup:x:{_NOBODY}:"],
-    }
-    found = [_text(path, "\n".join(text) + "\n") for path, text in lines.items()]
+    found = [_text(path, text) for path, text in account_files(()).items()]
     found += [
         _text("etc/nsswitch.conf", _SWITCH),
         Entry("tmp", DIRECTORY, 0o1777),
@@ -79,14 +48,13 @@ def system_files(options: Mapping[str, Any], packages: Iterable[str], authoritie
         Entry("run/lock", DIRECTORY, 0o1777),
         Entry("var/run", SYMLINK, 0o777, link="/run"),
         Entry("var/lock", SYMLINK, 0o777, link="/run/lock"),
-        # All of a layer is root's, so the home of the user is open to everybody.
-        Entry(f"home/{user}", DIRECTORY, 0o777),
+        # Of root's group as well: platforms that run images as some other user give it that group.
+        Entry(f"home/{_USER[0]}", DIRECTORY, 0o775, owner=_USER[1]),
     ]
     if "tzdata" in names:
-        zone = options["timezone"]
         found += [
-            Entry("etc/localtime", SYMLINK, 0o777, link=f"/usr/share/zoneinfo/{zone}"),
-            _text("etc/timezone", f"{zone}\n"),
+            Entry("etc/localtime", SYMLINK, 0o777, link=f"/usr/share/zoneinfo/{_ZONE}"),
+            _text("etc/timezone", f"{_ZONE}\n"),
         ]
     if authorities:
         bundle = b"".join(authorities[path].rstrip(b"\n") + b"\n" for path in sorted(authorities))
@@ -97,6 +65,26 @@ def system_files(options: Mapping[str, Any], packages: Iterable[str], authoritie
                 Entry("usr/lib/ssl/certs", SYMLINK, 0o777, link="/etc/ssl/certs"),
             ]
     return found
+
+
+def knows(uid: int) -> bool:
+    """Whether every base has a user of this number."""
+    return uid in (0, _USER[1], _NOBODY)
+
+
+def account_files(users: Sequence[tuple[str, int, int]]) -> dict[str, str]:
+    """etc/passwd and etc/group, by path, of a base with more users: name, number, number of the group."""
+    rows = [("root", 0, 0, "/root"), *((*one, f"/home/{one[0]}") for one in (_USER, *users))]
+    rows.append(("nobody", _NOBODY, _NOBODY, "/nonexistent"))
+    groups: dict[int, str] = {}
+    for name, _, gid, _ in rows:
+        groups.setdefault(gid, "nogroup" if name == "nobody" else name)
+    return {
+        "etc/passwd": "".join(
+            f"{name}:x:{uid}:{gid}:{name}:{home}:/usr/sbin/nologin\n" for name, uid, gid, home in rows
+        ),
+        "etc/group": "".join(f"{name}:x:{gid}:\n" for gid, name in groups.items()),
+    }
 
 
 def python_files(version: str) -> list[Entry]:

@@ -3,7 +3,7 @@
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from buildrules.errors import IntegrityError
@@ -18,7 +18,7 @@ ANY = re.compile(".*")
 
 _VERSION = re.compile(r"[0-9A-Za-z.+:~-]+")
 
-_INTERPRETER = re.compile(r"python3\.[0-9]+-minimal")
+INTERPRETER = re.compile(r"python3\.[0-9]+-minimal")
 
 _PYTHON = re.compile(r"(3\.[0-9]+(?:\.[0-9]+)?(?:(?:a|b|rc)[0-9]+)?)")
 _POOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~:%-]*")
@@ -39,14 +39,9 @@ class LockedPackage:
 
 def package_dict(package: LockedPackage) -> dict[str, Any]:
     """One package as it stands in a lock, without who asked for it."""
-    return {
-        "name": package.name,
-        "version": package.version,
-        "archive": package.archive,
-        "path": package.path,
-        "sha256": package.sha256,
-        "size": package.size,
-    }
+    data = asdict(package)
+    del data["asked_for_by"]
+    return data
 
 
 def package_from(data: Mapping[str, Any]) -> LockedPackage:
@@ -66,19 +61,30 @@ def package_from(data: Mapping[str, Any]) -> LockedPackage:
     )
 
 
-def package_of(row: Sequence[str], places: Mapping[str, Sequence[Any]]) -> LockedPackage:
-    """A row of `DebianParams.packages`, with where it is fetched from, if `places` (by sha256) says so."""
-    name, version, sha256 = row
-    archive, path, size = places.get(sha256) or ("main", name, 0)
-    return package_from(
-        {"name": name, "version": version, "sha256": sha256, "archive": archive, "path": path, "size": size}
-    )
+def locked_packages(rows: Iterable[Sequence[str]], places: Mapping[str, Any]) -> list[LockedPackage]:
+    """Rows of `DebianParams.packages`, with where they are fetched from, as far as the action's `places` say so.
+
+    Raises IntegrityError.
+    """
+    known = places.get("packages") or {}
+    found = []
+    try:
+        for name, version, sha256 in rows:
+            archive, path, size = known.get(sha256) or ("main", name, 0)
+            found.append(
+                package_from(
+                    {"name": name, "version": version, "sha256": sha256, "archive": archive, "path": path, "size": size}
+                )
+            )
+    except (KeyError, TypeError, ValueError) as error:
+        raise IntegrityError(f"a locked debian package is not what it should be: {error}") from None
+    return found
 
 
 def python_of(packages: Iterable[LockedPackage]) -> tuple[str, str] | None:
     """As `python_version`, of any packages."""
     for package in packages:
-        if _INTERPRETER.fullmatch(package.name):
+        if INTERPRETER.fullmatch(package.name):
             upstream = package.version.rpartition(":")[2]
             short = package.name.removeprefix("python").removesuffix("-minimal")
             match = _PYTHON.match(upstream)

@@ -3,18 +3,18 @@
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.actions.models.connection import connection_of, scope
 from buildrules.actions.models.file import File
 from buildrules.errors import BuildrulesError, FetchError, IntegrityError, Interrupted
-from buildrules.net.download import Fetching, Stop, adopt, bring, error_of, side_by_side
+from buildrules.net.download import Stop, bring, error_of, side_by_side
+from buildrules.net.session import Fetching
 from buildrules.start import failure as reasons
 from buildrules.start.archive import Content, members
 from buildrules.start.failure import Failure
-from buildrules.start.partial import disk_failure
 from buildrules.start.retry import retrying
 from buildrules.start.sources import advice, locate
 from buildrules.store.blobs import CHUNK
@@ -125,6 +125,7 @@ class Access:
                 size=size,
                 tries=FILE_TRIES,
                 stop=stop,
+                source="model store",
             )
         except Failure as failure:
             raise self.error(failure, source, file["path"]) from None
@@ -146,7 +147,7 @@ class Access:
         """The files of an archive that is in the store, each put into the store as well."""
         found: dict[str, File] = {}
         try:
-            path = self.context.blobs.path(f"sha256:{archive.sha256}")
+            path = self.context.blobs.checked(f"sha256:{archive.sha256}")
             for name, size, content in members(path, archive.path, wanted):
                 sha256 = self._keep(content, size, f"{archive.path}: {name}")
                 found[name] = File(name, size, sha256, name, archive.sha256)
@@ -155,35 +156,18 @@ class Access:
         return list(found.values())
 
     def _keep(self, content: Content, size: int, what: str) -> str:
-        import hashlib
-
-        blobs = self.context.blobs
-        aside = blobs.aside_path()
-        os.makedirs(blobs.aside, exist_ok=True)
-        digest, done = hashlib.sha256(), 0
-        try:
-            found = os.statvfs(blobs.aside)
+        with self.context.blobs.writer() as file:
+            found = os.statvfs(self.context.blobs.tmp)
             if found.f_bavail * found.f_frsize < size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            with open(aside, "wb") as file:
-                for data in _chunks(content):
-                    if self.context.cancelled:
-                        raise Interrupted("unpacking was stopped")
-                    done += len(data)
-                    if done > size:
-                        break
-                    digest.update(data)
-                    file.write(data)
-                    self.context.progress(what, done, size)
-            if done != size:
+            while file.size <= size and (data := content.read(CHUNK)):
+                if self.context.cancelled:
+                    raise Interrupted("unpacking was stopped")
+                file.write(data)
+                self.context.progress(what, file.size, size)
+            if file.size != size:
                 raise IntegrityError(f"{what!r} does not have the {size} bytes that its archive says")
-            adopt(blobs, aside, digest.hexdigest())
-        except OSError as error:
-            raise disk_failure(error, blobs.aside) from None
-        finally:
-            if os.path.exists(aside):
-                os.unlink(aside)
-        return digest.hexdigest()
+        return file.digest.removeprefix("sha256:")
 
     def error(self, failure: Failure, source: Mapping[str, Any], path: str | None = None) -> BuildrulesError:
         """The error a failure of `start` is here."""
@@ -202,8 +186,3 @@ class Access:
             return FetchError(text, hint=failure.hint or advice(source, self.environ))
         _, hint = connection.refused("")
         return FetchError(f"{text} (with the connection {connection.name!r})", hint=hint)
-
-
-def _chunks(content: Content) -> Iterator[bytes]:
-    while data := content.read(CHUNK):
-        yield data

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from buildrules.credentials.address import below
 from buildrules.credentials.connections import REGISTRIES, Connection, Connections
 from buildrules.errors import UsageError
+from buildrules.start.address import below
 from buildrules.start.s3 import bucket_url
 
 _ADDRESSES = ("url", "endpoint", "tracking_uri")

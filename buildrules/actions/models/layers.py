@@ -3,14 +3,18 @@
 import hashlib
 from collections.abc import Sequence
 
-from buildrules.actions.pack import compressible, file_parts, layer_path, local_of, pack
+from buildrules.actions.made import ModelMade
+from buildrules.actions.models.sound import check_sound
+from buildrules.actions.pack import compressible, file_parts, local_of, pack
 from buildrules.actions.params import ModelParams, read
-from buildrules.engine.action import Outputs, SourceFile, kept
+from buildrules.engine.action import Outputs, SourceFile, stored_blobs
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
 from buildrules.oci.assemble import known_layer
 from buildrules.oci.descriptor import Layer
+from buildrules.oci.paths import layer_path
 from buildrules.oci.recipe import LARGE_FILE
+from buildrules.sha256 import hex_digest
 
 OWN = 40
 SHARED = 8
@@ -18,26 +22,30 @@ SHARED = 8
 
 
 class ModelLayers:
-    """Params: `prefix`, where the model goes in the image. One source set.
-
-    Outputs the layers: large files in the order of their names, then shared ones, then one of all small files. Files
-    whose layer's digest is known (`SourceFile.as_layer`) are not read again unless a sample says that compressing
-    pays. No blob of a large file is written. Values: `bytes`, the size of the model's files, `files`, how many,
-    `layers`, what each layer holds, and `models`: for its place in the image the digest over the layers' diff_ids. It
-    says that two images have the same model there.
+    """The layers: large files in the order of their names, then shared ones, then one of all small files, and one of
+    links and empty folders where there are any. Files whose layer's digest is known (`SourceFile.as_layer`) are not
+    read again unless a sample says that compressing pays. No blob of a large file is written. Values: `bytes`, the size
+    of the model's files, `files`, how many, and `models`: for its place in the image the digest over the layers'
+    diff_ids, equal where the model is.
     """
 
     name = "model_layers"
-    version = 3
+    version = 4  # 4: links and empty folders; files that cannot be what they should be are errors
     traits = Traits()
 
     def run(self, step: Step, context: Context) -> Outputs:
         """Make the layers."""
-        return lay(step.files, read(ModelParams, step.params).prefix, context)
+        return lay(step.files, read(ModelParams, step.params).prefix, context, step.title)
 
 
-def lay(files: Sequence[SourceFile], prefix: str, context: Context) -> Outputs:
-    """The layers of a model's files below `prefix`: of the workspace, or of the store where they have no path there."""
+def lay(files: Sequence[SourceFile], prefix: str, context: Context, title: str) -> Outputs:
+    """The layers of a model's files below `prefix`: of the workspace, or of the store where they have no path there.
+
+    Raises what `check_sound` raises, with `title`.
+    """
+    others = [file for file in files if not file.plain]
+    files = [file for file in files if file.plain]
+    check_sound(files, local_of(files, context), title)
     own, shared, small = divide(files)
     layers = [_layer([file], file.digest, prefix, context, file.name) for file in own]
     names = [file.name for file in own]
@@ -47,16 +55,19 @@ def lay(files: Sequence[SourceFile], prefix: str, context: Context) -> Outputs:
     if small or not layers:
         names.append("small files")
         layers.append(_layer(small, small[0].layer if small else "", prefix, context, names[-1]))
-    digest = hashlib.sha256("\n".join(layer.diff_id for layer in layers).encode()).hexdigest()
+    if others:
+        names.append("links and empty folders")
+        layers.append(pack(others, prefix, context, names[-1]))
+    digest = hex_digest("\n".join(layer.diff_id for layer in layers).encode())
     return Outputs(
         layers=layers,
-        blobs=kept(layers),
-        values={
-            "bytes": sum(file.size for file in files),
-            "files": len(files),
-            "layers": names,
-            "models": {f"/{prefix.strip('/')}": f"sha256:{digest}"},
-        },
+        blobs=stored_blobs(layers),
+        values=ModelMade(
+            bytes=sum(file.size for file in files),
+            files=len(files),
+            layers=names,
+            models={f"/{prefix.strip('/')}": f"sha256:{digest}"},
+        )._asdict(),
     )
 
 

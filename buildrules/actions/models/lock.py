@@ -4,16 +4,14 @@
 resolved to (a tag's digest, an alias's version), the files with sizes and digests, and no credential.
 """
 
-import hashlib
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from buildrules.actions.models.file import LARGEST, OPTIONAL, File, check_files
-from buildrules.errors import BuildrulesError, LockError
-from buildrules.store.lockfile import write_whole
+from buildrules.errors import BuildrulesError
+from buildrules.store import lockfile
+from buildrules.store.lockfile import unreadable
 
 VERSION = 1
 _HEAD = "# Written by 'buildrules lock'. Pins a model that is kept elsewhere; commit it.\n"
@@ -25,6 +23,7 @@ SOURCES = {
     "mlflow": ("artifacts", "tracking_uri"),
 }
 """What a source of each kind (`start.sources`) cannot do without."""
+_ASKED = ("uri", "digest", "unpack", "tracking_uri")  # what a target says that its lock depends on
 _FIELDS: dict[str, type] = {"path": str, "size": int, "sha256": str}
 
 
@@ -51,9 +50,7 @@ def lock_name(name: str) -> str:
 
 def inputs_digest(values: Mapping[str, Any]) -> str:
     """`sha256:<hex>` over what a target says that its lock depends on."""
-    names = ("uri", "digest", "unpack", "tracking_uri")
-    data = json.dumps([VERSION, *(values.get(name) or "" for name in names)], separators=(",", ":")).encode()
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+    return lockfile.inputs_digest([VERSION, *(values.get(name) or "" for name in _ASKED)])
 
 
 def changes(old: ModelLock, new: ModelLock) -> list[str]:
@@ -86,35 +83,26 @@ def write_lock(path: str, lock: ModelLock) -> None:
     if lock.archives:
         data["archives"] = [file.to_dict() for file in lock.archives]
     data["files"] = [file.to_dict() for file in lock.files]
-    write_whole(path, _HEAD + tomli_w.dumps(data))
+    lockfile.write_whole(path, _HEAD + tomli_w.dumps(data))
 
 
-def read_lock(path: str) -> ModelLock | None:
-    """The lock in the file `path`, None where there is none. Raises LockError where it is malformed."""
-    import tomllib
-
-    try:
-        with open(path, "rb") as file:
-            data = tomllib.load(file)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise _broken(path, str(error)) from error
-    if data.get("version") != VERSION:
-        raise _broken(path, f"it has version {data.get('version')!r}, and this buildrules reads {VERSION}")
+def read_lock(path: str) -> ModelLock:
+    """The lock in the file `path`. Raises LockError where there is none or it is malformed."""
+    data = lockfile.read_tables(path)
+    lockfile.check_version(path, data, VERSION)
     source = data.get("source")
     if not isinstance(data.get("uri"), str) or not isinstance(data.get("inputs"), str) or not isinstance(source, dict):
-        raise _broken(path, "`uri`, `inputs` or `source` is missing")
+        raise unreadable(path, "`uri`, `inputs` or `source` is missing")
     _check_source(path, source)
     files = _files(path, data.get("files"))
     archives = _files(path, data.get("archives", []))
     try:
         check_files(data["uri"], files)
     except BuildrulesError as error:
-        raise _broken(path, error.message) from error
+        raise unreadable(path, error.message) from error
     known = {archive.sha256 for archive in archives}
     if any(file.archive is not None and file.archive not in known for file in files):
-        raise _broken(path, "a file is in an archive that it does not list")
+        raise unreadable(path, "a file is in an archive that it does not list")
     return ModelLock(data["uri"], data["inputs"], source, files, archives)
 
 
@@ -122,37 +110,31 @@ def _check_source(path: str, source: Mapping[str, Any]) -> None:
     """Raise LockError for a source that cannot be fetched from, or that names credentials: only connections do."""
     needed = SOURCES.get(str(source.get("kind")))
     if needed is None:
-        raise _broken(path, f"no kind of source is named {source.get('kind')!r}")
+        raise unreadable(path, f"no kind of source is named {source.get('kind')!r}")
     for name in needed:
         if not isinstance(source.get(name), str):
-            raise _broken(path, f"its source has no `{name}`")
+            raise unreadable(path, f"its source has no `{name}`")
     if "credentials" in source or "within" in source:
-        raise _broken(path, "its source names credentials")
+        raise unreadable(path, "its source names credentials")
     for value in source.values():
         if isinstance(value, str) and "@" in value.partition("://")[2].partition("/")[0]:
-            raise _broken(path, "its source holds a user name or password")
+            raise unreadable(path, "its source holds a user name or password")
 
 
 def _files(path: str, rows: Any) -> list[File]:
     if not isinstance(rows, list):
-        raise _broken(path, "`files` is not a list")
+        raise unreadable(path, "`files` is not a list")
     found = []
     for row in rows:
         if not isinstance(row, dict) or any(type(row.get(name)) is not kind for name, kind in _FIELDS.items()):
-            raise _broken(path, "a file needs `path`, `size` and `sha256`")
+            raise unreadable(path, "a file needs `path`, `size` and `sha256`")
         more = {name: row[name] for name in OPTIONAL if name in row}
         if set(row) - set(_FIELDS) - set(more) or not all(isinstance(value, str) for value in more.values()):
-            raise _broken(path, f"the file {row['path']!r} has fields that no file has")
+            raise unreadable(path, f"the file {row['path']!r} has fields that no file has")
         for digest in filter(None, (row["sha256"], more.get("archive"))):
             if len(digest) != 64 or digest.strip("0123456789abcdef"):
-                raise _broken(path, f"{digest!r} is not a sha256 digest")
+                raise unreadable(path, f"{digest!r} is not a sha256 digest")
         if not 0 <= row["size"] < LARGEST:
-            raise _broken(path, f"the file {row['path']!r} has no sensible size")
+            raise unreadable(path, f"the file {row['path']!r} has no sensible size")
         found.append(File(row["path"], row["size"], row["sha256"], **more))
     return found
-
-
-def _broken(path: str, why: str) -> LockError:
-    return LockError(
-        f"the lock {os.path.basename(path)!r} cannot be read: {why}", hint="run 'buildrules lock' to write it anew"
-    )

@@ -3,9 +3,9 @@
 Source: the MLflow documentation, "MLflow Model", sections "Storage Format" and "Additional Logged Files" (1.x to 3.x).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from buildrules.errors import LoadError, Position
 
@@ -27,8 +27,11 @@ DISTRIBUTIONS = {
     "langchain_version": "langchain",
     "lgb_version": "lightgbm",
     "llama_index_version": "llama-index",
+    "mleap_version": "mleap",
+    "mxnet_version": "mxnet",
     "onnx_version": "onnx",
-    "paddlepaddle_version": "paddlepaddle",
+    "openai_version": "openai",
+    "paddle_version": "paddlepaddle",
     "pmdarima_version": "pmdarima",
     "prophet_version": "prophet",
     "pyspark_version": "pyspark",
@@ -45,35 +48,11 @@ DISTRIBUTIONS = {
 """The keys of flavours in MLmodel that hold a library's version, and the library's distribution."""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """A text of a file, and where it stands."""
 
     text: str
     position: Position
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFiles:
-    """The texts of a model's files by name; `folder` is how the model's folder is shown, and what paths begin with."""
-
-    folder: str
-    texts: dict[str, str]
-    _trees: "dict[str, Tree]" = field(default_factory=dict, repr=False, compare=False)
-
-    def tree(self, name: str) -> "Tree":
-        """What a file says that is YAML, parsed once. Raises LoadError where it is none."""
-        if name not in self._trees:
-            self._trees[name] = Tree(self, name)
-        return self._trees[name]
-
-    def path(self, name: str) -> str:
-        """The path of a file of the model, for positions."""
-        return f"{self.folder}/{name}" if self.folder else name
-
-    def at(self, name: str) -> Position:
-        """The beginning of a file of the model."""
-        return Position(self.path(name), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,64 +69,93 @@ class Marked:
     virtualenv: str
     conda_first: bool
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """MLmodel and the files beside it that are read."""
+        return (MARK, REQUIREMENTS, self.conda, self.virtualenv, "constraints.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """The texts of a model's files by name; `folder` is how the model's folder is shown, and what paths begin with."""
+
+    folder: str
+    texts: dict[str, str]
+    marked: Marked
+
+    def path(self, name: str) -> str:
+        """The path of a file of the model, for positions."""
+        return _path(self.folder, name)
+
+    def at(self, name: str) -> Position:
+        """The beginning of a file of the model."""
+        return Position(self.path(name), 1)
+
+    def yaml(self, name: str) -> "Node | None":
+        """What a file says that is YAML. Raises LoadError where it is none."""
+        return _yaml(self.path(name), self.texts[name])
+
+    @property
+    def watched(self) -> list[str]:
+        """The paths of the files whose coming, going or changing can change a model's environment."""
+        return [self.path(name) for name in self.marked.names]
+
 
 def read_model_files(folder: str, read: Callable[[str], bytes | None]) -> ModelFiles:
     """The files of the model that is shown as `folder`; `read` gives one by its name, None where it is not there.
 
     Raises LoadError where there is no MLmodel or it cannot be read.
     """
-    texts: dict[str, str] = {}
-    files = ModelFiles(folder, texts)
-    _take(files, MARK, read)
-    if MARK not in texts:
-        raise LoadError(f"there is no {files.path(MARK)!r}, so this is no MLflow model")
-    marked = read_mark(files)
-    for name in _names(marked):
-        _take(files, name, read)
-    return files
+    mark = _text(_path(folder, MARK), read(MARK))
+    if mark is None:
+        raise LoadError(f"there is no {_path(folder, MARK)!r}, so this is not an MLflow model")
+    marked = read_mark(_path(folder, MARK), mark)
+    found = {name: _text(_path(folder, name), read(name)) for name in marked.names[1:]}
+    texts = {MARK: mark} | {name: text for name, text in found.items() if text is not None}
+    return ModelFiles(folder, texts, marked)
 
 
-def _take(files: ModelFiles, name: str, read: Callable[[str], bytes | None]) -> None:
-    content = read(name)
-    if content is None or len(content) > _LARGEST:
-        return
-    try:
-        files.texts[name] = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise LoadError(f"cannot read {files.path(name)!r}: not UTF-8", position=files.at(name)) from None
-
-
-def watched(files: ModelFiles, marked: Marked) -> list[str]:
-    """The paths of the files whose coming, going or changing can change a model's environment."""
-    return [files.path(name) for name in (MARK, *_names(marked))]
-
-
-def _names(marked: Marked) -> tuple[str, ...]:
-    """The files beside MLmodel that are read."""
-    return (REQUIREMENTS, marked.conda, marked.virtualenv, "constraints.txt")
-
-
-def read_mark(files: ModelFiles) -> Marked:
-    """What MLmodel says. Raises LoadError where it is not YAML."""
-    tree = files.tree(MARK)
+def read_mark(path: str, text: str) -> Marked:
+    """What the MLmodel at `path` says. Raises LoadError where it is not YAML."""
+    root = _yaml(path, text)
     versions: dict[str, Said] = {}
-    for flavour in tree.entries("flavors").values():
-        for key, node in flavour.entries.items():
-            name = DISTRIBUTIONS.get(key)
-            if name is not None and (found := said(node)) is not None:
+    flavours = root.entries.get("flavors") if root is not None else None
+    for flavour in flavours.entries.values() if flavours is not None else ():
+        for key, name in DISTRIBUTIONS.items():
+            if (found := text_at(flavour, key)) is not None:
                 versions.setdefault(name, found)
     env = ("flavors", "python_function", "env")
-    plain = tree.text(*env)
-    conda = tree.text(*env, "conda") or plain
-    virtualenv = tree.text(*env, "virtualenv")
+    plain = text_at(root, *env)
     return Marked(
-        python=tree.text("flavors", "python_function", "python_version"),
-        mlflow=tree.text("mlflow_version"),
+        python=text_at(root, "flavors", "python_function", "python_version"),
+        mlflow=text_at(root, "mlflow_version"),
         versions=versions,
-        conda=_name(conda, "conda.yaml"),
-        virtualenv=_name(virtualenv, "python_env.yaml"),
+        conda=_name(text_at(root, *env, "conda") or plain, "conda.yaml"),
+        virtualenv=_name(text_at(root, *env, "virtualenv"), "python_env.yaml"),
         conda_first=plain is not None,
     )
+
+
+def text_at(node: "Node | None", *path: str) -> Said | None:
+    """The text at a path of keys, if there is one and it is not null, with its place."""
+    for step in path:
+        node = node.entries.get(step) if node is not None else None
+    if node is None or node.kind != "scalar" or node.is_null or not node.text:
+        return None
+    return Said(node.text, node.position)
+
+
+def _path(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _text(path: str, content: bytes | None) -> str | None:
+    if content is None or len(content) > _LARGEST:
+        return None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise LoadError(f"cannot read {path!r}: not UTF-8", position=Position(path, 1)) from None
 
 
 def _name(found: Said | None, usual: str) -> str:
@@ -155,44 +163,16 @@ def _name(found: Said | None, usual: str) -> str:
     return usual if found is None or "/" in found.text or found.text.startswith(".") else found.text
 
 
-class Tree:
-    """A YAML file of a model, with the places where its texts stand. Raises LoadError where it is not YAML.
+def _yaml(path: str, text: str) -> "Node | None":
+    """What a file of a model says. Raises LoadError where it is no YAML.
 
     What is unusual in YAML (a key given twice, a tag) is passed over: MLflow reads the file, we look into it.
     """
+    from buildrules.document.problems import Problems
+    from buildrules.document.reader import parse
 
-    def __init__(self, files: ModelFiles, name: str) -> None:
-        from buildrules.document.problems import Problems
-        from buildrules.document.reader import parse
-
-        problems = Problems()
-        self._root = parse(files.path(name), files.texts[name].encode(), problems, aliases=True)
-        if self._root is None and problems.errors:
-            raise problems.errors[0]
-
-    def _find(self, path: tuple[str, ...]) -> "Node | None":
-        node = self._root
-        for step in path:
-            node = node.entries.get(step) if node is not None else None
-        return node
-
-    def entries(self, *path: str) -> "Mapping[str, Node]":
-        """The keys and values of the map at `path`; nothing for anything else."""
-        node = self._find(path)
-        return node.entries if node is not None else {}
-
-    def text(self, *path: str) -> Said | None:
-        """The text at `path`, if there is one."""
-        return said(self._find(path))
-
-    def items(self, *path: str) -> list[Said]:
-        """The texts in the list at `path`."""
-        node = self._find(path)
-        return [found for item in node.items if (found := said(item)) is not None] if node is not None else []
-
-
-def said(node: "Node | None") -> Said | None:
-    """The text of a scalar that is not null, with its place."""
-    if node is None or node.kind != "scalar" or node.is_null or not node.text:
-        return None
-    return Said(node.text, node.position)
+    problems = Problems()
+    root = parse(path, text.encode(), problems, aliases=True)
+    if root is None and problems.errors:
+        raise problems.errors[0]
+    return root

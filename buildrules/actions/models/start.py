@@ -1,18 +1,21 @@
 """The kind "start_layers": what fetches models when a container starts, instead of the models themselves."""
 
-import hashlib
 import json
 import os
 from functools import cache
 from typing import Any
 
+from buildrules.actions.made import StartMade
+from buildrules.actions.models.sound import check_sound
+from buildrules.actions.pack import local_of
 from buildrules.actions.params import StartParams, read
-from buildrules.engine.action import Outputs, kept
+from buildrules.engine.action import Outputs, stored_blobs
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.step import Step
 from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import assemble_blob
 from buildrules.oci.local import Local
+from buildrules.sha256 import digest_of
 
 PLACE = "opt/buildrules"
 """Where the fetcher lies in the image; `python -ISB /opt/buildrules -- SERVER` runs it."""
@@ -30,20 +33,18 @@ os._exit(code)
 
 
 class StartLayers:
-    """Params: `code`, the digest of the fetcher (`code_digest`), and `downloads`, as in start.json (`start.__main__`).
-
-    A download whose `files` are None takes those of the next source set, which lie at its source under their names.
-    Outputs two layers: the fetcher, the same in every image, and start.json with the empty directories that are filled
-    at start, writable for whoever the image runs as. Values: `layers`, what they hold, and `models`: by its place the
-    digest over the files of each model.
+    """Two layers: the fetcher, the same in every image, and start.json with the empty directories that are filled
+    at start, writable for whoever the image runs as. Values: `models`, by its place the digest over each one's files.
     """
 
     name = "start_layers"
-    version = 2
+    version = 3  # 3: files that cannot be what they should be are errors
     traits = Traits()
 
     def run(self, step: Step, context: Context) -> Outputs:
-        """Make both layers."""
+        """Make both layers. Raises what `check_sound` raises."""
+        for files in step.sources:
+            check_sound(files, local_of(files, context), step.title)
         sets = iter(step.sources)
         downloads: list[dict[str, Any]] = []
         models: dict[str, str] = {}
@@ -57,7 +58,7 @@ class StartLayers:
             downloads.append(entry)
             if entry["kind"] == "model":
                 lines = "\n".join(f"{file['path']} {file['sha256']}" for file in entry["files"])
-                models[entry["directory"]] = "sha256:" + hashlib.sha256(lines.encode()).hexdigest()
+                models[entry["directory"]] = digest_of(lines.encode())
         text = json.dumps({"version": 1, "downloads": downloads}, indent=1, sort_keys=True) + "\n"
         parts = [recipes.inline(f"{PLACE}/start.json", text)]
         places = sorted({entry["directory"].strip("/") for entry in downloads} - {""})
@@ -67,8 +68,8 @@ class StartLayers:
             assemble_blob(recipes.gzip(_code(), 6), local),
             assemble_blob(recipes.gzip(parts, 6), local),
         ]
-        values = {"layers": ["fetcher", "list of files"], "models": models}
-        return Outputs(layers=layers, blobs=kept(layers), values=values)
+        values = StartMade(layers=["fetcher", "list of files"], models=models)._asdict()
+        return Outputs(layers=layers, blobs=stored_blobs(layers), values=values)
 
 
 @cache
@@ -90,7 +91,7 @@ def _code() -> list[recipes.Part]:
 
 def code_digest() -> str:
     """`sha256:<hex>` of the fetcher's files."""
-    return "sha256:" + hashlib.sha256(repr(_files()).encode()).hexdigest()
+    return digest_of(repr(_files()).encode())
 
 
 def launcher(interpreter: str) -> list[str]:

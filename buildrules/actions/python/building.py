@@ -7,9 +7,10 @@ from typing import Any
 
 from buildrules.actions.params import BuildWheelParams
 from buildrules.actions.python.feeds import Feeds, build_environment, refused
-from buildrules.actions.python.fetch import fetch_files, require_intact
+from buildrules.actions.python.fetch import require_intact
 from buildrules.actions.python.target import Target
 from buildrules.actions.python.uvtool import interpreter_for, run_uv, write_lines
+from buildrules.actions.python.versions import HINT, UNKNOWN, no_repository, unversioned
 from buildrules.engine.kind import Context
 from buildrules.engine.step import Step
 from buildrules.errors import ActionError, FetchError
@@ -21,14 +22,13 @@ def prepare(params: BuildWheelParams, step: Step, context: Context, folder: str)
     """A private copy, in `folder`, of what is to be built (back ends write into their source); returns its path."""
     if params.sdist is not None:
         sdist = dict(params.sdist)
-        fetch_files([sdist], step.places, context)
         require_intact(context.blobs, sdist["sha256"], sdist["filename"])
         name = os.path.basename(sdist["filename"])
         place = os.path.join(folder, name)
-        shutil.copyfile(context.blobs.path(sdist["sha256"]), place)
+        shutil.copyfile(context.blobs.checked(sdist["sha256"]), place)
         return place
-    place = os.path.join(folder, "source")
-    os.mkdir(place)
+    place = os.path.join(folder, f"{params.name}-{params.version}" if params.version else "source")
+    os.mkdir(place)  # Versioneer reads the version off it (`parentdir_prefix`)
     for file in step.files:
         copy = os.path.join(place, file.name)
         os.makedirs(os.path.dirname(copy), exist_ok=True)
@@ -54,11 +54,11 @@ def build(
     # The workspace's own uv.toml says where build back ends come from; its working folder would be a project.
     extra = {"SOURCE_DATE_EPOCH": EPOCH, "PYTHONHASHSEED": "0", "TZ": "UTC", "LC_ALL": "C.UTF-8", "UV_NO_SOURCES": "1"}
     feeds = Feeds.from_dict((places.get("index") or {}).get("feeds", {}))
-    with build_environment(feeds, context.session.connections, context.blobs.aside) as found:
+    with build_environment(feeds, context.session.connections, context.blobs.tmp) as found:
         answer = run_uv(
             [*arguments, source],
             context.workspace,
-            {**found, **extra},
+            {**params.variables, **found, **extra},
             building=True,
             cancelled=lambda: context.cancelled,
         )
@@ -70,6 +70,8 @@ def build(
         lowered = log.lower()
         if "failed to fetch" in lowered or "error sending request" in lowered:
             raise FetchError(f"the build back end of {params.name!r} could not be fetched", log=log)
+        if params.sdist is None and (said := no_repository(log)) is not None:
+            raise ActionError(unversioned(params.name), hint=HINT, log=said)
         raise ActionError(
             f"{params.name!r} could not be built from source",
             hint="choose a version that has a wheel for this platform, or build the wheel elsewhere and give its path",
@@ -79,6 +81,24 @@ def build(
     if len(wheels) != 1:
         raise ActionError(f"building {params.name!r} made {len(wheels)} wheels, not one", log=log)
     return os.path.join(out, wheels[0])
+
+
+def check_version(path: str, params: BuildWheelParams) -> None:
+    """Raise ActionError unless the wheel at `path`, of a project, has the version that is declared, or one at all."""
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    try:
+        found = str(parse_wheel_filename(os.path.basename(path))[1])
+    except InvalidWheelFilename:
+        return  # `check_fits` says so
+    if params.version not in ("", found):
+        raise ActionError(
+            f"{params.name!r} was built as version {found}, and its python_library says {params.version}",
+            hint="leave `version` out if the project says one itself; its back end may have a variable of its own for"
+            " it, to be given in `variables`",
+        )
+    if found == UNKNOWN:
+        raise ActionError(unversioned(params.name), hint=HINT)
 
 
 def check_fits(path: str, name: str, target: Target) -> None:
@@ -93,7 +113,7 @@ def check_fits(path: str, name: str, target: Target) -> None:
     try:
         found, _, _, tags = parse_wheel_filename(filename)
     except InvalidWheelFilename:
-        raise ActionError(f"the build back end of {name!r} made {filename!r}, which is no wheel") from None
+        raise ActionError(f"the build back end of {name!r} made {filename!r}, which is not a wheel") from None
     if found != canonicalize_name(name):
         raise ActionError(f"the source of {name!r} makes a wheel of {found!r}")
     if tags.isdisjoint(target.tags()):

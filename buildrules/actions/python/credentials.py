@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from buildrules.credentials.address import origin_of, split_userinfo, with_userinfo
+from buildrules.actions.python.uv_settings import config_paths, pip_of, read_config
+from buildrules.credentials.address import split_userinfo, with_userinfo
 from buildrules.credentials.redact import redact
 from buildrules.credentials.secret import ask_program
 from buildrules.net.session import Session
+from buildrules.start.address import origin_of
 
 _URL_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
 
@@ -93,7 +95,7 @@ class IndexLogins:
                     yield name, url
         for feed in self._connections.feeds():  # uv is told of those without credentials too, and may know some
             yield feed.name, feed.target
-        for path in _config_paths(os.path.abspath(root)):
+        for path in config_paths(os.path.abspath(root)):
             key = path, _stamp(path)
             if key not in self._configs:
                 self._configs[key] = _read_config(*key)
@@ -112,25 +114,6 @@ def _index(name: str, url: str) -> Index:
     return Index(name, clean, user, password)
 
 
-def _config_paths(root: str) -> list[str]:
-    explicit = os.environ.get("UV_CONFIG_FILE")
-    if explicit:
-        return [explicit]
-    if os.environ.get("UV_NO_CONFIG"):
-        return []
-    paths = []
-    folder = root
-    while True:
-        found = [os.path.join(folder, name) for name in ("uv.toml", "pyproject.toml")]
-        present = [path for path in found if os.path.isfile(path)]
-        paths += present[:1]
-        if present or os.path.dirname(folder) == folder:
-            break
-        folder = os.path.dirname(folder)
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    return [*paths, os.path.join(home, "uv", "uv.toml"), "/etc/uv/uv.toml"]
-
-
 def _stamp(path: str) -> int:
     try:
         return os.stat(path).st_mtime_ns
@@ -140,33 +123,16 @@ def _stamp(path: str) -> int:
 
 def _read_config(path: str, stamp: int) -> tuple[tuple[str, str], ...]:
     """(name, url) of every index in the project's, the user's or the system's configuration."""
-    import tomllib
-
-    if not stamp:
-        return ()
-    try:
-        with open(path, "rb") as file:
-            data = tomllib.load(file)
-    except (OSError, ValueError, RecursionError):
-        return ()  # uv itself says what is wrong with it
-    if os.path.basename(path) == "pyproject.toml":
-        data = _table(_table(data.get("tool")).get("uv"))
+    data = read_config(path) if stamp else {}
     found = [
         (str(entry.get("name", "")), str(entry.get("url", "")))
         for entry in _listed(data.get("index"))
         if isinstance(entry, dict)
     ]
-    for table in (data, _table(data.get("pip"))):
+    for table in (data, pip_of(data)):
         for key in ("index-url", "extra-index-url", "find-links"):
             found.extend(("", str(url)) for url in _listed(table.get(key)))
     return tuple((name, url) for name, url in found if "://" in url)
-
-
-# uv itself says what is wrong with a file of its own, so what has another form is left out here
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _listed(value: Any) -> list[Any]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from buildrules.engine.kind import Context
+from buildrules.engine.kind import Context, Row
 from buildrules.errors import GoneError, IntegrityError
 from buildrules.net.download import Download, fetch_all
 from buildrules.store.blobs import Blobs
@@ -16,7 +16,7 @@ def fetch_files(files: Sequence[dict[str, Any]], places: Mapping[str, Any], cont
     `places` is what `Lock.places` gives. A file in the store that is corrupt is fetched again. Raises GoneError where
     neither a url nor an index has a file, IntegrityError naming the file that is not what was locked, FetchError.
     """
-    missing = [file for file in files if not intact(context.blobs, file)]
+    missing = [file for file in files if not context.blobs.right(file["sha256"])]
     if not missing:
         return
     # Files are looked for now and not while planning: somebody may have put one beside the lock since.
@@ -68,11 +68,6 @@ def _fetch(
     fetch_all(items, context)
 
 
-def intact(blobs: Blobs, file: dict[str, Any]) -> bool:
-    """Whether the store has the file with its digest; a corrupt one is discarded."""
-    return blobs.heal(file["sha256"])
-
-
 def require_intact(blobs: Blobs, digest: str, filename: str) -> None:
     """Raise IntegrityError naming `filename` unless the store has the blob `digest` (bare hex or sha256:<hex>)."""
     there = blobs.has(digest)
@@ -83,7 +78,8 @@ def require_intact(blobs: Blobs, digest: str, filename: str) -> None:
         )
 
 
-def wheel_file(filename: str, sha256: str) -> dict[str, Any]:
-    """A wheel as `fetch_files` takes it; name and version stand in the file name (PEP 427)."""
+def locked_file(part: Row) -> dict[str, Any]:
+    """A part as `fetch_files` takes it; name and version of a wheel stand in its file name (PEP 427)."""
+    filename, sha256 = part["filename"], part["digest"].removeprefix("sha256:")
     name, _, rest = filename.partition("-")
-    return {"name": name, "version": rest.partition("-")[0], "filename": filename, "sha256": sha256}
+    return {"name": name, "version": rest.partition("-")[0], **part, "filename": filename, "sha256": sha256}

@@ -1,7 +1,6 @@
 """Where a locked file is now: asks the user's package indexes, through uv, for the file with a digest."""
 
-import contextlib
-import tempfile
+import os
 import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,6 +15,8 @@ from buildrules.errors import CredentialsError, FetchError, GoneError, LockError
 from buildrules.net.session import Session
 from buildrules.start.failure import Failure
 from buildrules.start.header import content_length
+from buildrules.state.location import store_root
+from buildrules.store.private_folder import private_folder
 
 
 class LockedFiles:
@@ -71,9 +72,10 @@ class LockedFiles:
             return
         self._asked.add(key)
         connections = self._session.connections
-        with tempfile.TemporaryDirectory(prefix="buildrules-") as folder:
+        with private_folder(os.path.join(store_root(), "tmp")) as folder:
             lines = [f"{name}=={version}" for name, version in pins]
             arguments = [*compile_arguments(folder, lines, target), "--no-deps", "--prerelease", "allow"]
+            arguments += feeds.arguments(folder, [name for name, _ in pins], connections)
             answer = run_uv(arguments, root, uv_environment(feeds, connections))
         if answer.code:
             error = failure(answer, "look for locked files", connections)
@@ -98,13 +100,16 @@ def _gone(missing: Sequence[dict[str, Any]]) -> GoneError:
 
 
 def remote_size(url: str, root: str, filename: str, session: Session) -> int:
-    """The size in bytes of the file at `url` (file, http, https). Raises LockError where nobody says."""
-    with contextlib.suppress(Failure):
+    """The size in bytes of the file at `url` (file, http, https). Raises LockError where nobody says,
+    FetchError where there is no answer."""
+    try:
         answer = session.client.get(session.own(IndexLogins).authorize(url, root))
-        answer.close()
-        length = content_length(answer.headers)
-        if answer.status == 200 and length is not None:
-            return length
+    except Failure as failure:
+        raise FetchError(f"the size of {filename!r} cannot be asked for: {failure.text}", hint=failure.hint) from None
+    answer.close()
+    length = content_length(answer.headers)
+    if answer.status == 200 and length is not None:
+        return length
     raise LockError(
         f"the size of {filename!r} is not known: neither the index nor {redact(url)!r} tells it",
         hint="use an index that gives sizes, or check the credentials for it",

@@ -15,6 +15,11 @@ _LEGACY = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinu
 _UV_GLIBC = (17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40)
 
 
+def minor_of(version: str) -> str:
+    """A version without what follows its second number: "3.11" of "3.11.2"."""
+    return ".".join(version.split(".")[:2])
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """`platform` is like "linux/arm64", `python` like "3.11.2", `glibc` like "2.36"."""
@@ -43,7 +48,7 @@ class Target:
     @property
     def python_minor(self) -> str:
         """Like "3.11"."""
-        return ".".join(self.python.split(".")[:2])
+        return minor_of(self.python)
 
     @property
     def version(self) -> tuple[int, int]:

@@ -1,9 +1,11 @@
 """Runs uv with the user's own configuration, and tells its failures apart.
 
-uv sees uv.toml files, UV_* variables, netrc and keyrings, so it finds packages where the user finds them. It does not
-see the host's virtual environment; what is installed here has no say in what goes into an image.
+uv sees uv.toml files, UV_* variables, netrc and keyrings, so it finds packages where the user finds them; what of these
+would choose versions is left out (`uv_settings`). It does not see the host's virtual environment; what
+is installed here has no say in what goes into an image.
 """
 
+import contextlib
 import functools
 import os
 import re
@@ -14,14 +16,21 @@ from typing import TYPE_CHECKING
 
 from buildrules.actions.python.feeds import refused
 from buildrules.actions.python.target import Target
+from buildrules.actions.python.uv_settings import CHOOSING_VARIABLES
 from buildrules.credentials.connections import Connections
 from buildrules.credentials.redact import scrub_output
 from buildrules.errors import ActionError, CredentialsError, FetchError, Interrupted, ResolutionError
+from buildrules.start.trust import HINT
+from buildrules.state.location import store_root
+from buildrules.store.blobs import remove
+from buildrules.store.private_folder import private_folder
 
 if TYPE_CHECKING:
     from subprocess import Popen
 
-_HIDDEN = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT")
+_HIDDEN = frozenset(
+    ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT")
+)
 _BUILD_SEES = frozenset(
     (
         *("PATH", "HOME", "TMPDIR", "NETRC", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
@@ -31,6 +40,9 @@ _BUILD_SEES = frozenset(
 )
 """What of the host's environment a build back end sees, besides UV_*: what uv itself needs to find packages."""
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_UNTRUSTED = re.compile(r"invalid peer certificate: (.+)")
+_OWN_HINT = re.compile(r"^\s*hint: .*(?:\n\s{2,}.*)*", re.M)  # names options of uv, which nobody can give here
+_DAMAGE = re.compile(r"\bcache\b|invalid package format|The structure of .* was invalid")
 _NETWORK = re.compile(
     r"failed to fetch|request failed|error sending request|dns error|connection (refused|reset)|timed out", re.I
 )
@@ -86,7 +98,7 @@ def builder_for(version: str) -> str:
 
 @functools.cache
 def _find(version: str) -> str | None:
-    answer = _run(("python", "find", "--no-python-downloads", "--no-project", version), os.path.expanduser("~"))
+    answer = run_uv(("python", "find", "--no-python-downloads", "--no-project", version), "/")
     found = answer.output.strip()
     return found if answer.code == 0 and found else None
 
@@ -106,26 +118,31 @@ def run_uv(
     """Run uv in the folder `root`, whose uv.toml or pyproject.toml it reads. Raises ActionError if it cannot start.
 
     With `building`, what the host's environment holds by chance does not reach the back end, and so not its wheel.
-    Once `cancelled` says so, uv and what it started are ended and Interrupted is raised.
+    Once `cancelled` says so, uv and what it started are ended and Interrupted is raised. Where what uv keeps in the
+    store seems to be damaged, which uv does not mend itself, it is run again without that.
     """
-    return _run(arguments, root, extra, building=building, cancelled=cancelled)
-
-
-def _run(
-    arguments: Sequence[str],
-    root: str,
-    extra: dict[str, str] | None = None,
-    *,
-    building: bool = False,
-    cancelled: Callable[[], bool] = _never,
-) -> Answer:
-    import subprocess
-
-    environment = {name: value for name, value in os.environ.items() if name not in _HIDDEN}
+    environment = {name: value for name, value in os.environ.items() if name not in _HIDDEN | CHOOSING_VARIABLES}
     if building:
         environment = {name: value for name, value in environment.items() if _reaches_builds(name)}
         environment["LANG"] = "C.UTF-8"
+    environment = _kept_in_store() | environment
     environment.update(NO_COLOR="1", UV_NO_PROGRESS="1", UV_PYTHON_DOWNLOADS="never", **(extra or {}))
+    answer = _answer(arguments, root, environment, cancelled)
+    kept = os.path.join(store_root(), "uv")
+    damaged = answer.code != 0 and (kept in answer.errors or _DAMAGE.search(answer.errors))
+    if not damaged or environment["UV_CACHE_DIR"] != kept:
+        return answer
+    with private_folder(os.path.join(store_root(), "tmp")) as folder:
+        again = _answer(arguments, root, {**environment, "UV_CACHE_DIR": os.path.join(folder, "uv")}, cancelled)
+    if again.code == 0:
+        with contextlib.suppress(OSError):  # another process is at it
+            remove(kept)
+    return again
+
+
+def _answer(arguments: Sequence[str], root: str, environment: dict[str, str], cancelled: Callable[[], bool]) -> Answer:
+    import subprocess
+
     try:
         process = subprocess.Popen(
             [uv_binary(), *arguments],
@@ -145,6 +162,18 @@ def _run(
         raise
     errors = scrub_output(_ANSI.sub("", said.decode(errors="replace"))).strip()
     return Answer(process.returncode, output.decode(errors="replace"), errors)
+
+
+def _kept_in_store() -> dict[str, str]:
+    """Where uv and the back ends it starts keep things, unless the user has named a place: below the store.
+
+    Without a home uv would take the folder it runs in, which is the workspace.
+    """
+    store = store_root()
+    tmp = os.path.join(store, "tmp")
+    return {"UV_CACHE_DIR": os.path.join(store, "uv"), **({"TMPDIR": tmp} if os.path.isdir(tmp) else {})} | (
+        {} if os.environ.get("HOME") else {"HOME": os.path.join(store, "uv")}
+    )
 
 
 def _communicate(process: "Popen[bytes]", cancelled: Callable[[], bool]) -> tuple[bytes, bytes]:
@@ -176,12 +205,31 @@ def _reaches_builds(name: str) -> bool:
     return name.startswith("UV_") or name in _BUILD_SEES or (name.endswith("_proxy") and name.upper() in _BUILD_SEES)
 
 
-def compile_arguments(folder: str, requirements: Sequence[str], target: Target) -> list[str]:
-    """Arguments of `uv pip compile` for a target; `folder` takes the requirements file."""
-    arguments = ["pip", "compile", write_lines(folder, "requirements.in", requirements), "--format", "pylock.toml"]
-    arguments += ["--no-header", "--quiet", "--python-platform", target.uv_platform, "--python-version", target.python]
+def compile_arguments(folder: str, requirements: Sequence[str], target: Target, form: str = "pylock.toml") -> list[str]:
+    """Arguments of `uv pip compile` for a target, with an answer of that form; `folder` takes the requirements file."""
+    arguments = ["pip", "compile", write_lines(folder, "requirements.in", requirements), "--format", form]
+    arguments += ["--no-header", "--python-platform", target.uv_platform, "--python-version", target.python]
     interpreter = interpreter_for(target.python_minor)
     return [*arguments, "--python", interpreter] if interpreter else arguments
+
+
+_NO_NEWS = ("is not available; ", "does not contain any dependencies")
+
+
+def warnings_in(said: str) -> list[str]:
+    """What uv warned of, one text each, but for what is no news: that it builds with another patch release than the
+    image's, that nothing was asked for."""
+    found: list[str] = []
+    goes_on = False
+    for line in said.splitlines():
+        if line.startswith("warning: "):
+            found.append(line.removeprefix("warning: "))
+            goes_on = True
+        elif goes_on and line.startswith((" ", "\t")):
+            found[-1] += " " + line.strip()
+        else:
+            goes_on = False
+    return [text for text in found if not any(part in text for part in _NO_NEWS)]
 
 
 def write_lines(folder: str, name: str, lines: Iterable[str]) -> str:
@@ -198,6 +246,13 @@ def failure(answer: Answer, what: str, connections: Connections) -> ResolutionEr
     denied = refused(log, connections)
     if denied is not None:
         return denied
+    untrusted = _UNTRUSTED.search(log)
+    if untrusted:
+        return FetchError(
+            f"uv could not {what}: the certificate of a package index is not trusted: {untrusted[1]}",
+            hint=HINT + ", or in workspace.tls.certificates",
+            log=_OWN_HINT.sub("", log).strip(),
+        )
     if "No solution found" not in log and _NETWORK.search(log):
         return FetchError(f"uv could not {what}: a package index did not answer", log=log)
     if "unauthorized" in log.lower() or "forbidden" in log.lower() or "authentication" in log.lower():

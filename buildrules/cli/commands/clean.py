@@ -2,12 +2,13 @@
 
 import contextlib
 import os
-import shutil
 
 import click
 
 from buildrules.state.location import states_folder
-from buildrules.store.store import PARTS, Store
+from buildrules.store.blobs import remove
+from buildrules.store.shape import PARTS
+from buildrules.store.store import Store
 from buildrules.workspace.root import find_root
 
 
@@ -23,23 +24,15 @@ def command(expunge: bool) -> None:
         store.lock(exclusive=True)
         if expunge:
             for name in PARTS:
-                _remove(os.path.join(store.root, name))
+                remove(os.path.join(store.root, name))
             with contextlib.suppress(OSError):  # what is not ours stays
                 os.rmdir(store.root)
             click.echo(f"removed the store {store.root}")
             return
         root = find_root(os.getcwd())
-        shutil.rmtree(states_folder(root), ignore_errors=True)
+        remove(states_folder(root))
         for name in list(store.table.keys(f"s:{root}/")):
             store.table.delete(name)
         click.echo(f"forgot the builds of {root}")
     finally:
         store.close()
-
-
-def _remove(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)

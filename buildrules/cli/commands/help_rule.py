@@ -15,20 +15,19 @@ if TYPE_CHECKING:
 def command(name: str) -> None:
     """Show one rule: what it is for, its attributes, what it adds to an image."""
     from buildrules.rules.catalogue import Catalogue
-    from buildrules.rules.describe import describe, flat
+    from buildrules.rules.describe import flat, type_text, yaml_text
 
     catalogue, package = Catalogue.around(os.getcwd())
     rule = catalogue.find(name, package)
     catalogue.problems.raise_all()
     assert rule is not None
-    shown = describe(rule)
-    click.echo(f"{shown.reference}  provides {shown.provides}\n{shown.summary}\n")
-    if shown.doc:
-        click.echo(shown.doc + "\n")
+    click.echo(f"{rule.reference}  provides {rule.provides}\n{rule.file.summary}\n")
+    if rule.file.doc.strip():
+        click.echo(rule.file.doc.strip() + "\n")
     click.echo("attributes")
-    for path, item in flat(shown.attributes):
-        default = "required" if item.required else f"default {item.default}" if item.default not in (None, "") else ""
-        click.echo(f"  {path:<18} {item.type:<13} {default}")
+    for path, item in flat(rule.attributes):
+        default = "" if item.default is None else f"default {yaml_text(item.default)}"
+        click.echo(f"  {path:<18} {type_text(item):<13} {'required' if item.required else default}")
         if item.doc:
             click.echo(f"  {'':<18} {item.doc}")
     for line in _image(rule):

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from buildrules.cli.azureml import converting_options
+from buildrules.cli.groups import GroupedCommand
 
 
 @click.group()
@@ -12,7 +13,9 @@ def command() -> None:
     """Turn files of another system into targets of a BUILD.yaml."""
 
 
-@command.command("azureml", short_help="import Azure ML packages, environments, models and deployments")
+@command.command(
+    "azureml", cls=GroupedCommand, short_help="import Azure ML packages, environments, models and deployments"
+)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True), metavar="PATH...")
 @click.option("-o", "--output", type=click.Path(file_okay=False), metavar="DIR", help="Where BUILD.yaml is written.")
 @click.option("--force", is_flag=True, help="Replace targets that are there and say something else.")

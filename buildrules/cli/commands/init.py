@@ -10,7 +10,7 @@ from buildrules.authoring.build_file import add_to
 from buildrules.authoring.paths import display
 from buildrules.authoring.target import Glob, NewTarget, NewTargets, Ref
 from buildrules.authoring.text import render_workspace
-from buildrules.cli.commands.found import Found
+from buildrules.cli.folder import Found
 from buildrules.cli.writing import write_text
 from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.labels import parse_label
@@ -34,13 +34,14 @@ def command(folder: str, name: str | None) -> None:
         if os.path.isfile(path):
             find_root(folder)  # says what is wrong with one that is no workspace, nor in one
         raise UsageError(f"there is a {display(path)} already", hint="add targets to it; see the tutorial")
-    found = Found(folder)
     name = _clean(name or os.path.basename(folder))
-    workspace = ""
+    root = workspace = ""
     try:
-        package = package_of(find_root(folder), folder)
+        root = find_root(folder)
+        package = package_of(root, folder)
     except UsageError:
         package, workspace = "", render_workspace(name)
+    found = Found(folder, root)
     try:
         parse_label(f"//{package}:{name}")
     except LoadError as error:
@@ -69,7 +70,9 @@ def made_of(found: Found, name: str) -> list[NewTarget]:
     if found.app and not found.script:
         path, variable = found.app
         code, module = _app_code(found, path)
-        package["server"] = Ref(targets.add(f"{name}_server", "fastapi", {"app": f"{module}:{variable}"}))
+        package["server"] = Ref(
+            targets.add(f"{name}_server", "fastapi", {"app": f"{module}:{variable}", **found.routes})
+        )
         package["code"] = Ref(targets.add(f"{name}_code", "scoring_code", code))
     elif found.mlflow and not found.script:
         found.note("an MLflow model needs no code, and its environment comes from its own files")
@@ -81,7 +84,7 @@ def made_of(found: Found, name: str) -> list[NewTarget]:
         package["server"] = "azureml_online"
         package["code"] = Ref(targets.add(f"{name}_code", "scoring_code", code))
     package["sample_request"] = found.local(found.sample)
-    targets.add(name, "model_package", package, remarks=remarks, kind="package")
+    targets.add(name, "model_package", package, remarks=remarks)
     return targets.all
 
 

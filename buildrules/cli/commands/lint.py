@@ -29,6 +29,6 @@ _LISTED = "\n".join(f"    {name:<16} {about}" for name, about in NAMES.items())
 @click.option("--strict", is_flag=True, help="Fail for warnings as well.")
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
 def command(patterns: tuple[str, ...], **options: Any) -> int:
-    """See above."""
+    """Look for what is likely wrong."""
     everything = () if options["package"] else ("//...",)
     return perform_request("lint", patterns or everything, {**options, "keep_going": True})

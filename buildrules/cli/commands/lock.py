@@ -3,13 +3,16 @@
 import contextlib
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from buildrules.cli.azureml import check_package, located, package_options
+from buildrules.cli.azureml import package_options, place_of
 from buildrules.cli.options import PatternCommand, pattern_argument
-from buildrules.cli.request import Request
+
+if TYPE_CHECKING:
+    from buildrules.cli.prepared import Prepared
+    from buildrules.store.store import Store
 
 _LOCKED = ("package", "base", "env", "model", "input")
 
@@ -28,47 +31,64 @@ def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
     keeps no older ones.
     """
     from buildrules.cli.console import Console
-    from buildrules.cli.planning import Planning
+    from buildrules.cli.prepared import prepare
     from buildrules.engine.events import Stream
+    from buildrules.errors import UsageError
     from buildrules.net.session import Session
-    from buildrules.plan.planner import check_named
+    from buildrules.plan.planner import user_of
     from buildrules.store.store import Store
-    from buildrules.workspace.root import find_root, package_of
 
     began = time.perf_counter()
-    here = os.getcwd()
-    directory = ""
-    if options["package"]:
-        root, labels = located(list(patterns), options)
-        patterns = tuple(labels)
-    else:
-        check_package(options)
-        root = find_root(here)
-        directory = package_of(root, here)
-    options["upgrade_packages"] = list(options["upgrade_packages"])
-    request = Request(
-        "lock", list(patterns or ("//...",)), {**options, "locked": check, "relock": not check, "locking": True}
-    )
+    root, directory, named = place_of(list(patterns), options)
+    options |= {"locked": check, "relock": not check, "locking": True}
     store = Store()
     console = Console()
     try:
         store.lock()
         _check_names(root, options["upgrade_packages"])
-        planning = Planning(root, directory, request.patterns, request.options, store, Stream(console), Session())
+        prepared = prepare(root, directory, named or ["//..."], options, store, Stream(console), Session())
     finally:
         console.close()
         store.close()
-    for label in planning.selection.named:
-        target = planning.loaded.resolution.of(label)
+    for label in prepared.selection.named:
+        target = prepared.loaded.resolution.of(label)
         if target.provides not in _LOCKED:
-            check_named(planning.loaded, target, testing=False)
-    locks = planning.keeper
+            raise UsageError(
+                f"'{label}' provides {target.provides}, of which nothing is locked",
+                hint=user_of(prepared.loaded, label),
+            )
+    locks = prepared.keeper
     if check:
         click.echo(f"{len(locks.files)} locks are up to date")
     else:
+        _tell_downloads(prepared, store)
         seconds = time.perf_counter() - began
         click.echo(f"{len(locks.written)} of {len(locks.files)} locks written in {seconds:.1f} s")
+    if not (named or options["platform"] or options["package"]):
+        _tell_strays(locks.strays(prepared.loaded.workspace.packages, prepared.selection.platforms), root)
     return 0
+
+
+def _tell_downloads(prepared: "Prepared", store: "Store") -> None:
+    """Say what a cold build has to download."""
+    from buildrules.cli.downloads import download_lines
+    from buildrules.locking.downloads import needed
+
+    found = needed(prepared.locks)
+    stored = store.blobs.holds({file.sha256 for one in found for file in one.files})
+    for line in download_lines(found, prepared.keeper.written, stored):
+        click.echo(line)
+
+
+def _tell_strays(paths: list[str], root: str) -> None:
+    """Name the locks that nobody has: those of targets that went, or have another name now."""
+    import shlex
+
+    for path in paths:
+        click.echo(f"no target has the lock {path!r}")
+    if paths:
+        files = [os.path.relpath(os.path.join(root, path)) for path in paths]
+        click.echo(f"  hint: remove what nobody needs: rm {shlex.join(files)}")
 
 
 def _check_names(root: str, names: list[str]) -> None:
@@ -87,14 +107,13 @@ def _check_names(root: str, names: list[str]) -> None:
 
 
 def _locked_names(root: str) -> set[str]:
-    import tomllib
-
-    from buildrules.workspace.root import find_packages
+    from buildrules.document.plain_toml import read_toml
+    from buildrules.workspace.root import find_packages, read_file
 
     names: set[str] = set()
     for package in find_packages(root, []).packages:
         for entry in os.scandir(os.path.join(root, package)):
             if entry.name.startswith("pylock.") and entry.name.endswith(".toml"):
-                with contextlib.suppress(OSError, ValueError, KeyError, TypeError), open(entry.path, "rb") as file:
-                    names |= {str(table["name"]) for table in tomllib.load(file)["packages"]}
+                with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                    names |= {str(table["name"]) for table in read_toml(read_file(entry.path, root))["packages"]}
     return names

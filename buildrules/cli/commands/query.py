@@ -16,21 +16,22 @@ from buildrules.cli.options import PatternCommand, pattern_argument
 def command(patterns: tuple[str, ...], deps: bool, rdeps: bool, as_json: bool) -> None:
     """List the targets that the patterns name (all by default), what they need, or what needs them."""
     from buildrules.analysis.loaded import Loaded
+    from buildrules.analysis.targets import dependencies, dependents
     from buildrules.errors import UsageError
     from buildrules.workspace.disk import Disk
     from buildrules.workspace.labels import parse_patterns
     from buildrules.workspace.root import find_root, package_of
 
     if deps and rdeps:
-        raise UsageError("--deps and --rdeps exclude each other", hint="ask twice")
+        raise UsageError("--deps and --rdeps exclude each other", hint="run it twice")
     here = os.getcwd()
     root = find_root(here)
     loaded = Loaded(Disk(root))
     labels = loaded.select(parse_patterns(list(patterns) or ["//..."], package_of(root, here)))
     if deps:
-        labels = loaded.graph.dependencies(labels)
+        labels = dependencies(loaded.graph, labels)
     elif rdeps:
-        labels = loaded.graph.dependents(labels)
+        labels = dependents(loaded.graph, labels)
     targets = [loaded.resolution.of(label) for label in labels]
     if as_json:
         rows = [
@@ -39,7 +40,7 @@ def command(patterns: tuple[str, ...], deps: bool, rdeps: bool, as_json: bool) -
                 "rule": target.rule.reference,
                 "provides": target.provides,
                 "position": str(target.target.position) if target.target else None,
-                "deps": [str(label) for label in loaded.graph.direct_dependencies(target.label)],
+                "deps": [str(label) for label in sorted(loaded.graph.needs[target.label])],
             }
             for target in targets
         ]

@@ -16,5 +16,5 @@ def command() -> None:
     catalogue.problems.raise_all()
     width = max(len(rule.reference) for rule in rules)
     for rule in rules:
-        click.echo(f"{rule.reference:<{width}}  {rule.provides:<8} {rule.summary}")
+        click.echo(f"{rule.reference:<{width}}  {rule.provides:<8} {rule.file.summary}")
     click.echo("\n'buildrules help-rule NAME' shows one.")

@@ -15,7 +15,12 @@ from buildrules.serving import RUNNERS
 @click.option(
     "--runner", type=click.Choice(RUNNERS), help="What packages are run by; what passed by another is not run again."
 )
-@click.option("--timeout", type=click.FloatRange(min=0.1), help="Seconds until ready, instead of each test's own.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Seconds until ready, instead of each test's own.",
+)
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--junit", type=click.Path(dir_okay=False), help="Write the results as JUnit XML as well.")
 @click.option("--trace", type=click.Path(dir_okay=False), help="Write a trace for chrome://tracing or Perfetto.")

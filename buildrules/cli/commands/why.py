@@ -1,76 +1,81 @@
 """`buildrules why`."""
 
-import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from buildrules.cli.azureml import check_package, located, package_options
+from buildrules.cli.azureml import package_options, place_of
+from buildrules.cli.groups import GroupedCommand
 from buildrules.cli.harmless import harmless
 from buildrules.cli.request import Request
+from buildrules.engine.changes import INPUT, shown
 from buildrules.engine.explanations import FIRST
 from buildrules.engine.inspection import Finding, Need
 
 if TYPE_CHECKING:
+    from buildrules.cli.invocation import Invocation
     from buildrules.engine.plan import Plan
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("label", required=False)
 @package_options
 @click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
+@click.option("--no-remote", is_flag=True, help="Leave the shared cache out.")
+@click.option("--not-cached", is_flag=True, help="Compare with what the shared cache has, made by others.")
 @click.option("-v", "--verbose", is_flag=True, help="Show everything the keys see.")
 def command(label: str | None, **options: Any) -> int:
-    """Say of each step of a target whether it would run now and why, and why it last ran.
+    """Say which steps of a target a build would run now and why; where none would, why they last ran.
 
-    The answer is what the step's key really sees: files with their digests, parameters, the layers below.
+    Locks that the build would write are named, and the steps that depend on them counted. With --verbose every step is
+    shown, with all that its key sees: files with their digests, parameters, the layers below.
+
+    With --not-cached each step that the shared cache lacks is held against what was last made for it, on any machine.
     """
+    from buildrules.cli.edits import line_counts, with_lines
     from buildrules.cli.invocation import Invocation
-    from buildrules.cli.memory import explanations_of
     from buildrules.engine.events import Event, Notice, Stream
     from buildrules.engine.inspection import inspect
-    from buildrules.engine.sources import SourceReader
     from buildrules.errors import LockError, UsageError
-    from buildrules.workspace.globs import expand
-    from buildrules.workspace.root import find_root, package_of
+    from buildrules.state.location import identity, state_path
+    from buildrules.state.reader import open_state
 
-    patterns = [label] if label is not None else []
-    if options["package"]:
-        root, patterns = located(patterns, options)
-    else:
-        check_package(options)
-        if not patterns:
-            raise UsageError("no target given", hint="buildrules why //models:regressor, or --package FILE")
-        root = find_root(os.getcwd())
+    if label is None and not options["package"]:
+        raise UsageError("no target given", hint="buildrules why //models:regressor, or --package FILE")
+    root, directory, patterns = place_of([label] if label is not None else [], options)
     request = Request("why", patterns, {**options, "locked": True, "preview": True})
-    invocation = Invocation(root, package_of(root, root if options["package"] else os.getcwd()), [], request)
+    invocation = Invocation(root, directory, [], request)
     locking: list[str] = []
 
     def hear(event: Event) -> None:
         if isinstance(event, Notice) and not event.warning:
             locking.append(event.message)
+        elif isinstance(event, Notice) and options["not_cached"]:  # of a cache that is down, say
+            click.echo(f"warning: {harmless(event.message)}", err=True)
 
     invocation.stream = Stream(hear)
     try:
-        invocation.store.lock()
-        invocation.make_plan()
-        reader = SourceReader(
-            root,
-            invocation.store.index,
-            expand,
-            jobs=os.cpu_count() or 1,
-            count_read=lambda _: None,
-            progress=lambda *_: None,
-        )
+        wanted = identity(root)
+        invocation.prepare(open_state(state_path(root, wanted), wanted))
         plan = invocation.plan
-        findings = inspect(plan, invocation.store, explanations_of(root), reader, invocation.kinds.version)
+        if options["not_cached"]:
+            for line in _not_cached(invocation, verbose=bool(options["verbose"])):
+                click.echo(harmless(line))
+            if invocation.sharing is not None:
+                invocation.sharing.tell()
+            return 0
+        findings = inspect(invocation.run, invocation.unlocked)
+        counts = line_counts(invocation.run, {reason for finding in findings.values() for reason in finding.reasons})
+        for finding in findings.values():
+            finding.reasons = with_lines(finding.reasons, counts)
     except LockError:
         if not locking:
             raise
-        click.echo("\n".join([*locking, "what follows from that is known once there is a lock"]))
+        click.echo("\n".join([*locking, "what follows from that, other locks among it, is known once there is a lock"]))
         return 0
     finally:
-        invocation.store.close()
+        invocation.close()
     for line in locking:
         click.echo(harmless(line))
     for goal in plan.goals:
@@ -80,40 +85,53 @@ def command(label: str | None, **options: Any) -> int:
     return 0
 
 
+def _not_cached(invocation: "Invocation", *, verbose: bool) -> Iterator[str]:
+    from buildrules.cli.not_cached import not_cached_lines
+    from buildrules.engine.comparison import compare
+    from buildrules.errors import UsageError
+
+    if invocation.sharing is None:
+        raise UsageError("no cache is shared", hint="name one with workspace.cache.remote, or BUILDRULES_CACHE=URL")
+    return not_cached_lines(compare(invocation.run, invocation.sharing), verbose=verbose)
+
+
 def _report(plan: "Plan", findings: dict[str, Finding], *, verbose: bool) -> list[str]:
     """What would be done; where nothing would, what did not come with the first build."""
     lines: list[str] = []
     settled = all(finding.need is Need.NONE for finding in findings.values())
-    collapsed = 0
+    current = unlocked = 0
     for name, finding in findings.items():
-        quiet = finding.need is Need.NONE and (not settled or finding.last in ([], [FIRST]))
-        if quiet and not verbose:
-            collapsed += 1
+        if not verbose and finding.need is Need.LOCK:
+            unlocked += 1
+        elif not verbose and finding.need is Need.NONE and (not settled or finding.last in ([], [FIRST])):
+            current += 1
         else:
             lines += _lines(plan.actions[name].title, finding, verbose=verbose)
-    if collapsed:
-        steps = "1 step is" if collapsed == 1 else f"{collapsed} steps are"
-        lines.append(f"  {steps} up to date; --verbose shows {'it' if collapsed == 1 else 'them'}")
+    if unlocked:
+        lines.append(f"  {_steps(unlocked, 'depends', 'depend')} on the new lock")
+    if current:
+        lines.append(f"  {_steps(current, 'is', 'are')} up to date; --verbose shows {'it' if current == 1 else 'them'}")
     return lines
+
+
+def _steps(number: int, one: str, several: str) -> str:
+    return f"1 step {one}" if number == 1 else f"{number} steps {several}"
 
 
 def _lines(title: str, finding: Finding, *, verbose: bool) -> list[str]:
     lines = [f"  {title}: {finding.need.value}"]
     reasons = finding.reasons if finding.need is not Need.NONE else finding.last
     prefix = "last built because: " if finding.need is Need.NONE else ""
-    shown = reasons if verbose else sorted(reasons, key=_obscurity)[:5]
-    lines += [f"      {prefix}{reason}" for reason in shown]
-    if len(reasons) > len(shown):
-        lines.append(f"      and {len(reasons) - len(shown)} more (--verbose shows all)")
-    if verbose:
-        lines.append(f"      key {finding.key}")
-        lines += [f"      sees {name} = {value}" for name, value in finding.sees.items()]
+    first = reasons if verbose else sorted(reasons, key=_obscurity)[:5]
+    lines += [f"      {prefix}{reason}" for reason in first]
+    if len(reasons) > len(first):
+        lines.append(f"      and {len(reasons) - len(first)} more (--verbose shows all)")
+    if verbose and finding.key:
+        lines.append(f"      key {shown(finding.key)}")
+        lines += [f"      sees {name} = {shown(value)}" for name, value in finding.sees.items()]
     return lines
 
 
 def _obscurity(reason: str) -> int:
-    """How little a reason tells people: files first, counts and digests last."""
-    name = reason.partition(" changed: ")[0]
-    if reason.startswith("file "):
-        return 0
-    return 2 if name.endswith((".length", "sha256", ".size", ".digest")) or name.startswith("sources[") else 1
+    """How little a reason tells people: files first, what was told of another step last."""
+    return 0 if reason.startswith("file ") else 2 if reason.startswith(INPUT) else 1

@@ -22,13 +22,11 @@
 No host and no time of the run stand in it: the same archive gives the same bytes.
 """
 
-import hashlib
 import json
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildrules.actions.debian.locked import (
     ANY,
@@ -41,19 +39,20 @@ from buildrules.actions.debian.locked import (
     python_of,
 )
 from buildrules.actions.params import DebianParams
-from buildrules.errors import IntegrityError, LockError
-from buildrules.locking.debian.request import Request
-from buildrules.store.lockfile import write_whole
+from buildrules.errors import IntegrityError
+from buildrules.locking.debian.request import DebianRequest
+from buildrules.sha256 import digest_of
+from buildrules.store import lockfile
 
 if TYPE_CHECKING:
     from buildrules.engine.kind import Context
+    from buildrules.locking.debian.packages import Package
 
 VERSION = 1
 _HEADER = "# Written by 'buildrules lock'; edits are lost.\n"
 
 
-@dataclass(frozen=True, slots=True)
-class LockedRelease:
+class LockedRelease(NamedTuple):
     """One release that the lock was made from, with the Date it was signed with."""
 
     archive: str
@@ -71,7 +70,7 @@ class Lock:
     releases: tuple[LockedRelease, ...]
     packages: tuple[LockedPackage, ...]
 
-    def is_stale(self, request: Request) -> bool:
+    def is_stale(self, request: DebianRequest) -> bool:
         """Whether the lock was made for something else than `request` asks for."""
         return self.inputs != request.digest()
 
@@ -85,10 +84,10 @@ def lock_name(name: str, platform: str) -> str:
     return f"debian.{name}-{platform.replace('/', '-')}.lock"
 
 
-def make_lock(request: Request, settings: Mapping[str, Any], context: "Context") -> Lock:
+def make_lock(request: DebianRequest, settings: Mapping[str, Any], context: "Context") -> Lock:
     """Resolve a request against the signed indexes of its suite.
 
-    `settings` are those of `sources.find_sources`. Raises ResolutionError, FetchError, IntegrityError (signature,
+    `settings` are those of `mirrors.find_sources`. Raises ResolutionError, FetchError, IntegrityError (signature,
     expiry, content) or UsageError (nothing configured, no verifier).
     """
     from buildrules.actions.debian.mirrors import find_sources
@@ -96,7 +95,7 @@ def make_lock(request: Request, settings: Mapping[str, Any], context: "Context")
     from buildrules.locking.debian.release import open_releases, read_indexes
     from buildrules.locking.debian.solve import solve
 
-    found = find_sources(request.suite, settings, request.components, context.workspace)
+    found = find_sources(request.suite, settings, context.workspace)
     releases = open_releases(found, request.architecture, context)
     universe = Universe(read_indexes(releases, request.architecture, context), request.architecture)
     return Lock(
@@ -104,19 +103,12 @@ def make_lock(request: Request, settings: Mapping[str, Any], context: "Context")
         architecture=request.architecture,
         inputs=request.digest(),
         releases=tuple(LockedRelease(one.source.archive, one.source.suite, one.date) for one in releases),
-        packages=tuple(
-            LockedPackage(
-                one.package.name,
-                one.package.version,
-                one.package.archive,
-                one.package.path,
-                one.package.sha256,
-                one.package.size,
-                tuple(sorted(one.asked_by)),
-            )
-            for one in solve(request, universe)
-        ),
+        packages=tuple(_locked(one.package, one.asked_by) for one in solve(request, universe)),
     )
+
+
+def _locked(one: "Package", asked_by: Iterable[str]) -> LockedPackage:
+    return LockedPackage(one.name, one.version, one.archive, one.path, one.sha256, one.size, tuple(sorted(asked_by)))
 
 
 def dump_lock(lock: Lock) -> str:
@@ -128,33 +120,21 @@ def dump_lock(lock: Lock) -> str:
         "suite": lock.suite,
         "architecture": lock.architecture,
         "inputs": lock.inputs,
-        "releases": [{"archive": one.archive, "suite": one.suite, "date": one.date} for one in lock.releases],
+        "releases": [one._asdict() for one in lock.releases],
         "packages": [package_dict(one) | {"asked_for_by": list(one.asked_for_by)} for one in lock.packages],
     }
     return _HEADER + tomli_w.dumps(data)
 
 
-def write_lock(lock: Lock, path: str) -> bool:
+def write_lock(path: str, lock: Lock) -> bool:
     """Write a lock file; returns whether its content changed. Raises LockError."""
-    return write_whole(path, dump_lock(lock))
+    return lockfile.write_whole(path, dump_lock(lock))
 
 
 def read_lock(path: str) -> Lock:
     """Read a lock file. Raises LockError where it is missing, unreadable, of another version or not to be trusted."""
-    import tomllib
-
-    try:
-        with open(path, "rb") as file:
-            data = tomllib.load(file)
-    except FileNotFoundError:
-        raise LockError(f"there is no lock {os.path.basename(path)!r}", hint="run 'buildrules lock'") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise _unreadable(path, str(error)) from None
-    if data.get("version") != VERSION:
-        raise LockError(
-            f"the lock {os.path.basename(path)!r} is of version {data.get('version')!r}, this program reads {VERSION}",
-            hint="update buildrules, or run 'buildrules lock' to write it anew",
-        )
+    data = lockfile.read_tables(path)
+    lockfile.check_version(path, data, VERSION)
     try:
         return Lock(
             suite=checked(data["suite"], NAME),
@@ -164,9 +144,9 @@ def read_lock(path: str) -> Lock:
             packages=tuple(package_from(one) for one in data["packages"]),
         )
     except KeyError as error:
-        raise _unreadable(path, f"{error} is missing") from None
+        raise lockfile.unreadable(path, f"{error} is missing") from None
     except (TypeError, ValueError, IntegrityError) as error:
-        raise _unreadable(path, str(error)) from None
+        raise lockfile.unreadable(path, str(error)) from None
 
 
 def _release_from(data: Mapping[str, Any]) -> LockedRelease:
@@ -181,13 +161,13 @@ def python_version(lock: Lock) -> tuple[str, str] | None:
 def pins(lock: Lock) -> str:
     """`sha256:<hex>` over the packages of a lock: the same for the same files, wherever the lock lies."""
     rows = [[one.name, one.version, one.sha256] for one in lock.packages]
-    return "sha256:" + hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return digest_of(json.dumps(rows).encode())
 
 
-def layer_params(lock: Lock, generated: Mapping[str, Any] | None = None) -> DebianParams:
+def layer_params(lock: Lock) -> DebianParams:
     """The parameters of the action `debian_layers` for a lock."""
     rows = [(one.name, one.version, one.sha256) for one in lock.packages]
-    return DebianParams(rows, lock.architecture, dict(generated or {}))
+    return DebianParams(rows, lock.architecture)
 
 
 def layer_places(lock: Lock, settings: Mapping[str, Any], lock_name: str, label: str) -> dict[str, Any]:
@@ -200,9 +180,3 @@ def layer_places(lock: Lock, settings: Mapping[str, Any], lock_name: str, label:
         "lock": lock_name,
         "label": label,
     }
-
-
-def _unreadable(path: str, cause: str) -> LockError:
-    return LockError(
-        f"the lock {os.path.basename(path)!r} cannot be read: {cause}", hint="run 'buildrules lock' to write it anew"
-    )

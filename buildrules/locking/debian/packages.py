@@ -15,9 +15,13 @@ from buildrules.locking.debian import relations, versions
 from buildrules.locking.debian.relations import Group
 
 _NAME = re.compile(rb"^Package: *(\S+)", re.MULTILINE)
-_PROVIDES = re.compile(rb"^Provides: *([^\n]+)", re.MULTILINE)
-_PROVIDED = re.compile(rb"(?:^|,)\s*([a-z0-9][a-z0-9.+-]*)")
+_PROVIDES = re.compile(rb"^Provides:([^\n]+)", re.MULTILINE)
+_PROVIDED = re.compile(rb"(?<=[,:])\s*([a-z0-9][a-z0-9.+-]*)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_LONGEST = 256 << 10  # bytes of a stanza; the longest of Debian has a tenth
+_MOST = 300_000  # stanzas, four times what Debian has
+_MOST_PROVIDED = 2_000_000
+_SIZE = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Index:
         for match in _NAME.finditer(data):
             self._names.setdefault(match[1].decode("ascii", "replace"), []).append(len(self._starts))
             self._starts.append(match.start())
+            if len(self._starts) > _MOST:
+                raise IntegrityError(f"{where}: it has more than {_MOST} packages")
         self._providers: dict[str, list[int]] | None = None
         self._parsed: dict[int, Package] = {}
 
@@ -74,11 +80,16 @@ class Index:
     def providing(self, name: str) -> list[Package]:
         """All packages whose `Provides` names `name`, versioned or not."""
         if self._providers is None:
-            self._providers = {}
+            self._providers, count = {}, 0
             for match in _PROVIDES.finditer(self._data):
                 number = bisect.bisect_right(self._starts, match.start()) - 1
-                for item in _PROVIDED.findall(match[1]):
-                    self._providers.setdefault(item.decode(), []).append(number)
+                if number < 0:
+                    continue  # what stands before the first stanza belongs to no package
+                for item in _PROVIDED.finditer(self._data, *match.span(1)):
+                    self._providers.setdefault(item[1].decode(), []).append(number)
+                    count += 1
+                    if count > _MOST_PROVIDED:
+                        raise IntegrityError(f"{self._where}: its packages provide more than {_MOST_PROVIDED} names")
         return [self._package(number) for number in self._providers.get(name, [])]
 
     def matching(self, pattern: "re.Pattern[str]") -> list[str]:
@@ -89,7 +100,10 @@ class Index:
         found = self._parsed.get(number)
         if found is None:
             end = self._data.find(b"\n\n", self._starts[number])
-            text = self._data[self._starts[number] : end if end >= 0 else len(self._data)].decode("utf-8", "replace")
+            data = self._data[self._starts[number] : end if end >= 0 else len(self._data)]
+            if len(data) > _LONGEST:
+                raise IntegrityError(f"{self._where}: a package has {len(data)} bytes of description")
+            text = data.decode("utf-8", "replace")
             found = self._parsed[number] = read_stanza(text, self._archive, self._where)
         return found
 
@@ -101,7 +115,7 @@ def read_stanza(text: str, archive: str, where: str) -> Package:
     missing = [wanted for wanted in ("Version", "Architecture", "Filename", "Size", "SHA256") if not fields.get(wanted)]
     if missing:
         raise IntegrityError(f"{where}: package {name!r} has no field {missing[0]!r}")
-    if not _SHA256.fullmatch(fields["SHA256"]) or not fields["Size"].isdecimal():
+    if not _SHA256.fullmatch(fields["SHA256"]) or not _SIZE.fullmatch(fields["Size"]):
         raise IntegrityError(f"{where}: package {name!r} has an unreadable size or SHA256")
     pre, depends = fields.get("Pre-Depends", ""), fields.get("Depends", "")
     return Package(

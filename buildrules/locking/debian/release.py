@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 from buildrules.actions.debian import transport
 from buildrules.actions.debian.control import read_fields
-from buildrules.actions.debian.mirrors import Source
+from buildrules.actions.debian.mirrors import COMPONENT, Source
 from buildrules.errors import BuildrulesError, FetchError, GoneError, IntegrityError, ResolutionError
 from buildrules.locking.debian import signature
 from buildrules.locking.debian.packages import Index
+from buildrules.oci.chunks import XZ_MEMORY
 
 if TYPE_CHECKING:
     from buildrules.engine.kind import Context
 
-LARGEST_INDEX = 1 << 30  # bytes; a signed index that claims more is not unpacked
+LARGEST_INDEX = 100 << 20  # bytes; a signed index that claims more is not unpacked
 _HASH = re.compile(r"^ ?([0-9a-f]{64})\s+(\d+)\s+(\S+)$", re.MULTILINE)
 
 
@@ -81,10 +82,8 @@ def open_release(source: Source, architecture: str, context: "Context") -> Relea
     return Release(source, fields.get("Date", ""), fields, files)
 
 
-def check_release(
-    fields: dict[str, str], source: Source, architecture: str, where: str, now: float | None = None
-) -> None:
-    """Raise unless the signed fields are about this suite, this architecture and this time (`now`, seconds)."""
+def check_release(fields: dict[str, str], source: Source, architecture: str, where: str) -> None:
+    """Raise unless the signed fields are about this suite, this architecture and this time."""
     if source.suite not in (fields.get("Suite"), fields.get("Codename")):
         raise IntegrityError(
             f"{where} says it is {fields.get('Codename') or fields.get('Suite')!r}",
@@ -105,7 +104,7 @@ def check_release(
             end = parsedate_to_datetime(until).timestamp()
         except ValueError:
             raise IntegrityError(f"{where} has an unreadable Valid-Until: {until!r}") from None
-        if end < (time.time() if now is None else now):
+        if end < time.time():
             raise IntegrityError(
                 f"{where} has expired: it was valid until {until}",
                 hint="the mirror is out of date or withholds updates; use another one, or set "
@@ -140,30 +139,29 @@ def _plan(release: Release, architecture: str) -> list[tuple[str, str, int]]:
     if apart and "Packages" not in release.fields.get("No-Support-for-Architecture-all", "").split():
         architectures.append("all")
     plan = []
-    for component in release.source.components:
-        for one in architectures:
-            for suffix in (".xz", ".gz", ""):
-                path = f"{component}/binary-{one}/Packages{suffix}"
-                if path in release.files:
-                    plan.append((path, *release.files[path]))
-                    break
-            else:
-                if one != "all":
-                    raise ResolutionError(
-                        f"the release of {release.source.suite!r} signs no index of the component {component!r} "
-                        f"for {architecture!r}"
-                    )
+    for one in architectures:
+        for suffix in (".xz", ".gz", ""):
+            path = f"{COMPONENT}/binary-{one}/Packages{suffix}"
+            if path in release.files:
+                plan.append((path, *release.files[path]))
+                break
+        else:
+            if one != "all":
+                raise ResolutionError(
+                    f"the release of {release.source.suite!r} signs no index of the component {COMPONENT!r} "
+                    f"for {architecture!r}"
+                )
     return plan
 
 
 def unpack(data: bytes, path: str) -> bytes:
-    """A decompressed index, of 1 GiB at most. Raises IntegrityError where it is not what its name says."""
+    """A decompressed index, of 100 MiB at most. Raises IntegrityError where it is not what its name says."""
     import lzma
     import zlib
 
     try:
         if path.endswith(".xz"):
-            unxz = lzma.LZMADecompressor(format=lzma.FORMAT_XZ)
+            unxz = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
             result, whole = unxz.decompress(data, LARGEST_INDEX), unxz.eof
         elif path.endswith(".gz"):
             inflate = zlib.decompressobj(31)
@@ -173,5 +171,5 @@ def unpack(data: bytes, path: str) -> bytes:
     except (lzma.LZMAError, zlib.error) as error:
         raise IntegrityError(f"the signed index {path!r} cannot be unpacked: {error}") from None
     if not whole:
-        raise IntegrityError(f"the signed index {path!r} is cut short or larger than 1 GiB")
+        raise IntegrityError(f"the signed index {path!r} is cut short or larger than 100 MiB")
     return result

@@ -1,13 +1,12 @@
 """What a Debian base is asked to hold, and the dependencies that an image without maintainer scripts can do without."""
 
 import fnmatch
-import hashlib
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from buildrules.errors import ResolutionError
+from buildrules.store.lockfile import inputs_digest
 
 if TYPE_CHECKING:
     from buildrules.locking.debian.packages import Universe
@@ -47,16 +46,18 @@ UNNEEDED_BY = (
 """(who, what): dependencies of one package that a server does without; the standard library then lacks
 crypt, readline, curses, nis and dbm.ndbm. Others that depend on the same package still get it."""
 
+_EARLIER = {"without": [], "exact": False, "components": ["main"]}
+"""What requests could once say as well: still in their digests, so that locks made before are not stale."""
+
 _INTERPRETER = re.compile(r"python(3\.[0-9]+)-minimal")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DebianRequest:
     """What to resolve. `python` is False, True for the suite's own version, or "3.11".
 
-    `without` are packages assumed unnecessary besides `UNNEEDED`. With `exact`, precisely `packages` are taken
-    (plus the interpreter's own where `python` asks for them) and dependencies are not followed. `snapshot` is the
-    time of the archive, 20250131T000000Z; which mirror has it does not matter, and is no part of the request.
+    `snapshot` is the time of the archive, 20250131T000000Z; which mirror has it does not matter, and is no part of the
+    request.
     """
 
     name: str
@@ -64,9 +65,6 @@ class Request:
     architecture: str = "amd64"
     packages: tuple[str, ...] = ()
     python: bool | str = True
-    without: tuple[str, ...] = ()
-    exact: bool = False
-    components: tuple[str, ...] = ("main",)
     snapshot: str | None = None
 
     def inputs(self) -> dict[str, Any]:
@@ -78,35 +76,30 @@ class Request:
             "architecture": self.architecture,
             "packages": sorted(set(self.packages)),
             "python": self.python,
-            "without": sorted(set(self.without)),
-            "exact": self.exact,
-            "components": list(self.components),
+            **_EARLIER,
         }
 
     def digest(self) -> str:
         """`sha256:<hex>` over `inputs`: a lock that carries another one is stale."""
-        text = json.dumps(self.inputs(), sort_keys=True, separators=(",", ":"))
-        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+        return inputs_digest(self.inputs())
 
     def roots(self, universe: "Universe") -> dict[str, str]:
         """The packages to start from, each with who asked for it.
 
         Raises ResolutionError where the suite has no such Python or more than one that could be meant.
         """
-        roots = {} if self.exact else dict.fromkeys(BASE, "the base")
+        roots = dict.fromkeys(BASE, "the base")
         if self.python:
             version = self._python(universe)
-            roots |= dict.fromkeys(() if self.exact else PYTHON, "python")
-            roots |= dict.fromkeys(
-                (f"python{version}-minimal", f"libpython{version}-minimal", f"libpython{version}-stdlib"), "python"
-            )
+            interpreter = (f"python{version}-minimal", f"libpython{version}-minimal", f"libpython{version}-stdlib")
+            roots |= dict.fromkeys((*PYTHON, *interpreter), "python")
         return roots | dict.fromkeys(sorted(self.packages), self.name)
 
     def drops(self, who: str, what: str) -> bool:
         """Whether the dependency of package `who` on package `what` is left out."""
-        if what in self.without or what in UNNEEDED:
-            return True
-        return any(fnmatch.fnmatchcase(who, one) and fnmatch.fnmatchcase(what, two) for one, two in UNNEEDED_BY)
+        return what in UNNEEDED or any(
+            fnmatch.fnmatchcase(who, one) and fnmatch.fnmatchcase(what, two) for one, two in UNNEEDED_BY
+        )
 
     def _python(self, universe: "Universe") -> str:
         held = [name.removeprefix("python").removesuffix("-minimal") for name in universe.matching(_INTERPRETER)]

@@ -31,8 +31,8 @@ def verify(data: bytes, keys: tuple[str, ...], signers: tuple[str, ...], where: 
     signed. `where` names the file in errors. Raises IntegrityError unless a signature is good and none is bad,
     UsageError where there is no verifier or no keyring.
     """
-    os.makedirs(blobs.aside, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=blobs.aside) as folder:
+    os.makedirs(blobs.tmp, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=blobs.tmp) as folder:
         rings = _write_keys(keys, folder, where)
         if shutil.which("gpgv"):
             return _gpgv(data, rings, signers, where, folder)

@@ -7,7 +7,7 @@ from buildrules.errors import ResolutionError
 from buildrules.locking.debian import relations
 from buildrules.locking.debian.packages import Package, Universe
 from buildrules.locking.debian.relations import Group, Relation
-from buildrules.locking.debian.request import Request
+from buildrules.locking.debian.request import DebianRequest
 
 ATTEMPTS = 200
 
@@ -29,7 +29,7 @@ class _Ban(Exception):
         self.reason = reason
 
 
-def solve(request: Request, universe: Universe) -> list[Chosen]:
+def solve(request: DebianRequest, universe: Universe) -> list[Chosen]:
     """The packages for a request, sorted by name. Raises ResolutionError that says who needs what."""
     banned: set[tuple[str, str]] = set()
     reason: ResolutionError | None = None
@@ -46,7 +46,7 @@ class _Attempt:
     """One pass: roots first, then whatever needs no choice, then alternatives."""
 
     def __init__(
-        self, request: Request, universe: Universe, banned: set[tuple[str, str]], reason: ResolutionError | None
+        self, request: DebianRequest, universe: Universe, banned: set[tuple[str, str]], reason: ResolutionError | None
     ) -> None:
         self.request = request
         self.universe = universe
@@ -69,7 +69,7 @@ class _Attempt:
         if not found:
             raise self.reason or ResolutionError(
                 f"{asker} asks for {str(relation)!r}, which {self._place()} does not have" + self._others(relation),
-                hint="check the name, or add the component that holds it",
+                hint="check the name; packages come from the component main",
             )
         self._choose((relation,), found, asker)
 
@@ -118,8 +118,6 @@ class _Attempt:
             already.asked_by.add(asker)
             return
         self.chosen[package.name] = Chosen(package, {asker})
-        if self.request.exact:
-            return
         for group in package.depends:
             (self.plain if len(group) == 1 else self.choices).append((package, group))
 

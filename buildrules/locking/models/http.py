@@ -27,7 +27,7 @@ def resolve(uri: str, access: "Access") -> Resolved:
     try:
         size, sha256 = _asked(source, wanted, access)
     except IntegrityError as error:
-        error.hint = "see that `digest` is what the file's owner says it is, or write the one it has now"
+        error.hint = "check that `digest` is what the file's owner says it is, or write the one it has now"
         raise
     if not access.unpack:
         return Resolved(source, [File(name, size, sha256)])

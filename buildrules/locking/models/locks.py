@@ -1,24 +1,23 @@
 """Keeps the locks of models and inputs that are not in the workspace."""
 
-import os
 import posixpath
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from buildrules.errors import BuildrulesError, LoadError, UsageError
+from buildrules.errors import LoadError, UsageError
 from buildrules.locking.keeper import LockKeeper
 from buildrules.locking.locks import LockedModel
-from buildrules.rules.locked_model import lock_path, locked_model
+from buildrules.rules.model_content import lock_path, locked_content
 from buildrules.rules.resolve import ResolvedTarget
-from buildrules.workspace.disk import CONTENT
+from buildrules.workspace.labels import Label
 
 if TYPE_CHECKING:
     from buildrules.actions.models.lock import ModelLock
     from buildrules.credentials.connections import Connection, Connections
 
-T = TypeVar("T")
 _DIGEST = re.compile("(sha256:)?[0-9a-f]{64}")
 
 
@@ -28,36 +27,31 @@ class ModelLocks:
     def __init__(self, keeper: LockKeeper) -> None:
         self._keeper = keeper
         self._root = keeper.root
-        self._locks: dict[str, ModelLock] = {}
+        self._locks: dict[Label, LockedModel] = {}
 
-    def of(self, target: ResolvedTarget) -> "ModelLock":
-        """The lock of a model that has a `uri`, made where it is missing. Raises what locking raises."""
+    def of(self, target: ResolvedTarget) -> LockedModel:
+        """The lock of a model that has a `uri`, made where it is missing, and its file. Raises what locking raises."""
         from buildrules.actions.models import lock as locks
 
-        label = str(target.label)
-        if label not in self._locks:
-            path = lock_path(target.label.package, target.label.name)
-            absolute = os.path.join(self._root, path)
+        if target.label not in self._locks:
+            path = lock_path(target.label)
             inputs = locks.inputs_digest(target.values)
-            self._locks[label] = self._keeper.obtain(
+            lock = self._keeper.obtain(
                 path,
-                f"the {target.provides} {label}",
-                read=lambda: locks.read_lock(absolute),
+                f"the {target.provides} {target.label}",
+                read=locks.read_lock,
                 stale=lambda found: (
                     None
                     if (found.inputs, found.uri) == (inputs, target.values["uri"])
                     else "what the target says has changed"
                 ),
                 make=lambda old: self._make(target, inputs, old),
-                write=lambda made: locks.write_lock(absolute, made),
+                write=locks.write_lock,
+                of=target.label,
                 describe=locks.changes,
             )
-        return self._locks[label]
-
-    def locked(self, target: ResolvedTarget) -> LockedModel:
-        """The lock of a model that has a `uri`, and its file. Raises as `of`."""
-        lock, path = self.of(target), lock_path(target.label.package, target.label.name)
-        return LockedModel(target, lock, path, self._keeper.digest(path))
+            self._locks[target.label] = LockedModel(target, lock, path, self._keeper.digest(path))
+        return self._locks[target.label]
 
     def text(self, target: ResolvedTarget, path: str) -> bytes | None:
         """The file `path` of a model (below its own folder), wherever the model is; None where it has no such file.
@@ -70,22 +64,19 @@ class ModelLocks:
                 return None
             place = f"{values['path']}/{path}".lstrip("/")
             disk = self._keeper.disk.by(target.label)
-            disk.note(CONTENT, place)
             try:
-                with open(disk.path(place), "rb") as file:
-                    return file.read()
+                return disk.read(place)
             except OSError:
                 return None
         from buildrules.actions.models.fetched import provide
 
-        lock = self.of(target)
-        found = locked_model(lock.files, values)
+        locked = self.of(target)
+        found = locked_content(locked.lock.files, values)
         for row in found.files:
             if row.path == found.folder + path:
-                places = self.locked(target).places
-                context, digest = self._keeper.context, f"sha256:{row.sha256}"
+                places, context, digest = locked.places, self._keeper.context, f"sha256:{row.sha256}"
                 for _ in range(2):  # a second time where the store has it damaged
-                    provide([{"path": row.path, "size": row.size, "sha256": row.sha256}], places, context)
+                    provide([{"path": row.path, "size": row.size, "digest": digest}], places, context)
                     if context.blobs.heal(digest):
                         break
                 return context.blobs.read(digest)
@@ -97,7 +88,7 @@ class ModelLocks:
         Raises what locking raises, and UsageError as a LoadError for a `download_uri` that makes no sense.
         """
         if target.values["uri"] is not None:
-            source = dict(self.of(target).source)
+            source = dict(self.of(target).lock.source)
         else:
             source = self._place(target, str(target.values["download_uri"]))
         connection = connection_of(target, source, self._keeper.session.connections)
@@ -111,7 +102,8 @@ class ModelLocks:
         """Where the files of a model of the workspace will be when the container starts."""
         from buildrules.locking.models.origin import place
 
-        source = positioned(target, "download_uri", lambda: place(self._above(target, uri)))
+        with _errors_at(target, "download_uri"):
+            source = place(self._above(target, uri))
         connection = connection_of(target, source, self._keeper.session.connections)
         if connection is not None and source["kind"] == "oci" and connection.plain_http:
             source["plain_http"] = True
@@ -135,7 +127,8 @@ class ModelLocks:
         from buildrules.locking.models.origin import probe, resolve
 
         uri, values = target.values["uri"], target.values
-        source = positioned(target, "uri", lambda: probe(uri, values["tracking_uri"]))
+        with _errors_at(target, "uri"):
+            source = probe(uri, values["tracking_uri"])
         _check_of_kind(target, source["kind"])
         connection = connection_of(target, source, self._keeper.session.connections)
         access = Access(
@@ -150,7 +143,8 @@ class ModelLocks:
             plain_http=connection is not None and connection.plain_http,
             known=old.files if old is not None and old.uri == uri else (),
         )
-        found = positioned(target, "uri", lambda: resolve(uri, access))
+        with _errors_at(target, "uri"):
+            found = resolve(uri, access)
         return ModelLock(uri, inputs, dict(found.source), list(found.files), list(found.archives))
 
 
@@ -170,7 +164,7 @@ def _check_of_kind(target: ResolvedTarget, kind: str) -> None:
     digest = target.values["digest"]
     if digest and not _DIGEST.fullmatch(digest):
         raise LoadError(
-            f"'{digest}' is no digest",
+            f"'{digest}' is not a digest",
             hint="write sha256: and 64 hex digits, as sha256sum shows them, or leave it out: the lock pins it",
             position=target.position_of("digest"),
         )
@@ -181,16 +175,15 @@ def connection_of(target: ResolvedTarget, source: dict[str, Any], known: "Connec
     from buildrules.actions.models import connection
 
     name = target.values["connection"]
-    return positioned(target, "connection", lambda: connection.connection_of(source, name, known))
+    with _errors_at(target, "connection"):
+        return connection.connection_of(source, name, known)
 
 
-def positioned(target: ResolvedTarget, attribute: str, call: Callable[[], T]) -> T:
-    """What `call` gives; its error gets the attribute's position, and a UsageError becomes a LoadError."""
+@contextmanager
+def _errors_at(target: ResolvedTarget, attribute: str) -> Iterator[None]:
+    """As `target.errors_at`; a UsageError becomes a LoadError."""
     try:
-        return call()
+        with target.errors_at(attribute):
+            yield
     except UsageError as error:
-        position = error.position or target.position_of(attribute)
-        raise LoadError(error.message, hint=error.hint, position=position) from error
-    except BuildrulesError as error:
-        error.position = error.position or target.position_of(attribute)
-        raise
+        raise LoadError(error.message, hint=error.hint, position=error.position) from error

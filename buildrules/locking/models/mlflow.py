@@ -144,7 +144,7 @@ class _Server:
         query = {"filter": f"name={quoted}", "order_by": "version_number DESC", "max_results": "1"}
         versions = self._maps(self._get("model-versions/search", f"model {name!r}", **query).get("model_versions"))
         if not versions:
-            raise GoneError(f"model {name!r} has no versions at {self._tracking}", hint="see that its name is right")
+            raise GoneError(f"model {name!r} has no versions at {self._tracking}", hint="check its name")
         return _text(versions[0], "version", name)
 
     def _version(self, name: str, version: str, alias: str | None = None) -> dict[str, Any]:
@@ -202,7 +202,7 @@ class _Server:
             source["artifacts"] = _below(location, parent)
             files = [row for row in self._listed(source, "", uri) if row["path"] == name and not row["is_dir"]]
         if not files:
-            raise GoneError(f"{uri!r} has no artifacts at {self._tracking}", hint="see that the path is right")
+            raise GoneError(f"{uri!r} has no artifacts at {self._tracking}", hint="check the path")
         rows = [{"path": row["path"]} | ({"size": row["size"]} if row["size"] is not None else {}) for row in files]
         digests = self._access.take_all(source, rows)
         return Resolved(source, [File(row["path"], *digest) for row, digest in zip(rows, digests, strict=True)])
@@ -261,7 +261,7 @@ class _Server:
             return self._ask(url, self._source)
         except GoneError as error:
             if NOT_THERE in error.message:
-                raise GoneError(f"there is no {what} at {self._tracking}", hint="see that its name is right") from None
+                raise GoneError(f"there is no {what} at {self._tracking}", hint="check its name") from None
             raise self._nonsense() from None
 
     def _ask(self, url: str, source: Mapping[str, Any]) -> dict[str, Any]:
@@ -290,7 +290,7 @@ class _Server:
     def _nonsense(self) -> FetchError:
         return FetchError(
             f"{self._tracking} does not answer as an MLflow tracking server does",
-            hint="see that this is the tracking server's address, as in MLFLOW_TRACKING_URI",
+            hint="check the tracking server's address, as in MLFLOW_TRACKING_URI",
         )
 
 
@@ -332,7 +332,7 @@ def _text(row: Mapping[str, Any], name: str, what: str) -> str:
     value = row.get(name)
     text = str(value) if isinstance(value, (str, int)) else ""
     if not text or not text.isprintable():  # it is shown, and stands in the lock
-        raise FetchError(f"the tracking server says no {name} of {what!r}")
+        raise FetchError(f"the tracking server gave no {name} for {what!r}")
     return text
 
 

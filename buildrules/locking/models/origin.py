@@ -13,7 +13,7 @@ import importlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from buildrules.actions.models.file import File, check_files
@@ -49,16 +49,6 @@ class Resolved:
     archives: Sequence[File] = field(default_factory=tuple)
 
 
-class Origin(Protocol):
-    """What a module of a kind of origin is."""
-
-    def resolve(self, uri: str, access: "Access") -> Resolved:
-        """What `uri` names now."""
-
-    def place(self, uri: str) -> dict[str, Any]:
-        """The source of files below `uri`."""
-
-
 def scheme_of(uri: str) -> str:
     """The scheme of a model's uri. Raises UsageError where it is none of those there are, or holds a password."""
     scheme = uri.partition(":")[0].lower()
@@ -76,16 +66,13 @@ def scheme_of(uri: str) -> str:
     return scheme
 
 
-def origin_of(uri: str) -> Origin:
-    """The module that understands `uri`. Raises UsageError."""
-    module: Any = importlib.import_module(f"{__package__}.{SCHEMES[scheme_of(uri)]}")
-    found: Origin = module
-    return found
+def _module(uri: str) -> Any:
+    return importlib.import_module(f"{__package__}.{SCHEMES[scheme_of(uri)]}")
 
 
 def resolve(uri: str, access: "Access") -> Resolved:
     """What `uri` names now, its files by path. Raises UsageError, FetchError, IntegrityError, StoreError."""
-    found = origin_of(uri).resolve(uri, access)
+    found: Resolved = _module(uri).resolve(uri, access)
     files = sorted(found.files, key=lambda file: file.path)
     check_files(_redacted(uri), files)
     said = [*found.source.values(), *(value for file in (*files, *found.archives) for value in file.to_dict().values())]
@@ -99,7 +86,8 @@ def resolve(uri: str, access: "Access") -> Resolved:
 
 def place(uri: str) -> dict[str, Any]:
     """The source of files that lie below `uri`. Raises UsageError."""
-    return origin_of(uri).place(uri)
+    found: dict[str, Any] = _module(uri).place(uri)
+    return found
 
 
 def probe(uri: str, tracking_uri: str | None) -> dict[str, Any]:

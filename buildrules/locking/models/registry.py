@@ -4,15 +4,15 @@ Sources: OCI image specification 1.1 (manifest, layer), the annotations `org.ope
 `io.deis.oras.content.unpack`, CNCF ModelPack's `org.cncf.model.filepath`.
 """
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
 from buildrules.actions.models.file import LARGEST, File
 from buildrules.errors import IntegrityError, RegistryError, UsageError
 from buildrules.locking.models.origin import Resolved
-from buildrules.oci import descriptor as media
 from buildrules.oci.reference import DIGEST, parse_reference
+from buildrules.oci.registry import ACCEPT
+from buildrules.sha256 import digest_of
 from buildrules.start import registry as start
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ IMAGE_FOLDER = "models/"
 """Where images that carry a model have it."""
 _CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 _TITLES = ("org.opencontainers.image.title", "org.cncf.model.filepath")
-_ACCEPT = ", ".join((media.MANIFEST, media.INDEX, media.DOCKER_MANIFEST, media.DOCKER_MANIFEST_LIST))
 _MODEL_PACK = "application/vnd.cncf.model."
 _PACKED = ("tar", "tar+gzip", "tar.gzip", "tar.gz")
 
@@ -37,7 +36,7 @@ def resolve(uri: str, access: "Access") -> Resolved:
     if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
         raise RegistryError(f"{uri!r} is not an artifact: its manifest has no layers")
     if not isinstance(config, dict) or not all(isinstance(layer.get("annotations") or {}, dict) for layer in layers):
-        raise RegistryError(f"{uri!r} is not an artifact: its manifest has another form than manifests have")
+        raise RegistryError(f"{uri!r} is not an artifact: its manifest is malformed")
     is_image = config.get("mediaType") in _CONFIGS and not any(map(_title, layers))
     files: dict[str, File] = {}
     archives: dict[str, File] = {}
@@ -72,10 +71,10 @@ def _manifest(source: dict[str, Any], reference: str, access: "Access", depth: i
 
     def where(armed: dict[str, Any]) -> tuple[str, dict[str, str]]:
         url = f"{start.base(armed)}/v2/{armed['repository']}/manifests/{reference}"
-        return url, {**start.headers(armed, access.environ, access.context.session.client), "Accept": _ACCEPT}
+        return url, {**start.headers(armed, access.environ, access.context.session.client), "Accept": ACCEPT}
 
     data = access.ask(source, where)
-    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    digest = digest_of(data)
     if DIGEST.fullmatch(reference) and digest != reference:
         raise IntegrityError(f"the registry {source['registry']} sent {digest} instead of {reference}")
     try:

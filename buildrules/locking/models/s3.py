@@ -21,7 +21,7 @@ from buildrules.start.s3 import keys_of, object_url, signed
 from buildrules.start.sources import safe_path
 
 MOST_FILES = 100_000
-ENDPOINT = "see that the endpoint is that of an S3-compatible store"
+ENDPOINT = "check that the endpoint is that of an S3-compatible store"
 MOST_EMPTY = 100  # answers without an object one after the other, which a store may give while it looks for more
 PAGE = 1000  # keys per answer, the most there may be
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
@@ -68,7 +68,7 @@ def resolve_at(source: Mapping[str, Any], uri: str, access: Access) -> Resolved:
         prefix = key[: key.rfind("/") + 1]
         objects = [item for item in _listed(source, key, uri, access, most=1) if item.key == key]
     if not objects:
-        raise GoneError(f"{uri!r} has no objects", hint="see that the prefix is right, and that it was uploaded")
+        raise GoneError(f"{uri!r} has no objects", hint="check the prefix, and that it was uploaded")
     source = {**source, "prefix": prefix}
     files = [_wanted(item, prefix, uri) for item in objects]
     _find_versions(source, files, access)
@@ -149,7 +149,9 @@ def _listed(
             return
         empty = 0 if answer.find("Contents") is not None else empty + 1
         if not following or following in seen or empty > MOST_EMPTY:
-            raise FetchError(f"the list of objects of {uri!r} breaks off", hint="try again, or ask who runs the store")
+            raise FetchError(
+                f"the list of objects of {uri!r} is cut short", hint="try again, or ask who runs the store"
+            )
         token = following
         seen.add(token)
 
@@ -163,10 +165,7 @@ def _parsed(data: bytes, uri: str) -> ElementTree.Element:
     for element in root.iter() if root is not None else ():
         element.tag = element.tag.rpartition("}")[2]
     if root is None or root.tag != "ListBucketResult":
-        raise FetchError(
-            f"what is asked for the objects of {uri!r} does not answer as S3 does",
-            hint=ENDPOINT,
-        )
+        raise FetchError(f"the endpoint of {uri!r} does not answer as S3 does", hint=ENDPOINT)
     return root
 
 

@@ -4,20 +4,19 @@
 one-line change in a review. It holds the reference as written and no credential.
 """
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from buildrules.errors import LockError
 from buildrules.oci.reference import DIGEST, Reference, hide_userinfo, parse_reference
-from buildrules.store.lockfile import write_whole
+from buildrules.store import lockfile
 
 if TYPE_CHECKING:
-    from buildrules.net.download import Fetching
+    from buildrules.net.session import Fetching
 
 VERSION = 1
 _HEAD = "# Written by 'buildrules lock'. Pins a base image; commit it.\n"
+_FIELDS = ("reference", "platform", "digest", "media-type", "inputs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,7 @@ def lock_name(name: str, platform: str) -> str:
 
 def inputs_digest(reference: str, platform: str) -> str:
     """`sha256:<hex>` over everything a lock depends on besides what the tag names at the time."""
-    data = json.dumps([VERSION, reference, platform], separators=(",", ":")).encode()
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+    return lockfile.inputs_digest([VERSION, reference, platform])
 
 
 def make_lock(
@@ -62,19 +60,17 @@ def make_lock(
     Manifest and config stay in the store. Raises UsageError where it cannot be a base image, RegistryError,
     DockerError, FetchError, IntegrityError.
     """
-    from buildrules.oci.foreign import foreign_layers
-    from buildrules.oci.origin import open_source
-    from buildrules.oci.transport import ConnectionFailedError
+    from buildrules.oci.foreign import foreign_layers, open_source
+    from buildrules.oci.transport import AnswerError
 
     parsed = parse_reference(reference, default_registry)
     source = open_source(parsed, context, root=root, plain_http=plain_http)
     try:
         found = source.resolve(platform)
-    except ConnectionFailedError as error:
-        error.hint = error.hint or "an image that is at hand can stand for it: `docker: NAME` or `layout: DIR`"
+    except AnswerError as error:
+        if not error.status:
+            error.hint = error.hint or "an image that is at hand can stand for it: `docker: NAME` or `layout: DIR`"
         raise
-    finally:
-        source.close()
     foreign_layers(found.manifest, found.config, str(parsed))  # refuse now what a build could not use
     return ImageLock(reference, platform, found.digest, found.media_type, inputs_digest(reference, platform))
 
@@ -94,30 +90,15 @@ def changes(old: ImageLock, new: ImageLock) -> list[str]:
     return lines
 
 
-def read_lock(path: str) -> ImageLock | None:
-    """The lock in the file `path`, or None where there is none. Raises LockError where it is malformed."""
-    import tomllib
-
-    try:
-        with open(path, "rb") as file:
-            data = tomllib.load(file)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise LockError(
-            f"lock {path!r} cannot be read: {error}", hint="run 'buildrules lock' to write it anew"
-        ) from error
-    fields = ("reference", "platform", "digest", "media-type", "inputs")
-    if data.get("version") != VERSION:
-        raise LockError(
-            f"lock {path!r} has version {data.get('version')!r}, and this buildrules reads {VERSION}",
-            hint="run 'buildrules lock' to write it anew",
-        )
-    wrong = [name for name in fields if not isinstance(data.get(name), str)]
+def read_lock(path: str) -> ImageLock:
+    """The lock in the file `path`. Raises LockError where there is none or it is malformed."""
+    data = lockfile.read_tables(path)
+    lockfile.check_version(path, data, VERSION)
+    wrong = [name for name in _FIELDS if not isinstance(data.get(name), str)]
     wrong += [name for name in ("digest", "inputs") if name not in wrong and not DIGEST.fullmatch(data[name])]
     if wrong:
-        raise LockError(f"lock {path!r} has no proper {wrong[0]!r}", hint="run 'buildrules lock' to write it anew")
-    return ImageLock(*(data[name] for name in fields))
+        raise lockfile.unreadable(path, f"it has no proper {wrong[0]!r}")
+    return ImageLock(*(data[name] for name in _FIELDS))
 
 
 def write_lock(path: str, lock: ImageLock) -> bool:
@@ -126,12 +107,5 @@ def write_lock(path: str, lock: ImageLock) -> bool:
 
     if hide_userinfo(lock.reference) != lock.reference:
         raise LockError(f"reference {hide_userinfo(lock.reference)!r} holds a user name or password and is not written")
-    fields = {
-        "version": VERSION,
-        "reference": lock.reference,
-        "platform": lock.platform,
-        "digest": lock.digest,
-        "media-type": lock.media_type,
-        "inputs": lock.inputs,
-    }
-    return write_whole(path, _HEAD + tomli_w.dumps(fields))
+    fields = {name: getattr(lock, name.replace("-", "_")) for name in _FIELDS}
+    return lockfile.write_whole(path, _HEAD + tomli_w.dumps({"version": VERSION, **fields}))

@@ -1,7 +1,8 @@
 """conda.yaml as MLflow and Azure ML write it: a Python pin, conda packages, and a pip list.
 
-Conda packages are taken as wheels, by the names in `conda_names.json`. What is no Python package is an error
-that names it: nothing is dropped in silence. Specs follow conda's MatchSpec as far as it has a meaning for wheels:
+Conda packages are taken as wheels, by the names in `conda_names.json`. What lies below Python packages, as
+`conda env export` lists it, is left out with a word; other packages that are not Python are an error that names them:
+nothing is dropped in silence. Specs follow conda's MatchSpec as far as it has a meaning for wheels:
 `=1.2` is fuzzy, `==1.2` exact, a build string pins the version and is otherwise left out.
 """
 
@@ -9,15 +10,21 @@ import fnmatch
 import functools
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from buildrules.actions.python.exclusion import is_excluded
+from buildrules.actions.python.target import minor_of
 from buildrules.errors import LoadError, Position, ResolutionError
 from buildrules.locking.python.collector import PythonPin
+from buildrules.locking.python.formats import CONDA
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from buildrules.document.nodes import Node
     from buildrules.locking.python.collector import Collector
 
+_MOST = 20_000  # values of a file: a hundred times as many as `conda env export` writes
 _SPEC = re.compile(  # possessive: what does not fit is given up at once, however long it is
     r"(?:(?P<channel>[^\s:\[]++)::)?(?P<name>[A-Za-z0-9_.-]++)(?P<rest>[^\[]*+)(?:\[(?P<brackets>.*)\])?$"
 )
@@ -40,9 +47,20 @@ def wheel_name(name: str) -> str | None:
     name = name.lower()
     if name in table["wheels"]:
         return str(table["wheels"][name])
-    if name in table["not_python"] or any(fnmatch.fnmatchcase(name, p) for p in table["not_python_patterns"]):
+    if name in table["not_python"] or is_brought(name) or _fits(name, table["not_python_patterns"]):
         return None
     return name
+
+
+def _fits(name: str, patterns: "Iterable[str]") -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def is_brought(name: str) -> bool:
+    """Whether a conda package is one that wheels, or the base's Python, bring themselves as far as they need it: what
+    `conda env export` lists of conda's own Python and of the libraries below Python packages.
+    """
+    return _fits(name, _table()["brought"])
 
 
 def is_ignored(name: str) -> bool:
@@ -75,7 +93,7 @@ def python_specifier(rest: str) -> str:
         fields = re.split(r"\s+|(?<=[^=!<>~])=(?!=)", rest) if rest else []
         fields = [field for field in fields if field]
         if len(fields) > 2:
-            raise ValueError("is no version")
+            raise ValueError("is not a version")
         if len(fields) == 2:
             rest, build = fields
             if build == "*":
@@ -102,7 +120,7 @@ def _clause(text: str, exact: bool) -> str:
 
     match = _CLAUSE.match(text)
     if not match or (match[1] and not match[2]):
-        raise ValueError("is no version")
+        raise ValueError("is not a version")
     operator, version = match[1] or "", match[2]
     if version in ("*", ""):
         return ""
@@ -122,99 +140,138 @@ def _clause(text: str, exact: bool) -> str:
     return f"=={stem}.*" if fuzzy else f"=={stem}"
 
 
+SETUPTOOLS = "setuptools<81"
+"""What conda's pip brings along: the last ones with pkg_resources."""
+
+
+class Dependency(NamedTuple):
+    """A conda package: its name in lower case and a PEP 440 specifier. Without a name: a line of the list for pip."""
+
+    node: "Node"
+    name: str = ""
+    specifier: str = ""
+
+
+class CondaFile:
+    """What a conda file asks for, in file order, and in `errors` what of it cannot be read.
+
+    `root` is its map, None where there is none. `packages` are without the Python, and without what means nothing
+    outside of conda.
+    """
+
+    def __init__(self, root: "Node | None") -> None:
+        self.root = root if root is not None and root.kind == "map" else None
+        self.errors: list[LoadError] = []
+        self.python: PythonPin | None = None
+        self.packages: list[Dependency] = []
+        self.pip: Node | None = None
+        if self.root is None:
+            return
+        dependencies = self.root.entries.get("dependencies")
+        if dependencies is None or dependencies.kind != "list":
+            place = dependencies or self.root
+            self.errors.append(place.error("'dependencies' of a conda file must be a list"))
+            return
+        for node in dependencies.items:
+            try:
+                self._take(node)
+            except LoadError as error:
+                self.errors.append(error)
+
+    def _take(self, node: "Node") -> None:
+        if node.kind == "map" and node.entries.keys() == {"pip"}:
+            lines = node.entries["pip"]
+            if not lines.is_null and (lines.kind != "list" or any(line.kind != "scalar" for line in lines.items)):
+                raise lines.error("'pip' must hold a list of requirements")
+            self.packages += [Dependency(line) for line in lines.items]
+            return
+        if node.kind != "scalar":
+            raise node.error("a dependency must be a package or a list under 'pip'")
+        text = node.text.strip()
+        try:
+            spec = conda_spec(text)
+        except ValueError as error:
+            raise node.error(f"conda package {text!r} {error}") from None
+        if spec is None:
+            raise node.error(f"{text!r} is not a conda package")
+        name, specifier = spec
+        if name == "python":
+            self.python = self.python or (PythonPin(specifier, text, node.position) if specifier else None)
+        elif name == "pip" and self.pip is None:
+            self.pip = node
+        if name != "python" and not is_ignored(name):
+            self.packages.append(Dependency(node, name, specifier))
+
+    @property
+    def unread(self) -> list[str]:
+        """Keys that no conda file has."""
+        keys = self.root.keys.items() if self.root is not None else ()
+        return [
+            f"{at.position}: {key!r} is not a key of a conda file, and not read" for key, at in keys if key not in CONDA
+        ]
+
+    @property
+    def foreign(self) -> list[Dependency]:
+        """The conda packages that are no Python packages."""
+        return [one for one in self.packages if one.name and wheel_name(one.name) is None]
+
+
 def read_conda(collector: "Collector", path: str, position: Position | None) -> None:
     """Add what the conda file `path` (workspace-relative) asks for to `collector`, with the errors that come up."""
     from buildrules.document.problems import Problems
     from buildrules.document.reader import parse
 
     text = collector.open(path, position)
-    if text is None:
+    if text is None or collector.is_mistaken(path, text, "conda_file", position):
         return
     problems = Problems()
-    root = parse(path, text.encode(), problems, aliases=True)
-    collector.errors.extend(problems.errors)
-    if root is not None or not problems.errors:
-        _Reader(collector, path).document(root)
+    file = CondaFile(parse(path, text.encode(), problems, aliases=True, most=_MOST))
+    collector.errors += [*problems.errors, *file.errors]
+    if file.root is None:
+        if not problems.errors:
+            collector.fail(f"{path!r} is not a conda file: it has no 'dependencies'", Position(path, 1))
+        return
+    found, folder = collector.found, os.path.dirname(path)
+    found.python = found.python or file.python
+    found.notes += file.unread
+    if (variables := file.root.keys.get("variables")) is not None:
+        place, way = variables.position, "packages set them, by `environment`"
+        found.notes.append(f"variables of a conda file are no part of an environment: {way} ({place})")
+    foreign: list[Dependency] = []
+    brought: list[Dependency] = []
+    for one in file.packages:
+        node, name, specifier = one
+        if not name:
+            collector.line(node.text, folder, node.position)
+        elif (wheel := wheel_name(name)) is not None:
+            collector.add(wheel + specifier, folder, node.position, conda=name)
+        elif any(is_excluded(spelt, collector.exclude) for spelt in (name, name.replace("_", "-"))):
+            found.notes.append(f"conda package {name!r} is left out, as asked ({node.position})")
+        else:
+            (brought if is_brought(name) else foreign).append(one)
+    if brought:
+        names = ", ".join(one.name for one in brought)
+        found.notes.append(f"{path}: left out, since wheels and the base's Python bring their own: {names}")
+    named = {item.name for item in (*found.items, *found.constraints)}
+    if file.pip is not None and "setuptools" not in named and not is_excluded("setuptools", collector.exclude):
+        collector.add(SETUPTOOLS, folder, file.pip.position, conda="pip")
+    if foreign:
+        _refuse(collector, foreign)
 
 
-SETUPTOOLS = "setuptools<81"
-"""What conda's pip brings along: the last ones with pkg_resources."""
-
-
-class _Reader:
-    """Walks the nodes of one file."""
-
-    def __init__(self, collector: "Collector", path: str) -> None:
-        self.collector = collector
-        self.path = path
-        self.unmapped: list[tuple[str, Position]] = []
-
-    def document(self, root: "Node | None") -> None:
-        if root is None or root.kind != "map":
-            self.collector.fail(f"{self.path!r} is not a conda file: it has no 'dependencies'", Position(self.path, 1))
-            return
-        dependencies = root.entries.get("dependencies")
-        if dependencies is None or dependencies.kind != "list":
-            place = (dependencies or root).position
-            self.collector.fail("'dependencies' of a conda file must be a list", place)
-            return
-        for node in dependencies.items:
-            if node.kind == "scalar":
-                self.package(node)
-            elif node.kind == "map" and node.entries.keys() == {"pip"}:
-                self.pip(node.entries["pip"])
-            else:
-                self.collector.fail("a dependency must be a package or a list under 'pip'", node.position)
-        self.installer()
-        for name, place in self.unmapped:
-            self.collector.fail(
-                f"conda package {name!r} is no Python package, so there is no wheel of it",
-                place,
-                f"provide it in the base, or leave it out on purpose with exclude: [{name}]",
-            )
-
-    def installer(self) -> None:
-        """conda's pip brings setuptools along, and code that imports pkg_resources counts on it."""
-        pip = next((item for item in self.collector.found.items if item.conda == "pip"), None)
-        found = self.collector.found
-        named = {item.name for item in (*found.items, *found.constraints)} | self.collector.exclude
-        if pip is not None and pip.position is not None and "setuptools" not in named:
-            self.collector.add(SETUPTOOLS, os.path.dirname(self.path), pip.position, conda="pip")
-
-    def pip(self, node: "Node") -> None:
-        if node.is_null:
-            return
-        if node.kind != "list" or any(item.kind != "scalar" for item in node.items):
-            self.collector.fail("'pip' must hold a list of requirements", node.position)
-            return
-        for item in node.items:
-            self.collector.line(item.text, os.path.dirname(self.path), item.position)
-
-    def package(self, node: "Node") -> None:
-        text, place = node.text.strip(), node.position
-        try:
-            spec = conda_spec(text)
-        except ValueError as error:
-            self.collector.fail(f"conda package {text!r} {error}", place)
-            return
-        if spec is None:
-            self.collector.fail(f"{text!r} is not a conda package", place)
-            return
-        name, specifier = spec
-        if name == "python":
-            if self.collector.found.python is None:
-                self.collector.found.python = PythonPin(specifier, place)
-            return
-        if is_ignored(name):
-            return
-        wheel = wheel_name(name)
-        if wheel is None:
-            if name.replace("_", "-") in self.collector.exclude or name in self.collector.exclude:
-                self.collector.found.notes.append(f"conda package {name!r} is left out, as asked ({place})")
-            else:
-                self.unmapped.append((name, place))
-            return
-        self.collector.add(wheel + specifier, os.path.dirname(self.path), place, conda=name)
+def _refuse(collector: "Collector", foreign: "Sequence[Dependency]") -> None:
+    """One error for all conda packages that are not Python."""
+    first = foreign[0].node.position
+    names = [one.name for one in foreign]
+    if len(foreign) == 1:
+        message = f"conda package {names[0]!r} is not a Python package, so there is no wheel of it"
+    else:
+        listed = ", ".join(f"{one.name!r} (line {one.node.position.line})" for one in foreign)
+        message = f"{len(foreign)} conda packages are not Python packages, so there are no wheels of them: {listed}"
+    it = "it" if len(foreign) == 1 else "them"
+    collector.fail(
+        message, first, f"provide {it} in the base, or leave {it} out on purpose with exclude: [{', '.join(names)}]"
+    )
 
 
 def _version_of(rest: str, brackets: str | None) -> str:
@@ -247,19 +304,18 @@ def check_python(pin: PythonPin | None, python: str, override: str | None = None
         try:
             fits = SpecifierSet(wanted).contains(python)
         except InvalidSpecifier:
-            raise LoadError(f"python: {override!r} is no version of Python", hint="write it like '3.11'") from None
+            raise LoadError(f"python: {override!r} is not a version of Python", hint="write it like '3.11'") from None
         if not fits:
             raise ResolutionError(
                 f"python {override!r} is asked for, and the base has Python {python}",
-                hint=f"choose a base with Python {override}, or set python: '{'.'.join(python.split('.')[:2])}'",
+                hint=f"choose a base with Python {override}, or set python: '{minor_of(python)}'",
             )
         return
     if pin is None or not pin.specifier or SpecifierSet(pin.specifier).contains(python):
         return
-    wanted = pin.specifier.removeprefix("==").removesuffix(".*")
-    override = f"python: '{'.'.join(python.split('.')[:2])}'"
+    override = f"python: '{minor_of(python)}'"
     raise ResolutionError(
-        f"the conda file asks for Python {wanted}, and the base has Python {python}",
-        hint=f"choose a base with Python {wanted}, or write {override} on the python_env to override the conda file",
+        f"{pin.asker} asks for Python {pin.version}, and the base has Python {python}",
+        hint=f"choose a base with Python {pin.version}, or write {override} on the python_env to override {pin.asker}",
         position=pin.position,
     )

@@ -1,37 +1,52 @@
 """Locks Python environments, and the packages of a server on top of one."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from buildrules.errors import BuildrulesError, LoadError, UsageError
+from buildrules.errors import LoadError
 from buildrules.locking.bases import need_python
 from buildrules.locking.keeper import LockKeeper, moves
 from buildrules.locking.locks import LockedBase, LockedEnvironment
 from buildrules.locking.python.models import ModelEnvironments
-from buildrules.locking.python.servers import Need, ServerNeeds, lock_for_servers
+from buildrules.locking.python.projects import Projects
+from buildrules.locking.python.servers import Need, lock_for_servers
 from buildrules.rules.contribution import Contribution
-from buildrules.rules.resolve import ResolvedTarget
-from buildrules.workspace.disk import CONTENT
+from buildrules.rules.libraries import installed_projects
+from buildrules.rules.resolve import Resolution, ResolvedTarget
+from buildrules.workspace.disk import CONTENT, NAMES
+from buildrules.workspace.labels import Label
 
 if TYPE_CHECKING:
     from buildrules.actions.python.feeds import Feeds
+    from buildrules.actions.python.target import Target
+    from buildrules.locking.python.collector import Requirements
     from buildrules.locking.python.lock import Lock
     from buildrules.locking.python.locked import LockedPackage
-    from buildrules.locking.python.request import Request
-    from buildrules.locking.python.requirements import Requirements
+    from buildrules.locking.python.request import EnvironmentRequest
 
 
 class EnvironmentLocks:
     """The environments of one workspace, each looked at once per base and platform."""
 
-    def __init__(self, keeper: LockKeeper, needs: ServerNeeds, models: ModelEnvironments, *, portable: bool) -> None:
+    def __init__(
+        self,
+        keeper: LockKeeper,
+        resolution: Resolution,
+        needs: Mapping[Label, Sequence[Need]],
+        models: ModelEnvironments,
+        *,
+        portable: bool,
+    ) -> None:
         self._keeper = keeper
+        self._resolution = resolution
         self._needs = needs
         self._models = models
         self._portable = portable
         self._done: dict[tuple[str, ...], LockedEnvironment] = {}
         self._named: dict[str, str] = {}  # path of a lock -> the name it is for
+        self._projects = Projects(keeper.root)
         self._servers: dict[tuple[str, str, str], str] = {}  # who has a name on an environment
 
     def environment(self, target: ResolvedTarget, base: LockedBase) -> LockedEnvironment:
@@ -43,39 +58,58 @@ class EnvironmentLocks:
 
     def _environment(self, target: ResolvedTarget, base: LockedBase) -> LockedEnvironment:
         from buildrules.actions.python.target import Target
-        from buildrules.locking.python.request import Request
+        from buildrules.locking.python.request import EnvironmentRequest
 
         python = need_python(base, target)
-        found = self._collect(target)
+        _check_exclude(target)
+        on = Target(base.platform, python, base.glibc)
+        found = self._collect(target, on)
         self._keeper.disk.by(target.label).note(CONTENT, *found.files)
+        self._keeper.disk.by(target.label).note(NAMES, *found.folders)
         self._check_python(target, python, found)
-        request = Request(
+        feeds = self._feeds(target, found)
+        request = EnvironmentRequest(
             name=target.label.name,
             root=self._keeper.root,
             folder=target.label.package,
-            target=Target(base.platform, python, base.glibc),
-            requirements=tuple(found.items),
-            constraints=tuple(found.constraints),
-            exclude=tuple(target.values["exclude"]),
-            prerelease=found.prerelease,
-            feeds=self._feeds(target, found),
+            target=on,
+            asked=found,
+            feeds=feeds,
+            assigned=feeds.assigned(self._keeper.session.connections),
+            projects=self._projects,
         )
-        lock, path = self._lock(request, str(target.label), self._needs.of(target.label))
+        labels = (target.label, base.target.label)  # the first is a model's, where the environment is
+        self._note_settings()
+        needs = self._needs.get(target.label, ())
+        lock, path = self._lock(request, str(target.label), target.label, labels, needs, found.notes)
+        for package in lock.packages:
+            if package.directory is not None:
+                asking = self._projects.asking(package.directory)
+                self._keeper.disk.by(target.label).note(CONTENT, *asking.files)
+                self._keeper.disk.by(target.label).note(NAMES, *asking.folders)
         return self._locked(target, base, request, lock, path, lock.packages, frame=True)
+
+    def _note_settings(self) -> None:
+        """uv's settings at the workspace's root are part of what every environment asks for."""
+        disk = self._keeper.disk
+        disk.note(CONTENT, *(name for name in ("uv.toml", "pyproject.toml") if disk.is_file(name)))
 
     def _locked(
         self,
         target: ResolvedTarget,
         base: LockedBase,
-        request: "Request",
+        request: "EnvironmentRequest",
         lock: "Lock",
         path: str,
         added: "Sequence[LockedPackage]",
         *,
         frame: bool,
     ) -> LockedEnvironment:
+        from packaging.utils import canonicalize_name
+
         from buildrules.actions.python.uvtool import builder_for
 
+        folders = [package.directory for package in added if package.directory is not None]
         built = any(package.kind != "wheel" for package in added)
         return LockedEnvironment(
             target=target,
@@ -88,8 +122,10 @@ class EnvironmentLocks:
             frame=frame,
             feeds=request.feeds,
             pins=lock.pins(),
-            exclude=request.exclude,
+            exclude=tuple(request.asked.exclude),
+            prefer=tuple(canonicalize_name(name) for name in target.values.get("prefer") or ()),
             builder=builder_for(lock.target.python_minor) if built else "",
+            sources={folder: self._projects.files_of(folder) for folder in folders},
         )
 
     def _feeds(self, target: ResolvedTarget, found: "Requirements") -> "Feeds":
@@ -97,30 +133,29 @@ class EnvironmentLocks:
         from buildrules.actions.python.feeds import Feeds
 
         names = target.values["connections"]
-        feeds = Feeds(None if names is None else tuple(names), tuple(found.indexes))
-        try:
-            feeds.indexes(self._keeper.session.connections)
-        except UsageError as error:
-            error.position = target.position_of("connections")
-            raise
+        feeds = Feeds(None if names is None else tuple(names), tuple(found.indexes), tuple(found.sources))
+        with target.errors_at("connections"):
+            feeds.assigned(self._keeper.session.connections)
         return feeds
 
-    def _collect(self, target: ResolvedTarget) -> "Requirements":
+    def _collect(self, target: ResolvedTarget, on: "Target") -> "Requirements":
+        from buildrules.locking.python.declared import add_projects
         from buildrules.locking.python.requirements import collect_target
 
+        root = self._keeper.root
         if target.deps.get("model"):
-            return self._models.collect(target)
-        return collect_target(self._keeper.root, target, self._keeper.session.connections)
+            found = self._models.collect(target)
+        else:
+            found = collect_target(root, target, self._keeper.session.connections, on.environment())
+        add_projects(found, root, target, installed_projects(self._resolution, target))
+        return found
 
     def _check_python(self, target: ResolvedTarget, python: str, found: "Requirements") -> None:
         from buildrules.locking.python.conda import check_python
 
-        try:
+        with target.errors_at("python"):
             check_python(found.python, python, target.values["python"])
             self._models.check_python(target, python)
-        except BuildrulesError as error:
-            error.position = error.position or target.position_of("python")
-            raise
 
     def server(
         self,
@@ -168,7 +203,7 @@ class EnvironmentLocks:
     ) -> LockedEnvironment:
         from buildrules.actions.python.feeds import Feeds
         from buildrules.actions.python.target import Target
-        from buildrules.locking.python.request import Request
+        from buildrules.locking.python.request import EnvironmentRequest
         from buildrules.locking.python.requirements import collect
 
         python = need_python(base, server)
@@ -177,51 +212,98 @@ class EnvironmentLocks:
             folder,
             requirements=part.requirements,
             constraints=part.constraints,
+            exclude=env.exclude if env else (),
             connections=self._keeper.session.connections,
             asker=f"the server {server.rule.reference}",
             place=lambda attribute, _=None: server.position_of(attribute),
         )
-        request = Request(
+        feeds = (env.feeds if env else None) or Feeds()
+        request = EnvironmentRequest(
             name=f"{name}+{server_name}",
             root=self._keeper.root,
             folder=folder,
             target=Target(base.platform, python, base.glibc),
-            requirements=tuple(found.items),
-            constraints=tuple(found.constraints),
-            exclude=env.exclude if env else (),
-            feeds=(env.feeds if env else None) or Feeds(),
+            asked=found,
+            feeds=feeds,
+            assigned=feeds.assigned(self._keeper.session.connections),
             base=env.lock if env else None,
             base_asker=f"the environment {name}",
+            projects=self._projects,
         )
-        lock, path = self._lock(request, f"the server {server.rule.reference} on {name}")
+        lock, path = self._lock(request, _called(server, name), server.label, ((env or base).target.label,))
         below = {package.name for package in env.lock.packages} if env else set()
         added = [package for package in lock.packages if package.name not in below]
         return self._locked(server, base, request, lock, path, added, frame=env is None)
 
-    def _lock(self, request: "Request", what: str, servers: Sequence[Need] = ()) -> "tuple[Lock, str]":
+    def require(self, below: ResolvedTarget, server: ResolvedTarget | None, platform: str) -> None:
+        """With `--locked`: refuse what is not there of the locks of an environment, and of a server on it or a base."""
+        from buildrules.locking.python.lock import lock_filename
+
+        names = {below.label.name: str(below.label)} if below.provides == "env" else {}
+        if server is not None:
+            name = self._server_name(server, below.label.package, below.label.name)
+            names[f"{below.label.name}+{name}"] = _called(server, below.label.name)
+        for name, what in names.items():
+            self._keeper.require(os.path.join(below.label.package, lock_filename(name, platform)), what)
+
+    def _lock(
+        self,
+        request: "EnvironmentRequest",
+        what: str,
+        of: Label,
+        on: Sequence[Label],
+        servers: Sequence[Need] = (),
+        notes: Sequence[str] = (),
+    ) -> "tuple[Lock, str]":
         from buildrules.locking.python import resolve
         from buildrules.locking.python.lock import lock_filename, read_lock, write_lock
 
+        root = self._keeper.root
         path = os.path.join(request.folder, lock_filename(request.name, request.target.platform))
         if self._named.setdefault(path, request.name) != request.name:
             raise LoadError(
                 f"two environments would have the lock '{path}': {self._named[path]!r} and {request.name!r}",
                 hint="rename one of them: in the names of locks a dot is a dash",
             )
-        lock = self._keeper.obtain(
-            path,
-            what,
-            read=lambda: read_lock(self._keeper.root, path),
-            stale=lambda found: resolve.stale(found, request),
-            make=lambda old: lock_for_servers(
+
+        def make(old: "Lock | None") -> "Lock":
+            for note in notes:
+                self._keeper.warn(note)
+            return lock_for_servers(
                 request,
                 servers,
                 self._keeper.session,
                 existing=old,
                 upgrade=self._keeper.upgrade,
                 portable=self._portable,
-            ),
-            write=lambda made: write_lock(made, self._keeper.root),
+                warn=self._keeper.warn,
+            )
+
+        lock = self._keeper.obtain(
+            path,
+            what,
+            read=lambda found: replace(read_lock(root, os.path.relpath(found, root)), name=request.name),
+            stale=lambda found: resolve.stale(found, request),
+            make=make,
+            write=lambda _, made: write_lock(made, root),
+            of=of,
+            on=on,
             describe=lambda old, new: moves(old.versions(), new.versions()),
         )
         return lock, path
+
+
+def _check_exclude(target: ResolvedTarget) -> None:
+    from buildrules.actions.python.exclusion import NAME_OR_GLOB
+
+    for number, name in enumerate(target.values["exclude"]):
+        if not NAME_OR_GLOB.fullmatch(name):
+            raise LoadError(
+                f"{name!r} is not the name of a distribution",
+                hint='write the name alone, without a version; or a glob of names, such as "nvidia-*"',
+                position=target.position_of("exclude", number),
+            )
+
+
+def _called(server: ResolvedTarget, below: str) -> str:
+    return f"the server {server.rule.reference} on {below}"

@@ -5,21 +5,24 @@ inputs and the target. A url in a lock has no userinfo, query or fragment. A fil
 the lock is portable: PEP 751 wants `url` or `path` for each file, so it then has the file name as `path` and the
 package `[packages.tool.buildrules] source = "index"`. Other installers read that as a file beside the lock, and
 so does this one where there is such a file; where there is none, it asks the user's package index
-for the file with this digest.
+for the file with this digest. A package that belongs to one index has `[packages.tool.buildrules] index`, the name of
+its connection. A directory has `variables` there, which its build back end is given, and `asks`: the digest of what its
+project asked for, so that the lock is stale where that is something else today.
 """
 
-import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from buildrules.actions.python.feeds import Feeds
 from buildrules.actions.python.target import Target
-from buildrules.errors import LockError
+from buildrules.locking.python.formats import LOCK
 from buildrules.locking.python.locked import DIRECTORY, SDIST, LockedPackage
 from buildrules.locking.python.select import select
-from buildrules.store.lockfile import write_whole
+from buildrules.sha256 import digest_of
+from buildrules.store import lockfile
 
 VERSION = 1
 
@@ -34,6 +37,7 @@ class Lock:
     inputs: str
     packages: tuple[LockedPackage, ...]
     portable: bool = False
+    base: str = ""  # the pins of the lock below, "" where there is none or nothing is known of it
 
     def filename(self) -> str:
         """The name of the file, without folder."""
@@ -50,7 +54,7 @@ class Lock:
     def pins(self) -> str:
         """`sha256:<hex>` over the packages: the same for the same files, whoever asked for them and wherever."""
         rows = [[one.name, one.version, one.file.sha256 if one.file else ""] for one in self.packages]
-        return "sha256:" + hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+        return digest_of(json.dumps(rows).encode())
 
     def places(self, root: str, feeds: Feeds | None = None) -> dict[str, Any]:
         """Where files may be fetched from, for the actions' `places`: {"urls": {filename: [url, ...]}, "sizes": ...}.
@@ -88,14 +92,18 @@ def lock_filename(name: str, platform: str) -> str:
 def write_lock(lock: Lock, root: str) -> str:
     """Write the lock to its folder below `root`; returns the workspace-relative path. Raises LockError."""
     path = os.path.join(lock.folder, lock.filename())
-    write_whole(os.path.join(root, path), lock_text(lock), path)
+    lockfile.write_whole(os.path.join(root, path), lock_text(lock), path)
     return path
 
 
-def lock_text(lock: Lock) -> str:
-    """The text of the lock: the same for the same lock, wherever and whenever it is written."""
+def lock_text(lock: Lock, indexes: Mapping[str, str] | None = None) -> str:
+    """The text of the lock: the same for the same lock, wherever and whenever it is written.
+
+    `indexes` are the urls of the indexes of some packages, by name, for who wants them said.
+    """
     import tomli_w
 
+    indexes = indexes or {}
     document: dict[str, Any] = {
         "lock-version": "1.0",
         "environments": [
@@ -104,11 +112,15 @@ def lock_text(lock: Lock) -> str:
         ],
         "requires-python": f"=={lock.target.python_minor}.*",
         "created-by": "buildrules",
-        "packages": [_table(package, lock) for package in lock.packages],
+        "packages": [
+            {**_table(package, lock), **({"index": indexes[package.name]} if package.name in indexes else {})}
+            for package in lock.packages
+        ],
         "tool": {
             "buildrules": {
                 "version": VERSION,
                 "inputs": lock.inputs,
+                **({"base": lock.base} if lock.base else {}),
                 "name": lock.name,
                 **lock.target.to_dict(),
                 "portable": lock.portable,
@@ -124,6 +136,7 @@ def _table(package: LockedPackage, lock: Lock) -> dict[str, Any]:
         table["version"] = package.version
     if package.kind == DIRECTORY:
         table["directory"] = {"path": _relative(package.directory or ".", lock.folder)}
+        _note(table, asks=package.asks, variables=dict(package.variables))
         return table
     file = package.file
     assert file
@@ -134,7 +147,8 @@ def _table(package: LockedPackage, lock: Lock) -> dict[str, Any]:
         entry["path"] = _relative(file.path, lock.folder)
     else:
         entry["path"] = file.filename
-        table["tool"] = {"buildrules": {"source": "index"}}
+        _note(table, source="index")
+    _note(table, index=package.index)
     if file.size is not None:
         entry["size"] = file.size
     entry["hashes"] = {"sha256": file.sha256}
@@ -147,38 +161,42 @@ def _table(package: LockedPackage, lock: Lock) -> dict[str, Any]:
     return table
 
 
+def _note(table: dict[str, Any], **more: Any) -> None:
+    """What only we say of a package: its [packages.tool.buildrules]."""
+    for key, value in more.items():
+        if value:
+            table.setdefault("tool", {}).setdefault("buildrules", {})[key] = value
+
+
 def _relative(path: str, folder: str) -> str:
     return os.path.relpath(path, folder or ".").replace(os.sep, "/")
 
 
+def _check_keys(path: str, data: dict[str, Any], own: dict[str, Any]) -> None:
+    """Raise LockError for a key that no lock has: nothing of one goes unread."""
+    listed = data.get("packages", [])
+    packages = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    owns = [(one.get("tool") or {}).get("buildrules") or {} for one in packages if isinstance(one.get("tool"), dict)]
+    for table, of in zip(LOCK, ([data], packages, [own], owns), strict=True):
+        unknown = {key for one in of if isinstance(one, dict) for key in one.keys() - table.keys()}
+        if unknown:
+            raise lockfile.unreadable(path, f"it has {min(unknown)!r}, which is not known here")
+
+
 def read_lock(root: str, path: str) -> Lock:
     """Read the lock at the workspace-relative `path`. Raises LockError where it is missing, broken or not ours."""
-    import tomllib
-
-    try:
-        with open(os.path.join(root, path), "rb") as file:
-            data = tomllib.load(file)
-    except FileNotFoundError:
-        raise LockError(f"there is no lock {path!r}", hint="run 'buildrules lock'") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise _broken(path, str(error)) from None
+    data = lockfile.read_tables(os.path.join(root, path), path)
     own = data.get("tool", {}).get("buildrules") if isinstance(data.get("tool", {}), dict) else None
     if not isinstance(own, dict):
-        raise _broken(path, "it has no [tool.buildrules] table, so it was written by another program")
-    if own.get("version") != VERSION:
-        raise LockError(
-            f"lock {path!r} has version {own.get('version')!r}, this program reads version {VERSION}",
-            hint="run 'buildrules lock', or use the version of buildrules that wrote it",
-        )
+        raise lockfile.unreadable(path, "it has no [tool.buildrules] table, so it was written by another program")
+    lockfile.check_version(path, own, VERSION)
     try:
         target = Target(str(own["platform"]), str(own["python"]), str(own["glibc"]))
         name, inputs, portable = str(own["name"]), str(own["inputs"]), bool(own.get("portable", False))
+        base = str(own.get("base", ""))
     except KeyError as error:
-        raise _broken(path, f"[tool.buildrules] has no {error.args[0]!r}") from None
+        raise lockfile.unreadable(path, f"[tool.buildrules] has no {error.args[0]!r}") from None
+    _check_keys(path, data, own)
     folder = os.path.dirname(path)
     packages = select(data, target, root, os.path.join(root, folder), what=f"lock {path!r}")
-    return Lock(name, folder, target, inputs, packages, portable)
-
-
-def _broken(path: str, reason: str) -> LockError:
-    return LockError(f"cannot read the lock {path!r}: {reason}", hint="restore it, or run 'buildrules lock'")
+    return Lock(name, folder, target, inputs, packages, portable, base)

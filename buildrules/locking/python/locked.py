@@ -1,6 +1,7 @@
 """One locked package and its file, as a lock names them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.errors import IntegrityError, LockError
@@ -24,7 +25,10 @@ class LockedFile:
 class LockedPackage:
     """`kind` is "wheel", "sdist" or "directory" (of the workspace: `directory`, then without `file`).
 
-    `direct` says that the file was asked for by url or path, and not found in an index.
+    `direct` says that the file was asked for by url or path, and not found in an index. `asks` is the digest of what a
+    directory's project asked for when it was locked (`projects.Asking`); "" in locks of an older version. `index` names
+    the one index that it comes from, where it is assigned to one (`feeds.Feeds.assigned`). `variables` are what
+    BUILD.yaml gives the build back end of a directory; with a version declared there, the directory has that version.
     """
 
     name: str
@@ -33,6 +37,9 @@ class LockedPackage:
     file: LockedFile | None = None
     directory: str | None = None
     direct: bool = False
+    asks: str = ""
+    index: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def row(self) -> list[str]:
         """A wheel as `actions.params.WheelParams` has it: file name and sha256."""

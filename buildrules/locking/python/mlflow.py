@@ -13,22 +13,13 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from buildrules.actions.models.mlflow_files import (
-    MARK,
-    REQUIREMENTS,
-    Marked,
-    ModelFiles,
-    Said,
-    read_mark,
-    watched,
-)
+from buildrules.actions.models.mlflow_files import DISTRIBUTIONS, MARK, REQUIREMENTS, Marked, ModelFiles, Said, text_at
 from buildrules.credentials.connections import Connections
 from buildrules.errors import LoadError, Position, ResolutionError
 from buildrules.locking.python.collector import Collector, Requirements
 from buildrules.locking.python.conda import read_conda
+from buildrules.locking.python.formats import MLMODEL, PYTHON_ENV, SIGNATURE
 from buildrules.locking.python.requirement import Requirement
-
-__all__ = ["Disagreement", "ModelEnvironment", "check_python", "collect_model", "conda_differs", "python_of"]
 
 _MLFLOW = ("mlflow", "mlflow-skinny")
 _LOADER = ("pandas", "numpy")  # what mlflow.pyfunc imports and mlflow-skinny does not ask for
@@ -41,6 +32,9 @@ class Disagreement:
 
     message: str
     position: Position | None
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.message}" if self.position else self.message
 
 
 @dataclass(slots=True)
@@ -70,21 +64,21 @@ def collect_model(
     `root` is the absolute workspace root, for wheels that requirements name by path. Of the distributions in
     `without` nothing is taken: somebody else says which version. Raises LoadError with all that cannot be read.
     """
-    marked = read_mark(files)
-    sources = _sources(root, files, marked, asker, exclude, connections)
+    marked = files.marked
+    sources = _sources(root, files, asker, exclude, connections)
     chosen = next((source for source in sources if source.found.items), None)
     if chosen is None:
-        chosen = _from_mark(root, files, marked, asker)
+        chosen = _from_mark(root, files, asker)
     else:
-        chosen.collector.finish()
-    pythons = _pythons(files, marked, sources)
+        chosen.finish()
+    pythons = _pythons(files, sources)
     found = chosen.found
-    disagreements = [*_versions(chosen, marked), *_others(chosen, sources), *_python_disagreements(pythons)]
+    disagreements = [*_disagreements(chosen, sources, marked), *_python_disagreements(pythons), *_unread(files)]
     installer = [item for item in found.items if item.conda == "pip"]  # which installs the list below it, there
     found.items = [item for item in found.items if item.name not in without and item not in installer]
-    _add_mlflow(found, marked, files, asker, {*without, *(item.name for item in found.items)})
+    _add_mlflow(found, files, asker, {*without, *(item.name for item in found.items)})
     python = pythons[0] if pythons else None
-    return ModelEnvironment(found, files.path(chosen.name), python, disagreements, watched(files, marked))
+    return ModelEnvironment(found, files.path(chosen.name), python, disagreements, files.watched)
 
 
 def check_python(wanted: Said | None, python: str, override: str | None, way_out: str) -> None:
@@ -104,33 +98,33 @@ def check_python(wanted: Said | None, python: str, override: str | None, way_out
 
 
 def python_of(files: ModelFiles) -> Said | None:
-    """The version of Python that the model of `files` asks for. Raises LoadError where MLmodel cannot be read."""
-    marked = read_mark(files)
-    return next(iter(_pythons(files, marked, _sources("", files, marked, "", (), None))), None)
+    """The version of Python that the model of `files` asks for."""
+    return next(iter(_pythons(files, _sources("", files, "", (), None))), None)
 
 
 def conda_differs(files: ModelFiles) -> str | None:
-    """The name of a model's conda file, where it asks for MLflow, and for something else than requirements.txt.
-
-    Raises LoadError where MLmodel cannot be read.
-    """
-    marked = read_mark(files)
-    sources = {source.name: source.items for source in _sources("", files, marked, "", (), None)}
-    conda, listed = sources.get(marked.conda, {}), sources.get(REQUIREMENTS, {})
+    """The name of a model's conda file, where it asks for MLflow, and for something else than requirements.txt."""
+    name = files.marked.conda
+    sources = {source.name: source.items for source in _sources("", files, "", (), None)}
+    conda, listed = sources.get(name, {}), sources.get(REQUIREMENTS, {})
     differ = any(_specifier(conda[name].text) != _specifier(listed[name].text) for name in conda.keys() & listed.keys())
-    return marked.conda if differ and not conda.keys().isdisjoint(_MLFLOW) else None
+    return name if differ and not conda.keys().isdisjoint(_MLFLOW) else None
 
 
-@dataclass(slots=True)
-class _Source:
+def disagreements_of(files: ModelFiles, used: str | None) -> list[Disagreement]:
+    """What the files of a model do not say alike; `used` is the name of the one that counts, if not the usual one."""
+    sources = _sources("", files, "", (), None)
+    chosen = next((one for one in sources if one.found.items and used in (None, one.name)), None)
+    if chosen is None:
+        return []
+    pythons = _python_disagreements(_pythons(files, sources))
+    return [*_disagreements(chosen, sources, files.marked), *pythons, *_unread(files)]
+
+
+class _Source(Collector):
     """One file's requirements."""
 
-    name: str
-    collector: Collector
-
-    @property
-    def found(self) -> Requirements:
-        return self.collector.found
+    name = ""
 
     @property
     def items(self) -> dict[str, Requirement]:
@@ -140,18 +134,19 @@ class _Source:
 def _sources(
     root: str,
     files: ModelFiles,
-    marked: Marked,
     asker: str,
     exclude: Collection[str],
     connections: Connections | None,
 ) -> list[_Source]:
-    """The files that are there, the one that counts most first. Errors stay in their collectors."""
+    """The files that are there, the one that counts most first. Their errors stay in them."""
     found = []
+    marked = files.marked
     names = [REQUIREMENTS, marked.conda, marked.virtualenv]
     for name in sorted(names, key=lambda name: marked.conda_first and name != marked.conda):
         if name not in files.texts:
             continue
-        collector = Collector(root, asker, exclude, connections)
+        collector = _Source(root, asker, exclude, connections)
+        collector.name = name
         collector.texts = {files.path(other): text for other, text in files.texts.items()}
         if name == REQUIREMENTS:
             collector.requirements_file(files.path(name), None)
@@ -159,19 +154,21 @@ def _sources(
             read_conda(collector, files.path(name), None)
         else:
             try:
-                listed = files.tree(name).items("dependencies")
+                root_node = files.yaml(name)
+                listed = root_node.entries.get("dependencies") if root_node is not None else None
             except LoadError as error:
                 collector.errors.append(error)
-                listed = []
-            for said in listed:
-                if not said.text.startswith(("-r", "--requirement")):  # that is requirements.txt
-                    collector.line(said.text, os.path.dirname(files.path(name)), said.position)
-        found.append(_Source(name, collector))
+                listed = None
+            for line in map(text_at, listed.items if listed is not None else ()):
+                if line is not None and not line.text.startswith(("-r", "--requirement")):  # that is requirements.txt
+                    collector.line(line.text, os.path.dirname(files.path(name)), line.position)
+        found.append(collector)
     return found
 
 
-def _from_mark(root: str, files: ModelFiles, marked: Marked, asker: str) -> _Source:
+def _from_mark(root: str, files: ModelFiles, asker: str) -> _Source:
     """No file lists requirements: the flavours' libraries, in the versions the model was saved with."""
+    marked = files.marked
     if not marked.versions and marked.mlflow is None:
         raise LoadError(
             f"the model {files.folder!r} does not say what it needs: it has no {REQUIREMENTS}, {marked.conda} or"
@@ -179,16 +176,17 @@ def _from_mark(root: str, files: ModelFiles, marked: Marked, asker: str) -> _Sou
             hint="save it with MLflow's own save_model, or name a python_env in base_env",
             position=files.at(MARK),
         )
-    collector = Collector(root, asker)
+    collector = _Source(root, asker)
+    collector.name = MARK
     for name, said in sorted(marked.versions.items()):
         collector.add(f"{name}=={said.text}", files.folder, said.position)
     collector.finish()
-    return _Source(MARK, collector)
+    return collector
 
 
-def _add_mlflow(found: Requirements, marked: Marked, files: ModelFiles, asker: str, named: set[str]) -> None:
+def _add_mlflow(found: Requirements, files: ModelFiles, asker: str, named: set[str]) -> None:
     """The package that loads the model, where nothing asks for it."""
-    said = marked.mlflow
+    said = files.marked.mlflow
     place = said.position if said else files.at(MARK)
     added = []
     if not named.intersection(_MLFLOW):
@@ -211,6 +209,11 @@ def _pin(version: str | None) -> str:
     except InvalidVersion:
         return ""
     return f">={parsed.base_version}" if parsed.is_devrelease or parsed.local else f"=={parsed}"
+
+
+def _disagreements(chosen: _Source, sources: list[_Source], marked: Marked) -> Iterator[Disagreement]:
+    yield from _versions(chosen, marked)
+    yield from _others(chosen, sources)
 
 
 def _versions(chosen: _Source, marked: Marked) -> Iterator[Disagreement]:
@@ -247,9 +250,9 @@ def _others(chosen: _Source, sources: list[_Source]) -> Iterator[Disagreement]:
     ours = chosen.items
     for other in sources:
         theirs = other.items
-        if other is chosen or not (theirs or other.collector.errors):
+        if other is chosen or not (theirs or other.errors):
             continue
-        for error in other.collector.errors:
+        for error in other.errors:
             yield Disagreement(f"{error.message}; {chosen.name} is used", error.position)
         for name, item in theirs.items():
             if name in ("pip", "setuptools", "wheel"):
@@ -269,17 +272,17 @@ def _others(chosen: _Source, sources: list[_Source]) -> Iterator[Disagreement]:
             yield Disagreement(text, Position(first.path, 1) if first else None)
 
 
-def _pythons(files: ModelFiles, marked: Marked, sources: list[_Source]) -> list[Said]:
+def _pythons(files: ModelFiles, sources: list[_Source]) -> list[Said]:
     """What the files say of Python, the one that counts most first."""
     found = []
-    if marked.virtualenv in files.texts:
+    if files.marked.virtualenv in files.texts:
         with contextlib.suppress(LoadError):  # reported with its requirements
-            found.append(files.tree(marked.virtualenv).text("python"))
+            found.append(text_at(files.yaml(files.marked.virtualenv), "python"))
     for source in sources:
         pin = source.found.python
         if pin is not None and pin.position is not None:
-            found.append(Said(pin.specifier.removeprefix("==").removesuffix(".*"), pin.position))
-    found.append(marked.python)
+            found.append(Said(pin.version, pin.position))
+    found.append(files.marked.python)
     return [said for said in found if said is not None and _minor(said.text) is not None]
 
 
@@ -291,6 +294,23 @@ def _python_disagreements(pythons: list[Said]) -> Iterator[Disagreement]:
             yield Disagreement(
                 f"Python {said.text} is asked for here, and {first.text} in {place}, which is used", said.position
             )
+
+
+def _unread(files: ModelFiles) -> Iterator[Disagreement]:
+    """Keys of the model's files that are not known here, and versions of libraries that are compared with nothing."""
+    root, environment = files.yaml(MARK), None
+    with contextlib.suppress(LoadError):  # reported with its requirements
+        environment = files.yaml(files.marked.virtualenv) if files.marked.virtualenv in files.texts else None
+    signature = root.entries.get("signature") if root is not None else None
+    for node, known in ((root, MLMODEL), (signature, SIGNATURE), (environment, PYTHON_ENV)):
+        for key, place in node.keys.items() if node is not None else ():
+            if key not in known:
+                yield Disagreement(f"{key!r} is not known here, and not read", place.position)
+    flavours = root.entries.get("flavors") if root is not None else None
+    for flavour in flavours.entries.values() if flavours is not None else ():
+        for key, place in flavour.keys.items():
+            if key.endswith("_version") and key not in DISTRIBUTIONS and key != "python_version":
+                yield Disagreement(f"{key!r}: its library is not known here, and not compared", place.position)
 
 
 def _minor(text: str) -> str | None:

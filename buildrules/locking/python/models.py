@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from buildrules.actions.python.target import minor_of
 from buildrules.engine.events import Notice, Stream
 from buildrules.errors import LoadError
 from buildrules.locking.keeper import LockKeeper
@@ -17,8 +18,8 @@ from buildrules.workspace.labels import Label
 
 if TYPE_CHECKING:
     from buildrules.actions.models.mlflow_files import ModelFiles
+    from buildrules.locking.python.collector import Requirements
     from buildrules.locking.python.mlflow import ModelEnvironment
-    from buildrules.locking.python.requirements import Requirements
 
 
 class ModelEnvironments:
@@ -96,7 +97,7 @@ class ModelEnvironments:
         from buildrules.locking.python.mlflow import check_python
 
         model = env.deps["model"][0]
-        minor = ".".join(python.split(".")[:2])
+        minor = minor_of(python)
         if env.label == model:
             env_text = f'{{rule: python_env, base: "{env.deps["base"][0]}", model: "{model}", python: "{minor}"}}'
             way_out = f"take the risk with a target of its own in base_env: {env_text}"
@@ -110,7 +111,7 @@ class ModelEnvironments:
             from buildrules.locking.python.mlflow import collect_model
 
             model = self._resolution.of(env.deps["model"][0])
-            try:
+            with env.errors_at("model"):
                 found = collect_model(
                     self._root,
                     self._files(model, env),
@@ -119,13 +120,9 @@ class ModelEnvironments:
                     without=without,
                     connections=self._connections,
                 )
-            except LoadError as error:
-                error.position = error.position or env.position_of("model")
-                raise
             self._done[key] = found
             for item in found.disagreements:
-                where = f"{item.position}: " if item.position else ""
-                self._stream.emit(Notice(f"{where}{item.message}", warning=True))
+                self._stream.emit(Notice(str(item), warning=True))
         return self._done[key]
 
     def _files(self, model: ResolvedTarget, env: ResolvedTarget) -> "ModelFiles":

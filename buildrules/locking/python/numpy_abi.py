@@ -8,8 +8,6 @@ from collections.abc import Iterable
 
 from buildrules.locking.python.locked import LockedPackage
 
-__all__ = ["NUMPY_1", "compiled_for_numpy_1"]
-
 NUMPY_1 = "numpy<2"
 
 _FIRST = {

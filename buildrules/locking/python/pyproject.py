@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from buildrules.credentials.redact import scrub
+from buildrules.document.plain_toml import read_toml
 from buildrules.errors import Position
+from buildrules.locking.python.collector import PythonPin
+from buildrules.locking.python.formats import OTHER_TOOLS, PROJECT, PYPROJECT
+from buildrules.locking.python.kinds import folder_from
+from buildrules.locking.python.other_locks import read_other_lock
+from buildrules.locking.python.projects import Projects
+from buildrules.locking.python.uv_table import UvTable
 
 if TYPE_CHECKING:
     from buildrules.locking.python.collector import Collector
@@ -15,18 +22,30 @@ def read_pyproject(
     collector: "Collector", path: str, extras: Sequence[str], groups: Sequence[str], position: Position | None
 ) -> None:
     """Add what `path` (workspace-relative) asks for to `collector`, with the errors that come up."""
-    import tomllib
-
+    if os.path.isdir(os.path.join(collector.root, path)):
+        path = os.path.normpath(os.path.join(path, "pyproject.toml"))
     text = collector.open(path, position)
-    if text is None:
+    if text is None or collector.is_mistaken(path, text, "pyproject", position):
         return
     try:
-        data = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        data = read_toml(text)
+    except ValueError as error:
         collector.fail(f"cannot read {path!r}: {error}", position)
         return
-    reader = _Reader(collector, path, text)
+    reader = _Reader(collector, path, text, position)
     project = reader.table(data, "project")
+    tools = reader.table(data, "tool")
+    reader.uv = UvTable(collector, path, reader.table(tools, "uv", "tool."), reader.position)
+    reader.python(project.get("requires-python"))
+    if not project and not groups:
+        reader.fail_without_project(tools)
+        return
+    reader.look_at_other_tools(tools, project)
+    for table, known, prefix in ((data, PYPROJECT, ""), (project, PROJECT, "project.")):
+        for key in [one for one in table if one not in known]:
+            collector.found.notes.append(f"{reader.position(key)}: {prefix}{key} is not known, and not read")
+    folder = os.path.dirname(path)
+    read_other_lock(collector, [folder, *Projects(collector.root).roots(folder)])
     if extras or not groups:
         dynamic = project.get("dynamic", [])
         if not isinstance(dynamic, list):
@@ -35,7 +54,7 @@ def read_pyproject(
             collector.fail(
                 "project.dependencies is dynamic, so only a build would tell",
                 reader.position("dynamic"),
-                "list the requirements in the BUILD.yaml or in a requirements file",
+                reader.by_folder(),
             )
         reader.add_all(project.get("dependencies", []), "project.dependencies")
     optional = reader.table(project, "optional-dependencies", "project.")
@@ -44,9 +63,12 @@ def read_pyproject(
 
 
 class _Reader:
-    def __init__(self, collector: "Collector", path: str, text: str) -> None:
+    uv: UvTable
+
+    def __init__(self, collector: "Collector", path: str, text: str, asked: Position | None) -> None:
         self.collector = collector
         self.path = path
+        self.asked = asked
         self.lines = text.splitlines()
 
     def position(self, needle: str) -> Position:
@@ -65,12 +87,74 @@ class _Reader:
         self.collector.fail(f"{prefix}{name} must be a table", self.position(name))
         return {}
 
-    def add_all(self, items: Any, what: str) -> None:
+    def add_all(self, items: Any, what: str, part: tuple[str, str] = ("", "")) -> None:
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
             self.collector.fail(f"{what} must be a list of strings", self.position(what.rpartition(".")[2]))
             return
         for item in items:
-            self.collector.add(item, os.path.dirname(self.path), self.position(item))
+            position = self.position(item)
+            if not self.uv.add(item, position, part):
+                self.collector.add(item, os.path.dirname(self.path), position)
+
+    def python(self, wanted: Any) -> None:
+        """The pin on Python, PEP 621's `requires-python`."""
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+        if wanted is None:
+            return
+        try:
+            pin = PythonPin(str(SpecifierSet(wanted)), wanted, self.position("requires-python"), "the pyproject.toml")
+        except (InvalidSpecifier, TypeError, AttributeError):
+            self.collector.fail(f"requires-python {wanted!r} is no version specifier", self.position("requires-python"))
+        else:
+            self.collector.found.python = self.collector.found.python or pin
+
+    def by_folder(self) -> str:
+        """The way out where only a back end knows what a project needs."""
+        return (
+            "give the project itself, which is then built and installed, without pyproject:"
+            f" requirements: [{folder_from(self.asked, self.path)}]; or list the requirements in the BUILD.yaml or in a"
+            " requirements file"
+        )
+
+    def fail_without_project(self, tools: dict[str, Any]) -> None:
+        """The error for a file without [project], which names what was found instead."""
+        folder = os.path.join(self.collector.root, os.path.dirname(self.path))
+        found = [f"[tool.{tool}.{table}]" for tool, table in self.of_other_tools(tools)]
+        found += [name for name in ("setup.cfg", "setup.py") if os.path.isfile(os.path.join(folder, name))]
+        said = f", and what is in {', '.join(found)} is for its build back end" if found else ""
+        place = self.position(found[0]) if found else Position(self.path, 1)
+        hint = self.by_folder() if found else "list what is needed as dependencies under [project]; or leave it out"
+        self.collector.fail(f"{self.path!r} has no [project] table{said}", place, hint)
+
+    @staticmethod
+    def of_other_tools(tools: dict[str, Any]) -> list[tuple[str, str]]:
+        """The tables [tool.X.Y] in which other tools say what is needed, or where it comes from."""
+        return [
+            (tool, table)
+            for tool, tables in OTHER_TOOLS.items()
+            for table in tables
+            if isinstance(tools.get(tool), dict) and table in tools[tool]
+        ]
+
+    def look_at_other_tools(self, tools: dict[str, Any], project: dict[str, Any]) -> None:
+        """An error for tables of other tools that say where the dependencies of [project] come from."""
+        for tool, table in self.of_other_tools(tools):
+            found = tools[tool][table]
+            elsewhere = [
+                name
+                for name, entry in (found.items() if isinstance(found, dict) else ())
+                for one in (entry if isinstance(entry, list) else [entry])
+                if isinstance(one, dict) and {"path", "git", "url", "source", "file"} & one.keys()
+            ]
+            if elsewhere and tool in ("poetry", "pdm", "pixi"):
+                self.collector.fail(
+                    f"[tool.{tool}.{table}] says where {elsewhere[0]!r} comes from, which is not read",
+                    self.position(f"{elsewhere[0]} ="),
+                    "say it in [tool.uv.sources], or give the package in requirements by its path",
+                )
+            elif table == "source" or (tool not in {"setuptools", "hatch"} and not project.get("dependencies")):
+                self.collector.found.notes.append(f"{self.path}: [tool.{tool}.{table}] is not read")
 
     def add_extras(self, table: dict[str, Any], own: str, extras: Sequence[str], position: Position | None) -> None:
         from packaging.requirements import InvalidRequirement, Requirement
@@ -98,10 +182,11 @@ class _Reader:
                     wanted.extend(canonicalize_name(name) for name in sorted(parsed.extras))
                 else:
                     rest.append(item)
-            self.add_all(rest, f"project.optional-dependencies.{extra}")
+            self.add_all(rest, f"project.optional-dependencies.{extra}", ("extra", extra))
 
     def add_groups(self, table: dict[str, Any], groups: Sequence[str], position: Position | None) -> None:
         from packaging.dependency_groups import resolve_dependency_groups
+        from packaging.utils import canonicalize_name
 
         for group in groups:
             try:
@@ -114,7 +199,7 @@ class _Reader:
                     f"it has: {names}",
                 )
                 continue
-            self.add_all(items, f"dependency-groups.{group}")
+            self.add_all(items, f"dependency-groups.{group}", ("group", canonicalize_name(group)))
 
 
 def _first(error: BaseException) -> str:

@@ -4,7 +4,8 @@ Requirements files are those of pip's reference, "Requirements File Format", les
 choose an index: where packages come from is the user's own setting and no part of what is asked for.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from buildrules.credentials.connections import Connections
 from buildrules.errors import Position
@@ -13,12 +14,12 @@ from buildrules.locking.python.conda import read_conda
 from buildrules.locking.python.pyproject import read_pyproject
 from buildrules.rules.resolve import ResolvedTarget
 
-__all__ = ["Requirements", "collect", "collect_target"]
-
 _ATTRIBUTES = ("requirements", "constraints", "requirements_file", "pyproject", "extras", "groups", "conda_file")
 
 
-def collect_target(root: str, target: ResolvedTarget, connections: Connections) -> Requirements:
+def collect_target(
+    root: str, target: ResolvedTarget, connections: Connections, environment: Mapping[str, Any] | None = None
+) -> Requirements:
     """What a python_env asks for itself. Raises as `collect`."""
     return collect(
         root,
@@ -26,6 +27,7 @@ def collect_target(root: str, target: ResolvedTarget, connections: Connections) 
         **{name: target.values[name] for name in _ATTRIBUTES},
         exclude=target.values["exclude"],
         connections=connections,
+        environment=environment,
         asker=f"the environment {target.label}",
         place=target.position_of,
     )
@@ -44,6 +46,7 @@ def collect(
     conda_file: str | None = None,
     exclude: Sequence[str] = (),
     connections: Connections | None = None,
+    environment: Mapping[str, Any] | None = None,
     asker: str = "",
     place: Callable[..., Position | None] = lambda *_: None,
 ) -> Requirements:
@@ -51,19 +54,20 @@ def collect(
 
     Files are workspace-relative. `place(attribute)` and `place(attribute, n)` are where an attribute, or the n-th
     item of one, is written. `exclude` lets conda packages that are no Python packages pass: they are left out. An index
-    that requirements name is taken where one of `connections` serves it.
+    that requirements name is taken where one of `connections` serves it. `environment` has the values of the image's
+    markers (PEP 508), which choose among the sources that [tool.uv] has for one package.
     Raises LoadError with everything that is wrong.
     """
-    collector = Collector(root, asker, exclude, connections)
+    collector = Collector(root, asker, exclude, connections, environment)
     for number, text in enumerate(requirements):
         collector.add(text, folder, place("requirements", number))
     for number, text in enumerate(constraints):
         position = place("constraints", number) or Position(folder or ".", 1)
         collector.line(text, folder, position, constraint=True)
-    if requirements_file:
+    if requirements_file is not None:
         collector.requirements_file(requirements_file, place("requirements_file"))
-    if pyproject:
+    if pyproject is not None:  # "" is the root
         read_pyproject(collector, pyproject, extras, groups, place("pyproject"))
-    if conda_file:
+    if conda_file is not None:
         read_conda(collector, conda_file, place("conda_file"))
     return collector.finish()

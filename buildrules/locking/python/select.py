@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -9,13 +10,14 @@ from buildrules.actions.python.target import Target
 from buildrules.credentials.redact import redact
 from buildrules.errors import LockError
 from buildrules.locking.python.locked import DIRECTORY, SDIST, WHEEL, LockedFile, LockedPackage, check_sha256
-
-LARGEST = 1 << 46
-"""Bytes; a size of a file from there on is nonsense."""
+from buildrules.locking.python.requirement import inside_workspace
 
 if TYPE_CHECKING:
     from packaging.pylock import PackageArchive, PackageSdist, PackageWheel
     from packaging.tags import Tag
+
+LARGEST = 1 << 46
+"""Bytes; a size of a file from there on is nonsense."""
 
 
 def select(
@@ -46,6 +48,7 @@ def select(
     for package, source in chosen:
         version = str(package.version) if package.version else ""
         label = f"{package.name} {version}".strip()
+        own = (package.tool or {}).get("buildrules") or {}
         if isinstance(source, PackageVcs):
             raise LockError(
                 f"{label} comes from version control, which has no fixed content to lock",
@@ -53,17 +56,22 @@ def select(
             )
         if isinstance(source, PackageDirectory):
             path = _inside(source.path, root, folder, label)
-            found.append(LockedPackage(package.name, version, DIRECTORY, directory=path, direct=True))
+            known = LockedPackage(package.name, version, DIRECTORY, directory=path, direct=True)
+            variables = own.get("variables")
+            variables = variables if isinstance(variables, dict) else {}
+            variables = {str(name): str(value) for name, value in variables.items()}
+            found.append(replace(known, asks=str(own.get("asks", "")), variables=variables))
             continue
         direct = isinstance(source, PackageArchive)
         if isinstance(source, PackageArchive) and source.subdirectory:
             raise LockError(f"{label} is a subdirectory of an archive, which is not supported", hint="build a wheel")
-        in_index = ((package.tool or {}).get("buildrules") or {}).get("source") == "index"
+        in_index = own.get("source") == "index"
         file = _file(source, label, root, folder, fresh=fresh, in_index=in_index)
         kind = WHEEL if file.filename.endswith(".whl") else SDIST
         if kind == WHEEL:
             _check_wheel(file.filename, package.name, target, tags)
-        found.append(LockedPackage(package.name, version, kind, file, direct=direct))
+        index = str(own.get("index", ""))
+        found.append(LockedPackage(package.name, version, kind, file, direct=direct, index=index))
     return tuple(sorted(found, key=lambda package: package.name))
 
 
@@ -99,11 +107,10 @@ def _file(
 
 def _inside(path: str, root: str, folder: str, label: str) -> str:
     """Workspace-relative form of a path in a document. Raises LockError where it leaves the workspace."""
-    base = os.path.realpath(root)
-    place = os.path.realpath(os.path.join(folder, path))
-    if place != base and not place.startswith(base + os.sep):
+    found = inside_workspace(root, os.path.join(folder, path))
+    if found is None:
         raise LockError(f"{label} lies outside the workspace", hint="copy it into the workspace, and name it by path")
-    return os.path.relpath(place, base).replace(os.sep, "/")
+    return found
 
 
 def _check_wheel(filename: str, name: str, target: Target, fitting: "Collection[Tag]") -> None:

@@ -5,7 +5,7 @@ certain version, one that a server refuses. Which servers there will be is known
 with them in view; the lock's digest knows nothing of it, and another server later changes no lock.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildrules.errors import BuildrulesError, ResolutionError
@@ -13,9 +13,9 @@ from buildrules.rules.package import PackageParts
 from buildrules.workspace.labels import Label
 
 if TYPE_CHECKING:
+    from buildrules.locking.python.collector import Requirements
     from buildrules.locking.python.lock import Lock
-    from buildrules.locking.python.request import Request
-    from buildrules.locking.python.requirements import Requirements
+    from buildrules.locking.python.request import EnvironmentRequest
     from buildrules.net.session import Session
 
 
@@ -26,33 +26,29 @@ class Need(NamedTuple):
     constraints: tuple[str, ...]
 
 
-class ServerNeeds:
-    """What servers ask for on each environment of a workspace."""
+def server_needs(packages: Iterable[PackageParts]) -> dict[Label, list[Need]]:
+    """What each server on an environment asks for, by the environment's label.
 
-    def __init__(self) -> None:
-        self._asked: dict[Label, dict[Need, None]] = {}
-
-    def add(self, packages: Iterable[PackageParts]) -> None:
-        """Note the server of each package. A package without an environment counts for its model's own."""
-        for parts in packages:
-            foundation = parts.env or parts.model
-            need = Need(tuple(parts.server_part.requirements), tuple(parts.server_part.constraints))
-            if foundation is not None and need.requirements:
-                self._asked.setdefault(foundation.label, {}).setdefault(need)
-
-    def of(self, label: Label) -> list[Need]:
-        """What each server on the environment `label` asks for."""
-        return list(self._asked.get(label, ()))
+    A package without an environment counts for its model's own.
+    """
+    asked: dict[Label, list[Need]] = {}
+    for parts in packages:
+        foundation = parts.env or parts.model
+        need = Need(tuple(parts.server_part.requirements), tuple(parts.server_part.constraints))
+        if foundation is not None and need.requirements and need not in asked.setdefault(foundation.label, []):
+            asked[foundation.label].append(need)
+    return asked
 
 
 def lock_for_servers(
-    request: "Request",
+    request: "EnvironmentRequest",
     servers: Sequence[Need],
     session: "Session",
     *,
     existing: "Lock | None",
     upgrade: bool | Collection[str],
     portable: bool,
+    warn: Callable[[str], None],
 ) -> "Lock":
     """The lock for `request`; where a server of `servers` cannot stand on it, one on which it can, if there is one.
 
@@ -60,7 +56,7 @@ def lock_for_servers(
     """
     from buildrules.locking.python import resolve
 
-    lock = resolve.make_lock(request, session, existing=existing, upgrade=upgrade, portable=portable)
+    lock = resolve.make_lock(request, session, existing=existing, upgrade=upgrade, portable=portable, warn=warn)
     asked = [found for need in servers if (found := _parsed(request, need, session)) is not None]
     if all(_fits(request, lock, one, session) for one in asked):
         return lock
@@ -76,7 +72,7 @@ def lock_for_servers(
     return lock
 
 
-def _parsed(request: "Request", need: Need, session: "Session") -> "Requirements | None":
+def _parsed(request: "EnvironmentRequest", need: Need, session: "Session") -> "Requirements | None":
     """A server's requirements; None where they cannot be read, which is said when the server is locked."""
     from buildrules.locking.python.requirements import collect
 
@@ -87,26 +83,23 @@ def _parsed(request: "Request", need: Need, session: "Session") -> "Requirements
         return None
 
 
-def _with(request: "Request", asked: "Sequence[Requirements]") -> "Request":
+def _with(request: "EnvironmentRequest", asked: "Sequence[Requirements]") -> "EnvironmentRequest":
     from dataclasses import replace
 
-    return replace(
-        request,
-        requirements=(*request.requirements, *(item for one in asked for item in one.items)),
-        constraints=(*request.constraints, *(item for one in asked for item in one.constraints)),
-    )
+    own = request.asked
+    items = [*own.items, *(item for one in asked for item in one.items)]
+    constraints = [*own.constraints, *(item for one in asked for item in one.constraints)]
+    return replace(request, asked=replace(own, items=items, constraints=constraints))
 
 
-def _fits(request: "Request", lock: "Lock", asked: "Requirements", session: "Session") -> bool:
+def _fits(request: "EnvironmentRequest", lock: "Lock", asked: "Requirements", session: "Session") -> bool:
     from dataclasses import replace
 
     from buildrules.locking.python import resolve
 
-    on_top = replace(
-        request, requirements=tuple(asked.items), constraints=tuple(asked.constraints), exclude=(), base=lock
-    )
+    on_top = replace(request.asked, items=asked.items, constraints=asked.constraints, exclude=[])
     try:
-        resolve.make_lock(on_top, session)
+        resolve.make_lock(replace(request, asked=on_top, base=lock), session)
     except ResolutionError:
         return False
     return True

@@ -1,15 +1,15 @@
-"""What a recipe part expands to: one file per part kind.
+"""What a recipe part expands to: by kind of part.
 
 An expander is a module with `expand(part, local) -> Iterator[Entry]`. It is imported when the
 first part of its kind is met, so an expander may import what it needs at its top.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from buildrules.errors import IntegrityError
 from buildrules.oci.local import Local
 from buildrules.oci.parts.entry import Chunks, Content, DeflateRange, Entry, FileRange
+from buildrules.typed import Any
 
 __all__ = ["EXPANDERS", "Chunks", "Content", "DeflateRange", "Entry", "Expander", "FileRange", "expander"]
 
@@ -22,10 +22,10 @@ for, so `Chunks` may read on in an archive that is open in the generator. Hostil
 """
 
 EXPANDERS: dict[str, str] = {
-    "directory": "buildrules.oci.parts.inline",
-    "symlink": "buildrules.oci.parts.inline",
-    "inline": "buildrules.oci.parts.inline",
-    "file": "buildrules.oci.parts.file",
+    "directory": "buildrules.oci.parts.plain",
+    "symlink": "buildrules.oci.parts.plain",
+    "inline": "buildrules.oci.parts.plain",
+    "file": "buildrules.oci.parts.plain",
     "wheel": "buildrules.oci.parts.wheel",
     "deb": "buildrules.oci.parts.deb",
 }
@@ -40,7 +40,5 @@ def expander(kind: str) -> Expander:
     if found is None:
         if kind not in EXPANDERS:
             raise IntegrityError(f"unknown kind of recipe part: {kind!r}")
-        from importlib import import_module
-
-        found = _loaded[kind] = import_module(EXPANDERS[kind]).expand
+        found = _loaded[kind] = __import__(EXPANDERS[kind], fromlist=["expand"]).expand
     return found

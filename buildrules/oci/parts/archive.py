@@ -10,8 +10,8 @@ import zipfile
 from buildrules.errors import IntegrityError
 from buildrules.oci.gzip import inflate
 from buildrules.oci.parts.entry import DeflateRange, FileRange
+from buildrules.oci.paths import bad_path
 from buildrules.oci.reader import Reader
-from buildrules.oci.recipe import bad_path
 
 LARGEST_TEXT = 64 << 20
 _LOCAL = struct.Struct("<4s22xHH")
@@ -28,9 +28,9 @@ class Member:
         self.executable = executable
         self.content = content
 
-    def read(self, reader: Reader) -> bytes:
-        """The whole content, of metadata and scripts. Raises IntegrityError above 64 MiB or where it is corrupt."""
-        if self.size > LARGEST_TEXT:
+    def read(self, reader: Reader, most: int = LARGEST_TEXT) -> bytes:
+        """All of it, for metadata and scripts. Raises IntegrityError where it is corrupt or above `most` bytes."""
+        if self.size > most:
             raise IntegrityError(f"{self.name!r} has {self.size} bytes, more than such a file may have")
         if isinstance(self.content, DeflateRange):
             return b"".join(inflate(reader, self.content))
@@ -65,7 +65,7 @@ def members(path: str, label: str) -> list[Member]:
             found = [_member(info, file.fileno(), path, label) for info in infos if not info.filename.endswith("/")]
             size = os.fstat(file.fileno()).st_size
     except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error) as error:
-        raise IntegrityError(f"{label!r} is no readable zip archive: {str(error).lower()}") from None
+        raise IntegrityError(f"{label!r} is not a readable zip archive: {str(error).lower()}") from None
     names: set[str] = set()
     for member in found:
         if member.name in names:

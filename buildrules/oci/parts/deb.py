@@ -16,10 +16,10 @@ from importlib import import_module
 from typing import IO, Any, BinaryIO
 
 from buildrules.errors import IntegrityError, UsageError
-from buildrules.oci.chunks import chunk_file
+from buildrules.oci.chunks import XZ_MEMORY, chunk_file
 from buildrules.oci.local import Local
 from buildrules.oci.parts.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Chunks, Entry
-from buildrules.oci.recipe import bad_link, bad_path
+from buildrules.oci.paths import bad_link, bad_path
 from buildrules.oci.untar import entries
 
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -37,7 +37,7 @@ _DOC = re.compile(r"usr/share/doc/[^/]+")
 def expand(part: dict[str, Any], local: Local) -> Iterator[Entry]:
     """The entries of a "deb" part in the order of its archive; see `read`. `drop` are globs of layer paths: what one
     matches is left out with all below it, but for copyright files."""
-    return read(local.path(part["digest"]), part["drop"])
+    return read(local.checked(part["digest"]), part["drop"])
 
 
 def read(path: str, drop: list[str], name: str = "") -> Iterator[Entry]:
@@ -172,7 +172,7 @@ def _opened(raw: IO[bytes], suffix: str, name: str) -> tuple[IO[bytes], type[Exc
     if suffix in (".xz", ".lzma"):
         import lzma
 
-        return lzma.open(raw), lzma.LZMAError
+        return chunk_file(_unxz(raw)), lzma.LZMAError
     if suffix == ".zst":
         try:
             zstandard: Any = import_module("zstandard")
@@ -184,6 +184,23 @@ def _opened(raw: IO[bytes], suffix: str, name: str) -> tuple[IO[bytes], type[Exc
         unpacked = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
         return unpacked, zstandard.ZstdError
     raise IntegrityError(f"debian package {name!r} is compressed in an unknown way: {suffix!r}")
+
+
+def _unxz(raw: IO[bytes]) -> Iterator[bytes]:
+    """What is in xz streams, one after the other, of which none may ask for a dictionary that fills the memory."""
+    import lzma
+
+    data = raw.read(_CHUNK)
+    while data:
+        stream = lzma.LZMADecompressor(memlimit=XZ_MEMORY)
+        while not stream.eof:
+            yield stream.decompress(data, _CHUNK)
+            data = b""
+            if stream.needs_input and not stream.eof:
+                data = raw.read(_CHUNK)
+                if not data:
+                    raise EOFError("it ends too early")
+        data = stream.unused_data.lstrip(b"\0") or raw.read(_CHUNK)
 
 
 def _entry(name: str, path: str, kind: bytes, mode: int, link: str) -> Entry:

@@ -58,13 +58,21 @@ class Entry:
 
     `path` is relative and normalised, `kind` one of FILE, DIRECTORY, SYMLINK, HARDLINK, `mode` the permission bits
     (at most 0o7777), `link` the target of a symlink as it stands, or the layer path of a hardlink's first name,
-    `size` the bytes of a file's content.
+    `size` the bytes of a file's content, `owner` the number of the user it belongs to; its group is always root's.
     """
 
-    __slots__ = ("content", "kind", "link", "mode", "path", "size")
+    __slots__ = ("content", "kind", "link", "mode", "owner", "path", "size")
 
     def __init__(
-        self, path: str, kind: str = FILE, mode: int = 0o644, *, link: str = "", size: int = 0, content: Content = b""
+        self,
+        path: str,
+        kind: str = FILE,
+        mode: int = 0o644,
+        *,
+        link: str = "",
+        size: int = 0,
+        content: Content = b"",
+        owner: int = 0,
     ) -> None:
         self.path = path
         self.kind = kind
@@ -72,6 +80,7 @@ class Entry:
         self.link = link
         self.size = size
         self.content = content
+        self.owner = owner
 
     def __repr__(self) -> str:
         return f"Entry({self.path!r}, {self.kind}, {self.mode:o}, {self.size} bytes)"

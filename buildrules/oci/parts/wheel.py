@@ -10,17 +10,21 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+
+from packaging.utils import canonicalize_name
 
 from buildrules.errors import IntegrityError
 from buildrules.oci.local import Local
 from buildrules.oci.parts.archive import Member, members
 from buildrules.oci.parts.entry import Entry
+from buildrules.oci.paths import bad_path
 from buildrules.oci.reader import Reader
-from buildrules.oci.recipe import bad_path
+from buildrules.typed import Any
 
 INSTALLER = b"buildrules\n"
+_LARGEST = 1 << 20  # bytes of WHEEL and entry_points.txt
+_LONGEST_RECORD = 16 << 20  # bytes: ten times PyTorch's
 
 _STRONG = {"sha256", "sha384", "sha512", "sha3_256", "sha3_384", "sha3_512", "blake2b", "blake2s"}
 _RESERVED = {"pyvenv.cfg", "bin", "lib", "lib64", "include"}
@@ -45,17 +49,28 @@ def expand(part: dict[str, Any], local: Local) -> Iterator[Entry]:
     """The entries of a "wheel" part, sorted by path.
 
     Raises IntegrityError for a wheel that breaks the standard or tries to leave its prefix, FileNotFoundError where the
-    wheel is not in the store. Its own digest is checked by whoever puts it there.
+    wheel is not in the store, DamagedError where it is not what its digest says.
     """
-    return iter(_Install(part, local.path(part["digest"])).entries())
+    return iter(_Install(part, local.checked(part["digest"])).entries())
+
+
+def installation(part: Mapping[str, Any], local: Local) -> tuple[dict[str, tuple[str, int | str]], str]:
+    """What a "wheel" part installs: path below the prefix -> (hash as in RECORD, size), and its METADATA.
+
+    The files that stand in no other wheel, RECORD and INSTALLER, are left out. Raises as `expand`.
+    """
+    install = _Install(part, local.checked(part["digest"]))
+    install.entries()
+    with Reader() as reader:
+        return dict(install.rows), install.metadata(reader)
 
 
 class _Install:
     """One wheel on its way below one prefix."""
 
-    def __init__(self, part: dict[str, Any], path: str) -> None:
+    def __init__(self, part: Mapping[str, Any], path: str) -> None:
         self.label: str = part["filename"]
-        self.project = _normal(self.label.split("-")[0])
+        self.project = canonicalize_name(self.label.split("-")[0])
         self.prefix: str = part["prefix"]
         self.library = f"lib/python{part['python']}/site-packages"
         self.headers = f"include/site/python{part['python']}"
@@ -103,7 +118,7 @@ class _Install:
         if len(found) != 1:
             raise IntegrityError(f"{self.label!r} must hold one .dist-info directory, not {sorted(found)!r}")
         info = found.pop()
-        if _normal(info.split("-")[0]) != self.project:
+        if canonicalize_name(info.split("-")[0]) != self.project:
             raise IntegrityError(f"{info!r} in {self.label!r} belongs to another project")
         for name in ("METADATA", "WHEEL", "RECORD"):
             if f"{info}/{name}" not in self.members:
@@ -117,26 +132,32 @@ class _Install:
             found = version[0].strip() if version else "no Wheel-Version"
             raise IntegrityError(f"{self.label!r} is of an unknown version of the wheel format ({found})")
         if not re.search(r"^Root-Is-Purelib:\s*(true|false)\s*$", text, re.MULTILINE | re.IGNORECASE):
-            raise IntegrityError(f"WHEEL of {self.label!r} says no Root-Is-Purelib")
+            raise IntegrityError(f"WHEEL of {self.label!r} has no Root-Is-Purelib")
 
     def _recorded(self, reader: Reader) -> dict[str, str]:
         """The hash of each file, `algorithm=base64`, as the wheel's RECORD lists it."""
+        data = self.members[f"{self.info}/RECORD"].read(reader, _LONGEST_RECORD)
+        text = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
         try:
-            rows = list(csv.reader(io.StringIO(self._text("RECORD", reader), newline=""), strict=True))
-        except csv.Error as error:
+            return self._hashes(csv.reader(text, strict=True))
+        except (csv.Error, UnicodeDecodeError) as error:
             raise IntegrityError(f"RECORD of {self.label!r} cannot be read: {error}") from None
+
+    def _hashes(self, rows: Iterable[list[str]]) -> dict[str, str]:
         found = {}
         for row in rows:
             if not row:
                 continue
             if len(row) != 3:
-                raise IntegrityError(f"RECORD of {self.label!r} has a row of {len(row)} columns: {row!r}")
+                shown = f"{row[:3]!r}"[:200]
+                raise IntegrityError(f"RECORD of {self.label!r} has a row of {len(row)} columns: {shown}")
             name, digest, _ = row
             algorithm, _, value = digest.partition("=")
             if value:
                 if algorithm not in _STRONG:
                     raise IntegrityError(f"RECORD of {self.label!r} uses the hash {algorithm!r} for {name!r}")
-                found[name] = digest
+                if name in self.members:
+                    found[name] = digest
         return found
 
     def _entry_points(self, reader: Reader) -> dict[str, bytes]:
@@ -156,7 +177,7 @@ class _Install:
             for name, value in parser.items(section) if parser.has_section(section) else ():
                 match = _ENTRY_POINT.fullmatch(value.strip())
                 if not match or _BAD_SCRIPT.search(name) or not name.isprintable() or bad_path(name):
-                    raise IntegrityError(f"entry point {name!r} = {value!r} of {self.label!r} is no script")
+                    raise IntegrityError(f"entry point {name!r} = {value!r} of {self.label!r} is not a script")
                 scripts[name] = _SCRIPT.format(
                     python=self.python, module=match["module"], root=match["attr"].split(".")[0], attr=match["attr"]
                 ).encode()
@@ -165,7 +186,8 @@ class _Install:
     def _place(self, name: str) -> tuple[str, bool]:
         """Where below the prefix a member belongs, and whether it is a script."""
         top, _, rest = name.partition("/")
-        if not top.endswith(".data") or _normal(top) != _normal(self.info.removesuffix(".dist-info") + ".data"):
+        data = self.info.removesuffix(".dist-info") + ".data"
+        if not top.endswith(".data") or canonicalize_name(top) != canonicalize_name(data):
             return f"{self.library}/{name}", False
         scheme, _, rest = rest.partition("/")
         if rest:
@@ -183,10 +205,14 @@ class _Install:
         _, newline, rest = text.partition(b"\n")
         return b"#!" + self.python.encode() + newline + rest
 
+    def metadata(self, reader: Reader) -> str:
+        """The text of METADATA, whatever stands for what is not UTF-8 in it."""
+        return self.members[f"{self.info}/METADATA"].read(reader).decode("utf-8-sig", errors="replace")
+
     def _text(self, name: str, reader: Reader) -> str:
         member: Member = self.members[f"{self.info}/{name}"]
         try:
-            return member.read(reader).decode("utf-8-sig")
+            return member.read(reader, _LARGEST).decode("utf-8-sig")
         except UnicodeDecodeError:
             raise IntegrityError(f"{member.name!r} in {self.label!r} is not UTF-8") from None
 
@@ -214,8 +240,3 @@ class _Install:
         writer.writerows((name, *rows[name]) for name in sorted(rows))
         content = text.getvalue().encode()
         self.found[place] = Entry(f"{self.prefix}/{place}", size=len(content), content=content)
-
-
-def _normal(name: str) -> str:
-    """A project name normalised as in "Names and normalization"."""
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -3,18 +3,17 @@
 Imports nothing but the standard library and its neighbours. The other end of the socket given by number sends one JSON
 message at a time, and gets one back. With the first comes a file (SCM_RIGHTS) that says what to start, as JSON:
 
-    root        folder with the root file system       mounts   empty folder to mount on
+    root        folder with the root file system        processes    how many there may be, threads included
     argv, env, cwd, uid, gid, groups, hostname          share    true: the machine's network; false: only loopback
-    overlay     false: write into `root` itself         processes    how many there may be, threads included
 
-    {}                  {"ok": true}, or {"error": text, "errno": number, "stage": "namespaces", "overlay", "mount",
-                        "image" or "program"}
+    {}                  {"ok": true}, or {"error": text, "errno": number, "stage": "namespaces", "mount", "image" or
+                        "program"}
     {"connect": port}   {"ok": true} with a connected socket (SCM_RIGHTS), or {"error": text}
     {"signal": number}  {"ok": true}
     {"state": 1}        {"running": bool, "code": exit code, or 128 + number of the signal that ended it}
     {"open": path}      {"ok": true} with the file, open for reading (SCM_RIGHTS); {"missing": true}, or {"error": text}
 
-A message has a `number`, which the answer repeats. When the socket is closed everything is killed.
+When the socket is closed everything is killed.
 
 Three processes: the one that was started only waits. The second is process 1 of a namespace and answers. The third is
 process 1 of another inside of it, and becomes the program. So whichever of the two is killed, Linux kills the program
@@ -64,7 +63,7 @@ def start(spec: dict[str, Any], user: bool, parent: socket.socket) -> None:
             pass
     try:
         call("unshare", CLONE_NEWNS)
-        mount_root(spec, user)
+        mount_root(spec["root"])
         mount_system()
         change_root()
         root = os.open("/", os.O_PATH | os.O_DIRECTORY)
@@ -104,7 +103,7 @@ class Supervisor:
             try:
                 start(spec, user, theirs)
             except StageError as error:
-                theirs.send(_problem(error, spec))
+                theirs.send(_problem(error))
             finally:
                 os._exit(127)
         theirs.close()
@@ -125,9 +124,8 @@ class Supervisor:
             message = self._control.recv(1 << 16)
             if not message:
                 break
-            question = json.loads(message)
-            reply, handle = self._answer(question)
-            data = json.dumps({**reply, "number": question["number"]}).encode()
+            reply, handle = self._answer(json.loads(message))
+            data = json.dumps(reply).encode()
             if handle is None:
                 self._control.send(data)
             else:
@@ -194,7 +192,7 @@ class Supervisor:
             os.close(folder)
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
-            return {"error": f"{path} is no file"}, None
+            return {"error": f"{path} is not a file"}, None
         return {"ok": True}, open(handle, "rb")
 
 
@@ -218,9 +216,8 @@ def _first(places: Iterable[tuple[int, str]], port: int) -> socket.socket | OSEr
     return problem or OSError("no network")
 
 
-def _problem(error: StageError, spec: dict[str, Any]) -> bytes:
-    problem = {"error": str(error), "errno": error.number, "stage": error.stage, "number": spec["number"]}
-    return json.dumps(problem).encode()
+def _problem(error: StageError) -> bytes:
+    return json.dumps({"error": str(error), "errno": error.number, "stage": error.stage}).encode()
 
 
 def probe() -> None:
@@ -240,9 +237,9 @@ def supervise(control: socket.socket, spec: dict[str, Any], user: bool, group: s
     try:
         supervisor = Supervisor(control, spec, user)
     except StageError as error:
-        control.send(_problem(error, spec))
+        control.send(_problem(error))
         return
-    control.send(supervisor.problem or json.dumps({"ok": True, "number": spec["number"]}).encode())
+    control.send(supervisor.problem or b'{"ok": true}')
     if supervisor.problem:
         supervisor.kill()
     else:
@@ -257,16 +254,16 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other end decides when it is over
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
-    message, handles, _, _ = socket.recv_fds(control, 1 << 16, 1)
+    _, handles, _, _ = socket.recv_fds(control, 1 << 16, 1)
     if not handles:
         return  # the other end is gone
     with open(handles[0], "rb") as file:
-        spec = {**json.load(file), **json.loads(message)}
+        spec = json.load(file)
     with process_group(spec["processes"] + 1) as group:  # and the one who supervises them
         try:
             user = enter(spec)
         except StageError as error:
-            control.send(_problem(error, spec))
+            control.send(_problem(error))
             return
         pid = os.fork()
         if pid == 0:

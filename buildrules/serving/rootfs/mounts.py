@@ -2,11 +2,11 @@
 
 Runs in the launcher's process, in a mount namespace of its own: imports the standard library only.
 
-Linux: mount_namespaces(7), pivot_root(2), overlayfs (Documentation/filesystems/overlayfs.rst). What is hidden and what
-cannot be written is what Docker hides (moby, daemon/pkg/oci/defaults.go): root's files below /proc/sys are the
-machine's, whatever namespaces a process is in.
+Linux: mount_namespaces(7), pivot_root(2). What is hidden and what cannot be written is what Docker hides (moby,
+daemon/pkg/oci/defaults.go): root's files below /proc/sys are the machine's, whatever namespaces a process is in.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -15,7 +15,6 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from buildrules.serving.rootfs.linux import (
     MNT_DETACH,
@@ -65,22 +64,12 @@ _KEPT = {  # statvfs(3) -> mount(2): what a mount has must be said again when it
 }
 
 
-def mount_root(spec: dict[str, Any], user: bool) -> None:
-    """Make the root file system at `merged` in the folder `mounts`, which becomes the current directory."""
+def mount_root(root: str) -> None:
+    """Make the folder `root` a mount of its own (pivot_root(2) wants one), and the current directory."""
     mount("none", "/", None, MS_REC | MS_PRIVATE)
-    root = os.open(spec["root"], os.O_RDONLY | os.O_DIRECTORY)
-    mount("none", spec["mounts"], "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
-    os.chdir(spec["mounts"])
-    for name in ("upper", "scratch", "merged"):
-        os.mkdir(name, 0o755)
-    if not spec["overlay"]:
-        mount(f"/proc/self/fd/{root}", "merged", None, MS_BIND)
-        return
-    options = f"lowerdir=/proc/self/fd/{root},upperdir=upper,workdir=scratch{',userxattr' * user}"
-    try:
-        mount("overlay", "merged", "overlay", MS_NOSUID | MS_NODEV, options)
-    except OSError as error:
-        raise StageError("overlay", "overlay", error) from error
+    mount(root, root, None, MS_BIND)
+    _restrict(root, MS_NOSUID | MS_NODEV)
+    os.chdir(root)
 
 
 def mount_system() -> None:
@@ -97,18 +86,17 @@ def mount_system() -> None:
         mount("/sys", system, None, MS_BIND | MS_REC)
         _forbid_writing(system)
     for name in READ_ONLY:
-        if os.path.lexists(f"merged/{name}"):
-            mount(f"merged/{name}", f"merged/{name}", None, MS_BIND | MS_REC)
-            _forbid_writing(f"merged/{name}")
+        if os.path.lexists(name):
+            mount(name, name, None, MS_BIND | MS_REC)
+            _forbid_writing(name)
     for name in HIDDEN:
-        for path in Path("merged").glob(name):
+        for path in Path().glob(name):
             _hide(str(path))
     _mount_devices()
 
 
 def change_root() -> None:
-    """Make `merged` the root, and let go of the old one."""
-    os.chdir("merged")
+    """Make the current directory the root, and let go of the old one."""
     number = SYS_PIVOT_ROOT.get(platform.machine())
     try:
         if number is None:
@@ -124,16 +112,15 @@ def change_root() -> None:
 
 
 def _point(name: str) -> str:
-    """A directory to mount on, in the root file system that lies at `merged`. Its own name must be no link."""
-    path = f"merged/{name}"
+    """A directory of the image to mount on. Its own name must be no link."""
     try:
-        mode = os.lstat(path).st_mode
+        mode = os.lstat(name).st_mode
     except FileNotFoundError:
-        os.mkdir(path, 0o755)
-        return path
+        os.mkdir(name, 0o755)
+        return name
     if not stat.S_ISDIR(mode):
         raise StageError("image", f"the image's /{name} is not a directory")
-    return path
+    return name
 
 
 def _mount_devices() -> None:
@@ -159,12 +146,15 @@ def _mount_devices() -> None:
 def _forbid_writing(top: str) -> None:
     """Make what is mounted at `top` and below it read-only. mount_setattr(2) does it at once, from Linux 5.12 on."""
     for path in _mounted(os.path.abspath(top)):
-        try:
-            flags = os.statvfs(path).f_flag
-            kept = sum(mounted for given, mounted in _KEPT.items() if flags & given)
-            mount("none", path, None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
-        except (FileNotFoundError, NotADirectoryError):
-            pass  # hidden below another: nobody reaches it
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # hidden below another: nobody reaches it
+            _restrict(path, MS_RDONLY)
+
+
+def _restrict(path: str, flags: int) -> None:
+    """Give what is mounted at a path more flags."""
+    there = os.statvfs(path).f_flag
+    kept = sum(mounted for given, mounted in _KEPT.items() if there & given)
+    mount("none", path, None, MS_REMOUNT | MS_BIND | flags | kept)
 
 
 def _mounted(top: str) -> Iterator[str]:

@@ -12,12 +12,12 @@ _LARGEST = 1 << 20  # bytes of a file that is read as a text
 _DEEPEST = 250  # folders in each other that are made: what is deeper cannot be named, nor removed by its whole path
 
 
-def directory(root: str, steps: Sequence[str], *, create: bool = False) -> str | None:
+def directory(root: str, steps: Sequence[str], *, create: bool = False, file: bool = False) -> str | None:
     """The directory that `steps` lead to below `root`, as an absolute path that holds no link below `root`.
 
-    With `create`, missing ones are made; else None comes back for one that is missing. Nobody else may change the
-    folder meanwhile. Raises IntegrityError where a file is in the way, links lead in circles, or what would be made is
-    absurdly deep; OSError for a name that no file system takes.
+    With `create`, missing ones are made; else None comes back for one that is missing. With `file` the last may be no
+    directory. Nobody else may change the folder meanwhile. Raises IntegrityError where a file is in the way, links lead
+    in circles, or what would be made is absurdly deep; OSError for a name that no file system takes.
     """
     found: list[str] = []
     ahead = deque(steps)
@@ -49,7 +49,7 @@ def directory(root: str, steps: Sequence[str], *, create: bool = False) -> str |
             if target.startswith("/"):
                 found.clear()
             ahead.extendleft(reversed(target.split("/")))
-        elif stat.S_ISDIR(mode):
+        elif stat.S_ISDIR(mode) or (file and not ahead):
             found.append(step)
         else:
             raise IntegrityError(f"{'/'.join([*found, step])!r} is in the way of {'/'.join(steps)!r}")
@@ -58,24 +58,11 @@ def directory(root: str, steps: Sequence[str], *, create: bool = False) -> str |
 
 def read_text(root: str, path: str) -> str:
     """A small text file below `root`, links followed inside; "" where there is none."""
-    for _ in range(_LINKS):
-        *above, name = path.strip("/").split("/")
-        try:
-            folder = directory(root, above)
-        except IntegrityError:
-            return ""
-        if folder is None:
-            return ""
-        full = os.path.join(folder, name)
-        try:
-            mode = os.lstat(full).st_mode
-        except OSError:
-            return ""
-        if stat.S_ISREG(mode):
-            with open(full, "rb") as file:
-                return file.read(_LARGEST).decode(errors="replace")
-        if not stat.S_ISLNK(mode):
-            return ""
-        target = os.readlink(full)
-        path = target if target.startswith("/") else f"{os.path.relpath(folder, root)}/{target}"
-    return ""
+    try:
+        full = directory(root, path.split("/"), file=True)
+    except (IntegrityError, OSError):
+        return ""
+    if full is None or not os.path.isfile(full):
+        return ""
+    with open(full, "rb") as file:
+        return file.read(_LARGEST).decode(errors="replace")

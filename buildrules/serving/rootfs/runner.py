@@ -1,31 +1,29 @@
 """Runs packages directly from their root file system: no engine, no daemon, only Linux' namespaces.
 
 The package has a network of its own with nothing but loopback, unless it says that it needs more: so there are no
-conflicts of ports, and one that answers is proven to need nobody else. It cannot change its files for others: they
-are the lower side of an overlay.
+conflicts of ports, and one that answers is proven to need nobody else. Its files are its own, and gone with it.
 """
 
 import contextlib
 import errno
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from buildrules.errors import ServingError, UsageError
+from buildrules.serving.clock import Clock
 from buildrules.serving.platform import emulated, host_platform
 from buildrules.serving.rootfs.log import LogTail
-from buildrules.serving.rootfs.unpacked import UnpackedImages
+from buildrules.serving.rootfs.unpack import unpack
 from buildrules.serving.rootfs.users import find_user
-from buildrules.serving.runner import LARGEST, Package, State, Stopped, too_long
+from buildrules.serving.runner import LARGEST, Package, State, Stopped, too_long, wait_end
+from buildrules.store.private_folder import private_folder
 
 HOSTNAME = "package"
 PROCESSES = 4096
@@ -33,7 +31,7 @@ PROCESSES = 4096
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _START_SECONDS = 60.0
 _HINTS = {
-    "program": "the image's entry point does not exist in it or is no program; "
+    "program": "the image's entry point does not exist in it or is not a program; "
     "look at the server's rule and the base image",
     "too long": "its command and `environment` are longer than linux gives to a program",
     "image": "a package is given a file or folder there: look at the base image and at what lies over it",
@@ -52,7 +50,7 @@ class RootfsRunner:
     name = "rootfs"
 
     def __init__(self, folder: str) -> None:
-        self._images = UnpackedImages(folder)
+        self._folder = folder
         self._refusal: str | None = None  # why Linux refuses namespaces; "" where it gives them
 
     @contextlib.contextmanager
@@ -67,21 +65,12 @@ class RootfsRunner:
             self._refusal = _refusal()
         if self._refusal:
             raise _refused(package.title, self._refusal)
-        with contextlib.ExitStack() as stack:
-            running = self._started(package, stack, overlay=True) or self._started(package, stack, overlay=False)
-            assert running is not None
-            with running:
+        with private_folder(self._folder) as folder:
+            root = os.path.join(folder, "root")
+            os.mkdir(root, 0o755)
+            unpack(root, package.image.layers, package.stream)
+            with RootfsProcess(package, root) as running:
                 yield running
-
-    def _started(self, package: Package, stack: contextlib.ExitStack, *, overlay: bool) -> "RootfsProcess | None":
-        """The package started; None where Linux has no overlay, so that it needs files of its own."""
-        root = stack.enter_context(self._images.root(package.image, package.stream, private=not overlay))
-        running = RootfsProcess(package, root)
-        try:
-            running.start(overlay=overlay)
-        except _NoOverlayError:
-            return None
-        return running
 
 
 def launcher(argument: str, python: str = sys.executable, place: str = "") -> list[str]:
@@ -107,34 +96,28 @@ def _refused(title: str, what: str) -> ServingError:
     )
 
 
-class _NoOverlayError(Exception):
-    """Linux refused the overlay."""
-
-
 class RootfsProcess:
-    """A package's process, as a context manager that stops it. See `runner.Running`."""
+    """A package's process, as a context manager that starts and stops it. See `runner.Running`."""
 
     def __init__(self, package: Package, root: str) -> None:
         self.title = package.title
         self.grace = 10.0
+        self.clock = Clock(None)
         self.ports: Mapping[int, int | None] = dict.fromkeys(package.ports)
         self._package = package
         self._root = root
         self._lock = threading.Lock()
-        self._number = 0  # of the last question to the launcher
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder = ""
         self._tail = LogTail()
         settings = package.image.settings.get("config") or {}
         self._settings: dict[str, Any] = settings
         self._signal = _signal_of(settings.get("StopSignal"))
 
-    def start(self, *, overlay: bool) -> None:
+    def __enter__(self) -> "RootfsProcess":
         """Start it. Where that fails nothing is left behind."""
-        self._folder = tempfile.mkdtemp(prefix="run-", dir=os.path.dirname(self._root))
         try:
-            spec = self._spec(overlay=overlay)
+            spec = self._spec()
             mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._control = mine
             with theirs, self._tail.input() as log:
@@ -152,12 +135,13 @@ class RootfsProcess:
                 file.write(json.dumps(spec).encode())
                 file.seek(0)
                 self._check(self._ask({}, file.fileno()))
+            self.clock = Clock(self._process.pid)
         except BaseException:
             self.kill()
-            self._clean()
             raise
+        return self
 
-    def _spec(self, *, overlay: bool) -> dict[str, Any]:
+    def _spec(self) -> dict[str, Any]:
         package, settings = self._package, self._settings
         argv = [*(settings.get("Entrypoint") or ()), *(settings.get("Cmd") or ())]
         if not argv:
@@ -166,11 +150,8 @@ class RootfsProcess:
         environment = {"PATH": _PATH, "HOME": user.home, "HOSTNAME": HOSTNAME}
         environment.update(item.partition("=")[::2] for item in settings.get("Env") or ())
         environment.update(package.environment)
-        mounts = os.path.join(self._folder, "mounts")
-        os.mkdir(mounts)
         return {
             "root": self._root,
-            "mounts": mounts,
             "argv": argv,
             "env": environment,
             "cwd": settings.get("WorkingDir") or "/",
@@ -179,7 +160,6 @@ class RootfsProcess:
             "groups": user.groups,
             "hostname": HOSTNAME,
             "share": package.network,
-            "overlay": overlay,
             "processes": PROCESSES,
         }
 
@@ -188,8 +168,6 @@ class RootfsProcess:
         if "error" not in reply:
             return
         stage, text = reply.get("stage"), reply["error"]
-        if stage == "overlay":
-            raise _NoOverlayError
         if stage == "program" and reply["errno"] == errno.E2BIG:
             stage = "too long"
         if stage in _HINTS:
@@ -197,35 +175,32 @@ class RootfsProcess:
         raise _refused(self.title, text)
 
     def _ask(self, message: dict[str, Any], handle: int | None = None) -> dict[str, Any]:
-        return self._ask_for_handles(message, handle)[0]
+        """Ask the launcher; a `handle` is given with the message, one that comes back is the answer's "handle".
 
-    def _ask_for_handles(self, message: dict[str, Any], handle: int | None = None) -> tuple[dict[str, Any], list[int]]:
-        """Ask the launcher; a `handle` is given with the message. Raises ServingError where it is gone."""
+        Raises ServingError where the launcher is gone.
+        """
         with self._lock:
             if self._control is None:
                 raise ServingError(f"{self.title!r} was not started")
-            self._number += 1
-            data = json.dumps({**message, "number": self._number}).encode()
             try:
-                socket.send_fds(self._control, [data], [] if handle is None else [handle])
-                while True:
-                    data, handles, _, _ = socket.recv_fds(self._control, 1 << 16, 1)
-                    if not data:
-                        raise ServingError(f"{self.title!r} was ended from outside", log=self.log())
-                    reply: dict[str, Any] = json.loads(data)
-                    if reply["number"] == self._number:
-                        return reply, handles
-                    for unwanted in handles:  # the answer to a question that was interrupted
-                        os.close(unwanted)
-            except OSError as error:
+                socket.send_fds(self._control, [json.dumps(message).encode()], [] if handle is None else [handle])
+                data, handles, _, _ = socket.recv_fds(self._control, 1 << 16, 1)
+            except BaseException as error:
+                self.kill()  # what still comes would be taken for the answer to the next question
+                if not isinstance(error, OSError):
+                    raise
                 raise ServingError(f"{self.title!r} was ended from outside: {error}", log=self.log()) from error
+            if not data:
+                raise ServingError(f"{self.title!r} was ended from outside", log=self.log())
+            reply: dict[str, Any] = json.loads(data)
+            return reply | {"handle": next(iter(handles), None)}
 
     def connect(self, port: int, timeout: float) -> socket.socket:
         """A connection to one of its ports, made inside of its network. Raises OSError where nobody listens."""
-        reply, handles = self._ask_for_handles({"connect": port})
+        reply = self._ask({"connect": port})
         if "error" in reply:
             raise ConnectionRefusedError(reply["error"].lower())
-        connection = socket.socket(fileno=handles[0])
+        connection = socket.socket(fileno=reply["handle"])
         connection.settimeout(timeout)
         return connection
 
@@ -240,12 +215,12 @@ class RootfsProcess:
 
     def read(self, path: str) -> bytes | None:
         """See `runner.Running`. No link is followed."""
-        reply, handles = self._ask_for_handles({"open": path})
+        reply = self._ask({"open": path})
         if reply.get("missing"):
             return None
         if "error" in reply:
             raise ServingError(reply["error"])
-        with open(handles[0], "rb") as file:
+        with open(reply["handle"], "rb") as file:
             content = file.read(LARGEST + 1)
         if len(content) > LARGEST:
             raise too_long(path)
@@ -255,20 +230,17 @@ class RootfsProcess:
         """Its stop signal, the grace period, SIGKILL."""
         if self._control is None:
             return None
-        began = time.monotonic()
-        killed = False
+        limit = self.clock.limit(self.grace)
         try:
             state = self.state()
             if state.running:
                 self._ask({"signal": int(self._signal)})
-                pause = 0.005
-                while (state := self.state()).running and time.monotonic() - began < self.grace:
-                    time.sleep(pause)
-                    pause = min(pause * 1.5, 0.1)
-            killed = state.running
+                state = wait_end(self, limit)
+            if state.running:
+                return Stopped(128 + signal.SIGKILL, limit.told())
         finally:
             self.kill()
-        return Stopped(128 + signal.SIGKILL if killed else state.exit_code, time.monotonic() - began, killed)
+        return Stopped(state.exit_code)
 
     def kill(self) -> None:
         """End it at once, from any thread."""
@@ -284,12 +256,6 @@ class RootfsProcess:
                 self._process.kill()  # and process 1 with it, which asked for that
                 self._process.wait()
 
-    def _clean(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> "RootfsProcess":
-        return self
-
     def __exit__(self, *_: object) -> None:
         try:
             self.stop()
@@ -297,7 +263,6 @@ class RootfsProcess:
             pass  # it is gone already
         finally:
             self.kill()
-            self._clean()
 
 
 def _signal_of(name: str | None) -> signal.Signals:

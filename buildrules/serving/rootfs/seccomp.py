@@ -11,8 +11,6 @@ import struct
 
 from buildrules.serving.rootfs.linux import StageError, call
 
-__all__ = ["LAST", "REFUSED", "filter_program", "install_filter"]
-
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _KILL_PROCESS, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 _LOAD, _RETURN = 0x20, 0x06  # BPF_LD|BPF_W|BPF_ABS, BPF_RET|BPF_K

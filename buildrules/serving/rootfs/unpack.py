@@ -47,7 +47,7 @@ def unpack(root: str, layers: Iterable[Layer], stream: LayerStream) -> None:
         try:
             _Layer(root, layer, numbers).apply(stream)
         except _UNSOUND as error:
-            raise IntegrityError(f"layer {layer.digest[:19]} is no sound tar: {error}") from error
+            raise IntegrityError(f"layer {layer.digest[:19]} is not a sound tar: {error}") from error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreError(

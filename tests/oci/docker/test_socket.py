@@ -11,35 +11,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildrules.errors import DockerError
+from buildrules.oci import docker_http
+from buildrules.oci.docker_connect import unix
 from buildrules.oci.docker_http import Engine, message_of
-from buildrules.oci.docker_socket import UnixTransport
 
 
 @contextlib.contextmanager
-def engine(answer: bytes, *, early: bool = False) -> Iterator[tuple[Engine, list[bytes]]]:
-    """An engine that answers with these bytes and hangs up, with `early` before it has read; and what it was asked."""
+def engine(*answers: bytes, early: bool = False) -> Iterator[tuple[Engine, list[bytes]]]:
+    """An engine that answers with these bytes in turn, and what it was asked. With `early`, before it has read."""
     asked: list[bytes] = []
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{folder}/s")
         server.listen()
 
         def serve() -> None:
-            peer, _ = server.accept()
-            with peer:
-                if early:
-                    peer.shutdown(socket.SHUT_RD)
-                    while peer.recv(1 << 16):
-                        pass
-                else:
-                    data = peer.recv(1 << 16)
-                    while b"chunked" in data and not data.endswith(b"0\r\n\r\n"):
-                        data += peer.recv(1 << 16)
-                    asked.append(data)
-                peer.sendall(answer)
+            for answer in answers:
+                peer, _ = server.accept()
+                with peer:
+                    if early:
+                        peer.shutdown(socket.SHUT_RD)
+                        while peer.recv(1 << 16):
+                            pass
+                    else:
+                        data = peer.recv(1 << 16)
+                        while b"chunked" in data and not data.endswith(b"0\r\n\r\n"):
+                            data += peer.recv(1 << 16)
+                        asked.append(data)
+                    peer.sendall(answer)
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield Engine("here", UnixTransport(f"{folder}/s", "the engine"), "the engine"), asked
+        yield Engine("here", unix(f"{folder}/s"), "the engine"), asked
         thread.join()
 
 
@@ -115,6 +117,20 @@ def test_a_body_goes_in_chunks() -> None:
         assert reply.read() == b""
     assert asked[0].endswith(b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
     assert b"Content-Type: a/b\r\nTransfer-Encoding: chunked\r\n" in asked[0]
+
+
+FAILED = b'HTTP/1.1 500 Internal\r\nContent-Length: 18\r\n\r\n{"message":"gone"}'
+
+
+def test_a_question_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker_http, "PAUSES", (0, 0))
+    with engine(FAILED, FAILED, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]") as (one, asked):
+        assert one.call("GET", "/images/json") == []
+    assert len(asked) == 3
+    with engine(FAILED, FAILED, FAILED) as (one, _), pytest.raises(DockerError, match=r"refused GET /x: gone"):
+        one.call("GET", "/x")
+    with engine(FAILED) as (one, _), pytest.raises(DockerError, match=r"refused POST /x: gone"):
+        one.call("POST", "/x")
 
 
 def test_an_engine_that_refuses_half_way_is_heard() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from buildrules.errors import IntegrityError, UsageError
-from buildrules.oci.archive import _header, archive_size, stream_archive, write_archive
+from buildrules.oci.archive import archive_size, stream_archive, write_archive
+from buildrules.oci.descriptor import LAYER_TAR, Layer
 from buildrules.oci.image import Image, build_index
 from tests.support.handmade import Shelf, image_of
 
@@ -112,17 +113,25 @@ def test_a_folder_that_is_not_there(tmp_path: Path, shelf: Shelf, image: Image) 
 
 @pytest.mark.parametrize("size", [0, 1, (8 << 30) - 1, 8 << 30, 10**12])
 def test_headers_of_any_size(size: int) -> None:
-    entry = tarfile.TarInfo.frombuf(_header("blobs/sha256/" + "a" * 64, size), "ascii", "strict")
+    digest = "sha256:" + "a" * 64
+    image = image_of([Layer(digest=digest, size=size, diff_id=digest, media_type=LAYER_TAR)])
+    found: list[bytes] = []
+    with pytest.raises(IntegrityError):
+        for chunk in stream_archive(image, lambda _: iter(())):
+            found.append(chunk)
+    with tarfile.open(fileobj=io.BytesIO(found[-1])) as archive:
+        entry = archive.next()
+    assert entry is not None
     assert (entry.name, entry.size, entry.mode, entry.type) == (
         "blobs/sha256/" + "a" * 64,
         size,
         0o644,
         tarfile.REGTYPE,
     )
-    packed = subprocess.run(
-        ["tar", "-tvf", "-"], input=_header("blobs/x", 0) + bytes(1024), capture_output=True, check=True
-    )
-    assert b"blobs/x" in packed.stdout
+    assert archive_size(image) == len(b"".join(found)) + size + -size % 512 + 1024
+    if size == 0:
+        packed = subprocess.run(["tar", "-tvf", "-"], input=found[-1] + bytes(1024), capture_output=True, check=True)
+        assert b"blobs/sha256/aaaa" in packed.stdout
 
 
 def test_progress(tmp_path: Path, shelf: Shelf, image: Image) -> None:

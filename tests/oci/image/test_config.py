@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildrules.oci.config import ImageConfig, contract_labels, parse_port
-from buildrules.oci.image import canonical_json
+from buildrules.store.records import canonical
 
 BASE = {
     "Env": ["PATH=/usr/bin", "LANG=C.UTF-8", "nonsense"],
@@ -97,7 +97,7 @@ def test_the_order_of_writing_changes_nothing(variables: dict[str, str], random:
     random.shuffle(items)  # type: ignore[attr-defined]
     first = ImageConfig.from_dict({"environment": variables, "labels": variables})
     second = ImageConfig.from_dict({"environment": dict(items), "labels": dict(items)})
-    assert canonical_json(first.to_oci()) == canonical_json(second.to_oci())
+    assert canonical(first.to_oci()) == canonical(second.to_oci())
     assert ImageConfig.from_oci(first.to_oci()).environment == variables
 
 

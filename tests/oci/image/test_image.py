@@ -114,9 +114,6 @@ def test_reading_back(tmp_path: Path, shelf: Shelf) -> None:
         blobs.put(data)
     again = read_image(blobs, image.digest, image.layers)
     assert (again.manifest, again.config, again.layers) == (image.manifest, image.config, image.layers)
-    bare = read_image(blobs, image.digest)
-    assert [layer.descriptor() for layer in bare.layers] == [layer.descriptor() for layer in image.layers]
-    assert bare.diff_ids == image.diff_ids
     with pytest.raises(IntegrityError, match="not those of image"):
         read_image(blobs, image.digest, image.layers[::-1])
 
@@ -130,7 +127,7 @@ def test_reading_back(tmp_path: Path, shelf: Shelf) -> None:
 def test_what_is_no_manifest(tmp_path: Path, data: bytes) -> None:
     blobs = Blobs(str(tmp_path))
     with pytest.raises(IntegrityError):
-        read_image(blobs, blobs.put(data))
+        read_image(blobs, blobs.put(data), [])
 
 
 def test_a_stream_is_checked_on_the_way(shelf: Shelf) -> None:

@@ -1,7 +1,9 @@
 """Layout directories, read by the tools people have."""
 
+import fcntl
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -159,6 +161,29 @@ def test_progress_reaches_the_total(tmp_path: Path, shelf: Shelf) -> None:
     seen: list[tuple[int, int | None]] = []
     image = package(shelf)
     write_layout(str(tmp_path), image, shelf.stream, progress=lambda _, done, total: seen.append((done, total)))
-    total = sum(layer.size for layer in image.layers)
+    total = image.size
     assert seen[-1] == (total, total)
     assert seen == sorted(seen)
+
+
+def test_images_that_are_written_side_by_side_are_all_there(tmp_path: Path, shelf: Shelf) -> None:
+    images = {f"acme/app:{number}": package(shelf, str(number)) for number in range(12)}
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda item: write_layout(str(tmp_path), item[1], shelf.stream, names=[item[0]]), images.items()))
+    entries = json.loads((tmp_path / "index.json").read_text())["manifests"]
+    assert {entry["annotations"]["org.opencontainers.image.ref.name"] for entry in entries} == set(images)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_what_a_killed_process_left_is_removed_and_what_lives_is_not(tmp_path: Path, shelf: Shelf) -> None:
+    blobs = tmp_path / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    left = [tmp_path / "index.json.12-0123abcd.tmp", blobs / f"{'0' * 64}.12-0123abcd.tmp"]
+    for path in left:
+        path.write_bytes(b"half")
+    living = blobs / f"{'1' * 64}.12-0123abcd.tmp"
+    with living.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        write_layout(str(tmp_path), package(shelf), shelf.stream)
+    assert not any(path.exists() for path in left)
+    assert living.exists()

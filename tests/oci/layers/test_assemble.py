@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from buildrules.actions.compressible import pays
 from buildrules.errors import ActionError, IntegrityError
 from buildrules.oci import gzip as members
 from buildrules.oci import recipe as recipes
@@ -25,13 +26,11 @@ from buildrules.oci.assemble import (
     hash_layer,
     known_layer,
     stream,
-    stream_tar,
 )
-from buildrules.oci.compression import pays
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, Layer
 from buildrules.oci.local import Local
 from buildrules.oci.parts import DeflateRange, Entry
-from buildrules.oci.parts.file import expand
+from buildrules.oci.parts.plain import expand
 from buildrules.oci.reader import Reader
 
 LEVELS = [None, 0, 1, 6, 12]
@@ -69,7 +68,7 @@ def verify(recipe: recipes.Recipe, local: Local) -> tuple[Layer, bytes]:
     assert (sha256(blob), len(blob)) == (layer.digest, layer.size)
     raw = gzip.decompress(blob) if recipe["compression"] == "gzip" else blob
     assert sha256(raw) == layer.diff_id
-    assert b"".join(stream_tar(recipe, local)) == raw
+    assert b"".join(stream(recipes.tar(recipe["parts"]), local)) == raw
     return layer, raw
 
 

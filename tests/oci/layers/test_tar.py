@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from buildrules.errors import IntegrityError
 from buildrules.oci.parts import Chunks, Entry
 from buildrules.oci.parts.entry import DIRECTORY, HARDLINK, SYMLINK
-from buildrules.oci.recipe import bad_link, bad_path
+from buildrules.oci.paths import bad_link, bad_path
 from buildrules.oci.tar import header, pieces
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from buildrules.errors import IntegrityError
 from buildrules.oci import recipe as recipes
-from buildrules.oci.assemble import assemble, stream, stream_tar
+from buildrules.oci.assemble import assemble, stream
 from buildrules.oci.local import Local
 
 SITE = "lib/python3.11/site-packages"
@@ -70,7 +70,7 @@ def installed(path: Path, local: Local, prefix: str = "opt/venv", name: str = "d
     recipe = recipes.gzip([recipes.wheel(local.blobs.put(path.read_bytes()), name, prefix, "3.11")])
     layer = assemble(recipe, local)
     assert "sha256:" + hashlib.sha256(b"".join(stream(recipe, local))).hexdigest() == layer.digest
-    raw = b"".join(stream_tar(recipe, local))
+    raw = b"".join(stream(recipes.tar(recipe["parts"]), local))
     assert "sha256:" + hashlib.sha256(raw).hexdigest() == layer.diff_id
     assert assemble(recipes.tar(recipe["parts"]), local).digest == layer.diff_id
     found = {}
@@ -347,7 +347,7 @@ def test_a_file_of_two_wheels_stands_once_in_a_layer_from_the_last(tmp_path: Pat
         recipes.wheel(local.blobs.put(path.read_bytes()), name, "v", "3.11")
         for path, name in zip(paths, names, strict=True)
     ]
-    with tarfile.open(fileobj=io.BytesIO(b"".join(stream_tar(recipes.tar(parts), local)))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream(recipes.tar(parts), local)))) as archive:
         found = archive.getnames()
         shared = archive.extractfile(f"v/{SITE}/space/__init__.py")
         assert shared is not None

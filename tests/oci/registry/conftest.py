@@ -2,17 +2,24 @@ import os
 import pathlib
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from buildrules.actions.fetching import fetch_parts
 from buildrules.net.session import Session
 from buildrules.oci.config import ImageConfig
+from buildrules.oci.descriptor import Layer
 from buildrules.oci.image import Image, build_image, build_index
 from buildrules.oci.layout import write_layout
+from buildrules.oci.push.plan import make_plan
+from buildrules.oci.push.pushing import push as carry_out
+from buildrules.oci.push.report import PushReport
+from buildrules.oci.push.shipment import PushBlob, PushManifest, Shipment
 from buildrules.oci.registry import Registry
+from buildrules.oci.supply import Origin, Supply
 from buildrules.start import retry
 from buildrules.store.blobs import Blobs
 from tests.oci.registry.servers import TokenServer, htpasswd_auth, registry, web
@@ -36,7 +43,7 @@ class Run:
     def progress(self, what: str, done: int, total: int | None) -> None:
         self.reports.append((what, done, total))
 
-    def count(self, *, read: int = 0, fetched: int = 0) -> None:
+    def count(self, *, read: int = 0, fetched: int = 0, source: str = "") -> None:
         self.fetched += fetched
 
     def warn(self, message: str) -> None:
@@ -49,6 +56,25 @@ def pulled(registry: Registry, digest: str, size: int | None = None) -> bytes:
         run = Run("", Blobs(folder))
         registry.fetch(digest, size, run)
         return run.blobs.read(digest)
+
+
+def streamed(layer: Layer, places: dict[str, Any], run: Run) -> Iterator[bytes]:
+    """The bytes of a layer that lies at `places`."""
+    return Supply(run, lambda _: Origin(places), fetch_parts)(layer)
+
+
+def push(
+    registry: Registry,
+    blobs: Sequence[PushBlob],
+    manifest: bytes,
+    media_type: str,
+    tags: Sequence[str],
+    run: Run | None = None,
+) -> PushReport:
+    """Push one image."""
+    context = run or Run("", Blobs(""))
+    shipment = Shipment(registry, [PushManifest.of(manifest, media_type)], blobs, tags)
+    return carry_out(make_plan([shipment], context), context)
 
 
 @pytest.fixture

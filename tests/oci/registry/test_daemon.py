@@ -16,11 +16,10 @@ from buildrules.errors import DockerError, FetchError, GoneError, IntegrityError
 from buildrules.locking.oci.lock import make_lock
 from buildrules.oci import descriptor as media
 from buildrules.oci.daemon import keep_archive
-from buildrules.oci.foreign import foreign_stream
-from buildrules.oci.origin import open_source
+from buildrules.oci.foreign import open_source
 from buildrules.oci.reference import parse_reference
 from buildrules.store.blobs import Blobs
-from tests.oci.registry.conftest import Gallery, Run
+from tests.oci.registry.conftest import Gallery, Run, streamed
 from tests.oci.registry.test_source import base, resolve
 from tests.support.handmade import sha256, tar_of
 from tests.support.steps import step
@@ -65,7 +64,7 @@ def test_an_image_of_the_engine_is_pinned_by_its_id(loaded: tuple[str, list[byte
     assert run.fetched == fetched > 0  # the lock had filled the store
     for layer, tar in zip(outputs.layers, tars, strict=True):
         run.blobs.discard(layer.digest)
-        assert b"".join(foreign_stream(layer, hints, run)) == tar
+        assert b"".join(streamed(layer, hints, run)) == tar
     with pytest.raises(UsageError, match="not for linux/arm64"):
         OciBase().run(step(base(image_id, hints, "linux/arm64")), run)
 
@@ -80,7 +79,7 @@ def test_an_image_kept_in_the_store_outlives_the_engine(loaded: tuple[str, list[
     assert OciBase().run(step(base(image_id, hints)), run).to_dict() == outputs.to_dict()
     run.blobs.discard(outputs.layers[0].digest)
     with pytest.raises(GoneError, match="no longer has"):
-        list(foreign_stream(outputs.layers[0], hints, run))
+        list(streamed(outputs.layers[0], hints, run))
     with pytest.raises(DockerError, match="has no docker-daemon:buildrules-test-base:daemon"):
         resolve(f"docker-daemon:{NAME}", "linux/amd64", run.blobs)
 

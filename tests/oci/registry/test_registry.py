@@ -12,12 +12,15 @@ from buildrules.errors import IntegrityError, RegistryError
 from buildrules.oci.auth import Credentials
 from buildrules.oci.descriptor import INDEX, MANIFEST
 from buildrules.oci.image import Image
-from buildrules.oci.push import PushBlob, missing_blobs, push_image
+from buildrules.oci.push.report import MOUNTED, SENT, THERE
+from buildrules.oci.push.shipment import PushBlob
 from buildrules.oci.registry import Registry
 from buildrules.oci.transport import AnswerError
-from tests.oci.registry.conftest import Gallery, pulled, skopeo
+from buildrules.store.blobs import Blobs
+from tests.oci.registry.conftest import Gallery, Run, pulled, push, skopeo
 from tests.oci.registry.servers import PASSWORD, USER, TokenServer, cutting_proxy, free_port, registry
 from tests.support.handmade import sha256
+from tests.support.relay import relay
 
 MISSING = "sha256:" + "0" * 64
 
@@ -34,35 +37,34 @@ def upload(registry: Registry, data: bytes, mount_from: str | None = None) -> st
 
 
 def test_reads_what_skopeo_pushed(published: str, gallery: Gallery) -> None:
-    with Registry(*published.split("/")) as registry:
-        registry.ping()
-        by_tag = registry.manifest("both")
-        assert (by_tag.digest, by_tag.media_type) == (gallery.index.digest, INDEX)
-        assert by_tag.data == gallery.index.data
-        by_digest = registry.manifest(gallery.image.digest)
-        assert (by_digest.data, by_digest.media_type) == (gallery.image.manifest, MANIFEST)
-        assert registry.head_manifest("amd64") == (gallery.image.digest, len(gallery.image.manifest))
-        assert registry.head_manifest("no-such-tag") is None
-        assert registry.blob_size(gallery.big.digest) == gallery.big.size
-        assert registry.blob_size(MISSING) is None
-        assert pulled(registry, gallery.big.digest, gallery.big.size) == gallery.shelf.data[gallery.big.digest]
+    registry = Registry(*published.split("/"))
+    registry.transport.request("GET", "/v2/").close()
+    by_tag = registry.manifest("both")
+    assert (by_tag.digest, by_tag.media_type) == (gallery.index.digest, INDEX)
+    assert by_tag.data == gallery.index.data
+    by_digest = registry.manifest(gallery.image.digest)
+    assert (by_digest.data, by_digest.media_type) == (gallery.image.manifest, MANIFEST)
+    assert registry.manifest("amd64").digest == gallery.image.digest
+    assert registry.blob_size(gallery.big.digest) == gallery.big.size
+    assert registry.blob_size(MISSING) is None
+    assert pulled(registry, gallery.big.digest, gallery.big.size) == gallery.shelf.data[gallery.big.digest]
 
 
 def test_skopeo_reads_what_is_pushed(hub: str, gallery: Gallery, tmp_path: pathlib.Path) -> None:
     registry = Registry(hub, "pushed/image")
-    seen: list[tuple[str, int, int | None]] = []
-    report = push_image(
+    run = Run("", Blobs(str(tmp_path)))
+    report = push(
         registry,
         push_blobs(gallery, gallery.image),
         gallery.image.manifest,
         MANIFEST,
         ["v1", "v2"],
-        progress=lambda *now: seen.append(now),
+        run=run,
     )
-    assert report.digest == gallery.image.digest
+    assert report.moved == [f"{hub}/pushed/image:{tag}" for tag in ("v1", "v2")]
     sizes = {blob.digest: blob.size for blob in push_blobs(gallery, gallery.image)}
-    assert sorted(report.uploaded) == sorted(sizes)
-    assert report.bytes_uploaded == sum(sizes.values()) == seen[-1][1] == seen[-1][2]
+    assert {row.digest: row.size for row in report.of(SENT)} == sizes
+    assert report.sent == sum(sizes.values()) == run.reports[-1][1] == run.reports[-1][2]
     for tag in ("v1", "v2"):
         arguments = ["--preserve-digests", "--src-tls-verify=false"]
         skopeo("copy", *arguments, f"docker://{hub}/pushed/image:{tag}", f"oci:{tmp_path}/out:{tag}")
@@ -74,25 +76,25 @@ def test_skopeo_reads_what_is_pushed(hub: str, gallery: Gallery, tmp_path: pathl
 
 def test_a_second_push_moves_nothing_and_another_repository_is_mounted_from(hub: str, gallery: Gallery) -> None:
     blobs, image = push_blobs(gallery, gallery.image), gallery.image
-    push_image(Registry(hub, "first"), blobs, image.manifest, MANIFEST, ["v1"])
+    push(Registry(hub, "first"), blobs, image.manifest, MANIFEST, ["v1"])
     gallery.shelf.asked.clear()
-    assert missing_blobs(Registry(hub, "first"), blobs) == []
-    again = push_image(Registry(hub, "first"), blobs, image.manifest, MANIFEST, ["v1"])
-    assert (again.uploaded, again.mounted, again.bytes_uploaded) == ([], [], 0)
-    assert sorted(again.present) == sorted(blob.digest for blob in blobs)
-    other = push_image(Registry(hub, "second"), blobs, image.manifest, MANIFEST, ["v1"], mount_from="first")
-    assert sorted(other.mounted) == sorted(blob.digest for blob in blobs)
+    with relay(hub) as between:
+        again = push(Registry(between.host, "first"), blobs, image.manifest, MANIFEST, ["v1"])
+        assert between.of("PUT") == between.of("POST") == again.moved == []
+    assert sorted(row.digest for row in again.of(THERE)) == sorted(blob.digest for blob in blobs)
+    beside = [blob._replace(sources=[f"{hub}/first"]) for blob in blobs]
+    other = push(Registry(hub, "second"), beside, image.manifest, MANIFEST, ["v1"])
+    assert sorted(row.digest for row in other.of(MOUNTED)) == sorted(blob.digest for blob in blobs)
     assert gallery.shelf.asked == []
-    nowhere = push_image(
-        Registry(hub, "third"), blobs, image.manifest, MANIFEST, ["v1"], mount_from="no/such/repository"
-    )
-    assert len(nowhere.uploaded) == len(blobs)
+    lost = [blob._replace(sources=[f"{hub}/no/such/repository", "elsewhere.example/first"]) for blob in blobs]
+    nowhere = push(Registry(hub, "third"), lost, image.manifest, MANIFEST, ["v1"])
+    assert len(nowhere.of(SENT)) == len(blobs)
 
 
 def test_an_index_is_pushed_by_tag_after_its_images(hub: str, gallery: Gallery) -> None:
     registry = Registry(hub, "indexed")
     for image in gallery.images.values():
-        push_image(registry, push_blobs(gallery, image), image.manifest, MANIFEST, [image.digest])
+        push(registry, push_blobs(gallery, image), image.manifest, MANIFEST, [])
     assert registry.put_manifest(gallery.index.data, INDEX, "v1") == gallery.index.digest
     raw = skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{hub}/indexed:v1")
     assert raw.encode() == gallery.index.data
@@ -126,8 +128,9 @@ def test_a_failing_layer_stops_the_push_before_the_manifest(hub: str, gallery: G
 
     blobs = [*push_blobs(gallery, gallery.image), PushBlob(sha256(b"gone"), 4, broken)]
     with pytest.raises(IntegrityError, match="edited"):
-        push_image(registry, blobs, gallery.image.manifest, MANIFEST, ["v1"])
-    assert registry.head_manifest("v1") is None
+        push(registry, blobs, gallery.image.manifest, MANIFEST, ["v1"])
+    with pytest.raises(AnswerError, match="404"):
+        registry.manifest("v1")
 
 
 def test_missing_things_are_404_with_their_code(hub: str, published: str) -> None:
@@ -172,17 +175,18 @@ def test_an_upload_starts_over_when_the_connection_breaks(hub: str) -> None:
 
 def test_no_server_is_an_error_after_three_tries() -> None:
     waits: list[float] = []
-    with pytest.raises(RegistryError, match=r"registry 127\.0\.0\.1:\d+ cannot be reached"):
-        Registry(f"127.0.0.1:{free_port()}", "base", sleep=waits.append).ping()
+    with pytest.raises(RegistryError, match=r"registry 127\.0\.0\.1:\d+ cannot be reached") as caught:
+        Registry(f"127.0.0.1:{free_port()}", "base", sleep=waits.append).transport.request("GET", "/v2/")
+    assert "see that the address is right" in (caught.value.hint or "")
     assert len(waits) == 2
-    assert 0 <= waits[0] <= 0.25
-    assert 0 <= waits[1] <= 0.5
+    assert 0.25 <= waits[0] <= 0.75
+    assert 0.5 <= waits[1] <= 1.5
 
 
 def test_basic_authentication(locked_hub: str, gallery: Gallery) -> None:
     registry = Registry(locked_hub, "secret", Credentials(USER, PASSWORD))
-    registry.ping()
-    push_image(registry, push_blobs(gallery, gallery.image), gallery.image.manifest, MANIFEST, ["v1"])
+    registry.transport.request("GET", "/v2/").close()
+    push(registry, push_blobs(gallery, gallery.image), gallery.image.manifest, MANIFEST, ["v1"])
     assert registry.manifest("v1").digest == gallery.image.digest
     for wrong in (Credentials(), Credentials(USER, "wrong-" + PASSWORD)):
         with pytest.raises(AnswerError, match="answered 401") as caught:
@@ -194,7 +198,7 @@ def test_basic_authentication(locked_hub: str, gallery: Gallery) -> None:
 def test_bearer_tokens_are_asked_for_once_per_scope(token_hub: str, tokens: TokenServer, gallery: Gallery) -> None:
     registry = Registry(token_hub, "team/image", Credentials(USER, PASSWORD))
     before = len(tokens.tokens)
-    push_image(registry, push_blobs(gallery, gallery.image), gallery.image.manifest, MANIFEST, ["v1"], jobs=1)
+    push(registry, push_blobs(gallery, gallery.image), gallery.image.manifest, MANIFEST, ["v1"])
     assert registry.manifest("v1").digest == gallery.image.digest
     assert len(tokens.tokens) - before == 2  # pull, and pull with push
     anonymous = Registry(token_hub, "team/image")
@@ -235,13 +239,13 @@ def test_certificates_are_checked(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
     with registry(tmp_path, tls=True) as host:
         waits: list[float] = []
         with pytest.raises(RegistryError, match="is not trusted: self-signed certificate"):
-            Registry(host, "base", plain_http=False, sleep=waits.append).ping()
+            Registry(host, "base", plain_http=False, sleep=waits.append).transport.request("GET", "/v2/")
         assert waits == []
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
         client = Registry(host, "base", plain_http=False)
-        client.ping()
+        client.transport.request("GET", "/v2/").close()
         assert upload(client, b"over TLS") == "uploaded"
         assert pulled(client, sha256(b"over TLS")) == b"over TLS"
 

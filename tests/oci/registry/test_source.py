@@ -22,14 +22,13 @@ from buildrules.errors import (
     UsageError,
 )
 from buildrules.oci import descriptor as media
-from buildrules.oci.foreign import foreign_layers, foreign_stream
-from buildrules.oci.origin import open_source
+from buildrules.oci.foreign import first_of, foreign_layers, open_source
 from buildrules.oci.reference import parse_reference
 from buildrules.oci.source import Source, choose_platform, read_document
 from buildrules.oci.supply import Origin, Supply
 from buildrules.start import retry
 from buildrules.store.blobs import Blobs
-from tests.oci.registry.conftest import PLATFORMS, Gallery, Run, skopeo
+from tests.oci.registry.conftest import PLATFORMS, Gallery, Run, skopeo, streamed
 from tests.oci.registry.servers import cutting_proxy, web
 from tests.support.handmade import sha256
 from tests.support.steps import step
@@ -38,11 +37,7 @@ A, B, C = ("sha256:" + letter * 64 for letter in "abc")
 
 
 def resolve(text: str, platform: str, blobs: Blobs, root: str = "") -> Any:
-    source = open_source(parse_reference(text), Run(root, blobs), root=root)
-    try:
-        return source.resolve(platform)
-    finally:
-        source.close()
+    return open_source(parse_reference(text), Run(root, blobs), root=root).resolve(platform)
 
 
 def base(digest: str, hints: dict[str, Any], platform: str = "linux/amd64", python: str | None = None) -> Action:
@@ -86,7 +81,7 @@ def test_the_action_describes_layers_without_fetching_them(place: str, gallery: 
     assert run.fetched == len(image.manifest) + len(image.config)
     for layer in outputs.layers:
         assert not run.blobs.has(layer.digest)
-        assert b"".join(foreign_stream(layer, {"reference": f"{place}:both"}, run)) == gallery.shelf.data[layer.digest]
+        assert b"".join(streamed(layer, {"reference": f"{place}:both"}, run)) == gallery.shelf.data[layer.digest]
         assert run.blobs.read(layer.digest) == gallery.shelf.data[layer.digest]
         assert b"".join(Supply(run, lambda _: Origin(), fetch_parts)(layer)) == gallery.shelf.data[layer.digest]
     assert run.reports[-1][1:] == (image.layers[-1].size, image.layers[-1].size)
@@ -105,10 +100,10 @@ def test_a_layout_is_tried_before_the_registry(
     hints = {"layout": "vendor/base", "reference": "registry.invalid/base:1"}
     outputs = OciBase().run(step(base(gallery.image.digest, hints)), run)
     layer = outputs.layers[0]
-    assert b"".join(foreign_stream(layer, hints, run)) == gallery.shelf.data[layer.digest]
+    assert b"".join(streamed(layer, hints, run)) == gallery.shelf.data[layer.digest]
     run.blobs.discard(layer.digest)
     hints = {"layout": "no/such/directory", "reference": f"{published}:both"}
-    assert b"".join(foreign_stream(layer, hints, run)) == gallery.shelf.data[layer.digest]
+    assert b"".join(streamed(layer, hints, run)) == gallery.shelf.data[layer.digest]
     for blob in outputs.blobs.values():
         run.blobs.discard(blob)
     assert OciBase().run(step(base(gallery.image.digest, hints)), run).blobs == outputs.blobs
@@ -145,15 +140,14 @@ def test_a_layer_that_is_interrupted_goes_on_from_there(gallery: Gallery, publis
     run.progress = lambda *_: setattr(run, "cancelled", True)  # type: ignore[method-assign]
     hints = {"reference": f"{host}/{repository}:both"}
     with pytest.raises(Interrupted):
-        list(foreign_stream(layer, hints, run))
+        list(streamed(layer, hints, run))
     assert not run.blobs.has(layer.digest)
-    (kept,) = pathlib.Path(run.blobs.aside, "partial").iterdir()
+    (kept,) = pathlib.Path(run.blobs.tmp, "partial").iterdir()
     assert 0 < kept.stat().st_size < layer.size
     run.cancelled = False
     run.progress = lambda *_: None  # type: ignore[method-assign]
-    stream = foreign_stream(layer, hints, run)
+    stream = streamed(layer, hints, run)
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
     assert run.fetched - before == layer.size
     assert run.blobs.read(layer.digest) == gallery.shelf.data[layer.digest]
     assert not kept.exists()
@@ -162,14 +156,11 @@ def test_a_layer_that_is_interrupted_goes_on_from_there(gallery: Gallery, publis
 def test_a_layer_of_a_layout_that_is_abandoned_leaves_nothing(gallery: Gallery, run: Run) -> None:
     hints = {"reference": f"oci-layout:{gallery.layout}:amd64"}
     layer = OciBase().run(step(base(gallery.image.digest, hints)), run).layers[0]
-    stream = foreign_stream(layer, hints, run)
-    next(stream)
-    stream.close()  # type: ignore[attr-defined]
-    run.cancelled = True
+    run.progress = lambda *_: setattr(run, "cancelled", True)  # type: ignore[method-assign]
     with pytest.raises(Interrupted):
-        list(foreign_stream(layer, hints, run))
+        list(streamed(layer, hints, run))
     assert not run.blobs.has(layer.digest)
-    assert os.listdir(run.blobs.aside) == []
+    assert os.listdir(run.blobs.tmp) == []
 
 
 def test_a_layer_survives_broken_connections(
@@ -179,7 +170,7 @@ def test_a_layer_survives_broken_connections(
     layer = OciBase().run(step(base(gallery.image.digest, {"reference": f"{published}:both"})), run).layers[0]
     host, repository = published.split("/")
     with cutting_proxy(host, down=[1 << 20]) as proxy:
-        data = b"".join(foreign_stream(layer, {"reference": f"{proxy}/{repository}:both"}, run))
+        data = b"".join(streamed(layer, {"reference": f"{proxy}/{repository}:both"}, run))
     assert data == gallery.shelf.data[layer.digest]
 
 
@@ -198,7 +189,7 @@ def test_a_lying_registry_is_found_out(gallery: Gallery, run: Run) -> None:
             OciBase().run(step(base(image.digest, hints)), run)
         layer = foreign_layers(image.manifest, image.config, "base")[0]
         with pytest.raises(IntegrityError):
-            list(foreign_stream(layer, hints, run))
+            list(streamed(layer, hints, run))
     assert not run.blobs.has(layer.digest)
     assert not run.blobs.has(image.config_digest)
 
@@ -227,7 +218,7 @@ def test_what_is_gone_says_so(gallery: Gallery, published: str, run: Run, tmp_pa
         resolve("oci-layout:nowhere", "linux/amd64", run.blobs, str(tmp_path))
     layer = foreign_layers(gallery.image.manifest, gallery.image.config, "base")[0]
     with pytest.raises(FetchError, match="nothing says where"):
-        list(foreign_stream(layer, {}, run))
+        first_of({}, run, None, lambda source: source.fetch(layer.digest))
 
 
 def test_dockers_media_types_become_oci_ones(hub: str, gallery: Gallery, run: Run) -> None:

@@ -116,7 +116,7 @@ def test_an_endless_blob_is_cut_at_its_size(blobs: Blobs) -> None:
     assert run.fetched <= 1 << 20
     with web(lambda _: (200, {}, b"x" * 21)) as stated, pytest.raises(IntegrityError, match=r"expected .* 20 bytes"):
         connect(stated.host)[0].fetch(DIGEST, 20, Run("", blobs))
-    assert os.listdir(os.path.join(blobs.aside, "partial")) == []
+    assert os.listdir(os.path.join(blobs.tmp, "partial")) == []
 
 
 @pytest.mark.parametrize("resumes", ["as asked", "from the start", "somewhere else", "out of range"])

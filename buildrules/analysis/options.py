@@ -1,0 +1,38 @@
+"""What a command line says of how its targets are selected, settled and planned."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Options(NamedTuple):
+    """The options of all verbs that concern more than what is shown."""
+
+    platform: str | None = None
+    """The one platform that is asked for."""
+    host_platform: str | None = None
+    """That of this machine, of verbs that start an image or hand it to an engine here."""
+    test: bool = False
+    """Packages are to be tested."""
+    runner: str | None = None
+    """What starts them."""
+    timeout: float | None = None
+    """Seconds that one has."""
+    locked: bool = False
+    """A lock that would have to be made is an error."""
+    preview: bool = False
+    """Nothing is made, only what would be is told."""
+    locking: bool = False
+    """Models and inputs are locked by themselves."""
+    relock: bool = False
+    """The locks of the named targets are made anew."""
+    upgrade: bool = False
+    """And their pins given up."""
+    upgrade_packages: tuple[str, ...] = ()
+    """And the pins of these."""
+    source_date_epoch: str | None = None
+    """The time that images carry."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> "Options":
+        """Those among the options of a verb."""
+        return cls(**{name: given[name] for name in cls._fields if given.get(name) is not None})

@@ -1,0 +1,20 @@
+"""`buildrules layers`."""
+
+from typing import Any
+
+import click
+
+from buildrules.cli.main import perform_request
+from buildrules.cli.options import NeedsPatterns, building, pattern_argument
+
+
+@click.command(cls=NeedsPatterns)
+@pattern_argument
+@building
+@click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
+def command(patterns: tuple[str, ...], **options: Any) -> int:
+    """Build packages and show which layers they share, and how many bytes a registry keeps of them.
+
+    The last line compares that with a layer for each wheel, of which nothing would be kept twice.
+    """
+    return perform_request("layers", patterns, options)

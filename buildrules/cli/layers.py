@@ -1,0 +1,77 @@
+"""What `buildrules layers` does once the packages are built: say which layers they share, and what that spares."""
+
+import json
+import sys
+from collections.abc import Iterator
+
+from buildrules.cli.harmless import harmless
+from buildrules.cli.invocation import Invocation
+from buildrules.cli.report import size_text
+from buildrules.cli.shared_layers import Held, SharedLayers
+from buildrules.engine.result import GoalResult, LayerResult
+from buildrules.errors import UsageError
+
+
+def after(invocation: Invocation) -> int:
+    """Print the layers; returns the exit code."""
+    images = [result for result in invocation.results if result.goal.kind == "image"]
+    if not images:
+        names = " ".join(invocation.request.patterns)
+        raise UsageError(f"'{names}' names no image", hint="name model_package targets")
+    found = SharedLayers({_name(result): [_held(item) for item in result.layers] for result in images})
+    invocation.console.close()
+    if invocation.request.option("json"):
+        sys.stdout.write(json.dumps(_plain(found), indent=2) + "\n")
+    else:
+        sys.stdout.write(harmless("\n".join(_lines(found)) + "\n"))
+    return 0
+
+
+def _name(result: GoalResult) -> str:
+    return f"{result.goal.label} {result.goal.platform}"
+
+
+def _held(item: LayerResult) -> Held:
+    """A layer with the wheels that its action put into it. A wheel that is made here has a layer of its own."""
+    sizes = item.action.places.get("sizes") or {}
+    wheels = item.action.params.get("wheels", ()) if item.action.kind == "wheel_layer" else ()
+    return Held(
+        item.layer.digest,
+        item.layer.size,
+        item.title,
+        {sha256: sizes.get(filename) or 0 for filename, sha256 in wheels},
+    )
+
+
+def _plain(found: SharedLayers) -> dict[str, object]:
+    return {
+        "images": found.images,
+        "layers": [
+            {
+                "digest": used.layer.digest,
+                "size": used.layer.size,
+                "origin": used.layer.title,
+                "wheels": len(used.layer.wheels),
+                "images": used.images,
+            }
+            for used in found.rows
+        ],
+        "bytes_stored": found.stored,
+        "bytes_unshared": found.unshared,
+        "bytes_with_a_layer_for_each_wheel": found.apart,
+        "ratio": round(found.ratio, 4),
+    }
+
+
+def _lines(found: SharedLayers) -> Iterator[str]:
+    rows = found.rows
+    width = len(str(found.images))
+    for used in rows:
+        layer = used.layer
+        wheels = f", {len(layer.wheels)} wheels" if len(layer.wheels) > 1 else ""
+        whose = f"in {len(used.images):>{width}}" if len(used.images) > 1 else f"in {1:>{width}}, {used.images[0]}"
+        yield f"  {layer.digest[7:19]}  {size_text(layer.size):>9}  {whose}  {layer.title}{wheels}"
+    shared = sum(len(used.images) > 1 for used in rows)
+    yield f"{found.images} images, {len(rows)} layers, {shared} of them in several images"
+    yield f"stored    {size_text(found.stored)}, each layer once; {size_text(found.unshared)} if nothing were shared"
+    yield f"compared  {found.ratio:.2f} x the {size_text(found.apart)} that a layer for each wheel would take"

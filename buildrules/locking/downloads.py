@@ -1,0 +1,74 @@
+"""What a cold build has to download, as locks say it."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from buildrules.lints.gpu import is_for_gpu
+from buildrules.locking.locks import LockedBase, LockedEnvironment, LockedModel, Locks
+
+if TYPE_CHECKING:
+    from buildrules.locking.python.locked import LockedPackage
+
+WHEEL, SDIST, DEB, FILE = "wheel", "source archive", "Debian package", "file"
+
+
+class Download(NamedTuple):
+    """One file: one of the kinds above, its distribution or path, sha256 (hex digits) and size; None if not known."""
+
+    kind: str
+    name: str
+    sha256: str
+    size: int | None
+    gpu: bool = False
+
+
+class Needed(NamedTuple):
+    """What one lock has to be downloaded for: `path` is the lock's, `what` names it for people."""
+
+    path: str
+    what: str
+    platform: str
+    files: tuple[Download, ...]
+
+
+def needed(locks: Locks) -> list[Needed]:
+    """What each lock of bases, environments, servers and models brings, once, in the order of an image.
+
+    Of images of others, whose layers only their registry knows, nothing is said.
+    """
+    parts = list(locks.packages.values())
+    bases = [*locks.bases.values(), *(one.base for one in locks.environments.values()), *(one.base for one in parts)]
+    environments = [*locks.environments.values(), *(one for part in parts for one in part.installed)]
+    models = [model for label, model in locks.models.items() if label not in locks.sources]  # else fetched at start
+    found = [*map(_of_base, bases), *map(_of_environment, environments), *map(_of_model, models)]
+    return list({one.path: one for one in found if one.files}.values())
+
+
+def _of_base(base: LockedBase) -> Needed:
+    packages = base.lock.packages if base.lock is not None else ()
+    files = tuple(Download(DEB, one.name, one.sha256, one.size) for one in packages)
+    return Needed(next(iter(base.locks), ""), str(base.target.label), base.platform, files)
+
+
+def _of_environment(env: LockedEnvironment) -> Needed:
+    files = tuple(wheels(env.added))
+    return Needed(env.path, f"//{env.lock.folder}:{env.name}", env.base.platform, files)
+
+
+def wheels(packages: "Iterable[LockedPackage]") -> Iterator[Download]:
+    """The wheels and source archives of `packages` that are not in the workspace."""
+    for one in packages:
+        if one.file is not None and not one.file.path:
+            kind = WHEEL if one.kind == "wheel" else SDIST
+            yield Download(kind, one.name, one.file.sha256, one.file.size, is_for_gpu(one.name, one.version))
+
+
+def _of_model(model: LockedModel) -> Needed:
+    files = [*model.lock.archives, *(file for file in model.lock.files if file.archive is None)]
+    found = tuple(Download(FILE, one.path, one.sha256, one.size) for one in files)
+    return Needed(model.path, str(model.target.label), "", found)
+
+
+def size_of(files: Iterable[Download]) -> int:
+    """Bytes, as far as they are known, of files that are downloaded once each."""
+    return sum({one.sha256: one.size or 0 for one in files}.values())

@@ -1,0 +1,91 @@
+"""Why a resolver found no answer, with who asked for what."""
+
+import re
+from collections.abc import Collection
+
+from packaging.utils import canonicalize_name
+
+from buildrules.actions.python.uvtool import Answer, failure
+from buildrules.actions.python.versions import HINT, no_repository, unversioned
+from buildrules.errors import CredentialsError, ResolutionError
+from buildrules.lints.gpu import connection_of_torch, of_torch
+from buildrules.locking.python.request import EnvironmentRequest
+from buildrules.locking.python.requirement import Requirement
+from buildrules.net.session import Session
+
+_WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_NOT_FOUND = re.compile(r"\b(\S+) was not found in the package registry|no versions of (\S+)")
+_BUILD = re.compile(r"==[^+,;]*\+([a-z0-9.]+)")
+_BUILT = re.compile(r"Failed to build `([^ `]+)")
+
+
+def words_in(text: str) -> list[str]:
+    """What may be names of packages in a text."""
+    return _WORD.findall(text)
+
+
+def explained(answer: Answer, request: EnvironmentRequest, session: Session) -> Exception:
+    """The error for a failed resolution, with who asked for what."""
+    built = _BUILT.search(answer.errors)
+    if built is not None and (said := no_repository(answer.errors)) is not None:
+        return ResolutionError(unversioned(built[1]), hint=HINT, log=said)
+    error = failure(answer, f"resolve the requirements of {request.title()}", session.connections)
+    if "No solution found" not in answer.errors or isinstance(error, CredentialsError):
+        return error
+    absent = {canonicalize_name(one or two) for one, two in _NOT_FOUND.findall(answer.errors)}
+    for name in sorted(absent & request.assigned.keys()):
+        source = request.assigned[name]
+        return ResolutionError(
+            f"{source.named()} does not have {name!r}, which comes from there only",
+            hint=f"publish it there, or take {name!r} out of {source.said_in()}",
+            log=answer.errors,
+        )
+    named = {canonicalize_name(word) for word in words_in(answer.errors)}
+    askers = [f"  {name} comes from {one.named()} only" for name, one in request.assigned.items() if name in named]
+    for item in request.asked.items:
+        if item.name in named or item.local:
+            askers.append(f"  {item.text}: {item.where()}")
+    for item in request.asked.constraints:
+        if item.name in named:
+            askers.append(f"  {item.text} (constraint): {item.where()}")
+    asked = {item.name for item in request.asked.items}
+    pinned = []
+    for package in request.base.packages if request.base else ():
+        if package.name in named:
+            because = "" if package.name in asked else ", because something in it depends on it"
+            pinned.append(f"  {package.name}=={package.version}: locked for {request.base_asker}{because}")
+    lines = [answer.errors]
+    if askers or pinned:
+        lines += ["", "who asked:", *dict.fromkeys(askers), *pinned]
+    hint = _hint(absent, named, request, bool(pinned))
+    return ResolutionError(
+        f"the requirements of {request.title()} cannot be satisfied together", hint=hint, log="\n".join(lines)
+    )
+
+
+def _hint(missing: Collection[str], named: Collection[str], request: EnvironmentRequest, conflict: bool) -> str | None:
+    for item in request.asked.items:
+        if item.conda and item.name in missing:
+            return (
+                f"there is no wheel named {item.name!r} for the conda package {item.conda!r} ({item.position}):"
+                f" list the wheel under 'pip', or leave it out with exclude: [{item.conda}]"
+            )
+    for item in request.asked.items:
+        if item.name in named and (build := _BUILD.search(item.text)) is not None:
+            return _other_index(build[1], item, request)
+    if conflict:
+        return f"change the pins of {request.base_asker}, or choose another version of the server"
+    return None
+
+
+def _other_index(build: str, item: Requirement, request: EnvironmentRequest) -> str:
+    """The way out for a build of a version ("cpu" of 2.9.1+cpu) that the indexes asked do not have."""
+    if item.name in request.assigned:
+        return f"{request.assigned[item.name].named()} does not have it: ask for a version that it has"
+    if of_torch([item.name]):
+        packages = ", ".join(of_torch(dict.fromkeys(one.name for one in request.asked.items)))
+        return f"PyTorch has '+{build}' on an index of its own: {connection_of_torch(packages, build)}"
+    return (
+        f"'+{build}' is a build that another index may have: name it in a python_feed under workspace.connections, with"
+        f" packages: [{item.name}]; or ask for {item.text.replace(f'+{build}', '')}"
+    )

@@ -1,0 +1,142 @@
+"""One request, put to uv as often as it takes: an answer may show what was missing in the question."""
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from buildrules.actions.python.credentials import IndexLogins
+from buildrules.actions.python.equivalents import equivalents
+from buildrules.actions.python.exclusion import Exclusion
+from buildrules.actions.python.feeds import uv_environment
+from buildrules.actions.python.pip_settings import not_read
+from buildrules.actions.python.uv_settings import left_out, machine_settings
+from buildrules.actions.python.uvtool import Answer, compile_arguments, run_uv, warnings_in, write_lines
+from buildrules.errors import ResolutionError
+from buildrules.locking.python.assigned import Assigned, Line
+from buildrules.locking.python.explained import explained, words_in
+from buildrules.locking.python.lock import Lock, lock_text
+from buildrules.locking.python.locked import WHEEL, LockedFile, LockedPackage
+from buildrules.locking.python.request import EnvironmentRequest
+from buildrules.locking.python.select import select
+from buildrules.net.session import Session
+
+
+class Resolution:
+    """The questions of one `request`; `folder` takes files for uv. `said` is what the user is to be told afterwards.
+
+    The versions of the locks in `known` are preferred, but for packages in `named`, which are asked for anew; with
+    `refresh` all are. Raises as `resolve.make_lock` says.
+    """
+
+    def __init__(
+        self,
+        request: EnvironmentRequest,
+        session: Session,
+        folder: str,
+        known: Sequence[Lock],
+        named: Collection[str],
+        *,
+        refresh: bool,
+    ) -> None:
+        self._request, self._session, self._folder = request, session, folder
+        self._known, self._named = known, named
+        self._output, self._copies = os.path.join(folder, "pylock.toml"), os.path.join(folder, "ws")
+        self._projects, asked = request.local_projects(), request.asked
+        self._projects.copy(asked.all(), self._copies)
+        requirements = [item.line(self._copies) for item in asked.items]
+        self._arguments = compile_arguments(folder, requirements, request.target)
+        self._arguments += ["--output-file", self._output, *(["--prerelease", "allow"] if asked.prerelease else [])]
+        self._arguments += _refresh(named, everything=refresh)
+        self._constraints = [(item.name, item.line(self._copies)) for item in asked.constraints]
+        self._constraints += _pins(request.base)
+        self._excluded = Exclusion([*asked.exclude, *_served(request.base)], folder)
+        self._assigned = Assigned(request, folder)
+        builds = {declared.name: declared.environment() for declared in asked.declared.values()}
+        machine, self._left = machine_settings(request.root, folder, builds)
+        self._left += [f"{name} is left out: a lock follows from the workspace" for name in left_out()]
+        self._left += not_read([index.url for index in session.own(IndexLogins).indexes(request.root)])
+        self._environment = {**uv_environment(request.feeds, session.connections), **machine}
+        self._write_preferences()
+        self.said: list[str] = []
+
+    def run(self, *limits: str) -> tuple[dict[str, Any], tuple[LockedPackage, ...]]:
+        """uv's document (PEP 751) and the packages in it, with requirements as more `limits`."""
+        import tomllib
+
+        answer = self._ask(limits)
+        while answer.code and (
+            self._projects.copy_missing(answer.errors, self._copies) or self._excluded.met(words_in(answer.errors))
+        ):
+            answer = self._ask(limits)
+        outside = self._outside(answer) if answer.code else None
+        answer = replace(answer, errors=self._assigned.told(answer.errors, self._copies, self._folder))
+        if outside is not None:
+            raise ResolutionError(
+                f"a project that {self._request.title()} installs reads {outside!r}, which lies outside of its folder",
+                hint="put a link to it in the project's folder, and let the project read it there",
+                log=answer.errors,
+            )
+        if answer.code:
+            raise explained(answer, self._request, self._session)
+        with open(self._output, "rb") as file:
+            data = tomllib.load(file)
+        if self._excluded.met(str(table["name"]) for table in data["packages"]):
+            return self.run(*limits)
+        if self._assigned.turned_up(data):
+            self._write_preferences()
+            return self.run(*limits)
+        self.said = [*self._left, *warnings_in(answer.errors)]
+        what = f"the lock of {self._request.name!r}"
+        return data, tuple(select(data, self._request.target, self._copies, self._folder, what=what, fresh=True))
+
+    def _outside(self, answer: Answer) -> str | None:
+        folders = [item.text for item in self._request.asked.items if item.local]
+        return self._projects.beyond(answer.errors, self._copies, folders)
+
+    def _ask(self, limits: Sequence[str]) -> Answer:
+        arguments = [*self._arguments, *self._excluded.arguments(), *self._assigned.arguments(self._constraints)]
+        arguments += ["--constraints", write_lines(self._folder, "limits.txt", limits)] if limits else []
+        return run_uv(arguments, self._request.root, self._environment)
+
+    def _write_preferences(self) -> None:
+        """Where uv finds an output file, it prefers the versions in it. Those of another tool's lock come first."""
+        request = self._request
+        packages: dict[str, LockedPackage] = {}
+        for name, version in request.asked.preferences.items():
+            if name not in self._named:
+                filename = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+                nowhere = LockedFile(filename, "0" * 64)  # nobody looks for it
+                packages[name] = LockedPackage(name, version, WHEEL, nowhere)
+        for lock in self._known:
+            for package in lock.packages:
+                if not package.direct:
+                    packages.setdefault(package.name, package)
+        if packages:
+            merged = Lock("preferences", "", request.target, "", tuple(packages.values()))
+            with open(self._output, "w", encoding="utf-8") as file:
+                file.write(lock_text(merged, {name: source.url for name, source in request.assigned.items()}))
+
+
+def _refresh(named: Collection[str], *, everything: bool) -> list[str]:
+    """The arguments that make uv ask anew, where it may ask at all."""
+    if os.environ.get("UV_OFFLINE"):
+        return []
+    some = [word for name in sorted(named) for word in ("--refresh-package", name)]
+    return ["--refresh", *some] if everything else some
+
+
+def _pins(base: Lock | None) -> list[Line]:
+    packages = base.packages if base is not None else ()
+    return [(one.name, f"{one.name}=={one.version}") for one in packages if one.version and not one.direct]
+
+
+def _served(base: Lock | None) -> list[str]:
+    """What need not be brought because the environment below has it: under another name, or from no index.
+
+    The resolver knows neither. That the versions fit is looked at where all is installed (kind "installed").
+    """
+    packages = base.packages if base is not None else ()
+    there = {package.name for package in packages}
+    others = {name for package in packages for name in equivalents(package.name)} - there
+    return sorted(others | {package.name for package in packages if package.direct})

@@ -1,0 +1,1 @@
+"""Records and content elsewhere: a cache that a team shares. Each protocol is one module behind `remote.backend`."""

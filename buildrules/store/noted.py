@@ -1,0 +1,67 @@
+"""What is known of places elsewhere: how large content is that was never here, and which records were sent there."""
+
+import time
+from collections.abc import Mapping
+
+from buildrules.store.table import Table
+
+_PREFIX = "b:"
+_SENT = "u:"
+
+
+class NotedSizes:
+    """Sizes in bytes by digest (`sha256:<hex>`), in a table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._known: dict[str, int | None] = {}
+
+    def get(self, digest: str) -> int | None:
+        """The size, None where none was noted."""
+        if digest not in self._known:
+            row = self._table.get(_PREFIX + digest)
+            self._known[digest] = int(row) if row is not None and row.isdigit() and len(row) < 19 else None
+        return self._known[digest]
+
+    def note(self, sizes: Mapping[str, int]) -> None:
+        """Keep sizes. A failing table loses them, which costs time later and nothing else."""
+        for digest, size in sizes.items():
+            if self.get(digest) != size:
+                self._known[digest] = size
+                self._table.set(_PREFIX + digest, b"%d" % size)
+
+    def drop(self, limit: float) -> None:
+        """Forget what was noted before `limit` (Unix time)."""
+        for key in self._table.written_before(limit, _PREFIX):
+            self._table.delete(key)
+
+
+class NotedSent:
+    """The keys whose records are at some places, `where` (a word for them), and since when."""
+
+    def __init__(self, table: Table, where: str, age: float) -> None:
+        """`age` is for how many seconds a record that was sent needs no second look."""
+        self._table = table
+        self._prefix = f"{_SENT}{where}:"
+        self._age = age
+        self._known: dict[str, bool] = {}
+
+    def has(self, key: str) -> bool:
+        """Whether the record was noted, and not too long ago."""
+        if key not in self._known:
+            row = self._table.get(self._prefix + key)
+            noted = int(row) if row is not None and row.isdigit() and len(row) < 19 else 0
+            self._known[key] = 0 <= time.time() - noted < self._age
+        return self._known[key]
+
+    def note(self, key: str) -> None:
+        """The record is there now, by all that is known. A failing table loses that, which costs time later."""
+        if not self.has(key):
+            self._known[key] = True
+            self._table.set(self._prefix + key, b"%d" % time.time())
+
+
+def drop_sent(table: Table, limit: float) -> None:
+    """Forget which records were sent before `limit` (Unix time)."""
+    for key in table.written_before(limit, _SENT):
+        table.delete(key)

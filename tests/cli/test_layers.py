@@ -1,0 +1,95 @@
+"""`buildrules layers`: which layers packages share, and what a registry keeps of them."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildrules.cli.shared_layers import Held, SharedLayers
+from tests.support.space import APP, Space
+
+SECOND = """\
+  second:
+    rule: model_package
+    model: :m
+    base_env: :env
+    server: :server
+    code: :other
+  other: {rule: scoring_code, srcs: ["other/**"], strip_prefix: other, entry_script: score.py}
+"""
+
+
+def layers(space: Space, *patterns: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(space.run("layers", *patterns, "--json").out)
+    return found
+
+
+def test_layers_of_two_packages_with_the_images_that_have_them(built: Space) -> None:
+    built.append("BUILD.yaml", SECOND)
+    built.write("other/score.py", "def run(data):\n    return 2\n")
+    built.run("lock")
+    sizes = {}
+    for label in (APP, "//:second"):
+        shown = json.loads(built.run("show", label, "--json").out)
+        sizes[label] = {layer["digest"]: layer["size"] for layer in shown["layers"]}
+    found = layers(built, APP, "//:second")
+    assert found["images"] == 2
+    for layer in found["layers"]:
+        labels = [name.partition(" ")[0] for name in layer["images"]]
+        assert labels == [label for label in sizes if layer["digest"] in sizes[label]]
+    assert {layer["digest"] for layer in found["layers"]} == set(sizes[APP]) | set(sizes["//:second"])
+    assert found["bytes_stored"] == sum((sizes[APP] | sizes["//:second"]).values())
+    assert found["bytes_unshared"] == sum(sum(one.values()) for one in sizes.values())
+    code = [layer for layer in found["layers"] if len(layer["images"]) == 1]
+    assert len(code) == 2, "only the code differs"
+    assert built.run("layers", APP, "//:second").said(
+        "2 images, ", "in 2  ", "each layer once", "if nothing were shared", "1.00 x the "
+    )
+    assert layers(built, APP, "//:second") == found, "also where nothing changed"
+
+
+def test_wheels_that_share_a_layer_are_counted_apart(built: Space) -> None:
+    found = layers(built, APP)
+    together = [layer for layer in found["layers"] if layer["wheels"]]
+    assert together
+    assert found["bytes_with_a_layer_for_each_wheel"] == found["bytes_stored"], "of one package nothing is kept twice"
+    assert found["ratio"] == 1.0
+
+
+def test_targets_that_are_no_image_have_no_layers_to_show(built: Space) -> None:
+    built.run("layers", "//:env", code=2).said("names no image", "model_package")
+
+
+def held(name: str, size: int, **wheels: int) -> Held:
+    return Held("sha256:" + name, size, name, wheels)
+
+
+def test_a_small_wheel_kept_in_two_layers_is_what_makes_the_ratio() -> None:
+    base = held("base", 1000)
+    images = {
+        "one": [base, held("both", 300, a=100, b=200)],
+        "two": [base, held("other", 400, a=100, c=300)],
+        "three": [base, held("alone", 200, b=200)],
+    }
+    found = SharedLayers(images)
+    assert found.stored == 1000 + 300 + 400 + 200
+    assert found.unshared == 3000 + 900
+    assert found.apart == 1000 + 100 + 200 + 300
+    assert [len(used.images) for used in found.rows] == [3, 1, 1, 1]
+
+
+wheels = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 1000), min_size=1)
+
+
+@given(st.lists(st.lists(wheels, min_size=1, max_size=4), min_size=1, max_size=5))
+def test_a_layer_for_each_wheel_never_takes_more(images: list[list[dict[str, int]]]) -> None:
+    sizes = {name: size for image in images for layer in image for name, size in layer.items()}
+
+    def layer(names: dict[str, int]) -> Held:
+        known = {name: sizes[name] for name in names}
+        return held("+".join(sorted(known)), sum(known.values()), **known)
+
+    found = SharedLayers({str(number): map(layer, image) for number, image in enumerate(images)})
+    assert found.apart == sum(sizes.values()) <= found.stored <= found.unshared
+    assert found.ratio >= 1
