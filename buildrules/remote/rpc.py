@@ -35,6 +35,8 @@ _OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", 16 << 20),
     ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.http2.bdp_probe", 0),  # what is under way is lost when the line tears:
+    ("grpc.http2.lookahead_bytes", 64 << 10),  # no more than the message that is being read
 )
 _TRANSIENT = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN")
 _REFUSED = ("UNAUTHENTICATED", "PERMISSION_DENIED")
