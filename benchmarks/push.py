@@ -25,6 +25,7 @@ from tests.oci.registry.servers import registry
 from tests.support.relay import Relay, relay, sharing_by_manifest
 
 PACKAGES = 100
+EXTRA = 63  # layers more than the seven it has
 LABEL = f"//{name_of(0)}"
 NAME = "buildrules-benchmark/push"
 
@@ -64,15 +65,30 @@ def edits(pusher: Pusher, folder: Path) -> Iterator[tuple[str, str, str]]:
             f"{requests}, {size:,}",
             f"6, 20 kB: {verdict(requests <= 6 and size <= 20_000)}",
         )
+        layers = widen(pusher)
+        pusher.push(LABEL, *to)
         between.asked.clear()
         began = time.perf_counter()
         pusher.push(LABEL, *to)
         seconds = time.perf_counter() - began
         yield (
-            "everything there: requests for its manifest, the whole command",
+            f"{layers} layers, all there: requests for its manifest, the whole command",
             f"{len(between.asked)}, {seconds:.2f} s",
             f"2, 1 s: {verdict(len(between.asked) <= 2 and seconds <= 1)}",
         )
+
+
+def widen(pusher: Pusher) -> int:
+    """Give the package a layer for each of many files; how many layers it has then."""
+    folder = pusher.scene.root / name_of(0)
+    (folder / "extra").mkdir()
+    for number in range(EXTRA):
+        (folder / "extra" / str(number)).write_text(f"{number}\n")
+    with (folder / "BUILD.yaml").open("a") as file:
+        file.write("    files:\n" + "".join(f"      /extra/{number}: extra/{number}\n" for number in range(EXTRA)))
+    pusher.scene.settle(LABEL)
+    built = json.loads(run([str(pusher.scene.script), "build", LABEL, "--json"], cwd=folder, env=pusher.scene.env))
+    return len(built["targets"][0]["layers"])
 
 
 def many(pusher: Pusher, folder: Path) -> Iterator[tuple[str, str, str]]:
