@@ -12,7 +12,7 @@ from buildrules.cli.report import environment_of, size_text
 from buildrules.cli.stamps import Stamps
 from buildrules.errors import UsageError
 from buildrules.oci.copying.bundle import Bundle
-from buildrules.oci.copying.parcel import Parcel, built_parcel
+from buildrules.oci.copying.parcel import ImageParcel, built_parcel
 from buildrules.oci.copying.received import read_held
 from buildrules.oci.names import tagged, without_tag
 from buildrules.sha256 import digest_of
@@ -35,10 +35,10 @@ def after(invocation: Invocation) -> int:
     return 0
 
 
-def _parcels(invocation: Invocation) -> list[Parcel]:
+def _parcels(invocation: Invocation) -> list[ImageParcel]:
     """What was built of each package that was named. Raises UsageError."""
     template, stamps = invocation.request.option("tag"), Stamps(invocation.root)
-    parcels: dict[str, Parcel] = {}
+    parcels: dict[str, ImageParcel] = {}
     for result in packages(invocation, "bundled"):
         label, own = result.goal.label, str(result.goal.info["name"])
         if template:

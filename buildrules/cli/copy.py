@@ -13,7 +13,7 @@ from buildrules.oci.copying.into_archive import write_parcel
 from buildrules.oci.copying.into_layout import layout_sizes, write_parcels
 from buildrules.oci.copying.into_registry import parcel_shipment
 from buildrules.oci.copying.origin import open_origin, read_parcel
-from buildrules.oci.copying.parcel import Parcel
+from buildrules.oci.copying.parcel import ImageParcel
 from buildrules.oci.push.plan import make_plan
 from buildrules.oci.push.pushing import push
 from buildrules.oci.push.report import SENT, THERE, Row
@@ -42,13 +42,13 @@ def copy(source: str, target: str, errand: Errand, *, platform: str | None, dry_
     sys.stdout.write(harmless(f"{verb} {start}\n  to {end}\n  {root}\n{amounts(rows, sent) or 'no blobs'}\n"))
 
 
-def _into_registry(parcel: Parcel, start: Reference, end: Reference, errand: Errand, dry_run: bool) -> list[Row]:
+def _into_registry(parcel: ImageParcel, start: Reference, end: Reference, errand: Errand, dry_run: bool) -> list[Row]:
     sources = [f"{start.host}/{start.name}"] if start.transport == REGISTRY else []
     plan = make_plan([parcel_shipment(parcel, end, errand.session, sources)], errand)
     return planned(plan) if dry_run else push(plan, errand, errand.warn).rows
 
 
-def _into_files(parcel: Parcel, _start: Reference, end: Reference, errand: Errand, dry_run: bool) -> list[Row]:
+def _into_files(parcel: ImageParcel, _start: Reference, end: Reference, errand: Errand, dry_run: bool) -> list[Row]:
     root = parcel.graph.root.digest
     if end.digest not in (None, root):
         raise UsageError(f"'{end}' names another digest than {root}", hint="leave it out: it follows from the image")

@@ -33,7 +33,6 @@ MANY = 16
 """Steps that nothing is known of, from which on one pack of records costs less than asking for each."""
 
 UPLOAD = ("never", "ci", "always")
-_MAIN = "main"
 _UPLOADING = "uploading to the cache"
 
 
@@ -52,18 +51,14 @@ def settings_of(cache: Mapping[str, Any], *, remote: bool = True, preview: bool 
         raise UsageError(f"BUILDRULES_CACHE_UPLOAD is {upload!r}", hint=f"it is one of {', '.join(UPLOAD)}")
     trusted = os.environ.get("CI", "").lower() in ("true", "1", "yes")
     writes = upload == "always" or (upload == "ci" and trusted)
+    from buildrules.remote.keys import MAIN, is_namespace
+
     namespace = os.environ.get("BUILDRULES_CACHE_NAMESPACE")
-    if namespace:
-        _check_namespace(namespace)
-    namespace = namespace or cache.get("namespace", _MAIN)
+    if namespace and not is_namespace(namespace):
+        hint = "it is a name such as main or pull-request/7"
+        raise UsageError(f"BUILDRULES_CACHE_NAMESPACE is {namespace!r}", hint=hint)
+    namespace = namespace or cache.get("namespace", MAIN)
     return {**cache, "remote": places, "writes": writes and not preview, "namespace": namespace}
-
-
-def _check_namespace(name: str) -> None:
-    from buildrules.remote.keys import is_namespace
-
-    if not is_namespace(name):
-        raise UsageError(f"BUILDRULES_CACHE_NAMESPACE is {name!r}", hint="it is a name such as main or pull-request/7")
 
 
 class Sharing:
@@ -219,6 +214,7 @@ class Sharing:
 
     def _opened(self) -> "Borrowed":
         from buildrules.engine.borrowed import Borrowed, Reader
+        from buildrules.remote.keys import MAIN
         from buildrules.remote.trust import Trust
         from buildrules.store.noted import NotedSizes
 
@@ -232,7 +228,7 @@ class Sharing:
         else:
             self.places = list(self._opened_places())
         namespace = self._settings["namespace"]
-        reader = self._reader = Reader(self.places, list(dict.fromkeys((namespace, _MAIN))), self._trust)
+        reader = self._reader = Reader(self.places, list(dict.fromkeys((namespace, MAIN))), self._trust)
         sizes = NotedSizes(self._store.table)
         if self._settings["writes"] and self.places:
             self._publishing = self._writer(reader, namespace, sizes)

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from buildrules.engine.action import Outputs
 from buildrules.engine.cache import Record
-from buildrules.engine.parcel import Parcel, named, unpacked
+from buildrules.engine.parcel import RecordParcel, named, unpacked
 from buildrules.engine.plan import Goal
 from buildrules.remote.backend import Blob
 from buildrules.remote.envelope import Envelope, address, read_envelope
@@ -181,7 +181,7 @@ class Borrowed:
     def _taken(self, key: str, body: Any) -> Record | None:
         """The record of a body, if it and all that it names can be had."""
         try:
-            parcel = Parcel.from_dict(body, self._fits)
+            parcel = RecordParcel.from_dict(body, self._fits)
         except ValueError:
             self._reader.malformed += 1
             return None

@@ -37,7 +37,7 @@ _LEVEL = 3  # of zlib: recipes repeat themselves, and are read more often than w
 _SIZE = 1 << 62
 
 
-class Parcel(NamedTuple):
+class RecordParcel(NamedTuple):
     """A record, the sizes of the blobs that stay where they are, and the content of the others, by digest."""
 
     record: Record
@@ -55,7 +55,7 @@ class Parcel(NamedTuple):
         return {"record": self.record.to_dict(), "sizes": dict(self.sizes), "content": content}
 
     @classmethod
-    def from_dict(cls, value: Any, fits: Callable[[str, Outputs], bool]) -> "Parcel":
+    def from_dict(cls, value: Any, fits: Callable[[str, Outputs], bool]) -> "RecordParcel":
         """Read what `to_dict` wrote. `fits` as of `engine.cache.StoreCache`. Raises ValueError for anything else."""
         try:
             if set(value) != {"record", "sizes", "content"}:
@@ -81,7 +81,9 @@ def _content(digest: str, text: str) -> bytes:
     return data
 
 
-def parcel_of(record: Record, blobs: Blobs, size_of: Callable[[str], int | None] = lambda _: None) -> Parcel | None:
+def parcel_of(
+    record: Record, blobs: Blobs, size_of: Callable[[str], int | None] = lambda _: None
+) -> RecordParcel | None:
     """The parcel of a record; None where a blob is not in the store, and `size_of` does not know of one elsewhere."""
     sizes: dict[str, int] = {}
     content: dict[str, bytes] = {}
@@ -102,7 +104,7 @@ def parcel_of(record: Record, blobs: Blobs, size_of: Callable[[str], int | None]
                 sizes[digest] = size
     except (OSError, BuildrulesError):
         return None
-    return Parcel(record, sizes, content)
+    return RecordParcel(record, sizes, content)
 
 
 def packed(value: Any) -> tuple[Blob, bytes]:

@@ -1,9 +1,9 @@
 """A plan: actions and what was asked for. Plain data, so that a state can keep it between runs."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from buildrules.engine.action import NOTHING, Action, SourceSet
-from buildrules.graph.model import ACTION, LAYER, TARGET, Graph, Laid
+from buildrules.graph.model import ACTION, LAYER, Graph, Laid
 from buildrules.oci.supply import NOWHERE
 from buildrules.typed import Any, NamedTuple
 
@@ -73,22 +73,6 @@ class Plan:
     def everything(self) -> list[str]:
         """The same, and what is made beside them: nothing depends on that, and no goal fails by it."""
         return self.graph.order([*(goal.action for goal in self.goals), *self.sides], ACTION)
-
-    def digests(self, sources: Mapping[SourceSet, str], version: Callable[[str], int | str]) -> dict[Any, str]:
-        """For each target, layer and action a digest of it and of all below it; nothing is run.
-
-        `sources` has digests of source sets as they are now, `version` that of a kind. What reads a set that is not
-        there has no digest, and neither has who needs it. No digest depends on where something lies or how it is named.
-        """
-        import json
-
-        own = dict.fromkeys((*self.graph.of(TARGET), *self.graph.of(LAYER)), "")
-        for action in self.actions.values():
-            read = [sources.get(source) for source in action.sources]
-            if None not in read:
-                params = json.dumps(dict(action.params), sort_keys=True, default=str)
-                own[action.id] = f"{action.kind} {version(action.kind)} {params} {read}"
-        return self.graph.digests(own)
 
 
 def bare(action: Action) -> Action:

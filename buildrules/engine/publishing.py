@@ -12,7 +12,7 @@ from functools import partial
 from buildrules.engine.action import Action
 from buildrules.engine.borrowed import Fits, Found, Reader, nearest_key
 from buildrules.engine.cache import Record
-from buildrules.engine.parcel import SMALL, Parcel, named, naming, packed, parcel_of
+from buildrules.engine.parcel import SMALL, RecordParcel, named, naming, packed, parcel_of
 from buildrules.remote.backend import LARGEST_RECORD, Blob, Body
 from buildrules.remote.envelope import Envelope, Signer, address
 from buildrules.remote.guarded import Guarded
@@ -99,7 +99,7 @@ class Publishing:
         """
 
         def send() -> None:
-            parcels: dict[str, Parcel] = {}
+            parcels: dict[str, RecordParcel] = {}
             size = 0
             for name, record in records.items():
                 parcel = None if record is None else parcel_of(record, self._blobs, self._size_of)
@@ -176,7 +176,7 @@ class Publishing:
         return None if place.put(at, data, [*there.blobs, *([blob] if blob else [])], replace=True) else False
 
     def _send_pack(
-        self, place: Guarded, key: str, parcels: Mapping[str, Parcel], there: Mapping[str, Any]
+        self, place: Guarded, key: str, parcels: Mapping[str, RecordParcel], there: Mapping[str, Any]
     ) -> bool | None:
         self._have(place, [blob for parcel in parcels.values() for blob in parcel.blobs])
         body = {
@@ -225,14 +225,14 @@ class Publishing:
         done = all(place.write(blob, lambda blob=blob: found.place.read(blob)) for blob in left)  # type: ignore[misc]
         return done and place.put(found.address, found.data, blobs)
 
-    def _there(self, place: Guarded, data: bytes, key: str) -> Parcel | None:
+    def _there(self, place: Guarded, data: bytes, key: str) -> RecordParcel | None:
         """What the place has for the key, if it may be used."""
         envelope = self._reader.opened(data, key, self._namespace)
         return None if envelope is None else self._read(self._reader.body(place, envelope))
 
-    def _read(self, body: Any) -> Parcel | None:
+    def _read(self, body: Any) -> RecordParcel | None:
         try:
-            return None if body is None else Parcel.from_dict(body, self._fits)
+            return None if body is None else RecordParcel.from_dict(body, self._fits)
         except ValueError:
             return None
 

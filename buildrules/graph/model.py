@@ -72,13 +72,6 @@ class Graph:
     def __contains__(self, node: Hashable) -> bool:
         return node in self.kinds
 
-    def __len__(self) -> int:
-        return len(self.kinds)
-
-    def of(self, kind: str) -> list[Any]:
-        """The nodes of a kind, as they were added."""
-        return [node for node, found in self.kinds.items() if found == kind]
-
     def order(self, nodes: Iterable[Any] | None = None, kind: str | None = None) -> list[Any]:
         """These nodes (all without `nodes`) and what they need, each after what it needs; else as they were named.
 
@@ -86,21 +79,6 @@ class Graph:
         """
         order = ordered(self.kinds if nodes is None else nodes, self.needs.__getitem__)
         return order if kind is None else [node for node in order if self.kinds[node] == kind]
-
-    def digests(self, own: Mapping[Any, str]) -> dict[Any, str]:
-        """For each node a digest of it and of everything below it, without anything being run.
-
-        `own` is what a node is by itself, wherever it lies. A node that has nothing there, and whoever needs it, has no
-        digest. Names of nodes are not in it: two nodes with equal contents have equal digests.
-        """
-        from buildrules.sha256 import hex_digest
-
-        found: dict[Any, str] = {}
-        for node in self.order():
-            below = [(role, found.get(other)) for other, role in self.needs[node].items()]
-            if node in own and all(digest is not None for _, digest in below):
-                found[node] = hex_digest(repr((self.kinds[node], own[node], below)).encode())
-        return found
 
     def networkx(self) -> "networkx.DiGraph[Any]":
         """The same as networkx has it: nodes with their `kind`, edges to what they need with its `role`."""

@@ -7,7 +7,7 @@ that names the same blobs. It is made as a stream: nothing is copied or kept on 
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from buildrules.oci.blob import Blob
+from buildrules.oci.blob import BlobSource
 from buildrules.oci.image import Image, Index, LayerStream
 from buildrules.oci.layout import (
     MARKER,
@@ -75,7 +75,7 @@ def archive_size(
     return packed_size(_documents(content, names, docker), sizes)
 
 
-def pack(documents: Mapping[str, bytes], blobs: Iterable[Blob]) -> Iterator[bytes]:
+def pack(documents: Mapping[str, bytes], blobs: Iterable[BlobSource]) -> Iterator[bytes]:
     """The bytes of an archive of small files by path, and of blobs in their places."""
     for folder in _FOLDERS:
         yield header(Entry(folder, DIRECTORY, 0o755))

@@ -7,7 +7,7 @@ from buildrules.sha256 import new_hash
 from buildrules.typed import NamedTuple
 
 
-class Blob(NamedTuple):
+class BlobSource(NamedTuple):
     """`digest` is `sha256:<hex>`, `size` in bytes; `open` gives its bytes, read anew at every call."""
 
     digest: str
@@ -15,12 +15,12 @@ class Blob(NamedTuple):
     open: Callable[[], Iterable[bytes]]
 
 
-def small(digest: str, data: bytes) -> Blob:
+def small(digest: str, data: bytes) -> BlobSource:
     """A blob that is in memory."""
-    return Blob(digest, len(data), lambda: (data,))
+    return BlobSource(digest, len(data), lambda: (data,))
 
 
-def checked(blob: Blob, chunks: Iterable[bytes], place: str) -> Iterator[bytes]:
+def checked(blob: BlobSource, chunks: Iterable[bytes], place: str) -> Iterator[bytes]:
     """Pass the blob's bytes on. Raises IntegrityError, which names `place`, where they do not have its digest and size.
 
     As `sound` does it.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from buildrules.document.plain_json import MOST, read_json
 from buildrules.errors import UsageError
-from buildrules.oci.blob import Blob, small
+from buildrules.oci.blob import BlobSource, small
 from buildrules.oci.descriptor import INDEX, Layer
 from buildrules.oci.image import Image, Index, LayerStream, verified
 from buildrules.oci.names import TAG, full, tagged
@@ -115,10 +115,10 @@ def write_layout(
     return fill_layout(directory, blobs, index_entries(content, names), progress)
 
 
-def layer_blobs(content: Image | Index, layer_stream: LayerStream) -> list[Blob]:
+def layer_blobs(content: Image | Index, layer_stream: LayerStream) -> list[BlobSource]:
     """Every layer once, base first; reading one raises IntegrityError where it changed since the build."""
     return [
-        Blob(layer.digest, layer.size, functools.partial(_verified, layer, layer_stream))
+        BlobSource(layer.digest, layer.size, functools.partial(_verified, layer, layer_stream))
         for layer in layers_of(content)
     ]
 
@@ -128,7 +128,7 @@ def _verified(layer: Layer, layer_stream: LayerStream) -> Iterator[bytes]:
 
 
 def fill_layout(
-    directory: str, blobs: Sequence[Blob], entries: Sequence[dict[str, Any]], progress: Progress | None = None
+    directory: str, blobs: Sequence[BlobSource], entries: Sequence[dict[str, Any]], progress: Progress | None = None
 ) -> LayoutReport:
     """Write blobs, and `entries` into index.json, as `write_layout` does. Raises what it raises, and what blobs do."""
     replaced = {_identity(entry) for entry in entries}

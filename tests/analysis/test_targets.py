@@ -65,7 +65,7 @@ def test_queries() -> None:
     assert texts(dependencies(graph, [right])) == ["//c:base", "//b:right"]
     assert texts(dependents(graph, [right])) == ["//a:top", "//b:right"]
     assert dict(graph.needs[top]) == {Label("a", "left"): "deps", right: "deps"}
-    assert len(graph) == 4
+    assert len(graph.kinds) == 4
 
 
 def test_the_shortest_cycle_is_told_from_its_least_label() -> None:

@@ -17,7 +17,7 @@ from buildrules.engine.build import Build
 from buildrules.engine.cache import Record
 from buildrules.engine.events import Notice, Status, Stream
 from buildrules.engine.kind import Context, Traits
-from buildrules.engine.parcel import LARGEST, SMALL, Parcel, named, naming, packed, parcel_of, unpacked
+from buildrules.engine.parcel import LARGEST, SMALL, RecordParcel, named, naming, packed, parcel_of, unpacked
 from buildrules.engine.publishing import LARGEST_PACK
 from buildrules.engine.step import Step
 from buildrules.net.session import Session
@@ -246,7 +246,7 @@ def test_a_parcel_comes_back_as_it_was(blobs: Blobs) -> None:
     parcel = parcel_of(record, blobs)
     assert parcel is not None
     assert (parcel.sizes, parcel.content) == ({large: SMALL + 1}, {small: b"small"})
-    assert Parcel.from_dict(parcel.to_dict(), fits) == parcel
+    assert RecordParcel.from_dict(parcel.to_dict(), fits) == parcel
     blobs.discard(large)
     assert parcel_of(record, blobs) is None
 
@@ -285,7 +285,7 @@ def test_a_parcel_of_another_form_is_none(change: Callable[[dict[str, Any]], Non
     value = copy.deepcopy(parcel.to_dict())
     change(value)
     with pytest.raises(ValueError, match=r"."):
-        Parcel.from_dict(value, fits)
+        RecordParcel.from_dict(value, fits)
 
 
 @pytest.mark.parametrize("size", [-1, 0, True, 1.5, "1", LARGEST + 1])

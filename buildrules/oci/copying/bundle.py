@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from buildrules.oci.archive import blob_path, pack, packed_size
-from buildrules.oci.blob import Blob
+from buildrules.oci.blob import BlobSource
 from buildrules.oci.copying.listing import NAME, Listing, Named
-from buildrules.oci.copying.parcel import Parcel
+from buildrules.oci.copying.parcel import ImageParcel
 from buildrules.oci.layout import MARKER, Progress, index_json, named_entry, reported
 from buildrules.oci.whole_file import remove_parts, write_whole
 
@@ -18,10 +18,10 @@ from buildrules.oci.whole_file import remove_parts, write_whole
 class Bundle:
     """What goes into one file: of several images each blob once, but for those that the other side has."""
 
-    def __init__(self, parcels: Sequence[Parcel], held: Mapping[str, int]) -> None:
+    def __init__(self, parcels: Sequence[ImageParcel], held: Mapping[str, int]) -> None:
         """`held` are the blobs of the other side: sizes by digest."""
         self.parcels = sorted(parcels, key=lambda parcel: parcel.name)
-        needed: dict[str, Blob] = {}
+        needed: dict[str, BlobSource] = {}
         self._small: dict[str, bytes] = {}
         for parcel in self.parcels:
             self._small.update((document.digest, document.data) for document in parcel.graph.documents)
@@ -54,11 +54,11 @@ class Bundle:
         return documents
 
 
-def index_of(parcels: Sequence[Parcel]) -> bytes:
+def index_of(parcels: Sequence[ImageParcel]) -> bytes:
     """The index.json of a bundle of these."""
     return index_json([named_entry(parcel.graph.root.descriptor(), parcel.name) for parcel in parcels])
 
 
-def _named(parcel: Parcel) -> Named:
+def _named(parcel: ImageParcel) -> Named:
     root = parcel.graph.root
     return Named(parcel.name, root.digest, root.media_type, len(root.data))

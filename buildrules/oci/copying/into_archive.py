@@ -3,12 +3,12 @@
 import os
 
 from buildrules.oci.archive import blob_path, pack, packed_size
-from buildrules.oci.copying.parcel import Parcel
+from buildrules.oci.copying.parcel import ImageParcel
 from buildrules.oci.layout import MARKER, Progress, index_json, reference_entry, reported
 from buildrules.oci.whole_file import remove_parts, write_whole
 
 
-def write_parcel(path: str, parcel: Parcel, progress: Progress) -> int:
+def write_parcel(path: str, parcel: ImageParcel, progress: Progress) -> int:
     """Write the archive, aside first and then renamed; returns its size in bytes.
 
     Raises UsageError where it cannot be written, and what reading the parcel raises; then what was there stays.

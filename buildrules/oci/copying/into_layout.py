@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from buildrules.errors import IntegrityError
-from buildrules.oci.blob import Blob, checked
-from buildrules.oci.copying.parcel import Parcel
+from buildrules.oci.blob import BlobSource, checked
+from buildrules.oci.copying.parcel import ImageParcel
 from buildrules.oci.layout import LayoutReport, Progress, fill_layout, reference_entry, reported
 from buildrules.oci.whole_file import writing
 from buildrules.state.rows import open_regular
@@ -16,7 +16,7 @@ _NONE: Mapping[str, int] = {}
 
 
 def write_parcels(
-    directory: str, parcels: Sequence[Parcel], progress: Progress, expected: Mapping[str, int] = _NONE
+    directory: str, parcels: Sequence[ImageParcel], progress: Progress, expected: Mapping[str, int] = _NONE
 ) -> LayoutReport:
     """Write images into the layout at `directory`, which is made where there is none; index.json comes last.
 
@@ -24,7 +24,7 @@ def write_parcels(
     digest. Raises IntegrityError where one of them is missing or damaged, before anything is written, UsageError where
     the layout cannot be written, and what reading the parcels raises.
     """
-    blobs: dict[str, Blob] = {}
+    blobs: dict[str, BlobSource] = {}
     for parcel in parcels:
         blobs.update((digest, parcel.blob(digest)) for digest in parcel.graph.blobs if digest not in expected)
         blobs.update((document.digest, document) for document in parcel.documents())
@@ -67,7 +67,7 @@ def _sound(directory: str, sizes: Mapping[str, int], progress: Progress) -> set[
     total, done, sound = sum(there.values()), 0, set()
     for digest, size in there.items():
         path = _path(directory, digest)
-        chunks = checked(Blob(digest, size, tuple), _chunks(path), directory)
+        chunks = checked(BlobSource(digest, size, tuple), _chunks(path), directory)
         with contextlib.suppress(IntegrityError, OSError):
             for _ in reported(chunks, "checking the layers that are there", done, total, progress):
                 pass

@@ -6,10 +6,10 @@ from functools import partial
 
 from buildrules.errors import UsageError
 from buildrules.net.session import Fetching, Session
-from buildrules.oci.blob import Blob, checked
+from buildrules.oci.blob import BlobSource, checked
 from buildrules.oci.copying.graph import read_graph
 from buildrules.oci.copying.into_layout import lacking
-from buildrules.oci.copying.parcel import Parcel
+from buildrules.oci.copying.parcel import ImageParcel
 from buildrules.oci.copying.resumed import read_blob
 from buildrules.oci.names import HOST, split_name
 from buildrules.oci.push.plan import Mount, PushPlan, Send, make_plan
@@ -38,7 +38,7 @@ def places(to: str, names: Sequence[str]) -> list[Reference]:
     return found
 
 
-def parcel_shipment(parcel: Parcel, place: Reference, session: Session, sources: Sequence[str] = ()) -> Shipment:
+def parcel_shipment(parcel: ImageParcel, place: Reference, session: Session, sources: Sequence[str] = ()) -> Shipment:
     """A parcel on its way to `place`; `sources` are repositories, `host/name`, that may have its blobs.
 
     Raises UsageError where `place` is no registry or names another digest, CredentialsError.
@@ -62,7 +62,7 @@ def parcel_shipment(parcel: Parcel, place: Reference, session: Session, sources:
 
 
 def plan_bundle(
-    parcels: Sequence[Parcel], expected: Mapping[str, int], chosen: Sequence[Reference], context: Fetching
+    parcels: Sequence[ImageParcel], expected: Mapping[str, int], chosen: Sequence[Reference], context: Fetching
 ) -> PushPlan:
     """The plan for the images of a bundle, which leaves out what is `expected` to be there: sizes by digest.
 
@@ -136,5 +136,5 @@ class _Elsewhere:
         if place is None:
             lacking("the registry", {blob.digest})
         assert place is not None
-        plain = Blob(blob.digest, blob.size, tuple)
+        plain = BlobSource(blob.digest, blob.size, tuple)
         return checked(plain, read_blob(place, blob.digest, blob.size), str(place))

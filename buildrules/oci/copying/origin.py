@@ -10,7 +10,7 @@ from buildrules.net.session import Session
 from buildrules.oci.archive import blob_path
 from buildrules.oci.archive_file import ArchiveFile
 from buildrules.oci.copying.graph import read_graph
-from buildrules.oci.copying.parcel import Parcel
+from buildrules.oci.copying.parcel import ImageParcel
 from buildrules.oci.copying.resumed import read_blob
 from buildrules.oci.descriptor import is_digest
 from buildrules.oci.layout import REF_NAME, parse_entries
@@ -47,20 +47,20 @@ def open_origin(reference: Reference, session: Session) -> Origin:
     return RegistryOrigin(reference, session)
 
 
-def read_parcel(origin: Origin, reference: Reference, name: str, platform: str | None = None) -> Parcel:
+def read_parcel(origin: Origin, reference: Reference, name: str, platform: str | None = None) -> ImageParcel:
     """The image at an origin as a parcel called `name`; no layer is read yet.
 
     Raises what `read_graph` raises, and UsageError where `platform` is not that of the image.
     """
     chosen = reference.digest or reference.tag or ""
     graph = read_graph(chosen, origin.manifest, str(reference), platform=platform)
-    parcel = Parcel(name, graph, origin.stream, str(reference))
+    parcel = ImageParcel(name, graph, origin.stream, str(reference))
     if platform:
         check_platform(_config(parcel), platform, str(reference))
     return parcel
 
 
-def _config(parcel: Parcel) -> bytes:
+def _config(parcel: ImageParcel) -> bytes:
     """What an image says of itself. Raises UsageError where it says too much or nothing, IntegrityError."""
     digest, size = next(iter(parcel.graph.blobs.items()), ("", 0))  # a manifest names it before its layers
     if not 0 < size <= MOST:

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from buildrules.oci.blob import Blob, checked, small
+from buildrules.oci.blob import BlobSource, checked, small
 from buildrules.oci.copying.graph import Document, Graph
 from buildrules.oci.descriptor import INDEX, MANIFEST
 from buildrules.oci.image import Image, Index, LayerStream
 from buildrules.oci.layout import images_of, layers_of
 
 
-class Parcel(NamedTuple):
+class ImageParcel(NamedTuple):
     """`name` is the image's, with its tag; `open` gives the bytes of one of the graph's blobs, anew at every call.
 
     `place` is where they come from, for errors.
@@ -21,17 +21,19 @@ class Parcel(NamedTuple):
     open: Callable[[str, int], Iterable[bytes]]
     place: str
 
-    def blob(self, digest: str) -> Blob:
+    def blob(self, digest: str) -> BlobSource:
         """One of the graph's blobs, checked while it is read: IntegrityError comes before its end."""
         size = self.graph.blobs[digest]
-        return Blob(digest, size, lambda: checked(Blob(digest, size, tuple), self.open(digest, size), self.place))
+        return BlobSource(
+            digest, size, lambda: checked(BlobSource(digest, size, tuple), self.open(digest, size), self.place)
+        )
 
-    def documents(self) -> list[Blob]:
+    def documents(self) -> list[BlobSource]:
         """The documents as blobs, the root last."""
         return [small(document.digest, document.data) for document in self.graph.documents]
 
 
-def built_parcel(name: str, content: Image | Index, layer_stream: LayerStream) -> Parcel:
+def built_parcel(name: str, content: Image | Index, layer_stream: LayerStream) -> ImageParcel:
     """A parcel of what was built here; `layer_stream` gives the bytes of a layer."""
     images = images_of(content)
     documents = [Document(image.digest, MANIFEST, image.manifest) for image in images]
@@ -45,4 +47,4 @@ def built_parcel(name: str, content: Image | Index, layer_stream: LayerStream) -
     def open_blob(digest: str, _: int) -> Iterable[bytes]:
         return (configs[digest],) if digest in configs else layer_stream(layers[digest])
 
-    return Parcel(name, Graph(tuple(documents), sizes), open_blob, f"{name}, as it was built")
+    return ImageParcel(name, Graph(tuple(documents), sizes), open_blob, f"{name}, as it was built")

@@ -6,11 +6,11 @@ from buildrules.document.plain_json import MOST
 from buildrules.errors import IntegrityError, UsageError
 from buildrules.oci.archive import blob_path
 from buildrules.oci.archive_file import ArchiveFile
-from buildrules.oci.blob import Blob, checked
+from buildrules.oci.blob import BlobSource, checked
 from buildrules.oci.copying.bundle import index_of
 from buildrules.oci.copying.graph import Graph, read_graph
 from buildrules.oci.copying.listing import NAME, Named, read_listing
-from buildrules.oci.copying.parcel import Parcel
+from buildrules.oci.copying.parcel import ImageParcel
 from buildrules.oci.names import tagged
 from buildrules.sha256 import digest_of
 from buildrules.state.rows import open_regular
@@ -44,10 +44,10 @@ class Received:
     def __exit__(self, *_: object) -> None:
         self.archive.close()
 
-    def blob(self, digest: str) -> Blob:
+    def blob(self, digest: str) -> BlobSource:
         """A blob that it holds, checked while it is read."""
         size = self.listing.blobs[digest]
-        plain = Blob(digest, size, lambda: self.archive.stream(blob_path(digest)))
+        plain = BlobSource(digest, size, lambda: self.archive.stream(blob_path(digest)))
         return plain._replace(open=lambda: checked(plain, plain.open(), self.place))
 
     def _compare(self) -> None:
@@ -62,13 +62,13 @@ class Received:
         said = f"{wanted[name]} bytes" if name in wanted else "nothing"
         raise IntegrityError(f"{self.place} has {ascii(name)[:200]} of {found[name]} bytes, and its list says {said}")
 
-    def _parcel(self, image: Named) -> Parcel:
+    def _parcel(self, image: Named) -> ImageParcel:
         if tagged(image.name) != image.name:
             raise IntegrityError(f"the list of {self.place} has a name without a tag: {image.name!r}")
         graph = read_graph(image.digest, self._document, f"image {image.name!r} of {self.place}")
         if (len(graph.root.data), graph.root.media_type) != (image.size, image.media_type):
             raise IntegrityError(f"the list of {self.place} says of {image.name!r} what is not so")
-        return Parcel(image.name, graph, self._open, self.place)
+        return ImageParcel(image.name, graph, self._open, self.place)
 
     def _document(self, digest: str) -> tuple[str, bytes]:
         if digest not in self.listing.blobs:
