@@ -39,7 +39,7 @@ class Lint:
     """
 
     name = "lint"
-    version = 8
+    version = 9
     traits = Traits(opens=True)
 
     def run(self, step: Step, context: Context) -> Outputs:
@@ -129,13 +129,12 @@ def _modules(deps: list[Outputs]) -> frozenset[str]:
 
 
 def _package(step: Step, params: LintPackageParams, context: Context) -> Iterator[Finding]:
-    from buildrules.lints.gpu import gpu_wheels, has_gpu
+    from buildrules.lints.gpu import of_environment
     from buildrules.lints.server import unpinned_server
 
     deps, origin_of = step.outputs, step.origin_of(context.workspace)
-    if not has_gpu(params.variables):
-        for finding in gpu_wheels(params.packages):
-            yield finding._replace(path=spot("env"))
+    for finding in of_environment(params.packages, params.variables, params.cuda):
+        yield finding._replace(path=spot("env"))
     for finding in unpinned_server(params.requirements, params.server):
         yield finding._replace(path=spot("server"))
     for number, name in enumerate(params.written):

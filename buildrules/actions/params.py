@@ -179,7 +179,8 @@ class LintCodeParams(NamedTuple):
 class LintPackageParams(NamedTuple):
     """Of "lint" of what is around the code: `packages` are rows of name, version and size, `variables` the image's,
     `requirements` what is asked of the `server`, `models` the prefixes of models. `written` and `tests` are names of
-    variables, and of values of tests, that seem to hold a secret; `unseen` as above."""
+    variables, and of values of tests, that seem to hold a secret; `unseen` as above; `cuda` is the major version that
+    is asked for."""
 
     ignore: Sequence[str]
     packages: Sequence[tuple[str, str, int | None]]
@@ -190,6 +191,7 @@ class LintPackageParams(NamedTuple):
     tests: Sequence[str]
     models: Sequence[str]
     unseen: Sequence[str] = ()
+    cuda: str | None = None
     code: bool = False
 
 

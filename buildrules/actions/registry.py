@@ -26,7 +26,7 @@ _BUILTIN = {
     "build_wheel": ("buildrules.actions.python.sdist:BuildWheel", 1),
     "debian_layers": ("buildrules.actions.debian.layers:DebianLayers", 3),
     "oci_base": ("buildrules.actions.oci_base:OciBase", 2),
-    "lint": ("buildrules.actions.linting:Lint", 8),
+    "lint": ("buildrules.actions.linting:Lint", 9),
     "group": ("buildrules.actions.group:Group", 1),
     "package_test": ("buildrules.actions.testing:PackageTest", 4),
     "image": ("buildrules.actions.image:ImageKind", 2),

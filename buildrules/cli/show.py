@@ -43,6 +43,7 @@ def description(invocation: Invocation, result: GoalResult) -> dict[str, Any]:
         "routes": dict(info["routes"]),
         "ports": list(info["ports"]),
         "job": info["job"],
+        "gpu": info["gpu"],
         "entrypoint": config.get("Entrypoint") or [],
         "cmd": config.get("Cmd") or [],
         "working_dir": config.get("WorkingDir") or "/",
@@ -91,6 +92,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"  build        {found['build']['id']}  {found['build']['state']}  {found['build']['log']}"
     made = ", ".join(f"{name} {value}" for name, value in found["made_from"].items() if value)
     yield f"  made from    {made}; buildrules {found['buildrules']}"
+    if found["gpu"]:
+        yield f"  made for     GPUs: {found['gpu']}"
     yield f"  user         {found['user']}, in {found['working_dir']}"
     yield f"  command      {' '.join([*found['entrypoint'], *found['cmd']])}"
     for title, values in (

@@ -19,6 +19,8 @@ NAMES = {
     "syntax": "a module of the code is not Python",
     "missing_module": "the code imports a module that nothing in the environment provides",
     "gpu_wheels": "packages for GPUs are in an image without CUDA",
+    "cpu_wheels": "packages built for CPUs are in an image for GPUs",
+    "cuda_versions": "packages are for several versions of CUDA, or for another than is asked for",
     "unpinned_server": "the server is asked for in any version",
     "secret": "a file that is going to be packaged holds a key, a token or a password",
     "pointer": "a file that is packaged with the code is a pointer of git-LFS, DVC or git-annex, not the file itself",

@@ -32,6 +32,7 @@ def package_info(
         "registry": settings.default_registry,
         "routes": routes_of(parts),
         "ports": list(parts.ports),
+        "gpu": parts.gpu,
         "job": parts.server_part.job,
         "sample_request": values["sample_request"],
         "mlflow_example": mlflow_example(parts),

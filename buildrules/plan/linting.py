@@ -11,6 +11,7 @@ from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import LINT, Plan, Side
 from buildrules.errors import LoadError
 from buildrules.lints.finding import NAMES
+from buildrules.lints.gpu import cuda_asked
 from buildrules.lints.passwords import is_secret
 from buildrules.lints.secrets import secrets_in
 from buildrules.locking.locks import LockedParts
@@ -96,13 +97,14 @@ def _of_package(
         params=LintPackageParams(
             ignore=ignore,
             packages=[packages[name] for name in sorted(packages)],
-            variables=sorted({*base.variables, *parts.package.values["environment"]}),
+            variables=sorted({*base.variables, *parts.gpu_variables, *parts.package.values["environment"]}),
             server=parts.server.rule.name,
             requirements=_asked(parts),
             written=[name for name, _ in written],
             tests=[name for _, name, _ in secrets],
             models=[ModelParams(one.params["prefix"]).prefix for one in laid],
             unseen=_unseen(locked),
+            cuda=cuda_asked(parts.gpu),
         )._asdict(),
         places={
             "texts": {

@@ -224,6 +224,8 @@ class PackagePlanner:
         if parts.user:
             config["user"] = parts.user
         labels = {f"buildrules.tag.{name}": value for name, value in (parts.package.values["tags"] or {}).items()}
+        if parts.gpu is not None:
+            labels["buildrules.gpu"] = parts.gpu
         named = [f"{model.name}:{model.version}" for model in parts.models if "name" in model.given]
         late = any(placed.mode == "download" for placed in parts.placed)
         return ImageParams(

@@ -77,6 +77,8 @@ class Attribute(Strict):
     """A value for the documentation."""
     fields: "dict[str, Attribute]" = Field(default_factory=dict)
     """What each map may or must say; for records."""
+    switch: bool = False
+    """Whether `true` may stand for a map that says nothing, and `false` for none; for a record."""
     at_most_one: list[list[str]] = Field(default_factory=list)
     """Groups of fields of which at most one is set; for records."""
 
@@ -91,6 +93,8 @@ class Attribute(Strict):
     def _fits(self) -> "Attribute":
         if bool(self.fields) != (self.type in RECORDS):
             raise ValueError(f"records, and only they, have 'fields'; the type is '{self.type}'")
+        if self.switch and self.type != "record":
+            raise ValueError(f"'switch' is for a record, not for the type '{self.type}'")
         if any(name not in self.fields for group in self.at_most_one for name in group):
             raise ValueError("'at_most_one' names fields of the record")
         if any(field.type in ("label", "labels") for field in self.fields.values()):

@@ -15,6 +15,8 @@ from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label
 
+_GPU_VARIABLES = {"NVIDIA_DRIVER_CAPABILITIES": "compute,utility", "NVIDIA_VISIBLE_DEVICES": "all"}
+"""What NVIDIA's container runtime acts on (NVIDIA Container Toolkit, "Docker Specialized Configurations")."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH of an image that sets none, as container engines assume it."""
 LIBRARIES = "/opt/libraries"
@@ -67,12 +69,22 @@ class PackageParts:
         """The model, the first of several."""
         return self.models[0] if self.models else None
 
+    @property
+    def gpu(self) -> str | None:
+        """See `gpu_of`; the package's word stands above its environment's."""
+        return gpu_of(self.package, self.env)
+
+    @property
+    def gpu_variables(self) -> dict[str, str]:
+        """The variables that a GPU needs; none without one."""
+        return dict(_GPU_VARIABLES) if self.gpu is not None else {}
+
     def environment(self, inherited: Mapping[str, str] | None = None) -> dict[str, str]:
         """Environment variables of the image, sorted by name.
 
-        `inherited` are those of the base image, if it is one. Then base, environment, server and package, the later
-        winning. PATH is the base's, behind the directories that environment and server put in front. The directory of
-        libraries stands last in PYTHONPATH.
+        `inherited` are those of the base image, if it is one. Then base, environment, server, what a GPU needs, and
+        package, the later winning. PATH is the base's, behind the directories that environment and server put in front.
+        The directory of libraries stands last in PYTHONPATH.
         """
         parts = [part for part in (self.base_part, self.env_part, self.server_part) if part is not None]
         merged = dict(inherited or {})
@@ -80,6 +92,7 @@ class PackageParts:
             merged.update(part.environment)
         front = [directory for part in reversed(parts) for directory in part.path]
         merged["PATH"] = ":".join(dict.fromkeys([*front, merged.get("PATH") or DEFAULT_PATH]))
+        merged.update(self.gpu_variables)
         merged.update(self.package.values.get("environment") or {})
         if any(target.provides == "library" for target in self.shared):
             merged["PYTHONPATH"] = ":".join(filter(None, (merged.get("PYTHONPATH"), LIBRARIES)))
@@ -168,6 +181,17 @@ def _own_venv(server_part: Contribution) -> Contribution | None:
     if not server_part.requirements:
         return None
     return Contribution(path=[f"{VENV}/bin"], environment={"PYTHONUNBUFFERED": "1", "VIRTUAL_ENV": VENV})
+
+
+def gpu_of(*targets: ResolvedTarget | None) -> str | None:
+    """What the first of these that speaks of it is made for: "cuda", with a major version where it names one, as
+    "cuda12"; None for no GPU.
+    """
+    for target in targets:
+        said = target.values.get("gpu") if target is not None else None
+        if said is not None:
+            return None if said is False else f"cuda{said.get('cuda', '')}"
+    return None
 
 
 def check_packages(resolution: Resolution, disk: Disk, problems: Problems) -> dict[Label, PackageParts]:

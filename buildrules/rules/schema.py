@@ -178,6 +178,8 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
     schema = dict(_TYPES[attribute.type])
     if attribute.fields:
         schema = _record(attribute) if attribute.type == "record" else {**schema, "items": _record(attribute)}
+    if attribute.switch:
+        schema = {"anyOf": [{"type": "boolean"}, schema]}
     if attribute.rule_name:
         schema.pop("pattern", None)
     if attribute.choices is not None:

@@ -15,7 +15,7 @@
 | map | dict of JSON types |
 | json | JSON types |
 | integers | list of int |
-| record, records | dict of the fields that were given or have a default, by name; list of them |
+| record, records | dict of the fields that were given or have a default, by name; list of them; False of a switch |
 """
 
 import re
@@ -232,9 +232,11 @@ def _json(node: Node, at: _At) -> Any:
     return node.value(at.problems)
 
 
-def _record(node: Node, at: _At) -> dict[str, Any]:
-    """A map whose fields are read each as its type; all of its errors are noted."""
+def _record(node: Node, at: _At) -> dict[str, Any] | bool:
+    """A map whose fields are read each as its type; all of its errors are noted. Of a switch also {} and False."""
     attribute, problems = at.attribute, at.problems
+    if attribute.switch and node.kind == "scalar":
+        return {} if node.boolean() else False
     values: dict[str, Any] = {}
     for name, item in _entries(node).items():
         field = attribute.fields.get(name)

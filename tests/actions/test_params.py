@@ -34,7 +34,7 @@ HASHED = {
     "LintCodeParams": {"made", "unseen", "ignore", "entry", "python", "models", "roots", "code"},
     "LintPackageParams": {
         "unseen",
-        *("ignore", "packages", "variables", "server", "requirements", "written", "tests", "models", "code"),
+        *("ignore", "packages", "variables", "server", "requirements", "written", "tests", "models", "cuda", "code"),
     },
 }
 """Whoever adds a field says here that it enters keys, and so names content and no place: `places` are for these."""

@@ -53,7 +53,7 @@ def test_a18_lock_says_what_a_cold_build_downloads(gpu: Space) -> None:
     result.said(
         "take torch from PyTorch's index of wheels for CPUs",
         "download.pytorch.org/whl/cpu",
-        "NVIDIA_VISIBLE_DEVICES: all",
+        "gpu: true",
     )
 
 

@@ -5,10 +5,11 @@ import re
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from buildrules.lints.gpu import has_gpu, is_for_gpu, megabytes, ways_out
+from buildrules.lints.finding import Finding
+from buildrules.lints.gpu import cpu_wheels, cuda_asked, cuda_versions, has_gpu, is_for_gpu, megabytes, ways_out
 from buildrules.locking.downloads import size_of, wheels
 from buildrules.locking.keeper import LockKeeper
-from buildrules.rules.package import PackageParts
+from buildrules.rules.package import PackageParts, gpu_of
 
 if TYPE_CHECKING:
     from buildrules.locking.locks import LockedBase, LockedEnvironment
@@ -27,29 +28,39 @@ class GpuWarnings:
         self._keeper = keeper
         self._packages = list(packages)
         self._done: set[str] = set()
+        self._told: set[Finding] = set()
 
     def look(self, env: "LockedEnvironment", base: "LockedBase") -> None:
-        """Warn where `env`, or what a server adds to one, has packages for GPUs, and neither `base` nor a package that
-        is made of it has CUDA's variables. Packages that leave out the lint `gpu_wheels` are content.
+        """Warn where `env` does not go with the GPU that is meant. Where none is, warn where it, or what a server adds
+        to one, has packages for GPUs, and neither `base` nor a package that is made of it has CUDA's variables.
+        Packages that leave out the lint `gpu_wheels` are content.
         """
-        found = [one for one in env.added if is_for_gpu(one.name, one.version)]
-        if not found or env.path in self._done or env.path not in self._keeper.made:
+        if env.path in self._done or env.path not in self._keeper.made:
             return
         self._done.add(env.path)
-        if has_gpu(base.variables) or any(self._is_meant(parts, base) for parts in self._of(env)):
+        packages = self._of(env)
+        said = [*(parts.gpu for parts in packages), gpu_of(env.target)]
+        if gpu := next(filter(None, said), None):
+            self._fits(env, gpu)
+        found = [one for one in env.added if is_for_gpu(one.name, one.version)]
+        if not found or gpu or has_gpu(base.variables) or any(self._is_meant(parts, base) for parts in packages):
             return
         names = [one.name for one in sorted(found, key=lambda one: -(one.file.size or 0) if one.file else 0)]
         asking = sorted(_asking(env, names, self._keeper.root, self._keeper.session))
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         because = f"; {', '.join(asking)} {'asks' if len(asking) == 1 else 'ask'} for them" if asking else ""
-        hints = [
-            *ways_out(env.lock.versions(), names, asking or None),
-            "if there will be a GPU, say so with environment: {NVIDIA_VISIBLE_DEVICES: all} in the package",
-        ]
+        hints = ways_out(env.lock.versions(), names, asking or None)
         self._keeper.warn(
             f"{megabytes(size_of(wheels(found)))} of packages for GPUs are locked for {env.target.label}, and"
             f" {base.target.label} has no CUDA: {', '.join(names[:_SHOWN])}{more}{because}\n  hint: {'; '.join(hints)}"
         )
+
+    def _fits(self, env: "LockedEnvironment", gpu: str) -> None:
+        """Warn of what does not go with the GPU that is meant, before it is fetched."""
+        rows = [(one.name, one.version) for one in env.lock.packages]
+        for finding in {*cpu_wheels(rows), *cuda_versions(rows, cuda_asked(gpu))} - self._told:
+            self._told.add(finding)
+            self._keeper.warn(f"{env.target.label}: {finding.message}\n  hint: {finding.hint}")
 
     def _of(self, env: "LockedEnvironment") -> list[PackageParts]:
         """The packages that have this environment, or this server."""
