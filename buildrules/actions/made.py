@@ -40,6 +40,13 @@ class WheelMade(NamedTuple):
     modules: Sequence[str]
 
 
+class BytecodeMade(NamedTuple):
+    """Of "bytecode_layer": how many sources were compiled, and how many could not be."""
+
+    files: int
+    skipped: int
+
+
 class BuiltWheelMade(NamedTuple):
     """Of "build_wheel": `size` in bytes; the wheel is the blob "wheel"."""
 
@@ -104,6 +111,7 @@ _MADE: dict[str, tuple[type[tuple[Any, ...]], tuple[str, ...]]] = {
     **dict.fromkeys(("model_layers", "fetched_model"), (ModelMade, ())),
     "start_layers": (StartMade, ()),
     "wheel_layer": (WheelMade, ()),
+    "bytecode_layer": (BytecodeMade, ()),
     "build_wheel": (BuiltWheelMade, ("wheel",)),
     "debian_layers": (DebianMade, ()),
     "oci_base": (BaseMade, ("manifest", "config")),

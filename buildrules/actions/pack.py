@@ -1,6 +1,6 @@
 """Files of the workspace packed into one layer: what the kinds that make layers of files share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from buildrules.actions.compressible import FAST, pays
 from buildrules.engine.action import SourceFile, paths_of
@@ -8,9 +8,11 @@ from buildrules.engine.kind import Context
 from buildrules.errors import ActionError, Interrupted
 from buildrules.oci import recipe as recipes
 from buildrules.oci.assemble import Done, assemble, assemble_blob
-from buildrules.oci.descriptor import Layer
+from buildrules.oci.descriptor import LAYER_GZIP, Layer
 from buildrules.oci.local import Local, name_of
+from buildrules.oci.parts import Entry
 from buildrules.oci.paths import layer_path
+from buildrules.sha256 import new_hash
 
 SMALL_LEVEL = 6
 
@@ -47,6 +49,29 @@ def pack(files: Sequence[SourceFile], prefix: str, context: Context, title: str)
     layer = assemble(recipe, local, progress_of(context, title, total))
     context.count(read=total)
     return layer
+
+
+def keep(entries: Iterable[Entry], level: int, context: Context, title: str) -> Layer:
+    """Stream entries into a gzip blob of the store, for what a recipe could not make again cheaply.
+
+    `level` is libdeflate's. Raises what the entries raise, IntegrityError, Interrupted; nothing stays behind then.
+    """
+    from buildrules.oci.gzip import Buffer, encode
+    from buildrules.oci.reader import Reader
+    from buildrules.oci.tar import pieces
+
+    unpacked, done, report = new_hash(), 0, progress_of(context, title)
+
+    def tap(data: Buffer) -> None:
+        nonlocal done
+        unpacked.update(data)
+        done += len(data)
+        report(done)
+
+    with Reader() as reader, context.blobs.writer() as blob:
+        for data in encode(pieces(entries), level, reader, tap):
+            blob.write(data)
+    return Layer(digest=blob.digest, size=blob.size, diff_id=f"sha256:{unpacked.hexdigest()}", media_type=LAYER_GZIP)
 
 
 def local_of(files: Sequence[SourceFile], context: Context) -> Local:

@@ -77,6 +77,17 @@ class WheelParams(NamedTuple):
     python: str
 
 
+class BytecodeParams(NamedTuple):
+    """Of "bytecode_layer": the sources below `folder` (in the image) are compiled, of recipe parts that are given here
+    or that the dependencies laid. `interpreter` says which Python does it, by its version and not by its architecture:
+    bytecode is the same on all. `script` is the digest of what it runs (hex)."""
+
+    folder: str
+    interpreter: str
+    script: str
+    parts: Sequence[Mapping[str, Any]] = ()
+
+
 class InstalledParams(NamedTuple):
     """Of "installed": what the wheels are for (platform, python, glibc), and normalised names of distributions: those
     that nobody misses, and those whose files are used where another brings the same."""
@@ -207,6 +218,12 @@ TOLD: Mapping[str, Mapping[str, Told]] = {
     "fetched_model": {"prefix": _FOLDER, "files": Told("file", ("path",))},
     "start_layers": {"code": Told("program that downloads"), "downloads": Told("download to", ("directory",))},
     "wheel_layer": {"wheels": Told("wheel", ("filename", "sha256")), "prefix": _FOLDER, "python": _PYTHON},
+    "bytecode_layer": {
+        "folder": _FOLDER,
+        "interpreter": _PYTHON,
+        "script": Told("how it is compiled"),
+        "parts": Told("part", ("digest",)),
+    },
     "installed": {"target": Told(""), "exclude": Told("excluded"), "prefer": Told("preferred")},
     "build_wheel": {"target": Told(""), "builder": Told("Python that builds"), "sdist": Told("source archive")},
     "debian_layers": {"packages": Told("package", ("name", "version", "sha256"))},

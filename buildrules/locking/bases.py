@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from buildrules.actions.params import BaseParams
@@ -10,11 +11,13 @@ from buildrules.actions.python.target import minor_of
 from buildrules.engine.step import Step
 from buildrules.errors import GoneError, ResolutionError
 from buildrules.locking.keeper import LockKeeper, moves
-from buildrules.locking.locks import LockedBase
+from buildrules.locking.locks import Bytecode, LockedBase
 from buildrules.rules.resolve import ResolvedTarget
+from buildrules.serving.platform import host_platform
 from buildrules.workspace.root import check_inside
 from buildrules.workspace.settings import Settings
 
+_BUILDERS = ("linux/amd64", "linux/arm64")  # machines that Debian's Python is had for
 _GLIBC_OF_OTHERS = "2.28"  # what wheels for an image whose C library nobody declared may need at most
 
 
@@ -24,6 +27,7 @@ class BaseLocks:
     def __init__(self, keeper: LockKeeper, settings: Settings) -> None:
         self._keeper = keeper
         self._settings = settings
+        self._bytecode_wanted = settings.python.bytecode
         self._done: dict[tuple[str, str], LockedBase] = {}
 
     def of(self, target: ResolvedTarget, platform: str) -> LockedBase:
@@ -31,8 +35,23 @@ class BaseLocks:
         key = (str(target.label), platform)
         if key not in self._done:
             debian = target.rule.implementation == "debian_base"
-            self._done[key] = self._debian(target, platform) if debian else self._image(target, platform)
+            found = self._debian(target, platform) if debian else self._image(target, platform)
+            self._done[key] = replace(found, bytecode=self._bytecode(found)) if self._bytecode_wanted else found
         return self._done[key]
+
+    def _bytecode(self, base: LockedBase) -> Bytecode | None:
+        """How sources are compiled for a base; None where they are not, which is said where it could be otherwise."""
+        from buildrules.locking import bytecode
+
+        if base.lock is None or base.python is None:
+            return None
+        host = host_platform()
+        here = base if base.platform == host else self._debian(base.target, host) if host in _BUILDERS else None
+        try:
+            return bytecode.of_debian(base, here, self._settings.debian.mirrors())
+        except ResolutionError as error:
+            self._keeper.context.warn(f"{base.target.label} for {base.platform}: {error.message}")
+            return None
 
     def _debian(self, target: ResolvedTarget, platform: str) -> LockedBase:
         from buildrules.locking.debian import lock as locks

@@ -21,13 +21,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Bytecode:
+    """How sources are compiled for the Python of a base: what parameters and places of "bytecode_layer" are made of.
+
+    `interpreter` names it by version; `library` is the folder in the image that holds its standard library, and
+    `sources` are the recipe parts that bring it. `places` say how it runs here, and where it and the sources are.
+    """
+
+    interpreter: str
+    library: str
+    sources: Sequence[Mapping[str, Any]]
+    places: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class LockedBase:
     """A base on a platform, and what an environment on it has to know.
 
     `python` is like "3.11.2", or "3.11" where no more is known; `interpreter` an absolute path in the image, "" without
     one; `glibc` like "2.36". `locks` maps workspace-relative paths of lock files to their digests. `variables` are
     those of the image it is, if it is one; `reference` names that image, and `digest` is that of its manifest, or the
-    ID it has in a Docker Engine. Otherwise `lock` says which Debian packages it has.
+    ID it has in a Docker Engine. Otherwise `lock` says which Debian packages it has. Without `bytecode` nothing is
+    compiled for it.
     """
 
     target: ResolvedTarget
@@ -41,6 +56,7 @@ class LockedBase:
     digest: str = ""
     reference: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    bytecode: Bytecode | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from buildrules.locking.locks import LockedBase, LockedEnvironment, Locks
 from buildrules.locking.placing import code_files, globbed, path_source
 from buildrules.plan.account import Account, account_of
 from buildrules.plan.base import base_action
+from buildrules.plan.bytecode import BytecodePlanner, hidden
 from buildrules.plan.environment import EnvironmentPlanner
 from buildrules.plan.info import package_info, routes_of
 from buildrules.plan.labels import standard_labels
@@ -37,6 +38,7 @@ class PackagePlanner:
         self._settings = loaded.workspace.settings
         self._locks = locks
         self._environments = EnvironmentPlanner(plan, root)
+        self._bytecode = BytecodePlanner(plan)
         self._models = models
         self._epoch = epoch
         self._tests: dict[Label, list[ResolvedTarget]] = {}  # which a package's lints look at
@@ -48,22 +50,28 @@ class PackagePlanner:
         return self._plan.add(base_action(base, self._settings))
 
     def environment(self, env: LockedEnvironment) -> dict[str, str]:
-        """The actions of an environment, and what they hold."""
-        return self._environments.layers(env)
+        """The actions of an environment that is a goal by itself, without its base, and what they hold."""
+        layers = self._environments.layers(env)
+        if not env.target.values["bytecode"]:
+            return layers
+        return self._bytecode.library(env.base) | self._bytecode.beside(env.base, layers)
 
     def package(self, label: Label, platform: str) -> Goal:
         """The image of a package. Raises LoadError for what cannot be placed."""
         locked = self._locks.packages[label, platform]
         parts, base = locked.parts, locked.base
-        installed = [self.environment(one) for one in locked.installed]
+        installed = [self._environments.layers(one) for one in locked.installed]
         account = account_of(parts, base)
         deps = {self.base(base): "base"}
+        compiled = _compiled(parts, base) and bool(installed)
+        deps |= self._bytecode.library(base) if compiled else {}
         if account.parts:
             deps[self._account(parts, account)] = "user"
-        for one in installed:
-            deps |= one
-        for name in [name for name in deps if name in self._environments.preferred]:
-            deps[name] = deps.pop(name)  # over those of the server
+        preferred = self._environments.preferred  # they lie over those of the server
+        over = {name: holds for one in installed for name, holds in one.items() if name in preferred}
+        for one in (*installed, over):
+            layers = {name: holds for name, holds in one.items() if one is over or name not in preferred}
+            deps |= self._bytecode.beside(base, layers) if compiled else layers
         deps |= self._extra_layers(parts.server, parts.server_part, platform)
         if parts.server_part.files:
             deps[self._generated(parts.server, parts.server_part.files)] = "server files"
@@ -74,8 +82,7 @@ class PackagePlanner:
         deps |= {name: code[name] for name in reversed(code)}  # what the server starts changes most often
         deps |= dict.fromkeys(self._script(parts, base), "entry script")
         if locked.installed:
-            wheels = [name for one in installed for name in one if name not in self._environments.preferred]
-            wheels += [name for one in installed for name in one if name in self._environments.preferred]
+            wheels = [name for one in installed for name in one if name not in preferred] + list(over)
             deps[self._environments.installed(locked.installed, wheels)] = "installed"
         plan_lints(
             self._plan,
@@ -238,6 +245,12 @@ class PackagePlanner:
             created=_epoch(self._epoch) if self._epoch else 0,
             launcher=launcher(base, parts.package) if late else (),
         )
+
+
+def _compiled(parts: PackageParts, base: LockedBase) -> bool:
+    """Whether bytecode is put into the image of a package."""
+    wanted = parts.package.values["bytecode"] and (parts.env is None or parts.env.values["bytecode"])
+    return bool(wanted) and not hidden(parts.package.values["files"] or (), base)
 
 
 def _digest(files: dict[str, str]) -> str:

@@ -153,6 +153,9 @@ def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collecte
     for folder in (store.blobs.root, store.blobs.tmp):
         expiry.drop_empty(folder)
     done.bytes += _drop_old(os.path.join(store.root, "uv"), limit)
+    interpreters = os.path.join(store.root, "interpreters")
+    for name in os.listdir(interpreters) if os.path.isdir(interpreters) else ():
+        done.bytes += _drop_old(os.path.join(interpreters, name), limit)
     done.records += drop_incomplete(store)
     return done
 

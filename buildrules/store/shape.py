@@ -11,7 +11,7 @@ from stat import S_IMODE, S_ISDIR, S_ISREG
 from buildrules.errors import StoreError
 from buildrules.store.blobs import remove
 
-FOLDERS = ("blobs", "blobs/sha256", "docker", "logs", "table", "tmp", "uv", "workspaces")
+FOLDERS = ("blobs", "blobs/sha256", "docker", "interpreters", "logs", "table", "tmp", "uv", "workspaces")
 FILES = ("lock", "version", "table/cache.db", "table/log", "tmp/.private.lock")
 PARTS = tuple(name for name in (*FOLDERS, *FILES) if "/" not in name)
 """Everything that may stand in a store."""

@@ -77,6 +77,13 @@ class Debian(Strict):
         return self.model_dump(include={"mirror", "security_mirror", "keyring", "snapshot"})
 
 
+class Python(Strict):
+    """The Python in images."""
+
+    bytecode: bool = True
+    """Put bytecode beside what can be imported, so that containers start faster."""
+
+
 class Tls(Strict):
     """Whom to trust at the other end of a connection."""
 
@@ -109,6 +116,7 @@ class Settings(Strict):
     default_registry: Address | None = None
     """Registry and repository prefix for images that name none."""
     debian: Debian = Debian()
+    python: Python = Python()
     locks: Locks = Locks()
     tls: Tls = Tls()
     cache: Cache = Cache()

@@ -21,6 +21,7 @@ HASHED = {
     "FetchedModelParams": {"prefix", "files"},
     "StartParams": {"code", "downloads"},
     "WheelParams": {"wheels", "prefix", "python"},
+    "BytecodeParams": {"folder", "interpreter", "script", "parts"},
     "InstalledParams": {"target", "exclude", "prefer"},
     "BuildWheelParams": {"name", "version", "target", "builder", "sdist", "constraints", "variables"},
     "DebianParams": {"packages", "arch"},

@@ -22,6 +22,7 @@ FORMS: dict[str, tuple[type[Any], ...]] = {
     "start_layers": (params.StartParams,),
     "wheel_layer": (params.WheelParams,),
     "installed": (params.InstalledParams,),
+    "bytecode_layer": (params.BytecodeParams,),
     "build_wheel": (params.BuildWheelParams,),
     "debian_layers": (params.DebianParams,),
     "oci_base": (params.BaseParams,),

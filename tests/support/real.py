@@ -89,6 +89,7 @@ class Real:
 
     def workspace(self, targets: str, head: str = "locks: {portable: true}") -> None:
         """Write the BUILD.yaml of the root."""
+        head += "\n  python: {bytecode: false}"  # which takes a while, and none of these tests is about it
         text = f"workspace:\n  name: {self.name}\n  platforms: [linux/amd64]\n  {head}\ntargets:\n{targets}"
         self.write("BUILD.yaml", text)
 

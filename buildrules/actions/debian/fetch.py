@@ -1,12 +1,14 @@
 """Fetches locked Debian packages from the mirrors of their archives."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from buildrules.actions.debian.locked import locked_packages
+from buildrules.actions.debian.locked import LockedPackage, locked_packages
 from buildrules.engine.kind import Context, Row
 from buildrules.errors import GoneError, IntegrityError
+from buildrules.net.session import Session
 
 
 def fetch_packages(parts: Sequence[Row], places: Mapping[str, Any], context: Context) -> None:
@@ -18,7 +20,23 @@ def fetch_packages(parts: Sequence[Row], places: Mapping[str, Any], context: Con
     packages = locked_packages(
         [(part["name"], part["version"], part["digest"].removeprefix("sha256:")) for part in parts], places
     )
-    missing = [one for one in packages if not context.blobs.has(one.sha256, one.size or None)]
+    if _missing(packages, context):
+        with context.session.own(_Turn).lock:  # a base and what is made of it want the same
+            _fetch(_missing(packages, context), places, context)
+
+
+class _Turn:
+    """Who fetches packages in a session; all of them at once, and one after the other."""
+
+    def __init__(self, _: Session) -> None:
+        self.lock = threading.Lock()
+
+
+def _missing(packages: Sequence[LockedPackage], context: Context) -> list[LockedPackage]:
+    return [one for one in packages if not context.blobs.has(one.sha256, one.size or None)]
+
+
+def _fetch(missing: Sequence[LockedPackage], places: Mapping[str, Any], context: Context) -> None:
     if not missing:
         return
     from buildrules.actions.debian.mirrors import base_uris

@@ -1,19 +1,16 @@
 """One layer of a Debian base: the files of its packages, merged, with the generated ones, streamed into a blob."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 
 from buildrules.actions.debian import generated
 from buildrules.actions.debian.locked import LockedPackage, python_of
+from buildrules.actions.pack import keep
 from buildrules.engine.kind import Context
-from buildrules.errors import ActionError, IntegrityError, Interrupted
-from buildrules.oci.descriptor import LAYER_GZIP, Layer
-from buildrules.oci.gzip import Buffer, encode
+from buildrules.errors import ActionError, IntegrityError
+from buildrules.oci.descriptor import Layer
 from buildrules.oci.parts.deb import DROP, read, read_control
 from buildrules.oci.parts.entry import DIRECTORY, Entry
-from buildrules.oci.reader import Reader
-from buildrules.oci.tar import pieces
 from buildrules.store.blobs import Blobs
 
 LEVEL = 6
@@ -101,19 +98,4 @@ class LayerTree:
 
 def write_layer(tree: LayerTree, context: Context) -> Layer:
     """Stream a tree into a gzip blob of the store; returns its layer. Nothing stays behind when it raises."""
-    unpacked = hashlib.sha256()
-    done = 0
-
-    def tap(data: Buffer) -> None:
-        nonlocal done
-        unpacked.update(data)
-        done += len(data)
-        context.progress(f"debian {tree.name} layer", done, None)
-        if context.cancelled:
-            raise Interrupted("building the debian layers was stopped")
-
-    with Reader() as reader, context.blobs.writer() as blob:
-        for data in encode(pieces(tree.entries(context.blobs)), LEVEL, reader, tap):
-            blob.write(data)
-    diff_id = f"sha256:{unpacked.hexdigest()}"
-    return Layer(digest=blob.digest, size=blob.size, diff_id=diff_id, media_type=LAYER_GZIP)
+    return keep(tree.entries(context.blobs), LEVEL, context, f"debian {tree.name} layer")
