@@ -14,6 +14,7 @@ REASONS = {
         locking/python/projects.py             hashed; the copies for the resolver are checked
         locking/python/request.py              `workspace_path` has followed the links
         locking/python/requirement.py          `workspace_path` has followed the links
+        locking/standalone/choose.py           an archive of Python, checked before
         locking/debian/signature.py            `debian.keyring`, checked when the workspace is loaded; a verified text
         oci/layout.py                          `layout`, checked when a base is locked; else the command line's
         oci/source.py                          the same; what is read has the digest that is wanted
@@ -37,6 +38,7 @@ REASONS = {
     "the store's, or this program's own": """
         actions/models/start.py
         locking/python/conda.py
+        locking/standalone/builds.py           the table of an installed package
         locking/python/resolution.py           what uv has written
         oci/docker_record.py
         state/journal.py

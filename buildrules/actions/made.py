@@ -107,7 +107,9 @@ class IndexMade(NamedTuple):
 
 
 _MADE: dict[str, tuple[type[tuple[Any, ...]], tuple[str, ...]]] = {
-    **dict.fromkeys(("entry_script", "files_layer", "group", "inline_layer", "installed"), (NothingMade, ())),
+    **dict.fromkeys(
+        ("entry_script", "files_layer", "group", "inline_layer", "installed", "python_layer"), (NothingMade, ())
+    ),
     **dict.fromkeys(("model_layers", "fetched_model"), (ModelMade, ())),
     "start_layers": (StartMade, ()),
     "wheel_layer": (WheelMade, ()),

@@ -119,6 +119,16 @@ class DebianParams(NamedTuple):
     arch: str
 
 
+class InterpreterParams(NamedTuple):
+    """Of "python_layer": the sha256 (hex) of the archive, the version it has, like "3.12.15" or "3.13.17t", where it
+    goes, and globs of what is left out; see `oci.parts.python`."""
+
+    sha256: str
+    python: str
+    prefix: str
+    drop: Sequence[str]
+
+
 class BaseParams(NamedTuple):
     """Of "oci_base": the digest of a manifest or index, or the ID of an image in a Docker Engine, for `platform`.
 
@@ -227,6 +237,7 @@ TOLD: Mapping[str, Mapping[str, Told]] = {
     "installed": {"target": Told(""), "exclude": Told("excluded"), "prefer": Told("preferred")},
     "build_wheel": {"target": Told(""), "builder": Told("Python that builds"), "sdist": Told("source archive")},
     "debian_layers": {"packages": Told("package", ("name", "version", "sha256"))},
+    "python_layer": {"sha256": Told("archive"), "python": _PYTHON, "prefix": _FOLDER, "drop": Told("left out")},
     "oci_base": {"digest": Told("image"), "python": _PYTHON},
     "entry_script": {"functions": Told("functions it must have"), "python": _PYTHON},
     "image": {

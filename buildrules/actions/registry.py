@@ -26,6 +26,7 @@ _BUILTIN = {
     "installed": ("buildrules.actions.python.installed:Installed", 2),
     "build_wheel": ("buildrules.actions.python.sdist:BuildWheel", 1),
     "debian_layers": ("buildrules.actions.debian.layers:DebianLayers", 3),
+    "python_layer": ("buildrules.actions.python.standalone:PythonLayer", 1),
     "oci_base": ("buildrules.actions.oci_base:OciBase", 2),
     "lint": ("buildrules.actions.linting:Lint", 9),
     "group": ("buildrules.actions.group:Group", 1),

@@ -27,6 +27,7 @@ from buildrules.workspace.labels import parse_patterns
 KINDS = {
     "oci_base": "base",
     "debian_layers": "base",
+    "python_layer": "base",
     "wheel_layer": "packages",
     "build_wheel": "packages",
     "model_layers": "models",

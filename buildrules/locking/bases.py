@@ -1,4 +1,4 @@
-"""Locks bases: Debian roots, and images of others, which are looked into."""
+"""Locks bases: Debian roots, images of others, which are looked into, and interpreters on either."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -12,8 +12,10 @@ from buildrules.engine.step import Step
 from buildrules.errors import GoneError, ResolutionError
 from buildrules.locking.keeper import LockKeeper, moves
 from buildrules.locking.locks import Bytecode, LockedBase
-from buildrules.rules.resolve import ResolvedTarget
+from buildrules.rules.chain import below
+from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.serving.platform import host_platform
+from buildrules.sha256 import digest_of
 from buildrules.workspace.root import check_inside
 from buildrules.workspace.settings import Settings
 
@@ -24,18 +26,19 @@ _GLIBC_OF_OTHERS = "2.28"  # what wheels for an image whose C library nobody dec
 class BaseLocks:
     """The bases of one workspace, each looked at once per platform."""
 
-    def __init__(self, keeper: LockKeeper, settings: Settings) -> None:
+    def __init__(self, keeper: LockKeeper, settings: Settings, resolution: Resolution) -> None:
         self._keeper = keeper
         self._settings = settings
         self._bytecode_wanted = settings.python.bytecode
-        self._done: dict[tuple[str, str], LockedBase] = {}
+        self._resolution = resolution
+        self._done: dict[tuple[str, str, str], LockedBase] = {}
 
     def of(self, target: ResolvedTarget, platform: str) -> LockedBase:
         """The base `target` for `platform`. Raises what locking raises."""
-        key = (str(target.label), platform)
+        key = (str(target.label), target.rule.reference, platform)  # a base that nobody wrote has another's label
         if key not in self._done:
-            debian = target.rule.implementation == "debian_base"
-            found = self._debian(target, platform) if debian else self._image(target, platform)
+            kinds = {"debian_base": self._debian, "python_standalone": self._standalone}
+            found = kinds.get(str(target.rule.implementation), self._image)(target, platform)
             self._done[key] = replace(found, bytecode=self._bytecode(found)) if self._bytecode_wanted else found
         return self._done[key]
 
@@ -52,6 +55,50 @@ class BaseLocks:
         except ResolutionError as error:
             self._keeper.context.warn(f"{base.target.label} for {base.platform}: {error.message}")
             return None
+
+    def _standalone(self, target: ResolvedTarget, platform: str) -> LockedBase:
+        from buildrules.locking.standalone import lock as locks
+        from buildrules.locking.standalone.choose import make_lock
+        from buildrules.oci.parts.python import PREFIX, interpreter_of
+
+        lower = below(target, self._resolution)
+        assert lower is not None
+        under = self.of(lower, platform)
+        version, archive = target.values["version"], target.values["archive"]
+        inputs = locks.inputs_digest(version, platform, archive)
+        path = os.path.join(target.label.package, locks.lock_name(target.label.name, platform))
+        settings = self._settings
+        with target.errors_at("version" if archive is None else "archive"):
+            lock = self._keeper.obtain(
+                path,
+                str(target.label),
+                read=locks.read_lock,
+                stale=lambda found: "another Python is asked for" if found.inputs != inputs else None,
+                make=lambda _: make_lock(
+                    version,
+                    platform,
+                    self._keeper.context,
+                    archive=archive,
+                    mirror=settings.python.mirror,
+                    portable=settings.locks.portable,
+                ),
+                write=locks.write_lock,
+                of=target.label,
+                describe=lambda old, new: moves({"python": old.python}, {"python": new.python}),
+            )
+        return LockedBase(
+            target=target,
+            platform=platform,
+            python=lock.number,
+            interpreter=f"/{PREFIX}/bin/{interpreter_of(lock.python)}",
+            glibc=under.glibc,
+            pins=digest_of(f"{under.pins} {lock.sha256}".encode()),
+            locks={**under.locks, path: self._keeper.digest(path)},
+            variables=under.variables,
+            standalone=lock,
+            below=under,
+            free_threaded=lock.free_threaded,
+        )
 
     def _debian(self, target: ResolvedTarget, platform: str) -> LockedBase:
         from buildrules.locking.debian import lock as locks
@@ -200,7 +247,7 @@ def need_python(base: LockedBase, env: ResolvedTarget) -> str:
     if base.python is None:
         raise ResolutionError(
             f"the base {base.target.label} of {env.label} has no Python",
-            hint='set `python: true` on a debian_base, or `python: "3.12"` on an oci_base',
+            hint='set `python: true` on a debian_base or `python: "3.12"` on an oci_base, or take a python_standalone',
             position=env.position_of("base"),
         )
     return base.python

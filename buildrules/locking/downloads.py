@@ -9,7 +9,7 @@ from buildrules.locking.locks import LockedBase, LockedEnvironment, LockedModel,
 if TYPE_CHECKING:
     from buildrules.locking.python.locked import LockedPackage
 
-WHEEL, SDIST, DEB, FILE = "wheel", "source archive", "Debian package", "file"
+WHEEL, SDIST, DEB, PYTHON, FILE = "wheel", "source archive", "Debian package", "Python", "file"
 
 
 class Download(NamedTuple):
@@ -38,6 +38,7 @@ def needed(locks: Locks) -> list[Needed]:
     """
     parts = list(locks.packages.values())
     bases = [*locks.bases.values(), *(one.base for one in locks.environments.values()), *(one.base for one in parts)]
+    bases = [one for base in bases for one in (base.below, base) if one is not None]
     environments = [*locks.environments.values(), *(one for part in parts for one in part.installed)]
     models = [model for label, model in locks.models.items() if label not in locks.sources]  # else fetched at start
     found = [*map(_of_base, bases), *map(_of_environment, environments), *map(_of_model, models)]
@@ -47,7 +48,9 @@ def needed(locks: Locks) -> list[Needed]:
 def _of_base(base: LockedBase) -> Needed:
     packages = base.lock.packages if base.lock is not None else ()
     files = tuple(Download(DEB, one.name, one.sha256, one.size) for one in packages)
-    return Needed(next(iter(base.locks), ""), str(base.target.label), base.platform, files)
+    if base.standalone is not None and not base.standalone.path:
+        files = (Download(PYTHON, base.standalone.python, base.standalone.sha256, None),)
+    return Needed(next(iter(base.own_locks), ""), str(base.target.label), base.platform, files)
 
 
 def _of_environment(env: LockedEnvironment) -> Needed:

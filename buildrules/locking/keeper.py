@@ -243,7 +243,7 @@ def locks_in(folder: str) -> list[str]:
     if not os.path.isdir(folder):
         return found
     for name in sorted(os.listdir(folder)):
-        if name.startswith(("pylock.", "debian.", "oci.", "model.")) and name.endswith((".toml", ".lock")):
+        if name.startswith(("pylock.", "debian.", "oci.", "python.", "model.")) and name.endswith((".toml", ".lock")):
             with contextlib.suppress(OSError), open(open_regular(os.path.join(folder, name)), "rb") as file:
                 if file.read(len(_FIRST_LINE)) == _FIRST_LINE:
                     found.append(name)

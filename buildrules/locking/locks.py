@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from buildrules.locking.debian.lock import Lock as DebianLock
     from buildrules.locking.python.lock import Lock as PythonLock
     from buildrules.locking.python.locked import LockedPackage
+    from buildrules.locking.standalone.lock import InterpreterLock
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class LockedBase:
     `python` is like "3.11.2", or "3.11" where no more is known; `interpreter` an absolute path in the image, "" without
     one; `glibc` like "2.36". `locks` maps workspace-relative paths of lock files to their digests. `variables` are
     those of the image it is, if it is one; `reference` names that image, and `digest` is that of its manifest, or the
-    ID it has in a Docker Engine. Otherwise `lock` says which Debian packages it has. Without `bytecode` nothing is
-    compiled for it.
+    ID it has in a Docker Engine. Otherwise `lock` says which Debian packages it has, or `standalone` which CPython is
+    laid on the base `below`, whose locks and variables are here as well. Without `bytecode` nothing is compiled for it.
     """
 
     target: ResolvedTarget
@@ -57,6 +58,20 @@ class LockedBase:
     reference: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
     bytecode: Bytecode | None = None
+    standalone: "InterpreterLock | None" = None
+    below: "LockedBase | None" = None
+    free_threaded: bool = False
+
+    @property
+    def lowest(self) -> "LockedBase":
+        """What everything stands on: the Debian root or the image of others, itself where there is nothing below."""
+        return self.below.lowest if self.below is not None else self
+
+    @property
+    def own_locks(self) -> dict[str, str]:
+        """`locks` without those of the base below."""
+        below = self.below.locks if self.below is not None else {}
+        return {path: digest for path, digest in self.locks.items() if path not in below}
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class _Settling:
         self._lock_models()
         self._look_at_paths()
         needs = server_needs(loaded.packages.values())
-        self._bases = BaseLocks(keeper, settings)
+        self._bases = BaseLocks(keeper, settings, loaded.resolution)
         self._implied = ModelEnvironments(keeper, loaded.resolution, self._models, self._stream)
         self._gpu = GpuWarnings(keeper, loaded.packages.values())
         portable = settings.locks.portable

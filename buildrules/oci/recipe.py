@@ -15,6 +15,7 @@ PART is one of
     {"kind": "file", "path": p, "mode": m, "size": n, "layer": d}
     {"kind": "wheel", "digest": d, "filename": f, "prefix": p, "python": "3.11"}
     {"kind": "deb", "digest": d, "drop": [glob, ...]}
+    {"kind": "python", "digest": d, "python": "3.12.15", "prefix": p, "drop": [glob, ...]}
 
 Content is named by digest; where it is, `oci.supply` finds out when somebody wants it. A large file of the workspace is
 read once, as the layer it makes alone: that layer's uncompressed digest, `layer`, then is its name. Many small files
@@ -132,6 +133,11 @@ def wheel(digest: str, filename: str, prefix: str, python: str) -> Part:
     return {"kind": "wheel", "digest": digest, "filename": filename, "prefix": prefix, "python": python}
 
 
+def python(digest: str, version: str, prefix: str, drop: list[str]) -> Part:
+    """CPython `version`, of an archive (a blob of the store), below `prefix`; see `oci.parts.python`."""
+    return {"kind": "python", "digest": digest, "python": version, "prefix": prefix, "drop": drop}
+
+
 def _path(name: str, value: object) -> None:
     problem = bad_path(value) if isinstance(value, str) else "is not a string"
     if problem:
@@ -177,6 +183,12 @@ def _python(name: str, value: object) -> None:
         raise IntegrityError(f"{name} of a wheel part is like '3.11', not {value!r}")
 
 
+def _version(name: str, value: object) -> None:
+    numbers = value.removesuffix("t").split(".") if isinstance(value, str) else []
+    if len(numbers) != 3 or not all(number.isdecimal() and number.isascii() for number in numbers):
+        raise IntegrityError(f"{name} of a python part is like '3.12.15' or '3.13.17t', not {value!r}")
+
+
 def _texts(name: str, value: object) -> None:
     if not isinstance(value, list):
         raise IntegrityError(f"{name} of a recipe part must be a list of strings, not {value!r}")
@@ -191,6 +203,7 @@ _FIELDS: dict[str, dict[str, Callable[[str, object], None]]] = {
     "file": {"path": _path, "mode": _mode, "size": _size, "digest": _digest},
     "wheel": {"digest": _digest, "filename": _filename, "prefix": _path, "python": _python},
     "deb": {"digest": _digest, "drop": _texts},
+    "python": {"digest": _digest, "python": _version, "prefix": _path, "drop": _texts},
 }
 _VARIANTS: dict[tuple[str, str], dict[str, Callable[[str, object], None]]] = {
     ("directory", "owner"): {"path": _path, "mode": _mode, "owner": _owner},

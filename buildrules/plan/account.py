@@ -33,18 +33,18 @@ def account_of(parts: PackageParts, base: LockedBase) -> Account:
     the package itself names the user it has a home of its own, else the one folder that is everybody's.
     """
     numbers = _NUMBERS.fullmatch(parts.user or "")
-    if numbers is None or int(numbers[1]) == 0 or (base.lock is not None and knows(int(numbers[1]))):
+    if numbers is None or int(numbers[1]) == 0 or (base.lowest.lock is not None and knows(int(numbers[1]))):
         return Account([], {})
     uid = int(numbers[1])
     owned = uid <= recipes.LARGEST_OWNER
     laid = [recipes.directory(HOME[1:], 0o775 if owned else 0o1777, owner=uid if owned else 0)]
-    if base.lock is None and not parts.package.values["user"]:
+    if base.lowest.lock is None and not parts.package.values["user"]:
         laid = []
     variables = {}
     said = parts.environment()
     if said.get("HOME") == parts.base_part.environment.get("HOME") and "HOME" not in base.variables:
         variables["HOME"] = HOME if laid else "/tmp"  # noqa: S108  of the image
-    if base.lock is not None:
+    if base.lowest.lock is not None:
         texts = account_files([(NAME, uid, int(numbers[2] or uid))])
         laid += [recipes.inline(path, text) for path, text in texts.items()]
     else:

@@ -1,13 +1,40 @@
-"""Plans bases: Debian roots and images of others."""
+"""Plans bases: Debian roots, images of others, and interpreters on them."""
 
-from buildrules.actions.params import BaseParams
+from buildrules.actions.params import BaseParams, InterpreterParams
 from buildrules.engine.action import Action
 from buildrules.locking.locks import LockedBase
 from buildrules.workspace.settings import Settings
 
 
-def base_action(base: LockedBase, settings: Settings) -> Action:
-    """The action that makes the layers of a base."""
+def base_actions(base: LockedBase, settings: Settings, root: str) -> list[tuple[Action, str]]:
+    """The actions that make the layers of a base, the lowest first, and what they hold.
+
+    `root` is the workspace's, below which an interpreter may lie.
+    """
+    if base.below is None:
+        return [(_root(base, settings), "base")]
+    return [*base_actions(base.below, settings, root), (_interpreter(base, settings, root), "python")]
+
+
+def _interpreter(base: LockedBase, settings: Settings, root: str) -> Action:
+    from buildrules.locking.standalone.lock import places
+    from buildrules.oci.parts.python import DROP, PREFIX
+
+    lock = base.standalone
+    assert lock is not None
+    (path,) = base.own_locks
+    return Action(
+        id=f"{base.target.label} {base.platform} interpreter",
+        target=str(base.target.label),
+        kind="python_layer",
+        title=f"python {lock.python}",
+        params=InterpreterParams(lock.sha256, lock.python, PREFIX, DROP)._asdict(),
+        places=places(lock, settings.python.mirror, root, path, str(base.target.label)),
+        weight=3.0,
+    )
+
+
+def _root(base: LockedBase, settings: Settings) -> Action:
     target = base.target
     if base.lock is None:
         return Action(
@@ -21,7 +48,7 @@ def base_action(base: LockedBase, settings: Settings) -> Action:
         )
     from buildrules.locking.debian import lock as locks
 
-    (path,) = base.locks
+    (path,) = base.own_locks
     return Action(
         id=f"{target.label} {base.platform} base",
         target=str(target.label),

@@ -18,6 +18,7 @@ def standard_labels(parts: PackageParts, base: LockedBase) -> dict[str, str]:
         "title": said.get("name") or values["repository"] or f"model package for {parts.server.rule.name}",
         "version": said.get("version"),
     }
+    base = base.lowest
     if base.reference and "oci-layout:" not in base.reference and "docker-daemon:" not in base.reference:
         found["base.name"] = base.reference.partition("@")[0]
         found["base.digest"] = base.digest if is_digest(base.digest) else None

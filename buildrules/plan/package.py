@@ -14,7 +14,7 @@ from buildrules.errors import LoadError
 from buildrules.locking.locks import LockedBase, LockedEnvironment, Locks
 from buildrules.locking.placing import code_files, globbed, path_source
 from buildrules.plan.account import Account, account_of
-from buildrules.plan.base import base_action
+from buildrules.plan.base import base_actions
 from buildrules.plan.bytecode import BytecodePlanner, hidden
 from buildrules.plan.environment import EnvironmentPlanner
 from buildrules.plan.info import package_info, routes_of
@@ -37,6 +37,7 @@ class PackagePlanner:
         self._plan = plan
         self._settings = loaded.workspace.settings
         self._locks = locks
+        self._root = root
         self._environments = EnvironmentPlanner(plan, root)
         self._bytecode = BytecodePlanner(plan)
         self._models = models
@@ -45,9 +46,9 @@ class PackagePlanner:
         for test in tests_of(loaded):
             self._tests.setdefault(test.deps["package"][0], []).append(test)
 
-    def base(self, base: LockedBase) -> str:
-        """The action of a base."""
-        return self._plan.add(base_action(base, self._settings))
+    def base(self, base: LockedBase) -> dict[str, str]:
+        """The actions of a base, the lowest first, and what they hold."""
+        return {self._plan.add(action): role for action, role in base_actions(base, self._settings, self._root)}
 
     def environment(self, env: LockedEnvironment) -> dict[str, str]:
         """The actions of an environment that is a goal by itself, without its base, and what they hold."""
@@ -62,7 +63,7 @@ class PackagePlanner:
         parts, base = locked.parts, locked.base
         installed = [self._environments.layers(one) for one in locked.installed]
         account = account_of(parts, base)
-        deps = {self.base(base): "base"}
+        deps = self.base(base)
         compiled = _compiled(parts, base) and bool(installed)
         deps |= self._bytecode.library(base) if compiled else {}
         if account.parts:

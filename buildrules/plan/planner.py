@@ -61,19 +61,22 @@ def _goal(plan: Plan, packages: PackagePlanner, locks: Locks, target: ResolvedTa
     if target.provides == "package":
         return packages.package(target.label, platform)
     if target.provides == "base":
-        return Goal(label, platform, packages.base(locks.bases[target.label, platform]), "layers")
+        layers = tuple(packages.base(locks.bases[target.label, platform]))
+        return _layers(plan, label, platform, f"base {target.label.name}", layers)
     if target.provides == "env":
         env = locks.environments[target.label, platform]
-        group = Action(
-            id=f"{label} {platform} env",
-            target=label,
-            kind="group",
-            title=f"environment {target.label.name}",
-            deps=(packages.base(env.base), *packages.environment(env)),
-            weight=0.01,
-        )
-        return Goal(label, platform, plan.add(group), "group")
+        layers = (*packages.base(env.base), *packages.environment(env))
+        return _layers(plan, label, platform, f"environment {target.label.name}", layers)
     return None
+
+
+def _layers(plan: Plan, label: str, platform: str, title: str, layers: tuple[str, ...]) -> Goal:
+    """The goal of what is no image: the layers of one action, or of several."""
+    if len(layers) == 1:
+        return Goal(label, platform, layers[0], "layers")
+    name = f"{label} {platform} {title.partition(' ')[0]}"
+    group = Action(id=f"{name} layers", target=label, kind="group", title=title, deps=layers, weight=0.01)
+    return Goal(label, platform, plan.add(group), "group")
 
 
 def _indexes(plan: Plan) -> Iterator[Goal]:

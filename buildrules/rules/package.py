@@ -1,11 +1,12 @@
 """A model package taken apart: its base, environment, server, model and code, and what they add to the image."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
+from buildrules.rules.chain import below
 from buildrules.rules.contribution import VENV, Contribution, contribute
 from buildrules.rules.libraries import code_libraries
 from buildrules.rules.model_content import model_content
@@ -163,7 +164,7 @@ def take_apart(resolution: Resolution, label: Label, disk: Disk, shared: dict[La
         shared=others,
         flavour=flavour,
         generated_code=generated,
-        base_part=_contribution(base, shared),
+        base_part=_of_base(base, resolution, shared),
         env_part=_contribution(env, shared) if env is not None else _own_venv(server_part),
         server_part=server_part,
     )
@@ -174,6 +175,24 @@ def _contribution(target: ResolvedTarget, shared: dict[Label, Contribution]) -> 
     if found is None:
         found = shared[target.label] = contribute(target.rule, scope_of(target))
     return found
+
+
+def _of_base(target: ResolvedTarget, resolution: Resolution, shared: dict[Label, Contribution]) -> Contribution:
+    """What a base and all below it contribute; the upper wins."""
+    lower = below(target, resolution)
+    if lower is None:
+        return _contribution(target, shared)
+    if target.label not in shared:
+        own = contribute(target.rule, scope_of(target))
+        under = _of_base(lower, resolution, {} if lower.label == target.label else shared)
+        shared[target.label] = replace(
+            own,
+            environment={**under.environment, **own.environment},
+            path=[*own.path, *under.path],
+            labels={**under.labels, **own.labels},
+            user=own.user or under.user,
+        )
+    return shared[target.label]
 
 
 def _own_venv(server_part: Contribution) -> Contribution | None:

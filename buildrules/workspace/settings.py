@@ -82,6 +82,9 @@ class Python(Strict):
 
     bytecode: bool = True
     """Put bytecode beside what can be imported, so that containers start faster."""
+    mirror: Address | None = None
+    """Where `python_standalone` gets interpreters from: an address, or a folder of the workspace, that has the files of
+    python-build-standalone side by side; its releases on GitHub if left out."""
 
 
 class Tls(Strict):

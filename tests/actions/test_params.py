@@ -25,6 +25,7 @@ HASHED = {
     "InstalledParams": {"target", "exclude", "prefer"},
     "BuildWheelParams": {"name", "version", "target", "builder", "sdist", "constraints", "variables"},
     "DebianParams": {"packages", "arch"},
+    "InterpreterParams": {"sha256", "python", "prefix", "drop"},
     "BaseParams": {"digest", "platform", "python"},
     "ScriptParams": {"functions", "server", "python"},
     "ImageParams": {"platform", "config", "labels", "routes", "model", "locks", "created", "launcher"},

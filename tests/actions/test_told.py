@@ -26,6 +26,7 @@ FORMS: dict[str, tuple[type[Any], ...]] = {
     "build_wheel": (params.BuildWheelParams,),
     "debian_layers": (params.DebianParams,),
     "oci_base": (params.BaseParams,),
+    "python_layer": (params.InterpreterParams,),
     "entry_script": (params.ScriptParams,),
     "image": (params.ImageParams,),
     "package_test": (params.PackageTestParams,),

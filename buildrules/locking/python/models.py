@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from buildrules.locking.python.collector import Requirements
     from buildrules.locking.python.mlflow import ModelEnvironment
 
+_OURS = ("debian_base", "python_standalone")  # bases that have nothing in them but what we know
+
 
 class ModelEnvironments:
     """Makes environments of models' files, and says once where these disagree."""
@@ -41,7 +43,7 @@ class ModelEnvironments:
         A server that adds nothing to an image of somebody's is taken to have all it needs in there.
         Raises LoadError where one model would get environments for two versions of Python.
         """
-        ready = parts.base.rule.implementation != "debian_base" and not parts.server_part.requirements
+        ready = parts.base.rule.implementation not in _OURS and not parts.server_part.requirements
         if parts.env is not None or base.python is None or parts.flavour != "mlflow" or ready or len(parts.models) != 1:
             return parts
         (model,) = parts.models

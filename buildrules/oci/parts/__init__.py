@@ -28,6 +28,7 @@ EXPANDERS: dict[str, str] = {
     "file": "buildrules.oci.parts.plain",
     "wheel": "buildrules.oci.parts.wheel",
     "deb": "buildrules.oci.parts.deb",
+    "python": "buildrules.oci.parts.python",
 }
 """Module of the expander of each part kind."""
 

@@ -1,0 +1,63 @@
+"""Action "python_layer": a CPython that runs anywhere above its glibc becomes one layer, straight from its archive.
+
+Params: `InterpreterParams`. Places: `standalone`, see `locking.standalone.lock.places`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from buildrules.actions.pack import SMALL_LEVEL, progress_of
+from buildrules.actions.params import InterpreterParams, read
+from buildrules.engine.action import Outputs
+from buildrules.engine.kind import Context, Row, Traits
+from buildrules.engine.step import Step
+from buildrules.errors import GoneError, IntegrityError
+from buildrules.net.download import Download, fetch_all
+from buildrules.oci import recipe
+from buildrules.oci.assemble import assemble
+from buildrules.oci.local import Local
+
+
+def _content(step: Step) -> list[Row]:
+    return [{"kind": "python", "digest": f"sha256:{read(InterpreterParams, step.params).sha256}"}]
+
+
+class PythonLayer:
+    """See the module."""
+
+    name = "python_layer"
+    version = 1
+    traits = Traits(content=_content)
+
+    def run(self, step: Step, context: Context) -> Outputs:
+        """The layer. Raises IntegrityError for an archive that is damaged, hostile or of another version, GoneError."""
+        sha256, python, prefix, drop = read(InterpreterParams, step.params)
+        part = recipe.python(f"sha256:{sha256}", python, prefix, list(drop))
+        try:
+            local = Local(context.blobs)
+            layer = assemble(recipe.gzip([part], SMALL_LEVEL), local, progress_of(context, step.title))
+        except FileNotFoundError as error:
+            raise GoneError(f"the archive of {step.title!r} vanished from the store", hint="build again") from error
+        return Outputs(layers=[layer])
+
+
+def fetch_interpreters(parts: Sequence[Row], places: Mapping[str, Any], context: Context) -> None:
+    """Bring archives (`digest`) into the store. Raises GoneError, IntegrityError, FetchError."""
+    missing = [part["digest"] for part in parts if not context.blobs.right(part["digest"])]
+    places = places.get("standalone") or {}
+    filename, lock, mirror = (str(places.get(name) or "") for name in ("filename", "lock", "mirror"))
+    command = f"'buildrules lock {places.get('label') or ''}".rstrip() + "'"
+    try:
+        fetch_all([Download(places.get("urls") or (), digest, None, filename, "Python") for digest in missing], context)
+    except GoneError as error:
+        error.hint = (
+            f"put {filename!r} into workspace.python.mirror, take the setting out, or run {command}"
+            if mirror
+            else f"run {command} for a version that there is, or name a place that has it in workspace.python.mirror"
+        )
+        raise
+    except IntegrityError as error:
+        raise IntegrityError(
+            f"{filename!r} is not the file in {lock or 'the lock'}: {error.message}",
+            hint=f"the place it comes from is broken or not to be trusted; if it was made anew, run {command}",
+        ) from None

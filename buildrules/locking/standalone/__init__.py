@@ -1,0 +1,1 @@
+"""Interpreters of python-build-standalone: which there are, where, and the locks that pin them."""

@@ -1,0 +1,130 @@
+"""Chooses the build of a Python: from the table of all, from a mirror's, or an archive of the workspace."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from urllib.parse import unquote, urlsplit
+
+from buildrules.actions.python.target import Target
+from buildrules.credentials.redact import redact
+from buildrules.engine.kind import Context
+from buildrules.errors import LoadError, ResolutionError
+from buildrules.locking.standalone.archive import build_in
+from buildrules.locking.standalone.builds import Build, Request, address_of, named, read_request, sums, table
+from buildrules.locking.standalone.lock import InterpreterLock, inputs_digest, is_folder, mirror_address
+from buildrules.state.rows import open_regular
+from buildrules.workspace.root import check_inside
+
+SUMS = "SHA256SUMS"
+
+
+def make_lock(
+    version: str, platform: str, context: Context, *, archive: str | None, mirror: str | None, portable: bool
+) -> InterpreterLock:
+    """The lock of what a target asks for: the newest build there is of `version`, or the `archive` of the workspace.
+
+    Of the table and of a mirror nothing is fetched but a list. Raises UsageError, ResolutionError for what there never
+    was, FetchError, IntegrityError, LoadError for a file that is not there.
+    """
+    inputs, request, root = inputs_digest(version, platform, archive), read_request(version), context.workspace
+    machine = Target(platform, "3.8").machine
+    if archive is not None:
+        return _of_archive(archive, request, machine, root, inputs)
+    found, folder = _known(mirror, context)
+    build = pick(version, request, platform, [one for one in found if one.machine == machine])
+    url, path, sha256 = "", "", build.sha256
+    if folder is not None:
+        path = os.path.join(mirror, build.filename) if mirror is not None and is_folder(mirror) else ""
+        if path:
+            check_inside(root, path)
+        if sha256 is None:
+            with open(open_regular(os.path.join(folder, build.filename)), "rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    elif not portable:
+        url = address_of(build.build, build.filename, mirror)
+    if sha256 is None:
+        raise ResolutionError(
+            f"nobody published the digest of {build.filename!r}, so it cannot be pinned",
+            hint=f"take another patch of {version.rpartition('.')[0]}; or a mirror with a {SUMS} that has it",
+        )
+    return InterpreterLock(build.python, build.build, build.flavour, build.filename, url, path, sha256, inputs)
+
+
+def pick(version: str, request: Request, platform: str, builds: Iterable[Build]) -> Build:
+    """The best build of what is asked for. Raises ResolutionError, which says what there is."""
+    builds = list(builds)
+    fitting = [one for one in builds if one.fits(request)]
+    if fitting:
+        return max(fitting, key=lambda one: one.rank)
+    near = [one for one in builds if one.fits(request._replace(patch=None))]
+    near = near or [one for one in builds if one.free_threaded == request.free_threaded] or builds
+    newest: dict[tuple[int, int], Build] = {}
+    for one in sorted(near, key=lambda one: one.rank):
+        newest[one.version[:2]] = one
+    have = ", ".join(one.python for one in newest.values())
+    raise ResolutionError(
+        f"there is no Python {version} for {platform}",
+        hint=f"the newest there {'are' if len(newest) > 1 else 'is'} {have}; a newer pbs-installer may know more"
+        if have
+        else "there is none at all; see workspace.python.mirror",
+    )
+
+
+def _known(mirror: str | None, context: Context) -> tuple[list[Build], str | None]:
+    """The builds that the place has, as far as it says so, and the folder it is, where it is on this machine."""
+    known = table()
+    if mirror is None:
+        return known, None
+    address = mirror_address(mirror, context.workspace)
+    listed = _listed(address, known, context)
+    if not address.startswith("file:"):
+        return listed or known, None
+    folder = unquote(urlsplit(address).path)
+    if is_folder(mirror):
+        check_inside(context.workspace, mirror)
+    if not os.path.isdir(folder):
+        raise LoadError(f"there is no folder {mirror!r}", hint="workspace.python.mirror names it")
+    digests = {one.filename: one.sha256 for one in (*known, *listed)}
+    there = (named(name, digests.get(name)) for name in sorted(os.listdir(folder)))
+    return [one for one in there if one is not None], folder
+
+
+def _listed(address: str, known: list[Build], context: Context) -> list[Build]:
+    """What a mirror's SHA256SUMS says; nothing where it has none."""
+    from buildrules.net.download import Stop, error_of, refused
+    from buildrules.start.failure import MISSING, Failure
+
+    url = f"{address.rstrip('/')}/{SUMS}"
+    try:
+        text = context.session.client.read(url, wait=Stop(context).pause).decode("utf-8", "replace")
+    except Failure as failure:
+        told = refused(failure, url, context)
+        if told.reason == MISSING:
+            return []
+        error = error_of(told, f"cannot ask the mirror of Pythons: {redact(url)!r}: {told.text}", context.blobs)
+        error.hint = error.hint or "check workspace.python.mirror and the network"
+        raise error from None
+    return sums(text, redact(url), known)
+
+
+def _of_archive(archive: str, request: Request, machine: str, root: str, inputs: str) -> InterpreterLock:
+    check_inside(root, archive)
+    name = os.path.basename(archive)
+    try:
+        with open(open_regular(os.path.join(root, archive)), "rb") as file:
+            build = named(name) or build_in(file, request, archive)
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise LoadError(f"cannot read the archive {archive!r}: {error.strerror}") from None
+    if build.machine != machine or not build.fits(request):
+        raise ResolutionError(
+            f"{archive!r} is Python {build.python} for {build.machine}, not {_asked(request)} for {machine}",
+            hint=f'write version: "{build.python}", or take another archive',
+        )
+    return InterpreterLock(build.python, build.build, build.flavour, name, "", archive, sha256, inputs)
+
+
+def _asked(request: Request) -> str:
+    patch = "" if request.patch is None else f".{request.patch}"
+    return f"{request.minor[0]}.{request.minor[1]}{patch}{'t' if request.free_threaded else ''}"
