@@ -118,6 +118,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
             version = f", version {item['locked_version']}," if item["locked_version"] else ""
             place = f"{item['mode']} of {item['from']}{version} in {item['directory']}"
             yield f"  {item['name']}:{item['version']}  {item['label']}  {place}"
+            if item["card"]:
+                yield f"    {item['license'] or 'no licence named'}, see {item['card']}"
     yield "layers"
     for layer in found["layers"]:
         yield f"  {layer['digest'][7:19]}  {size_text(layer['size']):>9}  {layer['origin']}  ({layer['target']})"

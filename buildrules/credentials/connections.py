@@ -133,7 +133,7 @@ class Connection:
             if self.parts.get("header"):
                 return "header", self.parts["header"]
             speaks_basic = self.kind == "pat" or self.is_feed or self.type in ("git", *REGISTRIES)
-            if self.type != "mlflow" and speaks_basic:
+            if self.type not in ("mlflow", "huggingface") and speaks_basic:
                 return "basic", user or ANY_USER
             return "bearer", ""
         raise CredentialsError(

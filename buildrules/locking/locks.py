@@ -175,11 +175,7 @@ class Locks:
         found = (self.models.get(one.target.label) for one in placed)
         return {one.path: one.digest for one in found if one is not None}
 
-    def versions(self, placed: Sequence[Placed]) -> dict[str, str]:
-        """label -> the version of a registered model that its lock took."""
+    def origins(self, placed: Sequence[Placed]) -> "dict[Label, ModelLock]":
+        """The locks of those models and inputs that are not in the workspace."""
         found = {one.target.label: self.models.get(one.target.label) for one in placed}
-        return {
-            str(label): str(model.lock.source["version"])
-            for label, model in found.items()
-            if model is not None and "version" in model.lock.source
-        }
+        return {label: model.lock for label, model in found.items() if model is not None}

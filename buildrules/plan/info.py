@@ -10,14 +10,16 @@ from buildrules.rules.package import PackageParts, Placed
 from buildrules.rules.resolve import ResolvedTarget
 
 if TYPE_CHECKING:
+    from buildrules.actions.models.lock import ModelLock
+    from buildrules.workspace.labels import Label
     from buildrules.workspace.settings import Settings
 
 
 def package_info(
-    parts: PackageParts, settings: "Settings", locks: dict[str, str], versions: Mapping[str, str]
+    parts: PackageParts, settings: "Settings", locks: dict[str, str], origins: "Mapping[Label, ModelLock]"
 ) -> dict[str, Any]:
-    """Everything a package's image does not say itself. `locks` maps workspace-relative paths to digests, `versions`
-    labels of models to the version that their lock took of a registered model. `registry` completes a `name` without.
+    """Everything a package's image does not say itself. `locks` maps workspace-relative paths to digests, `origins`
+    labels of models from elsewhere to their locks. `registry` completes a `name` without.
     Raises LoadError where the package goes to a registry that is none.
 
     `target_environment` has `name`, `version` (None: the digest's) and `asked`, whether the target says it.
@@ -45,8 +47,8 @@ def package_info(
         "env": str(parts.env.label) if parts.env is not None else None,
         "server": parts.server.rule.reference if parts.server.implicit else str(parts.server.label),
         "code": ", ".join(str(one.label) for one in (parts.code, *parts.shared) if one is not None) or None,
-        "models": [_placed(item, versions) for item in parts.placed if item.target.provides == "model"],
-        "inputs": [_placed(item, versions) for item in parts.placed if item.target.provides == "input"],
+        "models": [_placed(item, origins) for item in parts.placed if item.target.provides == "model"],
+        "inputs": [_placed(item, origins) for item in parts.placed if item.target.provides == "input"],
         "flavour": parts.flavour,
         "tags": dict(values["tags"] or {}),
         "locks": dict(sorted(locks.items())),
@@ -81,14 +83,16 @@ def routes_of(parts: PackageParts) -> dict[str, str]:
     return {name: f"{route['port']}{route['path']}" for name, route in parts.server_part.routes.items()}
 
 
-def _placed(item: Placed, versions: Mapping[str, str]) -> dict[str, Any]:
-    values = item.target.values
+def _placed(item: Placed, origins: "Mapping[Label, ModelLock]") -> dict[str, Any]:
+    values, lock = item.target.values, origins.get(item.target.label)
     return {
         "label": str(item.target.label),
         "name": item.target.name,
         "version": item.target.version,
         "from": values["uri"] or values["path"] or " ".join(values["srcs"] or ()),
-        "locked_version": versions.get(str(item.target.label)),
+        "locked_version": lock.version if lock else None,
+        "license": lock.license if lock else None,
+        "card": lock.card if lock else None,
         "mode": item.mode,
         "directory": item.directory,
     }

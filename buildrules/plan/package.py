@@ -18,7 +18,7 @@ from buildrules.plan.base import base_actions
 from buildrules.plan.bytecode import BytecodePlanner, hidden
 from buildrules.plan.environment import EnvironmentPlanner
 from buildrules.plan.info import package_info, routes_of
-from buildrules.plan.labels import standard_labels
+from buildrules.plan.labels import card_labels, standard_labels
 from buildrules.plan.linting import plan_lints
 from buildrules.plan.model import ModelPlanner, launcher
 from buildrules.rules.contribution import Contribution
@@ -109,8 +109,7 @@ class PackagePlanner:
             weight=0.01,
         )
         self._plan.add(action)
-        settings, versions = self._settings, self._locks.versions(parts.placed)
-        info = package_info(parts, settings, locks, versions)
+        info = package_info(parts, self._settings, locks, self._locks.origins(parts.placed))
         return Goal(name, platform, action.id, "image", info)
 
     def _extra_layers(self, target: ResolvedTarget, part: Contribution, platform: str) -> dict[str, str]:
@@ -215,11 +214,11 @@ class PackagePlanner:
     def _image(
         self, parts: PackageParts, base: LockedBase, account: Account, pins: Mapping[str, str], platform: str
     ) -> ImageParams:
-        part = parts.server_part
+        part, origins = parts.server_part, self._locks.origins(parts.placed)
         config: dict[str, Any] = {
             "environment": {**parts.environment(base.variables), **account.variables},
             "ports": parts.ports,
-            "labels": {**standard_labels(parts, base), **parts.labels},
+            "labels": {**standard_labels(parts, base, origins.values()), **parts.labels},
         }
         if part.entrypoint:
             config["entrypoint"] = part.entrypoint
@@ -234,6 +233,7 @@ class PackagePlanner:
         labels = {f"buildrules.tag.{name}": value for name, value in (parts.package.values["tags"] or {}).items()}
         if parts.gpu is not None:
             labels["buildrules.gpu"] = parts.gpu
+        labels |= card_labels(parts.placed, origins)
         named = [f"{model.name}:{model.version}" for model in parts.models if "name" in model.given]
         late = any(placed.mode == "download" for placed in parts.placed)
         return ImageParams(

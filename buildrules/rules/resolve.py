@@ -239,6 +239,8 @@ def _complete(found: ResolvedTarget, problems: Problems) -> None:
             problems.add(f"only one of {listed} can be given", position=found.position_of(chosen[1]))
         else:
             problems.add(f"'{found.label}' needs one of {listed}", position=found.position_of(group[0]))
+    if rule.provides in ("model", "input") and found.values.get("hub"):
+        found.values["uri"] = hub_uri(found.values["hub"])
     for name, others in rule.file.only_with.items():
         if name not in given or any(other in given for other in others):
             continue
@@ -247,6 +249,12 @@ def _complete(found: ResolvedTarget, problems: Problems) -> None:
             problems.add(
                 f"'{name}' has no effect without {listed}", hint="leave it out", position=found.position_of(name)
             )
+
+
+def hub_uri(text: str) -> str:
+    """`ORG/NAME@REVISION` as a uri, in which a branch may have slashes in its name."""
+    name, at, revision = text.partition("@")
+    return f"hf://{name}{at}{revision.replace('%', '%25').replace('/', '%2F')}"
 
 
 def _example(value: Any) -> str:

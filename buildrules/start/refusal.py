@@ -1,9 +1,9 @@
-"""What stores say of a request they refuse: the error codes of S3 and MLflow, and what to do about them.
+"""What stores say of a request they refuse: the error codes of S3, MLflow and Hugging Face, and what to do about them.
 
 Only codes known here are shown: the rest of an answer may repeat what was sent, and that may hold a credential.
 
 Source: Amazon S3 API Reference, "Error responses", section "List of error codes"; MLflow's `protos/databricks.proto`,
-enum ErrorCode.
+enum ErrorCode; huggingface_hub, `utils/_http.py` (hf_raise_for_status).
 """
 
 from __future__ import annotations
@@ -45,10 +45,23 @@ MLFLOW: Mapping[str, tuple[str, str | None]] = {
     "PERMISSION_DENIED": (REFUSED, None),
     "UNAUTHENTICATED": (REFUSED, None),
 }
+HUB: Mapping[str, tuple[str, str | None]] = {
+    "EntryNotFound": (MISSING, None),
+    "GatedRepo": (
+        REFUSED,
+        "its owner asks for consent: accept the conditions on the repository's page, and give a token of that account "
+        "in HF_TOKEN or by a connection",
+    ),
+    "RepoNotFound": (REFUSED, None),
+    "RevisionNotFound": (MISSING, "see that there is such a branch, tag or commit"),
+}
 
 
 def refusal(answer: Any) -> tuple[str, str, str | None] | None:
     """(code, reason, hint) of an answer with an error status; None where it says nothing that is known here."""
+    code = answer.headers.get("X-Error-Code") or ""
+    if code in HUB:
+        return code, *HUB[code]
     kind = answer.headers.get("Content-Type") or ""
     if "xml" not in kind and "json" not in kind:
         return None

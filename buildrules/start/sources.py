@@ -28,7 +28,7 @@ from .failure import UNUSABLE, Failure
 from .secret import conceal
 from .web import Web
 
-KINDS = {"http": "http", "oci": "registry", "s3": "s3", "mlflow": "mlflow"}
+KINDS = {"http": "http", "oci": "registry", "s3": "s3", "mlflow": "mlflow", "huggingface": "huggingface"}
 """kind -> module of this package."""
 
 
@@ -98,6 +98,11 @@ USUAL = {
 
 def advice(source: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     """What to do where a source refuses: names the variables that are missing, or those whose values are refused."""
+    if source.get("kind") == "huggingface" and not source.get("credentials"):
+        return (
+            "see that its name is right; a private one wants a token that may read it in HF_TOKEN, which goes to "
+            "huggingface.co, or where HF_ENDPOINT says"
+        )
     usual = USUAL.get(str(source.get("kind")), ((),))
     used = next(
         (names for names in usual for name in names[:1] if environ.get(name) or f"{name}_FILE" in environ), usual[0]
@@ -120,6 +125,8 @@ def describe(source: Mapping[str, Any]) -> str:
         return f"oci://{source.get('registry')}/{source.get('repository')}"
     if kind == "s3":
         return f"s3://{source.get('bucket')}/{source.get('prefix') or ''}"
+    if kind == "huggingface":
+        return f"hf://{source.get('repository')}@{str(source.get('revision'))[:12]}/{source.get('prefix') or ''}"
     parts = urlsplit(str(source.get("uri") or source.get("url") or source.get("tracking_uri") or ""))
     return f"{parts.scheme}:{'//' if parts.netloc else ''}{parts.netloc.rpartition('@')[2]}{parts.path}"
 

@@ -179,6 +179,7 @@ _USABLE: dict[str, tuple[str, ...]] = {
     "debian_mirror": ("username_password", "pat", "api_key", "none"),
     "s3": ("access_key", "none"),
     "mlflow": ("pat", "username_password", "api_key", "none"),
+    "huggingface": ("pat", "api_key", "none"),
     "azure_blob": ("sas", "none"),
     "azure_data_lake_gen2": ("sas", "none"),
 }
@@ -196,6 +197,7 @@ class Connection(Strict):
         "http",
         "s3",
         "mlflow",
+        "huggingface",
         "oci",
         "azure_blob",
         "azure_data_lake_gen2",

@@ -8,7 +8,7 @@ Handler = http.server.SimpleHTTPRequestHandler
 
 
 class Web:
-    """`files` by path. `faults` of a path are used up one a request: see `_Answer`. `seen` has (path, headers)."""
+    """`files` by path. `faults` of a path are used up one a request: see `Answering`. `seen` has (path, headers)."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -21,7 +21,7 @@ class Web:
         self.heads: list[str] = []
         outer = self
 
-        class Answer(_Answer):
+        class Answer(self.kind()):  # type: ignore[misc]
             web = outer
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
@@ -29,6 +29,10 @@ class Web:
         self.server.handle_error = lambda *_: None  # type: ignore[method-assign] # clients that go away are expected
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def kind(self) -> "type[Answering]":
+        """Who answers."""
+        return Answering
 
     def close(self) -> None:
         self.server.shutdown()
@@ -39,7 +43,7 @@ class Web:
         return [headers.get("Range") for seen, headers in self.seen if seen == path]
 
 
-class _Answer(Handler):
+class Answering(Handler):
     """Faults: "503" and other statuses; "drop N": N bytes, then the connection is cut; "wrong"; "redirect URL"."""
 
     web: Web

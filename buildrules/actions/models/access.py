@@ -30,7 +30,8 @@ class Access:
 
     `digest` (`sha256:<hex>`), `unpack` and `tracking_uri` are what the target says; `name` is the model's. `target` is
     the address of the connection that serves the uri; with `anonymous` it wants no credentials, with `plain_http` a
-    registry speaks http. `known` are the files of the lock there is, whose digests need not be found out again.
+    registry speaks http. `known` are the files of the lock there is, whose digests need not be found out again,
+    `wanted` the globs of those that the target wants of a repository; all, where there are none.
     `credentials` are roles (see `start.sources`) for all sources, instead of a connection's.
     """
 
@@ -45,6 +46,7 @@ class Access:
     anonymous: bool = False
     plain_http: bool = False
     known: Sequence[File] = ()
+    wanted: Sequence[str] = ()
     credentials: Mapping[str, str] = field(default_factory=dict)
     _armed: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -185,4 +187,4 @@ class Access:
         if connection is None:
             return FetchError(text, hint=failure.hint or advice(source, self.environ))
         _, hint = connection.refused("")
-        return FetchError(f"{text} (with the connection {connection.name!r})", hint=hint)
+        return FetchError(f"{text} (with the connection {connection.name!r})", hint=failure.hint or hint)

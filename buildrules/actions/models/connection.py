@@ -1,11 +1,13 @@
 """Which connection serves the source of a model."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from buildrules.credentials.connections import REGISTRIES, Connection, Connections
 from buildrules.errors import UsageError
 from buildrules.start.address import below
+from buildrules.start.huggingface import HUB
 from buildrules.start.s3 import bucket_url
 
 _ADDRESSES = ("url", "endpoint", "tracking_uri")
@@ -20,6 +22,8 @@ def connection_of(source: Mapping[str, Any], name: str | None, connections: Conn
     addresses = _addresses_of(source)
     if name is not None:
         named = connections.named(name)
+        if named.type == source.get("kind") == "huggingface" and not source.get("endpoint"):
+            return named  # it says which hub
         if named.type == "s3" or source.get("kind") != "s3":
             return _fitting(named, addresses)
     if source.get("kind") == "oci":
@@ -29,7 +33,15 @@ def connection_of(source: Mapping[str, Any], name: str | None, connections: Conn
     if first is None and source.get("kind") == "s3" and not source.get("endpoint"):
         stores = [connection for connection in connections if connection.type == "s3"]
         return stores[0] if len(stores) == 1 else None
-    return first
+    return first or _only_hub(source, connections)
+
+
+def _only_hub(source: Mapping[str, Any], connections: Connections) -> Connection | None:
+    """The one hub of a workspace, where neither the source nor the surroundings say which."""
+    if source.get("kind") != "huggingface" or source.get("endpoint") or os.environ.get("HF_ENDPOINT"):
+        return None
+    hubs = [connection for connection in connections if connection.type == "huggingface"]
+    return hubs[0] if len(hubs) == 1 else None
 
 
 def scope(source: Mapping[str, Any], connection: Connection) -> dict[str, str]:
@@ -48,6 +60,8 @@ def _addresses_of(source: Mapping[str, Any]) -> list[str]:
     if source.get("kind") == "oci":
         return [f"https://{source['registry']}/{source['repository']}"]
     found = [source[field] for field in _ADDRESSES if source.get(field)]
+    if source.get("kind") == "huggingface" and not found:
+        found = [os.environ.get("HF_ENDPOINT") or HUB]
     return [*found, bucket_url(source)] if source.get("kind") == "s3" and found else found
 
 

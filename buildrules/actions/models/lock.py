@@ -10,6 +10,7 @@ from typing import Any
 
 from buildrules.actions.models.file import LARGEST, OPTIONAL, File, check_files
 from buildrules.errors import BuildrulesError
+from buildrules.start.huggingface import HUB
 from buildrules.store import lockfile
 from buildrules.store.lockfile import unreadable
 
@@ -21,6 +22,7 @@ SOURCES = {
     "oci": ("registry", "repository"),
     "s3": ("bucket",),
     "mlflow": ("artifacts", "tracking_uri"),
+    "huggingface": ("repository", "revision"),
 }
 """What a source of each kind (`start.sources`) cannot do without."""
 _ASKED = ("uri", "digest", "unpack", "tracking_uri")  # what a target says that its lock depends on
@@ -42,6 +44,23 @@ class ModelLock:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
 
+    @property
+    def version(self) -> str | None:
+        """The version of a registered model, or the commit of a repository."""
+        return self.source.get("version") or self.source.get("revision")
+
+    @property
+    def license(self) -> str | None:
+        """What the model card says, as an SPDX expression."""
+        return self.source.get("license")
+
+    @property
+    def card(self) -> str | None:
+        """The address of the model card, at the commit."""
+        if self.source["kind"] != "huggingface":
+            return None
+        return f"{self.source.get('endpoint') or HUB}/{self.source['repository']}/tree/{self.source['revision']}"
+
 
 def lock_name(name: str) -> str:
     """The file name of the lock of the model `name`."""
@@ -50,18 +69,20 @@ def lock_name(name: str) -> str:
 
 def inputs_digest(values: Mapping[str, Any]) -> str:
     """`sha256:<hex>` over what a target says that its lock depends on."""
-    return lockfile.inputs_digest([VERSION, *(values.get(name) or "" for name in _ASKED)])
+    files = [values["files"]] if values.get("files") else []
+    return lockfile.inputs_digest([VERSION, *(values.get(name) or "" for name in _ASKED), *files])
 
 
 def changes(old: ModelLock, new: ModelLock) -> list[str]:
     """What a new lock says that the old one did not, one line each."""
     lines = [] if old.uri == new.uri else [f"uri {old.uri} -> {new.uri}"]
-    versions = old.source.get("version"), new.source.get("version")
+    word = "revision" if new.source.get("kind") == "huggingface" else "version"
+    versions = old.source.get(word), new.source.get(word)
     moved = None not in versions and versions[0] != versions[1]
     if moved:
         alias = new.source.get("alias")
-        lines.append(f"{f'{alias}: ' if alias else ''}version {versions[0]} -> {versions[1]}")
-    for name in sorted({*old.source, *new.source} - (_OF_VERSION if moved else set())):
+        lines.append(f"{f'{alias}: ' if alias else ''}{word} {versions[0]} -> {versions[1]}")
+    for name in sorted({*old.source, *new.source} - ({*_OF_VERSION, word} if moved else set())):
         before, after = old.source.get(name, "nothing"), new.source.get(name, "nothing")
         if before != after:
             lines.append(f"{name} {before} -> {after}")

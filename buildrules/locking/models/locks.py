@@ -127,7 +127,8 @@ class ModelLocks:
         from buildrules.locking.models.origin import probe, resolve
 
         uri, values = target.values["uri"], target.values
-        with _errors_at(target, "uri"):
+        at = "hub" if "hub" in target.given else "uri"
+        with _errors_at(target, at):
             source = probe(uri, values["tracking_uri"])
         _check_of_kind(target, source["kind"])
         connection = connection_of(target, source, self._keeper.session.connections)
@@ -142,8 +143,9 @@ class ModelLocks:
             anonymous=connection is not None and connection.kind == "none",
             plain_http=connection is not None and connection.plain_http,
             known=old.files if old is not None and old.uri == uri else (),
+            wanted=values.get("files") or (),
         )
-        with _errors_at(target, "uri"):
+        with _errors_at(target, at):
             found = resolve(uri, access)
         return ModelLock(uri, inputs, dict(found.source), list(found.files), list(found.archives))
 
@@ -154,8 +156,9 @@ def _check_of_kind(target: ResolvedTarget, kind: str) -> None:
         ("digest", "http", "files of http(s) addresses"),
         ("unpack", "http", "files of http(s) addresses"),
         ("tracking_uri", "mlflow", "models:/ and runs:/"),
+        ("files", "huggingface", "models of Hugging Face; `exclude` leaves files out of all others"),
     ):
-        if target.values[name] and kind != wanted:
+        if target.values.get(name) and kind != wanted:
             raise LoadError(
                 f"`{name}` has no effect here: it is for {whose}",
                 hint="leave it out" + (", the lock pins the digests" if name == "digest" else ""),

@@ -31,12 +31,13 @@ SCHEMES = {
     "models": "mlflow",
     "runs": "mlflow",
     "mlflow-artifacts": "mlflow",
+    "hf": "huggingface",
 }
 """Scheme of a uri -> module of this package."""
 
 FORMS = (
     "https://HOST/FILE, oci://HOST/REPOSITORY:TAG, s3://BUCKET/PREFIX, "
-    "models:/NAME/VERSION, models:/NAME@ALIAS, runs:/RUN/PATH"
+    "models:/NAME/VERSION, models:/NAME@ALIAS, runs:/RUN/PATH, hf://ORG/NAME@REVISION"
 )
 
 
@@ -58,7 +59,7 @@ def scheme_of(uri: str) -> str:
         netloc = urlsplit(uri).netloc
     except ValueError as error:
         raise UsageError(f"the model's address cannot be read: {str(error).lower()}", hint=f"write {FORMS}") from None
-    if "@" in netloc:
+    if "@" in netloc and scheme != "hf":
         raise UsageError(
             f"{_redacted(uri)!r} holds a user name or password",
             hint="take it out, and name a connection with `connection:`",
@@ -101,4 +102,4 @@ def probe(uri: str, tracking_uri: str | None) -> dict[str, Any]:
 def _redacted(uri: str) -> str:
     from buildrules.credentials.redact import redact
 
-    return redact(uri) if "://" in uri else uri
+    return redact(uri) if "://" in uri and not uri.startswith("hf:") else uri

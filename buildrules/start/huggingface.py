@@ -1,0 +1,64 @@
+"""Files of Hugging Face's hub, or a mirror: `{"kind": "huggingface", "repository": "org/name", "revision": ...}`.
+
+`prefix` is the folder in the repository that files lie below, with a slash at the end; `endpoint` the hub's address,
+where it is not the one of the surroundings. Credentials are those the source names, else the token that the hub's own
+client would send, and only to the hub that it would send it to.
+
+Source: Hugging Face Hub documentation, "Environment variables" and "Quickstart, Authentication"; huggingface_hub,
+`constants.py` and `file_download.py` (hf_hub_url).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from .failure import UNUSABLE, Failure
+from .http import authorization
+from .web import Web, origin
+
+HUB = "https://huggingface.co"
+TOKEN = "HF_TOKEN"  # noqa: S105 - a variable's name
+_TOKENS = (TOKEN, "HUGGING_FACE_HUB_TOKEN")
+
+
+def locate(
+    source: Mapping[str, Any], file: Mapping[str, Any], environ: Mapping[str, str], _: Web
+) -> tuple[str, dict[str, str]]:
+    """The file's url, which may redirect to the store behind the hub, and the header for the hub."""
+    path = (source.get("prefix") or "") + (file.get("key") or file["path"])
+    revision = quote(source["revision"], safe="")
+    url = f"{endpoint(source, environ)}/{source['repository']}/resolve/{revision}/{quote(path)}"
+    return url, headers(source, url, environ)
+
+
+def endpoint(source: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """The hub's address, without a slash at the end. Raises Failure for one that is none."""
+    found: str = (source.get("endpoint") or environ.get("HF_ENDPOINT") or HUB).rstrip("/")
+    if not found.startswith(("http://", "https://")) or "?" in found or "@" in found:
+        raise Failure(UNUSABLE, "the address of the hub is none", hint="set HF_ENDPOINT to https://HOST, or unset it")
+    return found
+
+
+def headers(source: Mapping[str, Any], url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The credentials for `url`. Raises Failure for a token that cannot be read or sent."""
+    if source.get("credentials"):
+        return authorization(source, url, environ)
+    if origin(url) != origin(endpoint({}, environ)):  # a lock may name any host: a token is not told to that
+        return {}
+    name = next((name for name in _TOKENS if environ.get(name) or environ.get(f"{name}_FILE")), None)
+    if name is None:
+        name, path = TOKEN, _token_path(environ)
+        if not os.path.isfile(path):
+            return {}
+        environ = {f"{TOKEN}_FILE": path}
+    return authorization({"credentials": {"token": name}}, url, environ)
+
+
+def _token_path(environ: Mapping[str, str]) -> str:
+    """Where `hf auth login` keeps the token."""
+    cache = environ.get("XDG_CACHE_HOME") or os.path.join(environ.get("HOME") or "/", ".cache")
+    home = environ.get("HF_HOME") or os.path.join(cache, "huggingface")
+    return os.path.expanduser(environ.get("HF_TOKEN_PATH") or os.path.join(home, "token"))
