@@ -1,7 +1,9 @@
 """A cache can only save time: whatever is damaged in the store, the command that meets it heals it or does without."""
 
 import random
+import shutil
 from itertools import cycle
+from pathlib import Path
 
 import pytest
 
@@ -16,9 +18,14 @@ CASES = 2000
 OFTEN = [verb for verb in VERBS for _ in range(1 if verb in ("clean", "expunge", "lock") else 4)]  # the rest is fast
 
 
-@pytest.fixture
-def damaged(settled: Space) -> Damaged:
-    return Damaged(settled)
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory, wheelhouse: Path, template: Path, warm: Path) -> Damaged:
+    """One for all: it is put back before each case."""
+    space = Space(tmp_path_factory.mktemp("damaged"), wheelhouse)
+    shutil.copytree(template, space.root)
+    shutil.copytree(warm, space.store)
+    space.settle()
+    return Damaged(space)
 
 
 @pytest.mark.parametrize("part", first_quick(range(4)))
