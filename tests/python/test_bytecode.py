@@ -1,0 +1,288 @@
+"""Bytecode in images: what is compiled and by whom, and that it is the same everywhere."""
+
+import importlib.util
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildrules.actions.python import compiler as compilers
+from buildrules.actions.python.compiler import compiler
+from buildrules.actions.python.interpreter import Interpreter
+from buildrules.errors import ActionError
+from buildrules.plan import bytecode as plans
+from buildrules.store.collect import collect
+from buildrules.store.store import Store
+from tests.support.debian_python import LOADER, on_debian
+from tests.support.space import APP, Report, Space
+
+from .conftest import Context, make_wheel
+
+TAG = sys.implementation.cache_tag
+SITE = "opt/venv/lib/python3.11/site-packages"
+NAMES = {f"name{number}" for number in range(30)}
+SOURCES = {
+    "numlib/__init__.py": f"chosen = 'name3' in {NAMES}\nversion = '1.0'\n".encode(),
+    "numlib/é.py": "é = 'ü'\n".encode(),
+    "numlib/template.py": b"class {{name}}:\n    pass\n",
+    "numlib/tests/test_all.py": b"assert True\n",
+    "numlib/testing/test.py": b"assert True\n",
+    "numlib/sly.py": b"open('/tmp/buildrules-was-here', 'w')\n",
+}
+
+
+def pythons() -> list[str]:
+    """The Python that runs the tests, and those of other versions that are on this machine."""
+    there = [sys.executable]
+    for minor in range(8, 16):
+        path = shutil.which(f"python3.{minor}") or ""
+        found = sorted(Path(os.path.expanduser("~/.pyenv/versions")).glob(f"3.{minor}.*/bin/python3"))
+        there += [str(one) for one in ([Path(path)] if path and "shims" not in path else found[:1])]
+    return there
+
+
+@contextmanager
+def running(python: str, context: Any) -> Iterator[compilers.Compiler]:
+    code = "import sys; print(sys.base_prefix)"
+    home = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    with compiler(Interpreter("/", [python], home), context) as process:
+        yield process
+
+
+class Watch(Context):
+    """A context of an action that can be interrupted."""
+
+    @contextmanager
+    def at_cancel(self, stop: Callable[[], None]) -> Iterator[None]:
+        self.stop = stop
+        yield
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Watch:
+    return Watch(tmp_path, tmp_path / "store")
+
+
+@pytest.mark.parametrize("python", pythons())
+def test_every_python_loads_what_it_compiled_and_looks_at_no_source(python: str, tmp_path: Path, watch: Watch) -> None:
+    for source in (b"value = 1\n", b"# coding: latin-1\nvalue = '\xe9'\n", b"value = 'x' in {None, 'x', 'y'}\n"):
+        with running(python, watch) as process:
+            data = process.compile("/opt/m.py", source)
+            assert process.compile("/opt/n.py", b"no {{ python") == b""
+        with running(python, watch) as process:
+            assert process.compile("/opt/m.py", source) == data
+        if data:
+            assert data[4:8] == b"\1\0\0\0"  # PEP 552
+            cache = tmp_path / "__pycache__" / f"m.{process.tag}.pyc"
+            cache.parent.mkdir(exist_ok=True)
+            cache.write_bytes(data)
+            (tmp_path / "m.py").write_bytes(b"raise SystemExit(5)\n")
+            code = "import m; print(m.value, m.run.__code__.co_filename if hasattr(m, 'run') else '')"
+            subprocess.run([python, "-B", "-c", code], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_an_empty_file_of_bytecode_lets_the_source_be_read(tmp_path: Path) -> None:
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / f"m.{TAG}.pyc").touch()
+    (tmp_path / "m.py").write_text("print('from the source')\n")
+    code = [sys.executable, "-B", "-c", "import m"]
+    assert subprocess.check_output(code, cwd=tmp_path) == b"from the source\n"
+
+
+def test_an_interpreter_that_ends_is_an_error_with_its_words(watch: Watch) -> None:
+    said = "import sys; print('no memory', file=sys.stderr); sys.exit(3)"
+    with (
+        pytest.raises(ActionError, match=r"ended with 3 while it compiled itself") as error,
+        compiler(Interpreter("/", [sys.executable, "-c", said], sys.base_prefix), watch),
+    ):
+        pass
+    assert "no memory" in str(error.value.log) and "bytecode: false" in str(error.value.hint)
+    with pytest.raises(ActionError, match="cannot be run here"), compiler(Interpreter("/", ["/none"], "/"), watch):
+        pass
+    with running(sys.executable, watch) as process:
+        watch.stop()  # Ctrl-C
+        with pytest.raises(ActionError, match=r"'/a\.py'"):
+            process.compile("/a.py", b"")
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, wheelhouse: Path) -> Path:
+    """The usual wheels, and one with sources of all kinds."""
+    folder = tmp_path / "wheels"
+    shutil.copytree(wheelhouse, folder)
+    filename, data = make_wheel("numlib", "1.0", files=SOURCES)
+    (folder / filename).write_bytes(data)
+    return folder
+
+
+@pytest.fixture
+def debian(tmp_path: Path, wheels: Path) -> Callable[..., Space]:
+    """Make workspaces on a base of Debian."""
+
+    def make(name: str = "one", **more: Any) -> Space:
+        space = on_debian(Space(tmp_path / name, wheels).populate(base=False), **more)
+        space.run("lock", "//:app")
+        return space
+
+    return make
+
+
+def bytecode(report: Report, space: Space, label: str = APP) -> dict[str, bytes]:
+    """The files of bytecode in an image, those of the upper layers over those below."""
+    found: dict[str, bytes] = {}
+    for layer in report.targets[label]["layers"]:
+        if layer["origin"].endswith("bytecode"):
+            with tarfile.open(fileobj=io.BytesIO(space.blobs()[layer["digest"]].read_bytes())) as archive:
+                for member in archive:
+                    assert (member.mtime, member.uid, member.mode) == (0, 0, 0o644 if member.isfile() else 0o755)
+                    file = archive.extractfile(member)
+                    if file is not None:
+                        found[member.name] = file.read()
+    return found
+
+
+def test_all_that_can_be_imported_is_compiled_beside_its_source(debian: Callable[..., Space]) -> None:
+    space = debian()
+    report = space.build()
+    found = bytecode(report, space)
+    assert set(found) == {
+        f"usr/lib/python3.11/__pycache__/abc.{TAG}.pyc",
+        f"usr/lib/python3.11/json/__pycache__/__init__.{TAG}.pyc",
+        *(f"{SITE}/numlib/__pycache__/{name}.{TAG}.pyc" for name in ("__init__", "é", "template", "sly")),
+        f"{SITE}/numlib/testing/__pycache__/test.{TAG}.pyc",
+        f"{SITE}/extra/__pycache__/__init__.{TAG}.pyc",
+        f"{SITE}/tinyserver/__pycache__/__init__.{TAG}.pyc",
+    }
+    assert found.pop(f"{SITE}/numlib/__pycache__/template.{TAG}.pyc") == b""
+    for name, data in found.items():
+        assert data[:8] == importlib.util.MAGIC_NUMBER + b"\1\0\0\0", name
+    assert f"/{SITE}/numlib/__init__.py".encode() in found[f"{SITE}/numlib/__pycache__/__init__.{TAG}.pyc"]
+    assert not os.path.exists("/tmp/buildrules-was-here")
+    order = [layer["origin"] for layer in report.targets[APP]["layers"]]
+    for number, origin in enumerate(order):
+        if origin.endswith(": bytecode") and "base" not in origin:
+            assert order[number - 1] == origin.removesuffix(": bytecode")
+    again = space.build()
+    assert (again.digest, again.executed) == (report.digest, 0)
+    shutil.rmtree(space.store / "workspaces")
+    assert space.build().executed == 0  # all of it is in records
+    space.run("why", APP)
+
+
+def test_two_machines_make_the_same(debian: Callable[..., Space]) -> None:
+    one, two = debian(), debian("another/place")
+    digest = one.build().digest
+    env = {"PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONOPTIMIZE": "2", "LD_PRELOAD": ""}
+    assert f"image {digest}" in two.process("build", APP, env=env, umask=0o077).out
+
+
+def test_what_is_made_for_another_processor_is_the_same(debian: Callable[..., Space]) -> None:
+    space = debian(architectures=("amd64", "arm64"))
+    space.edit("BUILD.yaml", "[linux/amd64]", "[linux/amd64, linux/arm64]")
+    space.run("lock", APP)
+    report = space.run("build", APP, "--json")
+    targets = json.loads(report.out)["targets"]
+    found = [
+        {layer["origin"]: layer["digest"] for layer in target["layers"] if layer["origin"].endswith("bytecode")}
+        for target in targets[:2]
+    ]
+    assert found[0] == found[1] and len(found[0]) == 3
+    assert len({layer["digest"] for layer in targets[0]["layers"][:2]} & {targets[1]["layers"][1]["digest"]}) == 0
+
+
+def test_an_interpreter_of_another_version_compiles_nothing_and_that_is_said(debian: Callable[..., Space]) -> None:
+    space = debian(architectures=("amd64", "arm64"), versions={"arm64": "3.11.2-7"})
+    space.edit("BUILD.yaml", "[linux/amd64]", "[linux/arm64]")
+    space.run("lock", APP)
+    result = space.run("build", APP)
+    assert result.err.count("no bytecode is put into its images") == 1
+    result.said("python3.11-minimal 3.11.2-7", "3.11.2-6", "buildrules lock //:base")
+    assert "bytecode  " not in result.out
+
+
+OFF = {
+    "environment": ("    requirements: [numlib==1.0]\n", "    requirements: [numlib==1.0]\n    bytecode: false\n"),
+    "package": ("    model: :m\n", "    model: :m\n    bytecode: false\n"),
+    "workspace": ("  name: acme\n", "  name: acme\n  python: {bytecode: false}\n"),
+    "a file among the packages": (
+        "    model: :m\n",
+        f"    model: :m\n    files: {{/{SITE}/helper.py: src/helper.py}}\n",
+    ),
+    "a file in the library": (
+        "    model: :m\n",
+        "    model: :m\n    files: {/usr/lib/python3.11/helper.py: src/helper.py}\n",
+    ),
+}
+
+
+def test_where_it_is_not_wanted_or_would_hide_a_source_there_is_none(debian: Callable[..., Space]) -> None:
+    space = debian()
+    for old, new in OFF.values():
+        space.edit("BUILD.yaml", old, new)
+        report = space.build()
+        assert not bytecode(report, space), new
+        assert not (space.store / "interpreters").exists()
+        space.edit("BUILD.yaml", new, old)
+    space.edit("BUILD.yaml", "    model: :m\n", "    model: :m\n    files: {/srv/helper.py: src/helper.py}\n")
+    assert bytecode(space.build(), space)
+
+
+def test_where_two_wheels_bring_a_file_the_upper_one_counts(debian: Callable[..., Space], wheels: Path) -> None:
+    for name, text in (("numlib", b"which = 'numlib'\n"), ("extra", b"which = 'extra'\n")):
+        filename, data = make_wheel(name, "1.0", files={"both/__init__.py": text, f"{name}.py": b"", "b.py": text})
+        (wheels / filename).write_bytes(data)
+    space = debian()
+    space.edit(
+        "BUILD.yaml", "    requirements: [numlib==1.0]\n", "    requirements: [numlib, extra]\n    prefer: [numlib]\n"
+    )
+    space.edit("BUILD.yaml", "[numlib, extra]", "[numlib==1.0, extra]")
+    space.run("lock", APP)
+    found = bytecode(space.build(), space)
+    assert b"numlib" in found[f"{SITE}/__pycache__/b.{TAG}.pyc"]
+    assert b"extra" not in found[f"{SITE}/both/__pycache__/__init__.{TAG}.pyc"].replace(b"both", b"")
+
+
+def test_an_interpreter_that_is_not_there_any_more_is_unpacked_again(debian: Callable[..., Space]) -> None:
+    space = debian()
+    digest = space.build().digest
+    shutil.copytree(space.store / "blobs", space.folder / "kept")
+    store = Store(str(space.store))
+    collect(store, keep_seconds=-10)
+    store.close()
+    assert not list((space.store / "interpreters").iterdir())
+    shutil.copytree(space.folder / "kept", space.store / "blobs", dirs_exist_ok=True)
+    shutil.rmtree(space.store / "table")
+    shutil.rmtree(space.store / "workspaces")
+    assert space.build().digest == digest
+    space.run("cache", "verify")
+
+
+def test_an_interpreter_that_does_not_run_stops_the_build_with_a_way_out(debian: Callable[..., Space]) -> None:
+    space = debian(loader=LOADER.replace("shift 4", "echo 'cannot be started' >&2; exit 1"))
+    result = space.run("build", APP, code=1)
+    result.said("the image's Python ended with 1", "cannot be started", "`bytecode: false`")
+    space.edit("BUILD.yaml", *OFF["workspace"])
+    space.build()
+
+
+@pytest.mark.parametrize("count", [5, 24, 30, 64])
+def test_many_layers_of_wheels_share_few_of_bytecode(count: int) -> None:
+    layers = {f"//:e pkg{number}": f"pkg{number} 1.0" for number in range(count)}
+
+    def groups(named: Sequence[str]) -> list[list[str]]:
+        return list(plans._groups({name: layers[name] for name in named}))
+
+    made = groups(list(layers))
+    assert [name for group in made for name in group] == list(layers)
+    assert len(made) == count if count <= plans.MOST else len(made) <= 30
+    fewer = groups([name for name in layers if name != "//:e pkg3"])
+    assert len([group for group in made if group not in fewer]) <= 2
