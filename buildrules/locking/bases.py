@@ -19,7 +19,7 @@ from buildrules.sha256 import digest_of
 from buildrules.workspace.root import check_inside
 from buildrules.workspace.settings import Settings
 
-_BUILDERS = ("linux/amd64", "linux/arm64")  # machines that Debian's Python is had for
+_BUILDERS = ("linux/amd64", "linux/arm64")  # machines that interpreters are had for
 _GLIBC_OF_OTHERS = "2.28"  # what wheels for an image whose C library nobody declared may need at most
 
 
@@ -44,14 +44,14 @@ class BaseLocks:
 
     def _bytecode(self, base: LockedBase) -> Bytecode | None:
         """How sources are compiled for a base; None where they are not, which is said where it could be otherwise."""
-        from buildrules.locking import bytecode
+        from buildrules.locking.bytecode import bytecode
 
-        if base.lock is None or base.python is None:
+        if base.python is None or base.digest:
             return None
         host = host_platform()
-        here = base if base.platform == host else self._debian(base.target, host) if host in _BUILDERS else None
+        here = base if base.platform == host else self.of(base.target, host) if host in _BUILDERS else None
         try:
-            return bytecode.of_debian(base, here, self._settings.debian.mirrors())
+            return bytecode(base, here, self._settings, self._keeper.root)
         except ResolutionError as error:
             self._keeper.context.warn(f"{base.target.label} for {base.platform}: {error.message}")
             return None

@@ -1,67 +1,95 @@
 """How sources are compiled for a base, by the base's own Python, as this machine can run it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from buildrules.actions.python.target import minor_of
 from buildrules.errors import ResolutionError
-from buildrules.locking.debian import lock as locks
+from buildrules.locking.debian import lock as debian
 from buildrules.locking.locks import Bytecode, LockedBase
+from buildrules.locking.standalone import lock as standalone
 from buildrules.oci.parts.deb import DROP
+from buildrules.oci.parts.python import DROP as UNUSED
+from buildrules.oci.parts.python import PREFIX, interpreter_of
+from buildrules.workspace.settings import Settings
 
 _RUNS = re.compile(r"libc6|libexpat1|zlib1g|(lib)?python3\.[0-9]+-minimal")
+_LIBC = re.compile(r"libc6")
 _LIBRARY = re.compile(r"(lib)?python3(\.[0-9]+)?(-minimal|-stdlib|-distutils|-lib2to3|-venv)?")
 _DECIDES = re.compile(r"(lib)?python3\.[0-9]+-minimal")
 
+Part = Mapping[str, Any]
 
-def of_debian(base: LockedBase, here: LockedBase | None, mirrors: Mapping[str, Any]) -> Bytecode:
-    """Of a `debian_base` with Python. `here` is the same for this machine, None where there is none.
 
-    `mirrors` are those of the workspace. Raises ResolutionError where this machine has no equal interpreter.
+def bytecode(base: LockedBase, here: LockedBase | None, settings: Settings, root: str) -> Bytecode | None:
+    """Of a base; `here` is the same for this machine, None where there is none. None where it has no Python that can be
+    run without its image. `root` is the workspace's.
+
+    Raises ResolutionError where this machine has no equal interpreter.
     """
+    if base.python is None or (base.lock is None and base.standalone is None):
+        return None
     if here is None:
-        raise ResolutionError("no bytecode is put into its images: no Python of Debian runs on this machine")
-    ours, theirs = _versions(base), _versions(here)
+        raise ResolutionError("no bytecode is put into its images: its Python does not run on this machine")
+    ours, theirs = _version(base), _version(here)
     if ours != theirs:
         raise ResolutionError(
             f"no bytecode is put into its images: its Python is {ours}, and that of {here.platform}, which would"
             f" compile here, {theirs}; 'buildrules lock {base.target.label}' locks both anew"
         )
-    minor = minor_of(base.python or "")
-    places = [
-        locks.layer_places(one.lock, mirrors, path, str(one.target.label))
-        for one in (here, base)
-        if one.lock is not None
-        for path in one.locks
-    ]
-    packages = {sha256: place for found in places for sha256, place in found["packages"].items()}
-    runs = _parts(here, _RUNS)
-    library = _parts(base, _LIBRARY)
-    used = {part["digest"].removeprefix("sha256:") for part in (*runs, *library)}
-    return Bytecode(
-        interpreter=f"debian {ours}",
-        library=f"usr/lib/python{minor}",
-        sources=library,
-        places={
-            **places[-1],
-            "packages": {sha256: place for sha256, place in packages.items() if sha256 in used},
-            "interpreter": {"parts": runs, "program": f"usr/bin/python{minor}"},
-        },
-    )
+    if base.standalone is not None:
+        name = interpreter_of(base.standalone.python)
+        program, library, sources = f"{PREFIX}/bin/{name}", f"{PREFIX}/lib/{name}", [_archive(base)]
+        runs = [_archive(here), *_debs(here.lowest, _LIBC)]  # on an image of others it is this machine's libc
+    else:
+        name = f"python{minor_of(base.python)}"
+        program, library, sources = f"usr/bin/{name}", f"usr/lib/{name}", _debs(base, _LIBRARY)
+        runs = _debs(here, _RUNS)
+    used = {part["digest"].removeprefix("sha256:") for part in (*runs, *sources)}
+    places: dict[str, Any] = {"interpreter": {"parts": runs, "program": program}}
+    for one in (here.lowest, here, base.lowest, base):
+        for key, value in _places(one, settings, root).items():
+            known = key in ("packages", "standalone")  # by sha256
+            kept = {sha256: place for sha256, place in value.items() if sha256 in used} if known else value
+            places[key] = {**places.get(key, {}), **kept} if known else kept
+    return Bytecode(ours, library, sources, places)
 
 
-def _versions(base: LockedBase) -> str:
+def _version(base: LockedBase) -> str:
     """What decides about bytecode, in words: the same on all architectures."""
+    if base.standalone is not None:
+        lock = base.standalone
+        return f"CPython {lock.python} ({lock.build or lock.sha256})"
     assert base.lock is not None
-    found = sorted(f"{one.name} {one.version}" for one in base.lock.packages if _DECIDES.fullmatch(one.name))
-    return ", ".join(found)
+    return ", ".join(sorted(f"{one.name} {one.version}" for one in base.lock.packages if _DECIDES.fullmatch(one.name)))
 
 
-def _parts(base: LockedBase, names: "re.Pattern[str]") -> Sequence[Mapping[str, Any]]:
-    assert base.lock is not None
+def _archive(base: LockedBase) -> Part:
+    lock = base.standalone
+    assert lock is not None
+    return {
+        "kind": "python",
+        "digest": f"sha256:{lock.sha256}",
+        "python": lock.python,
+        "prefix": PREFIX,
+        "drop": list(UNUSED),
+    }
+
+
+def _debs(base: LockedBase, names: "re.Pattern[str]") -> list[Part]:
     return [
         {"kind": "deb", "name": one.name, "version": one.version, "digest": f"sha256:{one.sha256}", "drop": DROP}
-        for one in base.lock.packages
+        for one in (base.lock.packages if base.lock is not None else ())
         if names.fullmatch(one.name)
     ]
+
+
+def _places(base: LockedBase, settings: Settings, root: str) -> dict[str, Any]:
+    """Where the content of a base is fetched from, without that of the one below."""
+    path, label = next(iter(base.own_locks), ""), str(base.target.label)
+    if base.standalone is not None:
+        return standalone.places(base.standalone, settings.python.mirror, root, path, label)
+    if base.lock is not None:
+        return debian.layer_places(base.lock, settings.debian.mirrors(), path, label)
+    return {}

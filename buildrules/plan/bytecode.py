@@ -65,7 +65,6 @@ class BytecodePlanner:
         actions = [self._plan.actions[name] for name in group]
         last = actions[-1]
         title = f"{last.title}: bytecode" if len(group) == 1 else f"{actions[0].title} to {last.title}: bytecode"
-        minor = last.params["python"]
         places: dict[str, Any] = dict(made.places)
         for key in ("urls", "sizes"):
             places[key] = {name: value for one in actions for name, value in one.places[key].items()}
@@ -75,9 +74,7 @@ class BytecodePlanner:
             target=last.target,
             kind="bytecode_layer",
             title=title,
-            params=BytecodeParams(
-                f"{VENV.strip('/')}/lib/python{minor}/site-packages", made.interpreter, DIGEST
-            )._asdict(),
+            params=BytecodeParams(f"{VENV.strip('/')}/lib", made.interpreter, DIGEST)._asdict(),
             deps=tuple(group),
             places=places,
             weight=0.1 + sum(one.weight for one in actions),

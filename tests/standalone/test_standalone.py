@@ -11,7 +11,7 @@ PY = "//:py"
 @pytest.fixture
 def space(workspace: Space) -> Space:
     """The usual workspace, whose environment stands on a Python that stands on the base."""
-    workspace.edit("BUILD.yaml", "  name: acme\n", "  name: acme\n  python: {mirror: pythons}\n")
+    workspace.edit("BUILD.yaml", "  name: acme\n", "  name: acme\n  python: {mirror: pythons, bytecode: false}\n")
     workspace.edit("BUILD.yaml", "    base: :base\n", "    base: :py\n")
     workspace.append("BUILD.yaml", '  py: {rule: python_standalone, version: "3.12", base: ":base"}\n')
     mirror(workspace.root / "pythons", "3.12.1", "3.12.0", "3.11.9")

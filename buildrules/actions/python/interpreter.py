@@ -1,7 +1,8 @@
 """The interpreter of an image, unpacked where it can run on this host: by its own loader, with its own libraries.
 
-Nothing of the host has a part in what it makes. It is unpacked once, into the store, and imports nothing that images
-hold.
+Where no loader came with it (on an image of others, whose layers nobody fetches for this) the host's runs it; the C
+library has no part in bytecode. Else nothing of the host has a part in what it makes. It is unpacked once, into the
+store, and imports nothing that images hold.
 """
 
 import json
@@ -63,10 +64,10 @@ def _interpreter(places: Mapping[str, Any], root: str, context: Context) -> Inte
         loaders += [one for one in found if os.path.isfile(one) and not os.path.islink(one)]
         if any(one.startswith("lib") and ".so" in one for one in files):
             libraries.append(folder)
-    if not loaders or not os.path.isfile(path):
+    if not os.path.isfile(path):
         raise ActionError(f"there is no interpreter /{program} that could compile for the image", hint=OFF)
-    command = [min(loaders), "--inhibit-cache", "--library-path", ":".join(sorted(libraries)), path]
-    return Interpreter(root, command, os.path.dirname(os.path.dirname(path)))
+    loaded = [min(loaders), "--inhibit-cache", "--library-path", ":".join(sorted(libraries))] if loaders else []
+    return Interpreter(root, [*loaded, path], os.path.dirname(os.path.dirname(path)))
 
 
 def _unpack(parts: Sequence[Mapping[str, Any]], root: str, context: Context) -> None:

@@ -43,12 +43,17 @@ class PythonLayer:
 
 def fetch_interpreters(parts: Sequence[Row], places: Mapping[str, Any], context: Context) -> None:
     """Bring archives (`digest`) into the store. Raises GoneError, IntegrityError, FetchError."""
-    missing = [part["digest"] for part in parts if not context.blobs.right(part["digest"])]
-    places = places.get("standalone") or {}
+    for part in parts:
+        if not context.blobs.right(part["digest"]):
+            known = places.get("standalone") or {}
+            _fetch(part["digest"], known.get(part["digest"].removeprefix("sha256:")) or {}, context)
+
+
+def _fetch(digest: str, places: Mapping[str, Any], context: Context) -> None:
     filename, lock, mirror = (str(places.get(name) or "") for name in ("filename", "lock", "mirror"))
     command = f"'buildrules lock {places.get('label') or ''}".rstrip() + "'"
     try:
-        fetch_all([Download(places.get("urls") or (), digest, None, filename, "Python") for digest in missing], context)
+        fetch_all([Download(places.get("urls") or (), digest, None, filename, "Python")], context)
     except GoneError as error:
         error.hint = (
             f"put {filename!r} into workspace.python.mirror, take the setting out, or run {command}"

@@ -89,8 +89,8 @@ def write_lock(path: str, lock: InterpreterLock) -> bool:
 
 
 def places(lock: InterpreterLock, mirror: str | None, root: str, path: str, label: str) -> dict[str, Any]:
-    """The `places` of the action `python_layer`, below one key: `urls` and `filename` of the archive, and what errors
-    name: the mirror, which stands for all other places, the target's `label`, and `path`, the lock's own.
+    """The `places` of the action `python_layer`, below one key, by the archive's sha256: its `urls` and `filename`, and
+    what errors name: the mirror, which stands for all other places, the target's `label`, and `path`, the lock's own.
     """
     urls = [Path(root, lock.path).as_uri()] if lock.path else []
     if mirror is not None:
@@ -98,7 +98,7 @@ def places(lock: InterpreterLock, mirror: str | None, root: str, path: str, labe
     elif not lock.path:
         urls.append(lock.url or address_of(lock.build, lock.filename))
     found = {"urls": list(dict.fromkeys(urls)), "filename": lock.filename, "mirror": mirror}
-    return {"standalone": {**found, "lock": path, "label": label}}
+    return {"standalone": {lock.sha256: {**found, "lock": path, "label": label}}}
 
 
 def is_folder(mirror: str) -> bool:
