@@ -55,7 +55,7 @@ def _referred(conversion: Conversion, named: Named, directory: str) -> Model:
     if folder is not None:
         conversion.note(f"model '{reference.asked}': no file describes it; took the folder {display(folder)}")
         return Model(folder, None, reference.name, reference.version, node=named.node)
-    raise named.node.error(*conversion.missing(directory, reference, SAY, Kind.MODEL))
+    raise named.node.error(*conversion.missing(directory, reference, reference.way_out(SAY), Kind.MODEL))
 
 
 def _read(document: Document) -> ModelFile:
@@ -148,6 +148,6 @@ def _registered(conversion: Conversion, reference: Reference, directory: str) ->
     document = conversion.asset(directory, reference, Kind.MODEL)
     if document is not None:
         return of_asset(conversion, _read(document))
-    message, hint = conversion.missing(directory, reference, _TAKES, Kind.MODEL)
+    message, hint = conversion.missing(directory, reference, reference.way_out(_TAKES), Kind.MODEL)
     store = ", and a store of Azure is not read here" if "://" in reference.text else ""
     raise UsageError(f"--model '{reference.text}': {message}{store}", hint=hint)

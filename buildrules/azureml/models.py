@@ -131,7 +131,7 @@ def _name_of(model: Model) -> str:
     if model.path:
         name = os.path.basename(model.path.rstrip("/"))
         return os.path.splitext(name)[0] if os.path.isfile(model.path) else name
-    found = re.match(r"models:/+([^/@]+)", model.uri or "")
+    found = re.match(r"(?:models:/+|hf://[^/]+/)([^/@]+)", model.uri or "")
     return found[1] if found else last_of(model.uri or "", "model")
 
 

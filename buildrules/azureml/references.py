@@ -46,7 +46,13 @@ class Reference:
             return "", self.text
         if self.place is Place.LOCAL:
             return os.path.normpath(os.path.join(directory, self.text)), None
-        raise node.error(f"'{self.text}' is a store of Azure, which is not read here", hint)
+        raise node.error(f"'{self.text}' is a store of Azure, which is not read here", self.way_out(hint))
+
+    def way_out(self, hint: str) -> str:
+        """`hint`, or where the model is that Azure's registry has a copy of."""
+        if re.search(r"registries/huggingface/models/", self.text, re.IGNORECASE):
+            return f"it is a model of Hugging Face, which joins ORG and NAME by - here: --model hf://ORG/{self.name}"
+        return hint
 
 
 _ASSET = re.compile(

@@ -18,12 +18,13 @@ from buildrules.rules.mlflow_example import MLFLOW_EXAMPLE, mlflow_example, take
 from buildrules.rules.package import PackageParts
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.serving.trial import STOPPED
-from buildrules.start import mlflow, s3
+from buildrules.start import huggingface, mlflow, s3
 from buildrules.workspace.labels import Label
 
 _AMBIENT = {
     "s3": (*s3.DEFAULTS.values(), "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"),
     "mlflow": (mlflow.USER, mlflow.PASSWORD, mlflow.TOKEN),
+    "huggingface": (huggingface.TOKEN, "HF_ENDPOINT"),
 }
 """kind of source -> the variables it looks at where no connection gives it credentials."""
 

@@ -239,7 +239,7 @@ def _complete(found: ResolvedTarget, problems: Problems) -> None:
             problems.add(f"only one of {listed} can be given", position=found.position_of(chosen[1]))
         else:
             problems.add(f"'{found.label}' needs one of {listed}", position=found.position_of(group[0]))
-    if rule.provides in ("model", "input") and found.values.get("hub"):
+    if rule.provides in ("model", "input") and found.values.get("hub") is not None:
         found.values["uri"] = hub_uri(found.values["hub"])
     for name, others in rule.file.only_with.items():
         if name not in given or any(other in given for other in others):

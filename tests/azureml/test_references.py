@@ -68,3 +68,9 @@ def test_the_short_form_is_taken_only_where_it_may_stand() -> None:
     assert (found.place, found.name, found.version) == (Place.ASSET, "m", "3")
     assert parse_reference("m@latest", short=True).label == "latest"
     assert parse_reference("a/b", short=True).place is Place.LOCAL
+
+
+def test_a_model_of_azure_s_copy_of_the_hub() -> None:
+    text = "azureml://registries/HuggingFace/models/bert-base-uncased/versions/3"
+    assert "--model hf://ORG/bert-base-uncased" in parse_reference(text).way_out("name it")
+    assert parse_reference(text.replace("HuggingFace", "azureml")).way_out("name it") == "name it"

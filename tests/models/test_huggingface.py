@@ -27,6 +27,7 @@ NAME = "acme/tiny"
 LOCK = "model.m.lock"
 WEIGHTS = bytes(range(256)) * 8000
 FILES = {
+    ".empty": b"",
     ".gitattributes": b"*.safetensors filter=lfs\n",
     "README.md": b"---\nlicense: apache-2.0\n---\n# tiny\n",
     "config.json": b'{"model_type": "bert"}\n',
@@ -81,7 +82,7 @@ def test_a_lock_without_the_large_files(workspace: Space, hub: Hub) -> None:
     assert {file["path"]: file["sha256"] for file in lock["files"]} == {
         path: hashlib.sha256(data).hexdigest() for path, data in FILES.items()
     }
-    assert not hub.store.seen and sorted(hub.resolved(NAME)) == [".gitattributes", "README.md", "config.json"]
+    assert not hub.store.seen and sorted(hub.resolved(NAME)) == [".empty", ".gitattributes", "README.md", "config.json"]
 
 
 def test_the_same_files_as_the_hub_s_own_client_gets(workspace: Space, hub: Hub) -> None:
@@ -184,6 +185,16 @@ def test_a_secret_is_kept_nowhere_and_told_to_no_other_host(workspace: Space, hu
     workspace.build(env={"OURS": canary.text})
     assert hub.store.seen and all("Authorization" not in headers for _, headers in hub.store.seen)
     assert canary.found(workspace.folder) == [] and not canary.inside(json.dumps(report.data).encode())
+
+
+def test_a_model_of_the_workspace_that_is_fetched_from_the_hub(workspace: Space, hub: Hub) -> None:
+    hub.commit(NAME, {f"w/{path.name}": path.read_bytes() for path in workspace.path("weights").iterdir()}, "v1")
+    workspace.edit("BUILD.yaml", "path: weights}", f"path: weights, download_uri: 'hf://{NAME}@v1/w'}}")
+    directory = workspace.folder / "served"
+    workspace.append("BUILD.yaml", f"    mount_path: {directory}\n    mode: download\n")
+    download(workspace).run(env={"HF_ENDPOINT": hub.url})
+    found = {path.name: path.read_bytes() for path in directory.rglob("*.txt")}
+    assert found == {path.name: path.read_bytes() for path in workspace.path("weights").iterdir()}
 
 
 @pytest.mark.parametrize("way", ["HF_TOKEN", "HF_TOKEN_PATH", "HF_HOME", "home"])

@@ -24,7 +24,7 @@ from buildrules.start.sources import safe_path
 from buildrules.workspace.globs import check_pattern, matches
 from buildrules.workspace.suggest import did_you_mean
 
-FORM = "write hf://ORG/NAME@REVISION, or go on with /PATH"
+FORM = 'write hub: "ORG/NAME@REVISION", or uri: "hf://ORG/NAME@REVISION/PATH"'
 MOST_FILES = 50_000  # the hub does not list more of them at once
 LARGEST_SMALL = 64 << 20  # bytes of a file that git keeps itself; the hub wants those above 10 MB in git-lfs
 _URI = re.compile(
@@ -41,8 +41,7 @@ _UNFIT = re.compile(r"[^A-Za-z0-9.-]+")
 def resolve(uri: str, access: Access) -> Resolved:
     """The files at the commit that the revision names now. Small ones are fetched, unless the lock has them already."""
     source = place(uri)
-    at = access.target if access.target and access.target.startswith("http") else access.environ.get("HF_ENDPOINT")
-    source.update({"endpoint": at.rstrip("/")} if at and at.rstrip("/") != HUB else {})
+    source.update(endpoint_at(access.target or access.environ.get("HF_ENDPOINT") or HUB))
     answer = _asked(source, access)
     commit = answer.get("sha")
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
@@ -75,6 +74,11 @@ def place(uri: str) -> dict[str, Any]:
         raise UsageError(f"{uri!r} does not name a repository of Hugging Face", hint=FORM)
     prefix = {"prefix": f"{path}/"} if path else {}
     return {"kind": "huggingface", "repository": found["repository"], "revision": revision or "main", **prefix}
+
+
+def endpoint_at(target: str) -> dict[str, str]:
+    """`endpoint` of a source: the address that a connection or HF_ENDPOINT says, where it is not the usual one."""
+    return {} if target.rstrip("/") == HUB else {"endpoint": target.rstrip("/")}
 
 
 def _asked(source: Mapping[str, Any], access: Access) -> dict[str, Any]:

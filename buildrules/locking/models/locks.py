@@ -111,6 +111,10 @@ class ModelLocks:
             from buildrules.locking.models.s3 import endpoint_at
 
             source.update(endpoint_at(source["bucket"], connection.target))
+        if connection is not None and source["kind"] == "huggingface":
+            from buildrules.locking.models import huggingface
+
+            source.update(huggingface.endpoint_at(connection.target))
         return source
 
     def _above(self, target: ResolvedTarget, uri: str) -> str:
