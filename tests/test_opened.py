@@ -32,6 +32,7 @@ REASONS = {
         engine/hashing.py
         engine/inputs.py
         oci/parts/archive.py
+        oci/parts/conda_package.py
         oci/parts/deb.py
         oci/reader.py
     """,

@@ -47,6 +47,13 @@ class BytecodeMade(NamedTuple):
     skipped: int
 
 
+class CondaMade(NamedTuple):
+    """Of "conda_layer": what can be imported, and rows of name and version of Python's distributions."""
+
+    modules: Sequence[str]
+    distributions: Sequence[tuple[str, str]]
+
+
 class BuiltWheelMade(NamedTuple):
     """Of "build_wheel": `size` in bytes; the wheel is the blob "wheel"."""
 
@@ -114,6 +121,7 @@ _MADE: dict[str, tuple[type[tuple[Any, ...]], tuple[str, ...]]] = {
     "start_layers": (StartMade, ()),
     "wheel_layer": (WheelMade, ()),
     "bytecode_layer": (BytecodeMade, ()),
+    "conda_layer": (CondaMade, ()),
     "build_wheel": (BuiltWheelMade, ("wheel",)),
     "debian_layers": (DebianMade, ()),
     "oci_base": (BaseMade, ("manifest", "config")),

@@ -88,6 +88,14 @@ class BytecodeParams(NamedTuple):
     parts: Sequence[Mapping[str, Any]] = ()
 
 
+class CondaParams(NamedTuple):
+    """Of "conda_layer": `packages` are rows of file name, sha256 (hex) and, for those that are noarch, the Python they
+    are laid out for, like "3.11"."""
+
+    packages: Sequence[tuple[str, str, str]]
+    prefix: str
+
+
 class InstalledParams(NamedTuple):
     """Of "installed": what the wheels are for (platform, python, glibc), and normalised names of distributions: those
     that nobody misses, and those whose files are used where another brings the same."""
@@ -234,6 +242,7 @@ TOLD: Mapping[str, Mapping[str, Told]] = {
         "script": Told("how it is compiled"),
         "parts": Told("part", ("digest",)),
     },
+    "conda_layer": {"packages": Told("conda package", ("filename", "sha256", "python")), "prefix": _FOLDER},
     "installed": {"target": Told(""), "exclude": Told("excluded"), "prefer": Told("preferred")},
     "build_wheel": {"target": Told(""), "builder": Told("Python that builds"), "sdist": Told("source archive")},
     "debian_layers": {"packages": Told("package", ("name", "version", "sha256"))},

@@ -23,6 +23,7 @@ _BUILTIN = {
     "start_layers": ("buildrules.actions.models.start:StartLayers", 3),
     "wheel_layer": ("buildrules.actions.python.wheel_layer:WheelLayer", 2),
     "bytecode_layer": ("buildrules.actions.python.bytecode:BytecodeLayer", 1),
+    "conda_layer": ("buildrules.actions.conda.layer:CondaLayer", 1),
     "installed": ("buildrules.actions.python.installed:Installed", 2),
     "build_wheel": ("buildrules.actions.python.sdist:BuildWheel", 1),
     "debian_layers": ("buildrules.actions.debian.layers:DebianLayers", 3),

@@ -14,11 +14,11 @@ MOST = 4 << 20
 worst of it takes about forty times as much."""
 
 
-def read_json(data: bytes | str) -> Any:
+def read_json(data: bytes | str, most: int = MOST) -> Any:
     """The value. Raises ValueError for what is no JSON, is nested too deeply, holds a number that is infinite or of
-    thousands of digits, or is longer than MOST."""
-    if len(data) > MOST:
-        raise ValueError(f"it has {len(data)} bytes, more than {MOST}")
+    thousands of digits, or is longer than `most` bytes."""
+    if len(data) > most:
+        raise ValueError(f"it has {len(data)} bytes, more than {most}")
     try:
         return json.loads(data, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:

@@ -36,7 +36,7 @@ class PathChecks:
                 self._is_file(parts.package, attribute, path)
         if parts.env is not None:
             for attribute in ("requirements_file", "pyproject", "conda_file"):
-                self._exists(parts.env, attribute, parts.env.values[attribute])
+                self._exists(parts.env, attribute, parts.env.values.get(attribute))
         for path in (parts.package.values["files"] or {}).values():
             self._exists(parts.package, "files", path)
         for target in (*parts.models, *parts.inputs):

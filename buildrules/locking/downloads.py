@@ -9,7 +9,8 @@ from buildrules.locking.locks import LockedBase, LockedEnvironment, LockedModel,
 if TYPE_CHECKING:
     from buildrules.locking.python.locked import LockedPackage
 
-WHEEL, SDIST, DEB, PYTHON, FILE = "wheel", "source archive", "Debian package", "Python", "file"
+WHEEL, SDIST, FILE = "wheel", "source archive", "file"
+DEB, CONDA, PYTHON = "Debian package", "conda package", "Python"
 
 
 class Download(NamedTuple):
@@ -41,7 +42,8 @@ def needed(locks: Locks) -> list[Needed]:
     bases = [one for base in bases for one in (base.below, base) if one is not None]
     environments = [*locks.environments.values(), *(one for part in parts for one in part.installed)]
     models = [model for label, model in locks.models.items() if label not in locks.sources]  # else fetched at start
-    found = [*map(_of_base, bases), *map(_of_environment, environments), *map(_of_model, models)]
+    found = [*map(_of_base, bases), *(one for env in environments for one in _of_environment(env))]
+    found += map(_of_model, models)
     return list({one.path: one for one in found if one.files}.values())
 
 
@@ -53,9 +55,12 @@ def _of_base(base: LockedBase) -> Needed:
     return Needed(next(iter(base.own_locks), ""), str(base.target.label), base.platform, files)
 
 
-def _of_environment(env: LockedEnvironment) -> Needed:
-    files = tuple(wheels(env.added))
-    return Needed(env.path, f"//{env.lock.folder}:{env.name}", env.base.platform, files)
+def _of_environment(env: LockedEnvironment) -> Iterator[Needed]:
+    if env.conda is not None:
+        packages = env.conda.lock.packages
+        files = tuple(Download(CONDA, one.name, one.sha256, one.size) for one in packages if one.url)
+        yield Needed(env.conda.path, f"the conda packages of {env.target.label}", env.base.platform, files)
+    yield Needed(env.path, f"//{env.lock.folder}:{env.name}", env.base.platform, tuple(wheels(env.added)))
 
 
 def wheels(packages: "Iterable[LockedPackage]") -> Iterator[Download]:

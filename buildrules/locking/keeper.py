@@ -23,6 +23,7 @@ L = TypeVar("L")
 _MOVES = 12  # lines about what moved
 _MISSING = "it is missing"
 _HINT = "run 'buildrules lock', and commit what it writes"
+_KINDS = ("pylock.", "debian.", "oci.", "python.", "conda.", "model.")
 _FIRST_LINE = b"# Written by "  # and by whom, in every lock of ours
 
 
@@ -243,7 +244,7 @@ def locks_in(folder: str) -> list[str]:
     if not os.path.isdir(folder):
         return found
     for name in sorted(os.listdir(folder)):
-        if name.startswith(("pylock.", "debian.", "oci.", "python.", "model.")) and name.endswith((".toml", ".lock")):
+        if name.startswith(_KINDS) and name.endswith((".toml", ".lock")):
             with contextlib.suppress(OSError), open(open_regular(os.path.join(folder, name)), "rb") as file:
                 if file.read(len(_FIRST_LINE)) == _FIRST_LINE:
                     found.append(name)

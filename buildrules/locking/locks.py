@@ -15,6 +15,7 @@ from buildrules.workspace.labels import Label
 if TYPE_CHECKING:
     from buildrules.actions.models.lock import ModelLock
     from buildrules.actions.python.feeds import Feeds
+    from buildrules.locking.conda.lock import CondaLock
     from buildrules.locking.debian.lock import Lock as DebianLock
     from buildrules.locking.python.lock import Lock as PythonLock
     from buildrules.locking.python.locked import LockedPackage
@@ -75,12 +76,22 @@ class LockedBase:
 
 
 @dataclass(frozen=True, slots=True)
+class LockedConda:
+    """The conda packages of an environment. `path` and `digest` are those of the lock's file."""
+
+    lock: "CondaLock"
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class LockedEnvironment:
     """An environment on a base, or what a server adds to one.
 
     `target` asked for it, `name` is the environment's, with a server's behind a plus sign. `added` are the packages
-    to lay: all of the lock, or those that are not in the environment below. With `frame` the virtual environment
-    itself is to be laid as well. `builder` runs build back ends for its Python, "" where nothing is known of it.
+    to lay: all of the lock, or those that are not in the environment below. With `frame` what they lie in is to be laid
+    as well: the virtual environment, or the packages `conda`, whose Python is then that of its `base`.
+    `builder` runs build back ends for its Python, "" where nothing is known of it.
     """
 
     target: ResolvedTarget
@@ -97,11 +108,13 @@ class LockedEnvironment:
     prefer: tuple[str, ...] = ()  # distributions whose files are used where another brings the same
     builder: str = ""
     sources: Mapping[str, SourceSet] = field(default_factory=dict)  # of the projects in `added`, by folder
+    conda: LockedConda | None = None
 
     @property
     def locks(self) -> dict[str, str]:
         """Workspace-relative path of the lock -> the digest of its file."""
-        return {self.path: self.digest}
+        conda = {self.conda.path: self.conda.digest} if self.conda is not None else {}
+        return {**conda, self.path: self.digest}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Looks at the world for a plan: locks are read, made where they are missing, and written; bases looked into."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from buildrules.analysis.loaded import Loaded
 from buildrules.analysis.options import Options
@@ -10,7 +11,7 @@ from buildrules.engine.events import Stream
 from buildrules.locking.bases import BaseLocks
 from buildrules.locking.checks import PathChecks
 from buildrules.locking.keeper import LockKeeper
-from buildrules.locking.locks import LockedParts, Locks
+from buildrules.locking.locks import LockedBase, LockedConda, LockedParts, Locks
 from buildrules.locking.models.locks import ModelLocks
 from buildrules.locking.overlap import check_overlap
 from buildrules.locking.python.environments import EnvironmentLocks
@@ -23,6 +24,9 @@ from buildrules.rules.resolve import ResolvedTarget
 from buildrules.serving.platform import emulated, emulator_path, host_platform
 from buildrules.workspace.disk import SHAPE
 from buildrules.workspace.labels import Label
+
+if TYPE_CHECKING:
+    from buildrules.locking.python.collector import Requirements
 
 
 def settle(loaded: Loaded, selection: Selection, options: Options, keeper: LockKeeper, stream: Stream) -> Locks:
@@ -62,12 +66,19 @@ class _Settling:
         self._implied = ModelEnvironments(keeper, loaded.resolution, self._models, self._stream)
         self._gpu = GpuWarnings(keeper, loaded.packages.values())
         portable = settings.locks.portable
-        self._environments = EnvironmentLocks(keeper, loaded.resolution, needs, self._implied, portable=portable)
+        self._environments = EnvironmentLocks(
+            keeper, loaded.resolution, needs, self._implied, self._conda, portable=portable
+        )
         for platform in self._platforms:
             for target in self._targets:
                 with keeper.refusing():
                     self._target(target, platform)
         return self.locks
+
+    def _conda(self, target: ResolvedTarget, base: LockedBase) -> "tuple[LockedConda, Requirements, LockedBase]":
+        from buildrules.locking.conda.environments import lock_conda
+
+        return lock_conda(target, base, self._keeper)
 
     def _locked_with(self, target: ResolvedTarget) -> set[Label]:
         """The targets whose locks are those of `target`: a package's are all but that of its base."""
@@ -153,6 +164,7 @@ class _Settling:
             parts = self._implied.completed(parts, base)
             env = self._environments.environment(parts.env, base) if parts.env is not None else None
             server = self._environments.server(parts.server, parts.server_part, base, env)
+            base = env.base if env is not None else base  # with the environment's own Python, if it has one
             self.locks.packages[key] = found = LockedParts(parts, base, env, server)
             for one in found.installed:
                 self._gpu.look(one, base)

@@ -16,6 +16,7 @@ PART is one of
     {"kind": "wheel", "digest": d, "filename": f, "prefix": p, "python": "3.11"}
     {"kind": "deb", "digest": d, "drop": [glob, ...]}
     {"kind": "python", "digest": d, "python": "3.12.15", "prefix": p, "drop": [glob, ...]}
+    {"kind": "conda", "digest": d, "filename": f, "prefix": p, "python": "3.11" or "", "drop": [path, ...]}
 
 Content is named by digest; where it is, `oci.supply` finds out when somebody wants it. A large file of the workspace is
 read once, as the layer it makes alone: that layer's uncompressed digest, `layer`, then is its name. Many small files
@@ -138,6 +139,17 @@ def python(digest: str, version: str, prefix: str, drop: list[str]) -> Part:
     return {"kind": "python", "digest": digest, "python": version, "prefix": prefix, "drop": drop}
 
 
+def conda(digest: str, filename: str, prefix: str, python: str, drop: list[str]) -> Part:
+    """All files of a conda package (a blob of the store) as installed in `prefix`, but the paths below it in `drop`.
+
+    `python` is like "3.11" where the package is noarch and may be Python's, "" else.
+    """
+    return {
+        **{"kind": "conda", "digest": digest, "filename": filename, "prefix": prefix},
+        **{"python": python, "drop": drop},
+    }
+
+
 def _path(name: str, value: object) -> None:
     problem = bad_path(value) if isinstance(value, str) else "is not a string"
     if problem:
@@ -189,6 +201,16 @@ def _version(name: str, value: object) -> None:
         raise IntegrityError(f"{name} of a python part is like '3.12.15' or '3.13.17t', not {value!r}")
 
 
+def _package(name: str, value: object) -> None:
+    if not isinstance(value, str) or bad_path(value) or "/" in value or not value.endswith((".conda", ".tar.bz2")):
+        raise IntegrityError(f"{name} of a conda part is not the name of a conda package: {value!r}")
+
+
+def _python_or_none(name: str, value: object) -> None:
+    if value != "":
+        _python(name, value)
+
+
 def _texts(name: str, value: object) -> None:
     if not isinstance(value, list):
         raise IntegrityError(f"{name} of a recipe part must be a list of strings, not {value!r}")
@@ -204,6 +226,9 @@ _FIELDS: dict[str, dict[str, Callable[[str, object], None]]] = {
     "wheel": {"digest": _digest, "filename": _filename, "prefix": _path, "python": _python},
     "deb": {"digest": _digest, "drop": _texts},
     "python": {"digest": _digest, "python": _version, "prefix": _path, "drop": _texts},
+    "conda": {
+        **{"digest": _digest, "filename": _package, "prefix": _path, "python": _python_or_none, "drop": _texts},
+    },
 }
 _VARIANTS: dict[tuple[str, str], dict[str, Callable[[str, object], None]]] = {
     ("directory", "owner"): {"path": _path, "mode": _mode, "owner": _owner},

@@ -8,12 +8,12 @@ from buildrules.actions.params import BuildWheelParams, InlineParams, InstalledP
 from buildrules.actions.python.target import minor_of
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
+from buildrules.locking.conda.lock import PREFIX
 from buildrules.locking.locks import LockedBase, LockedEnvironment
 from buildrules.rules.contribution import VENV
 from buildrules.rules.resolve import ResolvedTarget
 
 if TYPE_CHECKING:
-    from buildrules.actions.python.target import Target
     from buildrules.locking.python.locked import LockedPackage
 
 _PREFIX = VENV.strip("/")
@@ -44,7 +44,13 @@ class EnvironmentPlanner:
             name, prefix = f"{env.lock.folder}:{env.name} {platform}", f"{env.target.rule.name}: "
         else:
             name, prefix = f"{label} {platform}", ""
-        frame = self._venv(env.target, env.base, platform, env.base.python or "") if env.frame else {}
+        frame = {}
+        if env.frame and env.conda is not None:
+            from buildrules.plan.conda import conda_layers
+
+            frame = {self._plan.add(action): action.title for action in conda_layers(env, env.conda.lock, self._root)}
+        elif env.frame:
+            frame = self._venv(env.target, env.base, platform, env.base.python or "")
         return frame | self._wheels(env, label, name, prefix)
 
     def installed(self, envs: "Sequence[LockedEnvironment]", layers: Sequence[str]) -> str:
@@ -62,7 +68,7 @@ class EnvironmentPlanner:
                 kind="installed",
                 title=f"check of what is installed, {last.name}",
                 params=params._asdict(),
-                deps=tuple(name for name in layers if self._plan.actions[name].kind == "wheel_layer"),
+                deps=tuple(name for name in layers if self._plan.actions[name].kind in ("wheel_layer", "conda_layer")),
                 places={key: {**found[0][key], **found[-1][key]} for key in ("urls", "sizes")}
                 | {"index": found[-1]["index"]},
                 weight=0.1,
@@ -96,7 +102,7 @@ class EnvironmentPlanner:
         """The layers of a lock's packages. `prefix` tells layers shared by small wheels apart, for people."""
         from buildrules.plan.partition import partition
 
-        packages, target = env.added, env.lock.target
+        packages = env.added
         places = env.lock.places(self._root, env.feeds)
         fetched = [package.params() for package in packages if package.kind == "wheel"]
         holds = {}
@@ -105,7 +111,7 @@ class EnvironmentPlanner:
         for words, group in groups:
             title = f"{prefix}{words}" if words.startswith("small") else words
             what = words if words.startswith("small") else group[0]["name"]
-            action = self._wheel_layer(what, title, [dict(wheel) for wheel in group], label, name, target, places)
+            action = self._wheel_layer(what, title, [dict(wheel) for wheel in group], label, name, env, places)
             holds[self._plan.add(action)] = words
             if group[0]["name"] in env.prefer:
                 self.preferred.add(action.id)
@@ -124,7 +130,7 @@ class EnvironmentPlanner:
         wheels: list[dict[str, Any]],
         label: str,
         name: str,
-        target: "Target",
+        env: LockedEnvironment,
         places: dict[str, Any],
         *,
         deps: tuple[str, ...] = (),
@@ -136,7 +142,9 @@ class EnvironmentPlanner:
             kind="wheel_layer",
             title=title,
             params=WheelParams(
-                [(wheel["filename"], wheel["sha256"]) for wheel in wheels], _PREFIX, target.python_minor
+                [(wheel["filename"], wheel["sha256"]) for wheel in wheels],
+                PREFIX if env.conda is not None else _PREFIX,
+                env.lock.target.python_minor,
             )._asdict(),
             deps=deps,
             places={
@@ -174,4 +182,4 @@ class EnvironmentPlanner:
                 weight=20.0,
             )
         )
-        return self._plan.add(self._wheel_layer(package.name, title, [], label, name, target, places, deps=(build,)))
+        return self._plan.add(self._wheel_layer(package.name, title, [], label, name, env, places, deps=(build,)))

@@ -53,7 +53,7 @@ class PackagePlanner:
     def environment(self, env: LockedEnvironment) -> dict[str, str]:
         """The actions of an environment that is a goal by itself, without its base, and what they hold."""
         layers = self._environments.layers(env)
-        if not env.target.values["bytecode"]:
+        if not env.target.values.get("bytecode"):
             return layers
         return self._bytecode.library(env.base) | self._bytecode.beside(env.base, layers)
 
@@ -250,7 +250,7 @@ class PackagePlanner:
 
 def _compiled(parts: PackageParts, base: LockedBase) -> bool:
     """Whether bytecode is put into the image of a package."""
-    wanted = parts.package.values["bytecode"] and (parts.env is None or parts.env.values["bytecode"])
+    wanted = parts.package.values["bytecode"] and (parts.env is None or parts.env.values.get("bytecode"))
     return bool(wanted) and not hidden(parts.package.values["files"] or (), base)
 
 

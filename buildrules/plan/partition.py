@@ -21,13 +21,15 @@ MOST = 99
 Wheel = Mapping[str, Any]
 
 
-def partition(wheels: Sequence[Wheel], budget: int = BUDGET, heavy: int = HEAVY) -> list[tuple[str, list[Wheel]]]:
+def partition(
+    wheels: Sequence[Wheel], budget: int = BUDGET, heavy: int = HEAVY, *, what: str = "wheels"
+) -> list[tuple[str, list[Wheel]]]:
     """Groups of wheels, each one layer, as (title, wheels by name). No group is empty; there are at most `budget`.
 
     A wheel is a mapping with at least `name`, `version` and `size` (bytes). One of `heavy` bytes, or of NVIDIA's,
     stands alone; where that makes too many layers, the limit doubles until they fit. The rest go to 4 buckets by the
-    sha256 of their normalised names. Heavy wheels come first, by name, then the buckets. `budget` is held between 1 and
-    99; below 4 there are as many buckets as it allows.
+    sha256 of their normalised names, called after `what`. Heavy wheels come first, by name, then the buckets. `budget`
+    is held between 1 and 99; below 4 there are as many buckets as it allows.
     """
     budget = max(1, min(budget, MOST))
     buckets = min(BUCKETS, budget)
@@ -42,7 +44,7 @@ def partition(wheels: Sequence[Wheel], budget: int = BUDGET, heavy: int = HEAVY)
             groups.append((f"{canonicalize_name(wheel['name'])} {wheel['version']}", [wheel]))
         else:
             small[hashlib.sha256(canonicalize_name(wheel["name"]).encode()).digest()[0] % buckets].append(wheel)
-    groups.extend((f"small wheels {number + 1}", bucket) for number, bucket in enumerate(small) if bucket)
+    groups.extend((f"small {what} {number + 1}", bucket) for number, bucket in enumerate(small) if bucket)
     return groups
 
 

@@ -22,6 +22,7 @@ HASHED = {
     "StartParams": {"code", "downloads"},
     "WheelParams": {"wheels", "prefix", "python"},
     "BytecodeParams": {"folder", "interpreter", "script", "parts"},
+    "CondaParams": {"packages", "prefix"},
     "InstalledParams": {"target", "exclude", "prefer"},
     "BuildWheelParams": {"name", "version", "target", "builder", "sdist", "constraints", "variables"},
     "DebianParams": {"packages", "arch"},

@@ -1,7 +1,7 @@
 """The kind "installed": do the wheels of an image go together, as they are installed?
 
     params  `InstalledParams`
-    deps    actions "wheel_layer", in the order of the image
+    deps    actions "wheel_layer" and "conda_layer", in the order of the image
 
 Outputs nothing. A lock may be right and the image still wrong: two wheels that bring one file, a wheel that was built
 of a project which asks for something else today, an override. What is looked at here are the wheels themselves.
@@ -12,7 +12,8 @@ import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from email.parser import HeaderParser
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from buildrules.actions.params import InstalledParams, read
 from buildrules.actions.python.equivalents import equivalents
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _SHOWN = 5
 _UNUSED = ("docs", "examples", "test", "tests")  # folders that wheels bring by mistake; nobody loads them
 _NAMESPACES = ("pkgutil", "pkg_resources")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _LARGEST = 64 << 10  # bytes of an `__init__.py` that is looked at
 
 
@@ -51,6 +53,20 @@ class Distribution:
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+
+class _Other(NamedTuple):
+    """A distribution of which no more is known."""
+
+    name: str
+    version: str
+    requires: Sequence[str] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+_There = Distribution | _Other
 
 
 class Installed:
@@ -74,13 +90,28 @@ class Installed:
         except FileNotFoundError as error:
             raise GoneError(f"a wheel of {step.title!r} vanished from the store", hint="build again") from error
         check_paths(found, frozenset(params.prefer))
-        check_requirements(found, Target.from_dict(dict(params.target)), frozenset(params.exclude))
+        others = _others(step)
+        for one in found:
+            if others.get(one.name, one.version) != one.version:
+                raise ActionError(
+                    f"{one} is installed over the conda package {one.name} {others[one.name]}",
+                    hint="take it out of the pip list, or out of conda's packages",
+                )
+        check_requirements(found, Target.from_dict(dict(params.target)), frozenset(params.exclude), others)
         return Outputs()
 
 
 def _parts(step: Step) -> list[Mapping[str, Any]]:
     recipes = [layer.recipe for outputs in step.outputs for layer in outputs.layers if layer.recipe is not None]
     return [part for recipe in recipes for part in recipe["parts"] if part["kind"] == "wheel"]
+
+
+def _others(step: Step) -> dict[str, str]:
+    """What conda packages bring: normalised name -> version."""
+    from packaging.utils import canonicalize_name
+
+    rows = [row for outputs in step.outputs for row in outputs.values.get("distributions", ())]
+    return {canonicalize_name(name): version for name, version in rows}
 
 
 def check_paths(found: Sequence[Distribution], prefer: frozenset[str]) -> None:
@@ -147,12 +178,17 @@ def _declares(node: ast.stmt) -> bool:
     return isinstance(node, ast.Pass)
 
 
-def check_requirements(found: Sequence[Distribution], target: Target, exclude: frozenset[str]) -> None:
+def check_requirements(
+    found: Sequence[Distribution], target: Target, exclude: frozenset[str], others: Mapping[str, str] = _NOTHING
+) -> None:
     """Raise ActionError where one of them requires what none of them is, as the image's Python reads it.
+
+    `others` are there besides: normalised name -> version. What these require is none of our business.
 
     What `exclude` names, or has a glob of, is not needed: the environment promises it.
     """
-    there = {str(one.name): one for one in found}
+    there: dict[str, _There] = {name: _Other(name, version) for name, version in others.items()}
+    there |= {str(one.name): one for one in found}
     wrong = list(dict.fromkeys(_unmet(there, target, exclude)))
     if wrong:
         more = f", and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
@@ -162,7 +198,7 @@ def check_requirements(found: Sequence[Distribution], target: Target, exclude: f
         )
 
 
-def _unmet(there: Mapping[str, Distribution], target: Target, exclude: frozenset[str]) -> Iterator[str]:
+def _unmet(there: "Mapping[str, _There]", target: Target, exclude: frozenset[str]) -> Iterator[str]:
     from packaging.utils import canonicalize_name
 
     extras: dict[str, frozenset[str]] = {}

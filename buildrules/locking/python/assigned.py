@@ -39,7 +39,7 @@ class Assigned:
         if self._asked:
             found.insert(0, write_sources(self._folder, {name: self._sources[name] for name in self._asked}))
         if waiting:
-            stand_ins = [f"{name} @ {_empty_wheel(self._folder, name)}" for name in waiting]
+            stand_ins = [f"{name} @ {empty_wheel(self._folder, name)}" for name in waiting]
             found += ["--overrides", write_lines(self._folder, "overrides.txt", stand_ins)]
         return found
 
@@ -57,12 +57,12 @@ class Assigned:
         return errors.replace(f"{PROJECT} depends on", "you require")
 
 
-def _empty_wheel(folder: str, name: str) -> str:
+def empty_wheel(folder: str, name: str, version: str = "0") -> str:
     """The address of a wheel of that name without content or requirements (binary distribution format)."""
-    info = f"{name.replace('-', '_')}-0.dist-info"
+    info = f"{name.replace('-', '_')}-{version}.dist-info"
     path = Path(folder, f"{info.removesuffix('.dist-info')}-py3-none-any.whl")
     content = {
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 0\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     rows = [f"{member},sha256={_digest(text)},{len(text)}\n" for member, text in content.items()]

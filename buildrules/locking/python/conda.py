@@ -52,6 +52,19 @@ def wheel_name(name: str) -> str | None:
     return name
 
 
+def distribution_name(name: str, version: str) -> str:
+    """What pip calls the conda package `name`, which is Python's: "" for Python itself, and for a version that pip does
+    not know how to read."""
+    from packaging.utils import canonicalize_name
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        Version(version)
+    except InvalidVersion:
+        return ""
+    return "" if name == "python" else canonicalize_name(_table()["wheels"].get(name, name))
+
+
 def _fits(name: str, patterns: "Iterable[str]") -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
@@ -270,7 +283,10 @@ def _refuse(collector: "Collector", foreign: "Sequence[Dependency]") -> None:
         message = f"{len(foreign)} conda packages are not Python packages, so there are no wheels of them: {listed}"
     it = "it" if len(foreign) == 1 else "them"
     collector.fail(
-        message, first, f"provide {it} in the base, or leave {it} out on purpose with exclude: [{', '.join(names)}]"
+        message,
+        first,
+        f"make it a conda_env, which takes conda's own packages; or provide {it} in the base; or leave {it} out"
+        f" on purpose with exclude: [{', '.join(names)}]",
     )
 
 

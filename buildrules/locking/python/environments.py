@@ -1,20 +1,21 @@
 """Locks Python environments, and the packages of a server on top of one."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from buildrules.errors import LoadError
 from buildrules.locking.bases import need_python
 from buildrules.locking.keeper import LockKeeper, moves
-from buildrules.locking.locks import LockedBase, LockedEnvironment
+from buildrules.locking.locks import LockedBase, LockedConda, LockedEnvironment
 from buildrules.locking.python.models import ModelEnvironments
 from buildrules.locking.python.projects import Projects
 from buildrules.locking.python.servers import Need, lock_for_servers
 from buildrules.rules.contribution import Contribution
 from buildrules.rules.libraries import installed_projects
 from buildrules.rules.resolve import Resolution, ResolvedTarget
+from buildrules.sha256 import digest_of
 from buildrules.workspace.disk import CONTENT, NAMES
 from buildrules.workspace.labels import Label
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from buildrules.locking.python.request import EnvironmentRequest
 
 
+Conda = Callable[[ResolvedTarget, LockedBase], tuple[LockedConda, "Requirements", LockedBase]]
+"""Locks the conda packages of an environment on a base: gives what else it asks for, and the base with its Python."""
+
+
 class EnvironmentLocks:
     """The environments of one workspace, each looked at once per base and platform."""
 
@@ -36,10 +41,12 @@ class EnvironmentLocks:
         resolution: Resolution,
         needs: Mapping[Label, Sequence[Need]],
         models: ModelEnvironments,
+        conda: Conda,
         *,
         portable: bool,
     ) -> None:
         self._keeper = keeper
+        self._conda = conda
         self._resolution = resolution
         self._needs = needs
         self._models = models
@@ -60,13 +67,17 @@ class EnvironmentLocks:
         from buildrules.actions.python.target import Target
         from buildrules.locking.python.request import EnvironmentRequest
 
-        python = need_python(base, target)
         _check_exclude(target)
+        conda, found = None, None
+        if target.rule.implementation == "conda_env":
+            conda, found, base = self._conda(target, base)
+        python = need_python(base, target)
         on = Target(base.platform, python, base.glibc)
-        found = self._collect(target, on)
+        found = found if found is not None else self._collect(target, on)
         self._keeper.disk.by(target.label).note(CONTENT, *found.files)
         self._keeper.disk.by(target.label).note(NAMES, *found.folders)
-        self._check_python(target, python, found)
+        if conda is None:
+            self._check_python(target, python, found)
         feeds = self._feeds(target, found)
         request = EnvironmentRequest(
             name=target.label.name,
@@ -77,6 +88,7 @@ class EnvironmentLocks:
             feeds=feeds,
             assigned=feeds.assigned(self._keeper.session.connections),
             projects=self._projects,
+            provided=conda.lock.distributions() if conda is not None else {},
         )
         labels = (target.label, base.target.label)  # the first is a model's, where the environment is
         self._note_settings()
@@ -87,7 +99,7 @@ class EnvironmentLocks:
                 asking = self._projects.asking(package.directory)
                 self._keeper.disk.by(target.label).note(CONTENT, *asking.files)
                 self._keeper.disk.by(target.label).note(NAMES, *asking.folders)
-        return self._locked(target, base, request, lock, path, lock.packages, frame=True)
+        return self._locked(target, base, request, lock, path, lock.packages, frame=True, conda=conda)
 
     def _note_settings(self) -> None:
         """uv's settings at the workspace's root are part of what every environment asks for."""
@@ -104,6 +116,7 @@ class EnvironmentLocks:
         added: "Sequence[LockedPackage]",
         *,
         frame: bool,
+        conda: LockedConda | None = None,
     ) -> LockedEnvironment:
         from packaging.utils import canonicalize_name
 
@@ -121,11 +134,12 @@ class EnvironmentLocks:
             added=added,
             frame=frame,
             feeds=request.feeds,
-            pins=lock.pins(),
+            pins=lock.pins() if conda is None or not frame else digest_of((conda.lock.pins() + lock.pins()).encode()),
             exclude=tuple(request.asked.exclude),
             prefer=tuple(canonicalize_name(name) for name in target.values.get("prefer") or ()),
             builder=builder_for(lock.target.python_minor) if built else "",
             sources={folder: self._projects.files_of(folder) for folder in folders},
+            conda=conda,
         )
 
     def _feeds(self, target: ResolvedTarget, found: "Requirements") -> "Feeds":
@@ -206,6 +220,8 @@ class EnvironmentLocks:
         from buildrules.locking.python.request import EnvironmentRequest
         from buildrules.locking.python.requirements import collect
 
+        base = env.base if env else base
+        conda = env.conda if env else None
         python = need_python(base, server)
         found = collect(
             self._keeper.root,
@@ -229,11 +245,12 @@ class EnvironmentLocks:
             base=env.lock if env else None,
             base_asker=f"the environment {name}",
             projects=self._projects,
+            provided=conda.lock.distributions() if conda is not None else {},
         )
         lock, path = self._lock(request, _called(server, name), server.label, ((env or base).target.label,))
         below = {package.name for package in env.lock.packages} if env else set()
         added = [package for package in lock.packages if package.name not in below]
-        return self._locked(server, base, request, lock, path, added, frame=env is None)
+        return self._locked(server, base, request, lock, path, added, frame=env is None, conda=conda)
 
     def require(self, below: ResolvedTarget, server: ResolvedTarget | None, platform: str) -> None:
         """With `--locked`: refuse what is not there of the locks of an environment, and of a server on it or a base."""

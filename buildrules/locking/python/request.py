@@ -25,7 +25,8 @@ class EnvironmentRequest:
     """One environment, or one server on top of an environment (`base`, already locked).
 
     `root` is the absolute workspace root, `folder` the workspace-relative folder the lock lives in.
-    `assigned` are the packages that come from one index only, which the lock tells of those that are in it.
+    `provided` are distributions, and their versions, that are there without a wheel. `assigned` are the
+    packages that come from one index only, which the lock tells of those that are in it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class EnvironmentRequest:
     base: "Lock | None" = None
     base_asker: str = "the environment"
     assigned: Mapping[str, Source] = field(default_factory=dict)
+    provided: Mapping[str, str] = field(default_factory=dict)
     projects: Projects | None = field(default=None, compare=False, repr=False)
 
     def inputs(self) -> dict[str, Any]:
@@ -52,6 +54,7 @@ class EnvironmentRequest:
         return {
             **({"uv": settings} if settings else {}),
             **({"feeds": feeds} if feeds else {}),
+            **({"provided": dict(self.provided)} if self.provided else {}),
             **({"preferences": asked.preferences} if asked.preferences else {}),
             **({"require_hashes": True} if asked.require_hashes else {}),
             **({"local": local} if local else {}),

@@ -13,7 +13,7 @@ from buildrules.actions.python.pip_settings import not_read
 from buildrules.actions.python.uv_settings import left_out, machine_settings
 from buildrules.actions.python.uvtool import Answer, compile_arguments, run_uv, warnings_in, write_lines
 from buildrules.errors import ResolutionError
-from buildrules.locking.python.assigned import Assigned, Line
+from buildrules.locking.python.assigned import Assigned, Line, empty_wheel
 from buildrules.locking.python.explained import explained, words_in
 from buildrules.locking.python.lock import Lock, lock_text
 from buildrules.locking.python.locked import WHEEL, LockedFile, LockedPackage
@@ -50,6 +50,9 @@ class Resolution:
         self._arguments += _refresh(named, everything=refresh)
         self._constraints = [(item.name, item.line(self._copies)) for item in asked.constraints]
         self._constraints += _pins(request.base)
+        self._constraints += [
+            (name, f"{name} @ {empty_wheel(folder, name, version)}") for name, version in request.provided.items()
+        ]
         self._excluded = Exclusion([*asked.exclude, *_served(request.base)], folder)
         self._assigned = Assigned(request, folder)
         builds = {declared.name: declared.environment() for declared in asked.declared.values()}
@@ -81,6 +84,7 @@ class Resolution:
             raise explained(answer, self._request, self._session)
         with open(self._output, "rb") as file:
             data = tomllib.load(file)
+        data["packages"] = [one for one in data["packages"] if one["name"] not in self._request.provided]
         if self._excluded.met(str(table["name"]) for table in data["packages"]):
             return self.run(*limits)
         if self._assigned.turned_up(data):

@@ -29,6 +29,7 @@ EXPANDERS: dict[str, str] = {
     "wheel": "buildrules.oci.parts.wheel",
     "deb": "buildrules.oci.parts.deb",
     "python": "buildrules.oci.parts.python",
+    "conda": "buildrules.oci.parts.conda",
 }
 """Module of the expander of each part kind."""
 

@@ -12,14 +12,13 @@ import re
 import tarfile
 from collections.abc import Iterator
 from functools import partial
-from importlib import import_module
 from typing import IO, Any, BinaryIO
 
-from buildrules.errors import IntegrityError, UsageError
-from buildrules.oci.chunks import XZ_MEMORY, chunk_file
+from buildrules.errors import IntegrityError
 from buildrules.oci.local import Local
 from buildrules.oci.parts.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Chunks, Entry
 from buildrules.oci.paths import bad_link, bad_path
+from buildrules.oci.unpacked import run_of, unpacked
 from buildrules.oci.untar import entries
 
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -123,7 +122,7 @@ def _entries(file: BinaryIO, wanted: str, name: str) -> Iterator[Entry]:
     """The entries of the tar archive `wanted` but its root, validated. Raises IntegrityError that quotes the path."""
     suffix, offset, size = _member(file, wanted, name)
     file.seek(offset)
-    stream, damage = _opened(chunk_file(_run(file, size)), suffix, name)
+    stream, damage = unpacked(run_of(file, size), suffix, f"debian package {name!r}")
     with _told(name, damage):
         for member, content in entries(stream):
             entry = _entry(name, _clean(member.name), member.type, member.mode & 0o7777, member.linkname)
@@ -146,61 +145,10 @@ def _told(name: str, damage: type[Exception]) -> Iterator[None]:
         raise IntegrityError(f"debian package {name!r} cannot be unpacked: {error}") from None
 
 
-def _run(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """The next `size` bytes of a file."""
-    while data := file.read(min(size, _CHUNK)):
-        size -= len(data)
-        yield data
-
-
 def _chunks(content: IO[bytes], name: str, damage: type[Exception]) -> Iterator[bytes]:
     with _told(name, damage):
         while data := content.read(_CHUNK):
             yield data
-
-
-def _opened(raw: IO[bytes], suffix: str, name: str) -> tuple[IO[bytes], type[Exception]]:
-    """The tar stream of a member whose name ends with `suffix`, and what reading it raises where it is damaged."""
-    if suffix == "":
-        return raw, EOFError
-    if suffix == ".gz":
-        import gzip
-        import zlib
-
-        unzipped: Any = gzip.GzipFile(fileobj=raw)
-        return unzipped, zlib.error
-    if suffix in (".xz", ".lzma"):
-        import lzma
-
-        return chunk_file(_unxz(raw)), lzma.LZMAError
-    if suffix == ".zst":
-        try:
-            zstandard: Any = import_module("zstandard")
-        except ImportError:
-            raise UsageError(
-                f"debian package {name!r} is compressed with zstd, which nothing here can read",
-                hint="pip install zstandard",
-            ) from None
-        unpacked = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-        return unpacked, zstandard.ZstdError
-    raise IntegrityError(f"debian package {name!r} is compressed in an unknown way: {suffix!r}")
-
-
-def _unxz(raw: IO[bytes]) -> Iterator[bytes]:
-    """What is in xz streams, one after the other, of which none may ask for a dictionary that fills the memory."""
-    import lzma
-
-    data = raw.read(_CHUNK)
-    while data:
-        stream = lzma.LZMADecompressor(memlimit=XZ_MEMORY)
-        while not stream.eof:
-            yield stream.decompress(data, _CHUNK)
-            data = b""
-            if stream.needs_input and not stream.eof:
-                data = raw.read(_CHUNK)
-                if not data:
-                    raise EOFError("it ends too early")
-        data = stream.unused_data.lstrip(b"\0") or raw.read(_CHUNK)
 
 
 def _entry(name: str, path: str, kind: bytes, mode: int, link: str) -> Entry:

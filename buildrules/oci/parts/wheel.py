@@ -65,6 +65,16 @@ def installation(part: Mapping[str, Any], local: Local) -> tuple[dict[str, tuple
         return dict(install.rows), install.metadata(reader)
 
 
+def script_of(name: str, value: str, python: str) -> bytes | None:
+    """The script of an entry point `name = value` for the interpreter `python`; None where they are none."""
+    match = _ENTRY_POINT.fullmatch(value.strip())
+    if not match or not name or _BAD_SCRIPT.search(name) or not name.isprintable() or bad_path(name):
+        return None
+    return _SCRIPT.format(
+        python=python, module=match["module"], root=match["attr"].split(".")[0], attr=match["attr"]
+    ).encode()
+
+
 class _Install:
     """One wheel on its way below one prefix."""
 
@@ -175,12 +185,10 @@ class _Install:
         scripts = {}
         for section in ("console_scripts", "gui_scripts"):
             for name, value in parser.items(section) if parser.has_section(section) else ():
-                match = _ENTRY_POINT.fullmatch(value.strip())
-                if not match or _BAD_SCRIPT.search(name) or not name.isprintable() or bad_path(name):
+                text = script_of(name, value, self.python)
+                if text is None:
                     raise IntegrityError(f"entry point {name!r} = {value!r} of {self.label!r} is not a script")
-                scripts[name] = _SCRIPT.format(
-                    python=self.python, module=match["module"], root=match["attr"].split(".")[0], attr=match["attr"]
-                ).encode()
+                scripts[name] = text
         return scripts
 
     def _place(self, name: str) -> tuple[str, bool]:

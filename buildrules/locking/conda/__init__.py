@@ -1,0 +1,1 @@
+"""Conda environments: files, solving, locks."""

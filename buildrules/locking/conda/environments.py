@@ -1,0 +1,75 @@
+"""Locks the conda packages of environments, upon which their wheels stand."""
+
+import os
+from dataclasses import replace
+
+from buildrules.actions.python.target import minor_of
+from buildrules.errors import Position
+from buildrules.locking.conda.file import DEFAULT_CHANNEL, Asked, channel_url, read_file
+from buildrules.locking.conda.lock import PREFIX, CondaLock, lock_name, read_lock, write_lock
+from buildrules.locking.conda.solve import CondaRequest, make_lock
+from buildrules.locking.keeper import LockKeeper, moves
+from buildrules.locking.locks import LockedBase, LockedConda
+from buildrules.locking.python.collector import Collector, Requirements
+from buildrules.rules.resolve import ResolvedTarget
+from buildrules.workspace.disk import CONTENT
+
+
+def lock_conda(
+    target: ResolvedTarget, base: LockedBase, keeper: LockKeeper
+) -> tuple[LockedConda, Requirements, LockedBase]:
+    """The conda packages of `target` on `base`, what its pip list asks for on top, and `base` with their Python.
+
+    Raises LoadError for what its file says wrongly, ResolutionError and what `solve.make_lock` raises.
+    """
+    values, session = target.values, keeper.session
+    collector = Collector(keeper.root, f"the environment {target.label}", values["exclude"], session.connections)
+    asked = read_file(collector, values["conda_file"], target.position_of("conda_file"))
+    for number, text in enumerate(values["requirements"]):
+        collector.add(text, target.label.package, target.position_of("requirements", number))
+    found = collector.finish()
+    keeper.disk.by(target.label).note(CONTENT, *found.files)
+    channels = asked.channels
+    folder = os.path.dirname(values["conda_file"])
+    if values["channels"] is not None:
+        channels = [Asked(text, _place(target, number)) for number, text in enumerate(values["channels"])]
+        folder = target.label.package
+    channels = channels or [Asked(DEFAULT_CHANNEL, _place(target, None))]
+    served = {one.name: one.target for one in session.connections if one.type == "conda_channel"}
+    urls = [url for one in channels if (url := channel_url(one, keeper.root, folder, served)) is not None]
+    excluded = [one for one in asked.specs if one.name in values["exclude"]]
+    found.notes += [f"conda package {one.name!r} is left out, as asked ({one.position})" for one in excluded]
+    request = CondaRequest(
+        name=target.label.name,
+        root=keeper.root,
+        platform=base.platform,
+        glibc=base.glibc,
+        specs=[one for one in asked.specs if one not in excluded],
+        channels=list(dict.fromkeys(urls)),
+        cuda=values["cuda"] or (values["gpu"] or {}).get("cuda") or "",
+    )
+    path = os.path.join(target.label.package, lock_name(target.label.name, base.platform))
+
+    def make(old: CondaLock | None) -> CondaLock:
+        return make_lock(request, session, old, keeper.upgrade)
+
+    lock = keeper.obtain(
+        path,
+        f"the conda packages of {target.label}",
+        read=read_lock,
+        stale=lambda old: "what it is asked to hold has changed" if old.inputs != request.digest() else None,
+        make=make,
+        write=write_lock,
+        of=target.label,
+        on=(base.target.label,),
+        describe=lambda old, new: moves(old.versions(), new.versions()),
+    )
+    interpreter = f"/{PREFIX}/bin/python{minor_of(lock.python)}"
+    there = replace(base, python=lock.python, interpreter=interpreter, bytecode=None, free_threaded=False)
+    return LockedConda(lock, path, keeper.digest(path)), found, there
+
+
+def _place(target: ResolvedTarget, number: int | None) -> Position:
+    found = target.position_of("channels", number)
+    assert found is not None
+    return found

@@ -1,0 +1,167 @@
+"""The files of a conda package as a layer has them: both formats, prefixes, noarch packages, hostile ones."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildrules.errors import IntegrityError
+from buildrules.oci import recipe
+from buildrules.oci.assemble import assemble, stream
+from buildrules.oci.local import Local
+from buildrules.oci.parts.conda import in_binary
+from buildrules.store.blobs import Blobs
+from tests.support.conda import PLACEHOLDER, conda_package
+
+LONG = PLACEHOLDER.encode()
+FILES: dict[str, Any] = {
+    "bin/tool": b"\x7fELF\0" + LONG + b"/share/a:" + LONG + b"/b\0rest\0" + LONG + b" without end",
+    "bin/script": b"#!" + LONG + b"/bin/sh\necho " + LONG + b"\n",
+    "lib/libt.so.1": b"\0" * 100,
+    "lib/libt.so": "libt.so.1",
+    "share/doc.txt": b"plain\n",
+}
+
+
+def laid(blobs: Blobs, package: tuple[str, bytes, Any], python: str = "", drop: tuple[str, ...] = ()) -> dict[str, Any]:
+    """path -> content of the layer of one package, a link's target as text."""
+    filename, data, _ = package
+    part = recipe.conda(blobs.put(data), filename, "opt/conda", python, list(drop))
+    local = Local(blobs)
+    layer = assemble(recipe.gzip([part], 1), local)
+    assert layer == assemble(recipe.gzip([part], 1), local)
+    found: dict[str, Any] = {}
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream(recipe.gzip([part], 1), local))), mode="r:gz") as archive:
+        for member in archive:
+            assert (member.uid, member.mtime) == (0, 0)
+            if member.isfile():
+                content = archive.extractfile(member)
+                assert content is not None
+                found[member.name] = content.read()
+                assert member.mode == (0o755 if "bin/" in member.name or ".so" in member.name else 0o644)
+            elif not member.isdir():
+                found[member.name] = member.linkname
+    return found
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return Blobs(str(tmp_path / "store"))
+
+
+@pytest.mark.parametrize("more", [{}, {"ending": ".tar.bz2"}, {"ending": ".tar.bz2", "old": True}, {"old": True}])
+def test_prefixes_are_replaced_in_texts_and_in_binaries_of_the_same_length(blobs: Blobs, more: dict[str, Any]) -> None:
+    found = laid(blobs, conda_package("tool", "1.0", FILES, **more))
+    meta = json.loads(found.pop("opt/conda/conda-meta/tool-1.0-0.json"))
+    lost = 2 * (len(LONG) - len("/opt/conda"))
+    assert found == {
+        "opt/conda/bin/tool": b"\x7fELF\0/opt/conda/share/a:/opt/conda/b"
+        + bytes(lost + 1)
+        + b"rest\0"
+        + LONG
+        + b" without end",
+        "opt/conda/bin/script": b"#!/opt/conda/bin/sh\necho /opt/conda\n",
+        "opt/conda/lib/libt.so.1": b"\0" * 100,
+        "opt/conda/lib/libt.so": "libt.so.1",
+        "opt/conda/share/doc.txt": b"plain\n",
+    }
+    assert meta["license"] == "MIT" and meta["files"] == sorted(FILES)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_a_prefix_is_found_wherever_a_chunk_ends(size: int) -> None:
+    data = (b"x" * 50 + LONG + b"/lib\0") * 5 + LONG + b"\0tail"
+    chunks = iter([*(data[start : start + size] for start in range(0, len(data), size)), b""])
+    got = b"".join(in_binary(lambda: next(chunks, b""), LONG, b"/opt/conda"))
+    assert got == data.replace(LONG + b"/lib", b"/opt/conda/lib".ljust(len(LONG) + 4, b"\0")).replace(
+        LONG, b"/opt/conda".ljust(len(LONG), b"\0")
+    )
+
+
+def test_a_large_binary_is_streamed(blobs: Blobs) -> None:
+    big = bytes(9 << 20) + LONG + b"/x\0" + b"y" * (9 << 20)
+    found = laid(blobs, conda_package("big", "1", {"lib/big.so": big, "lib/plain.so": bytes(9 << 20)}))
+    assert found["opt/conda/lib/big.so"] == big.replace(LONG + b"/x", b"/opt/conda/x".ljust(len(LONG) + 2, b"\0"))
+    assert found["opt/conda/lib/plain.so"] == bytes(9 << 20)
+
+
+def test_noarch_packages_are_laid_out_for_the_python(blobs: Blobs) -> None:
+    files = {
+        "site-packages/pure/__init__.py": b"def main(): ...\n",
+        "site-packages/pure-1.0.dist-info/METADATA": b"Name: pure\n",
+        "python-scripts/old": b"#!" + LONG + b"/bin/python\n",
+    }
+    package = conda_package("pure", "1.0", files, python=True, entry_points=["pure = pure:main"])
+    found = laid(blobs, package, "3.12")
+    assert set(found) == {
+        "opt/conda/lib/python3.12/site-packages/pure/__init__.py",
+        "opt/conda/lib/python3.12/site-packages/pure-1.0.dist-info/METADATA",
+        "opt/conda/bin/old",
+        "opt/conda/bin/pure",
+        "opt/conda/conda-meta/pure-1.0-0.json",
+    }
+    assert found["opt/conda/bin/old"] == b"#!/opt/conda/bin/python\n"
+    assert found["opt/conda/bin/pure"].startswith(b"#!/opt/conda/bin/python3.12\n")
+    left = laid(blobs, package, "3.12", drop=("bin/pure", "bin/old"))
+    assert not {"opt/conda/bin/pure", "opt/conda/bin/old"} & set(left)
+    with pytest.raises(IntegrityError, match="is Python's, and there is none"):
+        laid(blobs, package)
+
+
+def entry(name: str, kind: bytes = tarfile.SYMTYPE, link: str = "", size: int = 0) -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.type, found.linkname, found.size = kind, link, size
+    return found
+
+
+LISTED = [{"_path": "a", "path_type": "softlink"}]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"tar": [entry("../a", tarfile.REGTYPE)]}, "climbs with '..'"),
+        ({"tar": [entry("/a", tarfile.REGTYPE)]}, "is absolute"),
+        ({"tar": [entry("x/.wh.a", tarfile.REGTYPE)]}, "whiteout"),
+        ({"tar": [entry("b", tarfile.REGTYPE)]}, "'b' in conda package 'p-1-0.conda' is not listed"),
+        ({"tar": [entry("a", link="/etc/passwd")], "paths": LISTED}, "'a -> /etc/passwd' .* is absolute"),
+        ({"tar": [entry("a", link="../x")], "paths": LISTED}, "leaves the prefix"),
+        ({"tar": [entry("a", link="/opt/conda/../../etc")], "paths": LISTED}, "leaves the prefix"),
+        ({"tar": [entry("a", tarfile.LNKTYPE, "../../etc/passwd")], "paths": LISTED}, "is a link to .* outside of it"),
+        ({"tar": [entry("a", tarfile.CHRTYPE)], "paths": LISTED}, "is neither a file nor a link"),
+        ({"tar": [entry("a", link="b"), entry("a", link="b")], "paths": LISTED}, "would be installed as 'a'"),
+        ({"paths": [{"_path": 5}]}, "is not a list of paths"),
+        ({"paths": [{"_path": "a", "file_mode": "odd"}]}, "unknown mode 'odd'"),
+        ({"paths": "x"}, "is not a list of paths"),
+        ({"link_json": [1]}, "info/link.json of conda package 'p-1-0.conda' is not an object"),
+        ({"python": True, "entry_points": ["../x = a:b"]}, "is not a script"),
+        ({"python": True, "entry_points": ["x = os; import"]}, "is not a script"),
+    ],
+)
+def test_hostile_packages_are_refused(blobs: Blobs, more: dict[str, Any], said: str) -> None:
+    with pytest.raises(IntegrityError, match=said):
+        laid(blobs, conda_package("p", "1", {}, **more), "3.11" if "python" in more else "")
+
+
+@pytest.mark.parametrize("ending", [".conda", ".tar.bz2"])
+def test_damaged_packages_are_refused(blobs: Blobs, ending: str) -> None:
+    filename, data, row = conda_package("p", "1", {"a": bytes(range(256)) * 9}, ending=ending)
+    for broken in (data[: len(data) // 2], b"", data[: len(data) // 2] + b"\xff" * 20 + data[len(data) // 2 + 20 :]):
+        with pytest.raises(IntegrityError):
+            laid(blobs, (filename, broken, row))
+    with pytest.raises(IntegrityError, match="is another one"):
+        laid(
+            blobs,
+            ("q-1-0" + ending, data, row)
+            if ending == ".tar.bz2"
+            else ("p-1-0.tar.bz2", *conda_package("q", "1", {}, ending=".tar.bz2")[1:]),
+        )
+
+
+def test_a_placeholder_that_is_too_short_is_refused(blobs: Blobs) -> None:
+    rows = [{"_path": "a", "prefix_placeholder": "/b", "file_mode": "binary"}]
+    with pytest.raises(IntegrityError, match="the prefix /opt/conda is too long for"):
+        laid(blobs, conda_package("p", "1", {"a": b"/b\0"}, paths=rows))
