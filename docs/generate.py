@@ -70,6 +70,7 @@ def pages() -> dict[Path, str]:
     """Every generated page, by its path."""
     from buildrules.rules.catalogue import Catalogue
     from buildrules.rules.describe import reference
+    from buildrules.rules.describe_platforms import reference as platforms
     from buildrules.rules.schema import build_schema, rule_schema
 
     catalogue = Catalogue(None)
@@ -78,6 +79,7 @@ def pages() -> dict[Path, str]:
         folder / "cli.md": cli_page(),
         folder / "azureml-keys.md": azureml_page(),
         folder / "rules.md": reference(catalogue),
+        folder / "platforms.md": platforms(),
         folder / "schema.json": json.dumps(build_schema(catalogue), indent=2) + "\n",
         folder / "rule-schema.json": json.dumps(rule_schema(), indent=2) + "\n",
     }

@@ -19,18 +19,20 @@ class PatternCommand(GroupedCommand):
 
 
 class NeedsPatterns(PatternCommand):
-    """A command that wants patterns, unless --package names a file instead."""
+    """A command that wants patterns, unless --package names a file instead, or its parameter `optional` is set."""
+
+    optional = "package"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Say how to name all targets where none is named."""
         try:
             left = super().parse_args(ctx, args)
-            if not ctx.params["patterns"] and not ctx.params["package"]:
+            if not ctx.params["patterns"] and not ctx.params["package"] and not ctx.params[self.optional]:
                 raise click.MissingParameter
             return left
         except click.MissingParameter as error:
             verb = self.name
-            ending = "es" if str(verb).endswith("sh") else "s"
+            ending = "es" if str(verb).endswith("sh") else "" if str(verb).endswith("s") else "s"
             message = f"no targets given; 'buildrules {verb} //...' {verb}{ending} them all"
             raise click.UsageError(message, ctx) from error
 

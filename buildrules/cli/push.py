@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from buildrules.cli.content import Content, packages
+from buildrules.cli.destination import destination
 from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.push_report import plan_lines, push_json, report_lines
@@ -19,10 +20,9 @@ from buildrules.oci.push.plan import make_plan
 from buildrules.oci.push.pushing import push
 from buildrules.oci.push.report import SENT, PushReport
 from buildrules.oci.push.shipment import Shipment, shipment
-from buildrules.oci.reference import REGISTRY, Reference, parse_reference
+from buildrules.oci.reference import REGISTRY, parse_reference
 from buildrules.oci.registries import Registries
 from buildrules.store.pushed import Pushed
-from buildrules.workspace.labels import parse_patterns
 
 KINDS = {
     "oci_base": "base",
@@ -74,7 +74,7 @@ def _say(lines: Sequence[str]) -> None:
 def _shipment(invocation: Invocation, result: GoalResult, stamps: Stamps, pushed: Pushed) -> Shipment:
     """What of a package goes where. Raises UsageError, CredentialsError."""
     request = invocation.request
-    place, version = _place(request, result), environment_of(result)["version"]
+    place, version = destination(request, result), environment_of(result)["version"]
     tags = [stamps.tag(str(tag), version) for tag in request.option("tags") or ()] or [str(place.tag or "latest")]
     content = Content(invocation, result)
     whole = content.whole
@@ -126,32 +126,6 @@ def _caches(invocation: Invocation) -> list[str]:
     from buildrules.remote.registry import mount_source
 
     return [source for url in invocation.sharing.urls if (source := mount_source(url))]
-
-
-def _place(request: Request, result: GoalResult) -> Reference:
-    """The repository that a package goes to, and a tag where the command line names one with it. Raises UsageError."""
-    to, registry, info = request.option("to"), result.goal.info["registry"], result.goal.info
-    if to is None:
-        found = parse_reference(str(info["name"]), registry)
-    elif _one(request.patterns):
-        found = parse_reference(str(to), registry)
-    else:
-        host, _, repository = str(to).rstrip("/").partition("/")
-        if ":" in repository or "@" in repository:
-            raise UsageError(f"'{to}' names one image, and several packages go there", hint="use --tag")
-        package, _, name = result.goal.label.removeprefix("//").partition(":")
-        parts = [part.strip("._-").lower() for part in (*package.split("/"), name)]
-        whole = "/".join([str(to).rstrip("/"), *filter(None, parts)])
-        bare = not repository and ("." in host or ":" in host or host == "localhost")  # a registry, and no path
-        found = parse_reference(whole, None if bare else registry)
-    if found.transport != REGISTRY:
-        raise UsageError(f"'{found}' is no registry", hint="'buildrules export' and 'buildrules load' write elsewhere")
-    return found
-
-
-def _one(patterns: Sequence[str]) -> bool:
-    """Whether the patterns name one target by itself, whatever else there may be some day."""
-    return len(patterns) == 1 and all(one.label is not None for one in parse_patterns(list(patterns), "").includes)
 
 
 def _annotations(request: Request, stamps: Stamps, version: str) -> dict[str, str]:

@@ -61,6 +61,11 @@ VERBS = {
     "push": Verb(
         "build packages and push them to a registry, sending only what it lacks", "push", after="buildrules.cli.push"
     ),
+    "deploy-files": Verb(
+        "build packages and write the manifests that deploy them on a platform",
+        "deploy_files",
+        after="buildrules.cli.deploy_files",
+    ),
     "show": Verb(
         "show what a package's image is: routes, variables, layers, locks, models", "show", after="buildrules.cli.show"
     ),

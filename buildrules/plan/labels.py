@@ -4,12 +4,15 @@ None of them changes by itself: there is no time and no place in them.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from buildrules.errors import LoadError
 from buildrules.locking.locks import LockedBase
 from buildrules.oci.descriptor import is_digest
 from buildrules.rules.package import PackageParts, Placed
+from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.labels import Label
 
 if TYPE_CHECKING:
@@ -41,3 +44,21 @@ def card_labels(placed: Sequence[Placed], origins: "Mapping[Label, ModelLock]") 
     found = ((one.directory, origins.get(one.target.label)) for one in placed)
     cards = {directory: lock.card for directory, lock in found if lock is not None and lock.card}
     return {"buildrules.cards": json.dumps(cards, sort_keys=True, separators=(",", ":"))} if cards else {}
+
+
+def resource_label(package: ResolvedTarget) -> dict[str, str]:
+    """What a package is given where it is deployed, as a label: JSON with `cpu`, `memory`, `gpu`.
+
+    Raises LoadError for an amount of memory in another unit.
+    """
+    said = package.values["resources"]
+    if not said:
+        return {}
+    memory = said.get("memory")
+    if memory is not None and not re.fullmatch(r"[1-9][0-9]{0,8}[MG]i", memory):
+        raise LoadError(
+            f"'{memory}' is no amount of memory",
+            hint="write mebibytes as 512Mi, gibibytes as 4Gi",
+            position=package.position_of("resources"),
+        )
+    return {"buildrules.resources": json.dumps(said, sort_keys=True, separators=(",", ":"))}

@@ -18,7 +18,7 @@ from buildrules.plan.base import base_actions
 from buildrules.plan.bytecode import BytecodePlanner, hidden
 from buildrules.plan.environment import EnvironmentPlanner
 from buildrules.plan.info import package_info, routes_of
-from buildrules.plan.labels import card_labels, standard_labels
+from buildrules.plan.labels import card_labels, resource_label, standard_labels
 from buildrules.plan.linting import plan_lints
 from buildrules.plan.model import ModelPlanner, launcher
 from buildrules.rules.contribution import Contribution
@@ -234,6 +234,7 @@ class PackagePlanner:
         if parts.gpu is not None:
             labels["buildrules.gpu"] = parts.gpu
         labels |= card_labels(parts.placed, origins)
+        labels |= resource_label(parts.package)
         named = [f"{model.name}:{model.version}" for model in parts.models if "name" in model.given]
         late = any(placed.mode == "download" for placed in parts.placed)
         return ImageParams(

@@ -132,6 +132,11 @@ def rule_schema() -> dict[str, Any]:
     return {"$schema": DIALECT, **schema}
 
 
+def docs_of(model: type[BaseModel]) -> dict[str, str]:
+    """What the keys of a section are for, by name."""
+    return {key: str(shown["description"]) for key, shown in _section(model)["properties"].items()}
+
+
 def _section(model: type[BaseModel]) -> dict[str, Any]:
     """The schema of a section, each key with the text below it in our source; read here, where it is needed."""
     schema = model.model_json_schema(by_alias=True)

@@ -1,0 +1,174 @@
+"""What `buildrules deploy-files` does once the packages are built: write the manifests of a platform."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from buildrules.authoring.document import render_document
+from buildrules.authoring.paths import display
+from buildrules.cli.content import Content, packages
+from buildrules.cli.deployable import deployable
+from buildrules.cli.destination import destination
+from buildrules.cli.harmless import harmless
+from buildrules.cli.invocation import Invocation
+from buildrules.cli.report import environment_of
+from buildrules.cli.writing import write_text
+from buildrules.engine.result import GoalResult
+from buildrules.errors import UsageError
+from buildrules.rules.documents import fill, join
+from buildrules.rules.platform import Platform
+from buildrules.rules.platforms import Platforms
+from buildrules.rules.types import ROUTE_NAMES
+from buildrules.workspace.root import package_of
+
+STDOUT = "-"
+
+
+def after(invocation: Invocation) -> int:
+    """Write the files and say what to do with them; returns the exit code."""
+    request = invocation.request
+    own = package_of(invocation.root, invocation.directory)
+    platform = Platforms(invocation.root, own).find(str(request.option("platform_name")))
+    given = platform.set(request.option("settings", []))
+    scopes = [_names(invocation, result, platform, given) for result in packages(invocation, "deployed")]
+    _apart(scopes)
+    moved = _publish(scopes) if platform.uses("each.published") else []
+    texts = _texts(platform, scopes)
+    invocation.console.close()
+    folder = str(request.option("output"))
+    if folder == STDOUT:
+        between = "" if next(iter(texts)).endswith(".json") else "---\n"
+        sys.stdout.write(between.join(texts.values()))
+        return 0
+    for path, text in texts.items():
+        write_text(os.path.join(folder, path), text)
+    shown = display(os.path.abspath(folder))
+    said = [f"wrote {shown}/{path}" for path in texts]
+    said += [f"  {names['label']} as {names['image']}" for names in scopes]
+    said += [*moved, *_defaults(platform, scopes), *_secrets(platform, scopes)]
+    pushed = "" if request.option("to") is None else f" --to {request.option('to')}"
+    said.append(f"next: buildrules push {' '.join(request.patterns)}{pushed}")
+    template = platform.file.next
+    lines = [f"next: {fill(template, {**names, 'folder': shown})}" for names in scopes] if template else []
+    sys.stdout.write(harmless("\n".join([*said, *dict.fromkeys(lines)]) + "\n"))
+    return 0
+
+
+def _names(invocation: Invocation, result: GoalResult, platform: Platform, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What templates may say of a package. Raises UsageError where the platform cannot have it."""
+    image = next(one for one in invocation.results if one.goal.kind == "image" and one.goal.label == result.goal.label)
+    config = Content(invocation, image).image.settings.get("config") or {}
+    names = deployable(invocation, image, config, platform.file.longest_name)
+    place, environment = destination(invocation.request, result), environment_of(result)
+    repository = f"{place.host}/{place.name}"
+    names |= {
+        "repository": repository,
+        "image": f"{repository}@{result.digest}",
+        "digest": result.digest,
+        "short_digest": result.digest[7:19],
+        "environment.name": environment["name"],
+        "environment.version": environment["version"],
+    }
+    _fits(platform, names)
+    return {**names, **platform.attributes(given, gpu=bool(names["gpu"]))}
+
+
+def _fits(platform: Platform, names: Mapping[str, Any]) -> None:
+    label, refused = names["label"], platform.file.refuses
+    has = {"gpu": bool(names["gpu"]), "secrets": bool(names["secrets"]), "job": names["job.input"] is not None}
+    for what, reason in refused.items():
+        if has[what]:
+            said = {"gpu": "wants a GPU", "secrets": "downloads with credentials", "job": "works on files and ends"}[
+                what
+            ]
+            raise UsageError(f"'{label}' {said}, which the platform '{platform.reference}' cannot: {reason}")
+    missing = [] if has["job"] else [route for route in platform.file.needs if not names[route]]
+    if missing:
+        raise UsageError(
+            f"'{label}' has no {missing[0]} route, which the platform '{platform.reference}' needs",
+            hint=f"declare it in its server: routes: {{{missing[0]}: PORT/PATH}}; there are {', '.join(ROUTE_NAMES)}",
+        )
+    if names["port"] is None and not has["job"]:
+        raise UsageError(
+            f"'{label}' answers no requests and works on no files: it has no port",
+            hint="give its server `ports` or `routes`",
+        )
+
+
+def _apart(scopes: list[dict[str, Any]]) -> None:
+    """Raise UsageError where two packages have one name."""
+    taken: dict[str, str] = {}
+    for names in scopes:
+        other = taken.setdefault(names["name"], names["label"])
+        if other != names["label"]:
+            raise UsageError(
+                f"{other} and {names['label']} would both be named '{names['name']}'", hint="deploy them one by one"
+            )
+
+
+def _publish(scopes: list[dict[str, Any]]) -> list[str]:
+    """Give each port one of the host's that no other has; returns a line for each that is another than its own."""
+    wanted = {port["number"] for names in scopes for port in names["ports"]}
+    taken: dict[int, str] = {}
+    said = []
+    for names in scopes:
+        for port in names["ports"]:
+            number = port["number"]
+            while number in taken or (number != port["number"] and number in wanted):
+                number = number + 1 if number < 65535 else 1024
+            taken[number] = names["label"]
+            port["published"] = number
+            if number != port["number"]:
+                said.append(
+                    f"  port {port['number']} of {names['label']} is {number} of the host: "
+                    f"{taken[port['number']]} has {port['number']}"
+                )
+    return said
+
+
+def _texts(platform: Platform, scopes: list[dict[str, Any]]) -> dict[str, str]:
+    """The files: names and texts."""
+    files: dict[str, list[Any]] = {}
+    owners: dict[str, list[dict[str, Any]]] = {}
+    for names in scopes:
+        for path, documents in platform.documents(names, job=names["job.input"] is not None).items():
+            there = files.get(path)
+            joined = documents if there is None else [join(*pair) for pair in zip(there, documents, strict=True)]
+            files[path] = joined
+            owners.setdefault(path, []).append(names)
+    return {path: _text(path, documents, platform, owners[path]) for path, documents in files.items()}
+
+
+def _text(path: str, documents: list[Any], platform: Platform, scopes: list[dict[str, Any]]) -> str:
+    if path.endswith(".json"):
+        whole = documents[0] if len(documents) == 1 else documents
+        return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+    head = [f"{path}: made by buildrules deploy-files --for {platform.reference}, which writes it anew"]
+    head += [line.strip() for line in (*_defaults(platform, scopes), *_secrets(platform, scopes))]
+    comments = "".join(f"# {harmless(line)}\n" for line in head)
+    return comments + "---\n".join(render_document(document) for document in documents)
+
+
+def _defaults(platform: Platform, scopes: list[dict[str, Any]]) -> list[str]:
+    if not platform.uses("memory") and not platform.uses("memory_mib"):
+        return []
+    return [
+        f"  {names['label']} is given {names['cpu']} cpu and {names['memory']}: defaults, where it names no `resources`"
+        for names in scopes
+        if names["resources.default"]
+    ]
+
+
+def _secrets(platform: Platform, scopes: list[dict[str, Any]]) -> list[str]:
+    """How each secret gets there, once."""
+    if not platform.file.secret:
+        return []
+    found = [
+        f"  secret {one['variable']}: "
+        + str(fill(platform.file.secret, {**names, **{f"each.{key}": value for key, value in one.items()}}))
+        for names in scopes
+        for one in names["secrets"]
+    ]
+    return list(dict.fromkeys(found))

@@ -1,0 +1,35 @@
+"""Where in a registry packages go: what `push` sends there, and what manifests name."""
+
+from collections.abc import Sequence
+
+from buildrules.cli.request import Request
+from buildrules.engine.result import GoalResult
+from buildrules.errors import UsageError
+from buildrules.oci.reference import REGISTRY, Reference, parse_reference
+from buildrules.workspace.labels import parse_patterns
+
+
+def destination(request: Request, result: GoalResult) -> Reference:
+    """The repository that a package goes to, and a tag where the command line names one with it. Raises UsageError."""
+    to, registry, info = request.option("to"), result.goal.info["registry"], result.goal.info
+    if to is None:
+        found = parse_reference(str(info["name"]), registry)
+    elif _one(request.patterns):
+        found = parse_reference(str(to), registry)
+    else:
+        host, _, repository = str(to).rstrip("/").partition("/")
+        if ":" in repository or "@" in repository:
+            raise UsageError(f"'{to}' names one image, and several packages go there", hint="use --tag")
+        package, _, name = result.goal.label.removeprefix("//").partition(":")
+        parts = [part.strip("._-").lower() for part in (*package.split("/"), name)]
+        whole = "/".join([str(to).rstrip("/"), *filter(None, parts)])
+        bare = not repository and ("." in host or ":" in host or host == "localhost")  # a registry, and no path
+        found = parse_reference(whole, None if bare else registry)
+    if found.transport != REGISTRY:
+        raise UsageError(f"'{found}' is no registry", hint="'buildrules export' and 'buildrules load' write elsewhere")
+    return found
+
+
+def _one(patterns: Sequence[str]) -> bool:
+    """Whether the patterns name one target by itself, whatever else there may be some day."""
+    return len(patterns) == 1 and all(one.label is not None for one in parse_patterns(list(patterns), "").includes)

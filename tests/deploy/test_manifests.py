@@ -1,0 +1,261 @@
+"""`buildrules deploy-files`: what stands in manifests, held against what the platforms publish (see published.py)."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from buildrules.cli.deployable import memory_for
+from tests.support.space import APP, Space, make_base
+
+PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text())
+AZUREML = json.loads((Path(__file__).parents[1] / "azureml/published.json").read_text())["sdk"]
+APPS, CORE, BATCH = "io.k8s.api.apps.v1.", "io.k8s.api.core.v1.", "io.k8s.api.batch.v1."
+KINDS = {
+    "Deployment": APPS + "Deployment",
+    "Service": CORE + "Service",
+    "Job": BATCH + "Job",
+    "InferenceService": "V1beta1InferenceService",
+    "Microsoft.Web/serverfarms": "azure.AppServicePlan",
+    "Microsoft.Web/sites": "azure.Site",
+}
+HUB = "hub.example/team/app"
+SECRET = "s3cret-value-of-the-token"
+CONNECTION = """\
+  connections:
+    model_files: {type: custom, target: "https://files.example/m", credentials: {pat: {env: FILES_TOKEN}}}
+"""
+TWIN = """\
+  twin: {rule: model_package, base_env: ":env", server: ":server", code: ":code"}
+"""
+
+
+def written(space: Space, platform: str, *words: str, patterns: tuple[str, ...] = (APP,)) -> dict[str, list[Any]]:
+    """The documents of each file that the command writes."""
+    folder = space.folder / f"deploy-{os.urandom(3).hex()}"
+    space.run("deploy-files", *patterns, "--for", platform, "--to", HUB, "-o", str(folder), *words)
+    found = {}
+    for path in sorted(folder.iterdir()):
+        read = json.loads if path.suffix == ".json" else yaml.safe_load_all
+        loaded = read(path.read_text())
+        found[path.name] = [loaded] if isinstance(loaded, dict) else list(loaded)
+    return found
+
+
+def fits(document: dict[str, Any], name: str, **left_out: Any) -> None:
+    value = {key: item for key, item in document.items() if key not in left_out}
+    validator = jsonschema.Draft202012Validator({**PUBLISHED, "$ref": f"#/$defs/{name}"})
+    assert [f"{error.json_path}: {error.message}"[:300] for error in validator.iter_errors(value)] == []
+
+
+def known(document: dict[str, Any], keys: dict[str, Any], place: str = "") -> None:
+    """That all keys of a document are published; what has no keys below it may hold anything."""
+    for key, value in document.items():
+        assert key in keys or key == "$schema", f"{place}{key}"
+        if keys.get(key) and isinstance(value, dict):
+            known(value, keys[key], f"{place}{key}.")
+
+
+@pytest.fixture
+def rich(built: Space) -> Space:
+    """A package that downloads its model with a credential, and says what it is to be given."""
+    built.edit("BUILD.yaml", "targets:\n", CONNECTION + "targets:\n")
+    built.edit("BUILD.yaml", "path: weights}", "path: weights, download_uri: 'https://files.example/m/weights'}")
+    built.append("BUILD.yaml", "    mode: download\n    resources: {cpu: 0.5, memory: 3072Mi, gpu: 2}\n")
+    built.env["FILES_TOKEN"] = SECRET
+    return built
+
+
+def container(pod: dict[str, Any]) -> dict[str, Any]:
+    (found,) = pod["containers"]
+    return dict(found)
+
+
+# -- each platform ----------------------------------------------------------------------------------------------------
+
+
+def test_kubernetes(built: Space) -> None:
+    deployment, service = written(built, "kubernetes")["app.yaml"]
+    for document in (deployment, service):
+        fits(document, KINDS[document["kind"]])
+    made = container(deployment["spec"]["template"]["spec"])
+    assert made["image"] == f"{HUB}@{built.build().digest}"
+    assert made["ports"] == [{"name": "http", "containerPort": 8080, "protocol": "TCP"}]
+    assert made["readinessProbe"]["httpGet"] == {"path": "/healthz", "port": 8080}
+    assert made["resources"] == {"requests": {"cpu": "1", "memory": "2Gi"}, "limits": {"memory": "2Gi"}}
+    assert "env" not in made and "imagePullSecrets" not in deployment["spec"]["template"]["spec"]
+    pod = deployment["spec"]["template"]["metadata"]["labels"].items()
+    assert service["spec"]["selector"].items() <= pod
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= pod
+    assert service["spec"]["ports"][0]["targetPort"] == "http"
+
+
+def test_kubernetes_with_all_there_is(rich: Space) -> None:
+    words = ("replicas=3", "namespace=models", "pull_secret=login")
+    deployment, service = written(rich, "kubernetes", *(f"--set={word}" for word in words))["app.yaml"]
+    for document in (deployment, service):
+        fits(document, KINDS[document["kind"]])
+        assert document["metadata"]["namespace"] == "models"
+    made = container(deployment["spec"]["template"]["spec"])
+    assert deployment["spec"]["replicas"] == 3
+    assert deployment["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "login"}]
+    assert made["resources"]["limits"] == {"memory": "3Gi", "nvidia.com/gpu": 2}
+    assert made["resources"]["requests"] == {"cpu": "0.5", "memory": "3Gi"}
+    reference = {"secretKeyRef": {"name": "model-files", "key": "FILES_TOKEN"}}
+    assert made["env"] == [{"name": "FILES_TOKEN", "valueFrom": reference}]
+
+
+def test_kserve(rich: Space) -> None:
+    (service,) = written(rich, "kserve", "--set", "mode=Standard")["app.yaml"]
+    fits(service, KINDS[service["kind"]])
+    made = container(service["spec"]["predictor"])
+    assert made["name"] == "kserve-container" and made["image"].startswith(f"{HUB}@sha256:")
+    assert made["ports"] == [{"containerPort": 8080, "protocol": "TCP"}]
+    assert made["env"][0]["valueFrom"]["secretKeyRef"]["name"] == "model-files"
+
+
+def test_azureml(rich: Space) -> None:
+    found = written(rich, "azureml")
+    (endpoint,), (deployment,) = found["app-endpoint.yml"], found["app-deployment.yml"]
+    known(deployment, AZUREML["online"])
+    assert endpoint["name"] == deployment["endpoint_name"] == "app"
+    routes = deployment["environment"]["inference_config"]
+    assert routes["scoring_route"] == {"path": "/score", "port": 8080}
+    assert deployment["environment_variables"] == {
+        "FILES_TOKEN": "${{azureml://connections/model_files/credentials/pat}}"
+    }
+    assert deployment["instance_type"] == "Standard_NC4as_T4_v3"  # as it is given GPUs
+    assert written(rich, "azureml", "--set=instance_type=X")["app-deployment.yml"][0]["instance_type"] == "X"
+
+
+def test_appservice(rich: Space) -> None:
+    rich.edit("BUILD.yaml", ", gpu: 2", "")
+    (template,) = written(rich, "appservice", "--set", "registry_identity=true")["app.json"]
+    assert set(template) <= {"$schema", "contentVersion", "metadata", "parameters", "variables", "resources"}
+    for resource in template["resources"]:
+        fits(resource, KINDS[resource["type"]], apiVersion=0, dependsOn=0)  # those two are the template's own
+    site = template["resources"][1]["properties"]["siteConfig"]
+    assert site["linuxFxVersion"].startswith(f"DOCKER|{HUB}@sha256:") and site["acrUseManagedIdentityCreds"] is True
+    assert {"name": "FILES_TOKEN", "value": "[parameters('FILES_TOKEN')]"} in site["appSettings"]
+    assert template["parameters"] == {"FILES_TOKEN": {"type": "secureString"}}
+
+
+def test_compose_joins_packages_and_parts_their_ports(rich: Space) -> None:
+    rich.append("BUILD.yaml", TWIN)
+    rich.append("BUILD.yaml", TWIN.replace("twin", "third").replace("}", ", ports: [8081]}"))
+    (document,) = written(rich, "compose", patterns=("//:all",))["compose.yaml"]
+    services = document["services"]
+    ports = {name: [port.rpartition("}:")[2] for port in one["ports"]] for name, one in services.items()}
+    assert ports == {"app": ["8080:8080/tcp"], "third": ["8082:8080/tcp", "8081:8081/tcp"], "twin": ["8083:8080/tcp"]}
+    assert services["app"]["environment"] == {"FILES_TOKEN": "${FILES_TOKEN:?it is what the model is fetched with}"}
+    assert services["app"]["mem_limit"] == "3072m" and services["app"]["cpus"] == "0.5"
+    (device,) = services["app"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device["count"] == 2
+    assert "deploy" not in services["twin"] and "environment" not in services["twin"]
+    assert services["twin"]["image"].startswith(f"{HUB}/twin@sha256:")
+    said = rich.run("deploy-files", "//:all", "--for", "compose", "--to", HUB, "-o", str(rich.folder / "again"))
+    said.said("port 8080 of //:twin is 8083 of the host: //:app has 8080")
+
+
+# -- what holds for all -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("platform", ["kubernetes", "kserve", "compose", "azureml", "appservice"])
+def test_no_secret_is_written_or_said(rich: Space, platform: str) -> None:
+    rich.edit("BUILD.yaml", ", gpu: 2", "")
+    result = rich.run("deploy-files", APP, "--for", platform, "--to", HUB, "-o", "made", "-v")
+    result.said("FILES_TOKEN", "next: buildrules push //:app --to " + HUB)
+    texts = [path.read_text() for path in rich.path("made").iterdir()]
+    assert texts and SECRET not in "".join([*texts, result.out, result.err])
+
+
+def test_the_same_package_gives_the_same_files(built: Space) -> None:
+    first = built.run("deploy-files", APP, "--for", "kubernetes", "--to", HUB, "-o", "-").out
+    assert built.run("deploy-files", APP, "--for", "kubernetes", "--to", HUB, "-o", "-").out == first
+    assert [document["kind"] for document in yaml.safe_load_all(first)] == ["Deployment", "Service"]
+    built.append("src/score.py", "# edited\n")
+    assert built.run("deploy-files", APP, "--for", "kubernetes", "--to", HUB, "-o", "-").out != first
+
+
+def test_resources_are_a_label_and_nothing_else(built: Space) -> None:
+    before = built.config(built.build().digest)
+    assert "buildrules.resources" not in before["Labels"]
+    built.append("BUILD.yaml", "    resources: {memory: 4Gi}\n")
+    after = built.config(built.build().digest)
+    assert after["Labels"].pop("buildrules.resources") == '{"memory":"4Gi"}'
+    assert after == before
+    built.edit("BUILD.yaml", "4Gi", "4GB")
+    built.run("build", APP, code=2).said("'4GB' is no amount of memory", "512Mi", "BUILD.yaml:")
+
+
+def test_a_large_model_gets_more_memory() -> None:
+    assert [memory_for(size) for size in (0, 1 << 29, 1 << 30, 10 << 30)] == [2048, 2048, 3072, 21 * 1024]
+
+
+def test_several_platforms_are_one_index(built: Space) -> None:
+    make_base(built.path("base"), platforms=("linux/amd64", "linux/arm64"))
+    built.edit("BUILD.yaml", "[linux/amd64]", "[linux/amd64, linux/arm64]")
+    built.run("lock")
+    made = container(written(built, "kubernetes")["app.yaml"][0]["spec"]["template"]["spec"])
+    assert made["image"] == f"{HUB}@{json.loads(built.run('show', APP, '--json').out)['index']['digest']}"
+
+
+JOB = """\
+rule: counter
+provides: server
+summary: Works on files.
+requires: {code: always, model: optional}
+layout: {model: /srv/model, code: /srv/code}
+image: {entrypoint: [/bin/count], cmd: [/var/in, /var/out]}
+job: {input: /var/in, output: /var/out}
+"""
+
+
+def test_a_package_that_works_on_files(built: Space) -> None:
+    built.write("rules/counter.yaml", JOB)
+    built.edit("BUILD.yaml", "//rules:tiny", "//rules:counter")
+    (job,) = written(built, "kubernetes")["app.yaml"]
+    fits(job, KINDS["Job"])
+    spec = job["spec"]["template"]["spec"]
+    assert [one["mountPath"] for one in container(spec)["volumeMounts"]] == ["/var/in", "/var/out"]
+    (document,) = written(built, "compose")["compose.yaml"]
+    assert document["services"]["app"]["volumes"] == ["./app/input:/var/in:ro", "./app/output:/var/out"]
+    for platform in ("kserve", "azureml", "appservice"):
+        built.run("deploy-files", APP, "--for", platform, "--to", HUB, code=2).said("'//:app' works on files and ends")
+
+
+def test_what_a_platform_cannot_have(rich: Space) -> None:
+    rich.run("deploy-files", APP, "--for", "appservice", "--to", HUB, code=2).said("wants a GPU", "has no GPUs")
+    rich.edit("rules/tiny.yaml", ", scoring: 8080/score", "")
+    rich.run("deploy-files", APP, "--for", "azureml", "--to", HUB, code=2).said(
+        "no scoring route", "scoring: PORT/PATH"
+    )
+    rich.edit("rules/tiny.yaml", "routes:", "# routes:")
+    rich.edit("rules/tiny.yaml", "ports: [8080]", "ports: []")
+    rich.run("deploy-files", APP, "--for", "kserve", "--to", HUB, code=2).said("it has no port", "`ports` or `routes`")
+    assert not rich.path("deploy").exists()
+
+
+def test_two_packages_of_one_name(built: Space) -> None:
+    built.append("BUILD.yaml", TWIN.replace("twin", "App"))
+    said = built.run("deploy-files", APP, "//:App", "--for", "kubernetes", "--to", "hub.example", code=2)
+    said.said("would both be named 'app'", "one by one")
+
+
+def test_names_fit(built: Space) -> None:
+    long = "x" * 60
+    built.append("BUILD.yaml", TWIN.replace("twin", f"9_{long}"))
+    found = written(built, "azureml", patterns=(f"//:9_{long}",))
+    name = found.popitem()[0].removesuffix("-endpoint.yml")
+    assert len(name) == 32 and name.startswith("model-9-xxx")
+
+
+def test_no_registry_is_an_error(built: Space) -> None:
+    built.run("deploy-files", APP, "--for", "compose", code=2).said("names no registry", "default_registry")
+    built.edit("BUILD.yaml", "  name: acme\n", "  name: acme\n  default_registry: hub.example/models\n")
+    result = built.run("deploy-files", APP, "--for", "compose", "-o", "-")
+    assert 'image: "hub.example/models/acme/app@sha256:' in result.out
