@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from .address import is_loopback
 from .failure import UNUSABLE, Failure
 from .http import authorization
 from .web import Web, origin
@@ -46,8 +47,9 @@ def headers(source: Mapping[str, Any], url: str, environ: Mapping[str, str]) -> 
     """The credentials for `url`. Raises Failure for a token that cannot be read or sent."""
     if source.get("credentials"):
         return authorization(source, url, environ)
-    if origin(url) != origin(endpoint({}, environ)):  # a lock may name any host: a token is not told to that
-        return {}
+    ours = origin(endpoint({}, environ))
+    if origin(url) != ours or (ours[0] == "http" and not is_loopback(ours[1])):
+        return {}  # a lock may name any host, and whoever listens is not to hear it
     name = next((name for name in _TOKENS if environ.get(name) or environ.get(f"{name}_FILE")), None)
     if name is None:
         name, path = TOKEN, _token_path(environ)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from buildrules.errors import BuildrulesError, FetchError, IntegrityError, LoadError, UsageError
-from buildrules.locking.models.huggingface import resolve
+from buildrules.locking.models.huggingface import place, resolve
 from buildrules.locking.models.origin import resolve as resolve_all
 from buildrules.rules.resolve import hub_uri
 from buildrules.start.huggingface import headers
@@ -212,6 +212,25 @@ def test_the_token_of_the_hub_s_own_client(tmp_path: Path, lone: Hub, way: str) 
     url = f"{lone.url}/{NAME}"
     assert headers({"endpoint": lone.url}, url, {"HF_ENDPOINT": lone.url, **environ})
     assert not headers({"endpoint": lone.url}, url, environ), "a lock names this hub, and nobody here does"
+    assert not headers({}, "http://hub.example/x", {"HF_ENDPOINT": "http://hub.example", **environ}), "unencrypted"
+
+
+def test_a_repository_that_was_renamed(workspace: Space, hub: Hub) -> None:
+    hub.wanted = "Bearer hf_of_a_test"
+    hub.commit("acme/new", FILES, private=True)
+    hub.renamed = {"acme/old": "acme/new"}
+    workspace.env["HF_TOKEN"] = "hf_of_a_test"
+    from_hub(workspace, "acme/old")
+    assert laid(workspace, workspace.build()) == FILES
+
+
+def test_an_input_from_the_hub(workspace: Space, hub: Hub) -> None:
+    workspace.append(
+        "BUILD.yaml", f'    inputs: [":i"]\n  i: {{rule: input, hub: "{NAME}", files: ["*.json"], mount_path: /in}}\n'
+    )
+    report = workspace.build()
+    with tarfile.open(workspace.blobs()[report.layer("input i: small files")["digest"]]) as archive:
+        assert "in/config.json" in archive.getnames()
 
 
 def test_a_path_a_file_and_branches_with_slashes(tmp_path: Path, lone: Hub) -> None:
@@ -222,6 +241,7 @@ def test_a_path_a_file_and_branches_with_slashes(tmp_path: Path, lone: Hub) -> N
     assert {file.path for file in found.files} == {"config.json", "model a+b.bin"} and found.source["prefix"] == "onnx/"
     assert resolve(hub_uri(f"{NAME}@feature/x"), reach).source["alias"] == "feature/x"
     assert len(resolve(f"hf://models/{NAME}@refs/pr/1", reach).files) == len(FILES)
+    assert place("hf://gpt2@v1/x")["repository"] == "gpt2"
     commit = lone.repositories[NAME].refs["main"]
     (file,) = resolve(f"hf://{NAME}@{commit}/onnx/model a+b.bin", reach).files
     assert (file.path, file.size) == ("model a+b.bin", len(WEIGHTS))
@@ -248,7 +268,7 @@ def test_what_is_not_there(tmp_path: Path, lone: Hub, uri: str, text: str, hint:
 
 def test_globs_choose_files_and_one_that_is_nothing_is_an_error(workspace: Space, hub: Hub) -> None:
     from_hub(workspace, more=", files: [weights.bin, '*.jsn']")
-    workspace.run("lock", code=2).said("'*.jsn' of `files` is nothing in 'hf://acme/tiny'")
+    workspace.run("lock", code=2).said("BUILD.yaml:10:", "'*.jsn' of `files` is nothing in 'hf://acme/tiny'", "^^^^^^^")
     workspace.edit("BUILD.yaml", "*.jsn", "*.json")
     workspace.run("lock")
     assert [row["path"] for row in locked(workspace)["files"]] == ["config.json", "weights.bin"]
@@ -273,7 +293,7 @@ def test_weights_in_several_files_of_which_one_is_left_out(tmp_path: Path, lone:
     lone.commit(NAME, {**weights, "model.safetensors.index.json": index, "other.index.json": b"[]"})
     reach = access(tmp_path, {"HF_ENDPOINT": lone.url})
     assert len(resolve(f"hf://{NAME}", reach).files) == 4
-    reach.wanted = ["*.json", "*00001*"]
+    reach.wanted = {"*.json": None, "*00001*": None}
     with pytest.raises(LoadError, match=r"names 'model-00002-of-00002\.safetensors', which is not among") as caught:
         resolve(f"hf://{NAME}", reach)
     assert "`files`" in str(caught.value.hint)

@@ -48,6 +48,7 @@ class Hub(Web):
     def __init__(self) -> None:
         self.repositories: dict[str, Repository] = {}
         self.store = Web()
+        self.renamed: dict[str, str] = {}
         self.tampered: dict[str, Any] = {}  # what it says instead, by repository
         super().__init__()
 
@@ -99,6 +100,8 @@ class _Hub(Answering):
             return self._fail(int(fault), "")
         api = steps[:2] == ["api", "models"]
         name, rest = "/".join(steps[2:4] if api else steps[:2]), steps[4:] if api else steps[2:]
+        if name in hub.renamed:
+            return self._plain(307, b"", Location=self.path.replace(name, hub.renamed[name], 1))
         repository = hub.repositories.get(name)
         known = hub.wanted is not None and self.headers.get("Authorization") == hub.wanted
         if repository is None or (repository.private and not known):

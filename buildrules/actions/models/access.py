@@ -9,7 +9,7 @@ from typing import Any
 
 from buildrules.actions.models.connection import connection_of, scope
 from buildrules.actions.models.file import File
-from buildrules.errors import BuildrulesError, FetchError, IntegrityError, Interrupted
+from buildrules.errors import BuildrulesError, FetchError, IntegrityError, Interrupted, Position
 from buildrules.net.download import Stop, bring, error_of, side_by_side
 from buildrules.net.session import Fetching
 from buildrules.start import failure as reasons
@@ -31,7 +31,7 @@ class Access:
     `digest` (`sha256:<hex>`), `unpack` and `tracking_uri` are what the target says; `name` is the model's. `target` is
     the address of the connection that serves the uri; with `anonymous` it wants no credentials, with `plain_http` a
     registry speaks http. `known` are the files of the lock there is, whose digests need not be found out again,
-    `wanted` the globs of those that the target wants of a repository; all, where there are none.
+    `wanted` the globs of those that the target wants of a repository, with their places; all, where there are none.
     `credentials` are roles (see `start.sources`) for all sources, instead of a connection's.
     """
 
@@ -46,7 +46,7 @@ class Access:
     anonymous: bool = False
     plain_http: bool = False
     known: Sequence[File] = ()
-    wanted: Sequence[str] = ()
+    wanted: Mapping[str, Position | None] = field(default_factory=dict)
     credentials: Mapping[str, str] = field(default_factory=dict)
     _armed: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)

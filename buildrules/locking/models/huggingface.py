@@ -10,18 +10,18 @@ Source: Hugging Face Hub documentation, "Hub API Endpoints" (GET /api/models/{re
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
 from buildrules.actions.models.access import Access
 from buildrules.actions.models.file import LARGEST, File
-from buildrules.errors import FetchError, GoneError, IntegrityError, LoadError, UsageError
+from buildrules.errors import FetchError, GoneError, IntegrityError, LoadError, Position, UsageError
 from buildrules.locking.models.origin import Resolved
 from buildrules.start.failure import Failure
 from buildrules.start.huggingface import HUB, endpoint, headers
 from buildrules.start.sources import safe_path
-from buildrules.workspace.globs import check_pattern, matches
+from buildrules.workspace.globs import matches
 from buildrules.workspace.suggest import did_you_mean
 
 FORM = 'write hub: "ORG/NAME@REVISION", or uri: "hf://ORG/NAME@REVISION/PATH"'
@@ -134,15 +134,15 @@ def _below(listed: list[dict[str, Any]], prefix: str, uri: str) -> tuple[str, li
     return prefix, [{**file, "path": file["path"][len(prefix) :]} for file in found]
 
 
-def _wanted(files: list[dict[str, Any]], globs: Iterable[str], uri: str) -> list[dict[str, Any]]:
+def _wanted(files: list[dict[str, Any]], globs: Mapping[str, Position | None], uri: str) -> list[dict[str, Any]]:
     """Those that one of the globs of `files` matches; all, where there are none."""
     chosen: dict[str, dict[str, Any]] = {}
-    for glob in globs:
-        check_pattern(glob)
+    for glob, position in globs.items():
         found = {file["path"]: file for file in files if matches(file["path"], [glob])}
         if not found:
             names = (file["path"] for file in files)
-            raise LoadError(f"'{glob}' of `files` is nothing in {uri!r}", hint=did_you_mean(glob, names, what="it has"))
+            hint = did_you_mean(glob, names, what="it has")
+            raise LoadError(f"'{glob}' of `files` is nothing in {uri!r}", hint=hint, position=position)
         chosen |= found
     return list(chosen.values()) or files
 
@@ -186,7 +186,7 @@ def _check_shards(index: File, paths: set[str], source: Mapping[str, Any], acces
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         are = "are" if more else "is"
         raise LoadError(
-            f"{index.path!r} names {missing[0]!r}{more}, which {are} not among the model's files",
+            f"{index.path!r} names {missing[0][:200]!r}{more}, which {are} not among the model's files",
             hint="add the missing ones to `files`, or leave the index out of it; if the repository lacks them, "
             "ask its owner",
         )
@@ -198,7 +198,7 @@ def _licence(card: Any) -> str | None:
     names = said if isinstance(said, list) else [said]
     if names == ["other"] and isinstance(card.get("license_name"), str):
         names = [card["license_name"]]
-    return " AND ".join(sorted({_spdx(name) for name in names if isinstance(name, str) and name})) or None
+    return " AND ".join(sorted({_spdx(name) for name in names[:16] if isinstance(name, str) and name})) or None
 
 
 def _spdx(name: str) -> str:

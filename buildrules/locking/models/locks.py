@@ -131,8 +131,8 @@ class ModelLocks:
         from buildrules.locking.models.origin import probe, resolve
 
         uri, values = target.values["uri"], target.values
-        at = "hub" if "hub" in target.given else "uri"
-        with _errors_at(target, at):
+        named = "hub" if "hub" in target.given else "uri"
+        with _errors_at(target, named):
             source = probe(uri, values["tracking_uri"])
         _check_of_kind(target, source["kind"])
         connection = connection_of(target, source, self._keeper.session.connections)
@@ -147,9 +147,9 @@ class ModelLocks:
             anonymous=connection is not None and connection.kind == "none",
             plain_http=connection is not None and connection.plain_http,
             known=old.files if old is not None and old.uri == uri else (),
-            wanted=values.get("files") or (),
+            wanted={glob: target.position_of("files", at) for at, glob in enumerate(values.get("files") or ())},
         )
-        with _errors_at(target, at):
+        with _errors_at(target, named):
             found = resolve(uri, access)
         return ModelLock(uri, inputs, dict(found.source), list(found.files), list(found.archives))
 
