@@ -69,7 +69,8 @@ def clean_name(text: str) -> str:
 
 _LONGEST = 120  # names become parts of file names
 _KINDS = {
-    "debian_base": "base", "oci_base": "base", "python_env": "env", "model": "model", "input": "input",
+    "debian_base": "base", "oci_base": "base", "python_standalone": "base",
+    "python_env": "env", "model": "model", "input": "input",
     "scoring_code": "code", "model_package": "package",
 }  # fmt: skip
 """What parts the name of a target from another's, by rule; of all other rules it is "server"."""

@@ -1,10 +1,10 @@
-"""The base of an environment: the one on the command line, or the Debian release whose Python fits."""
+"""The base of an environment: the one on the command line, or one whose Python fits."""
 
 import os
 import re
 from typing import Any
 
-from buildrules.authoring.release import RELEASES
+from buildrules.authoring.release import RELEASES, STANDALONE, DebianRelease, python_for
 from buildrules.authoring.target import Local, Ref
 from buildrules.azureml.conversion import Conversion
 from buildrules.errors import LoadError, UsageError
@@ -21,7 +21,9 @@ def python_to_write(asked: str | None, base: str | None, pin: PythonPin | None) 
     if pin is None or base is not None:
         return None
     patch = next((release for release in RELEASES if _same_minor(pin, release.python)), None)
-    return None if patch is None or _contains(pin, patch.python) else patch.minor
+    if patch is None:
+        return pin.minor  # of one patch release the newest of its kind is taken
+    return None if _contains(pin, patch.python) else patch.minor
 
 
 def _contains(pin: PythonPin, version: str) -> bool:
@@ -58,30 +60,37 @@ def base_target(
     """A base, as a label or a target: the one on the command line, or the Debian whose Python fits `pin`.
 
     With `own_user` an image on the command line runs as the user it names itself; `package` is one more that a Debian
-    gets. Raises LoadError, or UsageError where `--python` asks for what no Debian has.
+    gets. Raises LoadError, or UsageError where `--python` asks for what there is not.
     """
 
-    def debian(name: str, suite: str, remarks: dict[str, str | None]) -> Ref:
+    def debian(name: str, suite: str | None, remark: str | None = None, *, python: bool = True) -> Ref:
         name, packages = (f"{name}-{package}", [package]) if package is not None else (name, None)
-        attributes = {"suite": suite, "packages": packages}
-        return Ref(conversion.targets.add(name, "debian_base", attributes, remarks=remarks))
+        attributes = {"suite": suite, "packages": packages, "python": None if python else False}
+        return Ref(conversion.targets.add(name, "debian_base", attributes, remarks={"suite": remark}))
 
     given = conversion.options.base
     if given is not None:
-        return debian(given, given, {}) if is_release(given) else _given(conversion, given, name, own_user=own_user)
+        return debian(given, given) if is_release(given) else _given(conversion, given, name, own_user=own_user)
     python = conversion.options.python
-    for release in RELEASES:
-        fits = pin is None or _contains(pin, release.python) or _same_minor(pin, release.python)
-        if python in (release.python, release.minor) if python is not None else fits:
-            return debian(f"python{release.minor.replace('.', '')}", release.suite, {"suite": release.words})
-    has = " and ".join(f"{release.minor} ({release.suite})" for release in RELEASES)
+    asked = f"=={python}.*" if python is not None else pin.specifier if pin is not None else ""
+    try:
+        found = python_for(asked)
+    except ValueError:
+        found = None  # whatever it is that was asked for
+    if isinstance(found, DebianRelease) and python in (None, found.minor, found.python):
+        return debian(f"python{found.minor.replace('.', '')}", found.suite, found.words)
+    if found is not None:
+        version = python or str(found)
+        below = debian("debian", None, python=False) if package is not None else None
+        attributes = {"version": version, "base": below}
+        return Ref(conversion.targets.add(f"python{version.replace('.', '')}", "python_standalone", attributes))
+    there = f"the oldest is {STANDALONE[0]}, the newest {STANDALONE[-1]}"
     if python is not None:
-        hint = f"there is {has}; or name an image with --base IMAGE"
-        raise UsageError(f"no Debian base has Python {python}", hint=hint)
+        raise UsageError(f"there is no Python {python}: {there}", hint="or name an image that has it with --base IMAGE")
     assert pin is not None
     raise LoadError(
-        f"the environment asks for Python {pin.version}, and no Debian base has it: there is {has}",
-        hint="override it with --python 3.11, or name an image that has it with --base IMAGE",
+        f"the environment asks for Python {pin.version}, and there is none: {there}",
+        hint=f"override it with --python {STANDALONE[0]}, or name an image that has it with --base IMAGE",
         position=pin.position,
     )
 

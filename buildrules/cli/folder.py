@@ -3,7 +3,7 @@
 import os
 import re
 
-from buildrules.authoring.release import RELEASES, release_for
+from buildrules.authoring.release import RELEASES, DebianRelease, minor_of_patch, python_for
 from buildrules.authoring.target import Local
 from buildrules.azureml.code import is_script
 from buildrules.document.plain_toml import read_toml
@@ -42,7 +42,7 @@ class Found:
         self.mlflow = False
         self.environment: str | None = None
         self.sample: str | None = None
-        self.release = RELEASES[0]
+        self.release: DebianRelease | str = RELEASES[0]
         self.python: str | None = None  # to be written although the files ask for another
         self.folder = folder
         self.root = root or folder
@@ -160,17 +160,18 @@ class Found:
             self.note("environment: none found; fill in the requirements")
 
     def _find_python(self) -> None:
-        """Which Debian has the Python that is asked for; else the usual one, against the file's wish."""
+        """Where the Python that is asked for comes from; else the usual one, against the file's wish."""
         wanted = self._wanted_python()
         try:
-            fitting = release_for(wanted or "")
+            fitting = python_for(wanted or "")
         except ValueError:
             fitting = None
         if fitting is not None:
             self.release = fitting
+            self.python = minor_of_patch(wanted or "")
             return
-        self.python = self.release.minor
-        self.note(f"{self.environment} asks for Python {wanted}, which no Debian base has: took {self.python}")
+        self.python = RELEASES[0].minor
+        self.note(f"{self.environment} asks for Python {wanted}, and there is none: took {self.python}")
 
     def _wanted_python(self) -> str | None:
         """A specifier, as `requires-python` has it."""

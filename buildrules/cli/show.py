@@ -51,7 +51,7 @@ def description(invocation: Invocation, result: GoalResult) -> dict[str, Any]:
         "environment": variables,
         "models": [dict(item) for item in info["models"]],
         "inputs": [dict(item) for item in info["inputs"]],
-        "made_from": {name: info[name] for name in ("base", "env", "server", "code")},
+        "made_from": {name: info[name] for name in ("base", "python", "env", "server", "code")},
         "locks": dict(info["locks"]),
         "tags": dict(info["tags"]),
         "labels": {name: value for name, value in labels.items() if not name.startswith(PREFIX)},

@@ -64,7 +64,7 @@ class LockKeeper:
         self._relock = options.relock
         self.upgrade: bool | list[str] = options.upgrade or list(options.upgrade_packages)
         self.made: set[str] = set()
-        self._warned: set[str] = set()
+        self._told: set[str] = set()
         self.named: set[Label] = set()  # the targets that `relock` is for; those below them only where they are stale
 
     def obtain(
@@ -139,11 +139,15 @@ class LockKeeper:
             self.written.append(path)
         self._stream.emit(Notice(f"wrote {path}"))
 
+    def tell(self, text: str, *, warning: bool = False) -> None:
+        """Say something of locks that are being made, once."""
+        if text not in self._told:
+            self._told.add(text)
+            self._stream.emit(Notice(text, warning=warning))
+
     def warn(self, text: str) -> None:
         """Say, once, what the user should know of locks that are being made."""
-        if text not in self._warned:
-            self._warned.add(text)
-            self._stream.emit(Notice(text, warning=True))
+        self.tell(text, warning=True)
 
     def _read(self, path: str, read: Callable[[str], L]) -> tuple[L | None, str | None]:
         """The lock, or why there is none. One that cannot be read is an error, unless it is to be made anew."""

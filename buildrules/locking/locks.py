@@ -92,6 +92,7 @@ class LockedEnvironment:
     to lay: all of the lock, or those that are not in the environment below. With `frame` what they lie in is to be laid
     as well: the virtual environment, or the packages `conda`, whose Python is then that of its `base`.
     `builder` runs build back ends for its Python, "" where nothing is known of it.
+    `chosen` says why it has its Python, where that chose the base.
     """
 
     target: ResolvedTarget
@@ -107,6 +108,7 @@ class LockedEnvironment:
     exclude: tuple[str, ...] = ()  # distributions it goes without; so does a server on top of it
     prefer: tuple[str, ...] = ()  # distributions whose files are used where another brings the same
     builder: str = ""
+    chosen: str = ""
     sources: Mapping[str, SourceSet] = field(default_factory=dict)  # of the projects in `added`, by folder
     conda: LockedConda | None = None
 

@@ -17,6 +17,7 @@ from buildrules.locking.overlap import check_overlap
 from buildrules.locking.python.environments import EnvironmentLocks
 from buildrules.locking.python.gpu import GpuWarnings
 from buildrules.locking.python.models import ModelEnvironments
+from buildrules.locking.python.open_bases import OpenBases
 from buildrules.locking.python.servers import server_needs
 from buildrules.rules.mlflow_example import MLFLOW_EXAMPLE, may_send_example
 from buildrules.rules.package import PackageParts
@@ -64,6 +65,7 @@ class _Settling:
         needs = server_needs(loaded.packages.values())
         self._bases = BaseLocks(keeper, settings, loaded.resolution)
         self._implied = ModelEnvironments(keeper, loaded.resolution, self._models, self._stream)
+        self._open = OpenBases(keeper, loaded.resolution, self._implied, settings.debian.suite)
         self._gpu = GpuWarnings(keeper, loaded.packages.values())
         portable = settings.locks.portable
         self._environments = EnvironmentLocks(
@@ -151,8 +153,9 @@ class _Settling:
             self.locks.bases[target.label, platform] = self._bases.of(target, platform)
         elif target.provides == "env":
             with self._keeper.refusing(lambda: self._environments.require(target, None, platform)):
-                base = self._bases.of(self._loaded.resolution.of(target.deps["base"][0]), platform)
-                env = self.locks.environments[target.label, platform] = self._environments.environment(target, base)
+                base = self._bases.of(self._base_of(target), platform)
+                env = self._environments.environment(target, base, self._open.said.get(target.label, ""))
+                self.locks.environments[target.label, platform] = env
                 self._gpu.look(env, base)
 
     def _package(self, parts: PackageParts, platform: str) -> None:
@@ -160,9 +163,14 @@ class _Settling:
         if key in self.locks.packages:
             return
         with self._keeper.refusing(lambda: self._require(parts, platform)):
+            parts = self._open.completed(parts)
+            assert parts.base is not None
             base = self._bases.of(parts.base, platform)
             parts = self._implied.completed(parts, base)
-            env = self._environments.environment(parts.env, base) if parts.env is not None else None
+            env = None
+            if parts.env is not None:
+                said = self._open.said.get(parts.env.label, "")
+                env = self._environments.environment(parts.env, base, said)
             server = self._environments.server(parts.server, parts.server_part, base, env)
             base = env.base if env is not None else base  # with the environment's own Python, if it has one
             self.locks.packages[key] = found = LockedParts(parts, base, env, server)
@@ -170,11 +178,18 @@ class _Settling:
                 self._gpu.look(one, base)
         self._at_start(parts)
 
+    def _base_of(self, env: ResolvedTarget) -> ResolvedTarget:
+        """The base that an environment names, or the one that its Python chooses."""
+        named = env.deps.get("base")
+        return self._loaded.resolution.of(named[0]) if named else self._open.of_environment(env)
+
     def _require(self, parts: PackageParts, platform: str) -> None:
         """Find what locks of a package are missing, where more cannot be said of them."""
         if parts.env is not None or parts.flavour != "mlflow":  # else its model's environment follows from the base
             server = parts.server if parts.server_part.requirements else None
-            self._environments.require(parts.env or parts.base, server, platform)
+            below = parts.env or parts.base
+            if below is not None:
+                self._environments.require(below, server, platform)
 
     def _at_start(self, parts: PackageParts) -> None:
         """Where the models and inputs are that are fetched when a container starts."""

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 
 def package_info(
-    parts: PackageParts, settings: "Settings", locks: dict[str, str], origins: "Mapping[Label, ModelLock]"
+    parts: PackageParts,
+    settings: "Settings",
+    locks: dict[str, str],
+    origins: "Mapping[Label, ModelLock]",
+    python: str | None,
 ) -> dict[str, Any]:
     """Everything a package's image does not say itself. `locks` maps workspace-relative paths to digests, `origins`
-    labels of models from elsewhere to their locks. `registry` completes a `name` without.
-    Raises LoadError where the package goes to a registry that is none.
+    labels of models from elsewhere to their locks. `python` is the base's, in words. `registry` completes a `name`
+    without. Raises LoadError where the package goes to a registry that is none.
 
     `target_environment` has `name`, `version` (None: the digest's) and `asked`, whether the target says it.
     """
@@ -43,7 +47,8 @@ def package_info(
             "version": said.get("version"),
             "asked": bool(said),
         },
-        "base": str(parts.base.label),
+        "base": str(parts.base.label) if parts.base is not None else None,
+        "python": python,
         "env": str(parts.env.label) if parts.env is not None else None,
         "server": parts.server.rule.reference if parts.server.implicit else str(parts.server.label),
         "code": ", ".join(str(one.label) for one in (parts.code, *parts.shared) if one is not None) or None,

@@ -67,7 +67,7 @@ class PackagePlanner:
         compiled = _compiled(parts, base) and bool(installed)
         deps |= self._bytecode.library(base) if compiled else {}
         if account.parts:
-            deps[self._account(parts, account)] = "user"
+            deps[self._account(parts, base, account)] = "user"
         preferred = self._environments.preferred  # they lie over those of the server
         over = {name: holds for one in installed for name, holds in one.items() if name in preferred}
         for one in (*installed, over):
@@ -109,7 +109,11 @@ class PackagePlanner:
             weight=0.01,
         )
         self._plan.add(action)
-        info = package_info(parts, self._settings, locks, self._locks.origins(parts.placed))
+        python = base.python
+        if locked.env is not None:  # which may bring a Python of its own
+            python, chosen = locked.env.base.python, locked.env.chosen
+            python = f"{python} ({chosen})" if chosen else python
+        info = package_info(parts, self._settings, locks, self._locks.origins(parts.placed), python)
         return Goal(name, platform, action.id, "image", info)
 
     def _extra_layers(self, target: ResolvedTarget, part: Contribution, platform: str) -> dict[str, str]:
@@ -200,10 +204,10 @@ class PackagePlanner:
             )
         ]
 
-    def _account(self, parts: PackageParts, account: Account) -> str:
+    def _account(self, parts: PackageParts, base: LockedBase, account: Account) -> str:
         return self._plan.add(
             Action(
-                id=f"{parts.package.label} user {parts.user} on {parts.base.label}",
+                id=f"{parts.package.label} user {parts.user} on {base.target.label}",
                 target=str(parts.package.label),
                 kind="inline_layer",
                 title=f"user {parts.user}",

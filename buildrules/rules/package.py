@@ -48,10 +48,12 @@ class PackageParts:
 
     `flavour` is the model's kind, None without a model or if it is not there to look at. `generated_code` says that the
     server's `without_code` stands in for the code (`server_part.files`).
+
+    `base` is None where it is left open: it follows from the Python that the environment or the model asks for.
     """
 
     package: ResolvedTarget
-    base: ResolvedTarget
+    base: ResolvedTarget | None
     env: ResolvedTarget | None
     server: ResolvedTarget
     models: list[ResolvedTarget]
@@ -130,10 +132,9 @@ def take_apart(resolution: Resolution, label: Label, disk: Disk, shared: dict[La
     package = resolution.of(label)
     foundation = _dep(resolution, package, "base_env")
     server = _dep(resolution, package, "server")
-    assert foundation is not None and server is not None
-    env = foundation if foundation.provides == "env" else None
+    assert server is not None
+    env = foundation if foundation is not None and foundation.provides == "env" else None
     base = _dep(resolution, env, "base") if env is not None else foundation
-    assert base is not None
     models = [*_deps(resolution, package, "model"), *_deps(resolution, package, "models")]
     inputs = _deps(resolution, package, "inputs")
     code, others = _code(resolution, package, env)
@@ -141,6 +142,8 @@ def take_apart(resolution: Resolution, label: Label, disk: Disk, shared: dict[La
     flavour = scopes[0]["model.flavour"] if scopes else None
     generated = check_requires(package, server, models, code, flavour)
     check_versions(server, models, scopes)
+    if foundation is None and (flavour not in ("mlflow", None) or len(models) != 1):
+        raise needs_foundation(package)
     if (path := package.values.get("mount_path")) is not None:
         with package.errors_at("mount_path"):
             mount_directory(path, "/working/directory")  # whatever it is relative to
@@ -164,9 +167,18 @@ def take_apart(resolution: Resolution, label: Label, disk: Disk, shared: dict[La
         shared=others,
         flavour=flavour,
         generated_code=generated,
-        base_part=_of_base(base, resolution, shared),
+        base_part=of_base(base, resolution, shared) if base is not None else Contribution(),
         env_part=_contribution(env, shared) if env is not None else _own_venv(server_part),
         server_part=server_part,
+    )
+
+
+def needs_foundation(package: ResolvedTarget) -> LoadError:
+    """The error for a package that stands on nothing, and whose model does not say what it needs."""
+    return LoadError(
+        f"'{package.label}' needs 'base_env'",
+        hint="an environment, or a base alone; only a package of one MLflow model may leave it out",
+        position=package.target.position if package.target is not None else None,
     )
 
 
@@ -177,14 +189,14 @@ def _contribution(target: ResolvedTarget, shared: dict[Label, Contribution]) -> 
     return found
 
 
-def _of_base(target: ResolvedTarget, resolution: Resolution, shared: dict[Label, Contribution]) -> Contribution:
+def of_base(target: ResolvedTarget, resolution: Resolution, shared: dict[Label, Contribution]) -> Contribution:
     """What a base and all below it contribute; the upper wins."""
     lower = below(target, resolution)
     if lower is None:
         return _contribution(target, shared)
     if target.label not in shared:
         own = contribute(target.rule, scope_of(target))
-        under = _of_base(lower, resolution, {} if lower.label == target.label else shared)
+        under = of_base(lower, resolution, {} if lower.label == target.label else shared)
         shared[target.label] = replace(
             own,
             environment={**under.environment, **own.environment},

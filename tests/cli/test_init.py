@@ -119,11 +119,17 @@ FOLDERS: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
     "newer": ({"pyproject.toml": PROJECT + 'requires-python = ">=3.12"\n'}, ["suite: trixie"], []),
     "newest": (
         {"pyproject.toml": PROJECT + 'requires-python = ">=3.14"\n'},
+        ['base: {rule: python_standalone, version: "3.15"}'],
+        [],
+    ),
+    "too_new": (
+        {"pyproject.toml": PROJECT + 'requires-python = ">=3.99"\n'},
         ["suite: bookworm", 'python: "3.11"    # pyproject.toml asks for another'],
-        ["pyproject.toml asks for Python >=3.14, which no Debian base has: took 3.11"],
+        ["pyproject.toml asks for Python >=3.99, and there is none: took 3.11"],
     ),
     "conda_fits": ({"conda.yaml": "dependencies:\n- python=3.13\n"}, ["suite: trixie"], []),
-    "conda_pin": ({"conda.yml": "dependencies:\n  - python=3.12.4\n"}, ['python: "3.11"'], ["==3.12.4"]),
+    "conda_pin": ({"conda.yml": "dependencies:\n  - python=3.12.4\n"}, ['version: "3.12"}', 'python: "3.12"'], []),
+    "conda_patch": ({"conda.yml": "dependencies:\n  - python=3.11.9\n"}, ["bookworm", 'python: "3.11"'], []),
     "conda_range": ({"conda.yml": "dependencies:\n  - python>=3.9,<3.12\n"}, ["suite: bookworm"], []),
 }
 
@@ -140,7 +146,7 @@ def test_init_for_many_kinds_of_folder(workspace: Space, kind: str) -> None:
         assert part in text
     assert ("_model:" in text) == (kind not in ("package", "top_package", "routes", "root_route", "no_routes"))
     assert ("_code:" in text) == (not kind.startswith("mlflow"))
-    assert ('python: "3.11"' in text) == (kind in ("newest", "conda_pin"))
+    assert ('python: "3.11"' in text) == (kind in ("too_new", "conda_patch"))
     workspace.run("query").said(f"//:{kind}  model_package")
 
 

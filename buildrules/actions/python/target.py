@@ -84,7 +84,8 @@ class Target:
 
         platforms = self.platform_tags()
         interpreter = "cp" + "".join(map(str, self.version))
-        found = list(cpython_tags(self.version, abis=[interpreter], platforms=platforms))
+        abi = f"{interpreter}m" if self.version < (3, 8) else interpreter  # PEP 3149; bpo-36707 took the m away
+        found = list(cpython_tags(self.version, abis=[abi], platforms=platforms))
         found.extend(compatible_tags(self.version, interpreter=interpreter, platforms=platforms))
         return list(dict.fromkeys(found))
 

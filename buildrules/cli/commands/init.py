@@ -62,7 +62,11 @@ def made_of(found: Found, name: str) -> list[NewTarget]:
     """The targets for what was found, the package last. Adds notes on what is missing to those of `found`."""
     targets = NewTargets()
     targets.reserved.add(name)
-    base = targets.add("base", "debian_base", {"suite": found.release.suite}, remarks={"suite": found.release.words})
+    release = found.release
+    if isinstance(release, str):
+        base = targets.add("base", "python_standalone", {"version": release})
+    else:
+        base = targets.add("base", "debian_base", {"suite": release.suite}, remarks={"suite": release.words})
     model = _model(found, targets, name)
     env = _environment(found, targets, base, model)
     package: dict[str, Any] = {"model": Ref(model) if model is not None else None, "base_env": Ref(env)}

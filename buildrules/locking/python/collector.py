@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from buildrules.actions.python.versions import VARIABLES
+from buildrules.authoring.release import minor_of_patch
 from buildrules.credentials.address import split_userinfo
 from buildrules.credentials.connections import Connections
 from buildrules.credentials.redact import redact, scrub
@@ -94,6 +95,11 @@ class PythonPin:
     def version(self) -> str:
         """For people: "3.12" of "==3.12.*"."""
         return self.specifier.removeprefix("==").removesuffix(".*")
+
+    @property
+    def minor(self) -> str | None:
+        """The minor version of a pin that asks for a single release: "3.11" of "==3.11.9"."""
+        return minor_of_patch(self.specifier)
 
 
 class Collector:

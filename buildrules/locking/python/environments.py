@@ -3,12 +3,14 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING
 
 from buildrules.errors import LoadError
 from buildrules.locking.bases import need_python
 from buildrules.locking.keeper import LockKeeper, moves
 from buildrules.locking.locks import LockedBase, LockedConda, LockedEnvironment
+from buildrules.locking.python.lifetimes import ended
 from buildrules.locking.python.models import ModelEnvironments
 from buildrules.locking.python.projects import Projects
 from buildrules.locking.python.servers import Need, lock_for_servers
@@ -56,14 +58,17 @@ class EnvironmentLocks:
         self._projects = Projects(keeper.root)
         self._servers: dict[tuple[str, str, str], str] = {}  # who has a name on an environment
 
-    def environment(self, target: ResolvedTarget, base: LockedBase) -> LockedEnvironment:
-        """The environment `target` on `base`. Raises LoadError, ResolutionError and what locking raises."""
+    def environment(self, target: ResolvedTarget, base: LockedBase, chosen: str = "") -> LockedEnvironment:
+        """The environment `target` on `base`; `chosen` says why on that, where the target leaves it open.
+
+        Raises LoadError, ResolutionError and what locking raises.
+        """
         key = (str(target.label), str(base.target.label), base.platform)
         if key not in self._done:
-            self._done[key] = self._environment(target, base)
+            self._done[key] = replace(self._environment(target, base, chosen), chosen=chosen)
         return self._done[key]
 
-    def _environment(self, target: ResolvedTarget, base: LockedBase) -> LockedEnvironment:
+    def _environment(self, target: ResolvedTarget, base: LockedBase, chosen: str) -> LockedEnvironment:
         from buildrules.actions.python.target import Target
         from buildrules.locking.python.request import EnvironmentRequest
 
@@ -77,7 +82,8 @@ class EnvironmentLocks:
         self._keeper.disk.by(target.label).note(CONTENT, *found.files)
         self._keeper.disk.by(target.label).note(NAMES, *found.folders)
         if conda is None:
-            self._check_python(target, python, found)
+            minor = found.python.minor if chosen and found.python else None
+            self._check_python(target, python, found, minor)
         feeds = self._feeds(target, found)
         request = EnvironmentRequest(
             name=target.label.name,
@@ -93,7 +99,8 @@ class EnvironmentLocks:
         labels = (target.label, base.target.label)  # the first is a model's, where the environment is
         self._note_settings()
         needs = self._needs.get(target.label, ())
-        lock, path = self._lock(request, str(target.label), target.label, labels, needs, found.notes)
+        told = f"{target.label} gets Python {python}: {chosen}" if chosen else ""
+        lock, path = self._lock(request, str(target.label), target.label, labels, needs, found.notes, told)
         for package in lock.packages:
             if package.directory is not None:
                 asking = self._projects.asking(package.directory)
@@ -164,11 +171,12 @@ class EnvironmentLocks:
         add_projects(found, root, target, installed_projects(self._resolution, target))
         return found
 
-    def _check_python(self, target: ResolvedTarget, python: str, found: "Requirements") -> None:
+    def _check_python(self, target: ResolvedTarget, python: str, found: "Requirements", minor: str | None) -> None:
+        """Of a base that was chosen, `minor` is the version it was chosen by, whatever patch release is asked for."""
         from buildrules.locking.python.conda import check_python
 
         with target.errors_at("python"):
-            check_python(found.python, python, target.values["python"])
+            check_python(found.python, python, target.values["python"] or minor)
             self._models.check_python(target, python)
 
     def server(
@@ -271,6 +279,7 @@ class EnvironmentLocks:
         on: Sequence[Label],
         servers: Sequence[Need] = (),
         notes: Sequence[str] = (),
+        told: str = "",
     ) -> "tuple[Lock, str]":
         from buildrules.locking.python import resolve
         from buildrules.locking.python.lock import lock_filename, read_lock, write_lock
@@ -284,7 +293,10 @@ class EnvironmentLocks:
             )
 
         def make(old: "Lock | None") -> "Lock":
-            for note in notes:
+            if told:
+                self._keeper.tell(told)
+            minor = request.target.python_minor
+            for note in filter(None, (ended(minor, date.today()), *notes)):
                 self._keeper.warn(note)
             return lock_for_servers(
                 request,

@@ -1,7 +1,7 @@
 """Why a resolver found no answer, with who asked for what."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from packaging.utils import canonicalize_name
 
@@ -16,6 +16,7 @@ from buildrules.net.session import Session
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _NOT_FOUND = re.compile(r"\b(\S+) was not found in the package registry|no versions of (\S+)")
 _BUILD = re.compile(r"==[^+,;]*\+([a-z0-9.]+)")
+_PYTHON = re.compile(r"requested\s+Python\s+version\s+\(\S+\)\s+does\s+not\s+satisfy\s+Python(\S+)")
 _BUILT = re.compile(r"Failed to build `([^ `]+)")
 
 
@@ -24,8 +25,12 @@ def words_in(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def explained(answer: Answer, request: EnvironmentRequest, session: Session) -> Exception:
-    """The error for a failed resolution, with who asked for what."""
+def explained(
+    answer: Answer, request: EnvironmentRequest, session: Session, last: Callable[[str], str | None]
+) -> Exception:
+    """The error for a failed resolution, with who asked for what. `last` finds the last version of a distribution that
+    supports the request's Python.
+    """
     built = _BUILT.search(answer.errors)
     if built is not None and (said := no_repository(answer.errors)) is not None:
         return ResolutionError(unversioned(built[1]), hint=HINT, log=said)
@@ -57,9 +62,33 @@ def explained(answer: Answer, request: EnvironmentRequest, session: Session) -> 
     lines = [answer.errors]
     if askers or pinned:
         lines += ["", "who asked:", *dict.fromkeys(askers), *pinned]
-    hint = _hint(absent, named, request, bool(pinned))
+    hint = _older(answer.errors, named, request, last) or _hint(absent, named, request, bool(pinned))
     return ResolutionError(
         f"the requirements of {request.title()} cannot be satisfied together", hint=hint, log="\n".join(lines)
+    )
+
+
+def _older(
+    log: str, named: Collection[str], request: EnvironmentRequest, last: Callable[[str], str | None]
+) -> str | None:
+    """The way out where the versions that are asked for do not support the Python: those that do, or another Python."""
+    from packaging.requirements import Requirement as Parsed
+
+    found = _PYTHON.search(log)
+    if found is None:
+        return None
+    others = []
+    for item in request.asked.items:
+        if item.name in named and not item.local and (specifier := Parsed(item.text).specifier):
+            version = last(item.name)
+            if version is not None and not specifier.contains(version, prereleases=True):
+                others.append(f"{item.name} {version}")
+    if not others:
+        return None
+    are = "is" if len(others) == 1 else "are"
+    return (
+        f"{', '.join(others)} {are} the last for Python {request.target.python_minor};"
+        f" or choose a base with Python {found[1]}"
     )
 
 

@@ -17,7 +17,7 @@ from buildrules.rules.rule import Rule
 from buildrules.workspace.labels import Label
 
 if TYPE_CHECKING:
-    from buildrules.actions.models.mlflow_files import ModelFiles
+    from buildrules.actions.models.mlflow_files import ModelFiles, Said
     from buildrules.locking.python.collector import Requirements
     from buildrules.locking.python.mlflow import ModelEnvironment
 
@@ -43,12 +43,12 @@ class ModelEnvironments:
         A server that adds nothing to an image of somebody's is taken to have all it needs in there.
         Raises LoadError where one model would get environments for two versions of Python.
         """
-        ready = parts.base.rule.implementation not in _OURS and not parts.server_part.requirements
+        ready = base.target.rule.implementation not in _OURS and not parts.server_part.requirements
         if parts.env is not None or base.python is None or parts.flavour != "mlflow" or ready or len(parts.models) != 1:
             return parts
         (model,) = parts.models
         self._check_bases(model, base)
-        env = self._implied(model, base)
+        env = self.implied(model, base)
         return replace(parts, env=env, env_part=contribute(env.rule, scope_of(env)))
 
     def _check_bases(self, model: ResolvedTarget, base: LockedBase) -> None:
@@ -61,14 +61,18 @@ class ModelEnvironments:
                 position=model.position_of("rule"),
             )
 
-    def _implied(self, model: ResolvedTarget, base: LockedBase) -> ResolvedTarget:
+    def implied(self, model: ResolvedTarget, base: LockedBase | None = None) -> ResolvedTarget:
         """A python_env that nobody wrote. It has the model's label, so that its lock lies beside the model's."""
         rule = self._python_env()
-        values = {name: rule.default(name, model.label) for name in rule.attributes}
-        values |= {"base": base.target.label, "model": model.label}
-        return ResolvedTarget(
-            model.label, rule, values, {"base": [base.target.label], "model": [model.label]}, target=model.target
-        )
+        values = {name: rule.default(name, model.label) for name in rule.attributes} | {"model": model.label}
+        deps = {"model": [model.label]}
+        if base is not None:
+            values["base"], deps["base"] = base.target.label, [base.target.label]
+        return ResolvedTarget(model.label, rule, values, deps, target=model.target)
+
+    def python_of(self, env: ResolvedTarget) -> "Said | None":
+        """The Python that the model of `env` was made with, as its files have it. Raises LoadError."""
+        return self._of(env).python
 
     def _python_env(self) -> Rule:
         if self._rule is None:

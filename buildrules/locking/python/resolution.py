@@ -81,7 +81,7 @@ class Resolution:
                 log=answer.errors,
             )
         if answer.code:
-            raise explained(answer, self._request, self._session)
+            raise explained(answer, self._request, self._session, self._last)
         with open(self._output, "rb") as file:
             data = tomllib.load(file)
         data["packages"] = [one for one in data["packages"] if one["name"] not in self._request.provided]
@@ -93,6 +93,19 @@ class Resolution:
         self.said = [*self._left, *warnings_in(answer.errors)]
         what = f"the lock of {self._request.name!r}"
         return data, tuple(select(data, self._request.target, self._copies, self._folder, what=what, fresh=True))
+
+    def _last(self, name: str) -> str | None:
+        """The last version of a distribution that supports the request's Python; None where there is none."""
+        import tomllib
+
+        folder = os.path.join(self._folder, "last")
+        os.makedirs(folder, exist_ok=True)
+        output = os.path.join(folder, f"pylock.{name}.toml")
+        arguments = [*compile_arguments(folder, [name], self._request.target), "--no-deps", "--output-file", output]
+        if run_uv(arguments, self._request.root, self._environment).code:
+            return None
+        with open(output, "rb") as file:
+            return next((table.get("version") for table in tomllib.load(file).get("packages", ())), None)
 
     def _outside(self, answer: Answer) -> str | None:
         folders = [item.text for item in self._request.asked.items if item.local]

@@ -1,0 +1,112 @@
+"""The base of what names none: the Python that its files ask for, on a base that nobody wrote.
+
+All environments of a workspace that ask for one minor version stand on one base, whose lock lies at the workspace's
+root, so their images share its layers.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from buildrules.authoring.release import STANDALONE, python_for
+from buildrules.errors import LoadError, Position
+from buildrules.locking.keeper import LockKeeper
+from buildrules.locking.python.models import ModelEnvironments
+from buildrules.rules.catalogue import Catalogue
+from buildrules.rules.package import PackageParts, of_base
+from buildrules.rules.resolve import Resolution, ResolvedTarget
+from buildrules.workspace.labels import Label
+
+if TYPE_CHECKING:
+    from buildrules.locking.python.collector import PythonPin
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A specifier of Python (PEP 440; "" for any), who asks, in words, where, and the way out where there is none."""
+
+    specifier: str = ""
+    words: str = ""
+    position: Position | None = None
+    way_out: str = ""
+
+
+class OpenBases:
+    """Chooses the bases of one workspace that are left open. `said` has the reasons, by who left it open."""
+
+    def __init__(
+        self, keeper: LockKeeper, resolution: Resolution, models: ModelEnvironments, suite: str | None
+    ) -> None:
+        self._keeper = keeper
+        self._resolution = resolution
+        self._models = models
+        self._catalogue = Catalogue()
+        self._suite = suite
+        self._chosen: dict[str, ResolvedTarget] = {}
+        self.said: dict[Label, str] = {}
+
+    def of_environment(self, env: ResolvedTarget) -> ResolvedTarget:
+        """The base of `env`, which names none. Raises LoadError where there is no such Python."""
+        return self._choose(env, self._asked(env))
+
+    def completed(self, parts: PackageParts) -> PackageParts:
+        """`parts` with a base, where they have none. Raises LoadError where there is no such Python."""
+        if parts.base is not None:
+            return parts
+        if parts.env is not None:
+            base = self.of_environment(parts.env)
+        else:  # only what serves an MLflow model may leave out both
+            (model,) = parts.models
+            base = self._choose(model, self._asked_by_model(self._models.implied(model)))
+        return replace(parts, base=base, base_part=of_base(base, self._resolution, {}))
+
+    def _asked(self, env: ResolvedTarget) -> _Asked:
+        """What an environment asks for: in its own words, else in those of its files."""
+        if (said := env.values["python"]) is not None:
+            specifier = said if said[:1] in "<>=!~" else f"=={said}.*"
+            return _Asked(specifier, f"it asks for {said}", env.position_of("python"), "name a base that has it")
+        pin = self._pin(env)
+        if pin is not None and pin.specifier:
+            way_out = f'override {pin.asker}: write `python: "..."` on {env.label}'
+            return _Asked(pin.specifier, f"{pin.asker} asks for {pin.version}", pin.position, way_out)
+        return self._asked_by_model(env) if env.deps.get("model") else _Asked()
+
+    def _pin(self, env: ResolvedTarget) -> "PythonPin | None":
+        from buildrules.locking.python.requirements import collect_target
+
+        return collect_target(self._keeper.root, env, self._keeper.session.connections).python
+
+    def _asked_by_model(self, env: ResolvedTarget) -> _Asked:
+        said = self._models.python_of(env)
+        if said is None:
+            return _Asked()
+        minor = ".".join(said.text.lstrip("= ").split(".")[:2])
+        model = env.deps["model"][0]
+        way_out = f'override it with a python_env: {{rule: python_env, model: "{model}", python: "..."}}'
+        return _Asked(f"=={minor}.*", f"the model was made with {said.text}", said.position, way_out)
+
+    def _choose(self, asker: ResolvedTarget, asked: _Asked) -> ResolvedTarget:
+        found = python_for(asked.specifier, self._suite)
+        if found is None:
+            raise LoadError(
+                f"{asker.label}: {asked.words}, and there is no such Python: the oldest is {STANDALONE[0]}, the newest"
+                f" {STANDALONE[-1]}",
+                hint=asked.way_out,
+                position=asked.position,
+            )
+        if isinstance(found, str):
+            base = self._made(asker, found, "python_standalone", version=found)
+        else:
+            base = self._made(asker, found.minor, "debian_base", suite=found.suite)
+        if asker.label in self._keeper.named:  # nobody can name it
+            self._keeper.named.add(base.label)
+        self.said[asker.label] = asked.words or "nothing asks for another"
+        return base
+
+    def _made(self, asker: ResolvedTarget, minor: str, name: str, **said: str) -> ResolvedTarget:
+        """The target that nobody wrote. An @ is in its name, which no target of a BUILD.yaml can have."""
+        if minor not in self._chosen:
+            rule, label = self._catalogue.find(name), Label("", f"python@{minor}")
+            assert rule is not None
+            values = {attribute: rule.default(attribute, label) for attribute in rule.attributes} | said
+            self._chosen[minor] = ResolvedTarget(label, rule, values, {}, target=asker.target)
+        return self._chosen[minor]
