@@ -32,9 +32,11 @@ def _name(result: GoalResult) -> str:
 
 
 def _held(item: LayerResult) -> Held:
-    """A layer with the wheels that its action put into it. A wheel that is made here has a layer of its own."""
+    """A layer with the wheels, or conda packages, that its action put into it. A wheel that is made here has a layer of
+    its own."""
     sizes = item.action.places.get("sizes") or {}
-    wheels = item.action.params.get("wheels", ()) if item.action.kind == "wheel_layer" else ()
+    field = {"wheel_layer": "wheels", "conda_layer": "packages"}.get(item.action.kind)
+    wheels = [(row[0], row[1]) for row in item.action.params[field]] if field else ()
     return Held(
         item.layer.digest,
         item.layer.size,

@@ -8,7 +8,7 @@ from buildrules.engine.comparison import Compared
 
 _LINES = 5
 _VERSIONS = re.compile(r"(?P<name>\S+) (?P<theirs>\d\S*) -> (?P<mine>\d\S*)")
-_LOCKED = ("wheel_layer", "installed")
+_LOCKED = ("conda_layer", "wheel_layer", "installed")
 
 
 def not_cached_lines(found: Iterable[Compared], *, verbose: bool) -> Iterator[str]:

@@ -28,6 +28,7 @@ KINDS = {
     "oci_base": "base",
     "debian_layers": "base",
     "python_layer": "base",
+    "conda_layer": "packages",
     "wheel_layer": "packages",
     "build_wheel": "packages",
     "model_layers": "models",

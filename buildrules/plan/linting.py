@@ -84,6 +84,8 @@ def _of_package(
     parts, base = locked.parts, locked.base
     packages: dict[str, tuple[str, str, int | None]] = {}
     for one in locked.installed:
+        provided = one.conda.lock.distributions() if one.conda is not None else {}
+        packages |= {name: (name, version, None) for name, version in provided.items()}
         for package in one.lock.packages:
             size = package.file.size if package.file is not None else None
             packages[package.name] = (package.name, package.version, size)
@@ -129,9 +131,11 @@ def _unseen(locked: LockedParts) -> list[str]:
 
 
 def _is_of_wheels(plan: Plan, name: str) -> bool:
-    """Whether an action lays wheels that need not be built of source archives first."""
+    """Whether an action lays conda packages, or wheels that need not be built of source archives first."""
     action = plan.actions[name]
     built = (plan.actions[dep] for dep in action.deps if action.kind == "wheel_layer")
+    if action.kind == "conda_layer":
+        return True
     return action.kind == "wheel_layer" and not any(one.params.get("sdist") for one in built)
 
 

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -113,11 +112,14 @@ def _tar(files: Mapping[str, Content], more: Sequence[tarfile.TarInfo] = (), mod
 
 
 class Channel:
-    """A channel in a folder; every `add` writes its repodata anew."""
+    """A channel in a folder; every `add` writes its repodata anew. With `keep` that of a folder is gone on with."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, keep: bool = False) -> None:
         self.folder = folder
         self.rows: dict[str, dict[str, dict[str, Any]]] = {"linux-64": {}, "linux-aarch64": {}, "noarch": {}}
+        for subdir, rows in self.rows.items() if keep else ():
+            data = json.loads((folder / subdir / "repodata.json").read_text())
+            rows.update({**data["packages"], **data["packages.conda"]})
         self._write()
 
     def add(self, name: str, version: str, files: Mapping[str, Content] | None = None, **more: Any) -> str:
@@ -147,17 +149,16 @@ LEFT_OUT = re.compile(
 )
 
 
+UNNEEDED = re.compile(r"_?(tkinter|sqlite3|ssl|hashlib|curses|g?dbm|lzma|bz2|ctypes|uuid|readline|nis|codecs_|.*test)")
+
+
 def real_python() -> dict[str, bytes]:
     """The Python that runs the tests, as files of a conda package: bin/pythonX.Y, its library, and what it links to."""
     library = Path(sysconfig.get_path("stdlib"))
     program = Path(sys.executable).resolve()
     files = {f"bin/python{MINOR}": program.read_bytes()}
     modules = [path for path in library.rglob("*") if path.suffix == ".py"]
-    modules += [
-        path
-        for path in (library / "lib-dynload").iterdir()
-        if re.match(r"_(json|struct|socket|bisect)|math|select", path.name)
-    ]
+    modules += [path for path in (library / "lib-dynload").iterdir() if not UNNEEDED.match(path.name)]
     for path in modules:
         below = path.relative_to(library)
         if path.is_file() and not LEFT_OUT.fullmatch(below.parts[0]):
@@ -198,8 +199,3 @@ def libc_files() -> dict[str, bytes]:
         if (extra / name).exists():
             found[str(extra / name).lstrip("/")] = (extra / name).read_bytes()
     return found
-
-
-def copy_channel(channel: Path, to: Path) -> None:
-    """A channel of one's own, to change."""
-    shutil.copytree(channel, to)
