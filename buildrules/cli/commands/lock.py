@@ -107,13 +107,17 @@ def _check_names(root: str, names: list[str]) -> None:
 
 
 def _locked_names(root: str) -> set[str]:
+    from packaging.utils import canonicalize_name
+
     from buildrules.document.plain_toml import read_toml
     from buildrules.workspace.root import find_packages, read_file
 
     names: set[str] = set()
     for package in find_packages(root, []).packages:
         for entry in os.scandir(os.path.join(root, package)):
-            if entry.name.startswith("pylock.") and entry.name.endswith(".toml"):
+            if entry.name.startswith(("pylock.", "conda.")) and entry.name.endswith((".toml", ".lock")):
                 with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                    names |= {str(table["name"]) for table in read_toml(read_file(entry.path, root))["packages"]}
+                    names |= {
+                        canonicalize_name(table["name"]) for table in read_toml(read_file(entry.path, root))["packages"]
+                    }
     return names

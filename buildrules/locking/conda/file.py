@@ -97,7 +97,7 @@ def channel_url(asked: Asked, root: str, folder: str, connections: dict[str, str
             raise LoadError(
                 "the address of a channel holds a credential",
                 hint="take it out, and give it by a connection of type conda_channel",
-                position=asked.position,
+                position=Position(asked.position.path, asked.position.line, asked.position.column),  # without the line
             )
         return text
     if text.startswith((".", "/")):

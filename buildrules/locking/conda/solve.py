@@ -9,19 +9,30 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from buildrules.credentials.redact import scrub_output
-from buildrules.errors import BuildrulesError, FetchError, LoadError, LockError, ResolutionError, UsageError
+from buildrules.errors import (
+    BuildrulesError,
+    CredentialsError,
+    FetchError,
+    LoadError,
+    LockError,
+    ResolutionError,
+    UsageError,
+)
 from buildrules.locking.conda.file import Asked
 from buildrules.locking.conda.lock import CondaLock, CondaPackage
 from buildrules.locking.python.conda import distribution_name
 from buildrules.net.session import Session
-from buildrules.start.address import below
+from buildrules.start.address import below, origin_of
 from buildrules.state.location import store_root
 from buildrules.store import lockfile
 
 if TYPE_CHECKING:
     from rattler import RepoDataRecord
 
+    from buildrules.credentials.connections import Connection
+
 _SUBDIRS = {"linux/amd64": ("linux-64", "x86_64"), "linux/arm64": ("linux-aarch64", "aarch64")}
+_REFUSED = re.compile(r"40[13]( Unauthorized| Forbidden)?")
 _KERNEL = "5.10"  # of the machines that images run on, at least
 _PYTHON = re.compile(r"(python|python_abi)([ =<>!~].*)?")
 
@@ -69,14 +80,17 @@ def make_lock(
             "conda environments are solved by py-rattler, which is not installed",
             hint="pip install 'buildrules[conda]'",
         ) from None
+    from packaging.utils import canonicalize_name
+
     specs = []
     for one in request.specs:
         try:
             specs.append(rattler.MatchSpec(one.text, strict=False))
         except Exception as error:  # noqa: BLE001 - of rattler's classes, which have no base of their own
             raise LoadError(f"{one.text!r} is not a conda package: {error}", position=one.position) from None
-    named = frozenset(upgrade) if not isinstance(upgrade, bool) else frozenset[str]()
-    kept = [one for one in existing.packages if one.name not in named] if existing and upgrade is not True else []
+    named = {canonicalize_name(name) for name in upgrade} if not isinstance(upgrade, bool) else set()
+    known = existing.packages if existing and upgrade is not True else ()
+    kept = [one for one in known if canonicalize_name(one.name) not in named]
     try:
         records = asyncio.run(_solve(request, specs, kept, session))
     except BuildrulesError:
@@ -84,9 +98,13 @@ def make_lock(
     except SolverError as error:
         raise _unsolved(request, str(error)) from None
     except Exception as error:  # noqa: BLE001
-        raise FetchError(
-            f"the channels of {request.name!r} could not be asked for packages", log=scrub_output(str(error))
-        ) from None
+        text = scrub_output(str(error))
+        refused = _REFUSED.search(text)
+        for url in request.channels if refused else ():
+            if refused and url in text and (served := session.connections.serving(url)) is not None:
+                message, hint = served.refused(refused[0])
+                raise CredentialsError(message, hint=hint, log=text) from None
+        raise FetchError(f"the channels of {request.name!r} could not be asked for packages", log=text) from None
     packages = tuple(sorted((_locked(one, request) for one in records), key=lambda one: one.name))
     python = next((one.version for one in packages if one.name == "python"), None)
     if python is None:
@@ -107,7 +125,12 @@ async def _solve(
     logins = _logins(request.channels, session)
 
     def headers(host: str, path: str) -> dict[str, str] | None:
-        return next((found for where, top, found in logins if host == where and below(path, top)), None)
+        for served, found in logins:
+            target = urlsplit(served.target)
+            here = f"{target.scheme}://{target.netloc}{path}"
+            if host == target.hostname and below(here, served.target) is not None:
+                return found
+        return None
 
     middlewares: list[Any] = [RetryMiddleware()]
     if logins:
@@ -121,7 +144,7 @@ async def _solve(
         virtual["__cuda"] = (request.cuda, "0")
     known = []
     if kept:
-        names = [f"{one.name}=={one.version}={one.build}" for one in kept]
+        names = [f"{one.name} =={one.version} {one.build}" for one in kept]
         wanted = {one.sha256 for one in kept}
         answers = await gateway.query(list(request.channels), platforms, names, recursive=False)
         known = [record for answer in answers for record in answer if _hex(record.sha256) in wanted]
@@ -139,16 +162,29 @@ async def _solve(
     )
 
 
-def _logins(channels: Sequence[str], session: Session) -> list[tuple[str, str, dict[str, str]]]:
-    """(host, path, headers) for the channels that a connection serves. Raises CredentialsError."""
-    found = []
+def _logins(channels: Sequence[str], session: Session) -> "list[tuple[Connection, dict[str, str]]]":
+    """The connections that serve channels, and the headers of their logins. Raises CredentialsError, UsageError."""
+    found: list[tuple[Connection, dict[str, str]]] = []
     for url in channels:
         served = session.connections.serving(url)
         login = session.connections.login(url) if url.startswith("http") else None
         if served is not None and login is not None:
-            parts = urlsplit(served.target)
-            found.append((parts.hostname or "", parts.path.rstrip("/"), login.headers()))
+            found.append((served, login.headers()))
+            _check_neighbours(served, channels)
     return found
+
+
+def _check_neighbours(served: "Connection", channels: Sequence[str]) -> None:
+    """Raise UsageError for a channel that would get the login of another: rattler tells hosts apart, and no ports."""
+    target = urlsplit(served.target)
+    for url in channels:
+        same_host = urlsplit(url).hostname == target.hostname and origin_of(url) != origin_of(served.target)
+        if same_host and below(f"{target.scheme}://{target.netloc}{urlsplit(url).path}", served.target) is not None:
+            raise UsageError(
+                f"the channel {url} would get the credentials of connection {served.name!r},"
+                f" which are for {served.target}",
+                hint="take both from one port of their host, or give one of them another path",
+            )
 
 
 def _unsolved(request: CondaRequest, text: str) -> ResolutionError:
