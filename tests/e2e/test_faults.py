@@ -2,7 +2,6 @@
 
 import contextlib
 import gzip
-import http.server
 import json
 import os
 import random
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.local import Local, Plain
 from tests.support.space import APP, CODE, Report, Space, wheel
 
 MakeSpace = Callable[..., Space]
@@ -364,33 +364,15 @@ class Stall:
         self.stalled = threading.Event()
         self.released = threading.Event()
         self.resumed = False
-        outer = self
+        self.http = Local(self.answer)
+        self.url = self.http.url
 
-        class Answer(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                outer.answer(self)
-
-            do_HEAD = do_GET
-
-            def log_message(self, *_: object) -> None: ...
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.http.daemon_threads = True
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
-
-    def answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
+    def answer(self, handler: Plain) -> None:
         name = handler.path.rpartition("/")[2]
         data = self.files.get(name)
         if data is None:
             body = "".join(f'<a href="/files/{name}">{name}</a>' for name in self.files).encode()
-            handler.send_response(200)
-            handler.send_header("Content-Type", "text/html")
-            handler.send_header("Content-Length", str(len(body)))
-            handler.end_headers()
-            handler.wfile.write(body)
+            handler.send(200, body, Content_Type="text/html")
             return
         start = 0
         wanted = handler.headers.get("Range")
@@ -429,8 +411,7 @@ class Stall:
 
     def close(self) -> None:
         self.released.set()
-        self.http.shutdown()
-        self.http.server_close()
+        self.http.close()
 
 
 def _half_fetched(space: Space) -> bool:

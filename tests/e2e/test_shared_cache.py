@@ -1,7 +1,6 @@
 """One cache for a team: what one machine built, another one does not build, move or upload again."""
 
 import contextlib
-import http.server
 import os
 import random
 import re
@@ -22,6 +21,7 @@ from tests.oci.registry.servers import registry
 from tests.support.cache_server import PASSWORD, WRITER, CacheServer, cache_server
 from tests.support.casd import casd_server
 from tests.support.faulty import Faulty
+from tests.support.local import Local, Plain
 from tests.support.space import APP, Report, Space
 
 CASES = int(os.environ.get("BUILDRULES_TEST_CASES", "6"))
@@ -404,24 +404,16 @@ def test_every_build_ends_with_the_digests_of_a_clean_one_however_the_network_is
 def test_ctrl_c_ends_an_upload_that_hangs(workspace: Space) -> None:
     seen, done = threading.Event(), threading.Event()
 
-    class Hangs(http.server.BaseHTTPRequestHandler):
+    def answer(handler: Plain) -> None:
         """A server without records, that never takes one."""
-
-        def do_GET(self) -> None:
-            self.send_error(404)
-
-        do_HEAD = do_GET
-
-        def do_PUT(self) -> None:
+        if handler.command == "PUT":
             seen.set()
             done.wait(60)
+        handler.send(404)
 
-        def log_message(self, *_: object) -> None: ...
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hangs) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        process = workspace.start("build", APP, env={"BUILDRULES_CACHE": url, "BUILDRULES_CACHE_UPLOAD": "always"})
+    with Local(answer) as server:
+        env = {"BUILDRULES_CACHE": server.url, "BUILDRULES_CACHE_UPLOAD": "always"}
+        process = workspace.start("build", APP, env=env)
         try:
             assert seen.wait(60)
             while not list((workspace.store / "table").glob("log*")):  # something was made, and is kept
@@ -431,7 +423,6 @@ def test_ctrl_c_ends_an_upload_that_hangs(workspace: Space) -> None:
         finally:
             done.set()
             process.kill()
-            server.shutdown()
     assert process.returncode == 130, err
     assert "interrupted" in err
     workspace.sound()

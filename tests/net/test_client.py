@@ -1,8 +1,7 @@
 """What a request of the web client carries, hop by hop."""
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing
 
 import pytest
 
@@ -11,6 +10,7 @@ from buildrules.errors import CredentialsError
 from buildrules.net.client import Client
 from buildrules.net.session import Session
 from tests.oci.registry.servers import Answer, Seen, Web, web
+from tests.support.local import Local, Plain
 
 SECRET = "canary-request"
 
@@ -93,33 +93,17 @@ def test_a_connection_serves_again() -> None:
     """Short answers that nobody reads, errors and redirects included, cost no connection each."""
     ports: set[int] = set()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(handler: Plain) -> None:
+        ports.add(handler.client_address[1])
+        handler.send({"/a": 200, "/b": 302, "/c": 404}[handler.path], b"short", Location="/a")
 
-        def do_GET(self) -> None:
-            ports.add(self.client_address[1])
-            self.send_response({"/a": 200, "/b": 302, "/c": 404}[self.path])
-            self.send_header("Location", "/a")
-            self.send_header("Content-Length", "5")
-            self.end_headers()
-            self.wfile.write(b"short")
-
-        def log_message(self, *args: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     client, other = Session().client, Session().client
-    try:
+    with Local(answer) as server, closing(client), closing(other):
         for path in "abcbca":
-            client.get(f"http://127.0.0.1:{server.server_port}/{path}").close()
+            client.get(f"{server.url}/{path}").close()
         assert len(ports) == 1
-        other.get(f"http://127.0.0.1:{server.server_port}/a").close()
+        other.get(f"{server.url}/a").close()
         assert len(ports) == 2, "another session has connections of its own"
-    finally:
-        client.close()
-        other.close()
-        server.shutdown()
-        server.server_close()
 
 
 def test_what_a_session_owns_is_its_own() -> None:

@@ -4,7 +4,6 @@ import base64
 import errno
 import fcntl
 import hashlib
-import http.server
 import os
 import random
 import socket
@@ -24,39 +23,27 @@ from buildrules.net import client
 from buildrules.net.download import Download, fetch_all
 from buildrules.start import partial, retry
 from tests.support.fetching import Context
+from tests.support.local import Local, Plain
 
 TOKEN = "canary-4f1d"
 DATA = random.Random(7).randbytes(3_000_000)
 DIGEST = "sha256:" + hashlib.sha256(DATA).hexdigest()
-
-Handler = http.server.BaseHTTPRequestHandler
 
 
 class Server:
     """`answer(handler, nth)` writes the reply to the nth request of a path; `seen` keeps (path, headers)."""
 
     def __init__(self) -> None:
-        self.routes: dict[str, Callable[[Handler, int], None]] = {}
+        self.routes: dict[str, Callable[[Plain, int], None]] = {}
         self.seen: list[tuple[str, dict[str, str]]] = []
-        outer = self
+        self.http = Local(self._answer)
+        self.port, self.url = self.http.server_port, self.http.url
 
-        class Answer(Handler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                path = self.path.partition("?")[0]
-                nth = sum(1 for seen, _ in outer.seen if seen == path)
-                outer.seen.append((path, dict(self.headers)))
-                outer.routes[path](self, nth)
-
-            def log_message(self, *args: object) -> None: ...
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.http.daemon_threads = True
-        self.http.handle_error = lambda *_: None  # type: ignore[method-assign] # clients that go away are expected
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-        self.port = self.http.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+    def _answer(self, handler: Plain) -> None:
+        path = handler.path.partition("?")[0]
+        nth = sum(1 for seen, _ in self.seen if seen == path)
+        self.seen.append((path, dict(handler.headers)))
+        self.routes[path](handler, nth)
 
     def ranges(self, path: str) -> list[str | None]:
         return [headers.get("Range") for seen, headers in self.seen if seen == path]
@@ -66,16 +53,10 @@ class Server:
 def server() -> Iterator[Server]:
     server = Server()
     yield server
-    server.http.shutdown()
-    server.http.server_close()
+    server.http.close()
 
 
-@pytest.fixture
-def other() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.http.shutdown()
-    server.http.server_close()
+other = server
 
 
 @pytest.fixture
@@ -87,38 +68,28 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
     return Context(tmp_path)
 
 
-def status(code: int, **headers: str) -> Callable[[Handler, int], None]:
-    def answer(handler: Handler, nth: int) -> None:
-        handler.send_response(code)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
+def status(code: int, **headers: str) -> Callable[[Plain, int], None]:
+    def answer(handler: Plain, nth: int) -> None:
+        handler.send(code, **headers)
 
     return answer
 
 
-def whole(data: bytes = DATA) -> Callable[[Handler, int], None]:
-    def answer(handler: Handler, nth: int) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(data)))
-        handler.end_headers()
-        handler.wfile.write(data)
-
-    return answer
+def whole(data: bytes = DATA) -> Callable[[Plain, int], None]:
+    return lambda handler, nth: handler.send(200, data)
 
 
-def drop(handler: Handler) -> None:
+def drop(handler: Plain) -> None:
     handler.wfile.flush()
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     handler.connection.close()
     handler.close_connection = True
 
 
-def dropping(*, after: int, times: int, ranges: bool = True) -> Callable[[Handler, int], None]:
+def dropping(*, after: int, times: int, ranges: bool = True) -> Callable[[Plain, int], None]:
     """Serve DATA with Range, but break off `after` bytes into the first `times` answers."""
 
-    def answer(handler: Handler, nth: int) -> None:
+    def answer(handler: Plain, nth: int) -> None:
         asked = handler.headers.get("Range") if ranges else None
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
         handler.send_response(206 if asked else 200)
@@ -265,7 +236,7 @@ def test_urls_of_no_use(context: Context, url: str) -> None:
 
 
 def test_busy_servers_are_waited_for(server: Server, context: Context) -> None:
-    def answer(handler: Handler, nth: int) -> None:
+    def answer(handler: Plain, nth: int) -> None:
         (status(429, Retry_After="0") if nth == 0 else status(503) if nth == 1 else whole())(handler, nth)
 
     server.routes["/a"] = answer
@@ -300,7 +271,7 @@ def test_slow_answers_are_fine_silent_ones_are_not(
 ) -> None:
     monkeypatch.setattr(client, "IDLE_TIMEOUT", 0.4)
 
-    def slow(handler: Handler, nth: int) -> None:
+    def slow(handler: Plain, nth: int) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", "8")
         handler.end_headers()
@@ -308,7 +279,7 @@ def test_slow_answers_are_fine_silent_ones_are_not(
             time.sleep(0.1)
             handler.wfile.write(b"x")
 
-    def silent(handler: Handler, nth: int) -> None:
+    def silent(handler: Plain, nth: int) -> None:
         time.sleep(0.8)
 
     server.routes["/slow"], server.routes["/silent"] = slow, silent
@@ -401,7 +372,7 @@ def test_ctrl_c_keeps_what_came(server: Server, context: Context) -> None:
 def test_two_processes_fetch_once(server: Server, context: Context, tmp_path: Path) -> None:
     begun, go = threading.Event(), threading.Event()
 
-    def answer(handler: Handler, nth: int) -> None:
+    def answer(handler: Plain, nth: int) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(DATA)))
         handler.end_headers()
@@ -461,7 +432,7 @@ def test_many_at_once(server: Server, context: Context) -> None:
 def test_many_at_once_raises_the_cause_not_the_consequence(server: Server, context: Context) -> None:
     server.routes["/gone"] = status(404)
 
-    def endless(handler: Handler, nth: int) -> None:
+    def endless(handler: Plain, nth: int) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(DATA)))
         handler.end_headers()

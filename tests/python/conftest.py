@@ -3,12 +3,10 @@
 import base64
 import hashlib
 import html
-import http.server
 import io
 import json
 import os
 import tarfile
-import threading
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from buildrules.locking.python.request import EnvironmentRequest
 from buildrules.locking.python.requirements import collect
 from buildrules.net.session import Session
 from buildrules.store.blobs import Blobs
+from tests.support.local import Local, Plain
 
 TOKEN = "canary-7a90c1"
 AMD64 = Target("linux/amd64", "3.11.2", "2.36")
@@ -120,24 +119,10 @@ class Index:
         self.sizes = True
         self.yanked: dict[str, str] = {}  # why, by file name
         self.seen: list[str] = []
-        self.trouble: Callable[[http.server.BaseHTTPRequestHandler], bool] | None = None
-        outer = self
-
-        class Answer(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                outer.answer(self)
-
-            do_HEAD = do_GET
-
-            def log_message(self, *args: object) -> None: ...
-
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.http.daemon_threads = True
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-        self.port = self.http.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/simple"
+        self.trouble: Callable[[Plain], bool] | None = None
+        self.http = Local(self.answer)
+        self.close, self.port = self.http.close, self.http.server_port
+        self.url = f"{self.http.url}/simple"
 
     def url_with(self, user: str, password: str) -> str:
         return f"http://{user}:{password}@127.0.0.1:{self.port}/simple"
@@ -156,27 +141,27 @@ class Index:
         self.files[filename] = data
         return filename
 
-    def answer(self, handler: http.server.BaseHTTPRequestHandler) -> None:
+    def answer(self, handler: Plain) -> None:
         self.seen.append(f"{handler.command} {handler.path}")
         if self.trouble and self.trouble(handler):
             return
         if self.login:
             expected = "Basic " + base64.b64encode(":".join(self.login).encode()).decode()
             if handler.headers.get("Authorization") != expected:
-                self.send(handler, 401, b"", WWW_Authenticate="Basic")
+                handler.send(401, b"", WWW_Authenticate="Basic")
                 return
         kind, _, rest = handler.path.strip("/").partition("/")
         if kind == "files" and rest in self.files:
-            self.send(handler, 200, self.files[rest])
+            handler.send(200, self.files[rest])
         elif kind == "simple":
             found = sorted(name for name in self.files if name.partition("-")[0].replace("_", "-") == rest.strip("/"))
             self.page(handler, rest.strip("/"), found)
         else:
-            self.send(handler, 404, b"")
+            handler.send(404)
 
-    def page(self, handler: http.server.BaseHTTPRequestHandler, name: str, found: list[str]) -> None:
+    def page(self, handler: Plain, name: str, found: list[str]) -> None:
         if not found:
-            self.send(handler, 404, b"")
+            handler.send(404)
         elif self.sizes:
             files = [
                 {
@@ -189,26 +174,12 @@ class Index:
                 for file in found
             ]
             body = json.dumps({"meta": {"api-version": "1.1"}, "name": name, "files": files}).encode()
-            self.send(handler, 200, body, Content_Type="application/vnd.pypi.simple.v1+json")
+            handler.send(200, body, Content_Type="application/vnd.pypi.simple.v1+json")
         else:
             links = (
                 f'<a href="/files/{file}#sha256={sha256(self.files[file])}">{html.escape(file)}</a>' for file in found
             )
-            self.send(handler, 200, "".join(links).encode(), Content_Type="text/html")
-
-    @staticmethod
-    def send(handler: http.server.BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:
-        handler.send_response(status)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        if handler.command == "GET":
-            handler.wfile.write(body)
-
-    def close(self) -> None:
-        self.http.shutdown()
-        self.http.server_close()
+            handler.send(200, "".join(links).encode(), Content_Type="text/html")
 
 
 @pytest.fixture

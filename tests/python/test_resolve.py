@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from buildrules.locking.python.lock import lock_text, read_lock, write_lock
 from buildrules.locking.python.requirements import collect
 from buildrules.locking.python.resolve import make_lock, stale
 from buildrules.net.session import Session
+from tests.support.local import Plain
 from tests.support.steps import made, step
 
 from .conftest import ARM64, TOKEN, Asking, Index, make_wheel, project_files, sha256
@@ -298,8 +298,8 @@ def test_an_index_that_is_not_there(isolated: None, asking: Asking, monkeypatch:
 
 
 def test_an_index_that_breaks(feed: Index, asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
-    def trouble(handler: BaseHTTPRequestHandler) -> bool:
-        feed.send(handler, 500, b"")
+    def trouble(handler: Plain) -> bool:
+        handler.send(500)
         return True
 
     feed.trouble = trouble
@@ -311,9 +311,9 @@ def test_an_index_that_breaks(feed: Index, asking: Asking, monkeypatch: pytest.M
 def test_an_index_without_digests(feed: Index, asking: Asking) -> None:
     name = feed.add("aa", "1.0")
 
-    def page(handler: BaseHTTPRequestHandler, name: str, found: list[str]) -> None:
+    def page(handler: Plain, name: str, found: list[str]) -> None:
         links = "".join(f'<a href="/files/{file}">{file}</a>' for file in found)
-        feed.send(handler, 200, links.encode(), Content_Type="text/html")
+        handler.send(200, links.encode(), Content_Type="text/html")
 
     feed.page = page  # type: ignore[method-assign]
     file = make_lock(asking("aa"), Session()).packages[0].file

@@ -5,7 +5,6 @@ import hashlib
 import io
 import os
 import tarfile
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from buildrules.net.session import Session
 from buildrules.oci.assemble import stream
 from buildrules.oci.local import Local
 from buildrules.start import retry
+from tests.support.local import Plain
 from tests.support.steps import made, step
 
 from .conftest import Asking, Context, Index, make_wheel, sha256
@@ -181,11 +181,11 @@ def test_without_any_hint(lock: Lock, context: Context) -> None:
 def test_a_busy_index_is_asked_again(feed: Index, lock: Lock, context: Context, status: int) -> None:
     failed: list[str] = []
 
-    def trouble(handler: BaseHTTPRequestHandler) -> bool:
+    def trouble(handler: Plain) -> bool:
         if handler.path in failed:
             return False
         failed.append(handler.path)
-        feed.send(handler, status, b"", Retry_After="0")
+        handler.send(status, Retry_After="0")
         return True
 
     feed.trouble = trouble
@@ -194,8 +194,8 @@ def test_a_busy_index_is_asked_again(feed: Index, lock: Lock, context: Context, 
 
 
 def test_an_index_that_stays_down(feed: Index, lock: Lock, context: Context) -> None:
-    def trouble(handler: BaseHTTPRequestHandler) -> bool:
-        feed.send(handler, 503, b"")
+    def trouble(handler: Plain) -> bool:
+        handler.send(503)
         return True
 
     feed.trouble = trouble

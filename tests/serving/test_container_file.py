@@ -4,7 +4,6 @@ import io
 import socketserver
 import tarfile
 import threading
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from buildrules.errors import ServingError
 from buildrules.oci.docker_connect import connect
 from buildrules.serving.container import Container
+from tests.support.local import Plain
 
 
 class Answers(socketserver.ThreadingUnixStreamServer):
@@ -24,19 +24,12 @@ class Answers(socketserver.ThreadingUnixStreamServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Plain):
     server: Answers
 
-    def do_GET(self) -> None:
+    def answer(self) -> None:
         self.server.asked += 1
-        body = self.server.bodies.pop(0) if len(self.server.bodies) > 1 else self.server.bodies[0]
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing; a Unix socket has no address to name."""
+        self.send(200, self.server.bodies.pop(0) if len(self.server.bodies) > 1 else self.server.bodies[0])
 
 
 def container_of(server: Answers, monkeypatch: pytest.MonkeyPatch) -> Container:

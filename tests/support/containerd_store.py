@@ -16,12 +16,12 @@ import tempfile
 import threading
 import urllib.parse
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from buildrules.oci.docker_connect import unix
 from buildrules.oci.docker_http import Engine
 from tests.support.dockerlab import body_of
+from tests.support.local import Plain
 
 _NOT_UNPACKED = (
     'Error unpacking image {name}: apply layer error for "docker.io/{name}": failed to extract layer {diff_id}: '
@@ -95,19 +95,13 @@ def containerd_engine() -> Iterator[tuple[Engine, ContainerdStore]]:
     """The engine, on a socket of its own, and what it has."""
     store = ContainerdStore()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def address_string(self) -> str:
-            return "client"
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def do_GET(self) -> None:
+    class Handler(Plain):
+        def answer(self) -> None:
             path, _, query = self.path.partition("?")
             name = path.removeprefix("/images/").removesuffix("/json").removesuffix("/tag")
-            if path == "/_ping":
+            if path.startswith("/images/load"):
+                self._answer(200, *store.load(b"".join(body_of(self))))
+            elif path == "/_ping":
                 self._answer(200, "OK")
             elif path == "/info":
                 self._answer(200, {"DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]})
@@ -123,20 +117,8 @@ def containerd_engine() -> Iterator[tuple[Engine, ContainerdStore]]:
             else:
                 self._answer(200, found)
 
-        do_DELETE = do_GET
-
-        def do_POST(self) -> None:
-            if self.path.startswith("/images/load"):
-                self._answer(200, *store.load(b"".join(body_of(self))))
-            else:
-                self.do_GET()
-
         def _answer(self, status: int, *rows: object) -> None:
-            data = b"".join(json.dumps(row).encode() + b"\r\n" for row in rows)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            self.send(status, b"".join(json.dumps(row).encode() + b"\r\n" for row in rows))
 
     class Server(socketserver.ThreadingUnixStreamServer):
         daemon_threads = True

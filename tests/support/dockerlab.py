@@ -11,7 +11,6 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ import pytest
 from buildrules.errors import DockerError
 from buildrules.oci.docker_connect import connect
 from buildrules.oci.docker_http import Engine
+from tests.support.local import Plain, plain
 
 
 def running_engine() -> Engine:
@@ -78,28 +78,13 @@ class Proxy:
         self.cut: int | None = None
         self.requests: list[str] = []
         self._engine = engine_socket
-        proxy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def address_string(self) -> str:
-                return "client"
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def do_GET(self) -> None:
-                proxy._pass_on(self)
-
-            do_POST = do_DELETE = do_PUT = do_HEAD = do_GET
-
+        handler = plain(self._pass_on)
         server: socketserver.BaseServer
         if isinstance(address, int):
-            server = _Tcp(("127.0.0.1", address), Handler)
+            server = _Tcp(("127.0.0.1", address), handler)
             self.host = f"tcp://127.0.0.1:{server.server_address[1]}"
         else:
-            server = _Unix(address, Handler)
+            server = _Unix(address, handler)
             self.host = f"unix://{address}"
         self._server = server
 
@@ -111,7 +96,7 @@ class Proxy:
         self._server.shutdown()
         self._server.server_close()
 
-    def _pass_on(self, handler: BaseHTTPRequestHandler) -> None:
+    def _pass_on(self, handler: Plain) -> None:
         request = f"{handler.command} {handler.path}"
         self.requests.append(request)
         handler.close_connection = True
@@ -131,16 +116,12 @@ class Proxy:
         for pattern, change in self.changes.items():
             if re.match(pattern, request):
                 data = change(data)
-        handler.send_response(answer.status)
-        handler.send_header("Content-Length", str(len(data)))
-        handler.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
-        handler.send_header("Connection", "close")
-        handler.end_headers()
-        handler.wfile.write(data)
+        kind = answer.headers.get("Content-Type", "application/json")
+        handler.send(answer.status, data, Content_Type=kind, Connection="close")
         upstream.close()
 
 
-def body_of(handler: BaseHTTPRequestHandler) -> Iterator[bytes]:
+def body_of(handler: Plain) -> Iterator[bytes]:
     """The body of a request, chunked or not."""
     if handler.headers.get("Transfer-Encoding") == "chunked":
         while size := int(handler.rfile.readline(), 16):

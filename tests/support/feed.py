@@ -5,17 +5,16 @@ import contextlib
 import hashlib
 import http.server
 import subprocess
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tests.oci.registry.servers import free_port
+from tests.support.local import Local
 
 MOODS = ("fine", "401", "403", "500", "redirect", "elsewhere", "reset", "wrong")
 
@@ -191,22 +190,6 @@ def moody(folder: Path, files: dict[str, bytes], login: tuple[str, str]) -> Iter
     """A running MoodyFeed with these files."""
     feed = MoodyFeed(lay_index(folder, files), login)
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            feed.answer(self)
-
-        do_HEAD = do_GET
-
-        def log_message(self, *_: Any) -> None: ...
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    feed.port = server.server_address[1]
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
+    with Local(feed.answer) as server:
+        feed.port = server.server_port
         yield feed
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -2,12 +2,11 @@
 
 import contextlib
 import http.client
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.local import Local, Plain
 
 CHUNK = 1 << 20
 
@@ -72,10 +71,8 @@ class Relay:
 def relay(backend: str, interfere: Interfere = lambda _: None) -> Iterator[Relay]:
     """A running relay to the registry `backend` (host:port)."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def handle_any(self) -> None:
+    class Handler(Plain):
+        def answer(self) -> None:
             size = int(self.headers.get("Content-Length") or 0)
             asked = Asked(self.command, self.path, size)
             running.asked.append(asked)
@@ -105,8 +102,6 @@ def relay(backend: str, interfere: Interfere = lambda _: None) -> Iterator[Relay
             connection.close()
             self._answer(asked, response.status, running.answered(asked, found), data)
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
-
         def _chunks(self, size: int) -> Iterator[bytes]:
             while size > 0:
                 chunk = self.rfile.read(min(size, CHUNK))
@@ -132,19 +127,9 @@ def relay(backend: str, interfere: Interfere = lambda _: None) -> Iterator[Relay
             if self.command != "HEAD":
                 self.wfile.write(data)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    running = Relay(f"127.0.0.1:{server.server_address[1]}", backend, interfere)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with Local(Handler) as server:
+        running = Relay(server.host, backend, interfere)
         yield running
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def without_mounts(asked: Asked) -> str | None:

@@ -4,6 +4,8 @@ import http.server
 import threading
 from collections import defaultdict
 
+from tests.support.local import Local
+
 Handler = http.server.SimpleHTTPRequestHandler
 
 
@@ -24,19 +26,15 @@ class Web:
         class Answer(self.kind()):  # type: ignore[misc]
             web = outer
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-        self.server.daemon_threads = True
-        self.server.handle_error = lambda *_: None  # type: ignore[method-assign] # clients that go away are expected
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.server = Local(Answer)
+        self.url = self.server.url
 
     def kind(self) -> "type[Answering]":
         """Who answers."""
         return Answering
 
     def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
 
     def asked(self, path: str) -> list[str | None]:
         """The Range header of every request for a path."""

@@ -12,9 +12,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.local import Local, Plain
 
 USER, PASSWORD = "ali", "opensesame"
 HTPASSWD = "ali:$2b$04$abcdefghijklmnopqrstuuFuhxWRTXIsURoluSTZ1N4tYaWGn9oOi\n"
@@ -101,36 +102,16 @@ class Web:
 def web(answer: Callable[[Seen], Answer]) -> Iterator[Web]:
     """An http.server that answers with what `answer` says: status, headers, body."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer_any(handler: Plain) -> None:
+        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        headers = {name.lower(): value for name, value in handler.headers.items()}
+        running.seen.append(Seen(handler.command, handler.path, headers, body))
+        status, more, data = answer(running.seen[-1])
+        handler.send(status, data, **more)
 
-        def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            request = Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-            running.seen.append(request)
-            status, headers, data = answer(request)
-            self.send_response(status)
-            for name, value in ({"Content-Length": str(len(data))} | headers).items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(data)
-
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    running = Web(f"127.0.0.1:{server.server_address[1]}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with Local(answer_any) as server:
+        running = Web(server.host)
         yield running
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @contextlib.contextmanager
