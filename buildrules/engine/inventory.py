@@ -9,7 +9,7 @@ from threading import Lock
 
 from buildrules.engine.parcel import named, unpacked
 from buildrules.errors import FetchError
-from buildrules.oci.descriptor import is_digest
+from buildrules.oci.descriptor import is_digest, is_size
 from buildrules.remote.backend import LARGEST_RECORD, Backend, Blob, Entry, RemoteError
 from buildrules.remote.envelope import Envelope, address, read_envelope
 from buildrules.remote.guarded import IN_FLIGHT, LONGEST_WAIT
@@ -22,7 +22,6 @@ T = TypeVar("T")
 
 _DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _PAUSES = (0.25, 1.0)  # seconds before another attempt
-_SIZE = 1 << 62  # bytes; no content is as large
 MALFORMED = "no record of this version"
 MISPLACED = "kept for another key or namespace"
 
@@ -191,11 +190,6 @@ def _named(text: str) -> frozenset[str]:
     return frozenset(f"sha256:{name}" for name in _DIGEST.findall(text))
 
 
-def _is_size(value: Any) -> bool:
-    """Whether it is a number of bytes that content can have."""
-    return type(value) is int and 0 <= value < _SIZE
-
-
 def _about(body: Any) -> tuple[str, str] | None:
     """The key of a step, and its target and title, where a body is what a step saw."""
     key, target, title = (body.get(name) if isinstance(body, dict) else None for name in ("key", "target", "title"))
@@ -216,5 +210,5 @@ def _described(body: Any) -> tuple[str, list[Blob]]:
     record, sizes = body["record"], body.get("sizes")
     kind = record.get("kind") if isinstance(record, dict) else None
     rows = sizes.items() if isinstance(sizes, dict) else ()
-    blobs = [Blob(digest, size) for digest, size in rows if is_digest(digest) and _is_size(size)]
+    blobs = [Blob(digest, size) for digest, size in rows if is_digest(digest) and is_size(size)]
     return kind if isinstance(kind, str) else "?", blobs

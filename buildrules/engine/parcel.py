@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from buildrules.engine.action import Outputs
 from buildrules.engine.cache import Record
 from buildrules.errors import BuildrulesError
-from buildrules.oci.descriptor import is_digest
+from buildrules.oci.descriptor import is_digest, is_size
 from buildrules.remote.backend import Blob
 from buildrules.sha256 import digest_of
 from buildrules.store.blobs import Blobs
@@ -34,7 +34,6 @@ LARGEST = 64 << 20
 """Bytes of what is packed, as JSON."""
 
 _LEVEL = 3  # of zlib: recipes repeat themselves, and are read more often than written
-_SIZE = 1 << 62
 
 
 class RecordParcel(NamedTuple):
@@ -67,7 +66,7 @@ class RecordParcel(NamedTuple):
             raise ValueError("not a record") from error
         if not is_digest(record.listing) or not fits(record.kind.partition("/")[0], record.outputs):
             raise ValueError("the outputs of a record have another form")
-        if not all(is_digest(digest) and type(size) is int and 0 <= size < _SIZE for digest, size in sizes.items()):
+        if not all(is_digest(digest) and is_size(size) for digest, size in sizes.items()):
             raise ValueError("a size of a record is none")
         if {*sizes, *content} != {*record.outputs.blobs.values()}:
             raise ValueError("a record names other blobs than it has the sizes of")

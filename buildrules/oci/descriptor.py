@@ -1,6 +1,9 @@
 """Descriptors, as in the OCI image specification 1.1, descriptor.md, and the media types used here."""
 
-from buildrules.typed import Any
+from buildrules.typed import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -24,7 +27,7 @@ OCI_LAYER_TYPES = {
 """Media types of layers that can be read, by what an OCI manifest calls the same bytes."""
 
 
-def is_digest(value: object) -> bool:
+def is_digest(value: object) -> "TypeGuard[str]":
     """Whether it is `sha256:` and 64 lower-case hex digits."""
     return (
         isinstance(value, str)
@@ -32,6 +35,11 @@ def is_digest(value: object) -> bool:
         and value[:7] == "sha256:"
         and not value[7:].strip("0123456789abcdef")
     )
+
+
+def is_size(value: object) -> "TypeGuard[int]":
+    """Whether it is a number of bytes that content can have: from 64 TiB on it is nonsense."""
+    return type(value) is int and 0 <= value < 1 << 46
 
 
 class Layer:
@@ -73,7 +81,7 @@ class Layer:
         for name in ("digest", "diff_id"):
             if not is_digest(data[name]):
                 raise ValueError(f"{name} of a layer is not a digest: {data[name]!r}")
-        if type(data["size"]) is not int or data["size"] < 0:
+        if not is_size(data["size"]):
             raise ValueError(f"size of a layer is not a number of bytes: {data['size']!r}")
         if data["recipe"] is not None and not isinstance(data["recipe"], dict):
             raise TypeError("recipe of a layer is not an object")

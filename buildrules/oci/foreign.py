@@ -15,10 +15,8 @@ from buildrules.errors import BuildrulesError, FetchError, UsageError
 from buildrules.net.session import Fetching
 from buildrules.oci import descriptor as media
 from buildrules.oci.descriptor import Layer
-from buildrules.oci.reference import DIGEST, LAYOUT, REGISTRY, Reference, parse_reference
+from buildrules.oci.reference import LAYOUT, REGISTRY, Reference, parse_reference
 from buildrules.oci.source import LayoutSource, Source
-
-_LARGEST = 1 << 46  # bytes; a size beyond it is nonsense
 
 T = TypeVar("T")
 
@@ -49,9 +47,9 @@ def foreign_layers(manifest: bytes, config: bytes, origin: str) -> list[Layer]:
     layers = []
     for number, (entry, diff_id) in enumerate(zip(entries, diff_ids, strict=True), 1):
         digest, size, media_type = str(entry.get("digest")), entry.get("size"), entry.get("mediaType")
-        if not DIGEST.fullmatch(digest) or not DIGEST.fullmatch(str(diff_id)):
+        if not media.is_digest(digest) or not media.is_digest(diff_id):
             raise UsageError(f"layer {number} of {origin} has no sha256 digest: {digest[:80]!r}, {str(diff_id)[:80]!r}")
-        if type(size) is not int or not 0 <= size < _LARGEST:
+        if not media.is_size(size):
             raise UsageError(f"layer {number} of {origin} has the size {size!r}")
         kind = _layer_type(str(media_type), f"layer {number} of {origin}")
         if kind == media.LAYER_TAR and digest != diff_id:

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, replace
 
 from buildrules.errors import UsageError
+from buildrules.oci.descriptor import is_digest
 from buildrules.oci.names import HOST, PATH, TAG
 
 REGISTRY = "registry"
@@ -16,7 +17,6 @@ LAYOUT = "oci-layout"
 ARCHIVE = "oci-archive"
 DAEMON = "docker-daemon"
 
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _USERINFO = re.compile(r".*@(?!sha256:)", re.DOTALL)  # greedy: a password may hold '@' and '/'
 
 
@@ -134,10 +134,9 @@ def _layout(text: str) -> Reference:
 
 def _daemon(text: str) -> Reference:
     name = text.removeprefix(f"{DAEMON}:")
-    if DIGEST.fullmatch(name):
-        return Reference(DAEMON, "", digest=name)
-    if re.fullmatch(r"[0-9a-f]{64}", name):
-        return Reference(DAEMON, "", digest=f"sha256:{name}")
+    bare = name.removeprefix("sha256:")
+    if is_digest(f"sha256:{bare}"):
+        return Reference(DAEMON, "", digest=f"sha256:{bare}")
     if not name or "@" in name or "://" in name:
         raise UsageError(
             f"{hide_userinfo(text)!r} names no local image", hint=f"write {DAEMON}:NAME[:TAG] or {DAEMON}:sha256:ID"
@@ -148,7 +147,7 @@ def _daemon(text: str) -> Reference:
 
 def _split_digest(name: str, text: str) -> tuple[str, str | None]:
     name, at, digest = name.partition("@")
-    if at and not DIGEST.fullmatch(digest):
+    if at and not is_digest(digest):
         raise UsageError(
             f"{digest!r} in image reference {text!r} is not a digest", hint="write @sha256:<64 hex digits>"
         )

@@ -17,7 +17,6 @@ from buildrules.net.download import bring, error_of
 from buildrules.net.session import Fetching
 from buildrules.oci import descriptor as media
 from buildrules.oci.auth import ANONYMOUS, Credentials
-from buildrules.oci.reference import DIGEST
 from buildrules.oci.transport import AnswerError, Body, Transport
 from buildrules.sha256 import digest_of
 from buildrules.start.failure import Failure
@@ -77,7 +76,7 @@ class Registry:
         announced = response.headers.get("Docker-Content-Digest", "")
         data = self.transport.read(response)
         digest = digest_of(data)
-        expected = reference if DIGEST.fullmatch(reference) else announced
+        expected = reference if media.is_digest(reference) else announced
         if expected.startswith("sha256:") and digest != expected:
             raise IntegrityError(f"registry {self} sent {digest} instead of {expected} ({reference!r})")
         return Manifest(digest, media_type, data)
@@ -90,7 +89,7 @@ class Registry:
         if response.status == 404:
             return None
         announced = response.headers.get("Docker-Content-Digest", "")
-        return announced if DIGEST.fullmatch(announced) else self.manifest(reference).digest
+        return announced if media.is_digest(announced) else self.manifest(reference).digest
 
     def blob_size(self, digest: str) -> int | None:
         """end-2 HEAD: the size of a blob in bytes, or None where this repository does not have it."""

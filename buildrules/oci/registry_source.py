@@ -2,7 +2,8 @@
 
 from buildrules.errors import GoneError, RegistryError
 from buildrules.net.session import Fetching
-from buildrules.oci.reference import DIGEST, Reference
+from buildrules.oci.descriptor import is_digest
+from buildrules.oci.reference import Reference
 from buildrules.oci.registries import Registries
 from buildrules.oci.source import Source
 from buildrules.typed import TYPE_CHECKING
@@ -46,7 +47,7 @@ class RegistrySource(Source):
     def _gone(self, error: "AnswerError", name: str) -> Exception:
         if error.status != 404:
             return error
-        if DIGEST.fullmatch(name):
+        if is_digest(name):
             return GoneError(
                 f"{self.reference} no longer has {name}: {error.message}",
                 hint="run 'buildrules lock' to pin what the tag names now, or restore the image",

@@ -16,7 +16,7 @@ from buildrules.errors import GoneError, IntegrityError, Interrupted, UsageError
 from buildrules.net.session import Fetching
 from buildrules.oci import descriptor as media
 from buildrules.oci.layout import IMAGE_NAME, REF_NAME, read_entries
-from buildrules.oci.reference import DIGEST, Reference
+from buildrules.oci.reference import Reference
 from buildrules.sha256 import digest_of
 from buildrules.state.rows import open_regular
 from buildrules.store.blobs import CHUNK, hex_of
@@ -78,7 +78,7 @@ class Source:
         raise UsageError(f"the index of {self.reference} names an index that names an index")
 
     def _manifest(self, name: str | None) -> tuple[str, bytes]:
-        if name is None or not DIGEST.fullmatch(name):
+        if not media.is_digest(name):
             media_type, data = self.read_manifest(name)
         else:
             kept = self._kept(name)
@@ -97,7 +97,7 @@ class Source:
             digest, size = str(manifest["config"]["digest"]), int(manifest["config"]["size"])
         except (KeyError, TypeError, ValueError):
             raise UsageError(f"the manifest of {self.reference} names no config") from None
-        if not 0 <= size <= MOST or not DIGEST.fullmatch(digest):
+        if not 0 <= size <= MOST or not media.is_digest(digest):
             raise UsageError(f"the manifest of {self.reference} has a config of {size} bytes at {digest!r}")
         kept = self._kept(digest)
         if kept is None:
@@ -122,7 +122,7 @@ class LayoutSource(Source):
 
     def read_manifest(self, name: str | None) -> tuple[str, bytes]:
         """The blob at a digest; otherwise the entries of index.json with the reference name `name`, as an index."""
-        if name and DIGEST.fullmatch(name):
+        if media.is_digest(name):
             with self._open(name) as file:
                 data = file.read(MOST + 1)
             if len(data) > MOST:
@@ -207,7 +207,7 @@ def choose_platform(entries: list[Any], platform: str, what: str) -> str:
     offered: list[str] = []
     for entry in entries:
         digest = entry.get("digest") if isinstance(entry, dict) else None
-        if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+        if not media.is_digest(digest):
             raise UsageError(f"the index of {what} is malformed: {str(digest)[:80]!r} is not a sha256 digest")
         place = entry.get("platform")
         if not isinstance(place, dict):

@@ -21,7 +21,7 @@ from buildrules.document.plain_json import read_json
 from buildrules.errors import BuildrulesError, Interrupted, UsageError
 from buildrules.net.session import Session
 from buildrules.oci.auth import Credentials, credentials_for, endpoint
-from buildrules.oci.descriptor import CONFIG, LAYER_TAR, MANIFEST, OCI_LAYER_TYPES, is_digest
+from buildrules.oci.descriptor import CONFIG, LAYER_TAR, MANIFEST, OCI_LAYER_TYPES, is_digest, is_size
 from buildrules.oci.names import HOST, PATH
 from buildrules.oci.registry import Registry
 from buildrules.oci.transport import AnswerError, Transport
@@ -42,7 +42,6 @@ RECORD = "dev.buildrules.cache.record"
 _KEY = "dev.buildrules.cache.key"  # so that no two records are one manifest, which can only be removed as one
 CREATED = "org.opencontainers.image.created"
 _CONFIG = canonical({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}})
-_SIZE = 1 << 62  # bytes; no content is as large
 _LOST = ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN")
 
 
@@ -260,7 +259,7 @@ def _layers(manifest: dict[str, Any]) -> dict[str, int]:
         found = {layer["digest"]: layer["size"] for layer in manifest["layers"]}
     except (KeyError, TypeError):
         return {}
-    sensible = all(is_digest(digest) and type(size) is int and 0 <= size < _SIZE for digest, size in found.items())
+    sensible = all(is_digest(digest) and is_size(size) for digest, size in found.items())
     found.pop(digest_of(_CONFIG), None)
     return found if sensible else {}
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from buildrules.actions.models.file import LARGEST, File
 from buildrules.errors import IntegrityError, RegistryError, UsageError
 from buildrules.locking.models.origin import Resolved
-from buildrules.oci.reference import DIGEST, parse_reference
+from buildrules.oci.descriptor import is_digest
+from buildrules.oci.reference import parse_reference
 from buildrules.oci.registry import ACCEPT
 from buildrules.sha256 import digest_of
 from buildrules.start import registry as start
@@ -75,7 +76,7 @@ def _manifest(source: dict[str, Any], reference: str, access: "Access", depth: i
 
     data = access.ask(source, where)
     digest = digest_of(data)
-    if DIGEST.fullmatch(reference) and digest != reference:
+    if is_digest(reference) and digest != reference:
         raise IntegrityError(f"the registry {source['registry']} sent {digest} instead of {reference}")
     try:
         found = json.loads(data)
@@ -87,7 +88,7 @@ def _manifest(source: dict[str, Any], reference: str, access: "Access", depth: i
         first = str(rows[0]["digest"])
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise RegistryError(f"the registry {source['registry']} did not answer with a manifest") from error
-    if depth or not DIGEST.fullmatch(first):
+    if depth or not is_digest(first):
         raise RegistryError(f"{reference!r} is an index of indexes, which is not a model")
     return _manifest(source, first, access, depth + 1)
 
@@ -108,7 +109,7 @@ def _is_packed(layer: dict[str, Any]) -> bool:
 
 def _blob(layer: dict[str, Any], uri: str) -> File:
     digest, size, title = layer.get("digest"), layer.get("size"), _title(layer)
-    if not isinstance(digest, str) or not DIGEST.fullmatch(digest) or type(size) is not int or not 0 <= size < LARGEST:
+    if not is_digest(digest) or type(size) is not int or not 0 <= size < LARGEST:
         raise RegistryError(f"a layer of {uri!r} has no digest and size")
     if str(layer.get("mediaType", "")).endswith("zstd"):
         raise UsageError(f"a layer of {uri!r} is packed with zstd, which cannot be unpacked", hint="pack it with gzip")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from buildrules.errors import LockError
-from buildrules.oci.reference import DIGEST, Reference, hide_userinfo, parse_reference
+from buildrules.oci.descriptor import is_digest
+from buildrules.oci.reference import Reference, hide_userinfo, parse_reference
 from buildrules.store import lockfile
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def read_lock(path: str) -> ImageLock:
     data = lockfile.read_tables(path)
     lockfile.check_version(path, data, VERSION)
     wrong = [name for name in _FIELDS if not isinstance(data.get(name), str)]
-    wrong += [name for name in ("digest", "inputs") if name not in wrong and not DIGEST.fullmatch(data[name])]
+    wrong += [name for name in ("digest", "inputs") if name not in wrong and not is_digest(data[name])]
     if wrong:
         raise lockfile.unreadable(path, f"it has no proper {wrong[0]!r}")
     return ImageLock(*(data[name] for name in _FIELDS))

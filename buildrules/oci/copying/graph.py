@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 
 from buildrules.errors import IntegrityError, UsageError
 from buildrules.oci import descriptor as media
-from buildrules.oci.descriptor import is_digest
+from buildrules.oci.descriptor import is_digest, is_size
 from buildrules.oci.source import choose_platform, read_document
 from buildrules.sha256 import digest_of
 
 _DEPTH = 3  # an index may name an index
 _MOST_DOCUMENTS = 1000
 _MOST_BYTES = 64 << 20  # of all documents, which are held in memory
-_LARGEST = 1 << 46  # bytes; a size beyond it is nonsense
 
 Read = Callable[[str], tuple[str, bytes]]
 """Gives media type ("" where nobody says) and bytes of the manifest or index at a digest."""
@@ -115,9 +114,9 @@ class _Walk:
         found = []
         for entry in entries:
             digest, size = (entry.get("digest"), entry.get("size")) if isinstance(entry, dict) else (None, None)
-            if not isinstance(digest, str) or not is_digest(digest):
+            if not is_digest(digest):
                 raise UsageError(f"{self._what} names something without a sha256 digest: {str(digest)[:80]!r}")
-            if type(size) is not int or not 0 <= size < _LARGEST:
+            if not is_size(size):
                 raise UsageError(f"{self._what} says of {digest} that it has {size!r:.80} bytes")
             found.append((digest, size, str(entry.get("mediaType"))))
         return found

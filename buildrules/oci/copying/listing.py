@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 
 from buildrules.document.plain_json import read_json
 from buildrules.errors import UsageError
-from buildrules.oci.descriptor import is_digest
+from buildrules.oci.descriptor import is_digest, is_size
 from buildrules.store.records import canonical
 
 NAME = "bundle.json"
 _VERSION = 1
-_LARGEST = 1 << 46  # bytes
 
 
 class Named(NamedTuple):
@@ -85,6 +84,6 @@ def _sizes(value: dict[str, Any]) -> dict[str, int]:
 
 
 def _size(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < _LARGEST:
+    if not is_size(value):
         raise ValueError(f"{value!r:.40} is not a number of bytes")
     return value
