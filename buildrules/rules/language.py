@@ -6,35 +6,21 @@ Imports pydantic; only imported when rules are read.
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from buildrules.rules.attribute import RESERVED, Attribute, Provider
-from buildrules.workspace.validation import Strict
+from buildrules.workspace.validation import Strict, fitting
 
 _RULE_NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
-_UNLESS = re.compile(r"unless model is [a-z][a-z0-9_]*", re.ASCII)
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
+_NEED = re.compile(r"always|optional|never|unless model is [a-z][a-z0-9_]*", re.ASCII)
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?<!\.yaml)", re.ASCII)
 
 
-def _rule_name(value: str) -> str:
-    if not _RULE_NAME.fullmatch(value):
-        raise ValueError(f"'{value}' is not a rule's name: use lower-case letters, digits and `_`")
-    return value
-
-
-def _need(value: str) -> str:
-    if value not in ("always", "optional", "never") and not _UNLESS.fullmatch(value):
-        raise ValueError(f"'{value}' is not one of always, optional, never, unless model is FLAVOUR")
-    return value
-
-
-def _file_beside(value: str) -> str:
-    if not _FILE_NAME.fullmatch(value) or value.endswith(".yaml"):
-        raise ValueError(f"'{value}' is not the name of a file beside the rule's own")
-    return value
-
-
-FileName = Annotated[str, AfterValidator(_file_beside)]
+FileName = Annotated[str, fitting(_FILE_NAME.fullmatch, "{} is not the name of a file beside the rule's own")]
+RuleName = Annotated[
+    str, fitting(_RULE_NAME.fullmatch, "{} is not a rule's name: use lower-case letters, digits and `_`")
+]
+Need = Annotated[str, fitting(_NEED.fullmatch, "{} is not one of always, optional, never, unless model is FLAVOUR")]
 
 
 class ModelFile(Strict):
@@ -51,7 +37,7 @@ class ModelFile(Strict):
 class Requires(Strict):
     """What a package must have to use this server."""
 
-    code: Annotated[str, AfterValidator(_need)] = "optional"
+    code: Need = "optional"
     """`always`, `optional`, `never`, or `unless model is FLAVOUR`."""
     model: Literal["always", "optional", "never"] = "always"
     """`always`, `optional` or `never`."""
@@ -218,7 +204,7 @@ class WithoutCode(Strict):
 class RuleFile(Strict):
     """A rule: a kind of target."""
 
-    rule: Annotated[str, AfterValidator(_rule_name)]
+    rule: RuleName
     """Its name, the same as the file's."""
     provides: Provider
     """What its targets are for others."""

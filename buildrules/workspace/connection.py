@@ -13,7 +13,7 @@ from buildrules.credentials.address import is_open
 from buildrules.credentials.connections import is_feed
 from buildrules.credentials.redact import login_before_slash
 from buildrules.credentials.secret_names import secret_in_query
-from buildrules.workspace.validation import Strict
+from buildrules.workspace.validation import Strict, fitting
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 _PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
@@ -63,12 +63,6 @@ def _no_userinfo(value: str) -> str:
     return value
 
 
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError(f"'{value}' is not a name: use letters, digits and `_ . -`")
-    return value
-
-
 def _package(value: str) -> str:
     if not _PACKAGE.fullmatch(value):
         raise PydanticCustomError(
@@ -81,7 +75,7 @@ def _package(value: str) -> str:
 
 Secret = Annotated[SecretReference, BeforeValidator(_reference)]
 Address = Annotated[str, AfterValidator(_no_userinfo)]
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[str, fitting(_NAME.fullmatch, "{} is not a name: use letters, digits and `_ . -`")]
 
 
 class Credentials(Strict):

@@ -6,37 +6,23 @@ Imports pydantic; only imported when a BUILD.yaml is read.
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from buildrules.credentials.connections import variable_name
 from buildrules.remote.keys import MAIN, is_namespace
 from buildrules.workspace.connection import Address, Connection, Name, Secret
-from buildrules.workspace.validation import Strict
+from buildrules.workspace.validation import Strict, fitting
 
 Platform = Literal["linux/amd64", "linux/arm64"]
 
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
-def _module(value: str) -> str:
-    if not _MODULE.fullmatch(value):
-        raise ValueError(f"'{value}' is not the name of a Python module")
-    return value
+def _lies_inside(path: str) -> bool:
+    return path[:1] not in ("/", "~") and "\\" not in path and not {"", ".", ".."} & {*path.split("/")}
 
 
-def _inner_path(value: str) -> str:
-    if value.startswith(("/", "~")) or "\\" in value or any(part in ("", ".", "..") for part in value.split("/")):
-        raise ValueError(f"'{value}' is not a path inside the workspace")
-    return value
-
-
-def _namespace(value: str) -> str:
-    if not is_namespace(value):
-        raise ValueError(f"'{value}' is not the name of a namespace: main, pull-request/7")
-    return value
-
-
-InnerPath = Annotated[str, AfterValidator(_inner_path)]
+InnerPath = Annotated[str, fitting(_lies_inside, "{} is not a path inside the workspace")]
 
 
 class Cache(Strict):
@@ -54,7 +40,7 @@ class Cache(Strict):
     """The key that signs what this build writes."""
     signatures: Literal["off", "warn", "require"] | None = None
     """What to do about records without a trusted signature; to warn where a key is named, and nothing where none is."""
-    namespace: Annotated[str, AfterValidator(_namespace)] = MAIN
+    namespace: Annotated[str, fitting(is_namespace, "{} is not the name of a namespace: main, pull-request/7")] = MAIN
     """Where this workspace's builds write; they read there, and in `main`."""
 
 
@@ -112,7 +98,9 @@ class Settings(Strict):
     """Name of the workspace; the default prefix of image names."""
     platforms: list[Platform] = Field(default_factory=_default_platforms, min_length=1)
     """Platforms to build images for."""
-    plugins: list[Annotated[str, AfterValidator(_module)]] = Field(default_factory=list)
+    plugins: list[Annotated[str, fitting(_MODULE.fullmatch, "{} is not the name of a Python module")]] = Field(
+        default_factory=list
+    )
     """Python modules that register kinds of actions."""
     ignore: list[InnerPath] = Field(default_factory=list)
     """Directories that hold no packages."""

@@ -3,9 +3,10 @@
 Imports pydantic; only imported when a BUILD.yaml or a rule is read.
 """
 
+from collections.abc import Callable
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
@@ -19,6 +20,17 @@ class Strict(BaseModel):
     """A section of a file: nothing unknown, nothing converted, immutable."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True)
+
+
+def fitting(fits: Callable[[str], object], wrong: str) -> AfterValidator:
+    """A validator of texts: of one that does not fit it says `wrong`, with the text at `{}`."""
+
+    def check(value: str) -> str:
+        if not fits(value):
+            raise ValueError(wrong.replace("{}", f"'{value}'", 1))
+        return value
+
+    return AfterValidator(check)
 
 
 def validate(
