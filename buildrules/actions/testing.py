@@ -43,7 +43,7 @@ from buildrules.serving.room import Room
 from buildrules.serving.route import Route
 from buildrules.serving.runner import Package
 from buildrules.serving.trial import Exchange, Trial
-from buildrules.start import mlflow, s3
+from buildrules.start import huggingface, mlflow, s3
 from buildrules.start.secret import conceal, hide
 
 
@@ -96,7 +96,13 @@ class PackageTest:
         )
 
 
-_SECRET = (s3.DEFAULTS["secret_access_key"], s3.DEFAULTS["session_token"], mlflow.PASSWORD, mlflow.TOKEN)
+_SECRET = (
+    s3.DEFAULTS["secret_access_key"],
+    s3.DEFAULTS["session_token"],
+    mlflow.PASSWORD,
+    mlflow.TOKEN,
+    huggingface.TOKEN,
+)
 """Of the variables that no connection names, those that hold a secret and not a name or an address."""
 
 

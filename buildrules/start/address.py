@@ -47,6 +47,8 @@ def below(url: str, target: str) -> int | None:
         wanted, found = segments(target), segments(url)
     except ValueError:
         return None
+    if not wanted and wanted is not None:
+        return 0  # the whole server: no segment leads out of that
     if wanted is None or found is None or found[: len(wanted)] != wanted:
         return None
     return len(wanted)

@@ -9,14 +9,18 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from buildrules.errors import BuildrulesError, FetchError, IntegrityError, LoadError, UsageError
 from buildrules.locking.models.huggingface import place, resolve
 from buildrules.locking.models.origin import resolve as resolve_all
 from buildrules.rules.resolve import hub_uri
-from buildrules.start.huggingface import headers
+from buildrules.start.huggingface import headers, locate
+from buildrules.start.web import Web
 from tests.models.conftest import APP, download
 from tests.support.canary import Canary
 from tests.support.fetching import access
@@ -166,7 +170,8 @@ def test_a_secret_is_kept_nowhere_and_told_to_no_other_host(workspace: Space, hu
     canary = Canary(plain=True)
     hub.wanted = f"Bearer {canary.text}"
     hub.commit(NAME, FILES, private=True)
-    from_hub(workspace, package="    mode: download\n")
+    hub.commit(NAME, FILES, "feature/x")
+    from_hub(workspace, f"{NAME}@feature/x", package="    mode: download\n")
     workspace.edit(
         "BUILD.yaml",
         "  platforms:",
@@ -264,6 +269,17 @@ def test_what_is_not_there(tmp_path: Path, lone: Hub, uri: str, text: str, hint:
     with pytest.raises(BuildrulesError) as caught:
         resolve(uri, access(tmp_path, {"HF_ENDPOINT": lone.url}))
     assert text in caught.value.message and hint in (caught.value.hint or "")
+
+
+@given(st.text(alphabet="ag@/.%-\\\n2F:é", max_size=12))
+def test_a_uri_names_a_repository_or_is_an_error(text: str) -> None:
+    try:
+        source = place(f"hf://{text}")
+    except UsageError:
+        return
+    url, _ = locate({**source, "endpoint": "https://hub.example"}, {"path": "x"}, {}, Web())
+    revision = url.removeprefix(f"https://hub.example/{source['repository']}/resolve/").partition("/")[0]
+    assert unquote(revision) == source["revision"] and ".." not in url.split("/")
 
 
 def test_globs_choose_files_and_one_that_is_nothing_is_an_error(workspace: Space, hub: Hub) -> None:

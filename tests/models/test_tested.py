@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.canary import Canary
+from tests.support.hub import Hub
 from tests.support.real import Real
 from tests.support.web import Web
 
@@ -32,6 +33,13 @@ connections:
 @pytest.fixture
 def web() -> Iterator[Web]:
     server = Web()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    server = Hub()
     yield server
     server.close()
 
@@ -62,3 +70,19 @@ def test_the_credential_is_passed_on_and_kept_nowhere(tmp_path: Path, web: Web) 
     del space.env["STORE_KEY"]
     done = space.run("test", "//:late", "--runner", "rootfs", code=1)
     assert "the environment variable 'STORE_KEY' is not set" in done.stdout + done.stderr
+
+
+def test_the_token_of_the_hub_s_own_client_is_passed_on_and_kept_nowhere(tmp_path: Path, hub: Hub) -> None:
+    """What the model's server says, which starts only once the model has been fetched."""
+    canary = Canary(plain=True)
+    hub.wanted = f"Bearer {canary.text}"
+    hub.commit("acme/answers", {"answer.txt": b"forty-two"}, private=True)
+    space = Real(tmp_path / "ws", tmp_path / "store")
+    space.env |= {"HF_TOKEN": canary.text, "HF_ENDPOINT": hub.url}
+    said = f'uri: "{hub.url}/acme/answer.txt", digest: "sha256:"'
+    targets = TARGETS.format(url=hub.url, digest="").replace(said, "hub: acme/answers")
+    space.workspace(targets.replace('-m, http.server, "8080", --directory, /models]', f'-c, "{SHOW}"]'))
+    done = space.run("test", "//:late", "--runner", "rootfs", code=1)
+    assert "exited" in done.stdout and "'HF_TOKEN': '***'" in done.stdout
+    assert not canary.inside((done.stdout + done.stderr).encode())
+    assert canary.found(space.root, tmp_path / "store") == []
