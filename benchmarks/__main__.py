@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 
-NAMES = ("unchanged", "edit", "model", "environment", "cold", "shared", "demo")
+NAMES = ("unchanged", "edit", "model", "environment", "cold", "shared", "demo", "bytecode")
 WITH_OPTIONS = ("scale", "shared_cache", "team", "push", "layers")
 
 
