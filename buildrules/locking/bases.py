@@ -9,7 +9,7 @@ from typing import Any
 from buildrules.actions.params import BaseParams
 from buildrules.actions.python.target import minor_of
 from buildrules.engine.step import Step
-from buildrules.errors import GoneError, ResolutionError
+from buildrules.errors import GoneError, ResolutionError, UsageError
 from buildrules.locking.keeper import LockKeeper, moves
 from buildrules.locking.locks import Bytecode, LockedBase
 from buildrules.rules.chain import below
@@ -49,10 +49,10 @@ class BaseLocks:
         if base.python is None or base.digest:
             return None
         host = host_platform()
-        here = base if base.platform == host else self.of(base.target, host) if host in _BUILDERS else None
         try:
+            here = base if base.platform == host else self.of(base.target, host) if host in _BUILDERS else None
             return bytecode(base, here, self._settings, self._keeper.root)
-        except ResolutionError as error:
+        except (ResolutionError, UsageError) as error:  # also where an image of others has no such platform
             self._keeper.context.warn(f"{base.target.label} for {base.platform}: {error.message}")
             return None
 

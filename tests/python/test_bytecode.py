@@ -24,6 +24,7 @@ from buildrules.store.collect import collect
 from buildrules.store.store import Store
 from tests.support.debian_python import LOADER, on_debian
 from tests.support.space import APP, Report, Space
+from tests.support.standalone import archive, filename
 
 from .conftest import Context, make_wheel
 
@@ -152,7 +153,7 @@ def bytecode(report: Report, space: Space, label: str = APP) -> dict[str, bytes]
 
 def test_all_that_can_be_imported_is_compiled_beside_its_source(debian: Callable[..., Space]) -> None:
     space = debian()
-    report = space.build()
+    report = space.build(options=("--steps", str(space.folder / "steps")))
     found = bytecode(report, space)
     assert set(found) == {
         f"usr/lib/python3.11/__pycache__/abc.{TAG}.pyc",
@@ -175,7 +176,12 @@ def test_all_that_can_be_imported_is_compiled_beside_its_source(debian: Callable
     assert (again.digest, again.executed) == (report.digest, 0)
     shutil.rmtree(space.store / "workspaces")
     assert space.build().executed == 0  # all of it is in records
-    space.run("why", APP)
+    layers = {layer["digest"] for layer in report.targets[APP]["layers"]}
+    steps = sorted((space.folder / "steps").glob("*-bytecode_layer.json"))
+    for step in steps:  # plain data, that another process runs
+        (layer,) = json.loads(space.run("step", str(step)).out)["outputs"]["layers"]
+        assert layer["digest"] in layers
+    assert len(steps) == 3
 
 
 def test_two_machines_make_the_same(debian: Callable[..., Space]) -> None:
@@ -207,6 +213,22 @@ def test_an_interpreter_of_another_version_compiles_nothing_and_that_is_said(deb
     assert result.err.count("no bytecode is put into its images") == 1
     result.said("python3.11-minimal 3.11.2-7", "3.11.2-6", "buildrules lock //:base")
     assert "bytecode  " not in result.out
+
+
+def test_a_standalone_python_compiles_also_on_an_image_of_others(workspace: Space) -> None:
+    workspace.edit("BUILD.yaml", "  name: acme\n", "  name: acme\n  python: {mirror: pythons}\n")
+    workspace.edit("BUILD.yaml", "    base: :base\n", "    base: :py\n")
+    workspace.append("BUILD.yaml", '  py: {rule: python_standalone, version: "3.12", base: ":base"}\n')
+    script = f'#!/bin/sh\nunset PYTHONHOME\nexec {sys.executable} "$@"\n'.encode()
+    files = {"bin/python3.12": script, "lib/python3.12/os.py": b"a = 1\n", "lib/python3.12/test/b.py": b""}
+    workspace.write(f"pythons/{filename('3.12.1')}", archive("3.12.1", files))
+    workspace.run("lock", APP)
+    report = workspace.build()
+    found = bytecode(report, workspace)
+    assert [name for name in found if name.startswith("opt/python")] == [
+        f"opt/python/lib/python3.12/__pycache__/os.{TAG}.pyc"
+    ]
+    assert f"opt/venv/lib/python3.12/site-packages/numlib/__pycache__/__init__.{TAG}.pyc" in found
 
 
 OFF = {
