@@ -173,7 +173,10 @@ def _conda(
     attributes["base"] = base_target(conversion, pin, fallback, package=package)
     if path is not None and (foreign := sorted({one.name for one in conda.foreign})):
         attributes["exclude"] = foreign
-        comments.append(f"exclude: no Python packages; what is needed of {', '.join(foreign)} belongs into the base")
+        comments.append(
+            f"exclude: no Python packages; what is needed of {', '.join(foreign)} belongs into the base, or make it a"
+            " conda_env"
+        )
         conversion.note(f"{display(path)}: left out {', '.join(foreign)}, which is not a Python package")
     if variables:
         comments.append(f"variables of the conda file are set by its packages: {', '.join(variables)}")

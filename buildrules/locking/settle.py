@@ -152,7 +152,7 @@ class _Settling:
         elif target.provides == "base":
             self.locks.bases[target.label, platform] = self._bases.of(target, platform)
         elif target.provides == "env":
-            with self._keeper.refusing(lambda: self._environments.require(target, None, platform)):
+            with self._keeper.refusing(lambda: self._require_env(target, None, platform)):
                 base = self._bases.of(self._base_of(target), platform)
                 env = self._environments.environment(target, base, self._open.said.get(target.label, ""))
                 self.locks.environments[target.label, platform] = env
@@ -189,7 +189,14 @@ class _Settling:
             server = parts.server if parts.server_part.requirements else None
             below = parts.env or parts.base
             if below is not None:
-                self._environments.require(below, server, platform)
+                self._require_env(below, server, platform)
+
+    def _require_env(self, below: ResolvedTarget, server: ResolvedTarget | None, platform: str) -> None:
+        if below.rule.implementation == "conda_env":
+            from buildrules.locking.conda.environments import require
+
+            require(below, platform, self._keeper)
+        self._environments.require(below, server, platform)
 
     def _at_start(self, parts: PackageParts) -> None:
         """Where the models and inputs are that are fetched when a container starts."""

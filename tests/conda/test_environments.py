@@ -1,11 +1,22 @@
 """A conda environment from its file to layers: locks, solving, the pip list on top."""
 
+import hashlib
+import sys
 import tomllib
 from collections.abc import Callable
 
-from tests.support.conda import MINOR
-from tests.support.space import Space
+import pytest
 
+from buildrules.plan.partition import BUCKETS
+from tests.support.conda import MINOR, Channel
+from tests.support.space import FILES, Space
+
+PACKAGE = """\
+  m: {rule: model, path: weights}
+  code: {rule: scoring_code, srcs: ["src/**"], entry_script: score.py}
+  server: {rule: //rules:tiny}
+  app: {rule: model_package, model: ":m", base_env: ":env", server: ":server", code: ":code"}
+"""
 LOCK = "conda.env-linux-amd64.lock"
 
 
@@ -40,3 +51,111 @@ def test_what_cannot_be_had_together_is_said_in_words_at_its_line(space: Space) 
     said.said("environment.yml:6:5", "cannot be had together on linux/amd64 with glibc 2.28", "native-base")
     space.edit("environment.yml", "native=2", "native=1.1")
     space.run("build", "//:env", code=None).said("__glibc", ">=2.99")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (f"python={MINOR}\n", "native\n", ("environment.yml:5:5", "has no Python", "such as python=3.12")),
+        ("native=1\n", "native=>x<\n", ("environment.yml:6:5", "'native=>x<' is not a conda package")),
+        ("dependencies:", "depends:", ("'environment.yml' is not a conda file: it has no 'dependencies'",)),
+        ("  - ./channel", "  - [a]", ("environment.yml:3:5", "expected a channel")),
+        ("- needy", "- {a: b}", ("environment.yml:9:7",)),
+        ("- needy", "- numlib<2", ("numlib<2", "environment.yml:9:7", "only numlib>=2")),
+        (f"python={MINOR}", f"python={MINOR}.*=*_pypy", ("environment.yml:5:5", "is PyPy or free-threaded")),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_at_its_place(
+    space: Space, old: str, new: str, said: tuple[str, ...]
+) -> None:
+    channel = Channel(space.root / "channel", keep=True)
+    channel.add("python", f"{MINOR}.9", build="0_73_pypy")
+    channel.rows["linux-64"][f"python-{MINOR}.9-0_73_pypy.conda"]["track_features"] = "pypy"  # the other is preferred
+    channel.write()
+    if "has no Python" in said[1:2]:
+        space.edit("environment.yml", "  - pure\n", "")
+    space.edit("environment.yml", old, new)
+    space.run("build", "//:env", code=None).said(*said)
+
+
+def test_keys_that_mean_nothing_here_are_said(space: Space) -> None:
+    space.append("environment.yml", "variables:\n  A: b\nodd: 1\n")
+    space.run("build", "//:env").said("variables are no part of an environment", "'odd' is not a key of a conda file")
+
+
+def test_without_the_solver_a_lock_still_builds(space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rattler", None)
+    space.run("build", "//:env", code=2).said("py-rattler, which is not installed", "pip install 'buildrules[conda]'")
+    monkeypatch.undo()
+    space.run("lock")
+    monkeypatch.setitem(sys.modules, "rattler", None)
+    space.run("build", "//:env", "--locked")
+
+
+def test_what_is_left_out_is_not_solved(space: Space) -> None:
+    space.edit("environment.yml", "native=1", "mkl=2024")
+    space.edit("BUILD.yaml", "environment.yml}", "environment.yml, exclude: [mkl]}")
+    space.run("build", "//:env").said("conda package 'mkl' is left out, as asked (environment.yml:6:5)")
+
+
+def test_a_locked_lock_is_refused_where_it_is_stale_or_wrong(space: Space) -> None:
+    space.run("build", "//:env", "--locked", code=None).said("conda.env-linux-amd64.lock", "it is missing")
+    space.run("lock")
+    text = space.path(LOCK).read_text()
+    for old, new in (
+        ('path = "channel/noarch', 'path = "../noarch'),
+        ('path = "channel/noarch/pure-2.0', 'path = "channel/noarch/other-2.0'),
+        ("size = ", "size = -"),
+        ('name = "pure"\n', ""),
+        ("version = 1\n", "version = 9\n"),
+    ):
+        space.write(LOCK, text.replace(old, new, 1))
+        space.run("build", "//:env", "--locked", code=None).said(f"'{LOCK}'", "cannot be")
+    space.write(LOCK, text)
+    space.edit("environment.yml", "native=1", "native")
+    space.run("build", "//:env", "--locked", code=None).said("what it is asked to hold has changed")
+
+
+def test_a_server_stands_on_it_and_what_does_not_go_together_is_said(space: Space) -> None:
+    for path in ("rules/tiny.yaml", "src/score.py", "weights/model.txt"):
+        space.write(path, FILES[path])
+    space.append("BUILD.yaml", PACKAGE)
+    report = space.build("//:app")
+    environment = space.config(report.targets["//:app"]["digest"])["Env"]
+    assert "CONDA_PREFIX=/opt/conda" in environment
+    origins = {layer["origin"] for layer in report.targets["//:app"]["layers"]}
+    assert any(origin.startswith("tiny: small wheels") for origin in origins)
+    assert space.path("pylock.env+server-linux-amd64.toml").read_text().count('"numlib"') == 0
+    channel = Channel(space.root / "channel", keep=True)
+    numlib = f"lib/python{MINOR}/site-packages/numlib-1.9.dist-info/METADATA"
+    channel.add("numlib", "2.6", {numlib: b"Name: numlib\n"}, depends=["python"])  # a package that is not what it says
+    space.run("lock", "--upgrade-package", "numlib")
+    space.run("build", "//:app", code=None).said("needy 1.0 requires 'numlib>=2', and there is numlib 1.9")
+
+
+def test_what_asks_for_a_driver_is_had_for_gpus(space: Space) -> None:
+    Channel(space.root / "channel", keep=True).add("cudalib", "1.0", depends=["__cuda >=12"])
+    space.edit("environment.yml", "native=1", "cudalib")
+    space.run("build", "//:env", code=None).said("environment.yml:6:5", "__cuda")
+    space.edit("BUILD.yaml", "environment.yml}", 'environment.yml, gpu: {cuda: "12"}}')
+    space.run("build", "//:env")
+    space.edit("BUILD.yaml", 'gpu: {cuda: "12"}', 'cuda: "11.8"')
+    space.run("build", "//:env", code=None).said("__cuda")
+
+
+def test_packages_that_bring_one_path_and_scripts_that_are_not_run(space: Space) -> None:
+    channel = Channel(space.root / "channel", keep=True)
+    first, second = [name for name in (f"two-{number}" for number in range(20)) if bucket(name) == 0][:2]
+    channel.add(first, "1", {"share/same": b"same", "share/x": b"x", "share/y": b"y"})
+    channel.add(second, "1", {"share/same": b"same", "share/x": b"z", "bin/.two-post-link.sh": b"#!/bin/sh"})
+    space.edit("environment.yml", "native=1", f"{first}\n  - {second}")
+    said = space.run("build", "//:env").said(
+        f"conda packages {first}-1-0.conda and {second}-1-0.conda both bring 'share/x'; the files",
+        "the script bin/.two-post-link.sh of a conda package is not run",
+    )
+    assert "share/same" not in said.err
+
+
+def bucket(name: str) -> int:
+    """Which of the layers of small packages it is in, see `plan.partition`."""
+    return hashlib.sha256(name.encode()).digest()[0] % BUCKETS

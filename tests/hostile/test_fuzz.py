@@ -3,6 +3,7 @@
 `make fuzz` tries 10,000 inputs for each; how much of a parser the inputs reached is printed (`-rP` shows it).
 """
 
+import bz2
 import gzip
 import io
 import json
@@ -29,6 +30,7 @@ from buildrules.document import nodes, reader
 from buildrules.document.problems import Problems
 from buildrules.errors import BuildrulesError
 from buildrules.lints import pickles
+from buildrules.locking.conda import lock as conda_lock
 from buildrules.locking.debian import packages, relations
 from buildrules.locking.python import collector as collecting
 from buildrules.locking.python import conda, other_locks, pyproject, requirement
@@ -36,6 +38,8 @@ from buildrules.locking.python.collector import Collector
 from buildrules.oci import recipe, source, untar
 from buildrules.oci.local import Local
 from buildrules.oci.parts import archive, deb, wheel
+from buildrules.oci.parts import conda as conda_part
+from buildrules.oci.parts import conda_package as conda_info
 from buildrules.oci.reader import Reader
 from buildrules.state import journal
 from buildrules.state import reader as states
@@ -44,6 +48,7 @@ from buildrules.store.blobs import Blobs
 from buildrules.workspace.disk import Disk
 from tests.hostile.test_bounds import deb as package
 from tests.hostile.test_odd_values import STANZA
+from tests.support.conda import PLACEHOLDER, conda_package
 from tests.support.handmade import tar_of
 from tests.support.mutations import mutated
 from tests.support.space import BUILD, TINY
@@ -83,6 +88,26 @@ def _wheel(data: bytes, folder: Path) -> object:
     blobs = Blobs(str(folder))
     part = recipe.wheel(blobs.put(data), "numlib-1.0-py3-none-any.whl", "opt/env", "3.11")
     return list(wheel.expand(part, Local(blobs)))
+
+
+def _conda_package(data: bytes, folder: Path) -> object:
+    """An archive that is packed soundly: what is damaged else is noticed before anything is read."""
+    blobs = Blobs(str(folder))
+    part = recipe.conda(blobs.put(bz2.compress(data, 1)), "tool-1.0-0.tar.bz2", "opt/conda", "3.11", [])
+    return [list(getattr(entry.content, "make", tuple)()) for entry in conda_part.expand(part, Local(blobs))]
+
+
+def _conda_seeds() -> list[bytes]:
+    files = {"bin/tool": b"\x7fELF\0" + PLACEHOLDER.encode() + b"\0", "a": PLACEHOLDER.encode(), "b": "a"}
+    made = [conda_package("tool", "1.0", files, ending=".tar.bz2", old=old)[1] for old in (False, True)]
+    pure = {"site-packages/a.py": b"", "python-scripts/b": b""}
+    points = {"python": True, "entry_points": ["c = a:b"]}
+    made.append(conda_package("tool", "1.0", pure, ending=".tar.bz2", **points)[1])
+    return [bz2.decompress(data) for data in made]
+
+
+def _conda_lock(data: bytes, folder: Path) -> object:
+    return conda_lock.read_lock(_file(folder, data))
 
 
 def _zip(data: bytes, folder: Path) -> object:
@@ -321,7 +346,25 @@ PARTS = [
     recipe.file("e", DIGEST, 9, as_layer=True),
     recipe.wheel(DIGEST, "a-1-py3-none-any.whl", "opt", "3.11"),
     {"kind": "deb", "digest": DIGEST, "drop": ["usr/share/doc"]},
+    recipe.conda(DIGEST, "a-1-0.conda", "opt", "3.11", ["a"]),
 ]
+CONDA_LOCK = f"""\
+version = 1
+platform = "linux/amd64"
+glibc = "2.36"
+python = "3.12.7"
+inputs = "sha256:{"a" * 64}"
+[[packages]]
+name = "a"
+version = "1.0"
+build = "0"
+url = "https://conda.example/c/linux-64/a-1.0-0.conda"
+sha256 = "{"a" * 64}"
+size = 9
+noarch = false
+license = "MIT"
+distribution = "a"
+"""
 LOCK = f'version = 1\n[[packages]]\nname = "a"\nversion = "1.0"\nhashes = {{sha256 = "{"a" * 64}"}}\n'
 
 PARSERS: dict[str, tuple[ModuleType, Parse, list[bytes]]] = {
@@ -337,6 +380,9 @@ PARSERS: dict[str, tuple[ModuleType, Parse, list[bytes]]] = {
         ],
     ),
     "wheel": (wheel, _wheel, [_made_wheel()]),
+    "conda package": (conda_part, _conda_package, _conda_seeds()),
+    "about a conda package": (conda_info, _conda_package, _conda_seeds()),
+    "conda lock": (conda_lock, _conda_lock, [CONDA_LOCK.encode()]),
     "zip": (archive, _zip, [_made_zip(), _made_wheel()]),
     "tar": (untar, _tar, [tar_of(FILES)]),
     "manifest": (

@@ -120,7 +120,7 @@ class Channel:
         for subdir, rows in self.rows.items() if keep else ():
             data = json.loads((folder / subdir / "repodata.json").read_text())
             rows.update({**data["packages"], **data["packages.conda"]})
-        self._write()
+        self.write()
 
     def add(self, name: str, version: str, files: Mapping[str, Content] | None = None, **more: Any) -> str:
         """Add a package; returns its file's name."""
@@ -129,10 +129,11 @@ class Channel:
         filename, data, row = conda_package(name, version, files, **more)
         (self.folder / row["subdir"] / filename).write_bytes(data)
         self.rows[row["subdir"]][filename] = row
-        self._write()
+        self.write()
         return filename
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write `rows` as repodata."""
         for subdir, rows in self.rows.items():
             folder = self.folder / subdir
             folder.mkdir(parents=True, exist_ok=True)

@@ -48,14 +48,14 @@ def lock_conda(
         channels=list(dict.fromkeys(urls)),
         cuda=values["cuda"] or (values["gpu"] or {}).get("cuda") or "",
     )
-    path = os.path.join(target.label.package, lock_name(target.label.name, base.platform))
+    path = _path(target, base.platform)
 
     def make(old: CondaLock | None) -> CondaLock:
         return make_lock(request, session, old, keeper.upgrade)
 
     lock = keeper.obtain(
         path,
-        f"the conda packages of {target.label}",
+        _what(target),
         read=read_lock,
         stale=lambda old: "what it is asked to hold has changed" if old.inputs != request.digest() else None,
         make=make,
@@ -67,6 +67,19 @@ def lock_conda(
     interpreter = f"/{PREFIX}/bin/python{minor_of(lock.python)}"
     there = replace(base, python=lock.python, interpreter=interpreter, bytecode=None, free_threaded=False)
     return LockedConda(lock, path, keeper.digest(path)), found, there
+
+
+def require(target: ResolvedTarget, platform: str, keeper: LockKeeper) -> None:
+    """With `--locked`: refuse the conda lock of `target` if it is not there."""
+    keeper.require(_path(target, platform), _what(target))
+
+
+def _path(target: ResolvedTarget, platform: str) -> str:
+    return os.path.join(target.label.package, lock_name(target.label.name, platform))
+
+
+def _what(target: ResolvedTarget) -> str:
+    return f"the conda packages of {target.label}"
 
 
 def _place(target: ResolvedTarget, number: int | None) -> Position:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _SUBDIRS = {"linux/amd64": ("linux-64", "x86_64"), "linux/arm64": ("linux-aarch64", "aarch64")}
 _REFUSED = re.compile(r"40[13]( Unauthorized| Forbidden)?")
 _KERNEL = "5.10"  # of the machines that images run on, at least
+_ODD = re.compile(r"_pypy|_cp3\d+t$")
 _PYTHON = re.compile(r"(python|python_abi)([ =<>!~].*)?")
 
 
@@ -106,14 +107,7 @@ def make_lock(
                 raise CredentialsError(message, hint=hint, log=text) from None
         raise FetchError(f"the channels of {request.name!r} could not be asked for packages", log=text) from None
     packages = tuple(sorted((_locked(one, request) for one in records), key=lambda one: one.name))
-    python = next((one.version for one in packages if one.name == "python"), None)
-    if python is None:
-        raise ResolutionError(
-            f"the conda environment {request.name!r} has no Python",
-            hint="add one to its dependencies, such as python=3.12",
-            position=request.specs[0].position if request.specs else None,
-        )
-    return CondaLock(request.platform, request.glibc, python, request.digest(), packages)
+    return CondaLock(request.platform, request.glibc, _python(packages, request), request.digest(), packages)
 
 
 async def _solve(
@@ -188,15 +182,36 @@ def _check_neighbours(served: "Connection", channels: Sequence[str]) -> None:
 
 
 def _unsolved(request: CondaRequest, text: str) -> ResolutionError:
-    """The solver's words, at the line of the first package that they begin with."""
-    named = set(re.findall(r"[A-Za-z0-9_.-]+", text))
-    culprit = next((one for one in request.specs if one.name in named), None)
+    """The solver's words, at the line of the package that they name first."""
+    words = re.findall(r"[A-Za-z0-9_.-]+", text)
+    named = [one for one in request.specs if one.name in words]
+    culprit = min(named, key=lambda one: words.index(one.name), default=None)
     return ResolutionError(
         f"the conda packages of {request.name!r} cannot be had together on {request.platform}"
         f" with glibc {request.glibc}",
         log=text.strip(),
         position=culprit.position if culprit else None,
     )
+
+
+def _python(packages: Sequence[CondaPackage], request: CondaRequest) -> str:
+    """The version of the Python that is there. Raises ResolutionError for none, and for odd ones."""
+    python = next((one for one in packages if one.name == "python"), None)
+    asked = next((one.position for one in request.specs if one.name == "python"), None)
+    if python is None:
+        raise ResolutionError(
+            f"the conda environment {request.name!r} has no Python",
+            hint="add one to its dependencies, such as python=3.12",
+            position=asked or (request.specs[0].position if request.specs else None),
+        )
+    if _ODD.search(python.build):
+        raise ResolutionError(
+            f"the Python of the conda environment {request.name!r} is PyPy or free-threaded:"
+            f" {python.version} {python.build}",
+            hint="ask for the usual one, such as python=3.12",
+            position=asked,
+        )
+    return python.version
 
 
 def _locked(record: "RepoDataRecord", request: CondaRequest) -> CondaPackage:

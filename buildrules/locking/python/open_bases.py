@@ -5,7 +5,7 @@ root, so their images share its layers.
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from buildrules.authoring.release import STANDALONE, python_for
 from buildrules.errors import LoadError, Position
@@ -46,6 +46,8 @@ class OpenBases:
 
     def of_environment(self, env: ResolvedTarget) -> ResolvedTarget:
         """The base of `env`, which names none. Raises LoadError where there is no such Python."""
+        if env.rule.implementation == "conda_env":  # whose Python is its own
+            return self._made(env, "system@conda", "debian_base", python=False)
         return self._choose(env, self._asked(env))
 
     def completed(self, parts: PackageParts) -> PackageParts:
@@ -94,19 +96,19 @@ class OpenBases:
                 position=asked.position,
             )
         if isinstance(found, str):
-            base = self._made(asker, found, "python_standalone", version=found)
+            base = self._made(asker, f"python@{found}", "python_standalone", version=found)
         else:
-            base = self._made(asker, found.minor, "debian_base", suite=found.suite)
+            base = self._made(asker, f"python@{found.minor}", "debian_base", suite=found.suite)
         if asker.label in self._keeper.named:  # nobody can name it
             self._keeper.named.add(base.label)
         self.said[asker.label] = asked.words or "nothing asks for another"
         return base
 
-    def _made(self, asker: ResolvedTarget, minor: str, name: str, **said: str) -> ResolvedTarget:
+    def _made(self, asker: ResolvedTarget, name: str, rule_name: str, **said: Any) -> ResolvedTarget:
         """The target that nobody wrote. An @ is in its name, which no target of a BUILD.yaml can have."""
-        if minor not in self._chosen:
-            rule, label = self._catalogue.find(name), Label("", f"python@{minor}")
+        if name not in self._chosen:
+            rule, label = self._catalogue.find(rule_name), Label("", name)
             assert rule is not None
             values = {attribute: rule.default(attribute, label) for attribute in rule.attributes} | said
-            self._chosen[minor] = ResolvedTarget(label, rule, values, {}, target=asker.target)
-        return self._chosen[minor]
+            self._chosen[name] = ResolvedTarget(label, rule, values, {}, target=asker.target)
+        return self._chosen[name]

@@ -17,6 +17,8 @@ GOOD = [
     recipes.file("models/b", DIGEST, 0, as_layer=True),
     recipes.wheel(DIGEST, WHEEL, "opt/venv", "3.11"),
     {"kind": "deb", "digest": DIGEST, "drop": ["usr/share/doc/*"]},
+    recipes.conda(DIGEST, "a-1.0-0.conda", "opt/conda", "", ["bin/a"]),
+    recipes.conda(DIGEST, "a-1.0-0.tar.bz2", "opt/conda", "3.13", []),
 ]
 BAD_PATHS = ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/", "./a", ".", "a/.", "..", "a\0b", "\ud800", "a/.wh.b"]
 
