@@ -2,8 +2,12 @@
 
 import io
 import json
+import py_compile
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
+from py_compile import PycInvalidationMode
 from typing import Any
 
 import pytest
@@ -14,7 +18,7 @@ from buildrules.oci.assemble import assemble, stream
 from buildrules.oci.local import Local
 from buildrules.oci.parts.conda import in_binary
 from buildrules.store.blobs import Blobs
-from tests.support.conda import PLACEHOLDER, conda_package
+from tests.support.conda import MINOR, PLACEHOLDER, conda_package
 
 LONG = PLACEHOLDER.encode()
 FILES: dict[str, Any] = {
@@ -165,3 +169,17 @@ def test_a_placeholder_that_is_too_short_is_refused(blobs: Blobs) -> None:
     rows = [{"_path": "a", "prefix_placeholder": "/b", "file_mode": "binary"}]
     with pytest.raises(IntegrityError, match="the prefix /opt/conda is too long for"):
         laid(blobs, conda_package("p", "1", {"a": b"/b\0"}, paths=rows))
+
+
+def test_bytecode_of_a_package_is_believed_whatever_the_time_of_its_source(blobs: Blobs, tmp_path: Path) -> None:
+    (tmp_path / "mod.py").write_text("answer = 42\n")
+    made = Path(py_compile.compile(str(tmp_path / "mod.py"), invalidation_mode=PycInvalidationMode.TIMESTAMP) or "")
+    name = f"lib/python{MINOR}/site-packages/__pycache__/{made.name}"
+    found = laid(blobs, conda_package("mod", "1", {name: made.read_bytes(), "a.pyc": b"short"}))
+    assert found["opt/conda/a.pyc"] == b"short"
+    made.write_bytes(found[f"opt/conda/{name}"])
+    (tmp_path / "mod.py").write_text("answer = 43\n")  # not looked at
+    said = subprocess.run(
+        [sys.executable, "-c", "import mod; print(mod.answer)"], cwd=tmp_path, stdout=subprocess.PIPE, check=True
+    )
+    assert said.stdout == b"42\n"
