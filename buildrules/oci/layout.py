@@ -17,7 +17,7 @@ from buildrules.oci.blob import BlobSource, small
 from buildrules.oci.descriptor import INDEX, Layer
 from buildrules.oci.image import Image, Index, LayerStream, verified
 from buildrules.oci.names import TAG, full, tagged
-from buildrules.oci.whole_file import remove_parts, write_whole, writing
+from buildrules.oci.whole_file import is_part, remove_parts, write_whole, writing
 from buildrules.state.rows import open_regular
 from buildrules.store.blobs import hex_of
 from buildrules.store.records import canonical
@@ -178,7 +178,7 @@ def read_entries(directory: str) -> list[dict[str, Any]]:
             return parse_entries(file.read(MOST + 1), directory)
     except FileNotFoundError:
         there = os.listdir(directory) if os.path.isdir(directory) else []
-        others = set(there) - {"oci-layout", "blobs", "index.json"}
+        others = {name for name in there if not is_part(name)} - {"oci-layout", "blobs", "index.json"}
         if others:
             raise UsageError(
                 f"{directory!r} is not an image layout: it holds {min(others)!r}",

@@ -56,6 +56,11 @@ def write_whole(path: str, chunks: Iterable[bytes], what: str, place: str) -> No
         os.close(lock)
 
 
+def is_part(name: str) -> bool:
+    """Whether a file of that name is one that is being written, or was left behind."""
+    return _PART.fullmatch(name) is not None
+
+
 def remove_parts(folder: str, name: str = "") -> None:
     """Remove what killed processes have left in `folder`: of the file `name`, or of all files."""
     with contextlib.suppress(OSError):

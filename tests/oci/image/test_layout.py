@@ -181,9 +181,10 @@ def test_what_a_killed_process_left_is_removed_and_what_lives_is_not(tmp_path: P
     left = [tmp_path / "index.json.12-0123abcd.tmp", blobs / f"{'0' * 64}.12-0123abcd.tmp"]
     for path in left:
         path.write_bytes(b"half")
-    living = blobs / f"{'1' * 64}.12-0123abcd.tmp"
-    with living.open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    living = [blobs / f"{'1' * 64}.12-0123abcd.tmp", tmp_path / "oci-layout.12-0123abcd.tmp"]
+    with living[0].open("wb") as blob, living[1].open("wb") as mark:
+        fcntl.flock(blob, fcntl.LOCK_EX)
+        fcntl.flock(mark, fcntl.LOCK_EX)
         write_layout(str(tmp_path), package(shelf), shelf.stream)
     assert not any(path.exists() for path in left)
-    assert living.exists()
+    assert all(path.exists() for path in living)
