@@ -64,12 +64,12 @@ def test_something_odd_in_one_place(name: str, tmp_path: Path, monkeypatch: pyte
     outcomes = set()
     for file in sorted(path for path in files.rglob("*") if path.suffix in (".yml", ".json")):
         document = yaml.safe_load(file.read_text().replace("\t", " "))
+        root = tmp_path / str(file.relative_to(files)).replace("/", "-")
+        shutil.copytree(files, root)
+        changed = root / file.relative_to(files)
         for path in places(document):
             for odd in chance.sample(ODD, 2):
-                root = tmp_path / "ws"
-                shutil.rmtree(root, ignore_errors=True)
-                shutil.copytree(files, root)
-                changed = root / file.relative_to(files)
+                (root / "BUILD.yaml").unlink(missing_ok=True)  # what the conversion before it made
                 changed.write_text(json.dumps(put(document, path, odd)))
                 try:
                     found = convert([str(changed)], Options(), None, Disk("/"))
