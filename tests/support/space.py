@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -329,20 +328,13 @@ class Space:
             self.run(*(args or ("build", APP)), cwd=cwd)
 
     def clean_run(self, *args: str, code: int | None = 0) -> Result:
-        """Run a command with an empty store."""
-        store = self.folder / f"fresh-{os.urandom(4).hex()}"
-        try:
-            return self.run(*args, code=code, env={"BUILDRULES_CACHE_DIR": str(store)})
-        finally:
-            shutil.rmtree(store, ignore_errors=True)
+        """Run a command with an empty store, which goes with the folder."""
+        return self.run(*args, code=code, env={"BUILDRULES_CACHE_DIR": f"{self.folder}/fresh-{os.urandom(4).hex()}"})
 
-    def clean_build(self, *patterns: str, **more: Any) -> Report:
+    def clean_build(self, *patterns: str, options: Sequence[str] = ()) -> Report:
         """The same workspace built with an empty store."""
-        store = self.folder / f"fresh-{os.urandom(4).hex()}"
-        try:
-            return self.build(*patterns, env={"BUILDRULES_CACHE_DIR": str(store)}, **more)
-        finally:
-            shutil.rmtree(store, ignore_errors=True)
+        result = self.clean_run("build", *(patterns or (APP,)), "--json", *options)
+        return Report(json.loads(result.out), result.err)
 
     def blobs(self) -> dict[str, Path]:
         """The files of the store by digest."""
