@@ -49,6 +49,10 @@ _CLI_TAIL = """## Exit codes
 
 Where several steps fail, the first failure decides.
 
+`run` ends with 0 where the package did, where Ctrl-C stopped it once it was ready, and where `-d` left it running; with
+1 where the container did not start, was not ready in time, or ended with another code. `logs` and `stop` end with 2
+where nothing that `run` started has the name.
+
 ## Environment variables
 
 | variable | meaning |

@@ -62,6 +62,7 @@ REASONS = {
         start/registry.py
     """,
     "named on the command line": """
+        cli/env_file.py
         engine/step_file.py
         oci/archive_file.py
         oci/copying/into_layout.py

@@ -186,6 +186,7 @@ class PackageTestParams(NamedTuple):
     stop_timeout: float = 0.0
     exit_codes: Sequence[int] | None = None
     job: Mapping[str, Any] | None = None
+    gpus: str | None = None
 
 
 class LintCodeParams(NamedTuple):

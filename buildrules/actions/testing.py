@@ -1,6 +1,6 @@
 """The kind "package_test": a package is started, tried and stopped.
 
-    params  `platform`, `ports`, `environment`, `network` (whether it needs others than itself), and
+    params  `platform`, `ports`, `environment`, `network` (whether it needs others than itself), `gpus`, and
             what is tried: of a server `ready` ("<port>/<path>" or None), `port` (what keeps connections
             once it is ready, where `ready` is None), `ready_timeout` and `stop_timeout` (seconds), `exit_codes` (None:
             any) and `requests`: maps of `name`, `method`, `port`, `path`, `headers`, `body` and `expect`. A body is
@@ -73,6 +73,7 @@ class PackageTest:
                 **params.environment,
             },
             network=params.network,
+            gpus=params.gpus,
         )
         attempt = _attempt(params, files)
         runner = context.session.own(Runners).choose(places.get("runner"), context.blobs.store)

@@ -15,6 +15,8 @@ class Options(NamedTuple):
     """Packages are to be tested."""
     runner: str | None = None
     """What starts them."""
+    gpus: str | None = None
+    """The GPUs that one has."""
     timeout: float | None = None
     """Seconds that one has."""
     locked: bool = False

@@ -52,7 +52,7 @@ label_argument = click.argument("label", required=False)
 
 _option = partial(grouped, BUILDING)
 
-building = together(
+_jobs = together(
     _option(
         "-j",
         "--jobs",
@@ -65,7 +65,23 @@ building = together(
     _option("--locked", is_flag=True, help="Fail where a lock is missing or stale instead of writing it."),
     _option("--no-remote", is_flag=True, help="Leave the shared cache out."),
     _option("-q", "--quiet", is_flag=True, help="Show no progress."),
-    _option("-v", "--verbose", is_flag=True, help="Show every action and every layer."),
-    package_options,
 )
+_VERBOSE = "Show every action and every layer."
+
+building = together(_jobs, _option("-v", "--verbose", is_flag=True, help=_VERBOSE), package_options)
 """The options of every command that builds; those for files of Azure ML among them."""
+building_to_run = together(_jobs, _option("--verbose", is_flag=True, help=_VERBOSE), package_options)
+"""The same of the command whose -v stands for volumes, as that of `docker run`."""
+
+
+def _checked_gpus(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    from buildrules.serving.given import Gpus
+
+    if value is not None:
+        Gpus.parse(value)
+    return value
+
+
+gpus_option = click.option(
+    "--gpus", metavar="all|NUMBER|device=IDS", callback=_checked_gpus, help="GPUs that the container gets."
+)

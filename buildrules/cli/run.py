@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from buildrules.cli.content import one_image
+from buildrules.cli.given import variables, what_is_given
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.load import describe, load_image
 from buildrules.errors import Interrupted, UsageError
-from buildrules.oci.docker_connect import connect
+from buildrules.oci.docker_http import Engine
 from buildrules.serving.container import Container
-from buildrules.serving.engine import check_platform
+from buildrules.serving.engine import check_platform, engine_here
+from buildrules.serving.given import LABEL, Given
 from buildrules.serving.probe import url_of, wait_ready
 from buildrules.serving.request import curl_line
 from buildrules.serving.route import Route
+from buildrules.serving.started import WORKSPACE
 
 _GRACE = 10.0
 _UNREADY_GRACE = 2.0  # it serves nobody yet, so there is nothing to finish
@@ -25,7 +28,7 @@ _UNREADY_GRACE = 2.0  # it serves nobody yet, so there is nothing to finish
 def after(invocation: Invocation) -> int:
     """Run the package until it exits or Ctrl-C; returns the exit code."""
     request = invocation.request
-    environment = _environment(request.option("env", []))
+    environment = variables(request)
     goal = one_image(invocation).goal
     info = goal.info
     if not info["routes"] and not info["ports"]:
@@ -33,10 +36,18 @@ def after(invocation: Invocation) -> int:
             f"{request.patterns[0]!r} works on files and answers no requests: it has no port",
             hint=f"buildrules load {request.patterns[0]}, then docker run --rm {_mounts(info)}{info['name']}",
         )
-    engine = connect()
-    check_platform(engine, request.patterns[0], goal.platform)
-    _, report = load_image(invocation, engine)
-    sys.stderr.write(describe(report) + "\n")
+    with engine_here() as engine:
+        given = what_is_given(request, engine)
+        check_platform(engine, request.patterns[0], goal.platform)
+        _, report = load_image(invocation, engine)
+        sys.stderr.write(describe(report) + "\n")
+        return _start(invocation, engine, report.image_id, environment, given)
+
+
+def _start(invocation: Invocation, engine: Engine, image: str, environment: Mapping[str, str], given: Given) -> int:
+    request = invocation.request
+    goal = one_image(invocation).goal
+    info = goal.info
     routes = {name: Route.parse(text) for name, text in info["routes"].items()}
     ports = {int(str(port).partition("/")[0]): None for port in info["ports"]}
     ports.update({route.port: None for route in routes.values()})
@@ -44,8 +55,17 @@ def after(invocation: Invocation) -> int:
     published: dict[int, int | None] = dict(ports)
     if request.option("port") and (main or ports):
         published[main.port if main else next(iter(ports))] = int(request.option("port"))
-    title = request.patterns[0]
-    container = Container(engine, report.image_id, ports=published, environment=environment, title=title)
+    container = Container(
+        engine,
+        image,
+        ports=published,
+        environment=environment,
+        title=request.patterns[0],
+        labels={LABEL: goal.label, WORKSPACE: invocation.root},
+        given=given,
+    )
+    if info["gpu"] and given.gpus is None:
+        sys.stderr.write(f"{goal.label} is made for GPUs; --gpus all gives it those of this machine\n")
     return _serve(invocation, container, routes, info)
 
 
@@ -73,7 +93,7 @@ def _serve(invocation: Invocation, container: Container, routes: dict[str, Route
                 sys.stdout.write(f"\n  {_curl(invocation, container, routes['scoring'], info)}\n\n")
             sys.stdout.flush()
             if detach:
-                sys.stdout.write(f"container {container.id}; stop it with: docker rm -f {container.id}\n")
+                sys.stdout.write(f"container {container.id}; stop it with: buildrules stop {container.id}\n")
                 container.id = None
                 return 0
             sys.stdout.write("following its log; Ctrl-C stops it\n")
@@ -128,21 +148,3 @@ def _curl(invocation: Invocation, container: Container, route: Route, info: Mapp
         path = os.path.join(invocation.root, sample)
         return curl_line(url, os.path.relpath(path))
     return curl_line(url, inline=json.dumps({"data": []}))
-
-
-def _environment(items: list[str]) -> dict[str, str]:
-    pairs = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        if name and not equals:
-            if name not in os.environ:
-                raise UsageError(
-                    f"the variable {name!r} is not set in this shell", hint=f"set it, or write {name}=VALUE"
-                )
-            value = os.environ[name]
-        if not name:
-            raise UsageError(
-                f"not a variable: {item!r}", hint="write NAME=VALUE, or NAME to pass this shell's value on"
-            )
-        pairs[name] = value
-    return pairs

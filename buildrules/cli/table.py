@@ -46,6 +46,9 @@ VERBS = {
     "run": Verb(
         "build and load one package, start it, and print how to call it", "run", after="buildrules.cli.run", here=True
     ),
+    "ps": Verb("list the packages that run started", "ps"),
+    "logs": Verb("show what a package that run started has written", "logs"),
+    "stop": Verb("stop packages that run started, and remove their containers", "stop"),
     "test": Verb("start packages, send their requests and compare the answers", "test", report="buildrules.cli.test"),
     "lint": Verb(
         "look for what is likely wrong in packages", "lint", report="buildrules.cli.lint", sides=("lint",), goals=False

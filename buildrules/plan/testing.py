@@ -123,7 +123,11 @@ class TestPlanner:
         else:
             asked = _asking(parts, test.requests)
         params = PackageTestParams(
-            platform=platform, network=any(placed.mode != "copy" for placed in parts.placed), **test.settings, **asked
+            platform=platform,
+            network=any(placed.mode != "copy" for placed in parts.placed),
+            gpus=self._options.gpus,
+            **test.settings,
+            **asked,
         )
         action = Action(
             id=f"{label} {platform} test",

@@ -14,12 +14,10 @@ from typing import Any
 from buildrules.errors import BuildrulesError, DockerError, Interrupted, ServingError
 from buildrules.oci.docker_http import Engine, Reply, message_of
 from buildrules.serving.clock import Clock
+from buildrules.serving.given import HOST, LABEL, Given
 from buildrules.serving.kernel_file import kernel_text
 from buildrules.serving.podman import is_podman, limits_of
 from buildrules.serving.runner import LARGEST, State, Stopped, too_long, wait_end
-
-LABEL = "buildrules.run"
-"""Marks the containers started here, so that one left behind by a power cut can be found."""
 
 ADDRESS = "127.0.0.1"  # a package under test is nobody else's business
 _BIRTH_SECONDS = 2.0
@@ -41,9 +39,10 @@ _STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
 class Container:
     """A container of `image` (a name or ID), as a context manager: started on entry, removed on exit.
 
-    `ports` maps container ports to ports of 127.0.0.1, None meaning any free one. `environment` is laid over the
-    image's; `labels` are the container's. `title` is what errors call it, the image by default. On exit the container
-    gets SIGTERM, `grace` seconds, then SIGKILL. Methods raise ServingError, and DockerError where the engine fails.
+    `ports` maps container ports to ports of 127.0.0.1, None meaning any free one; in the network of the host they are
+    its own. `environment` is laid over the image's; `labels` are the container's, `given` is what else it has. `title`
+    is what errors call it, the image by default. On exit the container gets SIGTERM, `grace` seconds, then SIGKILL.
+    Methods raise ServingError, and DockerError where the engine fails.
     """
 
     def __init__(
@@ -55,6 +54,7 @@ class Container:
         environment: Mapping[str, str] | None = None,
         title: str | None = None,
         labels: Mapping[str, str] | None = None,
+        given: Given | None = None,
         grace: float = 10.0,
     ) -> None:
         self.engine = engine
@@ -66,7 +66,15 @@ class Container:
         self.ports = dict(ports or {})
         self._environment = dict(environment or {})
         self._labels = {LABEL: self.title, **(labels or {})}
+        self._given = given or Given()
         self._addresses: dict[int, int] = {}
+
+    @classmethod
+    def of(cls, engine: Engine, name: str, title: str) -> "Container":
+        """One that is there already, by its name."""
+        found = cls(engine, "", title=title)
+        found.id = name
+        return found
 
     def start(self) -> None:
         """Create and start it. Where that fails nothing is left behind."""
@@ -83,7 +91,7 @@ class Container:
             self.clock = Clock(_seen_here(self._inspect()["State"].get("Pid")))
         except DockerError as error:
             self._remove_quietly()
-            raise self._explained(error) from error
+            raise self._given.explained(self.engine, error) or self._explained(error) from error
         except BaseException:
             self._remove_quietly()
             raise
@@ -175,9 +183,13 @@ class Container:
             time.sleep(pause)
         raise ServingError(f"{path} could not be copied out of its container: the engine sent nothing")
 
-    def follow(self) -> Iterator[tuple[str, str]]:
-        """("stdout" or "stderr", line) for everything it wrote and writes, until it exits."""
-        query: dict[str, str | int] = {"stdout": 1, "stderr": 1, "follow": 1}
+    def follow(self, *, tail: int | None = None, on: bool = True) -> Iterator[tuple[str, str]]:
+        """("stdout" or "stderr", line) for everything it wrote, of which `tail` are the last lines, and writes until it
+        exits; only what it wrote, without `on`.
+        """
+        query: dict[str, str | int] = {"stdout": 1, "stderr": 1, "follow": int(on)}
+        if tail is not None:
+            query["tail"] = tail
         with self.engine.open("GET", f"/containers/{self._known()}/logs", query=query, timeout=None) as reply:
             yield from _lines(reply)
 
@@ -196,16 +208,25 @@ class Container:
 
     def _create(self) -> None:
         ports = {f"{port}/tcp": [{"HostIp": ADDRESS, "HostPort": str(host or "")}] for port, host in self.ports.items()}
+        given = self._given.host_config(self.engine)
+        if self._given.network == HOST:
+            ports = {}
         body: dict[str, Any] = {
             "Image": self.image,
             "Env": [f"{name}={value}" for name, value in self._environment.items()],
             "ExposedPorts": {port: {} for port in ports},
             "Labels": self._labels,
-            "HostConfig": {"PortBindings": ports, "Ulimits": limits_of(self.engine)},
+            "HostConfig": {"PortBindings": ports, "Ulimits": limits_of(self.engine), **given},
         }
-        self.engine.call("POST", "/containers/create", query={"name": self._known()}, body=body)
+        made = self.engine.call("POST", "/containers/create", query={"name": self._known()}, body=body)
+        if self._given.name is not None:  # only now: what has that name already is not ours to remove
+            self.id = str(made["Id"])
+            self.engine.call("POST", f"/containers/{self.id}/rename", query={"name": self._given.name})
+            self.id = self._given.name
 
     def _published(self) -> dict[int, int]:
+        if self._given.network == HOST:
+            return {port: port for port in self.ports}
         bindings = (self._inspect().get("NetworkSettings") or {}).get("Ports") or {}
         found = {}
         for port in self.ports:
@@ -267,7 +288,7 @@ class Container:
             if any(item.get("PublicPort") in ports for item in other.get("Ports") or ()):
                 name = next(iter(other.get("Names") or ()), other["Id"][:12]).lstrip("/")
                 text += f" by container {name} of {other['Labels'][LABEL]!r}, which buildrules started"
-                hint = f"stop that one with: docker rm -f {name}; or {hint}"
+                hint = f"stop that one with: buildrules stop {name}; or {hint}"
                 break
         return ServingError(text, hint=hint)
 

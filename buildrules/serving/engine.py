@@ -2,17 +2,19 @@
 
 import contextlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from buildrules.errors import BuildrulesError, UsageError
+from buildrules.errors import BuildrulesError, DockerError, UsageError
 from buildrules.oci.docker import load
 from buildrules.oci.docker_connect import connect
 from buildrules.oci.docker_http import Engine
 from buildrules.serving import leftover
 from buildrules.serving.container import Container
+from buildrules.serving.given import Given, Gpus, is_local
 from buildrules.serving.platform import emulated, machine_of
 from buildrules.serving.podman import podman_engine
 from buildrules.serving.runner import Package
@@ -62,6 +64,7 @@ class EngineRunner:
                     environment=package.environment,
                     title=package.title,
                     labels={leftover.LABEL: leftover.this_process()},
+                    given=Given(gpus=Gpus.parse(package.gpus)) if package.gpus else None,
                 ) as container:
                     yield container
             finally:
@@ -74,7 +77,7 @@ class EngineRunner:
 def docker_runner(store: str) -> EngineRunner:
     """Packages in the Docker Engine. Raises DockerError without one, UsageError where it is on another machine."""
     engine = connect()
-    if not engine.host.startswith(("unix:", "npipe:")):
+    if not is_local(engine):
         raise UsageError(
             f"{engine.title} is on another machine: ports of its containers are not reached here",
             hint="use --runner podman or rootfs, or an engine of this machine in DOCKER_HOST",
@@ -87,6 +90,29 @@ def podman_runner(store: str, sockets: Sequence[str] | None = None) -> EngineRun
     with podman_engine(sockets):
         pass
     return EngineRunner("podman", lambda: podman_engine(sockets), store)
+
+
+@contextlib.contextmanager
+def engine_here() -> Iterator[Engine]:
+    """The engine in which packages are run for people: Docker, or what DOCKER_HOST names; else Podman.
+
+    Raises DockerError where there is none.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            engine = connect()
+        except DockerError:
+            if os.environ.get("DOCKER_HOST"):
+                raise
+            try:
+                engine = stack.enter_context(podman_engine())
+            except UsageError:
+                pass
+            else:
+                yield engine
+                return
+            raise
+        yield engine
 
 
 def check_platform(engine: Engine, label: str, platform: str) -> None:

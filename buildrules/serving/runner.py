@@ -93,7 +93,8 @@ class Package:
     """What is to be run.
 
     `name` is the repository name engines keep the image under, `platform` os/architecture. `ports` are reached from
-    here. `environment` is laid over the image's. With `network` the package may reach others than itself.
+    here. `environment` is laid over the image's. With `network` the package may reach others than itself. `gpus` are
+    those it gets, as `given.Gpus` reads them.
     """
 
     title: str
@@ -104,6 +105,7 @@ class Package:
     ports: tuple[int, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     network: bool = False
+    gpus: str | None = None
 
 
 class Runner(Protocol):

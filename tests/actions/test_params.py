@@ -32,7 +32,7 @@ HASHED = {
     "ImageParams": {"platform", "config", "labels", "routes", "model", "locks", "created", "launcher"},
     "PackageTestParams": {
         *("platform", "network", "environment", "ports", "requests", "ready", "port"),
-        *("ready_timeout", "stop_timeout", "exit_codes", "job"),
+        *("ready_timeout", "stop_timeout", "exit_codes", "job", "gpus"),
     },
     "LintCodeParams": {"made", "unseen", "ignore", "entry", "python", "models", "roots", "code"},
     "LintPackageParams": {

@@ -86,7 +86,7 @@ def test_rules_lists_built_in_rules_and_the_workspaces_own(workspace: Space, tmp
 
 def test_help_rule_shows_attributes(workspace: Space) -> None:
     workspace.run("help-rule", "//rules:tiny").said("provides server", "threads", "Threads that answer.", "default 2")
-    workspace.run("help-rule", "python_env").said("requirements", "base", "required")
+    workspace.run("help-rule", "model_package").said("base_env", "label (env or base)", "required")
 
 
 def test_the_schema_accepts_what_buildrules_accepts(workspace: Space) -> None:
@@ -234,6 +234,11 @@ def test_e_help_shows_options_in_groups(built: Space) -> None:
     assert re.findall(r"^  (?:-., )?(--[a-z-]+)", own, re.MULTILINE) == [
         "--port",
         "--env",
+        "--env-file",
+        "--volume",
+        "--gpus",
+        "--network",
+        "--name",
         "--timeout",
         "--detach",
         "--help",

@@ -1,12 +1,15 @@
 """`gpu:` of environments and packages: what it sets, what it asks of the wheels, and the layers of NVIDIA's."""
 
+import contextlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.dockerlab import tidy
 from tests.support.space import APP, Space, make_wheels, wheel
 
 WHEELS: Mapping[tuple[str, str], tuple[str, ...]] = {
@@ -135,3 +138,29 @@ def test_an_environment_that_says_so_is_not_warned_of(space: Space) -> None:
     ask(space, "torch==2.13.0", env="{cuda: 13}", app="false")
     assert "warning" not in space.run("lock", "//:env").err
     assert "gpu_wheels" in space.run("lint", APP).out
+
+
+TEST = """\
+  app_test:
+    rule: package_test
+    package: :app
+    requests: [{route: scoring, json: {a: 1}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("runner", "message"),
+    [
+        pytest.param("docker", "has no GPUs to give", marks=[pytest.mark.docker, pytest.mark.xdist_group("docker")]),
+        ("rootfs", "'//:app' is to have GPUs, and its root file system alone gives it none"),
+    ],
+)
+def test_a_test_with_gpus_needs_who_has_some(
+    space: Space, request: pytest.FixtureRequest, runner: str, message: str
+) -> None:
+    name = f"buildrules-test-{os.urandom(4).hex()}"
+    space.edit("BUILD.yaml", "name: acme", f"name: {name}")
+    space.append("BUILD.yaml", TEST)
+    with tidy(request.getfixturevalue("engine"), name) if runner == "docker" else contextlib.nullcontext():
+        space.run("test", "//:app_test", "--runner", runner, "--gpus", "all", code=1).said(message)
+    space.run("test", "//:app_test", "--gpus", "both", code=2).said("'both' names no GPUs")

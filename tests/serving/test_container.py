@@ -112,7 +112,7 @@ def test_a_port_of_another_container_of_ours(engine: Engine, image: str) -> None
         port = first.address(8080)[1]
         with pytest.raises(ServingError, match=f"cannot start '//:second': port {port} .*'//:first'") as caught:
             Container(engine, image, ports={8080: port}, title="//:second").start()
-        assert f"docker rm -f {first.id};" in (caught.value.hint or "")
+        assert f"buildrules stop {first.id};" in (caught.value.hint or "")
     assert left(engine, image) == []
 
 

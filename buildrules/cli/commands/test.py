@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from buildrules.cli.main import perform_request
-from buildrules.cli.options import NeedsPatterns, building, pattern_argument
+from buildrules.cli.options import NeedsPatterns, building, gpus_option, pattern_argument
 from buildrules.serving import RUNNERS
 
 
@@ -15,6 +15,7 @@ from buildrules.serving import RUNNERS
 @click.option(
     "--runner", type=click.Choice(RUNNERS), help="What packages are run by; what passed by another is not run again."
 )
+@gpus_option
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0.1),

@@ -61,6 +61,11 @@ class RootfsRunner:
                 f"{package.title!r} is built for {package.platform}, and this machine runs {host_platform()}",
                 hint=f"test it with --platform {host_platform()}, or have Linux emulate the other",
             )
+        if package.gpus:
+            raise UsageError(
+                f"{package.title!r} is to have GPUs, and its root file system alone gives it none",
+                hint="use --runner docker, with NVIDIA's Container Toolkit",
+            )
         if self._refusal is None:
             self._refusal = _refusal()
         if self._refusal:

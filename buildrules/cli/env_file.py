@@ -1,0 +1,40 @@
+"""Files of variables, in the form of `docker run --env-file` (docker-run(1))."""
+
+import os
+
+from buildrules.errors import LoadError, Position, UsageError
+
+
+def read_env_file(path: str) -> dict[str, str]:
+    """The variables of a file: NAME=VALUE on each line, the value as it stands, or NAME for this shell's value.
+
+    A name that this shell does not have is left out, as Docker does. Empty lines, and those that begin with `#`, say
+    nothing. Raises LoadError with the line, never with its value, and UsageError where the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise UsageError(f"the file of variables '{path}' cannot be read: {(error.strerror or '').lower()}") from error
+    found = {}
+    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+        position = Position(path, number)
+        try:
+            text = line.decode().lstrip()
+        except UnicodeDecodeError as error:
+            raise LoadError("this line is not UTF-8", position=position) from error
+        if not text or text.startswith("#"):
+            continue
+        name, equals, value = text.partition("=")
+        if not name:
+            raise LoadError("there is no name before the `=`", hint="write NAME=VALUE", position=position)
+        if "\0" in text:
+            raise LoadError("this line holds a NUL character", position=position)
+        if any(char.isspace() for char in name):
+            hint = "write NAME=VALUE, without `export` and without spaces around the `=`"
+            raise LoadError("the name of a variable holds a space", hint=hint, position=position)
+        if equals:
+            found[name] = value
+        elif name in os.environ:
+            found[name] = os.environ[name]
+    return found
