@@ -53,7 +53,10 @@ HUB: Mapping[str, tuple[str, str | None]] = {
         "in HF_TOKEN or by a connection",
     ),
     "RepoNotFound": (REFUSED, None),
-    "RevisionNotFound": (MISSING, "see that there is such a branch, tag or commit"),
+    "RevisionNotFound": (
+        MISSING,
+        "see that there is such a branch, tag or commit; where a locked one is gone, run 'buildrules lock'",
+    ),
 }
 
 

@@ -368,6 +368,13 @@ def test_an_answer_that_is_none(tmp_path: Path, lone: Hub, answer: Any) -> None:
         resolve(f"hf://{NAME}", access(tmp_path, {"HF_ENDPOINT": lone.url}))
 
 
+def test_another_commit_than_was_asked_for(tmp_path: Path, lone: Hub) -> None:
+    commit = lone.repositories[NAME].refs["main"]
+    lone.tampered[NAME] = {"sha": "0" * 40, "siblings": []}
+    with pytest.raises(FetchError, match=f"it gives commit 0{{40}} where {commit} is asked for"):
+        resolve(f"hf://{NAME}@{commit}", access(tmp_path, {"HF_ENDPOINT": lone.url}))
+
+
 def test_a_small_file_that_is_not_what_git_s_id_says(tmp_path: Path, lone: Hub) -> None:
     commit = lone.repositories[NAME].refs["main"]
     lone.faults[f"/{NAME}/resolve/{commit}/config.json"] = ["wrong"]

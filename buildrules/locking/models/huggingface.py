@@ -46,6 +46,8 @@ def resolve(uri: str, access: Access) -> Resolved:
     commit = answer.get("sha")
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
         raise _nonsense(source, "it names no commit")
+    if commit != source["revision"] and _COMMIT.fullmatch(source["revision"]):
+        raise _nonsense(source, f"it gives commit {commit} where {source['revision']} is asked for")
     if commit != source["revision"]:
         source["alias"], source["revision"] = source["revision"], commit
     licence = _licence(answer.get("cardData"))
