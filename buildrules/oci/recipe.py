@@ -190,9 +190,9 @@ def _filename(name: str, value: object) -> None:
 
 
 def _python(name: str, value: object) -> None:
-    major, _, minor = value.partition(".") if isinstance(value, str) else ("", "", "")
+    major, _, minor = value.removesuffix("t").partition(".") if isinstance(value, str) else ("", "", "")
     if not (major.isdecimal() and major.isascii() and minor.isdecimal() and minor.isascii()):
-        raise IntegrityError(f"{name} of a wheel part is like '3.11', not {value!r}")
+        raise IntegrityError(f"{name} of a wheel part is like '3.11' or '3.13t', not {value!r}")
 
 
 def _version(name: str, value: object) -> None:

@@ -81,7 +81,7 @@ class EnvironmentPlanner:
         config = (
             f"home = {posixpath.dirname(base.interpreter)}\ninclude-system-site-packages = false\nversion = {python}\n"
         )
-        links = ("python", "python3", f"python{minor}")
+        links = ("python", "python3", f"python{minor}", *([f"python{minor}t"] if base.free_threaded else []))
         parts: list[dict[str, Any]] = [
             {"kind": "inline", "path": f"{_PREFIX}/pyvenv.cfg", "mode": 0o644, "text": config},
             {"kind": "symlink", "path": f"{_PREFIX}/lib64", "target": "lib"},
@@ -144,7 +144,7 @@ class EnvironmentPlanner:
             params=WheelParams(
                 [(wheel["filename"], wheel["sha256"]) for wheel in wheels],
                 PREFIX if env.conda is not None else _PREFIX,
-                env.lock.target.python_minor,
+                env.lock.target.python_name,
             )._asdict(),
             deps=deps,
             places={

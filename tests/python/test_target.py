@@ -33,6 +33,25 @@ def test_tags_are_those_of_the_image() -> None:
         assert parse_tag(bad).isdisjoint(tags), bad
 
 
+@pytest.mark.parametrize(
+    ("python", "good", "bad"),
+    [
+        ("3.13.5t", ["cp313-cp313t", "py3-none"], ["cp313-cp313", "cp312-abi3"]),  # PEP 703: no stable ABI
+        ("3.13.5", ["cp313-cp313", "cp312-abi3"], ["cp313-cp313t"]),
+        ("3.15.1", ["cp315-cp315", "cp39-abi3"], ["cp314-cp314"]),
+        ("3.8.20", ["cp38-cp38", "cp36-abi3"], ["cp38-cp38m", "cp39-abi3"]),
+        ("3.7.17", ["cp37-cp37m"], ["cp37-cp37"]),
+    ],
+)
+def test_the_abi_is_that_of_the_python(python: str, good: list[str], bad: list[str]) -> None:
+    target = Target("linux/amd64", python)
+    tags = target.tags()
+    assert all(not parse_tag(f"{tag}-manylinux_2_17_x86_64").isdisjoint(tags) for tag in good)
+    assert all(parse_tag(f"{tag}-manylinux_2_17_x86_64").isdisjoint(tags) for tag in bad)
+    assert target.environment()["python_full_version"] == python.removesuffix("t")
+    assert Target.from_dict(target.to_dict()) == target
+
+
 def test_newer_libc_is_better_and_legacy_names_stand_beside_their_versions() -> None:
     platforms = Target("linux/amd64", "3.11.2", "2.28").platform_tags()
     assert platforms[0] == "manylinux_2_28_x86_64"

@@ -22,7 +22,8 @@ def minor_of(version: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`platform` is like "linux/arm64", `python` like "3.11.2", `glibc` like "2.36"."""
+    """`platform` is like "linux/arm64", `python` like "3.11.2", or "3.13.5t" without the global lock (free-threaded),
+    `glibc` like "2.36"."""
 
     platform: str
     python: str
@@ -35,7 +36,7 @@ class Target:
                 f"no Python environment can be made for the platform {self.platform!r}",
                 hint="linux/amd64 and linux/arm64 are supported",
             )
-        for name, value, parts in (("python", self.python, (2, 3)), ("glibc", self.glibc, (2,))):
+        for name, value, parts in (("python", self.number, (2, 3)), ("glibc", self.glibc, (2,))):
             numbers = value.split(".")
             if len(numbers) not in parts or not all(number.isascii() and number.isdecimal() for number in numbers):
                 raise UsageError(f"{name} of a platform must be like '3.11.2' or '2.36', not {value!r}")
@@ -46,14 +47,29 @@ class Target:
         return _MACHINES[self.platform.partition("/")[2]]
 
     @property
+    def number(self) -> str:
+        """The version of Python in numbers alone, as markers have it: "3.13.5"."""
+        return self.python.removesuffix("t")
+
+    @property
+    def free_threaded(self) -> bool:
+        """Whether its Python runs without the global lock."""
+        return self.python.endswith("t")
+
+    @property
     def python_minor(self) -> str:
         """Like "3.11"."""
-        return minor_of(self.python)
+        return minor_of(self.number)
+
+    @property
+    def python_name(self) -> str:
+        """What its Python calls its own folders after: "3.11", "3.13t"."""
+        return self.python_minor + ("t" if self.free_threaded else "")
 
     @property
     def version(self) -> tuple[int, int]:
         """Like (3, 11)."""
-        major, minor = self.python.split(".")[:2]
+        major, minor = self.number.split(".")[:2]
         return int(major), int(minor)
 
     @property
@@ -84,14 +100,14 @@ class Target:
 
         platforms = self.platform_tags()
         interpreter = "cp" + "".join(map(str, self.version))
-        abi = f"{interpreter}m" if self.version < (3, 8) else interpreter  # PEP 3149; bpo-36707 took the m away
+        abi = interpreter + ("m" if self.version < (3, 8) else "t" if self.free_threaded else "")  # PEP 3149, 703
         found = list(cpython_tags(self.version, abis=[abi], platforms=platforms))
         found.extend(compatible_tags(self.version, interpreter=interpreter, platforms=platforms))
         return list(dict.fromkeys(found))
 
     def environment(self) -> "Environment":
         """The values of environment markers in the image (PEP 508)."""
-        full = self.python if self.python.count(".") == 2 else f"{self.python}.0"
+        full = self.number if self.number.count(".") == 2 else f"{self.number}.0"
         return {
             "implementation_name": "cpython",
             "implementation_version": full,

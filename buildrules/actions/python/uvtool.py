@@ -208,7 +208,7 @@ def _reaches_builds(name: str) -> bool:
 def compile_arguments(folder: str, requirements: Sequence[str], target: Target, form: str = "pylock.toml") -> list[str]:
     """Arguments of `uv pip compile` for a target, with an answer of that form; `folder` takes the requirements file."""
     arguments = ["pip", "compile", write_lines(folder, "requirements.in", requirements), "--format", form]
-    arguments += ["--no-header", "--python-platform", target.uv_platform, "--python-version", target.python]
+    arguments += ["--no-header", "--python-platform", target.uv_platform, "--python-version", target.number]
     interpreter = interpreter_for(target.python_minor)
     return [*arguments, "--python", interpreter] if interpreter else arguments
 

@@ -69,7 +69,6 @@ class EnvironmentLocks:
         return self._done[key]
 
     def _environment(self, target: ResolvedTarget, base: LockedBase, chosen: str) -> LockedEnvironment:
-        from buildrules.actions.python.target import Target
         from buildrules.locking.python.request import EnvironmentRequest
 
         _check_exclude(target)
@@ -77,7 +76,7 @@ class EnvironmentLocks:
         if target.rule.implementation == "conda_env":
             conda, found, base = self._conda(target, base)
         python = need_python(base, target)
-        on = Target(base.platform, python, base.glibc)
+        on = _on(base, python)
         found = found if found is not None else self._collect(target, on)
         self._keeper.disk.by(target.label).note(CONTENT, *found.files)
         self._keeper.disk.by(target.label).note(NAMES, *found.folders)
@@ -224,7 +223,6 @@ class EnvironmentLocks:
         server_name: str,
     ) -> LockedEnvironment:
         from buildrules.actions.python.feeds import Feeds
-        from buildrules.actions.python.target import Target
         from buildrules.locking.python.request import EnvironmentRequest
         from buildrules.locking.python.requirements import collect
 
@@ -246,7 +244,7 @@ class EnvironmentLocks:
             name=f"{name}+{server_name}",
             root=self._keeper.root,
             folder=folder,
-            target=Target(base.platform, python, base.glibc),
+            target=_on(base, python),
             asked=found,
             feeds=feeds,
             assigned=feeds.assigned(self._keeper.session.connections),
@@ -320,6 +318,13 @@ class EnvironmentLocks:
             describe=lambda old, new: moves(old.versions(), new.versions()),
         )
         return lock, path
+
+
+def _on(base: LockedBase, python: str) -> "Target":
+    """What wheels on a base, whose version of Python is `python`, have to fit."""
+    from buildrules.actions.python.target import Target
+
+    return Target(base.platform, f"{python}t" if base.free_threaded else python, base.glibc)
 
 
 def _check_exclude(target: ResolvedTarget) -> None:
