@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.actions.python.equivalents import equivalents
+from buildrules.actions.python.equivalents import equivalents, served_by
 from buildrules.actions.python.installed import Distribution, check_paths, check_requirements
 from buildrules.actions.python.target import Target
 from buildrules.errors import ActionError
@@ -168,6 +168,11 @@ def test_a13_equivalents_are_of_one_another() -> None:
     assert equivalents("xgboost") == ("xgboost-cpu",)
     assert "opencv-python" in equivalents("opencv-python-headless")
     assert equivalents("numpy") == ()
+
+
+def test_a_whole_serves_instead_of_its_part_and_not_the_reverse() -> None:
+    assert served_by("mlflow") == ("mlflow-skinny",) and equivalents("mlflow-skinny") == ("mlflow",)
+    assert equivalents("mlflow") == served_by("mlflow-skinny") == ()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from buildrules.actions.python.credentials import IndexLogins
-from buildrules.actions.python.equivalents import equivalents
+from buildrules.actions.python.equivalents import served_by
 from buildrules.actions.python.exclusion import Exclusion
 from buildrules.actions.python.feeds import uv_environment
 from buildrules.actions.python.pip_settings import not_read
@@ -155,5 +155,5 @@ def _served(base: Lock | None) -> list[str]:
     """
     packages = base.packages if base is not None else ()
     there = {package.name for package in packages}
-    others = {name for package in packages for name in equivalents(package.name)} - there
+    others = {name for package in packages for name in served_by(package.name)} - there
     return sorted(others | {package.name for package in packages if package.direct})
