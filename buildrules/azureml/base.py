@@ -82,8 +82,11 @@ def base_target(
     if found is not None:
         version = python or str(found)
         below = debian("debian", None, python=False) if package is not None else None
-        attributes = {"version": version, "base": below}
-        return Ref(conversion.targets.add(f"python{version.replace('.', '')}", "python_standalone", attributes))
+        asker = pin if python is None else None
+        remark = f"{os.path.basename(asker.position.path)} asks for {asker.text}" if asker is not None else None
+        attributes, remarks = {"version": version, "base": below}, {"version": remark}
+        name = f"python{version.replace('.', '')}"
+        return Ref(conversion.targets.add(name, "python_standalone", attributes, remarks=remarks))
     there = f"the oldest is {STANDALONE[0]}, the newest {STANDALONE[-1]}"
     if python is not None:
         raise UsageError(f"there is no Python {python}: {there}", hint="or name an image that has it with --base IMAGE")
