@@ -71,6 +71,17 @@ def test_a_secret_goes_to_its_channel_alone(
     other.close()
 
 
+def test_a_secret_does_not_follow_where_a_channel_redirects(private: tuple[Space, Canary], web: Web) -> None:
+    space, canary = private
+    other = Web()
+    for path in ("noarch/repodata.json.zst", "noarch/repodata.json", "linux-64/native-1.0-0.conda"):
+        other.files[f"/private/{path}"] = web.files.get(f"/private/{path}", b"")
+        web.faults[f"/private/{path}"] += [f"redirect {other.url}/private/{path}"] * 9
+    space.run("build", "//:env", code=None)
+    assert other.seen and not [headers for _, headers in other.seen if canary.inside(str(headers).encode())]
+    other.close()
+
+
 def test_a_refused_token_names_its_connection(private: tuple[Space, Canary]) -> None:
     space, canary = private
     space.run("build", "//:env")
