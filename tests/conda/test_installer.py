@@ -1,17 +1,18 @@
 """What a layer holds is what the solver's own installer puts into a prefix."""
 
-import asyncio
 import io
+import json
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
-
-import rattler
 
 from buildrules.oci import recipe
 from buildrules.oci.assemble import stream
 from buildrules.oci.local import Local
 from buildrules.store.blobs import Blobs
+from tests.support import rattler_install
 from tests.support.conda import MINOR, PLACEHOLDER, Channel
 
 LONG = PLACEHOLDER.encode()
@@ -42,30 +43,14 @@ def channel(folder: Path) -> Channel:
     return made
 
 
-async def install(folder: Path, prefix: Path, cache: Path) -> list[rattler.RepoDataRecord]:
-    """Install all of a channel into `prefix` as if that were /opt/conda; gives the packages."""
-    gateway = rattler.Gateway(cache_dir=cache / "data")
-    found = await rattler.solve(
-        [folder.as_uri()], ["tool", "older", "pure"], gateway=gateway, platforms=["linux-64", "noarch"]
-    )
-    await rattler.install(
-        found,
-        target_prefix=prefix,
-        cache_dir=cache / "packages",
-        platform=rattler.Subdir("linux-64"),
-        show_progress=False,
-        alternative_target_prefix="/opt/conda",
-    )
-    return found
-
-
 def test_a_layer_holds_what_the_installer_installs(tmp_path: Path) -> None:
     folder, prefix, blobs = tmp_path / "channel", tmp_path / "prefix", Blobs(str(tmp_path / "store"))
     channel(folder)
-    records = asyncio.run(install(folder, prefix, tmp_path / "cache"))
+    arguments = [folder.as_uri(), str(prefix), str(tmp_path / "cache"), "tool", "older", "pure"]
+    done = subprocess.run([sys.executable, rattler_install.__file__, *arguments], stdout=subprocess.PIPE, check=True)
     parts = [
         recipe.conda(blobs.put(path.read_bytes()), path.name, "opt/conda", MINOR, [])
-        for path in (next(folder.rglob(record.file_name)) for record in records)
+        for path in (next(folder.rglob(name)) for name in json.loads(done.stdout))
     ]
     ours: dict[str, bytes | str] = {}
     with tarfile.open(fileobj=io.BytesIO(b"".join(stream(recipe.tar(parts), Local(blobs))))) as archive:

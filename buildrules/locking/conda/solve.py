@@ -1,15 +1,17 @@
 """Solves conda environments, by py-rattler: for the image's platform and C library, not this machine's."""
 
-import asyncio
+import json
 import os
 import re
-from collections.abc import Collection, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from buildrules.credentials.redact import scrub_output
 from buildrules.errors import (
+    ActionError,
     BuildrulesError,
     CredentialsError,
     FetchError,
@@ -23,12 +25,11 @@ from buildrules.locking.conda.lock import CondaLock, CondaPackage
 from buildrules.locking.python.conda import distribution_name
 from buildrules.net.session import Session
 from buildrules.start.address import below, origin_of
+from buildrules.start.trust import HINT
 from buildrules.state.location import store_root
 from buildrules.store import lockfile
 
 if TYPE_CHECKING:
-    from rattler import RepoDataRecord
-
     from buildrules.credentials.connections import Connection
 
 _SUBDIRS = {"linux/amd64": ("linux-64", "x86_64"), "linux/arm64": ("linux-aarch64", "aarch64")}
@@ -73,87 +74,75 @@ def make_lock(
     Raises UsageError without py-rattler, LoadError for what is no spec, ResolutionError with the solver's reason,
     FetchError where a channel cannot be reached, LockError for what cannot be locked.
     """
-    try:
-        import rattler
-        from rattler.exceptions import SolverError
-    except ImportError:
+    from importlib.util import find_spec
+
+    from packaging.utils import canonicalize_name
+
+    if find_spec("rattler") is None:
         raise UsageError(
             "conda environments are solved by py-rattler, which is not installed",
             hint="pip install 'buildrules[conda]'",
-        ) from None
-    from packaging.utils import canonicalize_name
-
-    specs = []
-    for one in request.specs:
-        try:
-            specs.append(rattler.MatchSpec(one.text, strict=False))
-        except Exception as error:  # noqa: BLE001 - of rattler's classes, which have no base of their own
-            raise LoadError(f"{one.text!r} is not a conda package: {error}", position=one.position) from None
+        )
     named = {canonicalize_name(name) for name in upgrade} if not isinstance(upgrade, bool) else set()
     known = existing.packages if existing and upgrade is not True else ()
     kept = [one for one in known if canonicalize_name(one.name) not in named]
-    try:
-        records = asyncio.run(_solve(request, specs, kept, session))
-    except BuildrulesError:
-        raise
-    except SolverError as error:
-        raise _unsolved(request, str(error)) from None
-    except Exception as error:  # noqa: BLE001
-        text = scrub_output(str(error))
-        refused = _REFUSED.search(text)
-        for url in request.channels if refused else ():
-            if refused and url in text and (served := session.connections.serving(url)) is not None:
-                message, hint = served.refused(refused[0])
-                raise CredentialsError(message, hint=hint, log=text) from None
-        raise FetchError(f"the channels of {request.name!r} could not be asked for packages", log=text) from None
-    packages = tuple(sorted((_locked(one, request) for one in records), key=lambda one: one.name))
+    answer = _answer(request, kept, session)
+    if "error" in answer:
+        raise _error(answer, request, session)
+    packages = tuple(sorted((_locked(row, request) for row in answer["records"]), key=lambda one: one.name))
     return CondaLock(request.platform, request.glibc, _python(packages, request), request.digest(), packages)
 
 
-async def _solve(
-    request: CondaRequest, specs: Sequence[Any], kept: Sequence[CondaPackage], session: Session
-) -> "list[RepoDataRecord]":
-    from rattler import BuildString, Gateway, GenericVirtualPackage, PackageName, Version, solve
-    from rattler.networking import AddHeadersMiddleware, Client, RetryMiddleware
+def _answer(request: CondaRequest, kept: Sequence[CondaPackage], session: Session) -> dict[str, Any]:
+    """What the solver answers, see `solver`."""
+    import subprocess
 
-    logins = _logins(request.channels, session)
-
-    def headers(host: str, path: str) -> dict[str, str] | None:
-        for served, found in logins:
-            target = urlsplit(served.target)
-            here = f"{target.scheme}://{target.netloc}{path}"
-            if host == target.hostname and below(here, served.target) is not None:
-                return found
-        return None
-
-    middlewares: list[Any] = [RetryMiddleware()]
-    if logins:
-        middlewares.append(AddHeadersMiddleware(headers))
-    gateway = Gateway(cache_dir=os.path.join(store_root(), "conda"), client=Client(middlewares))  # type: ignore[arg-type]
     subdir, machine = _SUBDIRS[request.platform]
-    platforms: Any = [subdir, "noarch"]
-    virtual = {"__unix": ("0", "0"), "__linux": (_KERNEL, "0"), "__glibc": (request.glibc, "0")}
-    virtual["__archspec"] = ("1", machine)
-    if request.cuda:
-        virtual["__cuda"] = (request.cuda, "0")
-    known = []
-    if kept:
-        names = [f"{one.name} =={one.version} {one.build}" for one in kept]
-        wanted = {one.sha256 for one in kept}
-        answers = await gateway.query(list(request.channels), platforms, names, recursive=False)
-        known = [record for answer in answers for record in answer if _hex(record.sha256) in wanted]
-    return await solve(
-        list(request.channels),
-        specs,
-        gateway=gateway,
-        platforms=platforms,
-        locked_packages=known,
-        virtual_packages=[
-            GenericVirtualPackage(PackageName(name), Version(version), BuildString(build))
-            for name, (version, build) in virtual.items()
-        ],
-        channel_relations="disabled",
+    virtual = [("__unix", "0", "0"), ("__linux", _KERNEL, "0"), ("__glibc", request.glibc, "0")]
+    virtual += [("__archspec", "1", machine), *([("__cuda", request.cuda, "0")] if request.cuda else [])]
+    question = {
+        "specs": [one.text for one in request.specs],
+        "channels": list(request.channels),
+        "platforms": [subdir, "noarch"],
+        "virtual": virtual,
+        "kept": [(f"{one.name} =={one.version} {one.build}", one.sha256) for one in kept],
+        "logins": [(served.target, headers) for served, headers in _logins(request.channels, session)],
+        "cache": os.path.join(store_root(), "conda"),
+    }
+    environment = {**os.environ, **session.connections.trust(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, "-m", "buildrules.locking.conda.solver"],
+        input=json.dumps(question),
+        capture_output=True,
+        text=True,
+        cwd="/",  # whose modules are not the workspace's
+        env=environment,
+        check=False,
     )
+    try:
+        found: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        raise ActionError(
+            f"the solver of conda packages ended with code {done.returncode}", log=scrub_output(done.stderr)
+        ) from None
+    return found
+
+
+def _error(answer: dict[str, Any], request: CondaRequest, session: Session) -> BuildrulesError:
+    text = scrub_output(str(answer["text"])).strip()
+    if answer["error"] == "spec":
+        spec = request.specs[answer["number"]]
+        return LoadError(f"{spec.text!r} is not a conda package: {text}", position=spec.position)
+    if answer["error"] == "unsolved":
+        return _unsolved(request, text)
+    refused = _REFUSED.search(text)
+    for url in request.channels if refused else ():
+        served = session.connections.serving(url) if url in text else None
+        if refused and served is not None:
+            message, way_out = served.refused(refused[0])
+            return CredentialsError(message, hint=way_out, log=text)
+    hint = f"{HINT}, or in workspace.tls.certificates" if "peer certificate" in text else None
+    return FetchError(f"the channels of {request.name!r} could not be asked for packages", hint=hint, log=text)
 
 
 def _logins(channels: Sequence[str], session: Session) -> "list[tuple[Connection, dict[str, str]]]":
@@ -189,7 +178,7 @@ def _unsolved(request: CondaRequest, text: str) -> ResolutionError:
     return ResolutionError(
         f"the conda packages of {request.name!r} cannot be had together on {request.platform}"
         f" with glibc {request.glibc}",
-        log=text.strip(),
+        log=text,
         position=culprit.position if culprit else None,
     )
 
@@ -214,31 +203,27 @@ def _python(packages: Sequence[CondaPackage], request: CondaRequest) -> str:
     return python.version
 
 
-def _locked(record: "RepoDataRecord", request: CondaRequest) -> CondaPackage:
-    name, version, url = record.name.normalized, str(record.version), str(record.url)
-    if record.sha256 is None or record.size is None:
+def _locked(row: Mapping[str, Any], request: CondaRequest) -> CondaPackage:
+    name, version, url = row["name"], row["version"], row["url"]
+    if row["sha256"] is None or row["size"] is None:
         raise LockError(
             f"the channel of {name} {version} says no sha256 of it, so it cannot be locked",
             hint="index the channel anew, or choose another",
         )
     here = _uri(request.root)
-    python = any(_PYTHON.fullmatch(text) for text in record.depends) or record.noarch.python
+    python = row["noarch_python"] or any(_PYTHON.fullmatch(text) for text in row["depends"])
     return CondaPackage(
         name=name,
         version=version,
-        build=str(record.build),
+        build=row["build"],
         url="" if url.startswith(here) else url,
         path=unquote(url.removeprefix(here)) if url.startswith(here) else "",
-        sha256=_hex(record.sha256),
-        size=record.size,
-        noarch=bool(record.noarch.python),
-        license=record.license or "",
+        sha256=row["sha256"],
+        size=row["size"],
+        noarch=row["noarch_python"],
+        license=row["license"],
         distribution=distribution_name(name, version) if python else "",
     )
-
-
-def _hex(sha256: bytes | None) -> str:
-    return sha256.hex() if sha256 is not None else ""
 
 
 def _uri(root: str) -> str:
