@@ -50,16 +50,17 @@ class Client(Web):
         host: str | None = None,
         size: int = 0,
         connect: float = CONNECT_TIMEOUT,
-        idle: float = IDLE_TIMEOUT,
+        idle: float | None = None,
     ) -> "Answer":
         """One request, no redirect followed. `body` is bytes or runs of them, `size` bytes in all.
 
-        `host` is what may be shown of the address, where `url` may not; `connect` and `idle` are seconds. Raises
-        Failure where there is no answer.
+        `host` is what may be shown of the address, where `url` may not; `connect` and `idle` are seconds, the latter
+        IDLE_TIMEOUT without. Raises Failure where there is no answer.
         """
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 
+        idle = IDLE_TIMEOUT if idle is None else idle
         # urllib3 sends a body under the connect timeout.
         if body is not None:
             connect = max(connect, idle)

@@ -269,18 +269,18 @@ def test_another_size_is_refused_before_it_is_read(server: Server, context: Cont
 def test_slow_answers_are_fine_silent_ones_are_not(
     server: Server, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "IDLE_TIMEOUT", 0.4)
+    monkeypatch.setattr(client, "IDLE_TIMEOUT", 1.0)
 
     def slow(handler: Plain, nth: int) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", "8")
         handler.end_headers()
         for _ in range(8):
-            time.sleep(0.1)
+            time.sleep(0.2)
             handler.wfile.write(b"x")
 
     def silent(handler: Plain, nth: int) -> None:
-        time.sleep(0.8)
+        """Keeps the connection, and waits for the next request."""
 
     server.routes["/slow"], server.routes["/silent"] = slow, silent
     fetch_blob([f"{server.url}/slow"], hashlib.sha256(b"x" * 8).hexdigest(), 8, context)

@@ -318,7 +318,7 @@ def test_a_registry_that_refuses_stops_before_any_tag(hub: str, between: Relay, 
 def test_a_registry_that_falls_silent_is_asked_again(
     hub: str, between: Relay, prefix: str, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "IDLE_TIMEOUT", 0.5)
+    monkeypatch.setattr(client, "IDLE_TIMEOUT", 2.0)
     fleet, silent = Fleet(1, 1), threading.Event()
     stalled: list[str] = []
 
