@@ -88,7 +88,13 @@ class Container:
                 raise
             self.engine.call("POST", f"/containers/{self.id}/start")
             self._addresses = self._published()
-            self.clock = Clock(_seen_here(self._inspect()["State"].get("Pid")))
+            state = self._inspect()["State"]
+            if self._given.network and self.ports and not self._addresses and state.get("Running"):
+                raise ServingError(
+                    f"nobody reaches {self.title!r} from here: its network publishes no ports",
+                    hint="name a network that is not internal",
+                )
+            self.clock = Clock(_seen_here(state.get("Pid")))
         except DockerError as error:
             self._remove_quietly()
             raise self._given.explained(self.engine, error) or self._explained(error) from error

@@ -90,3 +90,12 @@ def test_a_small_budget_shares_more_by_doubling_the_limit() -> None:
     alone = {group[0]["size"] for title, group in groups if not title.startswith("small")}
     assert alone == {wheel["size"] for wheel in found if wheel["size"] >= 32 * HEAVY}
     assert partition([], 64) == []
+
+
+def test_each_library_of_nvidia_stands_alone_while_there_is_room() -> None:
+    names = ["nvidia-nvtx", "nvidia_nvjitlink_cu12", "nvidia-ml-py", "numpy"]
+    found: list[Wheel] = [{"name": name, "version": "1", "size": 10} for name in names]
+    alone = {group[0]["name"] for title, group in partition(found) if not title.startswith("small")}
+    assert alone == {"nvidia-nvtx", "nvidia_nvjitlink_cu12"}
+    many: list[Wheel] = [{"name": f"nvidia-part{number}", "version": "1", "size": 10} for number in range(90)]
+    assert all(title.startswith("small") for title, _ in partition(many))

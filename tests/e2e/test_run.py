@@ -164,6 +164,17 @@ def test_what_cannot_be_given(served: Space, engine: Engine, options: list[str],
     assert listed(served) == []
 
 
+def test_a_network_that_nobody_reaches(served: Space, engine: Engine, name: str) -> None:
+    engine.call("POST", "/networks/create", body={"Name": name, "Internal": True})
+    try:
+        served.run("run", "-d", APP, "--network", name, code=1).said(
+            "nobody reaches '//:app' from here: its network publishes no ports", "not internal"
+        )
+    finally:
+        engine.call("DELETE", f"/networks/{name}")
+    assert listed(served) == []
+
+
 def test_what_is_not_there(served: Space) -> None:
     served.run("stop", "nobody-has-this-name", code=2).said("nothing that buildrules started is called 'nobody-has")
     served.run("logs", APP, code=2).said("nothing that buildrules started is called '//:app'")
