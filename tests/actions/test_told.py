@@ -21,6 +21,7 @@ FORMS: dict[str, tuple[type[Any], ...]] = {
     "fetched_model": (params.FetchedModelParams,),
     "start_layers": (params.StartParams,),
     "wheel_layer": (params.WheelParams,),
+    "conda_layer": (params.CondaParams,),
     "installed": (params.InstalledParams,),
     "bytecode_layer": (params.BytecodeParams,),
     "build_wheel": (params.BuildWheelParams,),

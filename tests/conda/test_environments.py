@@ -4,12 +4,15 @@ import hashlib
 import sys
 import tomllib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from buildrules.plan.partition import BUCKETS
+from tests.e2e.test_steps import built
 from tests.support.conda import MINOR, Channel
 from tests.support.space import FILES, Space
+from tests.support.steps import OtherProcess
 
 PACKAGE = """\
   m: {rule: model, path: weights}
@@ -43,6 +46,17 @@ def test_another_checkout_makes_the_same(conda: Callable[..., Space]) -> None:
     one, two = conda("one"), conda("elsewhere/two")
     assert one.build("//:env").digests == two.build("//:env").digests
     assert one.path(LOCK).read_text() == two.path(LOCK).read_text()
+
+
+def test_its_steps_can_be_run_by_another_process(space: Space, tmp_path: Path) -> None:
+    space.run("lock")
+    here = built(space, tmp_path / "one", None)
+    other = OtherProcess(space.root, {**space.env, "BUILDRULES_CACHE_DIR": str(tmp_path / "two")})
+    there = built(space, tmp_path / "two", other)
+    assert {name: one.outputs for name, one in there.outcomes.items()} == {
+        name: one.outputs for name, one in here.outcomes.items()
+    }
+    assert "conda_layer" in other.ran
 
 
 def test_what_cannot_be_had_together_is_said_in_words_at_its_line(space: Space) -> None:

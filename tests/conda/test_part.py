@@ -16,6 +16,8 @@ from buildrules.errors import IntegrityError
 from buildrules.oci import recipe
 from buildrules.oci.assemble import assemble, stream
 from buildrules.oci.local import Local
+from buildrules.oci.parts import conda
+from buildrules.oci.parts import conda_package as conda_package_
 from buildrules.oci.parts.conda import in_binary
 from buildrules.store.blobs import Blobs
 from tests.support.conda import MINOR, PLACEHOLDER, conda_package
@@ -183,3 +185,20 @@ def test_bytecode_of_a_package_is_believed_whatever_the_time_of_its_source(blobs
         [sys.executable, "-c", "import mod; print(mod.answer)"], cwd=tmp_path, stdout=subprocess.PIPE, check=True
     )
     assert said.stdout == b"42\n"
+
+
+def test_what_is_too_large_to_be_what_it_says_is_refused(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = conda_package("p", "1", {"a": LONG, "b": b"0" + LONG + b"/" + b"x" * 99 + b"\0"})
+    monkeypatch.setattr(conda, "_LARGEST_TEXT", 50)
+    with pytest.raises(IntegrityError, match=r"text 'opt/conda/a' of conda package 'p-1-0.conda' has \d+ bytes"):
+        laid(blobs, package)
+    monkeypatch.undo()
+    monkeypatch.setattr(conda_package_, "_LARGEST", 50)
+    with pytest.raises(IntegrityError, match=r"'info/.*' in conda package 'p-1-0.conda' has \d+ bytes"):
+        laid(blobs, package)
+
+
+def test_a_string_that_does_not_end_is_refused() -> None:
+    chunks = iter([LONG, *[b"x" * (1 << 19)] * 4])
+    with pytest.raises(IntegrityError, match="does not end"):
+        list(in_binary(lambda: next(chunks, b""), LONG, b"/opt/conda"))

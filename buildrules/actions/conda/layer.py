@@ -8,6 +8,7 @@ The layer's bytes are not kept: its recipe makes them again from the packages.
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from buildrules.actions.compressible import FAST
 from buildrules.actions.made import CondaMade
@@ -69,7 +70,8 @@ class CondaLayer:
             context.warn(f"{step.title}: the script {path} of a conda package is not run; what it does is missing")
         below = [match[1] for path in paths if (match := _SITE.fullmatch(path))]
         found = {(match[1], match[2]) for path in below if (match := _INFO.fullmatch(path))}
-        return Outputs(layers=[layer], values=CondaMade(modules_of(below), sorted(found))._asdict())
+        rows: Any = [list(row) for row in sorted(found)]  # as JSON has them
+        return Outputs(layers=[layer], values=CondaMade(modules_of(below), rows)._asdict())
 
 
 def _doubles(brought: Mapping[str, Mapping[str, str]], context: Context) -> dict[str, list[str]]:
