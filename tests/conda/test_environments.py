@@ -173,3 +173,10 @@ def test_packages_that_bring_one_path_and_scripts_that_are_not_run(space: Space)
 def bucket(name: str) -> int:
     """Which of the layers of small packages it is in, see `plan.partition`."""
     return hashlib.sha256(name.encode()).digest()[0] % BUCKETS
+
+
+def test_a_base_that_is_left_out_is_a_small_debian_without_python(space: Space) -> None:
+    space.edit("BUILD.yaml", 'base: ":base", ', "")
+    space.run("build", "//:env", "--locked", code=None).said(
+        "the lock 'debian.system@conda-linux-amd64.lock' of //:system@conda", f"'{LOCK}'"
+    )
