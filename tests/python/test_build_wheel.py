@@ -111,6 +111,17 @@ def test_a_back_end_that_fails_shows_its_log(isolated: None, context: Context) -
         run(put(context, make_sdist("aa", "1.0", backend=backend)), context)
     assert "no fortran" in str(caught.value.log)
     assert "/tmp" not in str(caught.value.log)
+    assert str(caught.value.hint).startswith("choose a version that has a wheel")
+
+
+def test_it_says_that_another_python_built(isolated: None, context: Context) -> None:
+    backend = "def build_wheel(*a, **k):\n    raise RuntimeError('no')\n# {name}{version}{tag}{extra}\n"
+    action = put(context, make_sdist("aa", "1.0", backend=backend), Target("linux/amd64", "3.99.0"))
+    with pytest.raises(ActionError, match="could not be built") as caught:
+        run(action, context)
+    assert str(caught.value.hint).startswith(
+        "no Python 3.99 is on this machine, and another was taken: install one, or"
+    )
 
 
 def test_a_source_that_makes_another_wheel(isolated: None, context: Context) -> None:

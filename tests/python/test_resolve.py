@@ -122,6 +122,14 @@ def test_server_on_top_of_an_environment(feed: Index, asking: Asking) -> None:
     assert all(pair.get(package.name) == package for package in base.packages)
 
 
+def test_a_version_that_is_not_for_this_python_says_which_is(feed: Index, asking: Asking) -> None:
+    feed.add("aa", "1.0", python=">=3.8")
+    feed.add("aa", "2.0", python=">=3.12")
+    with pytest.raises(ResolutionError, match="cannot be satisfied together") as caught:
+        make_lock(asking("aa>=2"), Session())
+    assert caught.value.hint == "aa 1.0 is the last for Python 3.11; or choose a base with Python >=3.12"
+
+
 def test_a_server_that_does_not_fit_says_who_asked(feed: Index, asking: Asking) -> None:
     feed.add("flask", "2.0")
     feed.add("flask", "3.0")

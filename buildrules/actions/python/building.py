@@ -72,11 +72,10 @@ def build(
             raise FetchError(f"the build back end of {params.name!r} could not be fetched", log=log)
         if params.sdist is None and (said := no_repository(log)) is not None:
             raise ActionError(unversioned(params.name), hint=HINT, log=said)
-        raise ActionError(
-            f"{params.name!r} could not be built from source",
-            hint="choose a version that has a wheel for this platform, or build the wheel elsewhere and give its path",
-            log=log,
-        )
+        hint = "choose a version that has a wheel for this platform, or build the wheel elsewhere and give its path"
+        if not interpreter:
+            hint = f"no Python {target.python_minor} is on this machine, and another was taken: install one, or {hint}"
+        raise ActionError(f"{params.name!r} could not be built from source", hint=hint, log=log)
     wheels = [name for name in os.listdir(out) if name.endswith(".whl")]
     if len(wheels) != 1:
         raise ActionError(f"building {params.name!r} made {len(wheels)} wheels, not one", log=log)

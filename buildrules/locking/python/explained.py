@@ -16,7 +16,9 @@ from buildrules.net.session import Session
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _NOT_FOUND = re.compile(r"\b(\S+) was not found in the package registry|no versions of (\S+)")
 _BUILD = re.compile(r"==[^+,;]*\+([a-z0-9.]+)")
-_PYTHON = re.compile(r"requested\s+Python\s+version\s+\(\S+\)\s+does\s+not\s+satisfy\s+Python(\S+)")
+_PYTHON = re.compile(
+    r"Python\s+version\s+\(\S+\)\s+does\s+not\s+satisfy\s+Python(\S+)|requires\s+Python\s+([<>=!~]\S*)"
+)
 _BUILT = re.compile(r"Failed to build `([^ `]+)")
 
 
@@ -88,7 +90,7 @@ def _older(
     are = "is" if len(others) == 1 else "are"
     return (
         f"{', '.join(others)} {are} the last for Python {request.target.python_minor};"
-        f" or choose a base with Python {found[1]}"
+        f" or choose a base with Python {found[1] or found[2]}"
     )
 
 

@@ -101,11 +101,12 @@ class Resolution:
         folder = os.path.join(self._folder, "last")
         os.makedirs(folder, exist_ok=True)
         output = os.path.join(folder, f"pylock.{name}.toml")
-        arguments = [*compile_arguments(folder, [name], self._request.target), "--no-deps", "--output-file", output]
+        arguments = [*compile_arguments(folder, [name], self._request.target), "--output-file", output]
         if run_uv(arguments, self._request.root, self._environment).code:
             return None
         with open(output, "rb") as file:
-            return next((table.get("version") for table in tomllib.load(file).get("packages", ())), None)
+            tables = tomllib.load(file).get("packages", ())
+        return next((table.get("version") for table in tables if table["name"] == name), None)
 
     def _outside(self, answer: Answer) -> str | None:
         folders = [item.text for item in self._request.asked.items if item.local]
