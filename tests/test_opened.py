@@ -63,6 +63,7 @@ REASONS = {
     """,
     "named on the command line": """
         cli/env_file.py
+        cli/writing.py                         the first line of what is to be replaced
         engine/step_file.py
         oci/archive_file.py
         oci/copying/into_layout.py

@@ -37,4 +37,6 @@ def _inline(value: Any) -> str:
         return "null"
     if isinstance(value, dict | list):
         return "{}" if isinstance(value, dict) else "[]"
-    return repr(value) if isinstance(value, float) else scalar(value, flow=True)
+    if isinstance(value, float):  # YAML 1.1 knows no exponent without a point
+        return repr(value) if "." in repr(value) else repr(value).replace("e", ".0e")
+    return scalar(value, flow=True)

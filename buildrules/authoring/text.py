@@ -12,6 +12,7 @@ from buildrules.authoring.target import Glob, Local, NewTarget, Ref, clean_name,
 _PLAIN = re.compile(r"/?[A-Za-z_][A-Za-z0-9_./-]*")
 _WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
 _LABEL = re.compile(r"(//[A-Za-z0-9_./+-]*)?:[A-Za-z0-9_.+-]+|//[A-Za-z0-9_./+-]+")
+_ODD = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")  # YAML does not have them as they are, as JSON does
 _WIDTH = 110
 LabelOf = Callable[[NewTarget], str]
 
@@ -38,12 +39,7 @@ def scalar(value: object, *, flow: bool = False) -> str:
         return text
     if not flow and _LABEL.fullmatch(text):
         return text
-    return (
-        json.dumps(text, ensure_ascii=False)
-        .replace("\x7f", "\\x7f")
-        .replace("\x85", "\\x85")
-        .replace("\ufeff", "\\ufeff")
-    )
+    return _ODD.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
 def _plain(value: Any, directory: str, label_of: LabelOf) -> Any:

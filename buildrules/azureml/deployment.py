@@ -4,6 +4,8 @@ Of a deployment an image keeps the model, the environment, the code and the vari
 deployed on is left out, and said.
 """
 
+import re
+
 from buildrules.azureml.document import Document, Kind
 from buildrules.azureml.references import named
 from buildrules.azureml.specification import Code, Specification
@@ -21,6 +23,7 @@ from buildrules.azureml.values import (
 from buildrules.document.problems import Problems
 
 _PROBES = "probes are the platform's matter; the image's labels say where to ask"
+_INJECTED = re.compile(r"\$\{\{.*\}\}", re.DOTALL)  # ${{azureml://connections/...}}, ${{keyvault:https://...}}
 _LEVELS = choice("debug", "info", "warning", "error", "critical")
 
 
@@ -144,5 +147,11 @@ def read_deployment(document: Document, problems: Problems) -> Specification:
         left = given.request_settings.left_out() if given.request_settings is not None else []
         if left:
             found.comments.append(f"request_settings: {', '.join(name for name, _ in left)} left out: {left[0][1]}")
+    late = sorted(name for name, value in found.variables.items() if _INJECTED.fullmatch(value.strip()))
+    if late:
+        found.variables = {name: value for name, value in found.variables.items() if name not in late}
+        found.comments.append(
+            f"{', '.join(late)} left out: Azure puts secrets there at start; the container needs them elsewhere, too"
+        )
     found.comments += [f"{name} left out: {why}" for name, why in given.left_out()]
     return found

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -14,23 +15,22 @@ from buildrules.cli.destination import destination
 from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.report import environment_of
-from buildrules.cli.writing import write_text
+from buildrules.cli.writing import first_line, write_text
 from buildrules.engine.result import GoalResult
 from buildrules.errors import UsageError
-from buildrules.rules.documents import fill, join
+from buildrules.rules.documents import join
 from buildrules.rules.platform import Platform
 from buildrules.rules.platforms import Platforms
 from buildrules.rules.types import ROUTE_NAMES
-from buildrules.workspace.root import package_of
 
 STDOUT = "-"
+MADE_BY = "made by buildrules deploy-files"
 
 
 def after(invocation: Invocation) -> int:
     """Write the files and say what to do with them; returns the exit code."""
     request = invocation.request
-    own = package_of(invocation.root, invocation.directory)
-    platform = Platforms(invocation.root, own).find(str(request.option("platform_name")))
+    platform = Platforms(invocation.root, invocation.directory).find(str(request.option("platform_name")))
     given = platform.set(request.option("settings", []))
     scopes = [_names(invocation, result, platform, given) for result in packages(invocation, "deployed")]
     _apart(scopes)
@@ -42,6 +42,8 @@ def after(invocation: Invocation) -> int:
         between = "" if next(iter(texts)).endswith(".json") else "---\n"
         sys.stdout.write(between.join(texts.values()))
         return 0
+    for path in texts:
+        _check_own(os.path.join(folder, path))
     for path, text in texts.items():
         write_text(os.path.join(folder, path), text)
     shown = display(os.path.abspath(folder))
@@ -50,10 +52,22 @@ def after(invocation: Invocation) -> int:
     said += [*moved, *_defaults(platform, scopes), *_secrets(platform, scopes)]
     pushed = "" if request.option("to") is None else f" --to {request.option('to')}"
     said.append(f"next: buildrules push {' '.join(request.patterns)}{pushed}")
-    template = platform.file.next
-    lines = [f"next: {fill(template, {**names, 'folder': shown})}" for names in scopes] if template else []
-    sys.stdout.write(harmless("\n".join([*said, *dict.fromkeys(lines)]) + "\n"))
+    lines = [platform.line(platform.file.next, {**names, "folder": shlex.quote(shown)}) for names in scopes]
+    said += [f"next: {line}" for line in dict.fromkeys(lines) if line]
+    sys.stdout.write(harmless("\n".join(said) + "\n"))
     return 0
+
+
+def _check_own(place: str) -> None:
+    """Raise UsageError where a YAML file is there that this command did not write."""
+    if place.endswith(".json"):  # which has no comments to tell by
+        return
+    first = first_line(place)
+    if first and MADE_BY not in first:
+        raise UsageError(
+            f"'{display(os.path.abspath(place))}' is there, and was not written by this command",
+            hint="name another folder (-o DIR), or move it away",
+        )
 
 
 def _names(invocation: Invocation, result: GoalResult, platform: Platform, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +159,7 @@ def _text(path: str, documents: list[Any], platform: Platform, scopes: list[dict
     if path.endswith(".json"):
         whole = documents[0] if len(documents) == 1 else documents
         return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
-    head = [f"{path}: made by buildrules deploy-files --for {platform.reference}, which writes it anew"]
+    head = [f"{path}: {MADE_BY} --for {platform.reference}, which writes it anew"]
     head += [line.strip() for line in (*_defaults(platform, scopes), *_secrets(platform, scopes))]
     comments = "".join(f"# {harmless(line)}\n" for line in head)
     return comments + "---\n".join(render_document(document) for document in documents)
@@ -163,12 +177,10 @@ def _defaults(platform: Platform, scopes: list[dict[str, Any]]) -> list[str]:
 
 def _secrets(platform: Platform, scopes: list[dict[str, Any]]) -> list[str]:
     """How each secret gets there, once."""
-    if not platform.file.secret:
-        return []
-    found = [
-        f"  secret {one['variable']}: "
-        + str(fill(platform.file.secret, {**names, **{f"each.{key}": value for key, value in one.items()}}))
+    found = {
+        f"  secret {one['variable']}: {line}": None
         for names in scopes
         for one in names["secrets"]
-    ]
-    return list(dict.fromkeys(found))
+        if (line := platform.line(platform.file.secret, {**names, **{f"each.{key}": one[key] for key in one}}))
+    }
+    return list(found)

@@ -95,7 +95,7 @@ class PlatformFile(Strict):
     jobs: dict[str, list[Any]] = Field(default_factory=dict)
     """The same for packages that work on files and end."""
     secret: str = ""
-    """How the value of one of `secrets` is put there, a command or a sentence. A template."""
+    """How the value of one of `secrets` is put there, a command or a sentence. A template that names its fields."""
     next: str = ""
     """What to do with the files, a command. A template that may also name `{folder}`, where they are."""
 
@@ -134,14 +134,27 @@ class Platform:
         return {**self.values, **(named if gpu else {}), **given}
 
     def documents(self, names: Mapping[str, Any], *, job: bool) -> dict[str, list[Any]]:
-        """What stands in the files for a package, by their names. Raises LoadError for a name that is no plain path."""
+        """What stands in the files for a package, by their names.
+
+        Raises LoadError for a name that is no plain path, and for a file of which nothing can be filled in.
+        """
         found: dict[str, list[Any]] = {}
         for path, documents in (self.file.jobs if job else self.file.files).items():
-            place = str(fill(path, names))
+            try:
+                place, made = str(fill(path, names)), list(fill(documents, names))
+            except (template.MissingValueError, template.TemplateError) as error:
+                raise LoadError(f"platform '{self.reference}' cannot write '{path}': {error}") from error
             if place != posixpath.normpath(place) or place.startswith(("/", "../", "~")) or "\\" in place:
                 raise LoadError(f"platform '{self.reference}' would write '{place}', which is no plain path")
-            found[place] = list(fill(documents, names))
+            found[place] = made
         return found
+
+    def line(self, text: str, names: Mapping[str, Any]) -> str | None:
+        """A text filled in; None where one of its names has no value."""
+        try:
+            return str(template.substitute(text, names)) if text else None
+        except template.MissingValueError:
+            return None
 
     def uses(self, name: str) -> bool:
         """Whether a template names it."""

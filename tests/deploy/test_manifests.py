@@ -192,6 +192,16 @@ def test_resources_are_a_label_and_nothing_else(built: Space) -> None:
     built.run("build", APP, code=2).said("'4GB' is no amount of memory", "512Mi", "BUILD.yaml:")
 
 
+def test_a_package_for_gpus_gets_one(built: Space) -> None:
+    built.append("BUILD.yaml", "    gpu: true\n")
+    (deployment, _) = written(built, "kubernetes", "--set", "gpu_resource=amd.com/gpu")["app.yaml"]
+    made = container(deployment["spec"]["template"]["spec"])
+    assert made["resources"]["limits"]["amd.com/gpu"] == 1
+    built.append("BUILD.yaml", "    resources: {gpu: 0}\n")
+    made = container(written(built, "kubernetes")["app.yaml"][0]["spec"]["template"]["spec"])
+    assert made["resources"]["limits"] == {"memory": "2Gi"}
+
+
 def test_a_large_model_gets_more_memory() -> None:
     assert [memory_for(size) for size in (0, 1 << 29, 1 << 30, 10 << 30)] == [2048, 2048, 3072, 21 * 1024]
 
@@ -220,6 +230,7 @@ def test_a_package_that_works_on_files(built: Space) -> None:
     built.edit("BUILD.yaml", "//rules:tiny", "//rules:counter")
     (job,) = written(built, "kubernetes")["app.yaml"]
     fits(job, KINDS["Job"])
+    assert job["metadata"]["name"] == f"app-{built.build().digest[7:19]}"
     spec = job["spec"]["template"]["spec"]
     assert [one["mountPath"] for one in container(spec)["volumeMounts"]] == ["/var/in", "/var/out"]
     (document,) = written(built, "compose")["compose.yaml"]
@@ -259,3 +270,14 @@ def test_no_registry_is_an_error(built: Space) -> None:
     built.edit("BUILD.yaml", "  name: acme\n", "  name: acme\n  default_registry: hub.example/models\n")
     result = built.run("deploy-files", APP, "--for", "compose", "-o", "-")
     assert 'image: "hub.example/models/acme/app@sha256:' in result.out
+
+
+def test_a_file_of_somebody_else_is_kept(built: Space) -> None:
+    words = ("deploy-files", APP, "--for", "compose", "--to", HUB, "-o", ".")
+    for _ in range(2):
+        built.run(*words)
+    built.write("compose.yaml", "services: {mine: {}}\n")
+    built.run(*words, code=2).said("'compose.yaml' is there", "-o DIR")
+    assert built.path("compose.yaml").read_text() == "services: {mine: {}}\n"
+    built.path("taken").touch()
+    built.run(*words[:-1], "taken", code=2).said("cannot write 'taken/compose.yaml'")

@@ -102,6 +102,14 @@ def test_what_is_wrong_in_a_file(change: tuple[str, str], said: str) -> None:
             platform.documents({"name": "x", "image": "y", "ports": []}, job=False)
 
 
+def test_what_has_no_value_is_said_or_left_out(built: Space) -> None:
+    built.write("rules/deploy/nomad.yaml", NOMAD.replace('"{name}.nomad.json"', '"{job.input}.json"'))
+    words = ("deploy-files", APP, "--to", "hub.example/app", "--for", ":nomad")
+    built.run(*words, cwd="rules/deploy", code=2).said("//rules/deploy:nomad' cannot write '{job.input}.json'")
+    built.write("rules/deploy/nomad.yaml", NOMAD + "next: nomad {job.input}\n")
+    assert built.run(*words, cwd="rules/deploy").out.count("next:") == 1  # to push it
+
+
 def test_no_file_no_platform() -> None:
     with pytest.raises(LoadError, match="is empty"):
         read_platform("a/b.yaml", "//a:b", b"# nothing\n")
