@@ -15,6 +15,7 @@ from buildrules.cli.destination import destination
 from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.report import environment_of
+from buildrules.cli.request import Request
 from buildrules.cli.writing import first_line, write_text
 from buildrules.engine.result import GoalResult
 from buildrules.errors import UsageError
@@ -50,12 +51,18 @@ def after(invocation: Invocation) -> int:
     said = [f"wrote {shown}/{path}" for path in texts]
     said += [f"  {names['label']} as {names['image']}" for names in scopes]
     said += [*moved, *_defaults(platform, scopes), *_secrets(platform, scopes)]
-    pushed = "" if request.option("to") is None else f" --to {request.option('to')}"
-    said.append(f"next: buildrules push {' '.join(request.patterns)}{pushed}")
+    said.append(f"next: buildrules push {_named(request)}")
     lines = [platform.line(platform.file.next, {**names, "folder": shlex.quote(shown)}) for names in scopes]
     said += [f"next: {line}" for line in dict.fromkeys(lines) if line]
     sys.stdout.write(harmless("\n".join(said) + "\n"))
     return 0
+
+
+def _named(request: Request) -> str:
+    """The packages as a command line names them, and where they go."""
+    file = request.option("package")
+    named = f"--package {shlex.quote(display(str(file)))} ..." if file else " ".join(request.patterns)
+    return named if request.option("to") is None else f"{named} --to {request.option('to')}"
 
 
 def _check_own(place: str) -> None:

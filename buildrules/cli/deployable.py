@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from buildrules.cli.invocation import Invocation
@@ -61,7 +61,7 @@ def deployable(
         for number, protocol in sorted(ports.items(), key=lambda item: (item[0] != port, item[0]))
     ]
     lists["secrets"] = _secrets(invocation, result, name, longest_name)
-    mib = memory_mib(resources["memory"]) if "memory" in resources else memory_for(_models(result))
+    mib = memory_mib(resources["memory"]) if "memory" in resources else memory_for(_models(invocation, result))
     job = result.goal.info["job"] or {}
     user = str(config.get("User") or "").partition(":")[0]
     return {
@@ -107,8 +107,19 @@ def _ports(exposed: Iterable[str], routed: Iterable[int]) -> dict[int, str]:
     return found
 
 
-def _models(result: GoalResult) -> int:
-    return sum(item.layer.size for item in result.layers if item.action.kind in _MODELS)
+def _models(invocation: Invocation, result: GoalResult) -> int:
+    """Bytes of the models in the image, and of those that it fetches, as far as a lock says how large they are."""
+    inside = sum(item.layer.size for item in result.layers if item.action.kind in _MODELS)
+    rows = (row for one in _downloads(invocation, result) for row in one["files"] or ())
+    return inside + sum(int(row["size"]) for row in rows)
+
+
+def _downloads(invocation: Invocation, result: GoalResult) -> Iterator[Mapping[str, Any]]:
+    """What is fetched at start."""
+    for dependency in invocation.plan.actions[result.goal.action].deps:
+        action = invocation.plan.actions[dependency]
+        if action.kind == "start_layers":
+            yield from action.params["downloads"]
 
 
 def memory_for(size: int) -> int:
@@ -123,14 +134,8 @@ def _check(ready: Route) -> list[str]:
 
 def _secrets(invocation: Invocation, result: GoalResult, name: str, longest: int) -> list[dict[str, Any]]:
     """The variables that downloads at start take credentials from, with the connections that they belong to."""
-    plan = invocation.plan
-    variables: set[str] = set()
-    for dependency in plan.actions[result.goal.action].deps:
-        action = plan.actions[dependency]
-        if action.kind == "start_layers":
-            for download in action.params["downloads"]:
-                said = download["source"].get("credentials") or {}
-                variables |= {value for value in said.values() if not value.startswith("=")}
+    said = [one["source"].get("credentials") or {} for one in _downloads(invocation, result)]
+    variables = {value for one in said for value in one.values() if not value.startswith("=")}
     connections = {
         variable: (connection.name, field)
         for connection in invocation.session.connections
