@@ -87,9 +87,10 @@ class Real:
         for path in bases.iterdir():
             self.write(f"bases/{path.name}", path.read_bytes())
 
-    def workspace(self, targets: str, head: str = "locks: {portable: true}") -> None:
-        """Write the BUILD.yaml of the root."""
-        head += "\n  python: {bytecode: false}"  # which takes a while, and none of these tests is about it
+    def workspace(self, targets: str, head: str = "locks: {portable: true}", *, mirror: str = "") -> None:
+        """Write the BUILD.yaml of the root. `mirror` is that of interpreters."""
+        head += "\n  python: {bytecode: false"  # which takes a while, and none of these tests is about it
+        head += f', mirror: "{mirror}"}}' if mirror else "}"
         text = f"workspace:\n  name: {self.name}\n  platforms: [linux/amd64]\n  {head}\ntargets:\n{targets}"
         self.write("BUILD.yaml", text)
 
