@@ -1,9 +1,15 @@
 """`python_standalone` from a target to layers, with archives that only look like a Python."""
 
+import json
+from pathlib import Path
+from urllib.parse import quote
+
 import pytest
 
+from buildrules.locking.standalone.builds import table
 from tests.support.space import Space
-from tests.support.standalone import filename, mirror
+from tests.support.standalone import archive, filename, mirror
+from tests.support.web import Web
 
 PY = "//:py"
 
@@ -11,14 +17,14 @@ PY = "//:py"
 @pytest.fixture
 def space(workspace: Space) -> Space:
     """The usual workspace, whose environment stands on a Python that stands on the base."""
-    workspace.edit("BUILD.yaml", "  name: acme\n", "  name: acme\n  python: {mirror: pythons, bytecode: false}\n")
+    workspace.edit("BUILD.yaml", "  name: acme\n", "  name: acme\n  python: {bytecode: false, mirror: pythons}\n")
     workspace.edit("BUILD.yaml", "    base: :base\n", "    base: :py\n")
     workspace.append("BUILD.yaml", '  py: {rule: python_standalone, version: "3.12", base: ":base"}\n')
     mirror(workspace.root / "pythons", "3.12.1", "3.12.0", "3.11.9")
     return workspace
 
 
-def test_the_newest_patch_is_locked_and_laid(space: Space) -> None:
+def test_the_newest_patch_is_locked_and_a_newer_one_makes_no_layer_of_wheels(space: Space) -> None:
     space.run("lock")
     lock = (space.root / "python.py-linux-amd64.lock").read_text()
     assert 'python = "3.12.1"' in lock and f'path = "pythons/{filename("3.12.1")}"' in lock
@@ -29,10 +35,6 @@ def test_the_newest_patch_is_locked_and_laid(space: Space) -> None:
     config = space.config(report.digest)
     assert "/opt/venv/bin:/opt/python/bin:" in next(one for one in config["Env"] if one.startswith("PATH="))
 
-
-def test_a_new_patch_makes_one_layer_and_no_layer_of_wheels(space: Space) -> None:
-    space.run("lock")
-    space.build()
     mirror(space.root / "pythons", "3.12.2")
     space.run("lock", "//...").said("python 3.12.1 -> 3.12.2")
     report = space.build()
@@ -40,6 +42,76 @@ def test_a_new_patch_makes_one_layer_and_no_layer_of_wheels(space: Space) -> Non
 
 
 def test_another_digest_than_locked_is_an_error(space: Space) -> None:
-    space.run("lock")
+    space.run("lock", PY)
     (space.root / "pythons" / filename("3.12.1")).write_bytes(b"something else")
-    space.run("build", PY, code=1).said("is not the file in python.py-linux-amd64.lock", "buildrules lock //:py")
+    space.run("build", PY, code=1).said("is not the file that 'python.py-linux-amd64.lock' pins", "lock //:py")
+
+
+def test_a_mirror_that_lost_the_file_is_an_error_with_the_way_out(space: Space) -> None:
+    web = Web()
+    made = mirror(space.folder / "far", "3.12.1")
+    web.files["/SHA256SUMS"] = (space.folder / "far" / "SHA256SUMS").read_bytes()
+    space.edit("BUILD.yaml", "mirror: pythons", f'mirror: "{web.url}"')
+    space.run("lock", PY)
+    lock = (space.root / "python.py-linux-amd64.lock").read_text()
+    assert f'url = "{web.url}/cpython-3.12.1%2B20200101-' in lock and 'path = ""' in lock
+    said = space.run("build", PY, code=4)
+    said.said("answered 404", f"put {filename('3.12.1')!r} into workspace.python.mirror")
+    web.files[f"/{quote(filename('3.12.1'))}"] = made[filename("3.12.1")]
+    space.build(PY)
+    web.close()
+    space.run("lock", PY, code=1).said("cannot ask the mirror of Pythons", "check workspace.python.mirror")
+
+
+def test_a_version_that_never_was_is_an_error_where_it_stands(space: Space) -> None:
+    space.edit("BUILD.yaml", 'version: "3.12"', 'version: "3.12.77"')
+    space.run("lock", PY, code=1).said("there is no Python 3.12.77", "the newest there is 3.12.1", "BUILD.yaml:")
+    space.edit("BUILD.yaml", 'version: "3.12.77"', 'version: "3.14"')
+    space.run("lock", PY, code=1).said("there is no Python 3.14", "the newest there are 3.11.9, 3.12.1")
+    space.edit("BUILD.yaml", 'version: "3.14"', 'version: "py3"')
+    space.run("lock", PY, code=2).said("'py3' is not a version of Python")
+
+
+def test_a_mirror_may_have_no_list_and_may_not_contradict_the_table(space: Space) -> None:
+    (space.root / "pythons" / "SHA256SUMS").unlink()
+    space.run("lock", PY)
+    known = next(one for one in table() if one.version == (3, 12, 15) and one.machine == "x86_64")
+    (space.root / "pythons" / known.filename).write_bytes(b"of somebody else")
+    space.run("lock", PY).said("python 3.12.1 -> 3.12.15")
+    space.run("build", PY, code=1).said("is not the file that")
+    (space.root / "pythons" / "SHA256SUMS").write_text(f"{'0' * 64}  {known.filename}\n")
+    space.run("lock", PY, code=1).said("another digest for", "python-build-standalone published")
+
+
+def test_an_archive_of_the_workspace(space: Space) -> None:
+    space.write("own/python.tar.gz", archive("3.12.5"))
+    space.edit("BUILD.yaml", 'version: "3.12", ', 'version: "3.12", archive: own/python.tar.gz, ')
+    space.run("lock", PY)
+    assert 'path = "own/python.tar.gz"' in (space.root / "python.py-linux-amd64.lock").read_text()
+    assert [layer["origin"] for layer in space.build(PY).targets[PY]["layers"]][-1] == "python 3.12.5"
+    space.edit("BUILD.yaml", 'version: "3.12", ', 'version: "3.12.4", ')
+    space.run("lock", PY, code=1).said("is Python 3.12.5 for x86_64, not 3.12.4 for x86_64", 'version: "3.12.5"')
+    space.write("own/python.tar.gz", archive("3.12.4", machine="aarch64"))
+    space.run("lock", PY, code=1).said("is Python 3.12.4 for aarch64, not 3.12.4 for x86_64")
+    space.write("own/python.tar.gz", b"nothing")
+    space.run("lock", PY, code=1).said("'own/python.tar.gz' cannot be unpacked")
+    space.remove("own/python.tar.gz")
+    space.run("lock", PY, code=2).said("'own/python.tar.gz'", "BUILD.yaml:")
+
+
+def test_locks_hold_no_address_of_this_machine(space: Space) -> None:
+    space.edit("BUILD.yaml", "mirror: pythons", f'mirror: "{(space.root / "pythons").as_uri()}"')
+    space.run("lock", PY)
+    assert str(space.root) not in (space.root / "python.py-linux-amd64.lock").read_text()
+    space.build(PY)
+
+
+def test_another_process_with_another_store_lays_the_same(space: Space, tmp_path: Path) -> None:
+    space.run("lock", PY)
+    (layer, *_) = reversed(space.build(PY, options=["--steps", str(tmp_path / "steps")]).targets[PY]["layers"])
+    (file,) = (tmp_path / "steps").glob("*-python_layer*")
+    (fetch,) = [one for one in (tmp_path / "steps").glob("*-fetch*") if "standalone" in one.read_text()]
+    store = {"BUILDRULES_CACHE_DIR": str(tmp_path / "two")}
+    space.run("step", str(fetch), env=store)
+    answer = json.loads(space.run("step", str(file), env=store).out)
+    assert [one["digest"] for one in answer["outputs"]["layers"]] == [layer["digest"]]

@@ -84,7 +84,8 @@ def _copy(here: Here, root: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
             if _PLACE.search(path.name) and path.suffix != ".so":
-                target.write_text(target.read_text().replace(str(here.prefix), "/install"))
+                own = rf"{re.escape(str(here.prefix))}(?=['\"]|/(?:lib|include|bin/python))"
+                target.write_text(re.sub(own, "/install", target.read_text()))
     (root / "bin").mkdir(exist_ok=True)
     shutil.copy(here.prefix / "bin" / short, root / "bin" / short)
     for link in ("python", "python3"):

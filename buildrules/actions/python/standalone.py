@@ -63,6 +63,6 @@ def _fetch(digest: str, places: Mapping[str, Any], context: Context) -> None:
         raise
     except IntegrityError as error:
         raise IntegrityError(
-            f"{filename!r} is not the file in {lock or 'the lock'}: {error.message}",
+            f"{filename!r} is not the file that {lock!r} pins: {error.message}",
             hint=f"the place it comes from is broken or not to be trusted; if it was made anew, run {command}",
         ) from None

@@ -126,13 +126,13 @@ def _entry(
     member: tarfile.TarInfo, name: str, prefix: str, laid: set[str], content: IO[bytes] | None, what: str
 ) -> Entry:
     path = f"{prefix}/{name}"
-    if member.issym():
+    if name and member.issym():
         # Against the archive's own folder, so that no link leads out of it.
         problem = "is absolute" if member.linkname.startswith("/") else bad_link(name, member.linkname)
         if problem:
             raise IntegrityError(f"{f'{name} -> {member.linkname}'!r} in {what} {problem}")
         return Entry(path, SYMLINK, 0o777, link=member.linkname)
-    if member.islnk():
+    if name and member.islnk():
         target = _below_top(member.linkname, what)
         if target not in laid:
             raise IntegrityError(f"{name!r} in {what} is a link to {target!r}, which is not there")
