@@ -9,7 +9,7 @@ WORKERS ?= auto
 QUICK_WORKERS ?= $(shell expr 2 \* $$(nproc))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test histories fuzz quick lint format types contract check bench docs clean
+.PHONY: help setup demo test histories fuzz quick lint format types contract check online-check bench docs clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ contract: $(STAMP) ## check which package may import which
 	$(BIN)/lint-imports
 
 check: lint types contract ## lint, types and contract
+
+online-check: $(STAMP) ## download one real Python of python-build-standalone, check it and run it (needs GitHub)
+	$(BIN)/python -m pytest -q tests/standalone/online_check.py
 
 bench: $(STAMP) ## run the benchmarks (needs Docker for some)
 	$(BIN)/python -m benchmarks

@@ -126,3 +126,9 @@ def test_the_free_threaded_build_has_names_of_its_own(tmp_path: Path) -> None:
     assert "opt/python/bin/python3.13t" in entries(tmp_path, archive("3.13.0t"), "3.13.0t")
     with pytest.raises(IntegrityError, match="has no 'python/bin"):
         entries(tmp_path, archive("3.13.0"), "3.13.0t")
+
+
+def test_what_is_left_out_is_listed_for_people() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "choose-a-python.md").read_text()
+    listed = page.partition("```text\n")[2].partition("```")[0].split()
+    assert listed == DROP
