@@ -59,13 +59,15 @@ class BaseLocks:
     def _standalone(self, target: ResolvedTarget, platform: str) -> LockedBase:
         from buildrules.locking.standalone import lock as locks
         from buildrules.locking.standalone.choose import make_lock
+        from buildrules.locking.standalone.libc import glibc_of
         from buildrules.oci.parts.python import PREFIX, interpreter_of
 
         lower = below(target, self._resolution)
         assert lower is not None
         under = self.of(lower, platform)
         version, archive = target.values["version"], target.values["archive"]
-        inputs = locks.inputs_digest(version, platform, archive)
+        image = under.lowest if under.lowest.lock is None else None
+        inputs = locks.inputs_digest(version, platform, archive, image.digest if image else "")
         path = os.path.join(target.label.package, locks.lock_name(target.label.name, platform))
         settings = self._settings
         with target.errors_at("version" if archive is None else "archive"):
@@ -73,7 +75,9 @@ class BaseLocks:
                 path,
                 str(target.label),
                 read=locks.read_lock,
-                stale=lambda found: "another Python is asked for" if found.inputs != inputs else None,
+                stale=lambda found: (
+                    "another Python, or one on another image, is asked for" if found.inputs != inputs else None
+                ),
                 make=lambda _: make_lock(
                     version,
                     platform,
@@ -81,6 +85,8 @@ class BaseLocks:
                     archive=archive,
                     mirror=settings.python.mirror,
                     portable=settings.locks.portable,
+                    glibc=glibc_of(image, self._keeper.context, settings.default_registry) if image else "",
+                    inputs=inputs,
                 ),
                 write=locks.write_lock,
                 of=target.label,
@@ -91,7 +97,7 @@ class BaseLocks:
             platform=platform,
             python=lock.number,
             interpreter=f"/{PREFIX}/bin/{interpreter_of(lock.python)}",
-            glibc=under.glibc,
+            glibc=lock.glibc or under.glibc,
             pins=digest_of(f"{under.pins} {lock.sha256}".encode()),
             locks={**under.locks, path: self._keeper.digest(path)},
             variables=under.variables,

@@ -1,13 +1,14 @@
 """`python_standalone` from a target to layers, with archives that only look like a Python."""
 
 import json
+import shutil
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from buildrules.locking.standalone.builds import table
-from tests.support.space import Space
+from tests.support.space import Space, make_base
 from tests.support.standalone import archive, filename, mirror
 from tests.support.web import Web
 
@@ -115,3 +116,39 @@ def test_another_process_with_another_store_lays_the_same(space: Space, tmp_path
     space.run("step", str(fetch), env=store)
     answer = json.loads(space.run("step", str(file), env=store).out)
     assert [one["digest"] for one in answer["outputs"]["layers"]] == [layer["digest"]]
+
+
+@pytest.mark.parametrize(
+    ("files", "glibc"),
+    [
+        (
+            {"usr/lib/x86_64-linux-gnu/libc.so.6": b"GNU C Library (Debian GLIBC 2.36-9) stable release version 2.36."},
+            "2.36",
+        ),
+        ({"lib64/libc-2.31.so": b"\0GNU C Library (GNU libc) stable release version 2.31.\n"}, "2.31"),
+        ({"etc/os-release": b"ID=tiny"}, ""),
+    ],
+)
+def test_the_glibc_of_an_image_is_looked_up(files: dict[str, bytes], glibc: str, space: Space) -> None:
+    shutil.rmtree(space.root / "base")
+    space.remove("oci.base-linux-amd64.lock")
+    make_base(space.root / "base", files=files)
+    space.run("lock", PY)
+    assert f'glibc = "{glibc}"' in (space.root / "python.py-linux-amd64.lock").read_text()
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"lib/ld-musl-x86_64.so.1": b"x"}, "has musl for its C library"),
+        (
+            {"lib64/libc.so.6": b"GNU C Library stable release version 2.12, by"},
+            "has glibc 2.12, and 2.17 is the oldest",
+        ),
+    ],
+)
+def test_an_image_on_which_no_such_python_runs_is_an_error(files: dict[str, bytes], said: str, space: Space) -> None:
+    shutil.rmtree(space.root / "base")
+    space.remove("oci.base-linux-amd64.lock")
+    make_base(space.root / "base", files=files)
+    space.run("lock", PY, code=1).said(said)

@@ -11,7 +11,7 @@ from buildrules.engine.kind import Context
 from buildrules.errors import LoadError, ResolutionError
 from buildrules.locking.standalone.archive import build_in
 from buildrules.locking.standalone.builds import Build, Request, address_of, named, read_request, sums, table
-from buildrules.locking.standalone.lock import InterpreterLock, inputs_digest, is_folder, mirror_address
+from buildrules.locking.standalone.lock import InterpreterLock, is_folder, mirror_address
 from buildrules.state.rows import open_regular
 from buildrules.workspace.root import check_inside
 
@@ -19,17 +19,25 @@ SUMS = "SHA256SUMS"
 
 
 def make_lock(
-    version: str, platform: str, context: Context, *, archive: str | None, mirror: str | None, portable: bool
+    version: str,
+    platform: str,
+    context: Context,
+    *,
+    archive: str | None,
+    mirror: str | None,
+    portable: bool,
+    glibc: str,
+    inputs: str,
 ) -> InterpreterLock:
     """The lock of what a target asks for: the newest build there is of `version`, or the `archive` of the workspace.
 
     Of the table and of a mirror nothing is fetched but a list. Raises UsageError, ResolutionError for what there never
     was, FetchError, IntegrityError, LoadError for a file that is not there.
     """
-    inputs, request, root = inputs_digest(version, platform, archive), read_request(version), context.workspace
+    request, root = read_request(version), context.workspace
     machine = Target(platform, "3.8").machine
     if archive is not None:
-        return _of_archive(archive, request, machine, root, inputs)
+        return _of_archive(archive, request, machine, root, glibc, inputs)
     found, folder = _known(mirror, context)
     build = pick(version, request, platform, [one for one in found if one.machine == machine])
     url, path, sha256 = "", "", build.sha256
@@ -47,7 +55,7 @@ def make_lock(
             f"nobody published the digest of {build.filename!r}, so it cannot be pinned",
             hint=f"take another patch of {version.rpartition('.')[0]}; or a mirror with a {SUMS} that has it",
         )
-    return InterpreterLock(build.python, build.build, build.flavour, build.filename, url, path, sha256, inputs)
+    return InterpreterLock(build.python, build.build, build.flavour, build.filename, url, path, sha256, glibc, inputs)
 
 
 def pick(version: str, request: Request, platform: str, builds: Iterable[Build]) -> Build:
@@ -107,7 +115,7 @@ def _listed(address: str, known: list[Build], context: Context) -> list[Build]:
     return sums(text, redact(url), known)
 
 
-def _of_archive(archive: str, request: Request, machine: str, root: str, inputs: str) -> InterpreterLock:
+def _of_archive(archive: str, request: Request, machine: str, root: str, glibc: str, inputs: str) -> InterpreterLock:
     check_inside(root, archive)
     name = os.path.basename(archive)
     try:
@@ -122,7 +130,7 @@ def _of_archive(archive: str, request: Request, machine: str, root: str, inputs:
             f"{archive!r} is Python {build.python} for {build.machine}, not {_asked(request)} for {machine}",
             hint=f'write version: "{build.python}", or take another archive',
         )
-    return InterpreterLock(build.python, build.build, build.flavour, name, "", archive, sha256, inputs)
+    return InterpreterLock(build.python, build.build, build.flavour, name, "", archive, sha256, glibc, inputs)
 
 
 def _asked(request: Request) -> str:

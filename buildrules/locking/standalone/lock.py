@@ -8,7 +8,8 @@ filename = "cpython-3.12.15+20261021-x86_64-unknown-linux-gnu-install_only_strip
 url = "https://..."              # "" where locks are portable, or the file is on this machine
 path = ""                        # of the file in the workspace, where it lies there
 sha256 = "..."
-inputs = "sha256:..."            # of what was asked for; another one means the lock is stale
+glibc = "2.36"                   # of the base, where that is an image of others; "" where it is not known
+inputs = "sha256:..."            # of what was asked for, and that image; another one means the lock is stale
 """
 
 import posixpath
@@ -30,6 +31,7 @@ _FIELDS = {
     "url": re.compile(r"(https?://\S+)?"),
     "path": re.compile(r"[^\0]*"),
     "sha256": re.compile(r"[0-9a-f]{64}"),
+    "glibc": re.compile(r"(2\.\d+)?", re.ASCII),
     "inputs": re.compile(r"sha256:[0-9a-f]{64}"),
 }
 
@@ -45,6 +47,7 @@ class InterpreterLock:
     url: str
     path: str
     sha256: str
+    glibc: str
     inputs: str
 
     @property
@@ -63,9 +66,11 @@ def lock_name(name: str, platform: str) -> str:
     return f"python.{name}-{platform.replace('/', '-')}.lock"
 
 
-def inputs_digest(version: str, platform: str, archive: str | None) -> str:
-    """`sha256:<hex>` over what a target asks for: a version, or an archive of the workspace that has it."""
-    return lockfile.inputs_digest([VERSION, version, platform, archive])
+def inputs_digest(version: str, platform: str, archive: str | None, image: str) -> str:
+    """`sha256:<hex>` over what a target asks for: a version, an archive of the workspace that has it, if it names one,
+    and the digest of the image it stands on, if it stands on one.
+    """
+    return lockfile.inputs_digest([VERSION, version, platform, archive, image])
 
 
 def read_lock(path: str) -> InterpreterLock:

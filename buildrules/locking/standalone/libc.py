@@ -1,0 +1,62 @@
+"""The C library of an image of others, looked up in its layers: interpreters need glibc, and wheels its version."""
+
+import re
+import tarfile
+
+from buildrules.engine.kind import Context
+from buildrules.errors import ResolutionError
+from buildrules.locking.locks import LockedBase
+from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Layer
+from buildrules.oci.foreign import first_of, foreign_layers
+from buildrules.oci.unpacked import unpacked
+from buildrules.oci.untar import entries
+
+OLDEST = (2, 17)
+"""What python-build-standalone needs."""
+
+_SUFFIXES = {LAYER_TAR: "", LAYER_GZIP: ".gz", LAYER_ZSTD: ".zst"}
+_GLIBC = re.compile(r"(?:\./)?(?:usr/)?lib(?:64)?/(?:[^/]+-linux-gnu/)?libc(?:\.so\.6|-2\.\d+\.so)")
+_MUSL = re.compile(r"(?:\./)?(?:usr/)?lib/ld-musl-[^/]*\.so\.1")
+_SAYS = re.compile(rb"GNU C Library [^\n]{0,80}release version (2\.\d+)")
+_LARGEST = 64 << 20  # bytes of a library that are read
+
+
+def glibc_of(base: LockedBase, context: Context, default_registry: str | None) -> str:
+    """The glibc of a base that is an image of others, like "2.36", from the first of its layers that has one, else "".
+
+    Layers are fetched as far as it takes. Raises ResolutionError for musl and a glibc that is too old, and what
+    fetching raises.
+    """
+    places = {"reference": base.reference, "digest": base.digest, "default_registry": default_registry}
+    image = first_of(places, context, base.digest, lambda source: source.resolve(base.platform))
+    name = str(base.target.label)
+    for layer in foreign_layers(image.manifest, image.config, name):
+        first_of(places, context, base.digest, lambda source, one=layer: source.fetch(one.digest, one.size))  # type: ignore[misc]
+        found = _in(layer, context)
+        if found == "musl":
+            raise ResolutionError(
+                f"the base {name} has musl for its C library, and the Pythons there are need glibc",
+                hint="take an image of Debian, Ubuntu or the like; or leave `base` out",
+            )
+        if found is not None:
+            if tuple(map(int, found.split("."))) < OLDEST:
+                raise ResolutionError(f"the base {name} has glibc {found}, and 2.17 is the oldest that will do")
+            return found
+    return ""
+
+
+def _in(layer: Layer, context: Context) -> str | None:
+    """The version of the glibc in a layer, "musl", or None. A layer that cannot be read has none: others say so."""
+    with context.blobs.open(layer.digest) as file:
+        stream, damage = unpacked(file, _SUFFIXES[layer.media_type], f"layer {layer.digest[:19]}")
+        try:
+            for member, content in entries(stream):
+                if _MUSL.fullmatch(member.name):
+                    return "musl"
+                if content is not None and _GLIBC.fullmatch(member.name):
+                    said = _SAYS.search(content.read(_LARGEST))
+                    if said is not None:
+                        return said[1].decode()
+        except (tarfile.TarError, OSError, ValueError, EOFError, damage):
+            return None
+    return None
