@@ -9,10 +9,10 @@ from typing import Any
 from buildrules.actions.params import BaseParams
 from buildrules.actions.python.target import minor_of
 from buildrules.engine.step import Step
-from buildrules.errors import GoneError, ResolutionError, UsageError
+from buildrules.errors import GoneError, LoadError, ResolutionError, UsageError
 from buildrules.locking.keeper import LockKeeper, moves
 from buildrules.locking.locks import Bytecode, LockedBase
-from buildrules.rules.chain import below
+from buildrules.rules.chain import LIBRARIES, below
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.serving.platform import host_platform
 from buildrules.sha256 import digest_of
@@ -64,12 +64,33 @@ class BaseLocks:
 
         lower = below(target, self._resolution)
         assert lower is not None
+        if lower.rule.implementation == target.rule.implementation:
+            raise LoadError(
+                f"{target.label} stands on {lower.label}, which is a Python already",
+                hint="name a base that has a C library and no more, or leave `base` out",
+                position=target.position_of("base"),
+            )
         under = self.of(lower, platform)
         version, archive = target.values["version"], target.values["archive"]
-        image = under.lowest if under.lowest.lock is None else None
+        image = under if under.lock is None else None
         inputs = locks.inputs_digest(version, platform, archive, image.digest if image else "")
         path = os.path.join(target.label.package, locks.lock_name(target.label.name, platform))
         settings = self._settings
+
+        def make(_: locks.InterpreterLock | None) -> locks.InterpreterLock:
+            if under.lock is not None:
+                self._check_libraries(target, under.lock.versions())
+            return make_lock(
+                version,
+                platform,
+                self._keeper.context,
+                archive=archive,
+                mirror=settings.python.mirror,
+                portable=settings.locks.portable,
+                glibc=glibc_of(image, self._keeper.context, settings.default_registry) if image else "",
+                inputs=inputs,
+            )
+
         with target.errors_at("version" if archive is None else "archive"):
             lock = self._keeper.obtain(
                 path,
@@ -78,16 +99,7 @@ class BaseLocks:
                 stale=lambda found: (
                     "another Python, or one on another image, is asked for" if found.inputs != inputs else None
                 ),
-                make=lambda _: make_lock(
-                    version,
-                    platform,
-                    self._keeper.context,
-                    archive=archive,
-                    mirror=settings.python.mirror,
-                    portable=settings.locks.portable,
-                    glibc=glibc_of(image, self._keeper.context, settings.default_registry) if image else "",
-                    inputs=inputs,
-                ),
+                make=make,
                 write=locks.write_lock,
                 of=target.label,
                 describe=lambda old, new: moves({"python": old.python}, {"python": new.python}),
@@ -105,6 +117,15 @@ class BaseLocks:
             below=under,
             free_threaded=lock.free_threaded,
         )
+
+    def _check_libraries(self, target: ResolvedTarget, packages: Mapping[str, str]) -> None:
+        """Warn where a Debian that somebody wrote lacks what wheels find outside of an interpreter."""
+        missing = [name for name in LIBRARIES if name not in packages]
+        if missing:
+            self._keeper.warn(
+                f"the base of {target.label} has no {', '.join(missing)}, which many wheels need: name them in its"
+                " `packages`, or leave `base` out"
+            )
 
     def _debian(self, target: ResolvedTarget, platform: str) -> LockedBase:
         from buildrules.locking.debian import lock as locks

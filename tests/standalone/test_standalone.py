@@ -152,3 +152,15 @@ def test_an_image_on_which_no_such_python_runs_is_an_error(files: dict[str, byte
     space.remove("oci.base-linux-amd64.lock")
     make_base(space.root / "base", files=files)
     space.run("lock", PY, code=1).said(said)
+
+
+def test_a_python_does_not_stand_on_another(space: Space) -> None:
+    space.append("BUILD.yaml", '  py2: {rule: python_standalone, version: "3.12", base: ":py"}\n')
+    space.run("lock", "//:py2", code=2).said("//:py2 stands on //:py, which is a Python already", "BUILD.yaml:21:")
+
+
+@pytest.mark.network
+def test_libraries_that_wheels_want_are_told_where_they_are_missing(space: Space) -> None:
+    space.edit("BUILD.yaml", 'base: ":base"}', 'base: ":bare"}')
+    space.append("BUILD.yaml", "  bare: {rule: debian_base, python: false, packages: [zlib1g]}\n")
+    space.run("lock", PY).said("the base of //:py has no libgomp1, libstdc++6, which many wheels need")
