@@ -1,5 +1,6 @@
 """`python_standalone` from a target to layers, with archives that only look like a Python."""
 
+import base64
 import json
 import shutil
 from pathlib import Path
@@ -164,3 +165,32 @@ def test_libraries_that_wheels_want_are_told_where_they_are_missing(space: Space
     space.edit("BUILD.yaml", 'base: ":base"}', 'base: ":bare"}')
     space.append("BUILD.yaml", "  bare: {rule: debian_base, python: false, packages: [zlib1g]}\n")
     space.run("lock", PY).said("the base of //:py has no libgomp1, libstdc++6, which many wheels need")
+
+
+def test_each_platform_has_a_python_of_its_own(space: Space) -> None:
+    shutil.rmtree(space.root / "base")
+    space.remove("oci.base-linux-amd64.lock")
+    make_base(space.root / "base", platforms=("linux/amd64", "linux/arm64"))
+    space.edit("BUILD.yaml", "[linux/amd64]", "[linux/amd64, linux/arm64]")
+    space.run("lock", PY, code=1).said("there is no Python 3.12 for linux/arm64", "there is none at all")
+    mirror(space.root / "pythons", "3.12.0", machine="aarch64")
+    space.run("lock", PY)
+    assert "3.12.0+20200101-aarch64-" in (space.root / "python.py-linux-arm64.lock").read_text()
+    assert "3.12.1+20200101-x86_64-" in (space.root / "python.py-linux-amd64.lock").read_text()
+    space.build(PY)
+
+
+def test_a_mirror_asks_who_is_there_and_is_told_by_a_connection(space: Space) -> None:
+    web = Web()
+    web.wanted = "Basic " + base64.b64encode(b"reader:open-sesame").decode()
+    for path in (space.root / "pythons").iterdir():
+        web.files[f"/{quote(path.name)}"] = path.read_bytes()
+    space.edit("BUILD.yaml", "mirror: pythons", f'mirror: "{web.url}"')
+    space.run("lock", PY, code=1).said("cannot ask the mirror", "401")
+    login = "{username: reader, password: {env: PYTHONS}}"
+    connection = f'{{pythons: {{type: http, target: "{web.url}", credentials: {login}}}}}'
+    space.edit("BUILD.yaml", "  name: acme\n", f"  name: acme\n  connections: {connection}\n")
+    env = {"PYTHONS": "open-sesame"}
+    told = space.run("lock", PY, env=env).err + space.run("build", PY, "--verbose", env=env).out
+    web.close()
+    assert "open-sesame" not in told + (space.root / "python.py-linux-amd64.lock").read_text()

@@ -14,7 +14,7 @@ from buildrules.errors import IntegrityError, UsageError
 
 RELEASES = "https://github.com/astral-sh/python-build-standalone/releases/download"
 OLDEST = (3, 8)
-"""The oldest CPython that is taken: builds of 3.7 are there, and neither uv nor pip's wheels know it any more."""
+"""The oldest CPython of which there are such archives for Linux."""
 
 _FLAVOURS = ("install_only_stripped", "install_only")  # the better first
 _NAME = re.compile(
