@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from buildrules.actions.params import FetchedModelParams, ModelParams, StartParams
+from buildrules.actions.python.target import minor_of
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
 from buildrules.errors import LoadError
@@ -11,6 +12,8 @@ from buildrules.locking.locks import LockedBase, Locks
 from buildrules.locking.placing import locked_files, workspace_files
 from buildrules.rules.package import Placed
 from buildrules.rules.resolve import ResolvedTarget
+
+_FETCHES = (3, 9)  # the Python that `start/` is written for
 
 
 class ModelPlanner:
@@ -132,6 +135,12 @@ def launcher(base: LockedBase, package: ResolvedTarget) -> list[str]:
         raise LoadError(
             f"{package.label} fetches files at start, which needs a Python, and {base.target.label} has none",
             hint='set `python: true` on a debian_base or `python: "3.12"` on an oci_base, or use `mode: copy`',
+            position=package.position_of("mode"),
+        )
+    if tuple(map(int, minor_of(base.python).split("."))) < _FETCHES:
+        raise LoadError(
+            f"{package.label} fetches files at start, which takes Python 3.9: {base.target.label} has {base.python}",
+            hint="use `mode: copy`, or a newer Python",
             position=package.position_of("mode"),
         )
     return words(base.interpreter)

@@ -194,3 +194,17 @@ def test_a_mirror_asks_who_is_there_and_is_told_by_a_connection(space: Space) ->
     told = space.run("lock", PY, env=env).err + space.run("build", PY, "--verbose", env=env).out
     web.close()
     assert "open-sesame" not in told + (space.root / "python.py-linux-amd64.lock").read_text()
+
+
+def test_a_python_for_which_nothing_fetches_at_start_is_an_error(space: Space) -> None:
+    mirror(space.root / "pythons", "3.8.20", "3.9.1")
+    uri = 'download_uri: "https://models.example/weights/"'
+    space.edit("BUILD.yaml", "m: {rule: model, path: weights}", f"m: {{rule: model, path: weights, {uri}}}")
+    space.edit("BUILD.yaml", "    base_env: :env\n", "    base_env: :py\n    mode: download\n")
+    space.edit("BUILD.yaml", "server: {rule: //rules:tiny}", "server: {rule: //rules:bare}")
+    tiny = (space.root / "rules" / "tiny.yaml").read_text()
+    space.write("rules/bare.yaml", tiny.replace("rule: tiny", "rule: bare").replace("python: {requ", "# {requ"))
+    space.edit("BUILD.yaml", 'version: "3.12"', 'version: "3.8"')
+    space.run("build", "//:app", code=2).said("takes Python 3.9: //:py has 3.8.20", "use `mode: copy`")
+    space.edit("BUILD.yaml", 'version: "3.8"', 'version: "3.9"')
+    space.run("build", "//:app")
