@@ -59,7 +59,6 @@ class BaseLocks:
     def _standalone(self, target: ResolvedTarget, platform: str) -> LockedBase:
         from buildrules.locking.standalone import lock as locks
         from buildrules.locking.standalone.choose import make_lock
-        from buildrules.locking.standalone.libc import glibc_of
         from buildrules.oci.parts.python import PREFIX, interpreter_of
 
         lower = below(target, self._resolution)
@@ -87,7 +86,7 @@ class BaseLocks:
                 archive=archive,
                 mirror=settings.python.mirror,
                 portable=settings.locks.portable,
-                glibc=glibc_of(image, self._keeper.context, settings.default_registry) if image else "",
+                glibc=self._glibc(image) if image else "",
                 inputs=inputs,
             )
 
@@ -117,6 +116,13 @@ class BaseLocks:
             below=under,
             free_threaded=lock.free_threaded,
         )
+
+    def _glibc(self, image: LockedBase) -> str:
+        from buildrules.locking.standalone.libc import glibc_of
+
+        registry = self._settings.default_registry
+        places = {"reference": image.reference, "digest": image.digest, "default_registry": registry}
+        return glibc_of(str(image.target.label), image.platform, places, self._keeper.context)
 
     def _check_libraries(self, target: ResolvedTarget, packages: Mapping[str, str]) -> None:
         """Warn where a Debian that somebody wrote lacks what wheels find outside of an interpreter."""

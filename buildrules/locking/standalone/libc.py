@@ -2,10 +2,11 @@
 
 import re
 import tarfile
+from collections.abc import Mapping
+from typing import Any
 
 from buildrules.engine.kind import Context
 from buildrules.errors import ResolutionError
-from buildrules.locking.locks import LockedBase
 from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Layer
 from buildrules.oci.foreign import first_of, foreign_layers
 from buildrules.oci.unpacked import unpacked
@@ -21,17 +22,16 @@ _SAYS = re.compile(rb"GNU C Library [^\n]{0,80}release version (2\.\d+)")
 _LARGEST = 64 << 20  # bytes of a library that are read
 
 
-def glibc_of(base: LockedBase, context: Context, default_registry: str | None) -> str:
-    """The glibc of a base that is an image of others, like "2.36", from the first of its layers that has one, else "".
+def glibc_of(name: str, platform: str, places: Mapping[str, Any], context: Context) -> str:
+    """The glibc of an image of others, like "2.36", from the first of its layers that has one, else "".
 
-    Layers are fetched as far as it takes. Raises ResolutionError for musl and a glibc that is too old, and what
-    fetching raises.
+    `name` is the base's for people, `places` are those of the action "oci_base". Layers are fetched as far as it takes.
+    Raises ResolutionError for musl and a glibc that is too old, and what fetching raises.
     """
-    places = {"reference": base.reference, "digest": base.digest, "default_registry": default_registry}
-    image = first_of(places, context, base.digest, lambda source: source.resolve(base.platform))
-    name = str(base.target.label)
+    digest = str(places["digest"])
+    image = first_of(places, context, digest, lambda source: source.resolve(platform))
     for layer in foreign_layers(image.manifest, image.config, name):
-        first_of(places, context, base.digest, lambda source, one=layer: source.fetch(one.digest, one.size))  # type: ignore[misc]
+        first_of(places, context, digest, lambda source, one=layer: source.fetch(one.digest, one.size))  # type: ignore[misc]
         found = _in(layer, context)
         if found == "musl":
             raise ResolutionError(
