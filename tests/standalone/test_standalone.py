@@ -1,6 +1,7 @@
 """`python_standalone` from a target to layers, with archives that only look like a Python."""
 
 import base64
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -36,6 +37,13 @@ def test_the_newest_patch_is_locked_and_a_newer_one_makes_no_layer_of_wheels(spa
     assert app.index(layer["digest"]) == 1, "directly on the base"
     config = space.config(report.digest)
     assert "/opt/venv/bin:/opt/python/bin:" in next(one for one in config["Env"] if one.startswith("PATH="))
+
+    kept = space.blobs()[
+        "sha256:" + hashlib.sha256((space.root / "pythons" / filename("3.12.1")).read_bytes()).hexdigest()
+    ]
+    kept.unlink()
+    space.run("export", "//:app", "-o", str(space.folder / "image"))
+    assert kept.exists(), "it was fetched again: the layer is a recipe over it"
 
     mirror(space.root / "pythons", "3.12.2")
     space.run("lock", "//...").said("python 3.12.1 -> 3.12.2")
