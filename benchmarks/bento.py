@@ -66,7 +66,7 @@ def build(where: Place, service: Path, model: Path, locks: Sequence[Path]) -> No
         "BENTOML_DO_NOT_TRACK": "1",
         "PYTHONPATH": str(tool),
     }
-    run([sys.executable, "-m", "bentoml", "build", str(folder)], env=environment)
+    run([sys.executable, "-m", "bentoml", "build", "."], cwd=folder, env=environment)
     (made,) = (where.folder / "bentos" / "bentos" / "iris").glob("*/env/docker/Dockerfile")
     _docker_build(made.parents[2], IMAGE, "--file", str(made))
 

@@ -185,7 +185,7 @@ def test_all_that_can_be_imported_is_compiled_beside_its_source(debian: Callable
 
 
 def test_two_machines_make_the_same(debian: Callable[..., Space]) -> None:
-    one, two = debian(), debian("another/place")
+    one, two = debian(), debian("another:place/with spaces")
     digest = one.build().digest
     env = {"PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONOPTIMIZE": "2", "LD_PRELOAD": ""}
     assert f"image {digest}" in two.process("build", APP, env=env, umask=0o077).out

@@ -20,7 +20,7 @@ from itertools import chain
 from typing import Any
 
 from buildrules.actions.made import BytecodeMade
-from buildrules.actions.pack import SMALL_LEVEL, keep
+from buildrules.actions.pack import keep
 from buildrules.actions.params import BytecodeParams, read
 from buildrules.actions.python.compiler import LARGEST, compiler
 from buildrules.actions.python.interpreter import Interpreter, Interpreters
@@ -33,7 +33,11 @@ from buildrules.oci.local import Local
 from buildrules.oci.parts import Entry, expander
 from buildrules.oci.reader import Reader
 
-_SOURCE = re.compile(r"(?!.*/tests?/).+\.py")
+_LEVEL = 9  # of libdeflate
+_SOURCE = re.compile(
+    r"(?!.*/tests?/)(?!/(_pydecimal|_pyio|ensurepip|idlelib|lib2to3|pydoc_data|tkinter|turtle|turtledemo)[/.]).+\.py"
+)
+"""What is compiled, by its path below the folder: neither tests nor what no server loads of a standard library."""
 
 
 def _parts(step: Step) -> list[Row]:
@@ -71,7 +75,7 @@ class BytecodeLayer:
             entries = work.entries(_parts(step))
             first = next(entries, None)
             if first is not None:
-                layers.append(keep(chain([first], entries), SMALL_LEVEL, context, step.title))
+                layers.append(keep(chain([first], entries), _LEVEL, context, step.title))
         except FileNotFoundError as error:
             raise GoneError(f"what {step.title!r} is made of vanished from the store", hint="build again") from error
         values = BytecodeMade(work.files, work.skipped)._asdict()

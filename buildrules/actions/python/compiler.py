@@ -68,7 +68,8 @@ while True:
 """
 """Reads path and source, each after its length (4 bytes, little-endian); answers with bytecode (PEP 3147 and 552)."""
 
-FLAGS = ("-s", "-S", "-B", "-W", "ignore")
+FLAGS = ("-s", "-S", "-B", "-W", "ignore", "-X", "no_debug_ranges")
+"""Without the columns of PEP 657, bytecode is a quarter smaller; lines stay."""
 VARIABLES = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "PYTHONCOERCECLOCALE": "0"}
 DIGEST = hex_digest("\0".join((SCRIPT, *FLAGS, *VARIABLES, *VARIABLES.values())).encode())
 """Of all that decides about bytecode besides the interpreter, the source and its path: 64 hex digits."""

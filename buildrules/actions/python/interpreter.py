@@ -27,7 +27,10 @@ OFF = "`bytecode: false` of the environment or of the package, or of workspace.p
 
 
 class Interpreter(NamedTuple):
-    """Where an unpacked interpreter is: `command` runs it, `home` is its PYTHONHOME. All paths are absolute."""
+    """Where an unpacked interpreter is: `command` runs it in the folder `root`, `home` is its PYTHONHOME.
+
+    They are relative to that folder: a colon in the path of a store would be two folders to either.
+    """
 
     root: str
     command: Sequence[str]
@@ -57,17 +60,16 @@ def _interpreter(places: Mapping[str, Any], root: str, context: Context) -> Inte
     parts, program = places["parts"], str(places["program"])
     if not os.path.isdir(root):
         _unpack(parts, root, context)
-    path = os.path.join(root, program)
     loaders, libraries = [], []
     for folder, _, files in os.walk(root):
         found = (os.path.join(folder, one) for one in files if one.startswith("ld-linux-"))
-        loaders += [one for one in found if os.path.isfile(one) and not os.path.islink(one)]
+        loaders += [os.path.relpath(one, root) for one in found if os.path.isfile(one) and not os.path.islink(one)]
         if any(one.startswith("lib") and ".so" in one for one in files):
-            libraries.append(folder)
-    if not os.path.isfile(path):
+            libraries.append(os.path.relpath(folder, root))
+    if not os.path.isfile(os.path.join(root, program)):
         raise ActionError(f"there is no interpreter /{program} that could compile for the image", hint=OFF)
     loaded = [min(loaders), "--inhibit-cache", "--library-path", ":".join(sorted(libraries))] if loaders else []
-    return Interpreter(root, [*loaded, path], os.path.dirname(os.path.dirname(path)))
+    return Interpreter(root, [*loaded, program], os.path.dirname(os.path.dirname(program)))
 
 
 def _unpack(parts: Sequence[Mapping[str, Any]], root: str, context: Context) -> None:
