@@ -51,7 +51,7 @@ def build(where: Place, service: Path, model: Path, locks: Sequence[Path]) -> No
     (version,) = (one for one in packages if one.startswith("bentoml=="))
     tool = TOOLS / version
     if not tool.exists():
-        wanted = ["uv", "pip", "install", "--quiet", "--target", str(tool), version, "setuptools<81"]
+        wanted = ["uv", "pip", "install", "--quiet", "--target", str(tool), *sorted(packages)]  # it imports the service
         subprocess.run([sys.executable, "-m", *wanted], check=True)
     _base(where)
     folder = where.folder / "bento"

@@ -25,6 +25,7 @@ class BytecodePlanner:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._done: dict[tuple[str, ...], dict[str, str]] = {}  # what packages share is planned once
 
     def library(self, base: LockedBase) -> dict[str, str]:
         """The layer of bytecode of a base's standard library, with what it holds; nothing where none is made."""
@@ -47,8 +48,14 @@ class BytecodePlanner:
     def beside(self, base: LockedBase, layers: Mapping[str, str]) -> dict[str, str]:
         """`layers` (actions, and what they hold) in their order, and behind those of wheels their bytecode."""
         made = base.bytecode
-        if made is None or base.python is None:
+        if made is None:
             return dict(layers)
+        key = (made.interpreter, *layers)
+        if key not in self._done:
+            self._done[key] = self._beside(made, layers)
+        return self._done[key]
+
+    def _beside(self, made: Bytecode, layers: Mapping[str, str]) -> dict[str, str]:
         wheels = [name for name in layers if self._plan.actions[name].kind == "wheel_layer"]
         groups = {group[-1]: group for group in _groups({name: layers[name] for name in wheels})}
         found: dict[str, str] = {}

@@ -22,6 +22,7 @@ from buildrules.errors import ActionError
 from buildrules.plan import bytecode as plans
 from buildrules.store.collect import collect
 from buildrules.store.store import Store
+from tests.support.borrowing import borrow
 from tests.support.debian_python import LOADER, on_debian
 from tests.support.space import APP, Report, Space
 from tests.support.standalone import archive, filename
@@ -189,6 +190,15 @@ def test_two_machines_make_the_same(debian: Callable[..., Space]) -> None:
     digest = one.build().digest
     env = {"PYTHONHASHSEED": "77", "TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONOPTIMIZE": "2", "LD_PRELOAD": ""}
     assert f"image {digest}" in two.process("build", APP, env=env, umask=0o077).out
+
+
+def test_what_others_made_is_borrowed_and_nothing_compiled(debian: Callable[..., Space]) -> None:
+    one, two = debian(), debian("two")
+    first = one.build()
+    borrow(one.store, two.store)
+    second = two.build()
+    assert (second.digest, second.executed) == (first.digest, 0)
+    assert not (two.store / "interpreters").exists()
 
 
 def test_what_is_made_for_another_processor_is_the_same(debian: Callable[..., Space]) -> None:
