@@ -24,6 +24,7 @@ class Watched:
     def __init__(self, space: Space, canary: Canary) -> None:
         self.space, self.canary = space, canary
         space.env["FEED_TOKEN"] = canary.text
+        space.env["UV_HTTP_RETRIES"] = "1"  # of three each says the same, after a longer pause
         self.said = ""
         self.lines = CommandLines()
 
