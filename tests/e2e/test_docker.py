@@ -25,10 +25,12 @@ summary: Serves the code's files.
 requires: {code: always, model: optional}
 layout: {model: /srv/model, code: /srv/app}
 image:
-  entrypoint: [/bin/busybox, httpd, -f, -p, "8080", -h, /srv]
+  entrypoint: [/bin/busybox, sh, -c, "SCRIPT"]
   ports: [8080]
 routes: {liveness: 8080/app/score.py, readiness: 8080/app/score.py, scoring: 8080/app/score.py}
 """
+
+SERVE = "trap 'exit 0' TERM; /bin/busybox httpd -p 8080 -h /srv; while :; do /bin/busybox sleep 0.1; done"
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def test_what_is_loaded_is_what_was_built(named: Space, engine: Engine) -> None:
 @pytest.mark.network  # the program for the image is downloaded
 def test_run_starts_serves_follows_and_stops(named: Space, engine: Engine, tmp_path: Path) -> None:
     make_base(named.path("busybox"), files={"bin/busybox": static_busybox(tmp_path)}, mode=0o755)
-    named.write("rules/httpd.yaml", HTTPD)
+    named.write("rules/httpd.yaml", HTTPD.replace("SCRIPT", SERVE))
     named.edit("BUILD.yaml", "layout: base", "layout: busybox")
     named.edit("BUILD.yaml", "//rules:tiny", "//rules:httpd")
     process = named.start("run", APP)
@@ -97,7 +99,8 @@ def test_run_can_be_stopped_while_it_waits(
     named: Space, engine: Engine, tmp_path: Path, number: signal.Signals
 ) -> None:
     make_base(named.path("busybox"), files={"bin/busybox": static_busybox(tmp_path)}, mode=0o755)
-    named.write("rules/httpd.yaml", HTTPD.replace('httpd, -f, -p, "8080", -h, /srv', 'sleep, "600"'))
+    script = SERVE.replace("/bin/busybox httpd -p 8080 -h /srv; ", "")
+    named.write("rules/httpd.yaml", HTTPD.replace("SCRIPT", script))
     named.edit("BUILD.yaml", "layout: base", "layout: busybox")
     named.edit("BUILD.yaml", "//rules:tiny", "//rules:httpd")
     process = named.start("run", APP)
@@ -128,7 +131,7 @@ def test_run_passes_variables_of_the_shell_on(named: Space) -> None:
 @pytest.mark.network
 def test_run_says_why_a_package_does_not_start(named: Space, engine: Engine, tmp_path: Path) -> None:
     make_base(named.path("busybox"), files={"bin/busybox": static_busybox(tmp_path)}, mode=0o755)
-    broken = HTTPD.replace('httpd, -f, -p, "8080", -h, /srv', 'sh, -c, "echo the model is broken; exit 3"')
+    broken = HTTPD.replace("SCRIPT", "echo the model is broken; exit 3")
     named.write("rules/httpd.yaml", broken)
     named.edit("BUILD.yaml", "layout: base", "layout: busybox")
     named.edit("BUILD.yaml", "//rules:tiny", "//rules:httpd")

@@ -130,7 +130,7 @@ def test_waiting_tells_how_long(engine: Engine, image: str) -> None:
 def test_b5_one_that_listens_at_its_own_loopback(engine: Engine, shelf: Shelf, busybox: bytes, name: str) -> None:
     image = other(engine, shelf, busybox, name, "/bin/busybox", "httpd", "-f", "-p", "127.0.0.1:8080")
     with (
-        Container(engine, image, ports={8080: None}) as container,
+        Container(engine, image, ports={8080: None}, grace=0.5) as container,
         pytest.raises(ServingError, match=r"only at 127\.0\.0\.1, where nobody outside .*: use 0\.0\.0\.0"),
     ):
         wait_ready(container, Route.parse("8080/ready"), timeout=1)
