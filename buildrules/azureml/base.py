@@ -9,6 +9,7 @@ from buildrules.authoring.target import Local, Ref
 from buildrules.azureml.conversion import Conversion
 from buildrules.errors import LoadError, UsageError
 from buildrules.locking.python.collector import PythonPin
+from buildrules.rules.chain import LIBRARIES
 
 _LABEL = re.compile(r"(//[^:]*)?:[^:]+|//[^:]+")
 
@@ -65,6 +66,8 @@ def base_target(
 
     def debian(name: str, suite: str | None, remark: str | None = None, *, python: bool = True) -> Ref:
         name, packages = (f"{name}-{package}", [package]) if package is not None else (name, None)
+        if packages is not None and not python:
+            packages += LIBRARIES
         attributes = {"suite": suite, "packages": packages, "python": None if python else False}
         return Ref(conversion.targets.add(name, "debian_base", attributes, remarks={"suite": remark}))
 
