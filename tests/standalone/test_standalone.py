@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from buildrules.locking.standalone.builds import table
+from buildrules.locking.standalone.lock import read_lock
 from tests.support.space import Space, make_base
 from tests.support.standalone import archive, filename, mirror
 from tests.support.web import Web
@@ -107,6 +108,21 @@ def test_an_archive_of_the_workspace(space: Space) -> None:
     space.run("lock", PY, code=1).said("'own/python.tar.gz' cannot be unpacked")
     space.remove("own/python.tar.gz")
     space.run("lock", PY, code=2).said("'own/python.tar.gz'", "BUILD.yaml:")
+
+
+def test_two_archives_of_an_official_name_are_two_interpreters(space: Space) -> None:
+    """Bytecode goes by the release only where the file is the release's: its key would be one for two Pythons."""
+    known = next(one for one in table() if one.version == (3, 12, 15) and one.machine == "x86_64")
+    space.edit("BUILD.yaml", 'version: "3.12", ', f'version: "3.12", archive: own/{known.filename}, ')
+    interpreters = set()
+    for text in (b"a = 1\n", b"a = 2\n"):
+        space.write(f"own/{known.filename}", archive("3.12.15", {"lib/python3.12/a.py": text}))
+        (space.root / "python.py-linux-amd64.lock").unlink(missing_ok=True)
+        space.run("lock", PY)
+        lock = read_lock(str(space.root / "python.py-linux-amd64.lock"))
+        assert (lock.build, lock.filename) == ("", known.filename)
+        interpreters.add(lock.build or lock.sha256)
+    assert len(interpreters) == 2
 
 
 def test_locks_hold_no_address_of_this_machine(space: Space) -> None:

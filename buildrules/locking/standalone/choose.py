@@ -55,7 +55,16 @@ def make_lock(
             f"nobody published the digest of {build.filename!r}, so it cannot be pinned",
             hint=f"take another patch of {version.rpartition('.')[0]}; or a mirror with a {SUMS} that has it",
         )
-    return InterpreterLock(build.python, build.build, build.flavour, build.filename, url, path, sha256, glibc, inputs)
+    dated = _published(build, sha256)
+    return InterpreterLock(build.python, dated, build.flavour, build.filename, url, path, sha256, glibc, inputs)
+
+
+def _published(build: Build, sha256: str) -> str:
+    """The date of the release a file is of; "" for another file of that name: nothing but its digest tells them apart.
+
+    Bytecode is told by that date, which is one for all architectures.
+    """
+    return build.build if any((one.filename, one.sha256) == (build.filename, sha256) for one in table()) else ""
 
 
 def pick(version: str, request: Request, platform: str, builds: Iterable[Build]) -> Build:
@@ -130,7 +139,8 @@ def _of_archive(archive: str, request: Request, machine: str, root: str, glibc: 
             f"{archive!r} is Python {build.python} for {build.machine}, not {_asked(request)} for {machine}",
             hint=f'write version: "{build.python}", or take another archive',
         )
-    return InterpreterLock(build.python, build.build, build.flavour, name, "", archive, sha256, glibc, inputs)
+    dated = _published(build, sha256)
+    return InterpreterLock(build.python, dated, build.flavour, name, "", archive, sha256, glibc, inputs)
 
 
 def _asked(request: Request) -> str:

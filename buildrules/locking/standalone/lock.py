@@ -2,7 +2,7 @@
 
 version = 1
 python = "3.12.15"               # "3.13.17t" where it is free-threaded
-build = "20261021"               # date of python-build-standalone's release; "" for a file of somebody's own
+build = "20261021"               # date of python-build-standalone's release; "" for a file that is none of theirs
 flavour = "install_only_stripped"
 filename = "cpython-3.12.15+20261021-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz"
 url = "https://..."              # "" where locks are portable, or the file is on this machine
