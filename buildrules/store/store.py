@@ -7,7 +7,7 @@ table/          records and stat index (diskcache)
 workspaces/     states: what the last builds of each workspace looked at and made
 logs/           the last builds in full
 docker/         which layers each engine of Docker has been sent
-interpreters/   those of images, unpacked, which compile for them; made again where they are missing
+interpreters/   those of images, unpacked, which compile for them; made again where missing or damaged
 uv/             what uv keeps of package indexes; nothing depends on it
 """
 

@@ -298,6 +298,37 @@ def test_an_interpreter_that_is_not_there_any_more_is_unpacked_again(debian: Cal
     space.run("cache", "verify")
 
 
+@pytest.mark.parametrize("damage", ["emptied", "gone", "changed", "more", "not run", "no list", "an empty folder"])
+def test_an_interpreter_that_is_damaged_is_unpacked_again(debian: Callable[..., Space], damage: str) -> None:
+    space = debian()
+    digest = space.build().digest
+    (folder,) = (space.store / "interpreters").iterdir()
+    (program,) = folder.glob("**/ld-linux-*")
+    kept = program.read_bytes()
+    if damage == "emptied":
+        program.write_bytes(b"")
+    elif damage == "gone":
+        program.unlink()
+    elif damage == "changed":
+        program.write_bytes(kept.replace(b"exit 9", b"exit 1"))
+    elif damage == "more":
+        (program.parent / "abc.py").write_text("")
+    elif damage == "not run":
+        program.chmod(0o644)
+    elif damage == "no list":
+        (folder / "files.json").write_bytes(b"")
+    else:
+        shutil.rmtree(folder)
+        folder.mkdir()
+    shutil.rmtree(space.store / "table")
+    shutil.rmtree(space.store / "workspaces")
+    assert space.build().digest == digest
+    (again,) = (space.store / "interpreters").iterdir()
+    (program,) = again.glob("**/ld-linux-*")
+    assert (program.read_bytes(), program.stat().st_mode & 0o777) == (kept, 0o755)
+    assert not (program.parent / "abc.py").exists()
+
+
 def test_an_interpreter_that_does_not_run_stops_the_build_with_a_way_out(debian: Callable[..., Space]) -> None:
     space = debian(loader=LOADER.replace("shift 4", "echo 'cannot be started' >&2; exit 1"))
     result = space.run("build", APP, code=1)

@@ -2,9 +2,11 @@
 
 Where no loader came with it (on an image of others, whose layers nobody fetches for this) the host's runs it; the C
 library has no part in bytecode. Else nothing of the host has a part in what it makes. It is unpacked once, into the
-store, and imports nothing that images hold.
+store, and imports nothing that images hold. Beside it lies a list of its files, with their digests: what is not as
+listed any more is unpacked again.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,14 +17,18 @@ from typing import Any, NamedTuple
 from buildrules.engine.kind import Context
 from buildrules.errors import ActionError
 from buildrules.net.session import Session
+from buildrules.oci import recipe
 from buildrules.oci.content import content_of
 from buildrules.oci.local import Local
 from buildrules.oci.parts import expander
 from buildrules.oci.parts.entry import DIRECTORY, HARDLINK, SYMLINK, Entry
 from buildrules.oci.reader import Reader
 from buildrules.sha256 import hex_digest
+from buildrules.store.blobs import remove
 
 FOLDER = "interpreters"
+_FORM = 1  # of how it is laid: raised with what would lay it in another way
+_ROOT, _LIST = "root", "files.json"
 OFF = "`bytecode: false` of the environment or of the package, or of workspace.python, does without"
 
 
@@ -49,43 +55,78 @@ class Interpreters:
 
         Raises ActionError where none is in them, and what the parts raise where they are not sound.
         """
-        name = hex_digest(json.dumps(places, sort_keys=True, default=dict).encode())[:32]
+        form = [_FORM, recipe.VERSION, places]
+        name = hex_digest(json.dumps(form, sort_keys=True, default=dict).encode())[:32]
         with self._lock:
             if name not in self._found:
                 self._found[name] = _interpreter(places, os.path.join(context.blobs.store, FOLDER, name), context)
             return self._found[name]
 
 
-def _interpreter(places: Mapping[str, Any], root: str, context: Context) -> Interpreter:
+def _interpreter(places: Mapping[str, Any], folder: str, context: Context) -> Interpreter:
     parts, program = places["parts"], str(places["program"])
-    if not os.path.isdir(root):
-        _unpack(parts, root, context)
+    root = os.path.join(folder, _ROOT)
+    if not _is_sound(folder):
+        _unpack(parts, folder, context)
     loaders, libraries = [], []
-    for folder, _, files in os.walk(root):
-        found = (os.path.join(folder, one) for one in files if one.startswith("ld-linux-"))
+    for place, _, files in os.walk(root):
+        found = (os.path.join(place, one) for one in files if one.startswith("ld-linux-"))
         loaders += [os.path.relpath(one, root) for one in found if os.path.isfile(one) and not os.path.islink(one)]
         if any(one.startswith("lib") and ".so" in one for one in files):
-            libraries.append(os.path.relpath(folder, root))
+            libraries.append(os.path.relpath(place, root))
     if not os.path.isfile(os.path.join(root, program)):
         raise ActionError(f"there is no interpreter /{program} that could compile for the image", hint=OFF)
     loaded = [min(loaders), "--inhibit-cache", "--library-path", ":".join(sorted(libraries))] if loaders else []
     return Interpreter(root, [*loaded, program], os.path.dirname(os.path.dirname(program)))
 
 
-def _unpack(parts: Sequence[Mapping[str, Any]], root: str, context: Context) -> None:
-    """Lay the files of `parts` below `root`, all or none."""
+def _is_sound(folder: str) -> bool:
+    """Whether an interpreter is there and all its files are what they were."""
+    try:
+        with open(os.path.join(folder, _LIST), encoding="utf-8") as file:
+            return bool(json.load(file) == _files(os.path.join(folder, _ROOT)))
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def _files(root: str) -> dict[str, list[Any]]:
+    """What is below a folder: path -> where a link leads, or the rights of a file, its size and its SHA-256. Raises
+    OSError."""
+    found: dict[str, list[Any]] = {}
+    for place, folders, names in os.walk(root):
+        for name in (*folders, *names):
+            path = os.path.join(place, name)
+            below = os.fsencode(os.path.relpath(path, root)).decode("ascii", "backslashreplace")
+            if os.path.islink(path):
+                found[below] = [os.fsencode(os.readlink(path)).decode("ascii", "backslashreplace")]
+            elif name in names:
+                with open(path, "rb") as file:
+                    stat = os.fstat(file.fileno())
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                found[below] = [stat.st_mode & 0o777, stat.st_size, digest]
+    return found
+
+
+def _unpack(parts: Sequence[Mapping[str, Any]], folder: str, context: Context) -> None:
+    """Lay the files of `parts` below the root of `folder`, all or none, and list them. What was there makes way."""
     aside = context.blobs.tmp_path()
     try:
         local = Local(context.blobs)
+        root = os.path.join(aside, _ROOT)
+        os.makedirs(root, mode=0o700)
         with Reader() as reader:
             for part in parts:
                 for entry in expander(part["kind"])(dict(part), local):
-                    _lay(entry, aside, reader)
-        os.makedirs(os.path.dirname(root), mode=0o700, exist_ok=True)
+                    _lay(entry, root, reader)
+        with open(os.path.join(aside, _LIST), "x", encoding="utf-8") as file:
+            json.dump(_files(root), file)
+        os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
+        if os.path.lexists(folder) and not _is_sound(folder):
+            remove(folder)
         try:
-            os.rename(aside, root)
+            os.rename(aside, folder)
         except OSError:
-            if not os.path.isdir(root):  # else another process was faster
+            if not _is_sound(folder):  # else another process was faster
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
