@@ -13,6 +13,9 @@ LAYER_LIMIT = 100
 """Docker's overlay2 driver refuses the 126th layer ("max depth exceeded"); some tools stop at 127.
 The distance leaves room for images built on top of ours."""
 
+BYTECODE = ": bytecode"
+"""How the roles of layers of bytecode end."""
+
 
 class ImageKind:
     """Stacks the layers of its dependencies, in order, below one config and manifest: the blobs `manifest`, `config`.
@@ -27,14 +30,20 @@ class ImageKind:
 
     def run(self, step: Step, context: Context) -> Outputs:
         """Build config and manifest and keep both in the store. Raises ActionError."""
-        params, deps = read(ImageParams, step.params), step.outputs
+        params, laid = read(ImageParams, step.params), list(step.deps)
+        if sum(len(dep.outputs.layers) for dep in laid) >= LAYER_LIMIT:
+            without = [dep for dep in laid if not dep.role.endswith(BYTECODE)]
+            if len(without) < len(laid):
+                context.warn(f"the {step.title} has no bytecode: with it there would be too many layers")
+            laid = without
+        deps = [dep.outputs for dep in laid]
         layers = [layer for dep in deps for layer in dep.layers]
         if len(layers) >= LAYER_LIMIT:
             raise ActionError(
                 f"the {step.title} would have {len(layers)} layers; "
                 f"docker's overlay2 driver takes 125 and buildrules allows {LAYER_LIMIT - 1}",
-                hint="lower the number of layers its python environment may use, "
-                "or keep small model files together in one layer",
+                hint="name fewer places in `files` and `inputs`, "
+                "or leave out wheels that are not needed, with `exclude` of the environment",
             )
         try:
             config = self._config(params, deps)
@@ -43,7 +52,7 @@ class ImageKind:
                 config,
                 params.platform,
                 created=params.created,
-                history=[words for dep in step.deps for words in _holds(dep.role, dep.outputs)],
+                history=[words for dep in laid for words in _holds(dep.role, dep.outputs)],
             )
         except ValueError as error:
             raise ActionError(f"cannot configure the {step.title}: {error}") from error

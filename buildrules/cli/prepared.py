@@ -70,7 +70,10 @@ class Prepared(NamedTuple):
         from buildrules.plan.planner import make_plan
 
         with uncollected():
-            return make_plan(self.loaded, self.locks, self.selection, self.options, self.disk.root)
+            plan = make_plan(self.loaded, self.locks, self.selection, self.options, self.disk.root)
+        for note in plan.notes:
+            self.keeper.warn(note)
+        return plan
 
     def readers(self, patterns: list[str]) -> set[str] | None:
         """For whom of the disk's readers these patterns care: for what they name and all it needs; None for everybody.

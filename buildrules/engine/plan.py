@@ -38,6 +38,7 @@ class Plan:
         self.goals: list[Goal] = []
         self.sides: dict[str, Side] = {}  # by id of an action that nothing depends on
         self.connections: list[dict[str, Any]] = []  # rows for `credentials.connections.use`: references, no secrets
+        self.notes: list[str] = []  # what people should know of how it was planned
         self.cache: dict[str, Any] = {}  # settings of the shared cache: plain data, references, no secrets
 
     def narrow(self, sides: Collection[str], *, goals: bool = True) -> None:

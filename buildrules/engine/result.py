@@ -82,8 +82,9 @@ def _goal_result(plan: Plan, build: Build, goal: Goal) -> GoalResult | None:
 
 
 def _layers(plan: Plan, build: Build, goal: Goal) -> Iterator[LayerResult]:
-    """An image's layers as the actions below it made them: their recipes are the current ones."""
-    action = plan.actions[goal.action]
+    """An image's layers as the actions below it made them: their recipes are the current ones. Some may be left out."""
+    action, made = plan.actions[goal.action], build.outcomes[goal.action].outputs
+    used = {layer.digest for layer in made.layers} if made is not None and goal.kind in ("image", "index") else None
     names = (action.id,) if goal.kind == "layers" else action.deps
     if goal.kind == "index":
         names = tuple(name for image in action.deps for name in plan.actions[image].deps)
@@ -92,7 +93,8 @@ def _layers(plan: Plan, build: Build, goal: Goal) -> Iterator[LayerResult]:
         assert outcome.outputs is not None
         titles = layer_titles(plan.actions[name].title, outcome.outputs)
         for layer, title in zip(outcome.outputs.layers, titles, strict=True):
-            yield LayerResult(layer, title, outcome.status, outcome.reasons, plan.actions[name], outcome.borrowed)
+            if used is None or layer.digest in used:
+                yield LayerResult(layer, title, outcome.status, outcome.reasons, plan.actions[name], outcome.borrowed)
 
 
 def layer_titles(title: str, outputs: Outputs) -> list[str]:

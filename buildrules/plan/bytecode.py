@@ -1,22 +1,28 @@
 """Plans layers of bytecode: one beside each layer of wheels, one for the standard library of the base's Python."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
+from buildrules.actions.image import BYTECODE, LAYER_LIMIT
+from buildrules.actions.models.layers import OWN, SHARED
 from buildrules.actions.params import BytecodeParams
 from buildrules.actions.python.compiler import DIGEST
 from buildrules.engine.action import Action
 from buildrules.engine.plan import Plan
 from buildrules.locking.locks import Bytecode, LockedBase
+from buildrules.oci.recipe import LARGE_FILE
 from buildrules.rules.contribution import VENV
 from buildrules.sha256 import hex_digest
 
 MOST = 24
-"""Up to so many layers of wheels of an environment have one of bytecode each."""
-FEW = 16
-"""Of more, so many layers of bytecode are made, more or less: an image may have a hundred layers at most."""
+"""So many layers of bytecode an environment, or what a server adds to one, has at most: an image may have a hundred."""
 
-_LIBRARY = "standard library: bytecode"
+_LIBRARY = f"standard library{BYTECODE}"
+_LAYERS = {"debian_layers": 3, "oci_base": 20, "start_layers": 2, "model_layers": 8}
+"""How many layers a kind makes, or as many as it makes but seldom: where there are more, see `actions.image`."""
+_PLACES = ("prefix", "directory", "path")  # parameters that say where in the image something is laid
+_GLOB = {*"*?[{"}
 _SECONDS = 5.0  # for weights: what compiling the standard library takes
 
 
@@ -38,32 +44,52 @@ class BytecodePlanner:
             id=f"{target} {base.platform} bytecode",
             target=target,
             kind="bytecode_layer",
-            title=f"base {base.target.label.name}: bytecode",
+            title=f"base {base.target.label.name}{BYTECODE}",
             params=params._asdict(),
             places=made.places,
             weight=_SECONDS,
         )
         return {self._plan.add(action): _LIBRARY}
 
-    def beside(self, base: LockedBase, layers: Mapping[str, str]) -> dict[str, str]:
-        """`layers` (actions, and what they hold) in their order, and behind those of wheels their bytecode."""
+    def beside(
+        self, base: LockedBase, sections: Sequence[Mapping[str, str]], others: Iterable[str] = ()
+    ) -> list[dict[str, str]] | None:
+        """The `sections` of an image's layers (actions, and what they hold), with bytecode behind those of wheels; None
+        where there is no room for it. `others` are the actions of all other layers of the image.
+        """
         made = base.bytecode
         if made is None:
-            return dict(layers)
-        key = (made.interpreter, *layers)
+            return [dict(layers) for layers in sections]
+        wheels = [[name for name in layers if self._plan.actions[name].kind == "wheel_layer"] for layers in sections]
+        taken = sum(map(len, sections)) + sum(self._layers(name) for name in others)
+        counts = shares([len(names) for names in wheels], LAYER_LIMIT - 1 - taken)
+        if counts is None:
+            return None
+        return [self._shared(made, layers, most) for layers, most in zip(sections, counts, strict=True)]
+
+    def _layers(self, name: str) -> int:
+        """How many layers an action makes, as far as a plan can know."""
+        action = self._plan.actions[name]
+        if action.kind == "fetched_model":
+            large = [row for row in action.params["files"] if row["size"] >= LARGE_FILE]
+            return 1 + min(OWN + SHARED, len(large))
+        return _LAYERS.get(action.kind, 1)
+
+    def _shared(self, made: Bytecode, layers: Mapping[str, str], most: int) -> dict[str, str]:
+        key = (made.interpreter, str(most), *layers)
         if key not in self._done:
-            self._done[key] = self._beside(made, layers)
+            self._done[key] = self._beside(made, layers, most)
         return self._done[key]
 
-    def _beside(self, made: Bytecode, layers: Mapping[str, str]) -> dict[str, str]:
-        wheels = [name for name in layers if self._plan.actions[name].kind == "wheel_layer"]
-        groups = {group[-1]: group for group in _groups({name: layers[name] for name in wheels})}
+    def _beside(self, made: Bytecode, layers: Mapping[str, str], most: int) -> dict[str, str]:
+        wheels = {name: holds for name, holds in layers.items() if self._plan.actions[name].kind == "wheel_layer"}
+        ends = {group[-1]: group for group in groups(wheels, most)}
         found: dict[str, str] = {}
         for name, holds in layers.items():
             found[name] = holds
-            if name in groups:
-                group = groups[name]
-                words = f"{holds}: bytecode" if len(group) == 1 else f"{len(group)} layers: bytecode"
+            if name in ends:
+                group = ends[name]
+                words = f"{holds}{BYTECODE}" if len(group) == 1 else f"{len(group)} layers{BYTECODE}"
                 found[self._plan.add(self._of(group, made))] = words
         return found
 
@@ -71,7 +97,7 @@ class BytecodePlanner:
         """The bytecode of the layers that the actions `group` make."""
         actions = [self._plan.actions[name] for name in group]
         last = actions[-1]
-        title = f"{last.title}: bytecode" if len(group) == 1 else f"{actions[0].title} to {last.title}: bytecode"
+        title = last.title if len(group) == 1 else f"{actions[0].title} to {last.title}"
         places: dict[str, Any] = dict(made.places)
         for key in ("urls", "sizes"):
             places[key] = {name: value for one in actions for name, value in one.places[key].items()}
@@ -80,7 +106,7 @@ class BytecodePlanner:
             id=f"{' '.join(group)} bytecode {made.interpreter}",
             target=last.target,
             kind="bytecode_layer",
-            title=title,
+            title=f"{title}{BYTECODE}",
             params=BytecodeParams(f"{VENV.strip('/')}/lib", made.interpreter, DIGEST)._asdict(),
             deps=tuple(group),
             places=places,
@@ -88,33 +114,76 @@ class BytecodePlanner:
         )
 
 
-def _groups(layers: Mapping[str, str]) -> Iterable[list[str]]:
-    """Runs of neighbours whose bytecode shares a layer: of each alone, as long as they are few.
+def shares(counts: Sequence[int], room: int) -> list[int] | None:
+    """How many layers of bytecode each section gets that has so many layers of wheels, if there may be `room` in all.
 
-    `layers` are actions, with what they hold, such as "numpy 2.3.1". Where a run ends depends on the name of its last
-    alone, so one that comes or goes changes one run. Neighbours stay in their order, since of a file that two bring the
-    last one's counts.
+    Where one has bytecode all need it: what a lower one compiled would hide the sources that lie over it. So it is None
+    where there is no room for that.
     """
-    share = 1 if len(layers) <= MOST else -(-len(layers) // FEW)
+    found = [min(count, MOST) for count in counts]
+    if room < sum(map(bool, counts)):
+        return None
+    while sum(found) > room:
+        found[found.index(max(found))] -= 1
+    return found
+
+
+def groups(layers: Mapping[str, str], most: int) -> Iterator[list[str]]:
+    """Runs of neighbours whose bytecode shares a layer: of each alone, where they are no more than `most`.
+
+    `layers` are actions, with what they hold, such as "numpy 2.3.1". Of more, those end a run whose names have the
+    lowest digests, and the last. So one layer that comes or goes, or one run less, changes the runs beside it and
+    beside one other. Neighbours stay in their order, since of a file that two bring the last one's counts.
+    """
+    names = list(layers)
+    ranked = sorted(names[:-1], key=lambda name: hex_digest(_name(layers[name]).encode()))
+    ends = {*ranked[: most - 1], *names[-1:]}
     run: list[str] = []
-    for name, holds in layers.items():
+    for name in names:
         run.append(name)
-        if int(hex_digest(holds.partition(" ")[0].encode())[:8], 16) % share == 0:
+        if name in ends:
             yield run
             run = []
-    if run:
-        yield run
 
 
-def hidden(files: Iterable[str], base: LockedBase) -> bool:
-    """Whether files that are laid over an image, by place, may replace sources that bytecode was made of.
+def _name(holds: str) -> str:
+    """What a layer of wheels holds, without its version."""
+    return holds if holds.startswith("small wheels ") else holds.partition(" ")[0]
+
+
+def hiding(actions: Iterable[Action], base: LockedBase) -> Action | None:
+    """Which of the actions whose layers lie over bytecode may replace sources that it was made of.
 
     Nothing looks at the source where there is bytecode, so then there must be none.
     """
     folders = [VENV.strip("/"), *([base.bytecode.library] if base.bytecode is not None else [])]
-    places = [place.strip("/") for place in files]
-    return any(
-        f"{place}/".startswith(f"{folder}/") or f"{folder}/".startswith(f"{place}/") or not place
-        for place in places
-        for folder in folders
-    )
+    for action in actions:
+        for place in _places(action):
+            if not place or any(f"{place}/".startswith(f"{it}/") or f"{it}/".startswith(f"{place}/") for it in folders):
+                return action
+    return None
+
+
+def _places(action: Action) -> Iterator[str]:
+    """Where in the image an action lays something: files, or folders with all in them; "" where nobody can tell."""
+    found = list(_named(action.params))
+    beginnings = [""]
+    if action.sources and len(found) == 1:
+        globs = [glob for source in action.sources for glob in source.include]
+        beginnings = ["/".join(takewhile(lambda step: not _GLOB & {*step}, glob.split("/"))) for glob in globs]
+    for place in found or [""]:
+        yield from (f"{place}/{beginning}".strip("/") for beginning in beginnings)
+
+
+def _named(value: Any) -> Iterator[str]:
+    """The places that parameters name. A folder names none, it only holds what lies there already."""
+    if isinstance(value, Mapping):
+        named = next((value[name] for name in _PLACES if isinstance(value.get(name), str)), None)
+        if named is None:
+            for one in value.values():
+                yield from _named(one)
+        elif value.get("kind") != "directory":
+            yield named.strip("/")
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            yield from _named(one)

@@ -7,7 +7,8 @@ from buildrules.locking.conda.lock import CondaLock, places
 from buildrules.locking.locks import LockedEnvironment
 from buildrules.plan.partition import partition
 
-_LAYERS = 40  # at most: what lies on top has layers as well
+LAYERS = 40
+"""At most. An environment of conda packages and wheels has no more of both than one of wheels."""
 _BYTES_PER_SECOND = 30e6  # for weights only
 
 
@@ -15,7 +16,7 @@ def conda_layers(env: LockedEnvironment, lock: CondaLock, root: str) -> Iterator
     """A layer for each package that is large, and some for the small ones. `root` is the workspace's."""
     by_name = {one.name: one for one in lock.packages}
     rows = [{"name": one.name, "version": one.version, "size": one.size} for one in lock.packages]
-    for title, group in partition(rows, _LAYERS, what="conda packages"):
+    for title, group in partition(rows, LAYERS, what="conda packages"):
         packages = [by_name[row["name"]] for row in group]
         yield Action(
             id=f"{env.target.label} {env.base.platform} conda {title if len(group) > 1 else packages[0].name}",

@@ -100,13 +100,18 @@ class EnvironmentPlanner:
 
     def _wheels(self, env: LockedEnvironment, label: str, name: str, prefix: str) -> dict[str, str]:
         """The layers of a lock's packages. `prefix` tells layers shared by small wheels apart, for people."""
-        from buildrules.plan.partition import partition
+        from buildrules.plan.partition import BUDGET, partition
 
+        budget = BUDGET
+        if env.conda is not None:
+            from buildrules.plan.conda import LAYERS
+
+            budget -= LAYERS
         packages = env.added
         places = env.lock.places(self._root, env.feeds)
         fetched = [package.params() for package in packages if package.kind == "wheel"]
         holds = {}
-        groups = partition([wheel for wheel in fetched if wheel["name"] not in env.prefer])
+        groups = partition([wheel for wheel in fetched if wheel["name"] not in env.prefer], budget)
         groups += [(f"{it['name']} {it['version']}", [it]) for it in fetched if it["name"] in env.prefer]
         for words, group in groups:
             title = f"{prefix}{words}" if words.startswith("small") else words

@@ -15,7 +15,7 @@ from buildrules.locking.locks import LockedBase, LockedEnvironment, Locks
 from buildrules.locking.placing import code_files, globbed, path_source
 from buildrules.plan.account import Account, account_of
 from buildrules.plan.base import base_actions
-from buildrules.plan.bytecode import BytecodePlanner, hidden
+from buildrules.plan.bytecode import BytecodePlanner, hiding
 from buildrules.plan.environment import EnvironmentPlanner
 from buildrules.plan.info import package_info, routes_of
 from buildrules.plan.labels import card_labels, resource_label, standard_labels
@@ -55,7 +55,8 @@ class PackagePlanner:
         layers = self._environments.layers(env)
         if not env.target.values.get("bytecode"):
             return layers
-        return self._bytecode.library(env.base) | self._bytecode.beside(env.base, layers)
+        found = self._bytecode.beside(env.base, [layers])
+        return self._bytecode.library(env.base) | found[0] if found is not None else layers
 
     def package(self, label: Label, platform: str) -> Goal:
         """The image of a package. Raises LoadError for what cannot be placed."""
@@ -64,27 +65,29 @@ class PackagePlanner:
         installed = [self._environments.layers(one) for one in locked.installed]
         account = account_of(parts, base)
         deps = self.base(base)
-        compiled = _compiled(parts, base) and bool(installed)
-        deps |= self._bytecode.library(base) if compiled else {}
-        if account.parts:
-            deps[self._account(parts, base, account)] = "user"
+        user = {self._account(parts, base, account): "user"} if account.parts else {}
         preferred = self._environments.preferred  # they lie over those of the server
-        over = {name: holds for one in installed for name, holds in one.items() if name in preferred}
-        for one in (*installed, over):
-            layers = {name: holds for name, holds in one.items() if one is over or name not in preferred}
-            deps |= self._bytecode.beside(base, layers) if compiled else layers
-        deps |= self._extra_layers(parts.server, parts.server_part, platform)
+        wheels = [{name: holds for name, holds in one.items() if name not in preferred} for one in installed]
+        wheels.append({name: holds for one in installed for name, holds in one.items() if name in preferred})
+        above = self._extra_layers(parts.server, parts.server_part, platform)
         if parts.server_part.files:
-            deps[self._generated(parts.server, parts.server_part.files)] = "server files"
+            above[self._generated(parts.server, parts.server_part.files)] = "server files"
         files = self._files(parts.package)
         models = self._models.actions(parts.placed, parts.package)
         code = self._code(parts)
-        deps |= dict.fromkeys(files, "files") | models
-        deps |= {name: code[name] for name in reversed(code)}  # what the server starts changes most often
+        above |= dict.fromkeys(files, "files") | models
+        above |= {name: code[name] for name in reversed(code)}  # what the server starts changes most often
+        if installed and _wants_bytecode(parts):
+            library, wheels = self._compiled(parts, base, wheels, below=[*deps, *user], above=list(above))
+            deps |= library
+        deps |= user
+        for layers in wheels:
+            deps |= layers
+        deps |= above
         deps |= dict.fromkeys(self._script(parts, base), "entry script")
         if locked.installed:
-            wheels = [name for one in installed for name in one if name not in preferred] + list(over)
-            deps[self._environments.installed(locked.installed, wheels)] = "installed"
+            names = [name for one in wheels for name in one]
+            deps[self._environments.installed(locked.installed, names)] = "installed"
         plan_lints(
             self._plan,
             locked,
@@ -115,6 +118,30 @@ class PackagePlanner:
             python = f"{python} ({chosen})" if chosen else python
         info = package_info(parts, self._settings, locks, self._locks.origins(parts.placed), python)
         return Goal(name, platform, action.id, "image", info)
+
+    def _compiled(
+        self,
+        parts: PackageParts,
+        base: LockedBase,
+        wheels: list[dict[str, str]],
+        *,
+        below: list[str],
+        above: list[str],
+    ) -> tuple[dict[str, str], list[dict[str, str]]]:
+        """The bytecode of a base's library, and the layers of wheels with theirs, between others of the image.
+
+        Where there can be none for this package, that is noted.
+        """
+        if base.bytecode is None:
+            return {}, wheels
+        over = hiding((self._plan.actions[name] for name in above), base)
+        library = self._bytecode.library(base)
+        found = self._bytecode.beside(base, wheels, [*below, *library, *above]) if over is None else None
+        if found is not None:
+            return library, found
+        why = f"'{over.title}' may lie over sources" if over is not None else "it has too many layers"
+        self._plan.notes.append(f"{parts.package.label} has no bytecode: {why}; `bytecode: false` says it is meant")
+        return {}, wheels
 
     def _extra_layers(self, target: ResolvedTarget, part: Contribution, platform: str) -> dict[str, str]:
         """The layers a rule contributes by naming kinds of actions: the actions, and what they hold."""
@@ -253,10 +280,9 @@ class PackagePlanner:
         )
 
 
-def _compiled(parts: PackageParts, base: LockedBase) -> bool:
-    """Whether bytecode is put into the image of a package."""
-    wanted = parts.package.values["bytecode"] and (parts.env is None or parts.env.values.get("bytecode"))
-    return bool(wanted) and not hidden(parts.package.values["files"] or (), base)
+def _wants_bytecode(parts: PackageParts) -> bool:
+    """Whether bytecode is asked for in the image of a package."""
+    return bool(parts.package.values["bytecode"] and (parts.env is None or parts.env.values.get("bytecode")))
 
 
 def _digest(files: dict[str, str]) -> str:

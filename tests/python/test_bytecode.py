@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from buildrules.actions.python import compiler as compilers
 from buildrules.actions.python.compiler import compiler
@@ -268,6 +270,50 @@ def test_where_it_is_not_wanted_or_would_hide_a_source_there_is_none(debian: Cal
     assert bytecode(space.build(), space)
 
 
+OVER = {
+    "a file": (f"files: {{/{SITE}/helper.py: src/helper.py}}", "files /opt"),
+    "a folder": ("files: {/opt: src}", "files /opt"),
+    "an input": ('inputs: [":i"]', "input i"),
+    "an input at start": ('inputs: [":late"]', "downloads at start"),
+    "a model": (f"mount_path: /{SITE}/numlib", "model m"),
+    "code": ("server: :custom\n    code: :code", "code code"),
+    "files of a rule": ("server: :files", "laid files"),
+    "layers of a rule": ("server: :layers", "layers: inline_layer"),
+}
+SERVERS = f"""\
+  i: {{rule: input, path: src/helper.py, mount_path: /{SITE}, mode: copy}}
+  late: {{rule: input, path: src/helper.py, mount_path: /{SITE}, mode: download, download_uri: "https://files.example/helper.py"}}
+  custom: {{rule: custom_server, cmd: [tinyserver], code_dir: /{SITE}, ports: [80], routes: {{readiness: 80/}}}}
+  files: {{rule: //rules:laid}}
+  layers: {{rule: //rules:layers}}
+"""
+
+
+def test_what_lies_over_sources_leaves_out_bytecode_and_that_is_said(debian: Callable[..., Space]) -> None:
+    space = debian()
+    rule = (space.root / "rules/tiny.yaml").read_text()
+    text = f"files:\n  /{SITE}/numlib/__init__.py: 'a = 1'\n"
+    space.write("rules/laid.yaml", rule.replace("rule: tiny", "rule: laid") + text)
+    part = {"kind": "inline", "path": f"{SITE}/a.py", "mode": 420, "text": "a = 1"}
+    layers = f"layers: [{{action: inline_layer, with: {{parts: [{json.dumps(part)}]}}}}]\n"
+    space.write("rules/layers.yaml", rule.replace("rule: tiny", "rule: layers") + layers)
+    space.append("BUILD.yaml", SERVERS)
+    before = (space.root / "BUILD.yaml").read_text()
+    for line, what in OVER.values():
+        new = before
+        for key in ("server: :server", "code: :code") if "server:" in line else ():
+            if key.partition(" ")[0] in line:
+                new = new.replace(f"    {key}\n", "")
+        space.write("BUILD.yaml", new.replace("    model: :m\n", f"    model: :m\n    {line}\n"))
+        space.run("lock", APP)
+        result = space.run("build", APP)
+        assert "//:app has no bytecode" in result.err and what in result.err, (line, result.err)
+        assert not bytecode(space.build(), space), line
+    files = "    model: :m\n    files: {/opt/helper.py: src/helper.py, /helper.py: src/helper.py}\n"
+    space.write("BUILD.yaml", before.replace("    model: :m\n", files))
+    assert bytecode(space.build(), space)
+
+
 def test_where_two_wheels_bring_a_file_the_upper_one_counts(debian: Callable[..., Space], wheels: Path) -> None:
     for name, text in (("numlib", b"which = 'numlib'\n"), ("extra", b"which = 'extra'\n")):
         filename, data = make_wheel(name, "1.0", files={"both/__init__.py": text, f"{name}.py": b"", "b.py": text})
@@ -337,15 +383,65 @@ def test_an_interpreter_that_does_not_run_stops_the_build_with_a_way_out(debian:
     space.build()
 
 
-@pytest.mark.parametrize("count", [5, 24, 30, 64])
-def test_many_layers_of_wheels_share_few_of_bytecode(count: int) -> None:
-    layers = {f"//:e pkg{number}": f"pkg{number} 1.0" for number in range(count)}
+def test_one_layer_of_wheels_more_changes_few_of_bytecode() -> None:
+    names = [f"pkg{number}" for number in range(70)] + [f"small wheels {number}" for number in range(1, 5)]
+    runs: list[list[list[str]]] = []
+    for count in range(len(names) + 1):
+        layers = {f"//:e {name}": name if "small" in name else f"{name} 1.0" for name in names[-count or len(names) :]}
+        layers = layers if count else {}
+        made = list(plans.groups(layers, plans.MOST))
+        assert [name for run in made for name in run] == list(layers)
+        assert len(made) == min(count, plans.MOST)
+        for gone in layers:
+            fewer = list(plans.groups({name: holds for name, holds in layers.items() if name != gone}, plans.MOST))
+            assert len([run for run in made if run not in fewer]) <= 3
+            assert len([run for run in fewer if run not in made]) <= 3
+        runs.append(made)
+        layers = {name: holds.replace("1.0", "2.0") for name, holds in layers.items()}
+        assert list(plans.groups(layers, plans.MOST)) == made
+        closer = list(plans.groups(layers, plans.MOST - 1))
+        assert len([run for run in made if run not in closer]) <= 2
 
-    def groups(named: Sequence[str]) -> list[list[str]]:
-        return list(plans._groups({name: layers[name] for name in named}))
 
-    made = groups(list(layers))
-    assert [name for group in made for name in group] == list(layers)
-    assert len(made) == count if count <= plans.MOST else len(made) <= 30
-    fewer = groups([name for name in layers if name != "//:e pkg3"])
-    assert len([group for group in made if group not in fewer]) <= 2
+@given(st.lists(st.integers(0, 64), max_size=3), st.integers(-20, 99))
+def test_bytecode_takes_no_more_layers_than_there_is_room_for(counts: list[int], room: int) -> None:
+    found = plans.shares(counts, room)
+    if found is None:
+        assert room < sum(map(bool, counts))
+        return
+    assert sum(found) <= max(room, 0)
+    for count, most in zip(counts, found, strict=True):
+        assert bool(count) <= most <= min(count, plans.MOST)
+        assert len(list(plans.groups({str(name): f"p{name} 1" for name in range(count)}, most))) == most
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_where_an_image_has_many_layers_bytecode_gets_the_rest(
+    debian: Callable[..., Space], known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = debian()
+    whole = space.build().targets[APP]["layers"]
+    without = len([layer for layer in whole if not layer["origin"].endswith("bytecode")])
+    places = [f"/srv/more/{number}.txt: more/{number}.txt" for number in range(99 - without)]
+    for number in range(len(places)):
+        space.write(f"more/{number}.txt", str(number))
+    if not known:  # as where a model has more layers than a plan can know
+        monkeypatch.setattr(plans, "LAYER_LIMIT", 200)
+    before = (space.root / "BUILD.yaml").read_text()
+    files = f"    model: :m\n    files: {{{', '.join(places)}}}\n"
+    space.write("BUILD.yaml", before.replace("    model: :m\n", files))
+    result = space.run("build", APP)
+    result.said("no bytecode", "too many layers")
+    report = space.build()
+    assert not bytecode(report, space) and len(report.targets[APP]["layers"]) == 99
+    if known:
+        files = f"    model: :m\n    files: {{{', '.join(places[12:])}}}\n"
+        space.write("BUILD.yaml", before.replace("    model: :m\n", files))
+        report = space.build()
+        assert bytecode(report, space) and len(report.targets[APP]["layers"]) == 90
+        space.edit("BUILD.yaml", "    model: :m\n", "    model: :m\n    bytecode: false\n")
+        assert "has no bytecode" not in space.run("build", APP).err
+    else:
+        space.write("more/more.txt", "")
+        space.edit("BUILD.yaml", places[0], f"{places[0]}, /srv/more/more.txt: more/more.txt")
+        space.run("build", APP, code=1).said("would have 100 layers", "`files`")
