@@ -151,12 +151,16 @@ def _name(holds: str) -> str:
     return holds if holds.startswith("small wheels ") else holds.partition(" ")[0]
 
 
-def hiding(actions: Iterable[Action], base: LockedBase) -> Action | None:
-    """Which of the actions whose layers lie over bytecode may replace sources that it was made of.
+def compiled(base: LockedBase) -> list[str]:
+    """The folders of an image on a base whose sources are compiled."""
+    return [VENV.strip("/"), *([base.bytecode.library] if base.bytecode is not None else [])]
+
+
+def hiding(actions: Iterable[Action], folders: Sequence[str]) -> Action | None:
+    """Which of the actions whose layers lie over bytecode may replace sources, in `folders`, that it was made of.
 
     Nothing looks at the source where there is bytecode, so then there must be none.
     """
-    folders = [VENV.strip("/"), *([base.bytecode.library] if base.bytecode is not None else [])]
     for action in actions:
         for place in _places(action):
             if not place or any(f"{place}/".startswith(f"{it}/") or f"{it}/".startswith(f"{place}/") for it in folders):

@@ -1,6 +1,6 @@
 """Plans the layers of code and files, and the image that joins everything."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from buildrules.actions.params import FilesParams, ImageParams, InlineParams, ScriptParams
@@ -15,7 +15,7 @@ from buildrules.locking.locks import LockedBase, LockedEnvironment, Locks
 from buildrules.locking.placing import code_files, globbed, path_source
 from buildrules.plan.account import Account, account_of
 from buildrules.plan.base import base_actions
-from buildrules.plan.bytecode import BytecodePlanner, hiding
+from buildrules.plan.bytecode import BytecodePlanner, compiled, hiding
 from buildrules.plan.environment import EnvironmentPlanner
 from buildrules.plan.info import package_info, routes_of
 from buildrules.plan.labels import card_labels, resource_label, standard_labels
@@ -77,6 +77,7 @@ class PackagePlanner:
         code = self._code(parts)
         above |= dict.fromkeys(files, "files") | models
         above |= {name: code[name] for name in reversed(code)}  # what the server starts changes most often
+        self._check_conda(label, locked.installed, above)
         if installed and _wants_bytecode(parts):
             library, wheels = self._compiled(parts, base, wheels, below=[*deps, *user], above=list(above))
             deps |= library
@@ -119,6 +120,15 @@ class PackagePlanner:
         info = package_info(parts, self._settings, locks, self._locks.origins(parts.placed), python)
         return Goal(name, platform, action.id, "image", info)
 
+    def _check_conda(self, label: Label, installed: Sequence[LockedEnvironment], above: Iterable[str]) -> None:
+        """Note what may lie over sources of conda packages: these bring bytecode of their own."""
+        if any(one.conda is not None for one in installed):
+            from buildrules.locking.conda.lock import PREFIX
+
+            over = hiding((self._plan.actions[name] for name in above), [PREFIX])
+            if over is not None:
+                self._plan.notes.append(f"{label}: '{over.title}' may lie over conda packages, whose bytecode is used")
+
     def _compiled(
         self,
         parts: PackageParts,
@@ -134,7 +144,7 @@ class PackagePlanner:
         """
         if base.bytecode is None:
             return {}, wheels
-        over = hiding((self._plan.actions[name] for name in above), base)
+        over = hiding((self._plan.actions[name] for name in above), compiled(base))
         library = self._bytecode.library(base)
         found = self._bytecode.beside(base, wheels, [*below, *library, *above]) if over is None else None
         if found is not None:

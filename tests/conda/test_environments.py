@@ -147,6 +147,22 @@ def test_a_server_stands_on_it_and_what_does_not_go_together_is_said(space: Spac
     space.run("build", "//:app", code=None).said("needy 1.0 requires 'numlib>=2', and there is numlib 1.9")
 
 
+def test_what_lies_over_modules_of_conda_packages_is_said(space: Space) -> None:
+    for path in ("rules/tiny.yaml", "src/score.py", "weights/model.txt"):
+        space.write(path, FILES[path])
+    space.append("BUILD.yaml", PACKAGE)
+    assert "bytecode" not in space.run("build", "//:app").err
+    channel = Channel(space.root / "channel", keep=True)
+    module = f"lib/python{MINOR}/site-packages/tinyserver/__init__.py"
+    channel.add("native", "1.2", {module: b"a = 1\n"})  # as another name's package would bring it
+    space.run("lock", "--upgrade-package", "native")
+    space.run("build", "//:app").said("tinyserver 1.0 is installed over the module 'tinyserver' of a conda package")
+    place = f"/opt/conda/lib/python{MINOR}/site-packages/score.py"
+    space.edit("BUILD.yaml", 'code: ":code"}', f'code: ":code", files: {{{place}: src/score.py}}}}')
+    said = f"//:app: 'files {place}' may lie over conda packages, whose bytecode is used"
+    space.run("build", "//:app").said(said)
+
+
 def test_what_asks_for_a_driver_is_had_for_gpus(space: Space) -> None:
     Channel(space.root / "channel", keep=True).add("cudalib", "1.0", depends=["__cuda >=12"])
     space.edit("environment.yml", "native=1", "cudalib")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from buildrules.actions.params import InstalledParams, read
 from buildrules.actions.python.equivalents import equivalents
 from buildrules.actions.python.exclusion import is_excluded
+from buildrules.actions.python.modules import modules_of
 from buildrules.actions.python.target import Target
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Row, Traits
@@ -50,6 +51,11 @@ class Distribution:
         self.name = canonicalize_name(str(metadata["Name"] or part["filename"].split("-")[0]))
         self.version = str(metadata["Version"] or part["filename"].split("-")[1])
         self.requires = [str(line) for line in metadata.get_all("Requires-Dist") or ()]
+
+    @property
+    def modules(self) -> list[str]:
+        """The modules that can be imported."""
+        return modules_of(path.partition("/site-packages/")[2] for path in self.files)
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -91,7 +97,15 @@ class Installed:
             raise GoneError(f"a wheel of {step.title!r} vanished from the store", hint="build again") from error
         check_paths(found, frozenset(params.prefer))
         others = _others(step)
+        conda = [outputs.values for outputs in step.outputs if "distributions" in outputs.values]
+        modules = {name for values in conda for name in values["modules"]} - {*_UNUSED}
         for one in found:
+            same = sorted(modules.intersection(one.modules)) if one.name not in others else []
+            if same:
+                context.warn(
+                    f"{one} is installed over the module {same[0]!r} of a conda package, whose bytecode is used"
+                    " wherever it has some; take either out"
+                )
             if others.get(one.name, one.version) != one.version:
                 raise ActionError(
                     f"{one} is installed over the conda package {one.name} {others[one.name]}",
