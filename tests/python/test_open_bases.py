@@ -9,7 +9,7 @@ from buildrules.actions.debian.locked import LockedPackage
 from buildrules.authoring.release import RELEASES, STANDALONE, DebianRelease, python_for
 from buildrules.cli.prepared import Prepared, prepare
 from buildrules.engine.events import Event, Notice, Stream
-from buildrules.errors import LoadError
+from buildrules.errors import BuildrulesError, LoadError
 from buildrules.locking.debian.lock import Lock, lock_name, write_lock
 from buildrules.locking.debian.request import DebianRequest
 from buildrules.locking.python.lifetimes import ENDS, ended
@@ -191,3 +191,40 @@ def test_pythons_that_are_not_looked_after() -> None:
     assert ended("3.8", date(2024, 10, 7)) is None
     text = "Python 3.8 has had no fixes, not even of security holes, since October 2024; 3.11 is the oldest that has"
     assert ended("3.8", date(2026, 11, 30)) == text
+
+
+GARBAGE = ("latest", "", " ", "3.x", "3.11.*", "==", "python3.11", ">=3.9,<x", "3.11 or later", "*")
+
+
+@pytest.mark.parametrize("said", GARBAGE)
+@pytest.mark.parametrize("base", ["", 'base: ":base", '])
+def test_what_is_no_version_of_python(space: Space, said: str, base: str) -> None:
+    made = "{rule: python_env, requirements: [numlib==1.0]}"
+    space.edit("BUILD.yaml", made, f'{{rule: python_env, {base}requirements: [numlib==1.0], python: "{said}"}}')
+    with pytest.raises(LoadError, match="is not a version of Python") as caught:
+        settled(space)
+    assert str(caught.value.position).startswith("BUILD.yaml:") and "'3.11'" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("base", ["", ', base: ":base"'])
+@pytest.mark.parametrize("said", GARBAGE)
+def test_files_that_ask_for_what_is_no_version(space: Space, said: str, base: str) -> None:
+    """Either the file is refused, or there is no such Python, or it is any."""
+    for path, text, attribute in (
+        ("conda.yaml", f"dependencies:\n  - python={said}\n  - pip:\n    - numlib==1.0\n", "conda_file"),
+        ("pyproject.toml", f'[project]\nname = "p"\nversion = "1"\nrequires-python = "{said}"\n', "pyproject"),
+    ):
+        space.write(path, text)
+        space.append("BUILD.yaml", f"  by_{attribute}: {{rule: python_env, {attribute}: {path}{base}}}\n")
+        try:
+            settled(space, f"//:by_{attribute}")
+        except BuildrulesError as error:
+            assert error.position is not None, error
+    for name, text in MODEL.items():
+        space.write(name, text.replace("3.12.4", said or '""'))
+    space.append("BUILD.yaml", "  ml: {rule: model, path: mlmodel}\n")
+    space.append("BUILD.yaml", f'  by_model: {{rule: python_env, model: ":ml"{base}}}\n')
+    try:
+        settled(space, "//:by_model")
+    except BuildrulesError as error:
+        assert error.message

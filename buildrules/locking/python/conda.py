@@ -308,20 +308,30 @@ def _version_of(rest: str, brackets: str | None) -> str:
     return fields.get("version", rest)
 
 
+def specifier_of(python: str) -> str:
+    """The specifier (PEP 440) that a `python` attribute stands for: itself, or that of a version ("3.11").
+
+    Raises LoadError for what is neither.
+    """
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    specifier = python if python.startswith(tuple("<>=!~")) else f"=={python}.*"
+    try:
+        SpecifierSet(specifier)
+    except InvalidSpecifier:
+        raise LoadError(f"python: {python!r} is not a version of Python", hint="write it like '3.11'") from None
+    return specifier
+
+
 def check_python(pin: PythonPin | None, python: str, override: str | None = None) -> None:
     """Raise ResolutionError unless the base's `python` ("3.11.2") is what the conda file and `override` ask for.
 
     An explicit `override` ("3.11") stands above the conda file's pin, and is held against the base alone.
     """
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.specifiers import SpecifierSet
 
     if override is not None:
-        wanted = override if override[:1] in "<>=!~" else f"=={override}.*"
-        try:
-            fits = SpecifierSet(wanted).contains(python)
-        except InvalidSpecifier:
-            raise LoadError(f"python: {override!r} is not a version of Python", hint="write it like '3.11'") from None
-        if not fits:
+        if not SpecifierSet(specifier_of(override)).contains(python):
             raise ResolutionError(
                 f"python {override!r} is asked for, and the base has Python {python}",
                 hint=f"choose a base with Python {override}, or set python: '{minor_of(python)}'",

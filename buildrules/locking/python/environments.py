@@ -175,7 +175,8 @@ class EnvironmentLocks:
         from buildrules.locking.python.conda import check_python
 
         with target.errors_at("python"):
-            check_python(found.python, python, target.values["python"] or minor)
+            said = target.values["python"]
+            check_python(found.python, python, minor if said is None else said)
             self._models.check_python(target, python)
 
     def server(

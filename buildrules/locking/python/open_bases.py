@@ -64,7 +64,10 @@ class OpenBases:
     def _asked(self, env: ResolvedTarget) -> _Asked:
         """What an environment asks for: in its own words, else in those of its files."""
         if (said := env.values["python"]) is not None:
-            specifier = said if said[:1] in "<>=!~" else f"=={said}.*"
+            from buildrules.locking.python.conda import specifier_of
+
+            with env.errors_at("python"):
+                specifier = specifier_of(said)
             return _Asked(specifier, f"it asks for {said}", env.position_of("python"), "name a base that has it")
         pin = self._pin(env)
         if pin is not None and pin.specifier:
@@ -87,7 +90,10 @@ class OpenBases:
         return _Asked(f"=={minor}.*", f"the model was made with {said.text}", said.position, way_out)
 
     def _choose(self, asker: ResolvedTarget, asked: _Asked) -> ResolvedTarget:
-        found = python_for(asked.specifier, self._suite)
+        try:
+            found = python_for(asked.specifier, self._suite)
+        except ValueError:  # whatever it is that a file asks for
+            found = None
         if found is None:
             raise LoadError(
                 f"{asker.label}: {asked.words}, and there is no such Python: the oldest is {STANDALONE[0]}, the newest"
