@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import Any
 
 from buildrules.authoring.document import render_document
@@ -16,10 +17,10 @@ from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.report import environment_of
 from buildrules.cli.request import Request
-from buildrules.cli.writing import first_line, write_text
+from buildrules.cli.writing import beginning, write_text
 from buildrules.engine.result import GoalResult
 from buildrules.errors import UsageError
-from buildrules.rules.documents import join
+from buildrules.rules.documents import Part
 from buildrules.rules.platform import Platform
 from buildrules.rules.platforms import Platforms
 from buildrules.rules.types import ROUTE_NAMES
@@ -43,8 +44,8 @@ def after(invocation: Invocation) -> int:
         between = "" if next(iter(texts)).endswith(".json") else "---\n"
         sys.stdout.write(between.join(texts.values()))
         return 0
-    for path in texts:
-        _check_own(os.path.join(folder, path))
+    for path, text in texts.items():
+        _check_own(os.path.join(folder, path), text)
     for path, text in texts.items():
         write_text(os.path.join(folder, path), text)
     shown = display(os.path.abspath(folder))
@@ -65,15 +66,18 @@ def _named(request: Request) -> str:
     return named if request.option("to") is None else f"{named} --to {request.option('to')}"
 
 
-def _check_own(place: str) -> None:
-    """Raise UsageError where a YAML file is there that this command did not write."""
-    if place.endswith(".json"):  # which has no comments to tell by
-        return
-    first = first_line(place)
-    if first and MADE_BY not in first:
+def _check_own(place: str, text: str) -> None:
+    """Raise UsageError where a file is there that this command did not write, and that does not begin as `text`.
+
+    The first line of YAML says so; JSON has no comments, so a platform has the words in a value near the beginning.
+    """
+    found, json_file = beginning(place), place.endswith(".json")
+    own = MADE_BY in (found if json_file else found.partition("\n")[0])
+    if found and not own and found != text[: len(found)]:
+        told = f"; its platform may say {MADE_BY!r} in a value near the beginning" if json_file else ""
         raise UsageError(
             f"'{display(os.path.abspath(place))}' is there, and was not written by this command",
-            hint="name another folder (-o DIR), or move it away",
+            hint=f"name another folder (-o DIR), or move it away{told}",
         )
 
 
@@ -151,15 +155,18 @@ def _publish(scopes: list[dict[str, Any]]) -> list[str]:
 
 def _texts(platform: Platform, scopes: list[dict[str, Any]]) -> dict[str, str]:
     """The files: names and texts."""
-    files: dict[str, list[Any]] = {}
+    files: dict[str, list[Part]] = {}
     owners: dict[str, list[dict[str, Any]]] = {}
     for names in scopes:
-        for path, documents in platform.documents(names, job=names["job.input"] is not None).items():
-            there = files.get(path)
-            joined = documents if there is None else [join(*pair) for pair in zip(there, documents, strict=True)]
-            files[path] = joined
+        for path, parts in platform.documents(names, job=names["job.input"] is not None).items():
+            pairs = zip_longest(files.get(path, ()), parts, fillvalue=Part())
+            files[path] = [one.joined(other) for one, other in pairs]
             owners.setdefault(path, []).append(names)
-    return {path: _text(path, documents, platform, owners[path]) for path, documents in files.items()}
+    texts = {}
+    for path, parts in files.items():
+        documents = [document for part in parts for document in part.made]
+        texts[path] = _text(path, documents, platform, owners[path])
+    return texts
 
 
 def _text(path: str, documents: list[Any], platform: Platform, scopes: list[dict[str, Any]]) -> str:

@@ -17,10 +17,10 @@ def write_text(path: str, text: str) -> None:
         raise UsageError(f"cannot write '{display(path)}': {reason}", hint="name a place you may write to") from error
 
 
-def first_line(path: str) -> str:
-    """The first line of a file that may be replaced, as far as it has 4096 characters; "" where it cannot be read."""
+def beginning(path: str) -> str:
+    """The first 4096 characters of a file that may be replaced; "" where it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.readline(4096)
+            return file.read(4096)
     except OSError:
         return ""

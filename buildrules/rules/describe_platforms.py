@@ -27,7 +27,9 @@ Documents are data whose texts are templates, in keys as well: `{name}`, and `{{
 of a text keeps the type of what it names. An entry or item whose name has no value is left out, and so is a map or
 list of which nothing is left. A map with `each: LIST` stands for itself once for each item of the list, with its
 fields as `{each.FIELD}`; an `item` beside `each` is what the items of a list are, where they are no maps. What ends
-in `.json` is written as JSON, all else as YAML.
+in `.json` is written as JSON, all else as YAML. A file that is there is replaced if the words
+`made by buildrules deploy-files` stand in the first line of its YAML, or near the beginning of its JSON: there the
+platform has them in a value of its own.
 
 | name | meaning |
 |---|---|

@@ -9,11 +9,32 @@ What an `item` beside `each` says is the item of the list itself, such as a text
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from buildrules.rules.template import MissingValueError, as_text, substitute, substitute_list
 
 EACH, ITEM = "each", "item"
+
+
+class Part(NamedTuple):
+    """What one document of a platform's file stands for: itself, or with `each` any number."""
+
+    repeated: bool = False
+    made: tuple[Any, ...] = ()
+
+    def joined(self, other: "Part") -> "Part":
+        """With that of another package in the same file: one document is joined with one, others follow each other."""
+        if self.repeated or other.repeated or len(self.made) != 1 or len(other.made) != 1:
+            return Part(self.repeated or other.repeated, self.made + other.made)
+        return Part(made=(join(self.made[0], other.made[0]),))
+
+
+def parts(documents: list[Any], names: Mapping[str, Any]) -> list[Part]:
+    """All documents of a file with the names filled in. Raises as `fill`."""
+    found = [Part(isinstance(one, dict) and EACH in one, tuple(_items([one], names))) for one in documents]
+    if documents and not any(part.made for part in found):
+        raise MissingValueError("what stands here")
+    return found
 
 
 def fill(value: Any, names: Mapping[str, Any]) -> Any:

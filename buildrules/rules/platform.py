@@ -17,7 +17,7 @@ from buildrules.errors import LoadError, UsageError
 from buildrules.rules import template, types
 from buildrules.rules.attribute import LISTS as LIST_TYPES
 from buildrules.rules.attribute import MAPS, RECORDS, Attribute
-from buildrules.rules.documents import EACH, fill
+from buildrules.rules.documents import EACH, Part, fill, parts
 from buildrules.workspace.suggest import did_you_mean
 from buildrules.workspace.validation import Strict, validate
 
@@ -133,15 +133,15 @@ class Platform:
         named = {name: value for name, value in meant.items() if name in self.file.attributes}
         return {**self.values, **(named if gpu else {}), **given}
 
-    def documents(self, names: Mapping[str, Any], *, job: bool) -> dict[str, list[Any]]:
+    def documents(self, names: Mapping[str, Any], *, job: bool) -> dict[str, list[Part]]:
         """What stands in the files for a package, by their names.
 
         Raises LoadError for a name that is no plain path, and for a file of which nothing can be filled in.
         """
-        found: dict[str, list[Any]] = {}
+        found: dict[str, list[Part]] = {}
         for path, documents in (self.file.jobs if job else self.file.files).items():
             try:
-                place, made = str(fill(path, names)), list(fill(documents, names))
+                place, made = str(fill(path, names)), parts(documents, names)
             except (template.MissingValueError, template.TemplateError) as error:
                 raise LoadError(f"platform '{self.reference}' cannot write '{path}': {error}") from error
             if place != posixpath.normpath(place) or place.startswith(("/", "../", "~")) or "\\" in place:

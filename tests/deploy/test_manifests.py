@@ -281,3 +281,41 @@ def test_a_file_of_somebody_else_is_kept(built: Space) -> None:
     assert built.path("compose.yaml").read_text() == "services: {mine: {}}\n"
     built.path("taken").touch()
     built.run(*words[:-1], "taken", code=2).said("cannot write 'taken/compose.yaml'")
+
+
+def test_json_of_somebody_else_is_kept(built: Space) -> None:
+    words = ("deploy-files", APP, "--for", "appservice", "--to", HUB, "-o", ".")
+    for more in ((), ("--set", "instances=2")):
+        built.run(*words, *more)
+    assert '"capacity": 2' in built.path("app.json").read_text()
+    built.write("app.json", '{"mine": {}}\n')
+    built.run(*words, code=2).said("'app.json' is there", "-o DIR")
+    assert built.path("app.json").read_text() == '{"mine": {}}\n'
+
+
+def test_a_platform_of_json_says_who_wrote_it(built: Space) -> None:
+    platform = 'platform: own\nrefuses: {job: "no"}\nattributes: {n: {type: integer, default: 1}}\n'
+    text = platform + 'files:\n  "{name}.json": [{n: "{n}"}]\n'
+    words = ("deploy-files", APP, "--for", "//rules/deploy:own", "--to", HUB, "-o", ".")
+    built.write("rules/deploy/own.yaml", text)
+    for _ in range(2):  # the same text may be written again
+        built.run(*words)
+    built.run(*words, "--set", "n=2", code=2).said("'app.json' is there", "made by buildrules deploy-files")
+    built.path("app.json").unlink()
+    built.write("rules/deploy/own.yaml", text.replace('"{n}"', '"{n}", by: made by buildrules deploy-files'))
+    for number in (1, 2):
+        built.run(*words, "--set", f"n={number}")
+    assert json.loads(built.path("app.json").read_text())["n"] == 2
+
+
+def test_packages_with_different_numbers_of_documents_share_a_file(rich: Space) -> None:
+    rich.write(
+        "rules/deploy/own.yaml",
+        'platform: own\nrefuses: {job: "no"}\nfiles:\n  all.yaml:\n    - {each: secrets, secret: "{each.variable}"}\n'
+        '    - packages: ["{label}"]\n    - {each: ports, port: "{each.number}"}\n    - gpu: ["{gpu.count}"]\n',
+    )
+    rich.append("BUILD.yaml", TWIN)
+    for patterns in ((APP, "//:twin"), ("//:twin", APP)):
+        (documents,) = written(rich, "//rules/deploy:own", patterns=patterns).values()
+        assert {"packages": sorted(patterns)} in [{key: sorted(one[key]) for key in one} for one in documents[1:2]]
+        assert [list(one) for one in documents] == [["secret"], ["packages"], ["port"], ["port"], ["gpu"]]
