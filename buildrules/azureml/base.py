@@ -96,7 +96,7 @@ def base_target(
     assert pin is not None
     raise LoadError(
         f"the environment asks for Python {pin.version}, and there is none: {there}",
-        hint=f"override it with --python {STANDALONE[0]}, or name an image that has it with --base IMAGE",
+        hint=f"override it with --python {STANDALONE[-1]}, or name an image that has it with --base IMAGE",
         position=pin.position,
     )
 

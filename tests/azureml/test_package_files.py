@@ -169,7 +169,7 @@ def test_says_the_environment_it_makes(azure: Space) -> None:
 
 def test_a_python_that_there_is_not_must_be_overridden(azure: Space) -> None:
     azure.edit("environment/conda.yaml", "3.12", "3.7")
-    azure.run("build", "--package", "package.yml", code=2).said("environment/conda.yaml:3:5", "--python 3.8")
+    azure.run("build", "--package", "package.yml", code=2).said("environment/conda.yaml:3:5", "--python 3.15")
 
 
 def test_the_import_builds_the_same_image(azure: Space) -> None:

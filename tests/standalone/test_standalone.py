@@ -94,6 +94,14 @@ def test_a_mirror_may_have_no_list_and_may_not_contradict_the_table(space: Space
     space.run("lock", PY, code=1).said("another digest for", "python-build-standalone published")
 
 
+@pytest.mark.parametrize("name", [filename("3.12.9"), "SHA256SUMS"])
+def test_a_mirror_with_something_else_in_a_file_s_place(space: Space, name: str) -> None:
+    (space.root / "pythons" / "SHA256SUMS").unlink()
+    (space.root / "pythons" / name).mkdir()
+    said = space.run("lock", PY, code=None)
+    assert said.code in (1, 2) and "BUILD.yaml:" in said.err and name in said.err and "Traceback" not in said.err
+
+
 def test_an_archive_of_the_workspace(space: Space) -> None:
     space.write("own/python.tar.gz", archive("3.12.5"))
     space.edit("BUILD.yaml", 'version: "3.12", ', 'version: "3.12", archive: own/python.tar.gz, ')

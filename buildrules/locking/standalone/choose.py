@@ -46,8 +46,7 @@ def make_lock(
         if path:
             check_inside(root, path)
         if sha256 is None:
-            with open(open_regular(os.path.join(folder, build.filename)), "rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = _digest(os.path.join(folder, build.filename), path or build.filename)
     elif not portable:
         url = address_of(build.build, build.filename, mirror)
     if sha256 is None:
@@ -102,7 +101,11 @@ def _known(mirror: str | None, context: Context) -> tuple[list[Build], str | Non
     if not os.path.isdir(folder):
         raise LoadError(f"there is no folder {mirror!r}", hint="workspace.python.mirror names it")
     digests = {one.filename: one.sha256 for one in (*known, *listed)}
-    there = (named(name, digests.get(name)) for name in sorted(os.listdir(folder)))
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise _unreadable(mirror, error) from None
+    there = (named(name, digests.get(name)) for name in names)
     return [one for one in there if one is not None], folder
 
 
@@ -133,7 +136,7 @@ def _of_archive(archive: str, request: Request, machine: str, root: str, glibc: 
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise LoadError(f"cannot read the archive {archive!r}: {error.strerror}") from None
+        raise _unreadable(archive, error) from None
     if build.machine != machine or not build.fits(request):
         raise ResolutionError(
             f"{archive!r} is Python {build.python} for {build.machine}, not {_asked(request)} for {machine}",
@@ -141,6 +144,19 @@ def _of_archive(archive: str, request: Request, machine: str, root: str, glibc: 
         )
     dated = _published(build, sha256)
     return InterpreterLock(build.python, dated, build.flavour, name, "", archive, sha256, glibc, inputs)
+
+
+def _digest(path: str, shown: str) -> str:
+    """The sha256 (hex) of an archive in a mirror's folder. Raises LoadError."""
+    try:
+        with open(open_regular(path), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(shown, error) from None
+
+
+def _unreadable(path: str, error: OSError) -> LoadError:
+    return LoadError(f"cannot read {path!r}: {(error.strerror or str(error)).lower()}")
 
 
 def _asked(request: Request) -> str:
