@@ -117,9 +117,11 @@ class ModelPlanner:
         }
 
     def _source(self, target: ResolvedTarget, package: ResolvedTarget) -> dict[str, Any]:
-        """Where the files of a model will be when the container starts."""
+        """Where the files of a model will be when the container starts, without what only people read of it."""
+        from buildrules.start.sources import needed
+
         if target.label in self._locks.sources:
-            return dict(self._locks.sources[target.label])
+            return needed(self._locks.sources[target.label])
         raise LoadError(
             f"{package.label} fetches {target.label} at start, and nothing says where from: it is in the workspace",
             hint="set `download_uri:` to where the same files will lie, or use `mode: copy`",

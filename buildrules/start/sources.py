@@ -45,6 +45,23 @@ def locate(
     return found
 
 
+READ = {
+    "http": ("url",),
+    "oci": ("registry", "repository", "plain_http"),
+    "s3": ("bucket", "prefix", "region", "endpoint", "anonymous"),
+    "mlflow": ("tracking_uri", "artifacts", "uri"),
+    "huggingface": ("repository", "revision", "prefix", "endpoint"),
+}
+"""kind -> the fields that are read of a source, besides `kind`, `credentials` and `within`. All else is for people: how
+it is called, what was asked for."""
+
+
+def needed(source: Mapping[str, Any]) -> dict[str, Any]:
+    """A source with the fields that fetching reads, and no other."""
+    fields = {"kind", "credentials", "within", *READ.get(str(source.get("kind")), source)}
+    return {name: value for name, value in source.items() if name in fields}
+
+
 OPEN = ("username", "header", "access_key_id")
 """Roles that are no secret."""
 

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from buildrules import start
+from buildrules.start.sources import KINDS, READ, needed
 from tests.models.conftest import APP, Start, download, from_uri
 from tests.support.space import Space, make_base
 from tests.support.web import Web
@@ -54,6 +56,18 @@ def test_the_image_has_the_fetcher_before_its_entry_point_and_no_model(late: Lat
     assert config["Entrypoint"][0].startswith("/usr/local/bin/python3")
     assert "sha256:" in config["Labels"]["buildrules.models"]
     assert sum(layer["size"] for layer in late.report.targets[APP]["layers"]) < len(DATA)
+
+
+def test_the_fields_that_kinds_read_are_those_that_are_written() -> None:
+    """What is not in the table is not in the image, so whatever the code names of a source must be there."""
+    common = {"kind", "credentials", "within"}
+    for kind, module in KINDS.items():
+        for file in (f"{module}.py", "sources.py", "fetcher.py"):
+            text = (Path(start.__file__).parent / file).read_text()
+            named = {one or two for one, two in re.findall(r"""\bsource(?:\["(\w+)"\]|\.get\("(\w+)"\))""", text)}
+            known = READ[kind] if file == f"{module}.py" else {field for fields in READ.values() for field in fields}
+            assert named - common <= {*known, "url"}, (file, named)
+    assert needed({"kind": "s3", "bucket": "b", "alias": "x"}) == {"kind": "s3", "bucket": "b"}
 
 
 def test_a_restart_fetches_nothing(late: Late, web: Web) -> None:
