@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from buildrules.actions.models.connection import connection_of, scope
+from buildrules.credentials.connections import Connections
 from buildrules.errors import BuildrulesError, FetchError, IntegrityError, LoadError, UsageError
 from buildrules.locking.models.huggingface import place, resolve
 from buildrules.locking.models.origin import resolve as resolve_all
@@ -146,6 +148,32 @@ def test_fetched_at_start_from_the_same_place(workspace: Space, hub: Hub) -> Non
     assert (place / "weights.bin").read_bytes() == WEIGHTS
     assert hub.store.asked(f"/lfs/{row['sha256']}") == ["bytes=100000-"]
     assert all("Authorization" not in headers for _, headers in hub.store.seen)
+
+
+def test_the_layers_of_a_download_hold_no_name_of_the_revision(workspace: Space, hub: Hub) -> None:
+    from_hub(workspace, f"{NAME}@main", package="    mode: download\n")
+    layers = workspace.build().targets[APP]["layers"]
+    hub.repositories[NAME].card = {"license": "mit"}
+    for revision in (hub.repositories[NAME].refs["main"], "main"):
+        workspace.edit("BUILD.yaml", f"{NAME}@main", f"{NAME}@{revision}")
+        workspace.run("lock")
+        again = workspace.build().targets[APP]["layers"]
+        assert [one["digest"] for one in again] == [one["digest"] for one in layers]
+        workspace.edit("BUILD.yaml", f"{NAME}@{revision}", f"{NAME}@main")
+
+
+def test_the_hub_is_the_one_that_the_variables_given_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"name": "ours", "type": "huggingface", "target": "https://hub.example", "kind": "none", "parts": {}}
+    known, source = Connections([row]), {"kind": "huggingface", "repository": NAME}
+    ours, other = {"HF_ENDPOINT": "https://hub.example"}, {"HF_ENDPOINT": "https://other.example"}
+    for outside in (None, "https://other.example", "https://hub.example"):
+        monkeypatch.delenv("HF_ENDPOINT", raising=False)
+        if outside is not None:
+            monkeypatch.setenv("HF_ENDPOINT", outside)
+        found = connection_of(source, None, known, ours)
+        assert found is not None and found.name == "ours" and scope(source, found, ours) == {"within": found.target}
+        assert connection_of(source, None, known, other) is None and not scope(source, found, other)
+        assert connection_of(source, None, known, {}) is not None, "the only one there is"
 
 
 def test_a_killed_build_goes_on_where_it_was(workspace: Space, hub: Hub) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from buildrules.actions.models.connection import connection_of, scope
 from buildrules.actions.models.file import File
+from buildrules.credentials.connections import Connection
 from buildrules.errors import BuildrulesError, FetchError, IntegrityError, Interrupted, Position
 from buildrules.net.download import Stop, bring, error_of, side_by_side
 from buildrules.net.session import Fetching
@@ -59,15 +60,18 @@ class Access:
                 self._armed[key] = self._credentials(source)
         return {**source, **self._armed[key]}
 
+    def _connection_of(self, source: Mapping[str, Any]) -> Connection | None:
+        return connection_of(source, self.connection, self.context.session.connections, self.environ)
+
     def _credentials(self, source: Mapping[str, Any]) -> dict[str, Any]:
         """`credentials` and `within` of a source, as far as it has them."""
         if self.credentials:
             return {"credentials": dict(self.credentials)}
-        connection = connection_of(source, self.connection, self.context.session.connections)
+        connection = self._connection_of(source)
         if connection is not None:
             self.environ.update(connection.environ())
             roles = connection.roles()
-            return {"credentials": roles, **scope(source, connection)} if roles else {}
+            return {"credentials": roles, **scope(source, connection, self.environ)} if roles else {}
         if source.get("kind") == "oci":
             from buildrules.oci.auth import credentials_for
 
@@ -183,7 +187,7 @@ class Access:
         return error
 
     def _refused(self, text: str, failure: Failure, source: Mapping[str, Any]) -> FetchError:
-        connection = connection_of(source, self.connection, self.context.session.connections)
+        connection = self._connection_of(source)
         if connection is None:
             return FetchError(text, hint=failure.hint or advice(source, self.environ))
         _, hint = connection.refused("")

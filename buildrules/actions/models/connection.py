@@ -1,6 +1,5 @@
 """Which connection serves the source of a model."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,12 +13,16 @@ _ADDRESSES = ("url", "endpoint", "tracking_uri")
 """Fields of a source that a connection's target is compared with."""
 
 
-def connection_of(source: Mapping[str, Any], name: str | None, connections: Connections) -> Connection | None:
+def connection_of(
+    source: Mapping[str, Any], name: str | None, connections: Connections, environ: Mapping[str, str]
+) -> Connection | None:
     """The connection that serves a source: the one of that name, else the one whose target leads to it.
+
+    `environ` says which hub is meant where the source does not.
 
     Raises UsageError for a name that is none, and for a connection whose target is elsewhere.
     """
-    addresses = _addresses_of(source)
+    addresses = _addresses_of(source, environ)
     if name is not None:
         named = connections.named(name)
         if named.type == source.get("kind") == "huggingface" and not source.get("endpoint"):
@@ -33,18 +36,18 @@ def connection_of(source: Mapping[str, Any], name: str | None, connections: Conn
     if first is None and source.get("kind") == "s3" and not source.get("endpoint"):
         stores = [connection for connection in connections if connection.type == "s3"]
         return stores[0] if len(stores) == 1 else None
-    return first or _only_hub(source, connections)
+    return first or _only_hub(source, connections, environ)
 
 
-def _only_hub(source: Mapping[str, Any], connections: Connections) -> Connection | None:
+def _only_hub(source: Mapping[str, Any], connections: Connections, environ: Mapping[str, str]) -> Connection | None:
     """The one hub of a workspace, where neither the source nor the surroundings say which."""
-    if source.get("kind") != "huggingface" or source.get("endpoint") or os.environ.get("HF_ENDPOINT"):
+    if source.get("kind") != "huggingface" or source.get("endpoint") or environ.get("HF_ENDPOINT"):
         return None
     hubs = [connection for connection in connections if connection.type == "huggingface"]
     return hubs[0] if len(hubs) == 1 else None
 
 
-def scope(source: Mapping[str, Any], connection: Connection) -> dict[str, str]:
+def scope(source: Mapping[str, Any], connection: Connection, environ: Mapping[str, str]) -> dict[str, str]:
     """`within` of a source: the address below which the connection's credentials may go.
 
     A registry's token is got beside its repositories, so there the whole server is theirs.
@@ -52,16 +55,17 @@ def scope(source: Mapping[str, Any], connection: Connection) -> dict[str, str]:
     target = connection.target
     if source.get("kind") == "oci" or not target.startswith(("http://", "https://")):
         return {}
-    return {"within": target} if any(below(address, target) is not None for address in _addresses_of(source)) else {}
+    ours = any(below(address, target) is not None for address in _addresses_of(source, environ))
+    return {"within": target} if ours else {}
 
 
-def _addresses_of(source: Mapping[str, Any]) -> list[str]:
+def _addresses_of(source: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
     """The addresses a connection's target is compared with."""
     if source.get("kind") == "oci":
         return [f"https://{source['registry']}/{source['repository']}"]
     found = [source[field] for field in _ADDRESSES if source.get(field)]
     if source.get("kind") == "huggingface" and not found:
-        found = [os.environ.get("HF_ENDPOINT") or HUB]
+        found = [environ.get("HF_ENDPOINT") or HUB]
     return [*found, bucket_url(source)] if source.get("kind") == "s3" and found else found
 
 

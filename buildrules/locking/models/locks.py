@@ -1,5 +1,6 @@
 """Keeps the locks of models and inputs that are not in the workspace."""
 
+import os
 import posixpath
 import re
 from collections.abc import Iterator
@@ -95,7 +96,7 @@ class ModelLocks:
         if connection is not None and connection.roles():
             from buildrules.actions.models.connection import scope
 
-            source.update(scope(source, connection), credentials=connection.roles())
+            source.update(scope(source, connection, os.environ), credentials=connection.roles())
         return source
 
     def _place(self, target: ResolvedTarget, uri: str) -> dict[str, Any]:
@@ -183,7 +184,7 @@ def connection_of(target: ResolvedTarget, source: dict[str, Any], known: "Connec
 
     name = target.values["connection"]
     with _errors_at(target, "connection"):
-        return connection.connection_of(source, name, known)
+        return connection.connection_of(source, name, known, os.environ)
 
 
 @contextmanager
