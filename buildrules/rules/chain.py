@@ -1,6 +1,5 @@
 """What a base stands on: an interpreter needs a C library below it."""
 
-from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 
 LIBRARIES = ("libgcc-s1", "libgomp1", "libstdc++6", "zlib1g")
@@ -18,8 +17,5 @@ def below(target: ResolvedTarget, resolution: Resolution) -> ResolvedTarget | No
     labels = target.deps.get("base")
     if labels:
         return resolution.of(labels[0])
-    rule = Catalogue().find("debian_base")
-    assert rule is not None
-    values = {name: rule.default(name, target.label) for name in rule.attributes}
-    values |= {"python": False, "packages": list(LIBRARIES)}
-    return ResolvedTarget(target.label, rule, values, {}, target=target.target)
+    values = {"python": False, "packages": list(LIBRARIES)}
+    return resolution.unwritten("debian_base", target.label, values, target.target)

@@ -191,10 +191,10 @@ def _contribution(target: ResolvedTarget, shared: dict[Label, Contribution]) -> 
 
 def of_base(target: ResolvedTarget, resolution: Resolution, shared: dict[Label, Contribution]) -> Contribution:
     """What a base and all below it contribute; the upper wins."""
-    lower = below(target, resolution)
-    if lower is None:
-        return _contribution(target, shared)
     if target.label not in shared:
+        lower = below(target, resolution)
+        if lower is None:
+            return _contribution(target, shared)
         own = contribute(target.rule, scope_of(target))
         under = of_base(lower, resolution, {} if lower.label == target.label else shared)
         shared[target.label] = replace(

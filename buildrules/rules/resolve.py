@@ -3,7 +3,7 @@
 Whether a named target exists, may be seen and makes no cycle is the graph's matter.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,11 +88,13 @@ class ResolvedTarget:
 class Resolution:
     """All targets of a workspace by label, the implicit ones among them.
 
-    `broken` are targets with errors, kept so that errors in what they name are found in the same run.
+    `broken` are targets with errors, kept so that errors in what they name are found in the same run. `catalogue` has
+    their rules.
     """
 
     targets: dict[Label, ResolvedTarget] = field(default_factory=dict)
     broken: dict[Label, ResolvedTarget] = field(default_factory=dict)
+    catalogue: Catalogue = field(default_factory=Catalogue, repr=False)
 
     @property
     def nodes(self) -> list[ResolvedTarget]:
@@ -102,6 +104,15 @@ class Resolution:
     def of(self, label: Label) -> ResolvedTarget:
         """One target. Raises KeyError if it does not exist."""
         return self.targets[label]
+
+    def unwritten(
+        self, rule_name: str, label: Label, values: Mapping[str, Any], target: Target | None
+    ) -> ResolvedTarget:
+        """A target that nobody wrote, in the place of `target`: a built-in rule with its defaults, but for `values`."""
+        rule = self.catalogue.find(rule_name)
+        assert rule is not None
+        defaults = {name: rule.default(name, label) for name in rule.attributes}
+        return ResolvedTarget(label, rule, {**defaults, **values}, {}, target=target)
 
     def needed(self, labels: Iterable[Label]) -> set[Label]:
         """These and all that the targets with them name, and so on; also labels that no target has."""
@@ -147,7 +158,7 @@ class _Resolver:
         self.workspace = workspace
         self.catalogue = catalogue
         self.problems = problems
-        self.resolution = Resolution()
+        self.resolution = Resolution(catalogue=catalogue)
         # One object for each label: dictionaries find it without comparing.
         self._same = {label: label for label in workspace.targets}
 

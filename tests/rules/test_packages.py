@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from buildrules.rules.chain import below
 from buildrules.workspace.disk import CONTENT, SHAPE
 from buildrules.workspace.labels import Label
 
@@ -33,6 +34,15 @@ routes: {readiness: "{port}{health}", scoring: {port: "{port}", path: "/{model.n
 def package(loaded: Any, name: str = "p") -> Any:
     assert loaded.lines() == []
     return loaded.packages[Label("", name)]
+
+
+def test_the_rule_of_what_nobody_wrote_is_read_once(load: Callable[..., Any]) -> None:
+    loaded = load(
+        '  one: {rule: python_standalone, version: "3.12"}\n  two: {rule: python_standalone, version: "3.13"}\n'
+    )
+    found = [below(loaded.resolution.of(Label("", name)), loaded.resolution) for name in ("one", "two")]
+    assert {id(target.rule) for target in found if target} == {id(loaded.catalogue.find("debian_base"))}
+    assert [target.label.name for target in found if target] == ["one", "two"]
 
 
 def test_azureml(load: Callable[..., Any]) -> None:

@@ -9,11 +9,9 @@ from buildrules.errors import LoadError
 from buildrules.locking.keeper import LockKeeper
 from buildrules.locking.locks import LockedBase
 from buildrules.locking.models.locks import ModelLocks
-from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.contribution import contribute
 from buildrules.rules.package import PackageParts, scope_of
 from buildrules.rules.resolve import Resolution, ResolvedTarget
-from buildrules.rules.rule import Rule
 from buildrules.workspace.labels import Label
 
 if TYPE_CHECKING:
@@ -33,7 +31,6 @@ class ModelEnvironments:
         self._resolution = resolution
         self._models = models
         self._stream = stream
-        self._rule: Rule | None = None
         self._done: dict[str, ModelEnvironment] = {}
         self._bases: dict[Label, LockedBase] = {}
 
@@ -63,22 +60,13 @@ class ModelEnvironments:
 
     def implied(self, model: ResolvedTarget, base: LockedBase | None = None) -> ResolvedTarget:
         """A python_env that nobody wrote. It has the model's label, so that its lock lies beside the model's."""
-        rule = self._python_env()
-        values = {name: rule.default(name, model.label) for name in rule.attributes} | {"model": model.label}
-        deps = {"model": [model.label]}
-        if base is not None:
-            values["base"], deps["base"] = base.target.label, [base.target.label]
-        return ResolvedTarget(model.label, rule, values, deps, target=model.target)
+        named = {"model": model.label, **({"base": base.target.label} if base is not None else {})}
+        env = self._resolution.unwritten("python_env", model.label, named, model.target)
+        return replace(env, deps={name: [label] for name, label in named.items()})
 
     def python_of(self, env: ResolvedTarget) -> "Said | None":
         """The Python that the model of `env` was made with, as its files have it. Raises LoadError."""
         return self._of(env).python
-
-    def _python_env(self) -> Rule:
-        if self._rule is None:
-            self._rule = Catalogue().find("python_env")
-        assert self._rule is not None
-        return self._rule
 
     def collect(self, env: ResolvedTarget) -> "Requirements":
         """What `env`, whose `model` is an MLflow model, asks for: its own word, then its model's. Raises LoadError."""

@@ -11,7 +11,6 @@ from buildrules.authoring.release import STANDALONE, python_for
 from buildrules.errors import LoadError, Position
 from buildrules.locking.keeper import LockKeeper
 from buildrules.locking.python.models import ModelEnvironments
-from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.package import PackageParts, of_base
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.workspace.labels import Label
@@ -39,7 +38,6 @@ class OpenBases:
         self._keeper = keeper
         self._resolution = resolution
         self._models = models
-        self._catalogue = Catalogue()
         self._suite = suite
         self._chosen: dict[str, ResolvedTarget] = {}
         self.said: dict[Label, str] = {}
@@ -113,8 +111,5 @@ class OpenBases:
     def _made(self, asker: ResolvedTarget, name: str, rule_name: str, **said: Any) -> ResolvedTarget:
         """The target that nobody wrote. An @ is in its name, which no target of a BUILD.yaml can have."""
         if name not in self._chosen:
-            rule, label = self._catalogue.find(rule_name), Label("", name)
-            assert rule is not None
-            values = {attribute: rule.default(attribute, label) for attribute in rule.attributes} | said
-            self._chosen[name] = ResolvedTarget(label, rule, values, {}, target=asker.target)
+            self._chosen[name] = self._resolution.unwritten(rule_name, Label("", name), said, asker.target)
         return self._chosen[name]
