@@ -11,12 +11,13 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from buildrules.lints.gpu import is_for_gpu
-
 HEAVY = 1 << 20
 BUCKETS = 4
 BUDGET = 64
 MOST = 99
+_LIBRARIES, _TOOLS = "nvidia-", "nvidia-ml-py"
+"""How the names of NVIDIA's libraries begin, and of what only asks a driver. Both are part of images' digests: who
+changes them changes the layers of images that are built already."""
 
 Wheel = Mapping[str, Any]
 
@@ -52,4 +53,4 @@ def _weight(wheel: Wheel, heavy: int) -> int:
     """By what a wheel gets a layer of its own: its size, and of NVIDIA's libraries at least `heavy`."""
     size: int = wheel["size"]
     name = canonicalize_name(wheel["name"])
-    return max(size, heavy) if name.startswith("nvidia-") and is_for_gpu(name) else size
+    return max(size, heavy) if name.startswith(_LIBRARIES) and not name.startswith(_TOOLS) else size
