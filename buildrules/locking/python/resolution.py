@@ -95,7 +95,10 @@ class Resolution:
         return data, tuple(select(data, self._request.target, self._copies, self._folder, what=what, fresh=True))
 
     def _last(self, name: str) -> str | None:
-        """The last version of a distribution that supports the request's Python; None where there is none."""
+        """The last version of a distribution that supports the request's Python; None where there is none.
+
+        With --no-deps uv takes versions for other Pythons as well, and of several at once what fits together.
+        """
         import tomllib
 
         folder = os.path.join(self._folder, "last")
