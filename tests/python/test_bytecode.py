@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from buildrules.actions.python import compiler as compilers
 from buildrules.actions.python.compiler import compiler
 from buildrules.actions.python.interpreter import Interpreter
-from buildrules.errors import ActionError
+from buildrules.errors import ActionError, Interrupted
 from buildrules.plan import bytecode as plans
 from buildrules.store.collect import collect
 from buildrules.store.store import Store
@@ -116,6 +116,55 @@ def test_an_interpreter_that_ends_is_an_error_with_its_words(watch: Watch) -> No
         watch.stop()  # Ctrl-C
         with pytest.raises(ActionError, match=r"'/a\.py'"):
             process.compile("/a.py", b"")
+
+
+FRAIL = """\
+import builtins, os, signal, sys
+real = compile
+def compile(source, *args, **kwargs):
+    if source[:3] == b"SIG":
+        os.kill(os.getpid(), getattr(signal, source.decode().strip()))
+    return real(source, *args, **kwargs)
+builtins.compile = compile
+exec(sys.argv[-1], {"__name__": "__main__"})
+"""
+"""An interpreter that a source can end, by the signal it names."""
+
+
+@pytest.fixture
+def frail() -> Interpreter:
+    return Interpreter("/", [sys.executable, "-c", FRAIL], sys.base_prefix)
+
+
+def test_a_source_that_crashes_the_interpreter_is_skipped_and_those_after_it_are_compiled(
+    frail: Interpreter, watch: Watch
+) -> None:
+    with compiler(frail, watch) as process:
+        alone = process.compile("/m.py", b"value = 1\n")
+    with compiler(frail, watch) as process:
+        for name in ("SIGSEGV", "SIGABRT", "SIGBUS"):
+            assert process.compile("/bad.py", name.encode()) == b""
+            assert process.compile("/m.py", b"value = 1\n") == alone != b""
+    with compiler(frail, watch) as process:
+        watch.cancelled = True
+        with pytest.raises(Interrupted):
+            process.compile("/bad.py", b"SIGSEGV")
+
+
+def test_an_interpreter_that_is_ended_from_outside_is_an_error_that_says_so(frail: Interpreter, watch: Watch) -> None:
+    with compiler(frail, watch) as process, pytest.raises(ActionError, match=r"was killed .* '/a\.py'") as error:
+        process.compile("/a.py", b"SIGKILL")
+    assert str(error.value.hint).startswith("build again, with more memory")
+    with compiler(frail, watch) as process, pytest.raises(ActionError, match="more than 900 seconds"):
+        process.compile("/a.py", b"SIGXCPU")
+
+
+@pytest.mark.parametrize("python", pythons())
+def test_no_nesting_ends_what_compiles(python: str, watch: Watch) -> None:
+    with running(python, watch) as process:  # 3.8 and 3.9 run out of stack
+        for source in (b"x" + b".a" * 200_000, b"-" * 200_000 + b"1", b"x = " + b"(" * 5_000):
+            process.compile("/deep.py", source)
+        assert process.compile("/m.py", b"value = 1\n")
 
 
 @pytest.fixture

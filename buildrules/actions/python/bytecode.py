@@ -9,8 +9,9 @@ A container's user can write no bytecode, and so would compile all it imports at
 unchecked kind (PEP 552): it names no time, and nothing looks at the source when it is imported. The blob is kept in the
 store: it takes an interpreter to make it again. Where there is nothing to compile there is no layer.
 
-What a wheel brings in folders of tests is left out. A source that is no Python of this version gets an empty file: it
-stands over what another wheel may have had for that path, and the interpreter reads the source instead.
+What a wheel brings in folders of tests is left out. A source that is no Python of this version, or that crashes it,
+gets an empty file: it stands over what another wheel may have had for that path, and the interpreter reads the source
+instead.
 """
 
 import posixpath
