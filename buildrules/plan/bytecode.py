@@ -61,7 +61,7 @@ class BytecodePlanner:
         if made is None:
             return [dict(layers) for layers in sections]
         wheels = [[name for name in layers if self._plan.actions[name].kind == "wheel_layer"] for layers in sections]
-        taken = sum(map(len, sections)) + sum(self._layers(name) for name in others)
+        taken = sum(map(len, sections)) + sum(self._layers(name) for name in others) + 1  # that of the library
         counts = shares([len(names) for names in wheels], LAYER_LIMIT - 1 - taken)
         if counts is None:
             return None

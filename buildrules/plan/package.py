@@ -145,10 +145,9 @@ class PackagePlanner:
         if base.bytecode is None:
             return {}, wheels
         over = hiding((self._plan.actions[name] for name in above), compiled(base))
-        library = self._bytecode.library(base)
-        found = self._bytecode.beside(base, wheels, [*below, *library, *above]) if over is None else None
+        found = self._bytecode.beside(base, wheels, [*below, *above]) if over is None else None
         if found is not None:
-            return library, found
+            return self._bytecode.library(base), found
         why = f"'{over.title}' may lie over sources" if over is not None else "it has too many layers"
         self._plan.notes.append(f"{parts.package.label} has no bytecode: {why}; `bytecode: false` says it is meant")
         return {}, wheels
