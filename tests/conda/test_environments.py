@@ -166,7 +166,7 @@ def test_what_lies_over_modules_of_conda_packages_is_said(space: Space) -> None:
 def test_what_asks_for_a_driver_is_had_for_gpus(space: Space) -> None:
     Channel(space.root / "channel", keep=True).add("cudalib", "1.0", depends=["__cuda >=12"])
     space.edit("environment.yml", "native=1", "cudalib")
-    space.run("build", "//:env", code=None).said("environment.yml:6:5", "__cuda")
+    space.run("build", "//:env", code=None).said("environment.yml:6:5", "__cuda", 'gpu: {cuda: "12"}', 'cuda: "12.4"')
     space.edit("BUILD.yaml", "environment.yml}", 'environment.yml, gpu: {cuda: "12"}}')
     space.run("build", "//:env")
     space.edit("BUILD.yaml", 'gpu: {cuda: "12"}', 'cuda: "11.8"')

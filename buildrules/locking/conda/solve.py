@@ -37,6 +37,10 @@ _REFUSED = re.compile(r"40[13]( Unauthorized| Forbidden)?")
 _KERNEL = "5.10"  # of the machines that images run on, at least
 _ODD = re.compile(r"_pypy|_cp3\d+t$")
 _PYTHON = re.compile(r"(python|python_abi)([ =<>!~].*)?")
+_CUDA_HINT = (  # either is an attribute of its own
+    'say what CUDA the driver will have: `gpu: {cuda: "12"}` of the conda_env, and where a minor version matters,'
+    ' its attribute `cuda: "12.4"` as well'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,3 +234,4 @@ def _uri(root: str) -> str:
     from pathlib import Path
 
     return Path(root).as_uri() + "/"
+        hint=_CUDA_HINT if "__cuda" in text else None,
