@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.canary import Canary
 from tests.support.conda import MINOR, Channel
+from tests.support.quick import first_quick
 from tests.support.space import Space, make_base
 from tests.support.web import Web
 
@@ -96,6 +97,70 @@ def test_a_refused_token_names_its_connection(private: tuple[Space, Canary]) -> 
 def test_a_server_that_is_not_there(space: Space, web: Web) -> None:
     space.edit("environment.yml", "./channel", f"{web.url}/nothing")
     space.run("build", "//:env", code=None).said("the channels of 'env' could not be asked for packages")
+    space.edit("environment.yml", f"{web.url}/nothing", "http://nowhere.invalid/c")
+    said = space.run("build", "//:env", code=None).said(
+        "environment.yml:3:5: the channels of 'env' could not be asked for packages",
+        "http://nowhere.invalid/c/noarch",
+        "a mirror is a connection: NAME: {type: conda_channel, target: ADDRESS}",
+    )
+    assert said.err.count("Caused by") <= 2
+
+
+def test_a_folder_that_is_no_channel(space: Space) -> None:
+    space.edit("environment.yml", "./channel", "./chanel")
+    space.run("build", "//:env", code=None).said(
+        "environment.yml:3:5: the channel 'chanel' is a folder that does not exist", "the folder of the file that names"
+    )
+    (space.root / "chanel").mkdir()
+    space.run("build", "//:env", code=None).said("environment.yml:3:5: the folder 'chanel' is not a channel")
+
+
+MORE = "more: {type: conda_channel, target: 'file://ROOT/more'}\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "listed"),
+    first_quick(
+        [
+            *(("more::native", True), ("./more::native", False), ("more/linux-64::native=1.0", False)),
+            *(("file://ROOT/more/::native >=1", True), ("native[channel=more]", True)),
+            ("native[version='>=1', channel='./more']", False),
+        ]
+    ),
+)
+def test_a_package_is_taken_from_the_channel_that_it_names(space: Space, spec: str, listed: bool) -> None:
+    channel = Channel(space.root / "more")
+    channel.add("native", "1.0", {"share/other": b"x"})
+    space.edit("BUILD.yaml", "name: acme\n", "name: acme\n  connections:\n    " + MORE.replace("ROOT", str(space.root)))
+    if listed:
+        space.edit("environment.yml", "  - ./channel\n", "  - ./channel\n  - more\n")
+    space.run("lock", "//:env")
+    assert 'path = "channel/linux-64/native-1.0-0.conda"' in space.path(LOCK).read_text()
+    space.edit("environment.yml", "- native=1", f"- {spec}".replace("ROOT", str(space.root)))
+    space.run("build", "//:env").said("what it is asked to hold has changed")
+    text = space.path(LOCK).read_text()
+    assert 'path = "more/linux-64/native-1.0-0.conda"' in text and 'path = "channel/noarch/pure-2.0-0.conda"' in text
+    space.path(LOCK).unlink()
+    space.run("build", "//:env")
+    assert space.path(LOCK).read_text() == text
+    space.run("build", "//:env", "--locked").said("unchanged")
+
+
+def test_a_channel_of_a_package_is_refused_as_others_are(space: Space) -> None:
+    space.edit("environment.yml", "native=1", "defaults::native")
+    space.run("build", "//:env", code=None).said("environment.yml:6:5", "stands for Anaconda's own")
+    space.edit("environment.yml", "defaults::native", "nodefaults::native")
+    space.run("build", "//:env", code=None).said("environment.yml:6:5", "'nodefaults' is not a channel")
+
+
+def test_a_package_that_names_a_private_channel(private: tuple[Space, Canary], web: Web) -> None:
+    space, canary = private
+    Channel(space.root / "more").add("native", "1.0")
+    space.edit("environment.yml", "  - conda-forge\n", "  - ./more\n  - conda-forge\n")
+    space.edit("environment.yml", "native=1", "conda-forge::native=1")
+    space.run("lock", "//:env")
+    text = space.path(LOCK).read_text()
+    assert f'url = "{web.url}/private/linux-64/native-1.0-0.conda"' in text and not canary.inside(text.encode())
 
 
 def test_a_package_that_is_gone_or_another(space: Space, web: Web) -> None:

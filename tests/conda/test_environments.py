@@ -92,6 +92,17 @@ def test_what_is_wrong_with_a_file_is_said_at_its_place(
     space.run("build", "//:env", code=None).said(*said)
 
 
+def test_slips_in_keys_and_lists_without_packages(space: Space) -> None:
+    space.edit("environment.yml", "channels:", "chanels:")
+    space.run("build", "//:env", code=None).said(
+        "environment.yml:2:1: 'chanels' is not a key of a conda file", "did you mean 'channels'?"
+    )
+    space.write("environment.yml", "name: x\ndependencies:\n")
+    space.run("build", "//:env", code=None).said("environment.yml:2:1: the conda file asks for no conda package")
+    space.write("environment.yml", "name: x\nodd: 1\nchannels: [./none]\ndependencies: [python]\n")
+    space.run("build", "//:env", code=None).said("'odd' is not a key of a conda file", "a folder that does not exist")
+
+
 def test_keys_that_mean_nothing_here_are_said(space: Space) -> None:
     space.append("environment.yml", "variables:\n  A: b\nodd: 1\n")
     space.run("build", "//:env").said("variables are no part of an environment", "'odd' is not a key of a conda file")

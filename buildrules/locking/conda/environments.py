@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 
 from buildrules.actions.python.target import minor_of
-from buildrules.errors import Position
+from buildrules.errors import LoadError, Position
 from buildrules.locking.conda.file import DEFAULT_CHANNEL, Asked, channel_url, read_file
 from buildrules.locking.conda.lock import PREFIX, CondaLock, lock_name, read_lock, write_lock
 from buildrules.locking.conda.solve import CondaRequest, make_lock
@@ -36,21 +36,37 @@ def lock_conda(
         folder = target.label.package
     channels = channels or [Asked(DEFAULT_CHANNEL, _place(target, None))]
     served = {one.name: one.target for one in session.connections if one.type == "conda_channel"}
-    urls = [url for one in channels if (url := channel_url(one, keeper.root, folder, served)) is not None]
+    places: dict[str, Position] = {}  # of the channels, by address
+    for one in channels:
+        if (url := channel_url(one, keeper.root, folder, served)) is not None:
+            places.setdefault(url, one.position)
     excluded = [one for one in asked.specs if one.name in values["exclude"]]
     found.notes += [f"conda package {one.name!r} is left out, as asked ({one.position})" for one in excluded]
+    specs = [one for one in asked.specs if one not in excluded]
+    taken_from: dict[str, str] = {}
+    for spec in specs:  # as in conda, a channel that a package names is asked after the others
+        if (named := spec.channel) is not None:
+            url = channel_url(named, keeper.root, os.path.dirname(values["conda_file"]), served)
+            if url is None:
+                raise LoadError(f"{named.text!r} is not a channel", position=spec.position)
+            places.setdefault(url, spec.position)
+            taken_from[spec.text] = url
     request = CondaRequest(
         name=target.label.name,
         root=keeper.root,
         platform=base.platform,
         glibc=base.glibc,
-        specs=[one for one in asked.specs if one not in excluded],
-        channels=list(dict.fromkeys(urls)),
+        specs=specs,
+        channels=list(places),
         cuda=values["cuda"] or (values["gpu"] or {}).get("cuda") or "",
+        places=places,
+        taken_from=taken_from,
     )
     path = _path(target, base.platform)
 
     def make(old: CondaLock | None) -> CondaLock:
+        for note in found.notes:  # before the solver may fail for what they say
+            keeper.warn(note)
         return make_lock(request, session, old, keeper.upgrade)
 
     lock = keeper.obtain(

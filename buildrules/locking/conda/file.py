@@ -16,10 +16,18 @@ from buildrules.document.reader import parse
 from buildrules.errors import LoadError, Position
 from buildrules.locking.python.collector import Collector
 from buildrules.locking.python.formats import CONDA
+from buildrules.workspace.suggest import nearest
 
 DEFAULT_CHANNEL = "conda-forge"
+ANACONDA = "https://conda.anaconda.org/"
+PYTHON_HINT = "add a Python to its dependencies, such as python=3.12"
 _MOST = 20_000  # values of a file
 _NAME = re.compile(r"(?:[^\s\[]*::)?([A-Za-z0-9_.-]+)")
+_CHANNEL = re.compile(  # CHANNEL::name, CHANNEL/SUBDIR::name and name[channel=CHANNEL]
+    r"^(?P<before>[^\s\[]+?)(?:/(?:noarch|(?:linux|osx|win)-[a-z0-9]+))?::"
+    r"|(?<=[\[,\s])channel\s*=\s*(?P<quote>['\"]?)(?P<inside>[^'\"\s,\]]+)(?P=quote)"
+)
+_ALIKE = 0.75  # of two keys, one of which is a slip of the other
 
 
 class Asked(NamedTuple):
@@ -33,6 +41,19 @@ class Asked(NamedTuple):
         """The name of the package, in lower case, of a text that is a spec."""
         match = _NAME.match(self.text)
         return match[1].lower() if match else self.text
+
+    @property
+    def channel(self) -> "Asked | None":
+        """The channel that a spec wants its package from."""
+        match = _CHANNEL.search(self.text)
+        return Asked(match["before"] or match["inside"], self.position) if match else None
+
+    def taken_from(self, url: str) -> str:
+        """The text of a spec that names a channel, with the address of it."""
+        match = _CHANNEL.search(self.text)
+        assert match is not None
+        group = "before" if match["before"] else "inside"
+        return self.text[: match.start(group)] + url + self.text[match.end(group) :]
 
 
 class CondaAsked(NamedTuple):
@@ -50,6 +71,10 @@ def read_file(collector: Collector, path: str, position: Position | None) -> Con
     problems = Problems()
     root = parse(path, text.encode(), problems, aliases=True, most=_MOST)
     problems.raise_all()
+    for key, node in root.keys.items() if root is not None else ():
+        meant = nearest(key, CONDA, cutoff=_ALIKE)
+        if root is not None and key not in CONDA and meant is not None and meant not in root.entries:
+            raise node.error(f"{key!r} is not a key of a conda file", hint=f"did you mean '{meant}'?")
     if root is None or root.kind != "map" or "dependencies" not in root.entries:
         raise LoadError(f"{path!r} is not a conda file: it has no 'dependencies'", position=Position(path, 1))
     for key, node in root.keys.items():
@@ -65,6 +90,8 @@ def read_file(collector: Collector, path: str, position: Position | None) -> Con
                 collector.line(line.string(), os.path.dirname(path), line.position)
         else:
             specs.append(Asked(node.string("a package").strip(), node.position))
+    if not specs:
+        raise root.keys["dependencies"].error("the conda file asks for no conda package", hint=PYTHON_HINT)
     channels = root.entries.get("channels")
     listed = _items(channels, "channels") if channels is not None else []
     return CondaAsked(specs, [Asked(node.string("a channel").strip(), node.position) for node in listed])
@@ -111,7 +138,7 @@ def channel_url(asked: Asked, root: str, folder: str, connections: dict[str, str
         return Path(root, found).as_uri()
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_./-]*", text):
         raise LoadError(f"{text!r} is not a channel", position=asked.position)
-    return f"https://conda.anaconda.org/{text}"
+    return ANACONDA + text
 
 
 def _items(node: Node, key: str) -> Sequence[Node]:

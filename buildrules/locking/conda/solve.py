@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -17,14 +17,16 @@ from buildrules.errors import (
     FetchError,
     LoadError,
     LockError,
+    Position,
     ResolutionError,
     UsageError,
 )
-from buildrules.locking.conda.file import Asked
+from buildrules.locking.conda.file import ANACONDA, PYTHON_HINT, Asked
 from buildrules.locking.conda.lock import CondaLock, CondaPackage
 from buildrules.locking.python.conda import distribution_name
 from buildrules.net.session import Session
 from buildrules.start.address import below, origin_of
+from buildrules.start.transfer import PATIENCE
 from buildrules.start.trust import HINT
 from buildrules.state.location import store_root
 from buildrules.store import lockfile
@@ -35,17 +37,22 @@ if TYPE_CHECKING:
 _SUBDIRS = {"linux/amd64": ("linux-64", "x86_64"), "linux/arm64": ("linux-aarch64", "aarch64")}
 _REFUSED = re.compile(r"40[13]( Unauthorized| Forbidden)?")
 _KERNEL = "5.10"  # of the machines that images run on, at least
-_ODD = re.compile(r"_pypy|_cp3\d+t$")
-_PYTHON = re.compile(r"(python|python_abi)([ =<>!~].*)?")
+_REPODATA = ("repodata.json", "repodata.json.zst", "repodata.json.bz2", "repodata_shards.msgpack.zst")
 _CUDA_HINT = (  # either is an attribute of its own
     'say what CUDA the driver will have: `gpu: {cuda: "12"}` of the conda_env, and where a minor version matters,'
     ' its attribute `cuda: "12.4"` as well'
 )
+_ODD = re.compile(r"_pypy|_cp3\d+t$")
+_PYTHON = re.compile(r"(python|python_abi)([ =<>!~].*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class CondaRequest:
-    """What is asked for: `channels` are addresses, `cuda` the version of the driver's CUDA, "" for none."""
+    """What is asked for: `channels` are addresses, `cuda` the version of the driver's CUDA, "" for none.
+
+    `places` has the positions of channels, by address; `taken_from` the addresses of channels that specs name, by the
+    text of the spec; they are among `channels`.
+    """
 
     name: str
     root: str
@@ -54,12 +61,20 @@ class CondaRequest:
     specs: Sequence[Asked]
     channels: Sequence[str]
     cuda: str = ""
+    places: Mapping[str, Position] = field(default_factory=dict)
+    taken_from: Mapping[str, str] = field(default_factory=dict)
 
     def digest(self) -> str:
         """`sha256:<hex>`: a lock with another one is stale. A channel in the workspace counts by its place in there."""
         here = _uri(self.root)
+        elsewhere = {
+            text: url.removeprefix(here)
+            for text, url in self.taken_from.items()
+            if url not in text and not url.startswith(ANACONDA)  # where the text says it already
+        }
         return lockfile.inputs_digest(
             {
+                **({"taken_from": elsewhere} if elsewhere else {}),
                 "version": 1,
                 "platform": self.platform,
                 "glibc": self.glibc,
@@ -105,7 +120,10 @@ def _answer(request: CondaRequest, kept: Sequence[CondaPackage], session: Sessio
     virtual = [("__unix", "0", "0"), ("__linux", _KERNEL, "0"), ("__glibc", request.glibc, "0")]
     virtual += [("__archspec", "1", machine), *([("__cuda", request.cuda, "0")] if request.cuda else [])]
     question = {
-        "specs": [one.text for one in request.specs],
+        "specs": [
+            one.taken_from(request.taken_from[one.text]) if one.text in request.taken_from else one.text
+            for one in request.specs
+        ],
         "channels": list(request.channels),
         "platforms": [subdir, "noarch"],
         "virtual": virtual,
@@ -145,8 +163,42 @@ def _error(answer: dict[str, Any], request: CondaRequest, session: Session) -> B
         if refused and served is not None:
             message, way_out = served.refused(refused[0])
             return CredentialsError(message, hint=way_out, log=text)
-    hint = f"{HINT}, or in workspace.tls.certificates" if "peer certificate" in text else None
-    return FetchError(f"the channels of {request.name!r} could not be asked for packages", hint=hint, log=text)
+    return _unreached(request, text, session)
+
+
+def _unreached(request: CondaRequest, text: str, session: Session) -> BuildrulesError:
+    """The error for a channel that does not answer, at the line that names it. Those in folders are told by paths."""
+    at = {url: unquote(url.removeprefix("file://")) for url in request.channels}
+    url = next((url for url, path in at.items() if f"{url}/" in text or f"`{path}/" in text), None)
+    if url is None and len(at) == 1:
+        url = next(iter(at))
+    position = request.places.get(url) if url is not None else None
+    if url is not None and url.startswith("file://"):
+        shown = unquote(url.removeprefix(_uri(request.root)).removeprefix("file://"))
+        if not os.path.isdir(at[url]):
+            message = f"the channel {shown!r} is a folder that does not exist"
+            return LoadError(message, hint="a path starts at the folder of the file that names it", position=position)
+        if not any(os.path.isfile(os.path.join(at[url], "noarch", name)) for name in _REPODATA):
+            message = f"the folder {shown!r} is not a channel: it has no 'noarch/repodata.json'"
+            return LoadError(message, hint="`conda index` or `rattler-index fs` writes it", position=position)
+    hint: str | None = None
+    if "peer certificate" in text:
+        hint = f"{HINT}, or in workspace.tls.certificates"
+    elif url is not None and "error sending request" in text:
+        name = url.removeprefix(ANACONDA)
+        mirror = f"{name if name != url else 'NAME'}: {{type: conda_channel, target: ADDRESS}}"
+        hint = PATIENCE if session.connections.serving(url) else f"{PATIENCE}; a mirror is a connection: {mirror}"
+    message = f"the channels of {request.name!r} could not be asked for packages"
+    return FetchError(message, hint=hint, position=position, log=_short(text))
+
+
+def _short(text: str) -> str:
+    """What rattler says of a request, without the layers of its libraries between the address and the reason."""
+    lines = text.splitlines()
+    last = len(lines) - 1
+    return "\n".join(
+        line for number, line in enumerate(lines) if number in (0, last) or "://" in line or "certificate" in line
+    )
 
 
 def _logins(channels: Sequence[str], session: Session) -> "list[tuple[Connection, dict[str, str]]]":
@@ -182,6 +234,7 @@ def _unsolved(request: CondaRequest, text: str) -> ResolutionError:
     return ResolutionError(
         f"the conda packages of {request.name!r} cannot be had together on {request.platform}"
         f" with glibc {request.glibc}",
+        hint=_CUDA_HINT if "__cuda" in text else None,
         log=text,
         position=culprit.position if culprit else None,
     )
@@ -194,7 +247,7 @@ def _python(packages: Sequence[CondaPackage], request: CondaRequest) -> str:
     if python is None:
         raise ResolutionError(
             f"the conda environment {request.name!r} has no Python",
-            hint="add one to its dependencies, such as python=3.12",
+            hint=PYTHON_HINT,
             position=asked or (request.specs[0].position if request.specs else None),
         )
     if _ODD.search(python.build):
@@ -234,4 +287,3 @@ def _uri(root: str) -> str:
     from pathlib import Path
 
     return Path(root).as_uri() + "/"
-        hint=_CUDA_HINT if "__cuda" in text else None,

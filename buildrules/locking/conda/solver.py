@@ -57,6 +57,12 @@ def _row(record: Any) -> dict[str, Any]:
     }
 
 
+def _is_from(record: Any, specs: list[Any]) -> bool:
+    """Whether a package is from the channel that a spec of its name wants; the solver keeps those of others as well."""
+    named = [spec.channel for spec in specs if spec.name is not None and spec.name.normalized == record.name.normalized]
+    return all(one is None or one.base_url.rstrip("/") == str(record.channel).rstrip("/") for one in named)
+
+
 async def _solve(question: dict[str, Any], specs: list[Any]) -> list[Any]:
     from rattler import BuildString, Gateway, GenericVirtualPackage, PackageName, Version, solve
     from rattler.networking import AddHeadersMiddleware, Client, RetryMiddleware
@@ -79,6 +85,7 @@ async def _solve(question: dict[str, Any], specs: list[Any]) -> list[Any]:
         wanted = {sha256 for _, sha256 in question["kept"]}
         answers = await gateway.query(channels, platforms, [spec for spec, _ in question["kept"]], recursive=False)
         known = [one for found in answers for one in found if one.sha256 is not None and one.sha256.hex() in wanted]
+        known = [one for one in known if _is_from(one, specs)]
     virtual = [
         GenericVirtualPackage(PackageName(name), Version(version), BuildString(build))
         for name, version, build in question["virtual"]
