@@ -58,6 +58,14 @@ def test_a17_the_ways_out_work(root: Path) -> None:
     assert [item.text for item in collect(str(root), "", requirements=["./lib"]).items] == ["lib"]
 
 
+@pytest.mark.parametrize("line", ['requires-python=">=3.11"', "requires-python='>=3.11'", 'readme="a=b=c"'])
+def test_a_project_without_spaces_is_no_list_of_builds(root: Path, line: str) -> None:
+    (root / "r.md").write_text("")
+    text = f'[project]\nname="a"\nversion="1"\n{line}\ndependencies=["idna"]\n'
+    (root / "pyproject.toml").write_text(text.replace("a=b=c", "r.md") + '[tool.x]\ntext="""\na=b=c\n"""\n')
+    assert [item.text for item in collect(str(root), "", pyproject="pyproject.toml").items] == ["idna"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

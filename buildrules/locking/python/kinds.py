@@ -33,7 +33,6 @@ _KINDS = (
         name=r"Pipfile(?:\.lock)?",
     ),
     _Kind("part of a project", hint="name its folder in `requirements`: {folder}", name=r"setup\.(?:py|cfg)"),
-    _Kind("a list of conda's builds", hint=_EXPORT, text=r"@EXPLICIT\s*$|[A-Za-z0-9_.-]+=[^=\s]+=[^=\s]+$"),
     _Kind("a lock of conda", hint=_EXPORT, text=r"package:\s*\n\s*- (?:name|category|build|manager|dependencies):"),
     _Kind("a conda file", "conda_file", text=r"dependencies:\s*(?:#.*|\[.*)?$"),
     _Kind(
@@ -41,6 +40,7 @@ _KINDS = (
         "pyproject",
         text=r"\[(?:project|build-system|dependency-groups|tool\.[^\]]+)\]\s*(?:#.*)?$",
     ),
+    _Kind("a list of conda's builds", hint=_EXPORT, text=r"@EXPLICIT\s*$|\w[\w.-]*=[\w.!+]+=[\w.]+$"),
     _Kind("requirements", "requirements_file", name=r".*\.(?:txt|in)"),
 )
 """The first that fits counts. What `text` matches, at the start of a line, is no part of any other kind."""
