@@ -298,6 +298,28 @@ def test_python_pin_against_the_base(root: Path) -> None:
         check_python(pin, "3.11.2", override="three")
 
 
+@pytest.mark.parametrize(
+    "spec",
+    ["python=3.10=h123_0", "python=3.10=*_cpython", "python==3.10", "python 3.10 h12", '"python[version=3.10]"'],
+)
+def test_a_python_without_a_patch_stands_for_its_minor_version(root: Path, spec: str) -> None:
+    pin = read(root, f"dependencies:\n- {spec}\n").python
+    check_python(pin, "3.10.22")
+    with pytest.raises(ResolutionError, match=r"asks for Python 3\.10, and the base has Python 3\.11\.2") as caught:
+        check_python(pin, "3.11.2")
+    assert '{rule: python_standalone, version: "3.10"}' in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("spec", ["python=3.13=*_cp313t", "python 3.13 h12_1_cp313t", "'python[build=\"*_cp313t\"]'"])
+def test_a_build_of_a_free_threaded_python_asks_for_one(root: Path, spec: str) -> None:
+    pin = read(root, f"dependencies:\n- {spec}\n").python
+    check_python(pin, "3.13.5", free_threaded=True)
+    check_python(pin, "3.13.5", override="3.13")
+    with pytest.raises(ResolutionError, match=r"asks for Python 3\.13t, and the base has Python 3\.13\.5") as caught:
+        check_python(pin, "3.13.5")
+    assert '{rule: python_standalone, version: "3.13t"}' in str(caught.value.hint)
+
+
 @pytest.mark.parametrize("text", ["a" + " " * 200_000 + "[", "a" * 200_000 + "[", "a" * 200_000 + ":["])
 def test_a_long_line_is_no_package_at_once(text: str) -> None:
     """Where the time grew with the square this would not end."""

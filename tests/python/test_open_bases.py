@@ -110,6 +110,23 @@ def test_the_conda_file_chooses(space: Space, asked: str, rule: str, python: str
     assert found[0] == rule and found[1].startswith(python) and found[2] == f"the conda file asks for {asked}"
 
 
+@pytest.mark.parametrize(("asked", "python"), [("3.12.4", "3.12."), ("==3.12.4", "3.12."), ("3.11.9", "3.11.2")])
+def test_a_patch_release_in_the_targets_own_words_stands_for_its_minor_version(
+    space: Space, asked: str, python: str
+) -> None:
+    space.edit("BUILD.yaml", "requirements: [numlib==1.0]}", f'requirements: [numlib==1.0], python: "{asked}"}}')
+    found = chosen(space)
+    assert found[1].startswith(python) and found[2] == f"it asks for {asked}"
+
+
+def test_a_conda_file_with_a_free_threaded_build_gets_one(space: Space) -> None:
+    space.write("conda.yaml", CONDA.format("3.13=*_cp313t"))
+    space.edit("BUILD.yaml", "requirements: [numlib==1.0]}", "conda_file: conda.yaml}")
+    (found,) = settled(space).locks.environments.values()
+    assert found.base.target.rule.name == "python_standalone" and found.base.free_threaded
+    assert (found.base.target.label.name, found.chosen) == ("python@3.13t", "the conda file asks for 3.13t")
+
+
 def test_an_edit_of_the_conda_file_chooses_again(space: Space) -> None:
     space.write("conda.yaml", CONDA.format("3.11"))
     space.edit("BUILD.yaml", "requirements: [numlib==1.0]}", "conda_file: conda.yaml}")

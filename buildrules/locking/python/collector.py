@@ -83,18 +83,19 @@ class Requirements:
 @dataclass(frozen=True, slots=True)
 class PythonPin:
     """What asks for a Python: a PEP 440 specifier like "==3.12.*", the text that it was read from, where, and what it
-    is, for people.
+    is, for people. With `free_threaded` it must be the build without the global lock.
     """
 
     specifier: str
     text: str
     position: Position
     asker: str = "the conda file"
+    free_threaded: bool = False
 
     @property
     def version(self) -> str:
         """For people: "3.12" of "==3.12.*"."""
-        return self.specifier.removeprefix("==").removesuffix(".*")
+        return self.specifier.removeprefix("==").removesuffix(".*") + ("t" if self.free_threaded else "")
 
     @property
     def minor(self) -> str | None:

@@ -29,6 +29,8 @@ _SPEC = re.compile(  # possessive: what does not fit is given up at once, howeve
     r"(?:(?P<channel>[^\s:\[]++)::)?(?P<name>[A-Za-z0-9_.-]++)(?P<rest>[^\[]*+)(?:\[(?P<brackets>.*)\])?$"
 )
 _BRACKET = re.compile(r"\s*(\w+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|([^,'\"\s]+))\s*(?:,|$)")
+_FREE_THREADED = re.compile(r"_cp3(\d+)t\b")  # in the build string of a Python
+_WHOLE = re.compile(r"(?<![<>=!~])==(\d+(?:\.\d+)?)(?=,|$)")
 _CLAUSE = re.compile(r"(==|!=|<=|>=|~=|<|>|=)?\s*([A-Za-z0-9_.!+]*\*?)$")
 
 
@@ -209,7 +211,11 @@ class CondaFile:
             raise node.error(f"{text!r} is not a conda package")
         name, specifier = spec
         if name == "python":
-            self.python = self.python or (PythonPin(specifier, text, node.position) if specifier else None)
+            # Conda's ==3.12, and 3.12 with a build, stand for the minor version: there are patches of it only.
+            specifier, free = _WHOLE.sub(r"==\1.*", specifier), _FREE_THREADED.search(text)
+            specifier = specifier or (f"==3.{free[1]}.*" if free else "")
+            pin = PythonPin(specifier, text, node.position, free_threaded=free is not None)
+            self.python = self.python or (pin if specifier else None)
         elif name == "pip" and self.pip is None:
             self.pip = node
         if name != "python" and not is_ignored(name):
@@ -323,8 +329,11 @@ def specifier_of(python: str) -> str:
     return specifier
 
 
-def check_python(pin: PythonPin | None, python: str, override: str | None = None) -> None:
-    """Raise ResolutionError unless the base's `python` ("3.11.2") is what the conda file and `override` ask for.
+def check_python(
+    pin: PythonPin | None, python: str, override: str | None = None, *, free_threaded: bool = False
+) -> None:
+    """Raise ResolutionError unless the base's `python` ("3.11.2"), which is `free_threaded` or not, is what the conda
+    file and `override` ask for.
 
     An explicit `override` ("3.11") stands above the conda file's pin, and is held against the base alone.
     """
@@ -334,14 +343,25 @@ def check_python(pin: PythonPin | None, python: str, override: str | None = None
         if not SpecifierSet(specifier_of(override)).contains(python):
             raise ResolutionError(
                 f"python {override!r} is asked for, and the base has Python {python}",
-                hint=f"choose a base with Python {override}, or set python: '{minor_of(python)}'",
+                hint=f"choose a base with Python {override}{_such(override)}, or set python: '{minor_of(python)}'",
             )
         return
-    if pin is None or not pin.specifier or SpecifierSet(pin.specifier).contains(python):
+    if pin is None or not pin.specifier:
+        return
+    if SpecifierSet(pin.specifier).contains(python) and (free_threaded or not pin.free_threaded):
         return
     override = f"python: '{minor_of(python)}'"
     raise ResolutionError(
         f"{pin.asker} asks for Python {pin.version}, and the base has Python {python}",
-        hint=f"choose a base with Python {pin.version}, or write {override} on the python_env to override {pin.asker}",
+        hint=f"choose a base with Python {pin.version}{_such(pin.version)}, or write {override} on the python_env to"
+        f" override {pin.asker}",
         position=pin.position,
     )
+
+
+def _such(version: str) -> str:
+    """The base that has a version, where there may be one: in a hint, after the words for it."""
+    from buildrules.authoring.release import STANDALONE
+
+    there = re.fullmatch(r"3\.\d+(\.\d+)?t?", version) is not None and minor_of(version).rstrip("t") in STANDALONE
+    return f' ({{rule: python_standalone, version: "{version}"}})' if there else ""

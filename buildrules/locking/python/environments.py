@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+from buildrules.authoring.release import minor_of_patch
 from buildrules.errors import LoadError
 from buildrules.locking.bases import need_python
 from buildrules.locking.keeper import LockKeeper, moves
@@ -81,8 +82,7 @@ class EnvironmentLocks:
         self._keeper.disk.by(target.label).note(CONTENT, *found.files)
         self._keeper.disk.by(target.label).note(NAMES, *found.folders)
         if conda is None:
-            minor = found.python.minor if chosen and found.python else None
-            self._check_python(target, python, found, minor)
+            self._check_python(target, base, python, found, chosen)
         feeds = self._feeds(target, found)
         request = EnvironmentRequest(
             name=target.label.name,
@@ -170,13 +170,19 @@ class EnvironmentLocks:
         add_projects(found, root, target, installed_projects(self._resolution, target))
         return found
 
-    def _check_python(self, target: ResolvedTarget, python: str, found: "Requirements", minor: str | None) -> None:
-        """Of a base that was chosen, `minor` is the version it was chosen by, whatever patch release is asked for."""
+    def _check_python(
+        self, target: ResolvedTarget, base: LockedBase, python: str, found: "Requirements", chosen: str
+    ) -> None:
+        """A base that was chosen has the minor version that is asked for, whatever patch release that is of."""
         from buildrules.locking.python.conda import check_python
 
+        asked = target.values["python"]
+        if chosen and asked is not None:
+            asked = minor_of_patch(asked if asked[:1] == "=" else f"=={asked}") or asked
+        elif chosen and found.python is not None:
+            asked = found.python.minor
         with target.errors_at("python"):
-            said = target.values["python"]
-            check_python(found.python, python, minor if said is None else said)
+            check_python(found.python, python, asked, free_threaded=base.free_threaded)
             self._models.check_python(target, python)
 
     def server(

@@ -27,6 +27,7 @@ class _Asked:
     words: str = ""
     position: Position | None = None
     way_out: str = ""
+    free_threaded: bool = False
 
 
 class OpenBases:
@@ -70,7 +71,8 @@ class OpenBases:
         pin = self._pin(env)
         if pin is not None and pin.specifier:
             way_out = f'override {pin.asker}: write `python: "..."` on {env.label}'
-            return _Asked(pin.specifier, f"{pin.asker} asks for {pin.version}", pin.position, way_out)
+            words = f"{pin.asker} asks for {pin.version}"
+            return _Asked(pin.specifier, words, pin.position, way_out, pin.free_threaded)
         return self._asked_by_model(env) if env.deps.get("model") else _Asked()
 
     def _pin(self, env: ResolvedTarget) -> "PythonPin | None":
@@ -92,6 +94,8 @@ class OpenBases:
             found = python_for(asked.specifier, self._suite)
         except ValueError:  # whatever it is that a file asks for
             found = None
+        if asked.free_threaded and found is not None:  # Debian has none
+            found = f"{found if isinstance(found, str) else found.minor}t"
         if found is None:
             raise LoadError(
                 f"{asker.label}: {asked.words}, and there is no such Python: the oldest is {STANDALONE[0]}, the newest"
