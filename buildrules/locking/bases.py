@@ -58,6 +58,7 @@ class BaseLocks:
 
     def _standalone(self, target: ResolvedTarget, platform: str) -> LockedBase:
         from buildrules.locking.standalone import lock as locks
+        from buildrules.locking.standalone.builds import read_request
         from buildrules.locking.standalone.choose import make_lock
         from buildrules.oci.parts.python import PREFIX, interpreter_of
 
@@ -77,6 +78,8 @@ class BaseLocks:
         settings = self._settings
 
         def make(_: locks.InterpreterLock | None) -> locks.InterpreterLock:
+            with target.errors_at("version"):
+                read_request(version)
             if under.lock is not None:
                 self._check_libraries(target, under.lock.versions())
             return make_lock(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import signal
+import socket
 import tarfile
 import time
 import tomllib
@@ -297,6 +298,14 @@ def test_what_is_not_there(tmp_path: Path, lone: Hub, uri: str, text: str, hint:
     with pytest.raises(BuildrulesError) as caught:
         resolve(uri, access(tmp_path, {"HF_ENDPOINT": lone.url}))
     assert text in caught.value.message and hint in (caught.value.hint or "")
+
+
+def test_a_hub_that_does_not_answer_is_no_dead_end(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    with pytest.raises(BuildrulesError) as caught:
+        resolve(f"hf://{NAME}", access(tmp_path, {"HF_ENDPOINT": f"http://127.0.0.1:{port}"}))
+    assert "a mirror of the hub in HF_ENDPOINT" in (caught.value.hint or "")
 
 
 @given(st.text(alphabet="ag@/.%-\\\n2F:é", max_size=12))

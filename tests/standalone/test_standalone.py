@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import shutil
+import socket
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ import pytest
 from buildrules.locking.standalone.builds import table
 from buildrules.locking.standalone.lock import read_lock
 from tests.support.space import Space, make_base
-from tests.support.standalone import archive, filename, mirror
+from tests.support.standalone import archive, filename, mirror, program
 from tests.support.web import Web
 
 PY = "//:py"
@@ -131,6 +132,66 @@ def test_two_archives_of_an_official_name_are_two_interpreters(space: Space) -> 
         assert (lock.build, lock.filename) == ("", known.filename)
         interpreters.add(lock.build or lock.sha256)
     assert len(interpreters) == 2
+
+
+def test_an_archive_of_another_version_or_a_folder_is_said_to_be_that(space: Space) -> None:
+    space.write("own/python.tar.gz", archive("3.12.5"))
+    space.edit("BUILD.yaml", 'version: "3.12", ', 'version: "3.11", archive: own/python.tar.gz, ')
+    space.run("lock", PY, code=1).said(
+        "'own/python.tar.gz' is Python 3.12.5 for x86_64, not 3.11 for x86_64", 'version: "3.12.5"'
+    )
+    space.edit("BUILD.yaml", "archive: own/python.tar.gz", "archive: own")
+    space.run("lock", PY, code=2).said("the archive 'own' is a folder", "workspace.python.mirror")
+    space.edit("BUILD.yaml", 'version: "3.11", archive: own', 'version: "oops", archive: own/python.tar.gz')
+    line = next(text for text in (space.root / "BUILD.yaml").read_text().splitlines() if '"oops"' in text)
+    column = line.index('"oops"') + 1
+    space.run("lock", PY, code=2).said(f":{column}: 'oops' is not a version of Python", "(the free-threaded build)")
+
+
+@pytest.mark.parametrize(
+    ("needs", "folders", "starts"),
+    [
+        (("libpython3.12.so.1.0", "libc.so.6"), "$ORIGIN/../lib", True),
+        (("libpython3.12.so.1.0",), "/usr/lib:${ORIGIN}/../lib", True),
+        (("libpython3.12.so.1.0",), "/opt/python/lib", True),
+        (("$ORIGIN/../lib/libpython3.12.so.1.0",), "", True),
+        (("libz.so.1", "libc.so.6"), "", True),
+        (("libpython3.12.so.1.0",), "", False),
+        (("libpython3.12.so.1.0",), "/install/lib", False),
+        (("libpython3.12.so.1.0",), "$ORIGIN/../lib64", False),
+    ],
+)
+def test_an_archive_whose_interpreter_does_not_find_its_library_is_an_error(
+    space: Space, needs: tuple[str, ...], folders: str, starts: bool
+) -> None:
+    files = {"bin/python3.12": program(needs, folders), "lib/libpython3.12.so.1.0": b"x"}
+    space.write("own/python.tar.gz", archive("3.12.5", files))
+    space.edit("BUILD.yaml", 'version: "3.12", ', 'version: "3.12", archive: own/python.tar.gz, ')
+    result = space.run("lock", PY, code=0 if starts else 1)
+    if not starts:
+        result.said("could not start: it needs 'libpython3.12.so.1.0'", "$ORIGIN/../lib", "BUILD.yaml:")
+
+
+def test_a_mirror_of_files_with_other_names_is_told_what_they_must_be(space: Space) -> None:
+    shutil.rmtree(space.root / "pythons")
+    (space.root / "pythons").mkdir()
+    space.run("lock", PY, code=1).said("there is no Python 3.12", "workspace.python.mirror is 'pythons': it is empty")
+    space.write("pythons/python-3.12.tgz", b"x")
+    space.run("lock", PY, code=1).said("1 file, such as 'python-3.12.tgz'", "cpython-3.12.15+", "`archive`")
+
+
+def test_without_a_mirror_an_unreachable_place_is_no_dead_end(space: Space) -> None:
+    space.edit("BUILD.yaml", "mirror: pythons", f'mirror: "{(space.root / "pythons").as_uri()}"')
+    space.run("lock", PY)
+    space.edit("BUILD.yaml", f', mirror: "{(space.root / "pythons").as_uri()}"', "")
+    lock = space.root / "python.py-linux-amd64.lock"
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    lines = (
+        f'url = "http://127.0.0.1:{port}/x"' if one.startswith("url") else one for one in lock.read_text().split("\n")
+    )
+    lock.write_text("\n".join(lines))
+    space.run("build", PY, code=1).said("workspace.python.mirror", "`archive`")
 
 
 def test_locks_hold_no_address_of_this_machine(space: Space) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import struct
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,21 @@ def filename(python: str, *, build: str = "20200101", machine: str = "x86_64") -
     return (
         f"cpython-{python.removesuffix('t')}+{build}-{machine}-unknown-linux-gnu-{threads}install_only_stripped.tar.gz"
     )
+
+
+def program(needs: Sequence[str], folders: str) -> bytes:
+    """A program that needs libraries, and says where to look for them: the head and dynamic section of one."""
+    strings, places = b"\0", {}
+    for text in (*needs, folders):
+        places[text] = len(strings)
+        strings += text.encode() + b"\0"
+    rows = [(1, places[text]) for text in needs] + [(29, places[folders]), (5, 0x1000 + 64 + 2 * 56)]
+    dynamic = b"".join(struct.pack("<QQ", *row) for row in (*rows, (0, 0)))
+    at = 64 + 2 * 56 + len(strings)
+    head = ELF["x86_64"] + struct.pack("<IQQQIHHHHHH", 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    load = struct.pack("<IIQQQQQQ", 1, 5, 0, 0x1000, 0x1000, at + len(dynamic), at + len(dynamic), 0x1000)
+    section = struct.pack("<IIQQQQQQ", 2, 6, at, 0x1000 + at, 0x1000 + at, len(dynamic), len(dynamic), 8)
+    return head + load + section + strings + dynamic
 
 
 def archive(

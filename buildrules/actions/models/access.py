@@ -18,6 +18,7 @@ from buildrules.start.archive import Content, members
 from buildrules.start.failure import Failure
 from buildrules.start.retry import retrying
 from buildrules.start.sources import advice, locate
+from buildrules.start.transfer import PATIENCE
 from buildrules.store.blobs import CHUNK
 
 TRIES = 4
@@ -184,6 +185,9 @@ class Access:
         error = error_of(failure, text, self.context.blobs)
         if failure.reason == reasons.MISSING:
             error.hint = error.hint or MOVED
+        hub = failure.reason == reasons.UNREACHABLE and source.get("kind") == "huggingface"
+        if hub and error.hint in (None, PATIENCE):
+            error.hint = f"{PATIENCE}; or name a mirror of the hub in HF_ENDPOINT, or in a connection"
         return error
 
     def _refused(self, text: str, failure: Failure, source: Mapping[str, Any]) -> FetchError:

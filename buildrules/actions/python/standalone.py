@@ -11,11 +11,12 @@ from buildrules.actions.params import InterpreterParams, read
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Row, Traits
 from buildrules.engine.step import Step
-from buildrules.errors import GoneError, IntegrityError
+from buildrules.errors import FetchError, GoneError, IntegrityError
 from buildrules.net.download import Download, fetch_all
 from buildrules.oci import recipe
 from buildrules.oci.assemble import assemble
 from buildrules.oci.local import Local
+from buildrules.start.transfer import PATIENCE
 
 
 def _content(step: Step) -> list[Row]:
@@ -60,6 +61,10 @@ def _fetch(digest: str, places: Mapping[str, Any], context: Context) -> None:
             if mirror
             else f"run {command} for a version that there is, or name a place that has it in workspace.python.mirror"
         )
+        raise
+    except FetchError as error:
+        if not mirror and error.hint in (None, PATIENCE):
+            error.hint = f"{PATIENCE}; or name a mirror in workspace.python.mirror, or a file you have as `archive`"
         raise
     except IntegrityError as error:
         raise IntegrityError(

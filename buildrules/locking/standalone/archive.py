@@ -1,42 +1,95 @@
-"""Looks into an archive of somebody's own: which CPython it holds, and for which machine."""
+"""Looks into an archive of somebody's own: which CPython it holds, for which machine, and whether that can start."""
 
 import gzip
+import posixpath
+import re
 import tarfile
 import zlib
+from collections.abc import Iterator
 from typing import IO, cast
 
 from buildrules.errors import IntegrityError
 from buildrules.locking.standalone.builds import Build, Request
-from buildrules.oci.parts.python import interpreter_of, version_in
+from buildrules.locking.standalone.elf import needed
+from buildrules.oci.parts.python import PREFIX, interpreter_of, version_in
 from buildrules.oci.untar import entries
 
 _MACHINES = {62: "x86_64", 183: "aarch64"}  # e_machine of elf(5)
+_PROGRAM = re.compile(r"python/bin/(python3\.\d+t?)", re.ASCII)
+_HEADER = re.compile(r"python/include/(python3\.\d+t?)/patchlevel\.h", re.ASCII)
+_LARGEST = 256 << 20  # bytes of a program that are read
+_HINT = "it must be a .tar.gz of the form that python-build-standalone calls install_only"
 
 
 def build_in(file: IO[bytes], request: Request, filename: str) -> Build:
-    """The build in the open archive `file`, which should be what is asked for. Raises IntegrityError for none."""
-    short = interpreter_of(f"{request.minor[0]}.{request.minor[1]}.0{'t' if request.free_threaded else ''}")
-    header, program = f"python/include/{short}/patchlevel.h", f"python/bin/{short}"
-    version = machine = None
+    """The build in the open archive `file`: what is asked for, else another that it holds. Raises IntegrityError where
+    there is none, or one that cannot start.
+    """
+    asked = interpreter_of(f"{request.minor[0]}.{request.minor[1]}.0{'t' if request.free_threaded else ''}")
+    programs: dict[str, bytes] = {}
+    versions: dict[str, str | None] = {}
+    for name, content in _files(file, filename):
+        if content is None:
+            continue
+        if (found := _PROGRAM.fullmatch(name)) is not None:
+            programs[found[1]] = content.read(_LARGEST)
+        elif (found := _HEADER.fullmatch(name)) is not None:
+            versions[found[1]] = version_in(content.read(1 << 16))
+        if asked in programs and asked in versions:
+            break
+    there = [short for short in programs if _machine(programs[short]) and _numbers(versions.get(short))]
+    if not there:
+        program, header = f"python/bin/{asked}", f"python/include/{asked}/patchlevel.h"
+        missing = header if _machine(programs.get(asked, b"")) else program
+        raise IntegrityError(f"{filename!r} holds no such Python: it has no proper {missing!r}", hint=_HINT)
+    short = asked if asked in there else there[0]
+    _check_library(file, programs[short], filename)
+    major, minor, patch = _numbers(versions[short]) or (0, 0, 0)
+    machine = _machine(programs[short]) or ""
+    return Build((major, minor, patch), short.endswith("t"), machine, "", "", filename, None)
+
+
+def _files(file: IO[bytes], filename: str) -> Iterator[tuple[str, IO[bytes] | None]]:
+    """Names, without a ./ before them, and what is in the files. Raises IntegrityError for a damaged archive."""
+    file.seek(0)
     try:
         with gzip.GzipFile(fileobj=file) as stream:
             for member, content in entries(cast(IO[bytes], stream)):
-                name = member.name.removeprefix("./")
-                if content is not None and name == program:
-                    head = content.read(20)
-                    machine = _MACHINES.get(int.from_bytes(head[18:20], "little")) if head[:4] == b"\x7fELF" else None
-                elif content is not None and name == header:
-                    version = version_in(content.read(1 << 16))
-                if version and machine:
-                    break
+                yield member.name.removeprefix("./"), content
     except (tarfile.TarError, OSError, ValueError, EOFError, zlib.error) as error:
         raise IntegrityError(f"{filename!r} cannot be unpacked: {error}") from None
+
+
+def _machine(program: bytes) -> str | None:
+    return _MACHINES.get(int.from_bytes(program[18:20], "little")) if program[:4] == b"\x7fELF" else None
+
+
+def _numbers(version: str | None) -> tuple[int, int, int] | None:
     numbers = version.split(".") if version else []
-    if machine is None or len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
-        missing = header if machine else program
-        raise IntegrityError(
-            f"{filename!r} holds no such Python: it has no proper {missing!r}",
-            hint="it must be a .tar.gz of the form that python-build-standalone calls install_only",
-        )
+    if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
+        return None
     major, minor, patch = map(int, numbers)
-    return Build((major, minor, patch), request.free_threaded, machine, "", "", filename, None)
+    return major, minor, patch
+
+
+def _check_library(file: IO[bytes], program: bytes, filename: str) -> None:
+    """Raise IntegrityError where the program's own library, libpython, is not where it looks for it."""
+    libraries, folders = needed(program)
+    for library in libraries:
+        base = posixpath.basename(library)
+        if not base.startswith("libpython3."):
+            continue
+        places = [library] if "/" in library else [f"{folder}/{base}" for folder in folders]
+        wanted = {_in_archive(place) for place in places}
+        if not any(name in wanted for name, _ in _files(file, filename)):
+            raise IntegrityError(
+                f"the Python in {filename!r} could not start: it needs {base!r}, which is not where it looks for it",
+                hint=f"put it into 'python/lib', and build with -Wl,-rpath,'$ORIGIN/../lib', or /{PREFIX}/lib,"
+                " where the image has it; or build without --enable-shared",
+            )
+
+
+def _in_archive(place: str) -> str:
+    """The path in the archive of a path that a program in its `bin` says, as it is in the image."""
+    where = place.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", f"/{PREFIX}/bin")
+    return f"python/{posixpath.relpath(posixpath.normpath(where), f'/{PREFIX}')}" if where[:1] == "/" else ""

@@ -71,7 +71,8 @@ def read_request(text: str) -> Request:
     found = _REQUEST.fullmatch(text)
     if found is None:
         raise UsageError(
-            f"{text!r} is not a version of Python", hint="write it as '3.12', '3.12.15', or '3.13t' without the lock"
+            f"{text!r} is not a version of Python",
+            hint="write it as '3.12', '3.12.15', or '3.13t' (the free-threaded build)",
         )
     major, minor, patch = int(found[1]), int(found[2]), found[3]
     if (major, minor) < OLDEST:

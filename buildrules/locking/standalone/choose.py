@@ -16,6 +16,7 @@ from buildrules.state.rows import open_regular
 from buildrules.workspace.root import check_inside
 
 SUMS = "SHA256SUMS"
+EXAMPLE = "cpython-3.12.15+20261021-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz"
 
 
 def make_lock(
@@ -39,7 +40,8 @@ def make_lock(
     if archive is not None:
         return _of_archive(archive, request, machine, root, glibc, inputs)
     found, folder = _known(mirror, context)
-    build = pick(version, request, platform, [one for one in found if one.machine == machine])
+    nothing = _nothing(mirror, folder)
+    build = pick(version, request, platform, [one for one in found if one.machine == machine], nothing)
     url, path, sha256 = "", "", build.sha256
     if folder is not None:
         path = os.path.join(mirror, build.filename) if mirror is not None and is_folder(mirror) else ""
@@ -66,8 +68,10 @@ def _published(build: Build, sha256: str) -> str:
     return build.build if any((one.filename, one.sha256) == (build.filename, sha256) for one in table()) else ""
 
 
-def pick(version: str, request: Request, platform: str, builds: Iterable[Build]) -> Build:
-    """The best build of what is asked for. Raises ResolutionError, which says what there is."""
+def pick(version: str, request: Request, platform: str, builds: Iterable[Build], nothing: str | None = None) -> Build:
+    """The best build of what is asked for. Raises ResolutionError, which says what there is, or where there is nothing
+    at all the hint `nothing`.
+    """
     builds = list(builds)
     fitting = [one for one in builds if one.fits(request)]
     if fitting:
@@ -82,7 +86,20 @@ def pick(version: str, request: Request, platform: str, builds: Iterable[Build])
         f"there is no Python {version} for {platform}",
         hint=f"the newest there {'are' if len(newest) > 1 else 'is'} {have}; a newer pbs-installer may know more"
         if have
-        else "there is none at all; see workspace.python.mirror",
+        else nothing,
+    )
+
+
+def _nothing(mirror: str | None, folder: str | None) -> str | None:
+    """The hint where a mirror has no build for a machine: where it was looked, what was seen, how files are named."""
+    if mirror is None:
+        return None
+    seen = sorted(os.listdir(folder)) if folder is not None else []
+    files = f"{len(seen)} file{'' if len(seen) == 1 else 's'}"
+    have = f"it has {files}, such as {seen[0]!r}; " if seen else "it is empty; " if folder is not None else ""
+    return (
+        f"workspace.python.mirror is {redact(mirror)!r}: {have}files keep the names of python-build-standalone, such as"
+        f" {EXAMPLE!r}; one of another name is for `archive`"
     )
 
 
@@ -130,6 +147,11 @@ def _listed(address: str, known: list[Build], context: Context) -> list[Build]:
 def _of_archive(archive: str, request: Request, machine: str, root: str, glibc: str, inputs: str) -> InterpreterLock:
     check_inside(root, archive)
     name = os.path.basename(archive)
+    if os.path.isdir(os.path.join(root, archive)):
+        raise LoadError(
+            f"the archive {archive!r} is a folder",
+            hint="name one file in it; or take all that lie there: workspace.python.mirror names a folder of builds",
+        )
     try:
         with open(open_regular(os.path.join(root, archive)), "rb") as file:
             build = named(name) or build_in(file, request, archive)
