@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.actions.python.target import Target
 from buildrules.actions.python.uvtool import uv_binary
 from buildrules.errors import BuildrulesError, FetchError, ResolutionError
 from buildrules.locking.python.lock import lock_text, read_lock, write_lock
@@ -53,6 +54,24 @@ def test_python_of_the_image_counts_not_that_of_the_host(feed: Index, asking: As
     feed.add("aa", "1.0", python=">=3.8")
     feed.add("aa", "2.0", python=">=3.11.4")
     assert pins(make_lock(asking("aa"), Session())) == {"aa": "1.0"}
+
+
+def test_a_source_for_a_free_threaded_python_is_told_with_the_way_out(feed: Index, asking: Asking) -> None:
+    named = feed.add("aa", "1.0", tag="cp313-cp313t-manylinux_2_17_x86_64")
+    feed.add("aa", "2.0", tag="cp313-cp313-manylinux_2_17_x86_64")
+    for name, version in (("aa", "2.0"), ("bb", "1.0")):
+        feed.add_sdist(name, version)
+    told: list[str] = []
+    target = Target("linux/amd64", "3.13.5t")
+    lock = make_lock(asking("aa", target=target), Session(), warn=told.append)
+    assert pins(lock) == {"aa": "2.0"} and lock.packages[0].kind == "sdist"
+    (text,) = told
+    assert text.startswith("for Python 3.13t the source of aa 2.0 is locked") and "by its address or path" in text
+    told.clear()
+    lock = make_lock(asking(f"aa @ {feed.file_url(named)}", target=target), Session(), warn=told.append)
+    assert pins(lock) == {"aa": "1.0"} and lock.packages[0].kind == "wheel"
+    make_lock(asking("bb", target=Target("linux/amd64", "3.13.5")), Session(), warn=told.append)
+    assert not told
 
 
 def test_exclude_leaves_out_whoever_asks(feed: Index, asking: Asking) -> None:
