@@ -13,7 +13,12 @@ def destination(request: Request, result: GoalResult) -> Reference:
     """The repository that a package goes to, and a tag where the command line names one with it. Raises UsageError."""
     to, registry, info = request.option("to"), result.goal.info["registry"], result.goal.info
     if to is None:
-        found = parse_reference(str(info["name"]), registry)
+        try:
+            found = parse_reference(str(info["name"]), registry)
+        except UsageError as error:
+            if registry is None and error.hint:
+                error.hint += "; '--to HOST/PATH' says it for one command"
+            raise
     elif _one(request.patterns):
         found = parse_reference(str(to), registry)
     else:

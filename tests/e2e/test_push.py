@@ -193,7 +193,7 @@ def test_two_packages_of_one_name_are_refused(space: Space, between: Relay) -> N
 
 
 def test_without_a_registry_it_says_where_to_name_one(built: Space) -> None:
-    built.run("push", APP, code=2).said("names no registry", "default_registry")
+    built.run("push", APP, code=2).said("names no registry", "default_registry", "--to HOST/PATH")
 
 
 @pytest.mark.parametrize("part", ["/blobs/uploads/", "/manifests/"])
