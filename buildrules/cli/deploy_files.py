@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from buildrules.rules.types import ROUTE_NAMES
 
 STDOUT = "-"
 MADE_BY = "made by buildrules deploy-files"
+_FOR = re.compile(re.escape(MADE_BY) + r" --for ([^\s,\"]+)")
 
 
 def after(invocation: Invocation) -> int:
@@ -45,13 +47,13 @@ def after(invocation: Invocation) -> int:
         sys.stdout.write(between.join(texts.values()))
         return 0
     for path, text in texts.items():
-        _check_own(os.path.join(folder, path), text)
+        _check_own(os.path.join(folder, path), text, platform)
     for path, text in texts.items():
         write_text(os.path.join(folder, path), text)
     shown = display(os.path.abspath(folder))
     said = [f"wrote {shown}/{path}" for path in texts]
     said += [f"  {names['label']} as {names['image']}" for names in scopes]
-    said += [*moved, *_defaults(platform, scopes), *_secrets(platform, scopes)]
+    said += [*moved, *_defaults(platform, scopes), *_unchecked(platform, scopes), *_secrets(platform, scopes)]
     said.append(f"next: buildrules push {_named(request)}")
     lines = [platform.line(platform.file.next, {**names, "folder": shlex.quote(shown)}) for names in scopes]
     said += [f"next: {line}" for line in dict.fromkeys(lines) if line]
@@ -66,18 +68,25 @@ def _named(request: Request) -> str:
     return named if request.option("to") is None else f"{named} --to {request.option('to')}"
 
 
-def _check_own(place: str, text: str) -> None:
-    """Raise UsageError where a file is there that this command did not write, and that does not begin as `text`.
+def _check_own(place: str, text: str, platform: Platform) -> None:
+    """Raise UsageError where a file is there that this command did not write, or wrote for another platform.
 
-    The first line of YAML says so; JSON has no comments, so a platform has the words in a value near the beginning.
+    The first line of YAML says so; JSON has no comments, so a platform has the words in a value near the beginning. A
+    file that begins as `text` may be there too.
     """
     found, json_file = beginning(place), place.endswith(".json")
-    own = MADE_BY in (found if json_file else found.partition("\n")[0])
+    head = found if json_file else found.partition("\n")[0]
+    own, said = MADE_BY in head, _FOR.search(head)
     if found and not own and found != text[: len(found)]:
         told = f"; its platform may say {MADE_BY!r} in a value near the beginning" if json_file else ""
         raise UsageError(
             f"'{display(os.path.abspath(place))}' is there, and was not written by this command",
             hint=f"name another folder (-o DIR), or move it away{told}",
+        )
+    if said and said[1] != platform.reference:
+        raise UsageError(
+            f"'{display(os.path.abspath(place))}' was written for another platform, {said[1]}",
+            hint="name another folder (-o DIR), or move it away",
         )
 
 
@@ -174,7 +183,10 @@ def _text(path: str, documents: list[Any], platform: Platform, scopes: list[dict
         whole = documents[0] if len(documents) == 1 else documents
         return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
     head = [f"{path}: {MADE_BY} --for {platform.reference}, which writes it anew"]
-    head += [line.strip() for line in (*_defaults(platform, scopes), *_secrets(platform, scopes))]
+    head += [
+        line.strip()
+        for line in (*_defaults(platform, scopes), *_unchecked(platform, scopes), *_secrets(platform, scopes))
+    ]
     comments = "".join(f"# {harmless(line)}\n" for line in head)
     return comments + "---\n".join(render_document(document) for document in documents)
 
@@ -186,6 +198,18 @@ def _defaults(platform: Platform, scopes: list[dict[str, Any]]) -> list[str]:
         f"  {names['label']} is given {names['cpu']} cpu and {names['memory']}: defaults, where it names no `resources`"
         for names in scopes
         if names["resources.default"]
+    ]
+
+
+def _unchecked(platform: Platform, scopes: list[dict[str, Any]]) -> list[str]:
+    """Which packages have no health check, where the platform runs a command for it."""
+    if not platform.uses("check.command") and not platform.uses("each.command"):
+        return []
+    return [
+        f"  {names['label']} has no health check: "
+        + ("its image has no Python to ask with" if names["readiness"] else "it has no readiness route")
+        for names in scopes
+        if not names["check"] and names["job.input"] is None
     ]
 
 

@@ -50,7 +50,7 @@ def deployable(
     gpus = resources.get("gpu", 1 if f"{PREFIX}gpu" in labels else 0)
     lists["gpu"] = [{"count": gpus}] if gpus else []
     ready = routes.get("readiness")
-    lists["check"] = [{"command": _check(ready)}] if ready and result.goal.info["env"] else []
+    lists["check"] = [{"command": _check(ready)}] if ready and result.goal.info["python"] else []
     lists["ports"] = [
         {
             "number": number,

@@ -116,6 +116,33 @@ def test_kserve(rich: Space) -> None:
     assert made["name"] == "kserve-container" and made["image"].startswith(f"{HUB}@sha256:")
     assert made["ports"] == [{"containerPort": 8080, "protocol": "TCP"}]
     assert made["env"][0]["valueFrom"]["secretKeyRef"]["name"] == "model-files"
+    start = made["startupProbe"]
+    assert (
+        start["httpGet"] == made["livenessProbe"]["httpGet"]
+        and start["periodSeconds"] * start["failureThreshold"] == 600
+    )
+    (service,) = written(rich, "kserve", "--set", "startup_tries=360")["app.yaml"]
+    assert container(service["spec"]["predictor"])["startupProbe"]["failureThreshold"] == 360
+
+
+def test_a_package_without_a_health_check_says_so(built: Space) -> None:
+    words = ("deploy-files", APP, "--for", "compose", "--to", HUB, "-o", "made")
+    assert "no health check" not in built.run(*words).out
+    built.write("rules/bare.yaml", BARE)
+    built.edit("BUILD.yaml", "base_env: :env", "base_env: :base")
+    built.edit("BUILD.yaml", "//rules:tiny", "//rules:bare")
+    built.run(*words)  # the base has a Python
+    (service,) = yaml.safe_load(built.path("made/compose.yaml").read_text())["services"].values()
+    assert service["healthcheck"]["test"][:2] == ["CMD", "python3"]
+    make_base(built.path("base"), python="")
+    built.run("lock", "//:base")
+    no_python = "//:app has no health check: its image has no Python to ask with"
+    built.run(*words).said(no_python)
+    text = built.path("made/compose.yaml").read_text()
+    assert f"# {no_python}" in text and "healthcheck" not in text
+    assert "no health check" not in built.run(*words[:3], "kubernetes", *words[4:]).out
+    built.edit("rules/bare.yaml", "readiness: 8080/", "scoring: 8080/")
+    built.run(*words).said("//:app has no health check: it has no readiness route")
 
 
 def test_azureml(rich: Space) -> None:
@@ -214,6 +241,15 @@ def test_several_platforms_are_one_index(built: Space) -> None:
     assert made["image"] == f"{HUB}@{json.loads(built.run('show', APP, '--json').out)['index']['digest']}"
 
 
+BARE = """\
+rule: bare
+provides: server
+summary: Answers without Python.
+requires: {code: always, model: optional}
+layout: {model: /srv/model, code: /srv/code}
+image: {entrypoint: [/bin/serve]}
+routes: {readiness: 8080/}
+"""
 JOB = """\
 rule: counter
 provides: server
@@ -266,7 +302,9 @@ def test_names_fit(built: Space) -> None:
 
 
 def test_no_registry_is_an_error(built: Space) -> None:
-    built.run("deploy-files", APP, "--for", "compose", code=2).said("names no registry", "default_registry")
+    built.run("deploy-files", APP, "--for", "compose", code=2).said(
+        "names no registry", "default_registry", "--to HOST/PATH"
+    )
     built.edit("BUILD.yaml", "  name: acme\n", "  name: acme\n  default_registry: hub.example/models\n")
     result = built.run("deploy-files", APP, "--for", "compose", "-o", "-")
     assert 'image: "hub.example/models/acme/app@sha256:' in result.out
@@ -279,6 +317,11 @@ def test_a_file_of_somebody_else_is_kept(built: Space) -> None:
     built.write("compose.yaml", "services: {mine: {}}\n")
     built.run(*words, code=2).said("'compose.yaml' is there", "-o DIR")
     assert built.path("compose.yaml").read_text() == "services: {mine: {}}\n"
+    for platform, code in (("kubernetes", 0), ("kserve", 2), ("kubernetes", 0)):
+        built.run(*words[:3], platform, *words[4:-1], "pods", code=code)
+    built.run(*words[:3], "kserve", *words[4:-1], "pods", code=2).said(
+        "'pods/app.yaml' was written for another platform, kubernetes", "-o DIR"
+    )
     built.path("taken").touch()
     built.run(*words[:-1], "taken", code=2).said("cannot write 'taken/compose.yaml'")
 
