@@ -124,14 +124,14 @@ class Node:
                 return self.integer()
         raise self.error(f"expected a number, not {self.describe()}")
 
-    def boolean(self) -> bool:
-        """The boolean that stands here. Raises LoadError."""
+    def boolean(self, other: str = "") -> bool:
+        """The boolean that stands here. `other` is what may stand here too, for the hint. Raises LoadError."""
         if self.kind == "scalar" and self.plain:
             if self.text in _TRUE:
                 return True
             if self.text in _FALSE:
                 return False
-        hint = "write true or false"
+        hint = f"write true, false or {other}" if other else "write true or false"
         if self.kind == "scalar" and self.text.lower() in ("yes", "on", "true", "y"):
             hint = "write true"
         elif self.kind == "scalar" and self.text.lower() in ("no", "off", "false", "n"):

@@ -236,7 +236,7 @@ def _record(node: Node, at: _At) -> dict[str, Any] | bool:
     """A map whose fields are read each as its type; all of its errors are noted. Of a switch also {} and False."""
     attribute, problems = at.attribute, at.problems
     if attribute.switch and node.kind == "scalar":
-        return {} if node.boolean() else False
+        return {} if node.boolean(_fields_with(node.text, attribute)) else False
     values: dict[str, Any] = {}
     for name, item in _entries(node).items():
         field = attribute.fields.get(name)
@@ -257,6 +257,15 @@ def _record(node: Node, at: _At) -> dict[str, Any] | bool:
         if len(chosen) > 1:
             problems.add_error(node.keys[chosen[1]].error(f"only one of '{chosen[0]}' and '{chosen[1]}' can be given"))
     return values
+
+
+def _fields_with(text: str, attribute: Attribute) -> str:
+    """What may be written instead of true and false: the record's fields, with `text` where that is one's value."""
+    shown = []
+    for name, field in attribute.fields.items():
+        value = text if text in (field.choices or ()) else field.example
+        shown.append(name if value is None else f'{name}: "{value}"')
+    return f"{{{', '.join(shown)}}}"
 
 
 def _entries(node: Node) -> Mapping[str, Node]:

@@ -47,6 +47,29 @@ def test_why_changes_nothing(built: Space) -> None:
     assert built.tree() == before
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("-p 8080:8000", "the package's own port is known: -p 8080"),
+        ("-p 127.0.0.1:80:8000", "the package's own port is known: -p 80"),
+        ("-p 99999", "99999 is not in the range"),
+        ("--rm", "no option '--rm': the container is removed when it ends"),
+        ("-it", "no option '-i': to look inside: buildrules load"),
+        ("--entrypoint sh", "--entrypoint python3 IMAGE"),
+        ("--nmae x", "--name"),
+    ],
+)
+def test_run_says_what_there_is_instead_of_docker_s_options(workspace: Space, words: str, said: str) -> None:
+    workspace.run("run", APP, *words.split(), code=2).said(said)
+
+
+def test_a_switch_says_what_else_can_stand_there(workspace: Space) -> None:
+    workspace.append("BUILD.yaml", "    gpu: all\n")
+    for wrote, hint in (("all", '{cuda: "12"}'), ("1", '{cuda: "12"}'), ('"13"', '{cuda: "13"}')):
+        workspace.edit("BUILD.yaml", workspace.path("BUILD.yaml").read_text().rpartition("gpu: ")[2], f"{wrote}\n")
+        workspace.run("query", code=2).said("expected true or false", f"write true, false or {hint}")
+
+
 # -- query, rules, schema ---------------------------------------------------------------------------------------------
 
 

@@ -10,14 +10,45 @@ from buildrules.cli.main import perform_request
 from buildrules.cli.options import building_to_run, gpus_option, label_argument
 from buildrules.cli.request import Request
 
+_ENTER = "to look inside: buildrules load LABEL, then docker run --rm -it --entrypoint python3 IMAGE"
+_NOT_HERE = {
+    "--rm": "the container is removed when it ends; what -d leaves running, by buildrules stop",
+    **dict.fromkeys(("-i", "-t", "--interactive", "--tty", "--entrypoint"), _ENTER),
+}
+"""Options of `docker run` that many will try, and what to do instead."""
 
-@click.command(cls=GroupedCommand)
+
+class _Port(click.IntRange):
+    """A port of this machine; says so to who writes two, as for Docker."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        host, colon, _ = str(value).rpartition(":")
+        if colon:
+            port = host.rpartition(":")[2]
+            meant = f": -p {port}" if port.isdecimal() else ""
+            self.fail(f"'{value}' is not one number; the package's own port is known{meant}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _Run(GroupedCommand):
+    """Says what there is instead of Docker's options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name not in _NOT_HERE:
+                raise
+            raise click.UsageError(f"no option '{error.option_name}': {_NOT_HERE[error.option_name]}", ctx) from error
+
+
+@click.command(cls=_Run)
 @label_argument
 @building_to_run
 @click.option(
     "-p",
     "--port",
-    type=click.IntRange(0, 65535),
+    type=_Port(0, 65535),
     metavar="NUMBER",
     default=0,
     help="Port on 127.0.0.1 (default: a free one).",
