@@ -6,6 +6,7 @@ from typing import Any
 
 from buildrules.document.problems import Problems
 from buildrules.errors import LoadError
+from buildrules.oci.config import PREFIX
 from buildrules.rules.chain import below
 from buildrules.rules.contribution import VENV, Contribution, contribute
 from buildrules.rules.libraries import code_libraries
@@ -103,11 +104,22 @@ class PackageParts:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Labels of the image that rules and package ask for, sorted by name."""
+        """Labels of the image that rules and package ask for, sorted by name.
+
+        Raises LoadError for one that only this program gives.
+        """
         merged: dict[str, str] = {}
         for part in (self.base_part, self.env_part, self.server_part):
             merged.update(part.labels if part is not None else {})
-        merged.update(self.package.values.get("labels") or {})
+        own = self.package.values.get("labels") or {}
+        merged.update(own)
+        for name in merged:
+            if name.startswith(PREFIX):
+                raise LoadError(
+                    f"the label '{name}' cannot be given: what begins with `{PREFIX}` says what the image holds",
+                    hint="`tags`, `resources` and `gpu` of a package become such labels; give this one another name",
+                    position=self.package.position_of("labels") if name in own else None,
+                )
         return dict(sorted(merged.items()))
 
     @property

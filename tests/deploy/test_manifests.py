@@ -219,6 +219,15 @@ def test_resources_are_a_label_and_nothing_else(built: Space) -> None:
     built.run("build", APP, code=2).said("'4GB' is no amount of memory", "512Mi", "BUILD.yaml:")
 
 
+def test_labels_that_say_what_the_image_holds_cannot_be_given(built: Space) -> None:
+    for name in ("gpu", "resources", "of-nobody"):
+        built.append("BUILD.yaml", f'    labels: {{"buildrules.{name}": "[1]"}}\n')
+        built.run("build", APP, code=2).said(f"'buildrules.{name}' cannot be given", "`resources`", "BUILD.yaml:")
+        built.edit("BUILD.yaml", f'    labels: {{"buildrules.{name}": "[1]"}}\n', "")
+    built.edit("rules/tiny.yaml", "image:\n", "image:\n  labels: {buildrules.routes: text}\n")
+    built.run("build", APP, code=2).said("'buildrules.routes' cannot be given")
+
+
 def test_a_package_for_gpus_gets_one(built: Space) -> None:
     built.append("BUILD.yaml", "    gpu: true\n")
     (deployment, _) = written(built, "kubernetes", "--set", "gpu_resource=amd.com/gpu")["app.yaml"]
