@@ -68,7 +68,7 @@ def deployable(
         "name": name,
         "label": result.goal.label,
         "port": port,
-        "cpu": f"{resources.get('cpu', CPU):g}",
+        "cpu": f"{float(resources.get('cpu', CPU))}".removesuffix(".0"),
         "memory": f"{mib // 1024}Gi" if mib % 1024 == 0 else f"{mib}Mi",
         "memory_mib": mib,
         "nonroot": True if user.isdigit() and int(user) else None,

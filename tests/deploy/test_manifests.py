@@ -219,6 +219,18 @@ def test_resources_are_a_label_and_nothing_else(built: Space) -> None:
     built.run("build", APP, code=2).said("'4GB' is no amount of memory", "512Mi", "BUILD.yaml:")
 
 
+def test_processors_are_written_as_they_are_given(built: Space) -> None:
+    before = "cpu: 1"
+    built.append("BUILD.yaml", f"    resources: {{{before}}}\n")
+    for said in ("1234.5678", "16.0", "0.0125", "4096"):
+        built.edit("BUILD.yaml", before, before := f"cpu: {said}")
+        made = container(written(built, "kubernetes")["app.yaml"][0]["spec"]["template"]["spec"])
+        assert made["resources"]["requests"]["cpu"] == said.removesuffix(".0")
+    for said in ("1e300", "4097"):
+        built.edit("BUILD.yaml", before, before := f"cpu: {said}")
+        built.run("build", APP, code=2).said("is too large", "4096")
+
+
 def test_labels_that_say_what_the_image_holds_cannot_be_given(built: Space) -> None:
     for name in ("gpu", "resources", "of-nobody"):
         built.append("BUILD.yaml", f'    labels: {{"buildrules.{name}": "[1]"}}\n')
