@@ -86,6 +86,8 @@ class PlatformFile(Strict):
     """What `--set NAME=VALUE` may say. `gpu_NAME` is the default of NAME for packages that are given a GPU."""
     longest_name: Annotated[int, Field(ge=8, le=253)] = 63
     """How long the name of a package may be there."""
+    escapes: dict[str, str] = Field(default_factory=dict)
+    """What is written for a text in values, where it means something to the platform: `{$: $$}`."""
     needs: list[str] = Field(default_factory=list)
     """Routes that a package must have."""
     refuses: dict[str, str] = Field(default_factory=dict)
@@ -139,9 +141,10 @@ class Platform:
         Raises LoadError for a name that is no plain path, and for a file of which nothing can be filled in.
         """
         found: dict[str, list[Part]] = {}
+        values = _escaped(names, self.file.escapes)
         for path, documents in (self.file.jobs if job else self.file.files).items():
             try:
-                place, made = str(fill(path, names)), parts(documents, names)
+                place, made = str(fill(path, names)), parts(documents, values)
             except (template.MissingValueError, template.TemplateError) as error:
                 raise LoadError(f"platform '{self.reference}' cannot write '{path}': {error}") from error
             if place != posixpath.normpath(place) or place.startswith(("/", "../", "~")) or "\\" in place:
@@ -159,6 +162,17 @@ class Platform:
     def uses(self, name: str) -> bool:
         """Whether a template names it."""
         return any(found == name for found, _ in template.names_in([self.file.files, self.file.jobs]))
+
+
+def _escaped(value: Any, escapes: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        for text, instead in escapes.items():
+            value = value.replace(text, instead)
+    elif isinstance(value, Mapping):
+        return {key: _escaped(item, escapes) for key, item in value.items()}
+    elif isinstance(value, list):
+        return [_escaped(item, escapes) for item in value]
+    return value
 
 
 def read_platform(path: str, reference: str, data: bytes) -> Platform:

@@ -188,6 +188,18 @@ def test_compose_joins_packages_and_parts_their_ports(rich: Space) -> None:
     said.said("port 8080 of //:twin is 8083 of the host: //:app has 8080")
 
 
+def test_compose_puts_no_variables_into_values(built: Space) -> None:
+    built.edit("rules/tiny.yaml", "readiness: 8080/healthz", "readiness: '8080/a$HOME/${{X}}'")
+    (document,) = written(built, "compose")["compose.yaml"]
+    service = document["services"]["app"]
+    assert "8080/a$$HOME/$${X}'" in service["healthcheck"]["test"][-1]
+    assert service["ports"] == ["${BIND:-127.0.0.1}:8080:8080/tcp"]
+    built.write("rules/counter.yaml", JOB.replace("/var/in", "/var/$in"))
+    built.edit("BUILD.yaml", "//rules:tiny", "//rules:counter")
+    (document,) = written(built, "compose")["compose.yaml"]
+    assert document["services"]["app"]["volumes"][0] == "./app/input:/var/$$in:ro"
+
+
 # -- what holds for all -----------------------------------------------------------------------------------------------
 
 
