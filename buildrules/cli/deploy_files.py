@@ -46,6 +46,7 @@ def after(invocation: Invocation) -> int:
         between = "" if next(iter(texts)).endswith(".json") else "---\n"
         sys.stdout.write(between.join(texts.values()))
         return 0
+    _keep_others(folder, texts)
     for path, text in texts.items():
         _check_own(os.path.join(folder, path), text, platform)
     for path, text in texts.items():
@@ -138,7 +139,21 @@ def _apart(scopes: list[dict[str, Any]]) -> None:
         other = taken.setdefault(names["name"], names["label"])
         if other != names["label"]:
             raise UsageError(
-                f"{other} and {names['label']} would both be named '{names['name']}'", hint="deploy them one by one"
+                f"{other} and {names['label']} would both be named '{names['name']}'",
+                hint="rename one, or deploy them one by one, each to a place and a folder (-o DIR) of its own",
+            )
+
+
+def _keep_others(folder: str, texts: Mapping[str, str]) -> None:
+    """Raise UsageError where a file is there that was written for one package, and the new one is for one other."""
+    label = re.compile(rf'(//[^\s",]*)(?: alone\n|, {MADE_BY})')
+    for path, text in texts.items():
+        place = os.path.join(folder, path)
+        former, new = label.search(beginning(place)), label.search(text)
+        if former and new and former[1] != new[1]:
+            raise UsageError(
+                f"'{display(os.path.abspath(place))}' is there, and was written for {former[1]}",
+                hint="name another folder (-o DIR), or move it away",
             )
 
 
@@ -188,7 +203,8 @@ def _text(path: str, documents: list[Any], platform: Platform, scopes: list[dict
         for line in (*_defaults(platform, scopes), *_unchecked(platform, scopes), *_secrets(platform, scopes))
     ]
     comments = "".join(f"# {harmless(line)}\n" for line in head)
-    return comments + "---\n".join(render_document(document) for document in documents)
+    alone = f"# for {scopes[0]['label']} alone\n" if len(scopes) == 1 else ""
+    return comments + alone + "---\n".join(render_document(document) for document in documents)
 
 
 def _defaults(platform: Platform, scopes: list[dict[str, Any]]) -> list[str]:

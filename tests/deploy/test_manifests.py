@@ -323,7 +323,15 @@ def test_what_a_platform_cannot_have(rich: Space) -> None:
 def test_two_packages_of_one_name(built: Space) -> None:
     built.append("BUILD.yaml", TWIN.replace("twin", "App"))
     said = built.run("deploy-files", APP, "//:App", "--for", "kubernetes", "--to", "hub.example", code=2)
-    said.said("would both be named 'app'", "one by one")
+    said.said("would both be named 'app'", "one by one", "a folder (-o DIR) of its own")
+    for platform, name in (("kubernetes", "app.yaml"), ("appservice", "app.json")):
+        words = ("--for", platform, "--to", HUB, "-o", "made")
+        for _ in range(2):
+            built.run("deploy-files", APP, *words)
+        before = built.path(f"made/{name}").read_bytes()
+        built.run("deploy-files", "//:App", *words, code=2).said(f"'made/{name}' is there", "for //:app", "-o DIR")
+        assert built.path(f"made/{name}").read_bytes() == before
+        built.run("deploy-files", "//:App", *words[:-1], "other")
 
 
 def test_names_fit(built: Space) -> None:
