@@ -33,6 +33,11 @@ demo: $(PLAIN) ## build every example with the embedded defaults: no Docker, no 
 	  ../$(BIN)/buildrules lock //... && ../$(BIN)/buildrules build //...; \
 	else exit $$status; fi
 	@echo
+	@cd examples/own_python && status=0; ../../$(BIN)/buildrules build //... || status=$$?; \
+	if [ $$status -eq 4 ]; then \
+	  echo "skipped: examples/own_python, whose Python cannot be had here"; \
+	else exit $$status; fi
+	@echo
 	@echo "To go on, paste:"
 	@echo "  source $(BIN)/activate && cd examples"
 	@echo "  buildrules show //models:regressor"
