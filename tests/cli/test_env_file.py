@@ -47,3 +47,18 @@ def test_what_is_malformed_is_named_by_its_line(tmp_path: Path, line: bytes, mes
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a directory"):
         read_env_file(str(tmp_path))
+
+
+def test_a_line_ends_at_its_line_feed(tmp_path: Path) -> None:
+    file = tmp_path / "x.env"
+    file.write_bytes(b"A=1\r2\r\nB=3\x0b4\r\r\nC=5\r")
+    assert read_env_file(str(file)) == {"A": "1\r2", "B": "3\x0b4\r", "C": "5"}
+
+
+def test_a_file_without_an_end_is_not_read_to_it(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has more than 16 MiB"):
+        read_env_file("/dev/zero")
+    file = tmp_path / "x.env"
+    file.write_bytes(b"A=" + bytes([120]) * (16 << 20))
+    with pytest.raises(UsageError, match="has more than 16 MiB"):
+        read_env_file(str(file))
