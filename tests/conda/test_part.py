@@ -142,6 +142,8 @@ LISTED = [{"_path": "a", "path_type": "softlink"}]
         ({"paths": [{"_path": 5}]}, "is not a list of paths"),
         ({"paths": [{"_path": "a", "file_mode": "odd"}]}, "unknown mode 'odd'"),
         ({"paths": "x"}, "is not a list of paths"),
+        ({"paths": [{"_path": "a", "prefix_placeholder": "\ud800"}]}, "a path or prefix .* is not valid Unicode"),
+        ({"paths": [{"_path": "\ud800"}]}, "a path or prefix .* is not valid Unicode"),
         ({"link_json": [1]}, "info/link.json of conda package 'p-1-0.conda' is not an object"),
         ({"python": True, "entry_points": ["../x = a:b"]}, "is not a script"),
         ({"python": True, "entry_points": ["x = os; import"]}, "is not a script"),
@@ -150,6 +152,12 @@ LISTED = [{"_path": "a", "path_type": "softlink"}]
 def test_hostile_packages_are_refused(blobs: Blobs, more: dict[str, Any], said: str) -> None:
     with pytest.raises(IntegrityError, match=said):
         laid(blobs, conda_package("p", "1", {}, **more), "3.11" if "python" in more else "")
+
+
+@pytest.mark.parametrize("name", ["'a", "b'c d"])
+def test_a_quote_that_is_not_closed_is_refused(blobs: Blobs, name: str) -> None:
+    with pytest.raises(IntegrityError, match=r"info/has_prefix of conda package 'p-1-0\.conda' has the line"):
+        laid(blobs, conda_package("p", "1", {name: LONG}, old=True))
 
 
 @pytest.mark.parametrize("ending", [".conda", ".tar.bz2"])

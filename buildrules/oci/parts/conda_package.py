@@ -18,7 +18,7 @@ from buildrules.document.plain_json import read_json
 from buildrules.errors import IntegrityError
 from buildrules.oci.parts.archive import members
 from buildrules.oci.parts.entry import FileRange
-from buildrules.oci.paths import bad_path
+from buildrules.oci.paths import bad_path, bad_text
 from buildrules.oci.unpacked import run_of, unpacked
 from buildrules.oci.untar import entries
 
@@ -149,6 +149,8 @@ def _paths(found: Mapping[str, bytes], filename: str) -> dict[str, Path]:
         mode = row.get("file_mode") or TEXT
         if mode not in (TEXT, BINARY):
             raise IntegrityError(f"{name!r} in conda package {filename!r} has the unknown mode {mode!r:.40}")
+        if problem := bad_text(name) or bad_text(placeholder):
+            raise IntegrityError(f"a path or prefix in info/paths.json of conda package {filename!r} {problem}")
         sha256 = row.get("sha256")
         paths[name] = Path(
             sha256 if isinstance(sha256, str) else "", placeholder, mode, row.get("path_type") == "directory"
@@ -161,10 +163,13 @@ def _old_paths(found: Mapping[str, bytes], filename: str) -> dict[str, Path]:
         raise IntegrityError(f"conda package {filename!r} does not say what it holds, in info/paths.json")
     paths = {line: Path() for line in _lines(found["info/files"], filename)}
     for line in _lines(found.get("info/has_prefix", b""), filename):
-        words = shlex.split(line, posix=False)
+        try:
+            words = shlex.split(line, posix=False)
+        except ValueError:  # a quote that is not closed
+            words = []
         placeholder, mode, name = words if len(words) == 3 else (_DEFAULT, TEXT, line)
         name = name.strip("'\"")
-        if name not in paths or mode not in (TEXT, BINARY):
+        if not words or name not in paths or mode not in (TEXT, BINARY):
             raise IntegrityError(f"info/has_prefix of conda package {filename!r} has the line {line!r:.200}")
         paths[name] = Path(placeholder=placeholder.strip("'\""), mode=mode)
     return paths
