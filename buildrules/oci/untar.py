@@ -21,13 +21,15 @@ _MOST_HEADERS = 8  # of attributes before an entry, which the library reads one 
 _SPARSE = "a sparse file, which is not read here"
 
 
-def entries(stream: IO[bytes]) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
+def entries(stream: IO[bytes], *, whole: bool = False) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
     """The entries with their contents, None for what is no file. A content is read before the next entry is asked for.
 
     Names that are not UTF-8 have surrogates in them. Raises tarfile.TarError for an archive that is damaged or holds a
-    sparse file, ValueError and EOFError, and what reading `stream` raises.
+    sparse file, ValueError and EOFError, and what reading `stream` raises. With `whole` an archive without the block of
+    zeros that ends it is damaged: cut off between two entries it looks like a smaller one.
     """
     with tarfile.open(fileobj=stream, mode="r|", bufsize=_BUFFER, tarinfo=_Member, encoding="utf-8") as archive:
+        archive.whole = whole  # type: ignore[attr-defined]
         while (member := archive.next()) is not None:
             if member.issparse():
                 raise tarfile.ReadError(_SPARSE)
@@ -59,8 +61,12 @@ class _Member(tarfile.TarInfo):
         archive.depth = depth + 1  # type: ignore[attr-defined]
         try:
             return super().fromtarfile(archive)
-        except (tarfile.EmptyHeaderError, tarfile.EOFHeaderError):  # type: ignore[attr-defined]
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise  # the end
+        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+            if getattr(archive, "whole", False):
+                raise tarfile.ReadError("it is cut off: it has no end") from None
+            raise  # an end that many take for one
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from None
         finally:

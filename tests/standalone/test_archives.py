@@ -97,6 +97,11 @@ def test_what_leads_out_is_refused(member: tarfile.TarInfo, said: str, tmp_path:
         entries(tmp_path, archive(PYTHON, extra=[member]))
 
 
+def members(data: bytes) -> bytes:
+    """The tar in an archive: three files of two blocks each and a link, without the zeros at the end."""
+    return gzip.decompress(data)[: 7 * 512]
+
+
 def bomb(_: bytes) -> bytes:
     buffer = io.BytesIO()
     with gzip.GzipFile("", "wb", 1, buffer, mtime=0) as packed:
@@ -115,6 +120,9 @@ def bomb(_: bytes) -> bytes:
         (lambda data: archive("3.12.2"), "holds Python 3.12.2"),
         (lambda data: archive("3.11.1"), "has no 'python/bin/python3.12'"),
         (bomb, "unpacks to more than"),
+        (lambda data: gzip.compress(members(data)), "cut off: it has no end"),
+        (lambda data: gzip.compress(members(data)[:2048]), "cut off: it has no end"),
+        (lambda data: gzip.compress(members(data)[:2048] + bytes(1024)), "has no 'python/lib/python3.12/os.py'"),
     ],
 )
 def test_what_is_no_such_python_is_refused(change: Callable[[bytes], bytes], said: str, tmp_path: Path) -> None:

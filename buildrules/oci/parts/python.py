@@ -57,8 +57,8 @@ def expand(part: dict[str, Any], local: Local) -> Iterator[Entry]:
 def read(path: str, python: str, prefix: str, drop: list[str]) -> Iterator[Entry]:
     """The files of the archive at `path` (absolute) that holds CPython `python`, below `prefix`, but for `drop`.
 
-    Raises IntegrityError where it is damaged, holds another version or none, or a path or link that leads out of
-    `python/`, a device or pipe, a path twice, or more than an interpreter can have.
+    Raises IntegrityError where it is damaged or cut off, holds another version or none, or no standard library, or a
+    path or link that leads out of `python/`, a device or pipe, a path twice, or more than an interpreter can have.
     """
     what = f"the archive of Python {python}"
     pattern = re.compile("|".join(map(_translate, drop))) if drop else None
@@ -67,7 +67,7 @@ def read(path: str, python: str, prefix: str, drop: list[str]) -> Iterator[Entry
     total = 0
     try:
         with gzip.open(path) as stream:
-            for member, content in entries(cast(IO[bytes], stream)):
+            for member, content in entries(cast(IO[bytes], stream), whole=True):
                 total += max(member.size, 0)
                 if total > _LARGEST:
                     raise IntegrityError(f"{what} unpacks to more than {_LARGEST >> 30} GiB")
@@ -83,8 +83,9 @@ def read(path: str, python: str, prefix: str, drop: list[str]) -> Iterator[Entry
                 yield entry
     except _DAMAGE as error:
         raise IntegrityError(f"{what} cannot be unpacked: {error}") from None
-    if f"bin/{short}" not in laid:
-        raise IntegrityError(f"{what} has no 'python/bin/{short}'")
+    for name in (f"bin/{short}", f"lib/{short}/os.py"):
+        if name not in laid:
+            raise IntegrityError(f"{what} has no {_TOP + name!r}")
 
 
 def interpreter_of(python: str) -> str:
