@@ -4,6 +4,8 @@ from buildrules.errors import ActionError
 
 WHITEOUT = "/.wh."
 """With a slash before the path: a name that deletes from the layers below (image specification 1.1, layer.md)."""
+_LONGEST_NAME = 255  # bytes between two slashes: NAME_MAX of Linux
+_LONGEST_PATH = 4095  # bytes: PATH_MAX of Linux, without the NUL at the end
 
 
 def layer_path(prefix: str, name: str, file: str = "") -> str:
@@ -33,6 +35,12 @@ def bad_path(path: str) -> str | None:
     if WHITEOUT in framed:
         return "is a whiteout, which would delete what lies below"
     return None if path.isascii() else bad_text(path)
+
+
+def too_long(path: str) -> bool:
+    """Whether Linux has no room for a path, or one of its names, that is otherwise a good one."""
+    data = path.encode()
+    return len(data) > _LONGEST_PATH or max(map(len, data.split(b"/"))) > _LONGEST_NAME
 
 
 def bad_link(path: str, target: str) -> str | None:

@@ -110,6 +110,18 @@ def test_the_largest_size_can_be_read_back(web: Web, tmp_path: Path) -> None:
     assert read is not None and read.size == LARGEST - 1
 
 
+@pytest.mark.parametrize("name", ["a" * 5000, "a" * 256, "\u00e9" * 128, "a/" * 2048 + "a"], ids=lambda name: name[:3])
+def test_names_that_are_longer_than_a_file_system_takes(web: Web, tmp_path: Path, name: str) -> None:
+    title = {"org.opencontainers.image.title": name}
+    put(web, {"/v2/team/model/manifests/v1": {"layers": [{**LAYER, "annotations": title}]}})
+    uri = f"oci://{web.url.removeprefix('http://')}/team/model:v1"
+    with pytest.raises(UsageError, match="cannot be laid in an image"):
+        origin.resolve(uri, access(tmp_path))
+    title["org.opencontainers.image.title"] = f"{'a' * 255}/{'a' * 255}"
+    put(web, {"/v2/team/model/manifests/v1": {"layers": [{**LAYER, "annotations": title}]}})
+    assert [file.path for file in origin.resolve(uri, access(tmp_path)).files] == [f"{'a' * 255}/{'a' * 255}"]
+
+
 def test_names_that_are_half_a_character(web: Web, tmp_path: Path) -> None:
     title = {"org.opencontainers.image.title": "a\ud800"}
     put(web, {"/v2/team/model/manifests/v1": {"layers": [{**LAYER, "annotations": title}]}})

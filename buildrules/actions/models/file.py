@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildrules.errors import UsageError
+from buildrules.oci.paths import bad_path, too_long
 from buildrules.start.sources import safe_path
 
 LARGEST = 1 << 62
@@ -44,8 +45,8 @@ def check_files(what: str, files: Sequence[File]) -> None:
     seen: set[str] = set()
     folders: set[str] = set()
     for file in files:
-        if not safe_path(file.path) or "/.wh." in f"/{file.path}":
-            raise UsageError(f"{what!r} has a file named {file.path!r}, which cannot be laid in an image")
+        if not safe_path(file.path) or bad_path(file.path) or too_long(file.path):
+            raise UsageError(f"{what!r} has a file named {file.path!r:.300}, which cannot be laid in an image")
         if file.path in seen:
             raise UsageError(f"{what!r} has two files named {file.path!r}")
         seen.add(file.path)
