@@ -156,12 +156,9 @@ def parse_port(port: int | str) -> str:
     """8080, "8080" or "8080/udp" as "8080/tcp" or "8080/udp". Raises ValueError."""
     number, _, protocol = str(port).partition("/")
     protocol = protocol or "tcp"
-    if not (number.isascii() and number.isdigit() and 0 < int(number) < 65536) or protocol not in (
-        "tcp",
-        "udp",
-        "sctp",
-    ):
-        raise ValueError(f"not a port: {port!r}")
+    sound = number.isascii() and number.isdigit() and len(number) < 20 and 0 < int(number) < 65536
+    if not sound or protocol not in ("tcp", "udp", "sctp"):
+        raise ValueError(f"not a port: {port!r:.100}")
     return f"{int(number)}/{protocol}"
 
 

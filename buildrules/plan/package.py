@@ -300,6 +300,6 @@ def _digest(files: dict[str, str]) -> str:
 
 
 def _epoch(text: str) -> int:
-    if not text.isdigit():
-        raise LoadError(f"SOURCE_DATE_EPOCH is not a number of seconds: {text!r}", hint="unset it, or set it to 0")
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise LoadError(f"SOURCE_DATE_EPOCH is not a number of seconds: {text!r:.100}", hint="unset it, or set it to 0")
     return int(text)

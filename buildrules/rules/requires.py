@@ -14,7 +14,7 @@ def check_versions(server: ResolvedTarget, models: list[ResolvedTarget], scopes:
     for model, scope in zip(models, scopes, strict=True):
         version = scope["model.version"]
         bare = scope["model.arrangement"].kind == "bare"
-        if bare and not (version.isascii() and version.isdigit() and int(version)):
+        if bare and not (version.isascii() and version.isdigit() and version.strip("0")):
             raise LoadError(
                 f"version '{version}' of {model.label} is not a number,"
                 f" which the server '{server.rule.reference}' wants",

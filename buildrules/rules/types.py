@@ -277,7 +277,7 @@ def _entries(node: Node) -> Mapping[str, Node]:
 def port_of(value: object) -> int | None:
     """The port that a number, or a text of digits, is; None for anything else."""
     text = str(value)
-    return int(text) if text.isdecimal() and 1 <= int(text) <= 65535 else None
+    return int(text) if text.isdecimal() and len(text) < 20 and 1 <= int(text) <= 65535 else None
 
 
 def parse_route(value: Any) -> dict[str, Any]:

@@ -117,6 +117,7 @@ def test_tfserving_with_one_model(load: Callable[..., Any]) -> None:
             "version 'v1' of //:x is not a number",
         ),
         ("triton", "path: x, version: '0'", ["x/model.onnx"], "version '0' of //:x is not a number"),
+        ("triton", f"path: x, version: '{'9' * 5000}'", ["x/config.pbtxt", "x/m.onnx"], "no folder of a version"),
         ("triton", "path: x", ["x/config.pbtxt", "x/model.onnx"], "the model's folder has no folder of a version"),
         ("tfserving", "path: x", ["x/a/1/saved_model.pb", "x/b/1/y"], "the model's folder holds models, 'a' and 'b'"),
     ],

@@ -103,6 +103,9 @@ def test_the_order_of_writing_changes_nothing(variables: dict[str, str], random:
 
 def test_ports() -> None:
     assert [parse_port(port) for port in (80, "80", "080", "53/udp")] == ["80/tcp", "80/tcp", "80/tcp", "53/udp"]
+    for port in ("9" * 5000, "\xb2", "0", "65536", "80/x"):
+        with pytest.raises(ValueError, match="not a port"):
+            parse_port(port)
 
 
 def test_contract_labels() -> None:
