@@ -59,7 +59,7 @@ class BaseLocks:
     def _standalone(self, target: ResolvedTarget, platform: str) -> LockedBase:
         from buildrules.locking.standalone import lock as locks
         from buildrules.locking.standalone.builds import read_request
-        from buildrules.locking.standalone.choose import make_lock
+        from buildrules.locking.standalone.choose import check_asked, make_lock
         from buildrules.oci.parts.python import PREFIX, interpreter_of
 
         lower = below(target, self._resolution)
@@ -70,16 +70,19 @@ class BaseLocks:
                 hint="name a base that has a C library and no more, or leave `base` out",
                 position=target.position_of("base"),
             )
+        version, archive, mirror = target.values["version"], target.values["archive"], self._settings.python.mirror
+        path = os.path.join(target.label.package, locks.lock_name(target.label.name, platform))
+        asks = "version" if archive is None else "archive"
+        with target.errors_at("version"):
+            read_request(version)
+        if self._keeper.misses(path):  # before what is below has a lock, which would be of a target that cannot be
+            with target.errors_at(asks):
+                check_asked(version, platform, self._keeper.context, archive=archive, mirror=mirror)
         under = self.of(lower, platform)
-        version, archive = target.values["version"], target.values["archive"]
         image = under if under.lock is None else None
         inputs = locks.inputs_digest(version, platform, archive, image.digest if image else "")
-        path = os.path.join(target.label.package, locks.lock_name(target.label.name, platform))
-        settings = self._settings
 
         def make(_: locks.InterpreterLock | None) -> locks.InterpreterLock:
-            with target.errors_at("version"):
-                read_request(version)
             if under.lock is not None:
                 self._check_libraries(target, under.lock.versions())
             return make_lock(
@@ -87,13 +90,13 @@ class BaseLocks:
                 platform,
                 self._keeper.context,
                 archive=archive,
-                mirror=settings.python.mirror,
-                portable=settings.locks.portable,
+                mirror=mirror,
+                portable=self._settings.locks.portable,
                 glibc=self._glibc(image) if image else "",
                 inputs=inputs,
             )
 
-        with target.errors_at("version" if archive is None else "archive"):
+        with target.errors_at(asks):
             lock = self._keeper.obtain(
                 path,
                 str(target.label),

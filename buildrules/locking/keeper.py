@@ -127,6 +127,10 @@ class LockKeeper:
                 self._stream.emit(Notice(f"  {line}"))
         return new
 
+    def misses(self, path: str) -> bool:
+        """Whether `obtain` would make the lock at `path` since there is none."""
+        return not (self._locked or self._preview or os.path.exists(os.path.join(self.root, path)))
+
     def _make(self, what: str, old: L | None, make: Callable[[L | None], L]) -> L:
         try:
             self._stream.emit(Progress(f"locking {what}", 0, None))

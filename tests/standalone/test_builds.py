@@ -73,7 +73,11 @@ def test_what_never_was_is_an_error_with_what_there_is(table: list[Build]) -> No
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("3", "not a version"), ("3.x", "not a version"), (">=3.12", "not a version"), ("3.7", "too old"), ("2.7", "too")],
+    [
+        *((text, "not a version") for text in ("3", "3.x", ">=3.12", f"3.{'9' * 5000}", f"3.12.{'9' * 5000}")),
+        *((text, "too old") for text in ("3.7", "2.7")),
+    ],
+    ids=lambda text: text[:10],
 )
 def test_what_is_no_version_is_refused(text: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
@@ -84,6 +88,16 @@ def test_sums_add_what_nobody_knows_and_contradict_nothing(table: list[Build]) -
     known = chosen(table, "3.12")
     own = "cpython-3.12.99+20300101-x86_64-unknown-linux-gnu-install_only.tar.gz"
     text = f"{'0' * 64}  {own}\n{known.sha256} *{known.filename}\n{'1' * 64}  something-else.tar.gz\nnonsense\n"
+    text += f"{'2' * 64}  {own.replace('99', '9' * 5000)}\n"
     assert [one.filename for one in sums(text, "SHA256SUMS", table)] == [own, known.filename]
     with pytest.raises(IntegrityError, match="another digest"):
         sums(f"{'0' * 64}  {known.filename}\n", "SHA256SUMS", table)
+
+
+@pytest.mark.parametrize(
+    "text", ["<!DOCTYPE html>\n<title>Sign in</title>\n", "version https://git-lfs.github.com/spec/v1"]
+)
+def test_what_is_no_list_is_not_an_empty_one(text: str) -> None:
+    with pytest.raises(IntegrityError, match="is no list of SHA-256 and names"):
+        sums(text, "SHA256SUMS", [])
+    assert sums("", "SHA256SUMS", []) == sums(f"{'0' * 64}  other.tar.gz\n", "SHA256SUMS", []) == []

@@ -84,6 +84,30 @@ def test_a_version_that_never_was_is_an_error_where_it_stands(space: Space) -> N
     space.run("lock", PY, code=2).said("'py3' is not a version of Python")
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ('version: "3"', "'3' is not a version of Python"),
+        ('version: "2.7"', "Python 2.7 is too old"),
+        ('version: "3.99"', "there is no Python 3.99"),
+        ('version: "3.12", archive: own.tar.gz', "is Python 3.11.1 for x86_64, not 3.12"),
+    ],
+    ids=["3", "2.7", "3.99", "archive"],
+)
+def test_a_version_that_never_was_leaves_no_lock_of_what_is_below(space: Space, change: str, said: str) -> None:
+    space.write("own.tar.gz", archive("3.11.1"))
+    space.edit("BUILD.yaml", 'version: "3.12"', change)
+    for lock in space.root.glob("*base*.lock"):
+        lock.unlink()
+    result = space.run("lock", PY, code=None)
+    result.said(said, "BUILD.yaml:")
+    assert result.code in (1, 2)
+    assert not list(space.root.glob("*base*.lock"))
+    space.edit("BUILD.yaml", change, 'version: "3.12"')
+    space.run("lock", PY)
+    assert list(space.root.glob("*base*.lock"))
+
+
 def test_a_mirror_may_have_no_list_and_may_not_contradict_the_table(space: Space) -> None:
     (space.root / "pythons" / "SHA256SUMS").unlink()
     space.run("lock", PY)
@@ -93,6 +117,8 @@ def test_a_mirror_may_have_no_list_and_may_not_contradict_the_table(space: Space
     space.run("build", PY, code=1).said("is not the file that")
     (space.root / "pythons" / "SHA256SUMS").write_text(f"{'0' * 64}  {known.filename}\n")
     space.run("lock", PY, code=1).said("another digest for", "python-build-standalone published")
+    (space.root / "pythons" / "SHA256SUMS").write_text("<html>Sign in</html>\n")
+    space.run("lock", PY, code=1).said("SHA256SUMS is no list of SHA-256 and names", "check workspace.python.mirror")
 
 
 @pytest.mark.parametrize("name", [filename("3.12.9"), "SHA256SUMS"])
@@ -113,6 +139,8 @@ def test_an_archive_of_the_workspace(space: Space) -> None:
     space.run("lock", PY, code=1).said("is Python 3.12.5 for x86_64, not 3.12.4 for x86_64", 'version: "3.12.5"')
     space.write("own/python.tar.gz", archive("3.12.4", machine="aarch64"))
     space.run("lock", PY, code=1).said("is Python 3.12.4 for aarch64, not 3.12.4 for x86_64")
+    space.write("own/python.tar.gz", archive(f"3.12.{'4' * 5000}"))
+    space.run("lock", PY, code=1).said("it has no proper 'python/include/python3.12/patchlevel.h'")
     space.write("own/python.tar.gz", b"nothing")
     space.run("lock", PY, code=1).said("'own/python.tar.gz' cannot be unpacked")
     space.remove("own/python.tar.gz")

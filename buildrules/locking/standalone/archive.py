@@ -17,6 +17,7 @@ from buildrules.oci.untar import entries
 _MACHINES = {62: "x86_64", 183: "aarch64"}  # e_machine of elf(5)
 _PROGRAM = re.compile(r"python/bin/(python3\.\d+t?)", re.ASCII)
 _HEADER = re.compile(r"python/include/(python3\.\d+t?)/patchlevel\.h", re.ASCII)
+_VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})", re.ASCII)
 _LARGEST = 256 << 20  # bytes of a program that are read
 _HINT = "it must be a .tar.gz of the form that python-build-standalone calls install_only"
 
@@ -65,10 +66,10 @@ def _machine(program: bytes) -> str | None:
 
 
 def _numbers(version: str | None) -> tuple[int, int, int] | None:
-    numbers = version.split(".") if version else []
-    if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
+    numbers = _VERSION.fullmatch(version or "")
+    if numbers is None:
         return None
-    major, minor, patch = map(int, numbers)
+    major, minor, patch = map(int, numbers.groups())
     return major, minor, patch
 
 

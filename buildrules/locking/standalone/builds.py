@@ -18,16 +18,16 @@ OLDEST = (3, 8)
 
 _FLAVOURS = ("install_only_stripped", "install_only")  # the better first
 _NAME = re.compile(
-    r"cpython-(?P<version>3\.\d+\.\d+)\+(?P<build>\d{8})-(?P<machine>x86_64|aarch64)-unknown-linux-gnu"
+    r"cpython-(?P<version>3\.\d{1,3}\.\d{1,3})\+(?P<build>\d{8})-(?P<machine>x86_64|aarch64)-unknown-linux-gnu"
     r"-(?P<threads>freethreaded-)?(?P<flavour>install_only(?:_stripped)?)\.tar\.gz",
     re.ASCII,
 )
 _EARLY = re.compile(
-    r"cpython-(?P<version>3\.\d+\.\d+)-(?P<machine>x86_64|aarch64)-unknown-linux-gnu-(?P<threads>freethreaded-)?"
+    r"cpython-(?P<version>3\.\d{1,3}\.\d{1,3})-(?P<machine>x86_64|aarch64)-unknown-linux-gnu-(?P<threads>freethreaded-)?"
     r"(?P<flavour>install_only)-(?P<build>\d{8})T\d{4}\.tar\.gz",
     re.ASCII,
 )
-_REQUEST = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?(t?)", re.ASCII)
+_REQUEST = re.compile(r"(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?(t?)", re.ASCII)
 _SUM = re.compile(r"([0-9a-f]{64})[ \t]+[*]?(\S+)", re.ASCII)
 
 
@@ -71,7 +71,7 @@ def read_request(text: str) -> Request:
     found = _REQUEST.fullmatch(text)
     if found is None:
         raise UsageError(
-            f"{text!r} is not a version of Python",
+            f"{text!r:.100} is not a version of Python",
             hint="write it as '3.12', '3.12.15', or '3.13t' (the free-threaded build)",
         )
     major, minor, patch = int(found[1]), int(found[2]), found[3]
@@ -120,11 +120,18 @@ def table() -> list[Build]:
 
 
 def sums(text: str, what: str, known: Iterable[Build]) -> list[Build]:
-    """The builds that a SHA256SUMS lists. Raises IntegrityError where it contradicts what is `known` of a file."""
+    """The builds that a SHA256SUMS lists. Raises IntegrityError where it is something else, such as a page, and where
+    it contradicts what is `known` of a file.
+    """
     digests = {one.filename: one.sha256 for one in known if one.sha256 is not None}
     found = []
-    for line in text.splitlines():
-        match = _SUM.fullmatch(line.strip())
+    matches = [_SUM.fullmatch(line.strip()) for line in text.splitlines()]
+    if text.strip() and not any(matches):
+        raise IntegrityError(
+            f"{what} is no list of SHA-256 and names",
+            hint="check workspace.python.mirror, and what it answers there: it may be a page to log in",
+        )
+    for match in matches:
         build = named(match[2], match[1]) if match is not None else None
         if build is None:
             continue

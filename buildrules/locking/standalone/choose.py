@@ -68,6 +68,17 @@ def _published(build: Build, sha256: str) -> str:
     return build.build if any((one.filename, one.sha256) == (build.filename, sha256) for one in table()) else ""
 
 
+def check_asked(version: str, platform: str, context: Context, *, archive: str | None, mirror: str | None) -> None:
+    """Raise what `make_lock` raises where there is no such Python, without its lock."""
+    request, machine = read_request(version), Target(platform, "3.8").machine
+    if archive is not None:
+        _of_archive(archive, request, machine, context.workspace, "", "")
+    else:
+        found, folder = _known(mirror, context)
+        fitting = [one for one in found if one.machine == machine]
+        pick(version, request, platform, fitting, _nothing(mirror, folder))
+
+
 def pick(version: str, request: Request, platform: str, builds: Iterable[Build], nothing: str | None = None) -> Build:
     """The best build of what is asked for. Raises ResolutionError, which says what there is, or where there is nothing
     at all the hint `nothing`.

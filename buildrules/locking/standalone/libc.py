@@ -18,7 +18,7 @@ OLDEST = (2, 17)
 _SUFFIXES = {LAYER_TAR: "", LAYER_GZIP: ".gz", LAYER_ZSTD: ".zst"}
 _GLIBC = re.compile(r"(?:\./)?(?:usr/)?lib(?:64)?/(?:[^/]+-linux-gnu/)?libc(?:\.so\.6|-2\.\d+\.so)")
 _MUSL = re.compile(r"(?:\./)?(?:usr/)?lib/ld-musl-[^/]*\.so\.1")
-_SAYS = re.compile(rb"GNU C Library [^\n]{0,80}release version (2\.\d+)")
+_SAYS = re.compile(rb"GNU C Library [^\n]{0,80}release version (2\.\d{1,3})\b")
 _LARGEST = 64 << 20  # bytes of a library that are read
 
 

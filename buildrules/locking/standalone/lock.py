@@ -24,14 +24,14 @@ from buildrules.store import lockfile
 VERSION = 1
 _HEAD = "# Written by 'buildrules lock'. Pins a Python; commit it.\n"
 _FIELDS = {
-    "python": re.compile(r"3\.\d+\.\d+t?", re.ASCII),
+    "python": re.compile(r"3\.\d{1,3}\.\d{1,3}t?", re.ASCII),
     "build": re.compile(r"(\d{8})?", re.ASCII),
     "flavour": re.compile(r"(install_only(_stripped)?)?"),
     "filename": re.compile(r"[^/\0]+"),
     "url": re.compile(r"(https?://\S+)?"),
     "path": re.compile(r"[^\0]*"),
     "sha256": re.compile(r"[0-9a-f]{64}"),
-    "glibc": re.compile(r"(2\.\d+)?", re.ASCII),
+    "glibc": re.compile(r"(2\.\d{1,3})?", re.ASCII),
     "inputs": re.compile(r"sha256:[0-9a-f]{64}"),
 }
 
