@@ -10,14 +10,16 @@ import os
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.errors import StoreError
 from buildrules.state.journal import journal_path
 from buildrules.state.reader import UNREADABLE, open_state
 from buildrules.store import expiry
+from buildrules.store.blobs import remove
 from buildrules.store.records import canonical
+from buildrules.store.shape import BLOBS, BY_FILE, BY_FOLDER, FOLDERS, RECORDS, STATES, UNFINISHED, WHOLE
 from buildrules.store.store import Store
 
 _HEX = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -27,7 +29,7 @@ _PID_DIGITS = 9
 
 @dataclass(slots=True)
 class Sizes:
-    """Numbers of files and of bytes."""
+    """Numbers of files and of bytes. `more` are bytes of what is none of these, by the word for it."""
 
     blobs: int = 0
     blob_bytes: int = 0
@@ -36,6 +38,7 @@ class Sizes:
     states: int = 0
     state_bytes: int = 0
     tmp_bytes: int = 0
+    more: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -77,10 +80,14 @@ def sizes(store: Store) -> Sizes:
         found.blobs += 1
         found.blob_bytes += entry.stat(follow_symlinks=False).st_size
     found.records = len(store.records.keys())
-    table, states, tmp = (list(files_below(os.path.join(store.root, part))) for part in ("table", "workspaces", "tmp"))
-    found.states = sum(path.endswith(".state") for path, _ in states)
+    found.states = len(states_of(store))
+    found.more = {
+        folder.measured: sum(stat.st_size for _, stat in files_below(os.path.join(store.root, folder.name)))
+        for folder in FOLDERS
+        if folder.measured not in ("", BLOBS)
+    }
     found.table_bytes, found.state_bytes, found.tmp_bytes = (
-        sum(stat.st_size for _, stat in files) for files in (table, states, tmp)
+        found.more.pop(word) for word in (RECORDS, STATES, UNFINISHED)
     )
     return found
 
@@ -148,14 +155,16 @@ def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collecte
         if stat.st_mtime < limit or _abandoned(os.path.relpath(path, store.blobs.tmp)):
             os.unlink(path)
             done.bytes += stat.st_size
-    for folder in ("docker", "logs"):
-        done.bytes += expiry.drop_files(os.path.join(store.root, folder), limit)
-    for folder in (store.blobs.root, store.blobs.tmp):
-        expiry.drop_empty(folder)
-    done.bytes += _drop_old(os.path.join(store.root, "uv"), limit)
-    interpreters = os.path.join(store.root, "interpreters")
-    for name in os.listdir(interpreters) if os.path.isdir(interpreters) else ():
-        done.bytes += _drop_old(os.path.join(interpreters, name), limit)
+    for path in (store.blobs.root, store.blobs.tmp):
+        expiry.drop_empty(path)
+    for folder in FOLDERS:
+        place = os.path.join(store.root, folder.name)
+        if folder.collected == BY_FILE:
+            done.bytes += expiry.drop_files(place, limit)
+        elif folder.collected == WHOLE:
+            done.bytes += _drop_old(place, limit)
+        elif folder.collected == BY_FOLDER and os.path.isdir(place):
+            done.bytes += sum(_drop_old(os.path.join(place, name), limit) for name in os.listdir(place))
     done.records += drop_incomplete(store)
     return done
 
@@ -172,12 +181,16 @@ def drop_incomplete(store: Store) -> int:
 
 
 def _drop_old(folder: str, limit: float) -> int:
-    """Remove a folder that is used as a whole, if all of it is older than `limit`; the bytes that were in it."""
+    """Remove a folder that is used as a whole, if all of it is older than `limit`; the bytes that were in it. Likewise
+    a file."""
     import shutil
 
-    files = list(files_below(folder))
-    if not os.path.isdir(folder) or any(max(stat.st_mtime, stat.st_ctime) >= limit for _, stat in files):
+    alone = not os.path.isdir(folder)
+    files = [(folder, os.lstat(folder))] if alone and os.path.lexists(folder) else list(files_below(folder))
+    if any(max(stat.st_mtime, stat.st_ctime) >= limit for _, stat in files):
         return 0
+    if alone:
+        remove(folder)
     shutil.rmtree(folder, ignore_errors=True)
     return sum(stat.st_size for _, stat in files)
 

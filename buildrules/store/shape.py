@@ -10,10 +10,39 @@ from stat import S_IMODE, S_ISDIR, S_ISREG
 
 from buildrules.errors import StoreError
 from buildrules.store.blobs import remove
+from buildrules.typed import NamedTuple
 
-FOLDERS = ("blobs", "blobs/sha256", "docker", "interpreters", "logs", "table", "tmp", "uv", "workspaces")
+BY_CONTENT, BY_FILE, BY_FOLDER, WHOLE = "by content", "by file", "by folder", "whole"
+
+
+class Folder(NamedTuple):
+    """One of the store's folders, by its path in there.
+
+    `collected`: how old things in it go. BY_CONTENT: by what they are, which `collect` knows; BY_FILE: each file by its
+    age; BY_FOLDER: each folder in it, once all of it is old; WHOLE: the folder itself, so. `measured`: under which word
+    `cache info` has its size, "" where that is part of another.
+    """
+
+    name: str
+    collected: str
+    measured: str
+
+
+BLOBS, RECORDS, STATES, UNFINISHED = "blobs", "records", "states", "unfinished"
+FOLDERS = (
+    Folder("blobs", BY_CONTENT, ""),
+    Folder("blobs/sha256", BY_CONTENT, BLOBS),
+    Folder("conda", WHOLE, "conda"),
+    Folder("docker", BY_FILE, "docker"),
+    Folder("interpreters", BY_FOLDER, "pythons"),
+    Folder("logs", BY_FILE, "logs"),
+    Folder("table", BY_CONTENT, RECORDS),
+    Folder("tmp", BY_CONTENT, UNFINISHED),
+    Folder("uv", WHOLE, "uv"),
+    Folder("workspaces", BY_CONTENT, STATES),
+)
 FILES = ("lock", "version", "table/cache.db", "table/log", "tmp/.private.lock")
-PARTS = tuple(name for name in (*FOLDERS, *FILES) if "/" not in name)
+PARTS = tuple(name for name in (*(folder.name for folder in FOLDERS), *FILES) if "/" not in name)
 """Everything that may stand in a store."""
 
 
@@ -51,8 +80,8 @@ def is_empty(path: str) -> bool:
 
 def mend(root: str) -> None:
     """Have a plain file or a folder wherever a part of the store is, or nothing. Raises OSError."""
-    for name in FOLDERS:
-        _mend(os.path.join(root, name), 0o700, S_ISDIR)
+    for folder in FOLDERS:
+        _mend(os.path.join(root, folder.name), 0o700, S_ISDIR)
     for name in FILES:
         _mend(os.path.join(root, name), 0o600, S_ISREG)
 

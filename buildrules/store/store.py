@@ -6,6 +6,7 @@ blobs/sha256/   content by digest        tmp/    files being written
 table/          records and stat index (diskcache)
 workspaces/     states: what the last builds of each workspace looked at and made
 logs/           the last builds in full
+conda/          what the solver of conda packages keeps of channels; nothing depends on it
 docker/         which layers each engine of Docker has been sent
 interpreters/   those of images, unpacked, which compile for them; made again where missing or damaged
 uv/             what uv keeps of package indexes; nothing depends on it

@@ -2,15 +2,18 @@
 
 import marshal
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+import buildrules
 from buildrules.state.reader import MAGIC, open_state
 from buildrules.state.writer import whole, write_base
 from buildrules.store.collect import collect, sizes, verify
+from buildrules.store.shape import FOLDERS, PARTS
 from buildrules.store.store import Store
 from tests.support.space import APP, CODE, Space
 
@@ -115,6 +118,28 @@ def test_sizes_add_up(built: Space) -> None:
     assert found.records >= 7
     assert found.states == 1
     assert found.tmp_bytes == 0
+
+
+def test_each_folder_of_the_store_is_measured_and_goes_when_it_is_old(tmp_path: Path) -> None:
+    named = [folder for folder in FOLDERS if folder.measured not in ("", "blobs", "records", "states", "unfinished")]
+    for folder in named:
+        place = tmp_path / "store" / folder.name
+        (place / "one").mkdir(parents=True)
+        (place / "one" / "file").write_bytes(b"12345")
+        (place / "alone").write_bytes(b"1")
+    for keep, left in ((3600, 6), (-10, 0)):
+        store = Store(str(tmp_path / "store"))
+        assert sizes(store).more == {folder.measured: 6 for folder in named}
+        collect(store, keep_seconds=keep)
+        assert sizes(store).more == {folder.measured: left for folder in named}
+        store.close()
+
+
+def test_nothing_is_kept_in_the_store_that_its_table_does_not_name() -> None:
+    root = Path(buildrules.__file__).parent
+    named = re.compile(r"""(?:store_root\(\)|\bstore|store\.root), "([^"/]+)["/]""")
+    found = {name for path in root.rglob("*.py") for name in named.findall(path.read_text())}
+    assert {"conda", "uv", "tmp", "workspaces"} <= found <= {*PARTS}
 
 
 def test_verify_names_what_is_corrupt_and_removes_it(built: Space) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.errors import StoreError
+from buildrules.store.shape import FOLDERS
 from buildrules.store.store import LAYOUT, Store
 
 
@@ -48,7 +49,7 @@ def test_d10_no_flipped_bit_of_the_version_stops_a_store(store: Store) -> None:
         assert version.read_bytes().strip() == right.strip()
 
 
-@pytest.mark.parametrize("part", ["blobs", "blobs/sha256", "tmp", "table", "workspaces", "logs", "docker"])
+@pytest.mark.parametrize("part", [folder.name for folder in FOLDERS])
 @pytest.mark.parametrize("damage", ["file", "link", "loop"])
 def test_d10_what_is_no_folder_makes_way(store: Store, part: str, damage: str) -> None:
     path = Path(store.root, part)

@@ -67,8 +67,9 @@ def info(remote: str | None) -> int:
     click.echo(f"blobs      {sizes.blobs}, {size_text(sizes.blob_bytes)}")
     click.echo(f"records    {sizes.records}, {size_text(sizes.table_bytes)} with the stat index")
     click.echo(f"states     {sizes.states}, {size_text(sizes.state_bytes)}")
-    if sizes.tmp_bytes:
-        click.echo(f"unfinished {size_text(sizes.tmp_bytes)}")
+    for word, size in {"unfinished": sizes.tmp_bytes, **sizes.more}.items():
+        if size:
+            click.echo(f"{word:10} {size_text(size)}")
     return 0
 
 
