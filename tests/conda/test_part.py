@@ -1,16 +1,20 @@
 """The files of a conda package as a layer has them: both formats, prefixes, noarch packages, hostile ones."""
 
+import bz2
 import io
 import json
 import py_compile
+import random
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 from py_compile import PycInvalidationMode
 from typing import Any
 
 import pytest
+import zstandard
 
 from buildrules.errors import IntegrityError
 from buildrules.oci import recipe
@@ -173,6 +177,64 @@ def test_damaged_packages_are_refused(blobs: Blobs, ending: str) -> None:
             if ending == ".tar.bz2"
             else ("p-1-0.tar.bz2", *conda_package("q", "1", {}, ending=".tar.bz2")[1:]),
         )
+
+
+@pytest.mark.parametrize("ending", [".conda", ".tar.bz2"])
+@pytest.mark.parametrize("name", ["a", "a.pyc", "lib/text", "lib/binary", "lib/large"])
+def test_what_is_damaged_inside_of_a_package_is_refused(blobs: Blobs, ending: str, name: str) -> None:
+    """The archive around it is whole: a member is cut, or says nonsense."""
+    start = {"lib/text": LONG, "lib/binary": b"\0" + LONG + b"\0"}.get(name, b"")
+    files = {name: start + random.Random(7).randbytes(9 << 20 if name == "lib/large" else 300 << 10)}
+    filename, data, row = conda_package("p", "1", files, ending=ending)
+    for broken in damaged_inside(data, ending):
+        with pytest.raises(IntegrityError, match=f"conda package 'p-1-0{ending}' cannot be unpacked"):
+            laid(blobs, (filename, broken, row))
+
+
+@pytest.mark.parametrize("ending", [".conda", ".tar.bz2"])
+def test_what_a_package_says_of_itself_may_be_damaged(blobs: Blobs, ending: str) -> None:
+    rows = [{"_path": f"{number}", "sha256": random.Random(number).randbytes(32).hex()} for number in range(9000)]
+    filename, data, row = conda_package("p", "1", {}, ending=ending, paths=rows)
+    for broken in damaged_inside(data, ending, "info"):
+        with pytest.raises(IntegrityError, match=f"conda package 'p-1-0{ending}' cannot be unpacked"):
+            laid(blobs, (filename, broken, row))
+
+
+def damaged_inside(data: bytes, ending: str, part: str = "pkg") -> list[bytes]:
+    """A package whose part is cut in a tar of the right form, cut as a stream, and changed."""
+    if ending == ".tar.bz2":
+        tar = bz2.decompress(data)
+        return [bz2.compress(tar[: len(tar) // 2]), data[: len(data) // 2]]
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    name = next(one for one in members if one.startswith(part))
+    right, found = members[name], []
+    tar = zstandard.ZstdDecompressor().decompressobj().decompress(right)
+    middle = len(right) // 2
+    changed = right[:middle] + bytes(byte ^ 0xFF for byte in right[middle : middle + 4096])
+    for wrong in (zstandard.ZstdCompressor().compress(tar[: len(tar) // 2]), right[:middle], changed):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+            for one, content in {**members, name: wrong}.items():
+                archive.writestr(one, content)
+        found.append(buffer.getvalue())
+    return found
+
+
+@pytest.mark.parametrize("more", [{}, {"ending": ".tar.bz2"}, {"ending": ".tar.bz2", "old": True}])
+def test_a_package_without_what_it_lists_is_refused(blobs: Blobs, more: dict[str, Any]) -> None:
+    files: dict[str, Any] = {"a": b"x", "lib/b": b"y", "lib/c": "b"}
+    package = conda_package("p", "1", files, **more)
+    assert {f"opt/conda/{name}" for name in files} <= set(laid(blobs, package))
+    for name in files:
+        with pytest.raises(IntegrityError, match=f"conda package '{package[0]}' lists '{name}', and does not hold it"):
+            laid(blobs, conda_package("p", "1", files, without=name, **more))
+
+
+def test_a_folder_that_is_listed_and_a_script_that_is_made_need_not_be_held(blobs: Blobs) -> None:
+    rows = [{"_path": "share/empty", "path_type": "directory"}, {"_path": "python-scripts/run"}]
+    package = conda_package("p", "1", {}, paths=rows, python=True, entry_points=["run = p:main"])
+    assert "opt/conda/bin/run" in laid(blobs, package, "3.12")
 
 
 def test_a_placeholder_that_is_too_short_is_refused(blobs: Blobs) -> None:

@@ -37,11 +37,12 @@ def conda_package(
     link_json: Any = None,
     paths: Any = None,
     tar: Sequence[tarfile.TarInfo] = (),
+    without: str = "",
 ) -> tuple[str, bytes, dict[str, Any]]:
     """(file name, bytes, row of repodata). `python`: it is noarch and Python's; `old`: as before paths.json.
 
     Files that hold PLACEHOLDER are listed with it, those with a NUL as binary. `paths` stands for what would be listed,
-    `tar` are entries that are there as well.
+    `tar` are entries that are there as well, and the file `without` is not.
     """
     index: dict[str, Any] = {
         **{"name": name, "version": version, "build": build, "build_number": 0, "depends": list(depends)},
@@ -60,6 +61,7 @@ def conda_package(
     else:
         rows = paths if paths is not None else [_row(path, data) for path, data in files.items()]
         info["info/paths.json"] = json.dumps({"paths": rows, "paths_version": 1}).encode()
+    files = {path: data for path, data in files.items() if path != without}
     stem = f"{name}-{version}-{build}"
     if ending == ".tar.bz2":
         data = _tar({**info, **files}, tar, "w:bz2")

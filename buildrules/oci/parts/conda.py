@@ -9,11 +9,11 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from tarfile import TarInfo
-from typing import IO, Any
+from typing import Any
 
 from buildrules.errors import IntegrityError
 from buildrules.oci.local import Local
-from buildrules.oci.parts.conda_package import BINARY, Package, Path, contents, read_package, told
+from buildrules.oci.parts.conda_package import BINARY, Content, Package, Path, contents, read_package
 from buildrules.oci.parts.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Chunks, Entry
 from buildrules.oci.parts.wheel import script_of
 from buildrules.oci.paths import bad_link, bad_path
@@ -28,16 +28,18 @@ def expand(part: dict[str, Any], local: Local) -> Iterator[Entry]:
     """The entries of a "conda" part in the order of its archive, those that are made last. `drop` are paths below the
     prefix that another package brings.
 
-    Raises IntegrityError for a package that is malformed, holds what it does not list, or leaves the prefix;
-    FileNotFoundError where it is not in the store, DamagedError where it is not what its digest says.
+    Raises IntegrityError for a package that is malformed, holds what it does not list, lacks what it lists, or leaves
+    the prefix; FileNotFoundError where it is not in the store, DamagedError where it is not what its digest says.
     """
     path, filename, prefix = local.checked(part["digest"]), part["filename"], part["prefix"]
     package = read_package(path, filename)
     drop, python = frozenset(part["drop"]), part["python"]
     made = {place: text for place, text in _made(package, python, prefix, filename).items() if place not in drop}
     laid: set[str] = set()
+    lacking = dict.fromkeys(name for name in package.paths if not name.startswith("info/"))
     for name, member, content in contents(path, filename):
         place, listed = placed(package, name, python), package.paths.get(name)
+        lacking.pop(name, None)
         if member.isdir():
             if listed is not None and listed.directory:
                 yield Entry(f"{prefix}/{place}", DIRECTORY, 0o755)
@@ -49,13 +51,16 @@ def expand(part: dict[str, Any], local: Local) -> Iterator[Entry]:
         laid.add(place)
         if place not in drop and place not in made:
             yield _entry(package, place, member, content, listed, part)
+    for name in lacking:
+        if not package.paths[name].directory and placed(package, name, python) not in made:
+            raise IntegrityError(f"conda package {filename!r} lists {name!r}, and does not hold it")
     for place, text in made.items():
         mode = 0o755 if place.startswith("bin/") else 0o644
         yield Entry(f"{prefix}/{place}", FILE, mode, size=len(text), content=text)
 
 
 def _entry(
-    package: Package, place: str, member: TarInfo, content: IO[bytes] | None, listed: Path, part: dict[str, Any]
+    package: Package, place: str, member: TarInfo, content: Content | None, listed: Path, part: dict[str, Any]
 ) -> Entry:
     prefix, filename = part["prefix"], part["filename"]
     entry = Entry(f"{prefix}/{place}", FILE, 0o755 if member.mode & 0o111 else 0o644)
@@ -111,20 +116,20 @@ def _made(package: Package, python: str, prefix: str, filename: str) -> dict[str
     return {**found, record_path: text}
 
 
-def _fill(entry: Entry, content: IO[bytes], size: int, listed: Path, prefix: str, filename: str) -> None:
+def _fill(entry: Entry, content: Content, size: int, listed: Path, prefix: str, filename: str) -> None:
     entry.size = size
     if not listed.placeholder and entry.path.endswith(".pyc") and size <= _IN_MEMORY:
         entry.content = unchecked(content.read())
         return
     if not listed.placeholder:
         small = size <= _IN_MEMORY
-        entry.content = content.read() if small else Chunks(partial(_chunks, content, filename))
+        entry.content = content.read() if small else Chunks(partial(_chunks, content))
         return
     old, new = listed.placeholder.encode(), f"/{prefix}".encode()
     if listed.mode == BINARY:
         if len(new) > len(old):
             raise IntegrityError(f"the prefix /{prefix} is too long for {entry.path!r} of conda package {filename!r}")
-        entry.content = Chunks(lambda: in_binary(lambda: _read(content, filename), old, new))
+        entry.content = Chunks(lambda: in_binary(lambda: content.read(_CHUNK), old, new))
         return
     if size > _LARGEST_TEXT:
         raise IntegrityError(f"text {entry.path!r} of conda package {filename!r} has {size} bytes")
@@ -139,13 +144,8 @@ def unchecked(bytecode: bytes) -> bytes:
     return bytecode[:4] + b"\1" + bytes(11) + bytecode[16:]
 
 
-def _read(content: IO[bytes], filename: str) -> bytes:
-    with told(filename):
-        return content.read(_CHUNK)
-
-
-def _chunks(content: IO[bytes], filename: str) -> Iterator[bytes]:
-    while data := _read(content, filename):
+def _chunks(content: Content) -> Iterator[bytes]:
+    while data := content.read(_CHUNK):
         yield data
 
 

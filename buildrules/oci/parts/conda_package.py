@@ -52,6 +52,18 @@ class Package:
     entry_points: list[str] = field(default_factory=list)
 
 
+class Content:
+    """A file of a package, to be read; IntegrityError, which names the package, where it is damaged."""
+
+    def __init__(self, content: IO[bytes], filename: str, damage: type[Exception]) -> None:
+        self._content, self._filename, self._damage = content, filename, damage
+
+    def read(self, size: int = -1) -> bytes:
+        """The next `size` bytes, or what is left."""
+        with _told(self._filename, self._damage):
+            return self._content.read(size)
+
+
 def read_package(path: str, filename: str) -> Package:
     """What the package at `path` says of itself; `filename` is its own name, which errors have.
 
@@ -79,7 +91,7 @@ def read_package(path: str, filename: str) -> Package:
     return Package(index["name"], index["version"], index["build"], index, paths, python, points)
 
 
-def contents(path: str, filename: str) -> Iterator[tuple[str, tarfile.TarInfo, IO[bytes] | None]]:
+def contents(path: str, filename: str) -> Iterator[tuple[str, tarfile.TarInfo, Content | None]]:
     """The files of the package, but those about it: path, entry, content. A content is read before the next is asked
     for. Raises as `read_package`, and IntegrityError for a path that leaves the prefix."""
     for member, content in _open(path, filename, "pkg"):
@@ -91,7 +103,7 @@ def contents(path: str, filename: str) -> Iterator[tuple[str, tarfile.TarInfo, I
 
 
 @contextlib.contextmanager
-def told(filename: str, damage: type[Exception] = EOFError) -> Iterator[None]:
+def _told(filename: str, damage: type[Exception]) -> Iterator[None]:
     """While inside, what damaged content raises is an IntegrityError."""
     try:
         yield
@@ -99,7 +111,7 @@ def told(filename: str, damage: type[Exception] = EOFError) -> Iterator[None]:
         raise IntegrityError(f"conda package {filename!r} cannot be unpacked: {error}") from None
 
 
-def _open(path: str, filename: str, part: str) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
+def _open(path: str, filename: str, part: str) -> Iterator[tuple[tarfile.TarInfo, Content | None]]:
     what = f"conda package {filename!r}"
     with open(path, "rb") as file:
         if _ending(filename) == ".tar.bz2":
@@ -112,8 +124,9 @@ def _open(path: str, filename: str, part: str) -> Iterator[tuple[tarfile.TarInfo
                 raise IntegrityError(f"{what} holds no {wanted}, stored as it is")
             file.seek(member.content.offset)
             stream, damage = unpacked(run_of(file, member.size), ".zst", what)
-        with told(filename, damage):
-            yield from entries(stream)
+        with _told(filename, damage):
+            for entry, content in entries(stream):
+                yield entry, None if content is None else Content(content, filename, damage)
 
 
 def _ending(filename: str) -> str:
