@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from buildrules.store.shape import PARTS
 from tests.support.canary import Canary
 from tests.support.conda import MINOR, Channel
 from tests.support.quick import first_quick
@@ -161,6 +162,35 @@ def test_a_package_that_names_a_private_channel(private: tuple[Space, Canary], w
     space.run("lock", "//:env")
     text = space.path(LOCK).read_text()
     assert f'url = "{web.url}/private/linux-64/native-1.0-0.conda"' in text and not canary.inside(text.encode())
+
+
+@pytest.mark.parametrize("port", ["40312", "40109"])
+def test_the_number_of_a_port_is_no_refusal(space: Space, port: str) -> None:
+    connection = CONNECTION.replace("URL", f"http://127.0.0.1:{port}")
+    space.edit("BUILD.yaml", "name: acme\n", f"name: acme\n{connection}")
+    space.edit("environment.yml", "./channel", "conda-forge")
+    space.env["CHANNEL_TOKEN"] = "token"
+    said = space.run("lock", "//:env", code=None).said("the channels of 'env' could not be asked for packages")
+    assert "refused by" not in said.err
+
+
+def test_what_the_solver_keeps_goes_with_the_store(space: Space, web: Web) -> None:
+    serve(space, web)
+    space.edit("environment.yml", "./channel", f"{web.url}/private")
+    space.run("lock")
+    kept = space.store / "conda"
+    assert {path.name for path in space.store.iterdir()} <= {*PARTS}
+    assert any(path.is_file() for path in kept.rglob("*"))
+    space.run("cache", "info").said("conda      ")
+    space.run("cache", "gc", "--keep", "1h")
+    assert kept.exists()
+    space.run("cache", "gc", "--keep", "0s")
+    assert not kept.exists()
+    space.run("lock", "--upgrade")
+    assert kept.exists()
+    space.run("clean", "--expunge").said("removed")
+    assert not space.store.exists()
+    space.run("cache", "info")
 
 
 def test_a_package_that_is_gone_or_another(space: Space, web: Web) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from buildrules.credentials.connections import Connection
 
 _SUBDIRS = {"linux/amd64": ("linux-64", "x86_64"), "linux/arm64": ("linux-aarch64", "aarch64")}
-_REFUSED = re.compile(r"40[13]( Unauthorized| Forbidden)?")
+_REFUSED = re.compile(r"status client error \((40[13][^)\n]*)\)")  # as reqwest says it
 _KERNEL = "5.10"  # of the machines that images run on, at least
 _REPODATA = ("repodata.json", "repodata.json.zst", "repodata.json.bz2", "repodata_shards.msgpack.zst")
 _CUDA_HINT = (  # either is an attribute of its own
@@ -161,7 +161,7 @@ def _error(answer: dict[str, Any], request: CondaRequest, session: Session) -> B
     for url in request.channels if refused else ():
         served = session.connections.serving(url) if url in text else None
         if refused and served is not None:
-            message, way_out = served.refused(refused[0])
+            message, way_out = served.refused(refused[1])
             return CredentialsError(message, hint=way_out, log=text)
     return _unreached(request, text, session)
 
