@@ -290,6 +290,7 @@ def test_a_path_a_file_and_branches_with_slashes(tmp_path: Path, lone: Hub) -> N
         ("hf://acme/tiny/onxx", "has no files", "did you mean 'onnx"),
         ("hf://datasets/acme/x", "names a dataset", "hf://ORG/NAME@REVISION"),
         ("hf://acme/ti ny", "does not name a repository", "hf://ORG/NAME@REVISION"),
+        ("hf://https://huggingface.co/acme/tiny", "address of a page", "write acme/tiny"),
         ("hf://acme/tiny@../x", "does not name a repository", "hf://ORG/NAME@REVISION"),
         ("hf://acme/tiny@main/../x", "does not name a repository", "hf://ORG/NAME@REVISION"),
     ],

@@ -27,6 +27,7 @@ from buildrules.workspace.suggest import did_you_mean
 FORM = 'write hub: "ORG/NAME@REVISION", or uri: "hf://ORG/NAME@REVISION/PATH"'
 MOST_FILES = 50_000  # the hub does not list more of them at once
 LARGEST_SMALL = 64 << 20  # bytes of a file that git keeps itself; the hub wants those above 10 MB in git-lfs
+_PAGE = re.compile(r"hf://https?://[^/]+/([^/@]+/[^/@]+).*", re.DOTALL)
 _URI = re.compile(
     r"hf://(?:models/)?(?P<repository>\w[\w.-]*/\w[\w.-]*|\w[\w.-]*(?=@|$))"
     r"(?:@(?P<revision>refs/(?:pr|convert)/[\w.-]+|[^/]+))?(?:/(?P<path>.*))?",
@@ -70,6 +71,8 @@ def place(uri: str) -> dict[str, Any]:
     first = uri.removeprefix("hf://").partition("/")[0]
     if first in _OTHERS:
         raise UsageError(f"{uri!r} names a {_OTHERS[first]}, and only models are taken from the hub", hint=FORM)
+    if (page := _PAGE.fullmatch(uri)) is not None:
+        raise UsageError("the address of a page of the hub is no name of a repository", hint=f"write {page[1]}")
     revision, path = (unquote(found[name] or "") for name in ("revision", "path")) if found else ("", "")
     path = path.rstrip("/")
     if found is None or not safe_path(revision or "main") or (path and not safe_path(path)):
