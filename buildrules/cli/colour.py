@@ -24,9 +24,9 @@ def wanted(stream: TextIO, environment: Mapping[str, str]) -> bool:
 
 
 def coloured(text: str, *, begun: bool) -> str:
-    """`text` with colours; with `begun` its first line has begun before it."""
+    """`text` with colours; with `begun` its first line has begun before it, unless it goes back to where that began."""
     first, newline, rest = text.partition("\n")
-    head = first if begun else _line(first)
+    head = first if begun and not first.startswith("\r") else _line(first)
     return head + newline + "\n".join(map(_line, rest.split("\n")))
 
 

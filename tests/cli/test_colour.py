@@ -69,6 +69,7 @@ def test_e_failed_steps_have_a_colour(built: Space) -> None:
 def test_a_line_keeps_its_colour_with_a_bar_before_it() -> None:
     assert coloured("\r\x1b[2Kwarning: x\n", begun=False) == f"\r\x1b[2K{YELLOW}warning:{END} x\n"
     assert coloured("error: x\n", begun=True) == "error: x\n"
+    assert coloured("\r\x1b[2Kerror: x\n", begun=True) == f"\r\x1b[2K{RED}error:{END} x\n", "over the bar"
     assert coloured("errors: x\nfailed-job\npassed  //:t\n", begun=False).count(END) == 1
 
 
