@@ -82,7 +82,7 @@ def _from_state(argv: list[str]) -> int | None:
         groups = state.changed(known, prefix)
     except Damaged:
         return None
-    if argv[0] == "build" and not groups and known.holds(state.stale) and not _traced(argv):
+    if argv[0] == "build" and not groups and known.holds(state.stale) and not _told(argv):
         try:
             sys.stdout.write(known.answer(time.perf_counter() - began))
             sys.stdout.flush()
@@ -114,9 +114,9 @@ def _workspace_of_file(argv: list[str]) -> str | None:
     return None
 
 
-def _traced(argv: list[str]) -> bool:
-    """Whether a trace is wanted, which only a build writes."""
-    return any(word.partition("=")[0] == "--trace" for word in argv)
+def _told(argv: list[str]) -> bool:
+    """Whether events or a profile are wanted, which only a build tells."""
+    return any(word.partition("=")[0] in ("--profile", "--events", "--progress") for word in argv)
 
 
 def _heard(command: "Callable[[], T]") -> "T":

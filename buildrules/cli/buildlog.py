@@ -29,6 +29,7 @@ class BuildLog:
         self.id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.urandom(4).hex()}"
         self.state = "Running"
         self.path = os.path.join(store, "logs", f"{self.id}.log")
+        self.events_path = os.path.join(store, "logs", f"{self.id}.jsonl")  # what `event_rows` keeps
         self._lines: list[str] = []
 
     def __call__(self, event: Event) -> None:
@@ -62,13 +63,15 @@ class BuildLog:
             os.makedirs(folder, exist_ok=True)
             with open(self.path, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write("\n".join(self._lines) + "\n")
-            names = sorted(os.listdir(folder))
-            for name in names[:-KEPT]:
-                os.unlink(os.path.join(folder, name))
+            names = os.listdir(folder)
+            old = set(sorted({name.partition(".")[0] for name in names})[:-KEPT])
+            for name in names:
+                if name.partition(".")[0] in old:
+                    os.unlink(os.path.join(folder, name))
 
-    def line(self) -> str:
-        """The line that says where the log is."""
-        return f"the full log of build {self.id}: {self.path}\n"
+    def line(self, summary: str) -> str:
+        """The last line of a build that failed: what it did, and where the log is."""
+        return f"failed: {summary}; the full log of build {self.id}: {self.path}\n"
 
     def to_dict(self) -> dict[str, str]:
         """The `build` of `--json`."""

@@ -23,11 +23,13 @@ _LONG = 0.05  # actions expected to take less, in seconds, need nobody to watch 
 class Console:
     """A listener that writes to standard error, so that standard output holds the report alone."""
 
-    def __init__(self, stream: TextIO | None = None, *, quiet: bool = False, verbose: bool = False) -> None:
+    def __init__(
+        self, stream: TextIO | None = None, *, quiet: bool = False, verbose: bool = False, plain: bool = False
+    ) -> None:
         self._stream = stream or sys.stderr
         self._quiet = quiet
         self._verbose = verbose
-        self._terminal = self._stream.isatty()
+        self._terminal = not plain and self._stream.isatty()
         self._began = time.monotonic()
         self._rows: dict[str, Row] = {}  # what goes on, oldest first
         self._steps: tuple[int, int] = (0, 0)  # that are done, and of the build

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from buildrules.actions.registry import Kinds
 from buildrules.cli.buildlog import BuildLog
 from buildrules.cli.console import Console
+from buildrules.cli.event_rows import EventRows
 from buildrules.cli.request import Request
 from buildrules.cli.table import VERBS
 from buildrules.engine.build import Build, Outcome
@@ -53,10 +54,19 @@ class Invocation:
         self.session = Session()
         self.kinds = self.session.own(Kinds)
         self.console = Console(
-            quiet=bool(request.option("quiet") or request.option("json")), verbose=bool(request.option("verbose"))
+            quiet=bool(request.option("quiet") or request.option("json")),
+            verbose=bool(request.option("verbose")),
+            plain=request.option("progress") == "plain",
         )
         self.log = BuildLog(self.store.root)
-        self.stream = Stream(self.console, self.log)
+        self.events = EventRows(id=self.log.id, verb=request.verb, patterns=request.patterns, workspace=root)
+        self.stream = Stream(self.log, self.events)
+        if request.option("events"):
+            self.events.write_to(str(request.option("events")))
+        if request.option("progress") == "json":
+            self.events.write_to_stderr()
+        else:
+            self.stream.add(self.console)
         if self.store.renewed:
             self.stream.emit(Notice("the store had an older layout: its content is kept, every step is looked at anew"))
         self.plan = Plan()
@@ -301,9 +311,14 @@ class Invocation:
         """The digests that a cache promised and did not have."""
         return set() if self.sharing is None else self.sharing.lost
 
+    def end(self, code: int, error: BuildrulesError | None = None) -> None:
+        """Tell those who hear the events how it ended."""
+        self.events.end(code, self.log.events_path, error)
+
     def close(self) -> None:
         """End all that is under way, and close what is open."""
         self.console.close()
+        self.end(130)  # unless it ended otherwise
         if self.sharing is not None:
             self.sharing.close()
         self.session.close()

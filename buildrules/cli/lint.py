@@ -6,12 +6,12 @@ from typing import Any
 
 from buildrules.cli.findings import finding_text, fresh_findings
 from buildrules.cli.invocation import Invocation, failures
-from buildrules.cli.report import error_json, error_text, say_failures
+from buildrules.cli.report import error_json, error_text, say_failures, summary
 from buildrules.engine.build import Build
 from buildrules.lints.finding import ERROR
 
 
-def report(invocation: Invocation, build: Build, seconds: float) -> int:  # noqa: ARG001 - as any verb's report
+def report(invocation: Invocation, build: Build, seconds: float) -> int:
     """Report; returns the exit code: 1 for a finding that is an error (with --strict for any), or if a lint failed."""
     findings = fresh_findings(invocation)
     broken = failures(build)
@@ -29,6 +29,6 @@ def report(invocation: Invocation, build: Build, seconds: float) -> int:  # noqa
         sys.stdout.write(f"{count}: {errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}\n")
     invocation.log.end(ok=not broken, text="\n".join(error_text(error) for error in broken))
     if broken:
-        say_failures(invocation.log, broken)
+        say_failures(invocation.log, broken, summary(build, seconds))
     failed = errors or (findings and invocation.request.option("strict"))
     return 1 if failed or broken else 0

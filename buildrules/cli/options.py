@@ -50,6 +50,7 @@ label_argument = click.argument("label", required=False)
 """Not needed where --package names a file instead."""
 
 
+_FILE = click.Path(dir_okay=False)
 _option = partial(grouped, BUILDING)
 
 _jobs = together(
@@ -65,6 +66,14 @@ _jobs = together(
     _option("--locked", is_flag=True, help="Fail where a lock is missing or stale instead of writing it."),
     _option("--no-remote", is_flag=True, help="Leave the shared cache out."),
     _option("-q", "--quiet", is_flag=True, help="Show no progress."),
+    _option(
+        "--progress",
+        type=click.Choice(["auto", "plain", "json"]),
+        default="auto",
+        help="How to show it: bars on a terminal (auto), lines, or events as lines of JSON.",
+    ),
+    _option("--events", type=_FILE, help="Write what happens to a file, as lines of JSON."),
+    _option("--profile", type=_FILE, help="Write a profile of the steps for Perfetto or chrome://tracing."),
 )
 _VERBOSE = "Show every action and every layer."
 

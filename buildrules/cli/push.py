@@ -1,6 +1,7 @@
 """What `buildrules push` does once the packages are built."""
 
 import contextlib
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from buildrules.cli.content import Content, packages
 from buildrules.cli.destination import destination
 from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation
-from buildrules.cli.push_report import plan_lines, push_json, report_lines
+from buildrules.cli.push_report import plan_lines, push_value, report_lines
 from buildrules.cli.report import environment_of
 from buildrules.cli.request import Request
 from buildrules.cli.stamps import Stamps
@@ -60,8 +61,11 @@ def after(invocation: Invocation) -> int:
         _note(pushed, report)
     invocation.console.close()
     seconds = time.perf_counter() - began
+    value = push_value(plan, report, left, seconds)
+    if report is not None:
+        invocation.events.tell("pushed", value)
     if as_json:
-        sys.stdout.write(push_json(plan, report, left, seconds))
+        sys.stdout.write(json.dumps(value, indent=2) + "\n")
     elif report is not None:
         _say(report_lines(plan, report, seconds))
     return 1 if left else 0

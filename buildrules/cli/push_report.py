@@ -1,6 +1,5 @@
 """What a push says: its plan, and what it did."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -46,7 +45,7 @@ def report_lines(plan: PushPlan, report: PushReport, seconds: float) -> list[str
     return [*lines, f"{', '.join([sent, *more, moved])} in {seconds:.2f} s"]
 
 
-def push_json(plan: PushPlan, report: PushReport | None, left: Mapping[str, str], seconds: float) -> str:
+def push_value(plan: PushPlan, report: PushReport | None, left: Mapping[str, str], seconds: float) -> dict[str, Any]:
     """The one object of `--json`; without a report what would be done."""
     rows = planned(plan) if report is None else report.rows
     by_how: Counter[str] = Counter(dict.fromkeys(FATES, 0))
@@ -56,7 +55,7 @@ def push_json(plan: PushPlan, report: PushReport | None, left: Mapping[str, str]
     for row in rows:
         if row.how == SENT:
             kinds[row.kind] += row.size
-    value = {
+    return {
         "pushed": report is not None,
         "packages": [_package(standing, rows) for standing in plan.standings],
         "left_out": [{"label": label, "reason": reason} for label, reason in left.items()],
@@ -64,7 +63,6 @@ def push_json(plan: PushPlan, report: PushReport | None, left: Mapping[str, str]
         "tags_moved": report.moved if report is not None else [],
         "seconds": round(seconds, 4),
     }
-    return json.dumps(value, indent=2) + "\n"
 
 
 def _package(standing: Standing, rows: Sequence[Row]) -> dict[str, Any]:

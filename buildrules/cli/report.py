@@ -295,8 +295,8 @@ def _shown(text: str) -> str:
     return hide(without_logins(hide(text), queries=False))
 
 
-def say_failures(log: BuildLog, errors: Sequence[BuildrulesError]) -> int:
-    """Say what went wrong in a build, and where its full log is; returns the exit code."""
+def say_failures(log: BuildLog, errors: Sequence[BuildrulesError], summary: str) -> int:
+    """Say what went wrong in a build, what it did, and where its full log is; returns the exit code."""
     sys.stdout.flush()
-    sys.stderr.write("".join(error_text(error) + "\n" for error in errors) + log.line())
+    sys.stderr.write("".join(error_text(error) + "\n" for error in errors) + log.line(summary))
     return errors[0].exit_code if errors else 1

@@ -43,6 +43,8 @@ def report(invocation: Invocation, build: Build, seconds: float) -> int:
     broken = once(
         outcome.error for name, outcome in build.outcomes.items() if outcome.error is not None and name not in tests
     )
+    for row in rows:
+        invocation.events.tell("test_finished", _plain(row))
     text = _text(rows, seconds)
     invocation.log.end(ok=build.ok, text="\n".join([text, *(error_text(error) for error in broken)]))
     if build.ok:
@@ -54,7 +56,7 @@ def report(invocation: Invocation, build: Build, seconds: float) -> int:
     else:
         sys.stdout.write(text)
     if not build.ok:
-        say_failures(invocation.log, broken)
+        say_failures(invocation.log, broken, _counted(rows, seconds))
     return 0 if build.ok else 1
 
 
@@ -90,14 +92,18 @@ def _text(rows: list[_Row], seconds: float) -> str:
     for row in rows:
         if row.error is not None and row.status == "failed":
             lines += ["", f"{row.goal.label}  {row.goal.platform}", *_failure_lines(row.error)]
+    lines += [""] * any(row.status == "failed" for row in rows)
+    lines.append(_counted(rows, seconds))
+    return harmless("\n".join(lines) + "\n")
+
+
+def _counted(rows: list[_Row], seconds: float) -> str:
     counted = [
         f"{sum(row.status == status for row in rows)} {status}"
         for status in ("passed", "flaky", "cached", "failed", "not run", "not tested")
         if any(row.status == status for row in rows)
     ]
-    lines += [""] * any(row.status == "failed" for row in rows)
-    lines.append(f"{', '.join(counted) or 'no tests'} in {seconds:.2f} s")
-    return harmless("\n".join(lines) + "\n")
+    return f"{', '.join(counted) or 'no tests'} in {seconds:.2f} s"
 
 
 def _failure_lines(error: BuildrulesError) -> list[str]:
@@ -114,25 +120,26 @@ def _failure_lines(error: BuildrulesError) -> list[str]:
     return lines
 
 
+def _plain(row: _Row) -> dict[str, Any]:
+    test: dict[str, Any] = {
+        "label": row.goal.label,
+        "platform": row.goal.platform,
+        "package": row.goal.info.get("package", row.goal.label),
+        "status": row.status,
+    }
+    if row.goal.kind == "untested":
+        test["reason"] = row.goal.info["reason"]
+    if row.outcome is not None and row.outcome.outputs is not None and row.goal.kind == "test":
+        test.update(row.outcome.outputs.values)
+    if isinstance(row.error, PackageTestError):
+        test["failures"] = row.error.failures
+    elif row.error is not None:
+        test["error"] = error_json(row.error)
+    return test
+
+
 def _json(rows: list[_Row], broken: list[BuildrulesError], log: dict[str, Any], seconds: float) -> str:
-    tests = []
-    for row in rows:
-        test: dict[str, Any] = {
-            "label": row.goal.label,
-            "platform": row.goal.platform,
-            "package": row.goal.info.get("package", row.goal.label),
-            "status": row.status,
-        }
-        if row.goal.kind == "untested":
-            test["reason"] = row.goal.info["reason"]
-        if row.outcome is not None and row.outcome.outputs is not None and row.goal.kind == "test":
-            test.update(row.outcome.outputs.values)
-        if isinstance(row.error, PackageTestError):
-            test["failures"] = row.error.failures
-        elif row.error is not None:
-            test["error"] = error_json(row.error)
-        tests.append(test)
-    value: dict[str, Any] = {"build": log, "tests": tests}
+    value: dict[str, Any] = {"build": log, "tests": [_plain(row) for row in rows]}
     if broken:
         value["errors"] = [error_json(error) for error in broken]
     value["seconds"] = round(seconds, 4)

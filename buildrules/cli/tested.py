@@ -14,12 +14,13 @@ def untested(invocation: Invocation, labels: Collection[str]) -> dict[str, str]:
     All of a package's tests must pass, and there must be one; platforms that cannot be started here are left to others.
     They are planned anew: what was edited since the build is tested, and is not what would leave.
     """
-    options = {**invocation.request.options, "test": True, "keep_going": True}
+    options = {**invocation.request.options, "test": True, "keep_going": True, "events": None, "profile": None}
     request = Request("test", sorted(labels), options)
     tests = Invocation(invocation.root, "", (), request)
     try:
         tests.prepare(None)
         build = tests.build()
+        tests.end(0)
     finally:
         tests.close()
     built = {(result.goal.label, result.goal.platform): result for result in invocation.results}

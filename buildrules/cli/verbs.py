@@ -15,6 +15,7 @@ from buildrules.cli.report import (
     json_piece,
     json_report,
     say_failures,
+    summary,
     text_frame,
     text_piece,
     text_report,
@@ -99,7 +100,9 @@ def perform(
         invocation = Invocation(root, directory, words, request, lost)
         try:
             invocation.prepare(state, known, groups)
-            return _perform(invocation, began)
+            code = _perform(invocation, began)
+            invocation.end(code)
+            return code
         except Exception as raised:
             if tries > 1 and invocation.mended([raised]):
                 raise _Mended(invocation.lost) from raised
@@ -109,6 +112,7 @@ def perform(
             if invocation.log.state == "Running":
                 invocation.log.end(ok=False, text=error_text(error))
             log = invocation.log.to_dict()
+            invocation.end(130 if isinstance(error, Interrupted) else error.exit_code, error)
             if error is raised:
                 raise
             raise error from raised
@@ -147,7 +151,7 @@ def leave(code: int) -> int:
 
 def _perform(invocation: Invocation, began: float) -> int:
     request = invocation.request
-    build = _traced(invocation) if request.option("trace") else invocation.build()
+    build = _profiled(invocation) if request.option("profile") else invocation.build()
     if not build.ok and (found := invocation.mended(build.errors)):
         raise DamagedError(f"{found} blobs of the store were damaged", "", hint=_FAILING)
     seconds = time.perf_counter() - began
@@ -171,7 +175,7 @@ def _perform(invocation: Invocation, began: float) -> int:
         sys.stdout.flush()
         sys.stderr.write("".join(finding_text(finding, harmful=False) + "\n" for finding in findings))
     if not build.ok:
-        return say_failures(invocation.log, failures(build))
+        return say_failures(invocation.log, failures(build), summary(build, seconds))
     sys.stdout.flush()
     actions = sum(counts(build).values())
     piece, frame = (
@@ -192,11 +196,12 @@ def _perform(invocation: Invocation, began: float) -> int:
     return code
 
 
-def _traced(invocation: Invocation) -> Build:
-    from buildrules.cli.trace import Trace
+def _profiled(invocation: Invocation) -> Build:
+    from buildrules.cli.profile import Profile
 
-    trace = Trace()
-    invocation.stream.add(trace)
-    build = invocation.build()
-    trace.write(str(invocation.request.option("trace")))
-    return build
+    profile = Profile()
+    invocation.stream.add(profile)
+    try:
+        return invocation.build()
+    finally:
+        profile.write(str(invocation.request.option("profile")))

@@ -1,6 +1,7 @@
 """A file that a command writes for a person."""
 
 import os
+from typing import TextIO
 
 from buildrules.authoring.paths import display
 from buildrules.errors import UsageError
@@ -9,12 +10,24 @@ from buildrules.errors import UsageError
 def write_text(path: str, text: str) -> None:
     """Write a file, with the folders it lies in. Raises UsageError."""
     try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
+        with opened(path) as file:
             file.write(text)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"cannot write '{display(path)}': {reason}", hint="name a place you may write to") from error
+        raise _unwritable(path, error) from error
+
+
+def opened(path: str) -> TextIO:
+    """A file to write text to, with the folders it lies in. Raises UsageError."""
+    try:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        return open(path, "w", encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: str, error: OSError) -> UsageError:
+    reason = (error.strerror or str(error)).lower()
+    return UsageError(f"cannot write '{display(path)}': {reason}", hint="name a place you may write to")
 
 
 def beginning(path: str) -> str:

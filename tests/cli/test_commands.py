@@ -201,17 +201,17 @@ def test_another_directory_can_be_named(built: Space) -> None:
     built.run("-C", str(built.root), "build", APP, cwd="..").said(digest)
 
 
-def test_a_trace_has_every_action(workspace: Space) -> None:
+def test_a_profile_has_every_action(workspace: Space) -> None:
     trace = workspace.folder / "trace.json"
-    workspace.run("build", APP, "--trace", str(trace))
+    workspace.run("build", APP, "--profile", str(trace))
     events = json.loads(trace.read_text())["traceEvents"]
     assert {event["name"] for event in events} >= {"code code", "base base", "virtual environment"}
     assert len(events) == 10  # two of them lints
     assert all(event["dur"] >= 0 for event in events)
 
 
-def test_a_trace_after_an_edit_has_what_was_looked_at(settled: Space) -> None:
-    words = ("--trace", str(settled.folder / "trace.json"))
+def test_a_profile_after_an_edit_has_what_was_looked_at(settled: Space) -> None:
+    words = ("--profile", str(settled.folder / "trace.json"))
     settled.settle("build", APP, *words)
     settled.append("src/score.py", "# edited\n")
     settled.run("build", APP, *words).said("2 built, 6 reused")
@@ -219,8 +219,8 @@ def test_a_trace_after_an_edit_has_what_was_looked_at(settled: Space) -> None:
     assert sorted(event["cat"] for event in events) == ["files_layer", "image", "lint"]
 
 
-@pytest.mark.parametrize("option", ["--trace={}", "--trace {}"])
-def test_a_trace_is_written_of_an_unchanged_build_too(settled: Space, option: str) -> None:
+@pytest.mark.parametrize("option", ["--profile={}", "--profile {}"])
+def test_a_profile_is_written_of_an_unchanged_build_too(settled: Space, option: str) -> None:
     trace = settled.folder / "trace.json"
     words = option.format(trace).split()
     settled.settle("build", APP, *words)  # the state knows this very command line

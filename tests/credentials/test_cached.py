@@ -101,7 +101,7 @@ def test_nothing_secret_goes_into_the_cache(machines: Machines) -> None:
     with machines.lines:
         machines.run(first, "lock")
         trace = str(first.folder / "trace.json")
-        built = machines.run(first, "build", APP, "--json", "-v", "--trace", trace)
+        built = machines.run(first, "build", APP, "--json", "-v", "--profile", trace)
         assert '"sent": 0' not in built.out
         second = machines.second()
         taken = machines.run(second, "build", APP, "--json", "-v")

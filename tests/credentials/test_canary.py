@@ -65,7 +65,7 @@ def test_the_canary_is_used_and_kept_nowhere(private: Make, web: Nginx, plain: b
     run = Watched(private(web.team, TOKEN, PACKAGES if plain else "acmefeatures==1.0"), canary)
     with run.lines:
         run.run("lock")
-        run.run("build", APP, "--verbose", "--trace", str(run.space.folder / "trace.json"))
+        run.run("build", APP, "--verbose", "--profile", str(run.space.folder / "trace.json"))
         run.run("build", APP, "--json")
         run.run("why", APP)
         run.run("query", "//...", "--json", code=None)
@@ -86,7 +86,7 @@ def test_failing_fetches_do_not_show_it(watched: Watched, feed: MoodyFeed, mood:
     with watched.lines:
         watched.run("lock")
         feed.mood = mood
-        for number, options in enumerate((["-v", "--trace", str(watched.space.folder / "trace")], ["--json"])):
+        for number, options in enumerate((["-v", "--profile", str(watched.space.folder / "trace")], ["--json"])):
             store = str(watched.space.folder / f"store-{number}")
             result = watched.run("build", APP, *options, code=None, BUILDRULES_CACHE_DIR=store)
             assert result.code == (4 if mood in ("redirect", "elsewhere") else 1), result.err

@@ -36,7 +36,7 @@ def watched(feed: MoodyFeed, tmp_path: Path, wheelhouse: Path, canary: Canary) -
 def test_a_private_model_in_layers(watched: Watched, feed: MoodyFeed) -> None:
     with watched.lines:
         watched.run("lock")
-        watched.run("build", APP, "-v", "--trace", str(watched.space.folder / "trace"))
+        watched.run("build", APP, "-v", "--profile", str(watched.space.folder / "trace"))
         watched.run("export", APP, "-o", str(watched.space.folder / "layout"))
         watched.run("show", APP)
         watched.run("show", APP, "--json")

@@ -61,7 +61,7 @@ def test_a_private_base(watched: Watched, hub: Hub) -> None:
     space = watched.space
     with watched.lines:
         watched.run("lock")
-        watched.run("build", APP, "-v", "--trace", str(space.folder / "trace"))
+        watched.run("build", APP, "-v", "--profile", str(space.folder / "trace"))
         watched.run("export", APP, "-o", str(space.folder / "layout"))
         watched.run("export", APP, "--format", "docker-archive", "-o", str(space.folder / "image.tar"))
     watched.check()

@@ -107,7 +107,7 @@ def _said(space: Space, patterns: tuple[str, ...], *, clean: bool) -> tuple[int,
     run = space.clean_run if clean else space.run
     result = run("build", *patterns, "--json", "--locked", code=None)
     if result.code:
-        return result.code, re.sub(r"^the full log of build .*$", "", result.err, flags=re.MULTILINE)
+        return result.code, re.sub(r"^failed: .*$", "", result.err, flags=re.MULTILINE)
     return 0, Report(json.loads(result.out)).digests
 
 

@@ -12,7 +12,6 @@ from buildrules.cli.options import NeedsPatterns, building, pattern_argument
 @pattern_argument
 @building
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
-@click.option("--trace", type=click.Path(dir_okay=False), help="Write a trace for chrome://tracing or Perfetto.")
 @click.option("--steps", type=click.Path(file_okay=False), help="Write each step that runs to a file in this folder.")
 def command(patterns: tuple[str, ...], **options: Any) -> int:
     """Build targets and print what was built, reused and why.

@@ -24,7 +24,6 @@ from buildrules.serving import RUNNERS
 )
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--junit", type=click.Path(dir_okay=False), help="Write the results as JUnit XML as well.")
-@click.option("--trace", type=click.Path(dir_okay=False), help="Write a trace for chrome://tracing or Perfetto.")
 def command(patterns: tuple[str, ...], **options: Any) -> int:
     """Start packages, send their requests, compare the answers, and check that they stop.
 

@@ -1,4 +1,4 @@
-"""`--trace`: a listener that writes the Trace Event Format, which chrome://tracing and Perfetto read.
+"""`--profile`: a listener that writes the Trace Event Format, which chrome://tracing and Perfetto read.
 
 Format: "Trace Event Format" of the Chromium project, complete events ("ph": "X"), times in microseconds.
 """
@@ -10,7 +10,7 @@ from buildrules.cli.writing import write_text
 from buildrules.engine.events import ActionFinished, Event, Status
 
 
-class Trace:
+class Profile:
     """Gathers one bar per action that did something; `write` puts them into a file."""
 
     def __init__(self) -> None:
@@ -37,5 +37,5 @@ class Trace:
             )
 
     def write(self, path: str) -> None:
-        """Write the trace to `path`. Raises UsageError."""
+        """Write the profile to `path`. Raises UsageError."""
         write_text(path, json.dumps({"traceEvents": self._events, "displayTimeUnit": "ms"}))

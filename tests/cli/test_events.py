@@ -1,0 +1,97 @@
+"""`--events`, `--progress`: what a build tells programs, line by line, as docs/reference/events.md says."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.space import APP, Space
+
+PAGE = (Path(__file__).parents[2] / "docs/reference/events.md").read_text(encoding="utf-8")
+
+
+def rows(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def told(space: Space, *words: str, code: int = 0) -> list[dict[str, Any]]:
+    path = space.folder / "events.jsonl"
+    space.run(*words, "--events", str(path), code=code)
+    return rows(path.read_text())
+
+
+def test_a_build_tells_each_step_and_how_it_ended(workspace: Space) -> None:
+    found = told(workspace, "build", APP)
+    assert found[0]["event"] == "build_started" and found[0]["schema"] == 1
+    assert found[0]["verb"] == "build" and found[0]["patterns"] == [APP]
+    started = [row["step"] for row in found if row["event"] == "step_started"]
+    finished = {row["step"]: row for row in found if row["event"] == "step_finished"}
+    assert set(started) == {step for step, row in finished.items() if row["status"] == "executed"}
+    assert all(need in finished for row in finished.values() for need in row["needs"])
+    (total,) = [row["total"] for row in found if row["event"] == "steps_counted"]
+    assert total == len(finished) == 10
+    last = found[-1]
+    assert last["event"] == "build_finished" and last["exit_code"] == 0
+    assert last["steps"]["executed"] == 10
+    (kept,) = (workspace.store / "logs").glob("*.jsonl")
+    assert kept.stem == found[0]["id"]
+    assert rows(kept.read_text())[-1] == last
+
+
+def test_rows_have_the_fields_that_the_page_lists(workspace: Space) -> None:
+    workspace.write("src/score.py", "def run(data)\n")
+    found = told(workspace, "build", APP)
+    found += told(workspace, "build", "//:none", code=2)
+    described = set(re.findall(r"`(\w+)`", PAGE))
+    for row in found:
+        assert f"| `{row['event']}` |" in PAGE
+        assert set(row) - {"event"} <= described
+
+
+def test_a_failed_step_and_a_wrong_file_are_told_with_their_errors(built: Space) -> None:
+    built.write("weights/model.txt", "")
+    built.path("weights/model.txt").chmod(0)
+    if os.access(built.path("weights/model.txt"), os.R_OK):  # root reads everything
+        built.remove("weights/model.txt")
+        built.path("weights/model.txt").symlink_to("/etc/hostname")
+    found = told(built, "build", APP, code=1)
+    (failed,) = [row for row in found if row.get("status") == "failed"]
+    assert "model.txt" in failed["error"]["message"]
+    assert found[-1]["exit_code"] == 1 and found[-1]["steps"]["failed"] == 1
+    built.write("more/BUILD.yaml", "targets: [")
+    (first, *_, last) = told(built, "build", APP, code=2)
+    assert first["event"] == "build_started"
+    assert last["exit_code"] == 2 and last["error"]["position"].startswith("more/BUILD.yaml:1")
+
+
+def test_an_unchanged_build_is_told_too_and_not_kept(settled: Space) -> None:
+    words = ("build", APP, "--events", str(settled.folder / "events.jsonl"))
+    settled.settle(*words)
+    before = set((settled.store / "logs").glob("*.jsonl"))
+    settled.run(*words)
+    last = rows((settled.folder / "events.jsonl").read_text())[-1]
+    assert last["event"] == "build_finished" and last["steps"]["executed"] == 0
+    assert set((settled.store / "logs").glob("*.jsonl")) == before
+
+
+def test_progress_as_json_is_standard_error(workspace: Space) -> None:
+    result = workspace.run("build", APP, "--progress", "json")
+    found = rows(result.err)
+    assert found[0]["event"] == "build_started" and found[-1]["event"] == "build_finished"
+    assert "built, " in result.out
+
+
+def test_the_last_line_says_how_it_ended(workspace: Space) -> None:
+    assert re.fullmatch(r"\d+ built, .* in [\d.]+ s", workspace.run("build", APP).out.splitlines()[-1])
+    workspace.path("src/score.py").unlink()
+    workspace.path("src/score.py").symlink_to("/etc/hostname")
+    failed = workspace.run("build", APP, code=1).err.splitlines()[-1]
+    assert re.fullmatch(r"failed: \d+ built, \d+ reused, 1 failed, .*; the full log of build \S+: \S+", failed)
+
+
+@pytest.mark.parametrize("option", ["--events", "--profile"])
+def test_a_place_that_cannot_be_written_is_an_error(workspace: Space, option: str) -> None:
+    workspace.run("build", APP, option, "/proc/none/x", code=2).said("cannot write '/proc/none/x'", "hint: ")
