@@ -38,7 +38,7 @@ def import_plugins(root: str, plugins: list[str], kinds: Kinds) -> None:
                 raise _broken(name, error) from error
     finally:
         sys.dont_write_bytecode = keep
-    kinds.plugins = _digest(root)
+    kinds.plugins = plugins_digest(root, root)
 
 
 def _check_links(root: str, name: str) -> None:
@@ -67,11 +67,12 @@ def plugin_files(root: str) -> list[str]:
     return sorted(found)
 
 
-def _digest(root: str) -> str:
+def plugins_digest(root: str, folder: str) -> str:
+    """A digest, in hex, of the code that was imported from the workspace `root`, as it is in another `folder` of it."""
     total = hashlib.sha256()
     for path in plugin_files(root):
         try:
-            with open(path, "rb") as file:
+            with open(os.path.join(folder, os.path.relpath(path, root)), "rb") as file:
                 content = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:
             content = ""

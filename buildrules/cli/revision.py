@@ -1,0 +1,98 @@
+"""A workspace as it is at a revision, or as it lies here, planned from its locks: what two of them are compared by."""
+
+import contextlib
+import os
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+from buildrules.actions.registry import Kinds
+from buildrules.cli.plugins import import_plugins, plugins_digest
+from buildrules.cli.prepared import Prepared, prepare
+from buildrules.engine.events import Stream
+from buildrules.engine.plan import Plan
+from buildrules.errors import BuildrulesError, LoadError
+from buildrules.net.session import Session
+from buildrules.revisions.laid import lay, lay_ignored
+from buildrules.revisions.revision import commit_of
+from buildrules.revisions.shape import Content, Shape, shapes
+from buildrules.revisions.tree import Tree
+from buildrules.revisions.working import Changes
+from buildrules.store.private_folder import private_folder
+from buildrules.store.store import Store
+from buildrules.workspace.root import BUILD_FILE, is_workspace_file
+
+
+class Side(NamedTuple):
+    """One side of a comparison: the workspace in the folder `root`, its plan, and what its actions are made of."""
+
+    root: str
+    prepared: Prepared
+    plan: Plan
+    shapes: dict[str, Shape]  # by id of an action
+
+
+class Comparing:
+    """Plans the workspace at `root` as it is here and at revisions, for what the same patterns name.
+
+    The locks that are there are used and none is made.
+    """
+
+    def __init__(self, root: str, directory: str, options: dict[str, Any], store: Store, session: Session) -> None:
+        self.root = root
+        self._directory = directory
+        self._options = {**options, "locked": True}
+        self._store = store
+        self._session = session
+        self._stream = Stream()
+
+    def here(self, patterns: list[str], tree: Tree, changes: Changes, only: Collection[str] | None = None) -> Side:
+        """The workspace as it lies here, where `changes` is all that differs from `tree`."""
+
+        def content(path: str) -> tuple[str, int] | None:
+            if path in changes.blobs:
+                return f"git:{changes.blobs[path]}", os.path.getsize(os.path.join(self.root, path))
+            entry = tree.files.get(path)
+            return (f"git:{entry.blob}", entry.size) if entry is not None else None
+
+        return self._side(self.root, patterns, content, only)
+
+    @contextlib.contextmanager
+    def at(self, revision: str) -> Iterator[tuple[Tree, str]]:
+        """The tree of a revision and the folder it lies in meanwhile.
+
+        Raises UsageError where there is no such revision, or no workspace in it.
+        """
+        tree = Tree(self.root, commit_of(self.root, revision))
+        with private_folder(self._store.blobs.tmp) as above:
+            folder = os.path.realpath(os.path.join(above, "tree"))
+            os.mkdir(folder)
+            lay(tree, folder)
+            lay_ignored(self.root, folder)
+            if not is_workspace_file(os.path.join(folder, BUILD_FILE)):
+                raise LoadError(f"there is no workspace at {revision}", hint="name a revision that has one")
+            yield tree, folder
+
+    def there(self, patterns: list[str], tree: Tree, folder: str, only: Collection[str] | None = None) -> Side:
+        """The workspace as it is in `tree`, laid out in `folder`. Errors say which revision they are about."""
+
+        def content(path: str) -> tuple[str, int] | None:
+            entry = tree.files.get(path)
+            return (f"git:{entry.blob}", entry.size) if entry is not None else None
+
+        try:
+            return self._side(folder, patterns, content, only)
+        except BuildrulesError as error:
+            error.message = f"at {tree.commit[:12]}: {error.message}"
+            raise
+
+    def _side(self, root: str, patterns: list[str], content: Content, only: Collection[str] | None) -> Side:
+        prepared = prepare(
+            root, self._directory, patterns, self._options, self._store, self._stream, self._session, only
+        )
+        plan = prepared.plan()
+        kinds = self._session.own(Kinds)
+        plugins = list(prepared.loaded.workspace.settings.plugins)
+        import_plugins(self.root, plugins, kinds)  # once in a process: as they are here
+        if plugins:
+            kinds.plugins = plugins_digest(self.root, root)
+        return Side(root, prepared, plan, shapes(plan, root, content, kinds.version))

@@ -1,0 +1,62 @@
+"""Runs git to read a repository. On the short path of `affected`: imports nothing but `os`.
+
+What a repository configures and reading does not need is not run: no hooks, no file system monitors, no programs that
+show differences. Filters of content (Git LFS, line ends) are: what git takes for changed depends on them.
+"""
+
+import os
+
+from buildrules.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "-c", "core.hooksPath=/dev/null")
+
+
+class Running:
+    """A git that was started in a directory. What it writes is kept by the kernel, so no pipe can fill up."""
+
+    def __init__(self, directory: str, arguments: "Sequence[str]", given: bytes = b"") -> None:
+        """Raises UsageError where there is no git."""
+        self._said = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
+        os.pwrite(self._said[0], given, 0)
+        actions = [(os.POSIX_SPAWN_DUP2, handle, number) for number, handle in enumerate(self._said)]
+        env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        words = ["git", "-C", directory, "--literal-pathspecs", *_OPTIONS, *arguments]
+        try:
+            self._process = os.posix_spawnp("git", words, env, file_actions=actions)
+        except OSError as error:
+            self._close()
+            raise UsageError("git cannot be started", hint="install git; revisions are read with it") from error
+
+    def end(self) -> tuple[int, bytes, str]:
+        """Wait for it: (exit code, what it wrote, what it said of errors)."""
+        try:
+            _, status = os.waitpid(self._process, 0)
+            _, out, said = (os.pread(handle, os.fstat(handle).st_size, 0) for handle in self._said)
+        finally:
+            self._close()
+        return os.waitstatus_to_exitcode(status), out, said.decode("utf-8", "replace").strip()
+
+    def output(self) -> bytes:
+        """What it wrote. Raises UsageError with git's own words where it failed."""
+        code, out, said = self.end()
+        if code:
+            raise UsageError(f"git: {said.removeprefix('fatal: ') or f'it ended with {code}'}")
+        return out
+
+    def _close(self) -> None:
+        for handle in self._said:
+            os.close(handle)
+
+
+def git(directory: str, *arguments: str, given: bytes = b"") -> bytes:
+    """What git says to `arguments` in a directory, `given` on standard input. Raises UsageError where it fails."""
+    return Running(directory, arguments, given).output()
+
+
+def words(output: bytes) -> list[str]:
+    """What git wrote with `-z`: text that ends in NUL, as paths are in Python."""
+    return os.fsdecode(output).split("\0")[:-1]
