@@ -75,6 +75,8 @@ def base_target(
     if given is not None:
         return debian(given, given) if is_release(given) else _given(conversion, given, name, own_user=own_user)
     python = conversion.options.python
+    if conversion.options.conda:
+        return debian("debian", None, python=False)
     asked = f"=={python}.*" if python is not None else pin.specifier if pin is not None else ""
     try:
         found = python_for(asked)

@@ -11,7 +11,8 @@ from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
 from buildrules.errors import LoadError
 from buildrules.locking.python.collector import PythonPin
-from buildrules.locking.python.conda import SETUPTOOLS, CondaFile, wheel_name
+from buildrules.locking.python.conda import wheel_name
+from buildrules.locking.python.conda_file import SETUPTOOLS, CondaFile
 from buildrules.locking.python.mlflow import python_of
 from buildrules.locking.python.repository import repository_error
 from buildrules.locking.python.requirement import repair

@@ -38,11 +38,17 @@ class Options:
     environment: str | None = None
     code: str | None = None
     python: str | None = None
+    solver: str | None = None
     base: str | None = None
     mode: str | None = None
     download_uri: str | None = None
     inputs: tuple[tuple[str, str], ...] = ()
     output: str | None = None
+
+    @property
+    def conda(self) -> bool:
+        """Whether conda's solver is to take the packages of conda files, and a Python among them."""
+        return self.solver == "conda"
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> "Options":
@@ -58,7 +64,7 @@ class Options:
             inputs.append((name, path if "://" in path else os.path.abspath(path)))
         models = [str(text) for text in given.get("models") or ()]
         paths = {name: os.path.abspath(given[name]) for name in ("environment", "code", "output") if given.get(name)}
-        plain = {name: given.get(name) for name in ("python", "base", "mode", "download_uri")}
+        plain = {name: given.get(name) for name in ("python", "solver", "base", "mode", "download_uri")}
         return cls(
             models=tuple(text if _ADDRESS.search(text) else os.path.abspath(text) for text in models),
             inputs=tuple(inputs),

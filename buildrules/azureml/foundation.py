@@ -26,7 +26,7 @@ from buildrules.azureml.names import environment_name
 from buildrules.azureml.references import Named, Place
 from buildrules.azureml.specification import Specification
 from buildrules.errors import UsageError
-from buildrules.locking.python.conda import CondaFile
+from buildrules.locking.python.conda_file import CondaFile
 from buildrules.locking.python.mlflow import conda_differs, disagreements_of
 
 _IMAGE = {
@@ -171,16 +171,25 @@ def _conda(
         conversion.notes += conda.unread
     pin, variables = conda.python, variables_of(conda)
     attributes["base"] = base_target(conversion, pin, fallback, package=package)
-    if path is not None and (foreign := sorted({one.name for one in conda.foreign})):
+    if conversion.options.conda:
+        attributes["solver"] = "conda"
+        if path is None:
+            hint = "write it into a file of its own, and name that"
+            raise environment.conda_file.node.error("--solver conda does not read a conda file in place", hint)
+    elif path is not None and (foreign := sorted({one.name for one in conda.foreign})):
         attributes["exclude"] = foreign
         comments.append(
-            f"exclude: no Python packages; what is needed of {', '.join(foreign)} belongs into the base, or make it a"
-            " conda_env"
+            f"exclude: no Python packages; what is needed of {', '.join(foreign)} belongs into the base, or is had with"
+            " --solver conda"
         )
         conversion.note(f"{display(path)}: left out {', '.join(foreign)}, which is not a Python package")
     if variables:
         comments.append(f"variables of the conda file are set by its packages: {', '.join(variables)}")
-    python = attributes["python"] = python_to_write(conversion.options.python, conversion.options.base, pin)
+    python = attributes["python"] = (
+        conversion.options.python
+        if conversion.options.conda
+        else python_to_write(conversion.options.python, conversion.options.base, pin)
+    )
     remarks = {}
     if python is not None and pin is not None:
         remarks["python"] = f"{os.path.basename(pin.position.path)} asks for {pin.text}"
@@ -205,6 +214,8 @@ def _not_kept(environment: Environment) -> list[str]:
 
 def _requirements(conversion: Conversion, spec: Specification, path: str) -> Foundation:
     """An environment from a requirements.txt or a pyproject.toml."""
+    if conversion.options.conda:
+        raise UsageError(f"--solver conda needs a conda file, and '{display(path)}' is none")
     attributes = {
         "base": base_target(conversion, None, spec.own_name, package=spec.shell),
         "requirements_file" if path.endswith(".txt") else "pyproject": Local(path),
@@ -230,10 +241,12 @@ def _of_models(conversion: Conversion, spec: Specification, models: list[tuple[M
             return _conda(conversion, environment, spec.own_name, spec.shell, say)
     pin = mlflow_python(files) if files is not None else None
     base = base_target(conversion, pin, spec.own_name, package=spec.shell)
-    if conversion.options.python is None:
+    options = conversion.options
+    if options.python is None and not options.conda:
         return Foundation(base)
-    attributes = {"base": base, "model": Ref(target), "python": conversion.options.python}
-    remarks = {"python": f"the model was made with {pin.text}" if pin is not None else None}
+    solver = {"solver": "conda"} if options.conda else {}
+    attributes = {"base": base, "model": Ref(target), **solver, "python": options.python}
+    remarks = {"python": f"the model was made with {pin.text}" if pin is not None and options.python else None}
     made = conversion.targets.add(f"{spec.own_name}-env", "python_env", attributes, remarks=remarks)
     return Foundation(Ref(made))
 

@@ -10,7 +10,7 @@ from buildrules.azureml.conversion import Conversion
 from buildrules.azureml.document import Kind, text_of
 from buildrules.azureml.environment import Environment
 from buildrules.document.problems import Problems
-from buildrules.locking.python.conda import CondaFile
+from buildrules.locking.python.conda_file import CondaFile
 
 _MOST = 32  # conda files of a folder whose names are compared
 

@@ -14,6 +14,7 @@ _option = partial(grouped, AZUREML)
 converting_options = together(
     _option("--model", "models", multiple=True, metavar="PATH", help="The model, a path or an address."),
     _option("--python", metavar="VERSION", help="This Python, whatever the environment asks for."),
+    _option("--solver", type=click.Choice(["uv", "conda"]), help="Take wheels or conda's own packages."),
     _option("--base", metavar="LABEL|IMAGE", help="Stand on this base instead."),
     _option("--code", type=click.Path(), metavar="DIR", help="The scoring code's folder."),
     _option("--environment", type=click.Path(), metavar="FILE", help="The environment."),

@@ -9,7 +9,7 @@ from buildrules.azureml.code import is_script
 from buildrules.document.plain_toml import read_toml
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
-from buildrules.locking.python.conda import CondaFile
+from buildrules.locking.python.conda_file import CondaFile
 from buildrules.workspace.root import read_file
 
 _MODELS = (

@@ -77,10 +77,10 @@ class _Settling:
                     self._target(target, platform)
         return self.locks
 
-    def _conda(self, target: ResolvedTarget, base: LockedBase) -> "tuple[LockedConda, Requirements, LockedBase]":
+    def _conda(self, target: ResolvedTarget, found: "Requirements", base: LockedBase) -> tuple[LockedConda, LockedBase]:
         from buildrules.locking.conda.environments import lock_conda
 
-        return lock_conda(target, base, self._keeper)
+        return lock_conda(target, found, base, self._keeper)
 
     def _locked_with(self, target: ResolvedTarget) -> set[Label]:
         """The targets whose locks are those of `target`: a package's are all but that of its base."""
@@ -192,7 +192,7 @@ class _Settling:
                 self._require_env(below, server, platform)
 
     def _require_env(self, below: ResolvedTarget, server: ResolvedTarget | None, platform: str) -> None:
-        if below.rule.implementation == "conda_env":
+        if below.values.get("solver") == "conda":
             from buildrules.locking.conda.environments import require
 
             require(below, platform, self._keeper)

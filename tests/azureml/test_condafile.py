@@ -12,7 +12,7 @@ from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
 from buildrules.errors import LoadError
 from buildrules.locking.python.collector import Collector
-from buildrules.locking.python.conda import CondaFile, read_conda
+from buildrules.locking.python.conda_file import CondaFile, read_conda
 
 SPECS = (
     "numpy[version='>=1.2']",

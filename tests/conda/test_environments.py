@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.plan.partition import BUCKETS
+from tests.conda.conftest import FILE
 from tests.e2e.test_steps import built
 from tests.support.conda import MINOR, Channel
 from tests.support.space import FILES, Space
@@ -72,7 +73,7 @@ def test_what_cannot_be_had_together_is_said_in_words_at_its_line(space: Space) 
     [
         (f"python={MINOR}\n", "native\n", ("environment.yml:5:5", "has no Python", "such as python=3.12")),
         ("native=1\n", "native=>x<\n", ("environment.yml:6:5", "'native=>x<' is not a conda package")),
-        ("dependencies:", "depends:", ("'environment.yml' is not a conda file: it has no 'dependencies'",)),
+        ("dependencies:", "depends:", ("environment.yml:1:1: 'dependencies' of a conda file must be a list",)),
         ("  - ./channel", "  - [a]", ("environment.yml:3:5", "expected a channel")),
         ("- needy", "- {a: b}", ("environment.yml:9:7",)),
         ("- needy", "- numlib<2", ("numlib<2", "environment.yml:9:7", "only numlib>=2")),
@@ -98,14 +99,16 @@ def test_slips_in_keys_and_lists_without_packages(space: Space) -> None:
         "environment.yml:2:1: 'chanels' is not a key of a conda file", "did you mean 'channels'?"
     )
     space.write("environment.yml", "name: x\ndependencies:\n")
-    space.run("build", "//:env", code=None).said("environment.yml:2:1: the conda file asks for no conda package")
+    space.run("build", "//:env", code=None).said("environment.yml:2:1: 'dependencies' of a conda file must be a list")
     space.write("environment.yml", "name: x\nodd: 1\nchannels: [./none]\ndependencies: [python]\n")
     space.run("build", "//:env", code=None).said("'odd' is not a key of a conda file", "a folder that does not exist")
 
 
 def test_keys_that_mean_nothing_here_are_said(space: Space) -> None:
     space.append("environment.yml", "variables:\n  A: b\nodd: 1\n")
-    space.run("build", "//:env").said("variables are no part of an environment", "'odd' is not a key of a conda file")
+    space.run("build", "//:env").said(
+        "variables of a conda file are no part of an environment", "'odd' is not a key of a conda file"
+    )
 
 
 def test_without_the_solver_a_lock_still_builds(space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,3 +210,57 @@ def test_a_base_that_is_left_out_is_a_small_debian_without_python(space: Space) 
     space.run("build", "//:env", "--locked", code=None).said(
         "the lock 'debian.system@conda-linux-amd64.lock' of //:system@conda", f"'{LOCK}'"
     )
+
+
+ENV = 'rule: conda_env, base: ":base", conda_file: environment.yml'
+
+
+def test_a_python_env_takes_the_way_of_wheels_until_it_chooses_conda(conda: Callable[..., Space]) -> None:
+    space, same = conda("one"), conda("two")
+    space.edit("BUILD.yaml", ENV, "rule: python_env, conda_file: environment.yml")
+    space.edit("environment.yml", "native=1", "gdal")
+    space.run("build", "//:env", code=None).said(
+        "'gdal' is not a Python package", "`solver: conda` beside `conda_file`"
+    )
+    space.edit("environment.yml", "gdal", "native=1")
+    space.edit("BUILD.yaml", "python_env,", 'python_env, solver: conda, base: ":base",')
+    digest = space.build("//:env").digests
+    assert digest == same.build("//:env").digests
+    assert space.path(LOCK).read_text() == same.path(LOCK).read_text()
+    space.edit("BUILD.yaml", "solver: conda", "channels: [conda-forge]")
+    space.run("build", "//:env", code=None).said("BUILD.yaml:5:", "'channels' has no effect on wheels")
+
+
+def test_all_other_requirements_of_a_python_env_come_on_top(space: Space) -> None:
+    space.write("more.txt", "tinyserver\n")
+    space.write("environment.yml", "channels: [./channel]\ndependencies: [python=3.2, numlib]\n")
+    asked = f'python: "{MINOR}", requirements_file: more.txt, constraints: [tinyserver<2], '
+    space.edit("BUILD.yaml", ENV, f'rule: python_env, solver: conda, {asked}base: ":base", conda_file: environment.yml')
+    space.build("//:env")
+    assert packages(space) == {"python": f"{MINOR}.4", "numlib": "2.5"}
+    wheels = tomllib.loads(space.path("pylock.env-linux-amd64.toml").read_text())["packages"]
+    assert [row["name"] for row in wheels] == ["extra", "tinyserver"]
+
+
+def test_the_conda_file_of_an_mlflow_model_can_be_solved(space: Space) -> None:
+    flavour = "{env: {conda: conda.yaml, virtualenv: python_env.yaml}, loader_module: x}"
+    space.write("model/MLmodel", f"flavors: {{python_function: {flavour}}}\nmlflow_version: 3.1.0\n")
+    space.write("model/conda.yaml", FILE.replace("./channel", "../channel"))
+    space.write("model/requirements.txt", "tinyserver\n")
+    space.edit("BUILD.yaml", ENV, 'rule: python_env, base: ":base", model: ":m", solver: conda')
+    space.append("BUILD.yaml", "  m: {rule: model, path: model}\n")
+    space.build("//:env")
+    assert packages(space).keys() == {"python", "native", "pure", "numlib"}
+    space.run("build", "//:env").said("unchanged")
+    space.edit("model/conda.yaml", "native=1", "native=1.0")
+    space.run("build", "//:env", "--locked", code=None).said("what it is asked to hold has changed")
+    space.edit("BUILD.yaml", "solver: conda", "solver: conda, conda_file: environment.yml")
+    space.run("build", "//:env", code=None).said("BUILD.yaml:5:", "conda's solver takes one conda file")
+    space.edit("BUILD.yaml", ", conda_file: environment.yml", "")
+    space.remove("model/conda.yaml")
+    space.run("build", "//:env", code=None).said("the model //:m has no conda.yaml")
+
+
+def test_what_asks_for_no_conda_package_is_an_error(space: Space) -> None:
+    space.edit("BUILD.yaml", ENV, 'rule: python_env, base: ":base", requirements: [needy], solver: conda')
+    space.run("build", "//:env", code=None).said("//:env asks for no conda package", "name a `conda_file`")

@@ -90,7 +90,7 @@ CONDA = """collector = Collector(os.path.dirname(path))
     collector.finish()"""
 COLLECT = """import os
 from buildrules.locking.python.collector import Collector
-from buildrules.locking.python.conda import read_conda"""
+from buildrules.locking.python.conda_file import read_conda"""
 INDEX = "from buildrules.locking.debian.packages import Index"
 LOOK = "index = Index(data, 'main'); index.named('a'); index.providing('b')"
 ANSWER = """from buildrules.serving.expect import failures

@@ -5,48 +5,51 @@ from dataclasses import replace
 
 from buildrules.actions.python.target import minor_of
 from buildrules.errors import LoadError, Position
-from buildrules.locking.conda.file import DEFAULT_CHANNEL, Asked, channel_url, read_file
+from buildrules.locking.conda.channels import DEFAULT_CHANNEL, channel_url
 from buildrules.locking.conda.lock import PREFIX, CondaLock, lock_name, read_lock, write_lock
-from buildrules.locking.conda.solve import CondaRequest, make_lock
+from buildrules.locking.conda.solve import PYTHON_HINT, CondaRequest, make_lock
 from buildrules.locking.keeper import LockKeeper, moves
 from buildrules.locking.locks import LockedBase, LockedConda
-from buildrules.locking.python.collector import Collector, Requirements
+from buildrules.locking.python.collector import Asked, CondaAsked, Requirements
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.disk import CONTENT
 
 
 def lock_conda(
-    target: ResolvedTarget, base: LockedBase, keeper: LockKeeper
-) -> tuple[LockedConda, Requirements, LockedBase]:
-    """The conda packages of `target` on `base`, what its pip list asks for on top, and `base` with their Python.
+    target: ResolvedTarget, found: Requirements, base: LockedBase, keeper: LockKeeper
+) -> tuple[LockedConda, LockedBase]:
+    """The conda packages of `target` on `base`, which `found` asks for, and `base` with their Python.
 
     Raises LoadError for what its file says wrongly, ResolutionError and what `solve.make_lock` raises.
     """
     values, session = target.values, keeper.session
-    collector = Collector(keeper.root, f"the environment {target.label}", values["exclude"], session.connections)
-    asked = read_file(collector, values["conda_file"], target.position_of("conda_file"))
-    for number, text in enumerate(values["requirements"]):
-        collector.add(text, target.label.package, target.position_of("requirements", number))
-    found = collector.finish()
     keeper.disk.by(target.label).note(CONTENT, *found.files)
-    channels = asked.channels
-    folder = os.path.dirname(values["conda_file"])
+    specs, channels, folder = found.conda or CondaAsked([], [], "")
+    if (python := values["python"]) is not None:
+        place = target.position_of("python")
+        assert place is not None
+        specs = [one for one in specs if one.name != "python"]
+        specs = [*specs, Asked(f"python {python if python[:1] in '<>=!~' else f'{python}.*'}", place)]
+    if not specs:
+        raise LoadError(
+            f"{target.label} asks for no conda package",
+            hint=f"name a `conda_file`; {PYTHON_HINT}",
+            position=target.position_of("conda_file"),
+        )
+    here = folder
     if values["channels"] is not None:
         channels = [Asked(text, _place(target, number)) for number, text in enumerate(values["channels"])]
-        folder = target.label.package
+        here = target.label.package
     channels = channels or [Asked(DEFAULT_CHANNEL, _place(target, None))]
     served = {one.name: one.target for one in session.connections if one.type == "conda_channel"}
     places: dict[str, Position] = {}  # of the channels, by address
     for one in channels:
-        if (url := channel_url(one, keeper.root, folder, served)) is not None:
+        if (url := channel_url(one, keeper.root, here, served)) is not None:
             places.setdefault(url, one.position)
-    excluded = [one for one in asked.specs if one.name in values["exclude"]]
-    found.notes += [f"conda package {one.name!r} is left out, as asked ({one.position})" for one in excluded]
-    specs = [one for one in asked.specs if one not in excluded]
     taken_from: dict[str, str] = {}
     for spec in specs:  # as in conda, a channel that a package names is asked after the others
         if (named := spec.channel) is not None:
-            url = channel_url(named, keeper.root, os.path.dirname(values["conda_file"]), served)
+            url = channel_url(named, keeper.root, folder, served)
             if url is None:
                 raise LoadError(f"{named.text!r} is not a channel", position=spec.position)
             places.setdefault(url, spec.position)
@@ -82,7 +85,7 @@ def lock_conda(
     )
     interpreter = f"/{PREFIX}/bin/python{minor_of(lock.python)}"
     there = replace(base, python=lock.python, interpreter=interpreter, bytecode=None, free_threaded=False)
-    return LockedConda(lock, path, keeper.digest(path)), found, there
+    return LockedConda(lock, path, keeper.digest(path)), there
 
 
 def require(target: ResolvedTarget, platform: str, keeper: LockKeeper) -> None:

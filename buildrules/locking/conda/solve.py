@@ -21,8 +21,9 @@ from buildrules.errors import (
     ResolutionError,
     UsageError,
 )
-from buildrules.locking.conda.file import ANACONDA, PYTHON_HINT, Asked
+from buildrules.locking.conda.channels import ANACONDA
 from buildrules.locking.conda.lock import CondaLock, CondaPackage
+from buildrules.locking.python.collector import Asked
 from buildrules.locking.python.conda import distribution_name
 from buildrules.net.session import Session
 from buildrules.start.address import below, origin_of
@@ -34,12 +35,13 @@ from buildrules.store import lockfile
 if TYPE_CHECKING:
     from buildrules.credentials.connections import Connection
 
+PYTHON_HINT = "add a Python to its dependencies, such as python=3.12"
 _SUBDIRS = {"linux/amd64": ("linux-64", "x86_64"), "linux/arm64": ("linux-aarch64", "aarch64")}
 _REFUSED = re.compile(r"status client error \((40[13][^)\n]*)\)")  # as reqwest says it
 _KERNEL = "5.10"  # of the machines that images run on, at least
 _REPODATA = ("repodata.json", "repodata.json.zst", "repodata.json.bz2", "repodata_shards.msgpack.zst")
 _CUDA_HINT = (  # either is an attribute of its own
-    'say what CUDA the driver will have: `gpu: {cuda: "12"}` of the conda_env, and where a minor version matters,'
+    'say what CUDA the driver will have: `gpu: {cuda: "12"}` of the environment, and where a minor version matters,'
     ' its attribute `cuda: "12.4"` as well'
 )
 _ODD = re.compile(r"_pypy|_cp3\d+t$")

@@ -3,7 +3,7 @@
 import codecs
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -33,7 +33,46 @@ _WITHOUT = {"--no-binary": _BUILT, "--only-binary": _BUILT}
 _OPTION = re.compile(r"(--?[A-Za-z][A-Za-z-]*)(?:[=\s]\s*(.*)|(.*))$")
 _MOST = 20_000  # a hundred times as many as a large environment has
 _MOST_ERRORS = 1000
+_NAME = re.compile(r"(?:[^\s\[]*::)?([A-Za-z0-9_.-]+)")
+_CHANNEL = re.compile(  # CHANNEL::name, CHANNEL/SUBDIR::name and name[channel=CHANNEL]
+    r"^(?P<before>[^\s\[]+?)(?:/(?:noarch|(?:linux|osx|win)-[a-z0-9]+))?::"
+    r"|(?<=[\[,\s])channel\s*=\s*(?P<quote>['\"]?)(?P<inside>[^'\"\s,\]]+)(?P=quote)"
+)
 _HASH = re.compile(r"\s--hash[=\s]\s*(\S+)")
+
+
+class Asked(NamedTuple):
+    """One text of a conda file, and where it stands."""
+
+    text: str
+    position: Position
+
+    @property
+    def name(self) -> str:
+        """The name of the package, in lower case, of a text that is a spec."""
+        match = _NAME.match(self.text)
+        return match[1].lower() if match else self.text
+
+    @property
+    def channel(self) -> "Asked | None":
+        """The channel that a spec wants its package from."""
+        match = _CHANNEL.search(self.text)
+        return Asked(match["before"] or match["inside"], self.position) if match else None
+
+    def taken_from(self, url: str) -> str:
+        """The text of a spec that names a channel, with the address of it."""
+        match = _CHANNEL.search(self.text)
+        assert match is not None
+        group = "before" if match["before"] else "inside"
+        return self.text[: match.start(group)] + url + self.text[match.end(group) :]
+
+
+class CondaAsked(NamedTuple):
+    """What conda's solver is asked for; paths of channels start at `folder` (workspace-relative)."""
+
+    specs: Sequence[Asked]
+    channels: Sequence[Asked]
+    folder: str
 
 
 class Declared(NamedTuple):
@@ -57,7 +96,7 @@ class Requirements:
     the address of a connection, and `sources` packages that come from one index only, as `feeds.Feeds` has both.
     `preferences` are versions by name that are taken where they fit, from the file `preferred_by`; `folders` those in
     which such files were looked for. `declared` is what is said of projects, by folder. With local projects `files` are
-    also those that may name their dependencies, whether they exist or not.
+    also those that may name their dependencies, whether they exist or not. `conda` is for conda's solver.
     """
 
     items: list[Requirement] = field(default_factory=list)
@@ -74,6 +113,7 @@ class Requirements:
     require_hashes: bool = False
     declared: dict[str, Declared] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
+    conda: CondaAsked | None = None
 
     def all(self) -> list[Requirement]:
         """What is asked for, and the constraints."""

@@ -1,4 +1,4 @@
-"""conda.yaml as MLflow and Azure ML write it: a Python pin, conda packages, and a pip list.
+"""Conda packages as requirements of wheels, and their Pythons as ours.
 
 Conda packages are taken as wheels, by the names in `conda_names.json`. What lies below Python packages, as
 `conda env export` lists it, is left out with a word; other packages that are not Python are an error that names them:
@@ -10,27 +10,19 @@ import fnmatch
 import functools
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from buildrules.actions.python.exclusion import is_excluded
 from buildrules.actions.python.target import minor_of
-from buildrules.errors import LoadError, Position, ResolutionError
+from buildrules.errors import LoadError, ResolutionError
 from buildrules.locking.python.collector import PythonPin
-from buildrules.locking.python.formats import CONDA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
-    from buildrules.document.nodes import Node
-    from buildrules.locking.python.collector import Collector
-
-_MOST = 20_000  # values of a file: a hundred times as many as `conda env export` writes
 _SPEC = re.compile(  # possessive: what does not fit is given up at once, however long it is
     r"(?:(?P<channel>[^\s:\[]++)::)?(?P<name>[A-Za-z0-9_.-]++)(?P<rest>[^\[]*+)(?:\[(?P<brackets>.*)\])?$"
 )
 _BRACKET = re.compile(r"\s*(\w+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|([^,'\"\s]+))\s*(?:,|$)")
-_FREE_THREADED = re.compile(r"_cp3(\d+)t\b")  # in the build string of a Python
-_WHOLE = re.compile(r"(?<![<>=!~])==(\d+(?:\.\d+)?)(?=,|$)")
 _CLAUSE = re.compile(r"(==|!=|<=|>=|~=|<|>|=)?\s*([A-Za-z0-9_.!+]*\*?)$")
 
 
@@ -153,147 +145,6 @@ def _clause(text: str, exact: bool) -> str:
     # A bare "numpy 1.2" and "numpy==1.2" are exact, "numpy=1.2" is fuzzy; "1.0rc1" and its like have no successors.
     fuzzy = operator == "=" and not exact and released.public == released.base_version and not released.local
     return f"=={stem}.*" if fuzzy else f"=={stem}"
-
-
-SETUPTOOLS = "setuptools<81"
-"""What conda's pip brings along: the last ones with pkg_resources."""
-
-
-class Dependency(NamedTuple):
-    """A conda package: its name in lower case and a PEP 440 specifier. Without a name: a line of the list for pip."""
-
-    node: "Node"
-    name: str = ""
-    specifier: str = ""
-
-
-class CondaFile:
-    """What a conda file asks for, in file order, and in `errors` what of it cannot be read.
-
-    `root` is its map, None where there is none. `packages` are without the Python, and without what means nothing
-    outside of conda.
-    """
-
-    def __init__(self, root: "Node | None") -> None:
-        self.root = root if root is not None and root.kind == "map" else None
-        self.errors: list[LoadError] = []
-        self.python: PythonPin | None = None
-        self.packages: list[Dependency] = []
-        self.pip: Node | None = None
-        if self.root is None:
-            return
-        dependencies = self.root.entries.get("dependencies")
-        if dependencies is None or dependencies.kind != "list":
-            place = dependencies or self.root
-            self.errors.append(place.error("'dependencies' of a conda file must be a list"))
-            return
-        for node in dependencies.items:
-            try:
-                self._take(node)
-            except LoadError as error:
-                self.errors.append(error)
-
-    def _take(self, node: "Node") -> None:
-        if node.kind == "map" and node.entries.keys() == {"pip"}:
-            lines = node.entries["pip"]
-            if not lines.is_null and (lines.kind != "list" or any(line.kind != "scalar" for line in lines.items)):
-                raise lines.error("'pip' must hold a list of requirements")
-            self.packages += [Dependency(line) for line in lines.items]
-            return
-        if node.kind != "scalar":
-            raise node.error("a dependency must be a package or a list under 'pip'")
-        text = node.text.strip()
-        try:
-            spec = conda_spec(text)
-        except ValueError as error:
-            raise node.error(f"conda package {text!r} {error}") from None
-        if spec is None:
-            raise node.error(f"{text!r} is not a conda package")
-        name, specifier = spec
-        if name == "python":
-            # Conda's ==3.12, and 3.12 with a build, stand for the minor version: there are patches of it only.
-            specifier, free = _WHOLE.sub(r"==\1.*", specifier), _FREE_THREADED.search(text)
-            specifier = specifier or (f"==3.{free[1]}.*" if free else "")
-            pin = PythonPin(specifier, text, node.position, free_threaded=free is not None)
-            self.python = self.python or (pin if specifier else None)
-        elif name == "pip" and self.pip is None:
-            self.pip = node
-        if name != "python" and not is_ignored(name):
-            self.packages.append(Dependency(node, name, specifier))
-
-    @property
-    def unread(self) -> list[str]:
-        """Keys that no conda file has."""
-        keys = self.root.keys.items() if self.root is not None else ()
-        return [
-            f"{at.position}: {key!r} is not a key of a conda file, and not read" for key, at in keys if key not in CONDA
-        ]
-
-    @property
-    def foreign(self) -> list[Dependency]:
-        """The conda packages that are no Python packages."""
-        return [one for one in self.packages if one.name and wheel_name(one.name) is None]
-
-
-def read_conda(collector: "Collector", path: str, position: Position | None) -> None:
-    """Add what the conda file `path` (workspace-relative) asks for to `collector`, with the errors that come up."""
-    from buildrules.document.problems import Problems
-    from buildrules.document.reader import parse
-
-    text = collector.open(path, position)
-    if text is None or collector.is_mistaken(path, text, "conda_file", position):
-        return
-    problems = Problems()
-    file = CondaFile(parse(path, text.encode(), problems, aliases=True, most=_MOST))
-    collector.errors += [*problems.errors, *file.errors]
-    if file.root is None:
-        if not problems.errors:
-            collector.fail(f"{path!r} is not a conda file: it has no 'dependencies'", Position(path, 1))
-        return
-    found, folder = collector.found, os.path.dirname(path)
-    found.python = found.python or file.python
-    found.notes += file.unread
-    if (variables := file.root.keys.get("variables")) is not None:
-        place, way = variables.position, "packages set them, by `environment`"
-        found.notes.append(f"variables of a conda file are no part of an environment: {way} ({place})")
-    foreign: list[Dependency] = []
-    brought: list[Dependency] = []
-    for one in file.packages:
-        node, name, specifier = one
-        if not name:
-            collector.line(node.text, folder, node.position)
-        elif (wheel := wheel_name(name)) is not None:
-            collector.add(wheel + specifier, folder, node.position, conda=name)
-        elif any(is_excluded(spelt, collector.exclude) for spelt in (name, name.replace("_", "-"))):
-            found.notes.append(f"conda package {name!r} is left out, as asked ({node.position})")
-        else:
-            (brought if is_brought(name) else foreign).append(one)
-    if brought:
-        names = ", ".join(one.name for one in brought)
-        found.notes.append(f"{path}: left out, since wheels and the base's Python bring their own: {names}")
-    named = {item.name for item in (*found.items, *found.constraints)}
-    if file.pip is not None and "setuptools" not in named and not is_excluded("setuptools", collector.exclude):
-        collector.add(SETUPTOOLS, folder, file.pip.position, conda="pip")
-    if foreign:
-        _refuse(collector, foreign)
-
-
-def _refuse(collector: "Collector", foreign: "Sequence[Dependency]") -> None:
-    """One error for all conda packages that are not Python."""
-    first = foreign[0].node.position
-    names = [one.name for one in foreign]
-    if len(foreign) == 1:
-        message = f"conda package {names[0]!r} is not a Python package, so there is no wheel of it"
-    else:
-        listed = ", ".join(f"{one.name!r} (line {one.node.position.line})" for one in foreign)
-        message = f"{len(foreign)} conda packages are not Python packages, so there are no wheels of them: {listed}"
-    it = "it" if len(foreign) == 1 else "them"
-    collector.fail(
-        message,
-        first,
-        f"make it a conda_env, which takes conda's own packages; or provide {it} in the base; or leave {it} out"
-        f" on purpose with exclude: [{', '.join(names)}]",
-    )
 
 
 def _version_of(rest: str, brackets: str | None) -> str:

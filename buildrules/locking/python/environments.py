@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from buildrules.locking.python.request import EnvironmentRequest
 
 
-Conda = Callable[[ResolvedTarget, LockedBase], tuple[LockedConda, "Requirements", LockedBase]]
-"""Locks the conda packages of an environment on a base: gives what else it asks for, and the base with its Python."""
+Conda = Callable[[ResolvedTarget, "Requirements", LockedBase], tuple[LockedConda, LockedBase]]
+"""Locks the conda packages that an environment on a base asks for: gives them, and the base with their Python."""
 
 
 class EnvironmentLocks:
@@ -71,14 +71,15 @@ class EnvironmentLocks:
 
     def _environment(self, target: ResolvedTarget, base: LockedBase, chosen: str) -> LockedEnvironment:
         from buildrules.locking.python.request import EnvironmentRequest
+        from buildrules.locking.python.requirements import is_conda
 
-        _check_exclude(target)
-        conda, found = None, None
-        if target.rule.implementation == "conda_env":
-            conda, found, base = self._conda(target, base)
+        _check_attributes(target)
+        conda = None
+        if is_conda(target):
+            conda, base = self._conda(target, self._collect(target, None), base)
         python = need_python(base, target)
         on = _on(base, python)
-        found = found if found is not None else self._collect(target, on)
+        found = self._collect(target, on)
         self._keeper.disk.by(target.label).note(CONTENT, *found.files)
         self._keeper.disk.by(target.label).note(NAMES, *found.folders)
         if conda is None:
@@ -158,7 +159,7 @@ class EnvironmentLocks:
             feeds.assigned(self._keeper.session.connections)
         return feeds
 
-    def _collect(self, target: ResolvedTarget, on: "Target") -> "Requirements":
+    def _collect(self, target: ResolvedTarget, on: "Target | None") -> "Requirements":
         from buildrules.locking.python.declared import add_projects
         from buildrules.locking.python.requirements import collect_target
 
@@ -166,7 +167,8 @@ class EnvironmentLocks:
         if target.deps.get("model"):
             found = self._models.collect(target)
         else:
-            found = collect_target(root, target, self._keeper.session.connections, on.environment())
+            environment = on.environment() if on is not None else None  # the Python is not known before conda's is
+            found = collect_target(root, target, self._keeper.session.connections, environment)
         add_projects(found, root, target, installed_projects(self._resolution, target))
         return found
 
@@ -334,7 +336,7 @@ def _on(base: LockedBase, python: str) -> "Target":
     return Target(base.platform, f"{python}t" if base.free_threaded else python, base.glibc)
 
 
-def _check_exclude(target: ResolvedTarget) -> None:
+def _check_attributes(target: ResolvedTarget) -> None:
     from buildrules.actions.python.exclusion import NAME_OR_GLOB
 
     for number, name in enumerate(target.values["exclude"]):
@@ -344,6 +346,10 @@ def _check_exclude(target: ResolvedTarget) -> None:
                 hint='write the name alone, without a version; or a glob of names, such as "nvidia-*"',
                 position=target.position_of("exclude", number),
             )
+    for name in ("channels", "cuda"):
+        if target.values.get(name) is not None and target.values["solver"] != "conda":
+            hint = "write `solver: conda`, or leave it out"
+            raise LoadError(f"'{name}' has no effect on wheels", hint=hint, position=target.position_of(name))
 
 
 def _called(server: ResolvedTarget, below: str) -> str:

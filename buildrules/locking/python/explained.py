@@ -9,6 +9,7 @@ from buildrules.actions.python.uvtool import Answer, failure
 from buildrules.actions.python.versions import HINT, no_repository, unversioned
 from buildrules.errors import CredentialsError, ResolutionError
 from buildrules.lints.gpu import connection_of_torch, of_torch
+from buildrules.locking.python.conda_file import SOLVER
 from buildrules.locking.python.request import EnvironmentRequest
 from buildrules.locking.python.requirement import Requirement
 from buildrules.net.session import Session
@@ -65,6 +66,8 @@ def explained(
     if askers or pinned:
         lines += ["", "who asked:", *dict.fromkeys(askers), *pinned]
     hint = _older(answer.errors, named, request, last) or _hint(absent, named, request, bool(pinned))
+    if hint is None and any(item.conda and item.name in named for item in request.asked.items):
+        hint = f"change what is asked for; or {SOLVER}"
     return ResolutionError(
         f"the requirements of {request.title()} cannot be satisfied together", hint=hint, log="\n".join(lines)
     )
@@ -99,7 +102,7 @@ def _hint(missing: Collection[str], named: Collection[str], request: Environment
         if item.conda and item.name in missing:
             return (
                 f"there is no wheel named {item.name!r} for the conda package {item.conda!r} ({item.position}):"
-                f" list the wheel under 'pip', or leave it out with exclude: [{item.conda}]"
+                f" list the wheel under 'pip', or leave it out with exclude: [{item.conda}]; or {SOLVER}"
             )
     for item in request.asked.items:
         if item.name in named and (build := _BUILD.search(item.text)) is not None:

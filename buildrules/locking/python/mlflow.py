@@ -17,7 +17,7 @@ from buildrules.actions.models.mlflow_files import DISTRIBUTIONS, MARK, REQUIREM
 from buildrules.credentials.connections import Connections
 from buildrules.errors import LoadError, Position, ResolutionError
 from buildrules.locking.python.collector import Collector, Requirements
-from buildrules.locking.python.conda import read_conda
+from buildrules.locking.python.conda_file import read_conda
 from buildrules.locking.python.formats import MLMODEL, PYTHON_ENV, SIGNATURE
 from buildrules.locking.python.requirement import Requirement
 

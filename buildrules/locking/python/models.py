@@ -70,8 +70,10 @@ class ModelEnvironments:
 
     def collect(self, env: ResolvedTarget) -> "Requirements":
         """What `env`, whose `model` is an MLflow model, asks for: its own word, then its model's. Raises LoadError."""
-        from buildrules.locking.python.requirements import collect_target
+        from buildrules.locking.python.requirements import collect_target, is_conda
 
+        if is_conda(env):
+            return self._conda(env)
         own = collect_target(self._root, env, self._connections)
         found = self._of(env, frozenset(item.name for item in own.items))
         asked = found.requirements
@@ -82,6 +84,27 @@ class ModelEnvironments:
         here = self._resolution.of(env.deps["model"][0]).values["path"] is not None
         watched = (*asked.files, *(found.watched if here else ()))
         own.files += [path for path in watched if path not in own.files]
+        return own
+
+    def _conda(self, env: ResolvedTarget) -> "Requirements":
+        """What `env` asks for itself, and its model's conda file of conda's solver."""
+        from buildrules.locking.python.requirements import collect_target
+
+        model = self._resolution.of(env.deps["model"][0])
+        files = self._files(model, env)
+        path, texts = files.path(files.marked.conda), {files.path(name): text for name, text in files.texts.items()}
+        if env.values["conda_file"] is not None or path not in texts:
+            wrong = f"the model {model.label} has no {files.marked.conda}"
+            wrong = (
+                wrong if path not in texts else f"its model has a conda file, and {env.values['conda_file']!r} is one"
+            )
+            raise LoadError(
+                f"{env.label}: {wrong}", hint="conda's solver takes one conda file", position=env.position_of("model")
+            )
+        own = collect_target(self._root, env, self._connections, conda_file=path, texts=texts)
+        watched = files.watched if model.values["path"] is not None else [path]
+        own.files = [name for name in own.files if name not in watched]
+        own.files += files.watched if model.values["path"] is not None else ()
         return own
 
     def check_python(self, env: ResolvedTarget, python: str) -> None:

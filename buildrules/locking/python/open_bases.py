@@ -45,7 +45,9 @@ class OpenBases:
 
     def of_environment(self, env: ResolvedTarget) -> ResolvedTarget:
         """The base of `env`, which names none. Raises LoadError where there is no such Python."""
-        if env.rule.implementation == "conda_env":  # whose Python is its own
+        from buildrules.locking.python.requirements import is_conda
+
+        if is_conda(env):  # whose Python is its own
             return self._made(env, "system@conda", "debian_base", python=False)
         return self._choose(env, self._asked(env))
 

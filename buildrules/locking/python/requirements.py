@@ -5,12 +5,13 @@ choose an index: where packages come from is the user's own setting and no part 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from buildrules.credentials.connections import Connections
 from buildrules.errors import Position
 from buildrules.locking.python.collector import Collector, Requirements
-from buildrules.locking.python.conda import read_conda
+from buildrules.locking.python.conda_file import read_conda
 from buildrules.locking.python.pyproject import read_pyproject
 from buildrules.rules.resolve import ResolvedTarget
 
@@ -18,19 +19,30 @@ _ATTRIBUTES = ("requirements", "constraints", "requirements_file", "pyproject", 
 
 
 def collect_target(
-    root: str, target: ResolvedTarget, connections: Connections, environment: Mapping[str, Any] | None = None
+    root: str,
+    target: ResolvedTarget,
+    connections: Connections,
+    environment: Mapping[str, Any] | None = None,
+    **given: Any,
 ) -> Requirements:
-    """What a python_env asks for itself. Raises as `collect`."""
+    """What a python_env asks for itself, but for what is `given` instead. Raises as `collect`."""
     return collect(
         root,
         target.label.package,
-        **{name: target.values[name] for name in _ATTRIBUTES},
+        **{name: target.values[name] for name in _ATTRIBUTES if name not in given},
         exclude=target.values["exclude"],
         connections=connections,
         environment=environment,
         asker=f"the environment {target.label}",
         place=target.position_of,
+        solved=is_conda(target),
+        **given,
     )
+
+
+def is_conda(target: ResolvedTarget) -> bool:
+    """Whether conda's solver makes an environment."""
+    return bool(target.values.get("solver") == "conda")
 
 
 def collect(
@@ -49,16 +61,20 @@ def collect(
     environment: Mapping[str, Any] | None = None,
     asker: str = "",
     place: Callable[..., Position | None] = lambda *_: None,
+    solved: bool = False,
+    texts: Mapping[str, str] = MappingProxyType({}),
 ) -> Requirements:
     """Collect the requirements of a target in the workspace folder `folder` below the absolute `root`.
 
     Files are workspace-relative. `place(attribute)` and `place(attribute, n)` are where an attribute, or the n-th
     item of one, is written. `exclude` lets conda packages that are no Python packages pass: they are left out. An index
     that requirements name is taken where one of `connections` serves it. `environment` has the values of the image's
-    markers (PEP 508), which choose among the sources that [tool.uv] has for one package.
+    markers (PEP 508), which choose among the sources that [tool.uv] has for one package. With `solved` the packages of
+    the conda file are for conda's solver. `texts` are files that need not be in the workspace, by path.
     Raises LoadError with everything that is wrong.
     """
     collector = Collector(root, asker, exclude, connections, environment)
+    collector.texts = texts
     for number, text in enumerate(requirements):
         collector.add(text, folder, place("requirements", number))
     for number, text in enumerate(constraints):
@@ -69,5 +85,5 @@ def collect(
     if pyproject is not None:  # "" is the root
         read_pyproject(collector, pyproject, extras, groups, place("pyproject"))
     if conda_file is not None:
-        read_conda(collector, conda_file, place("conda_file"))
+        read_conda(collector, conda_file, place("conda_file"), solved=solved)
     return collector.finish()
