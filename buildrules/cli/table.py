@@ -50,6 +50,7 @@ VERBS = {
     "logs": Verb("show what a package that run started has written", "logs"),
     "stop": Verb("stop packages that run started, and remove their containers", "stop"),
     "test": Verb("start packages, send their requests and compare the answers", "test", report="buildrules.cli.test"),
+    "watch": Verb("build targets again whenever something changes that they are made of", "watch"),
     "lint": Verb(
         "look for what is likely wrong in packages", "lint", report="buildrules.cli.lint", sides=("lint",), goals=False
     ),
@@ -82,6 +83,7 @@ VERBS = {
     "help-rule": Verb("show one rule: attributes, layers, image", "help_rule"),
     "schema": Verb("print the JSON schema of BUILD.yaml", "schema"),
     "import": Verb("turn files of Azure ML into targets of a BUILD.yaml", "import_"),
+    "fmt": Verb("put BUILD.yaml files into their usual form", "fmt"),
     "init": Verb("write a first BUILD.yaml for a folder with a model", "init"),
     "cache": Verb("look at the store, check it, shrink it; keys of a shared cache", "cache"),
     "clean": Verb("forget what this workspace's builds remembered", "clean"),

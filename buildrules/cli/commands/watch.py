@@ -1,0 +1,38 @@
+"""`buildrules watch`."""
+
+from typing import Any
+
+import click
+
+from buildrules.cli.options import NeedsPatterns, building, pattern_argument
+
+
+@click.command(cls=NeedsPatterns)
+@pattern_argument
+@click.option("--run", "then", flag_value="run", help="Run the package, and start it anew with each build.")
+@click.option("--test", "then", flag_value="test", help="Test what was built.")
+@building
+def command(patterns: tuple[str, ...], then: str | None, package: str | None, **_options: Any) -> int:
+    """Build targets, and again whenever something changes that they are made of. Ctrl-C ends it.
+
+    A save that changes nothing is passed over in silence; after an error the next save is another try.
+    """
+    import os
+
+    from buildrules.cli.watch import Watch
+    from buildrules.errors import UsageError
+    from buildrules.workspace.root import find_root, package_of
+
+    if package:
+        raise UsageError("a file of Azure ML is not watched", hint="buildrules import azureml makes targets of it")
+    if then == "run" and len(patterns) != 1:
+        raise UsageError("only one package can be run", hint=f"buildrules watch --run {patterns[0]}")
+    here = os.getcwd()
+    root = find_root(here)
+    argv: list[str] = click.get_current_context().obj
+    words = [word for word in argv[argv.index("watch") + 1 :] if word not in ("--run", "--test")]
+    try:
+        Watch(root, package_of(root, here), tuple(words), then).go()
+    except KeyboardInterrupt:
+        return 0
+    return 0
