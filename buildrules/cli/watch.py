@@ -7,6 +7,7 @@ So an event that came twice, or for what no build looks at, changes nothing.
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -33,6 +34,9 @@ class Watch:
         self._known = (directory, "build", *words)
         self._answer: list[str] | None = None  # of the last build, as the state has it; None where it failed
         self._running: subprocess.Popen[bytes] | None = None
+        with socket.socket() as free:  # the package answers at one address, however often it is started
+            free.bind(("127.0.0.1", 0))
+            self._port = free.getsockname()[1]
 
     def go(self) -> None:
         """Watch until Ctrl-C, which raises KeyboardInterrupt. Raises UsageError where the machine cannot watch."""
@@ -99,16 +103,16 @@ class Watch:
             self._end_of(self._start("test"))
         elif build.returncode == 0 and self._then == "run":
             self._stop()
-            self._running = self._start("run")
+            self._running = self._start("run", "-p", str(self._port))
 
     def _named(self, changed: Collection[str]) -> str:
         names = sorted({os.path.relpath(path, self._root) for path in changed})
         more = len(names) - _NAMED
         return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
-    def _start(self, verb: str, stdout: int | None = None) -> "subprocess.Popen[bytes]":
+    def _start(self, verb: str, *options: str, stdout: int | None = None) -> "subprocess.Popen[bytes]":
         """Start a command in a group of its own: Ctrl-C comes to it from here, once."""
-        return subprocess.Popen([*_PROGRAM, verb, *self._words], stdout=stdout, start_new_session=True)
+        return subprocess.Popen([*_PROGRAM, verb, *options, *self._words], stdout=stdout, start_new_session=True)
 
     def _end_of(self, child: "subprocess.Popen[bytes]") -> bytes:
         """Wait for a command; what it wrote. On Ctrl-C it is ended first, and loses nothing."""

@@ -197,4 +197,5 @@ def test_a_running_package_is_started_anew(tmp_path: Path, wheelhouse: Path, bus
             space.write("src/score", text + "echo second\n", mode=0o755)
             watched.until(lambda: watched.text.count("scoring") == 2)
             watched.until(lambda: "second" in answer())
+            assert len(set(re.findall(r"scoring +(http://\S+)", watched.text))) == 1  # at the same address
         assert space.run("ps", "--json").out.count(space.name) == 0
