@@ -1,7 +1,5 @@
 """Where in a registry packages go: what `push` sends there, and what manifests name."""
 
-from collections.abc import Sequence
-
 from buildrules.cli.request import Request
 from buildrules.engine.result import GoalResult
 from buildrules.errors import UsageError
@@ -19,7 +17,7 @@ def destination(request: Request, result: GoalResult) -> Reference:
             if registry is None and error.hint:
                 error.hint += "; '--to HOST/PATH' says it for one command"
             raise
-    elif _one(request.patterns):
+    elif whole(request):
         found = parse_reference(str(to), registry)
     else:
         host, _, repository = str(to).rstrip("/").partition("/")
@@ -27,14 +25,16 @@ def destination(request: Request, result: GoalResult) -> Reference:
             raise UsageError(f"'{to}' names one image, and several packages go there", hint="use --tag")
         package, _, name = result.goal.label.removeprefix("//").partition(":")
         parts = [part.strip("._-").lower() for part in (*package.split("/"), name)]
-        whole = "/".join([str(to).rstrip("/"), *filter(None, parts)])
+        path = "/".join([str(to).rstrip("/"), *filter(None, parts)])
         bare = not repository and ("." in host or ":" in host or host == "localhost")  # a registry, and no path
-        found = parse_reference(whole, None if bare else registry)
+        found = parse_reference(path, None if bare else registry)
     if found.transport != REGISTRY:
         raise UsageError(f"'{found}' is no registry", hint="'buildrules export' and 'buildrules load' write elsewhere")
     return found
 
 
-def _one(patterns: Sequence[str]) -> bool:
-    """Whether the patterns name one target by itself, whatever else there may be some day."""
-    return len(patterns) == 1 and all(one.label is not None for one in parse_patterns(list(patterns), "").includes)
+def whole(request: Request) -> bool:
+    """Whether `--to` is the repository itself: the patterns name one target, whatever else there may be some day."""
+    to, patterns = request.option("to"), list(request.patterns)
+    one = len(patterns) == 1 and all(found.label is not None for found in parse_patterns(patterns, "").includes)
+    return to is not None and one

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from buildrules.cli.deployable import memory_for
+from buildrules.deploy.deployable import memory_for
 from tests.support.space import APP, Space, make_base
 
 PUBLISHED = json.loads((Path(__file__).parent / "published.json").read_text())
@@ -332,6 +332,22 @@ def test_two_packages_of_one_name(built: Space) -> None:
         built.run("deploy-files", "//:App", *words, code=2).said(f"'made/{name}' is there", "for //:app", "-o DIR")
         assert built.path(f"made/{name}").read_bytes() == before
         built.run("deploy-files", "//:App", *words[:-1], "other")
+
+
+def test_a_file_of_several_packages_is_not_replaced_by_that_of_fewer_or_others(built: Space) -> None:
+    built.append("BUILD.yaml", TWIN)
+    words = ("deploy-files", "--for", "compose", "--to", HUB, "-o", "made")
+    for _ in range(2):
+        built.run(*words, APP, "//:twin")
+    before = built.path("made/compose.yaml").read_bytes()
+    said = built.run(*words, APP, code=2).said("'made/compose.yaml' is there, and was written for //:twin")
+    said.said("name all packages that it is for", "-o DIR")
+    assert built.path("made/compose.yaml").read_bytes() == before
+    built.run(*words, APP, "//:twin")
+    built.path("made/compose.yaml").unlink()
+    said = built.run(*words, APP).said("--to is the whole repository, as one package is named")
+    assert f"{APP} as {HUB}@" in said.out
+    assert "whole repository" not in built.run(*words, APP, "//:twin").out
 
 
 def test_names_fit(built: Space) -> None:

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from buildrules.cli import deployable
+from buildrules.deploy import deployable
 from buildrules.errors import LoadError
 from buildrules.rules.documents import fill, join
 from buildrules.rules.platform import LISTS, NAMES, read_platform
