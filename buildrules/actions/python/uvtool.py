@@ -9,6 +9,7 @@ import contextlib
 import functools
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -210,7 +211,21 @@ def compile_arguments(folder: str, requirements: Sequence[str], target: Target, 
     arguments = ["pip", "compile", write_lines(folder, "requirements.in", requirements), "--format", form]
     arguments += ["--no-header", "--python-platform", target.uv_platform, "--python-version", target.number]
     interpreter = interpreter_for(target.python_minor)
+    if target.free_threaded:
+        interpreter = _free_threaded(folder, interpreter or sys.executable)
     return [*arguments, "--python", interpreter] if interpreter else arguments
+
+
+def _free_threaded(folder: str, interpreter: str) -> str:
+    """A program in `folder` that answers as `interpreter`, and that it has no global lock: which ABI wheels are for, uv
+    takes from that answer alone (`sysconfig`, PEP 703)."""
+    path = os.path.join(folder, "python")
+    code = "import sys, sysconfig; sysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1"
+    code += "; exec(sys.argv[sys.argv.index('-c', 1) + 1])"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f'#!/bin/sh\nexec {shlex.quote(interpreter)} -c {shlex.quote(code)} "$@"\n')
+    os.chmod(path, 0o700)
+    return path
 
 
 _NO_NEWS = ("is not available; ", "does not contain any dependencies")

@@ -11,7 +11,7 @@ from buildrules.actions.python.index import LockedFiles, remote_size
 from buildrules.errors import ResolutionError
 from buildrules.locking.python.collector import Declared, Requirements
 from buildrules.locking.python.lock import Lock
-from buildrules.locking.python.locked import SDIST, LockedPackage
+from buildrules.locking.python.locked import LockedPackage
 from buildrules.locking.python.numpy_abi import NUMPY_1, compiled_for_numpy_1
 from buildrules.locking.python.request import EnvironmentRequest
 from buildrules.locking.python.resolution import Resolution
@@ -53,7 +53,7 @@ def make_lock(
     if portable:
         packages = tuple(_without_url(package) for package in packages)
     _check_hashes(packages, request.asked)
-    for text in (*resolution.said, *_deviations(packages, request), *_without_wheels(packages, request)):
+    for text in (*resolution.said, *_deviations(packages, request)):
         warn(text)
     below = base.pins() if base else ""
     return Lock(request.name, request.folder, request.target, request.digest(), packages, portable, below)
@@ -158,17 +158,6 @@ def _deviations(packages: Sequence[LockedPackage], request: EnvironmentRequest) 
         preferred = request.asked.preferences.get(package.name)
         if preferred is not None and not package.direct and package.version != preferred:
             yield f"{package.name} {package.version} is locked, and {request.asked.preferred_by} has {preferred}"
-
-
-def _without_wheels(packages: Sequence[LockedPackage], request: EnvironmentRequest) -> Iterable[str]:
-    """That a source was taken for a free-threaded Python, in words: uv asks the ordinary Python which wheels fit."""
-    sources = [one for one in packages if one.kind == SDIST and not one.direct]
-    if sources and request.target.free_threaded:
-        names = ", ".join(f"{one.name} {one.version}" for one in sources)
-        yield (
-            f"for Python {request.target.python_name} the source of {names} is locked: uv looks for wheels of the"
-            " ordinary build; where there is one for this, name it by its address or path in `requirements`"
-        )
 
 
 def _check_hashes(packages: Sequence[LockedPackage], asked: Requirements) -> None:
