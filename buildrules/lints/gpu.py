@@ -166,7 +166,10 @@ def ways_out(versions: Mapping[str, str], found: Sequence[str], asking: Sequence
     libraries = [name for name in found if name not in _INSTEAD and not any(it in versions[name] for it in _BUILDS)]
     if libraries and not torch:
         yield f"leave them out of the environment: exclude: [{', '.join(_as_globs(libraries))}]"
-    yield "if there will be a GPU, say so with gpu: true in the environment or the package"
+    yield (
+        "if there will be a GPU, say so with gpu: true in the environment or the package, in a file of Azure ML with"
+        " environment_variables: {NVIDIA_VISIBLE_DEVICES: all}"
+    )
 
 
 def connection_of_torch(packages: str, build: str = "cpu") -> str:

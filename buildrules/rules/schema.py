@@ -184,7 +184,7 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
     if attribute.fields:
         schema = _record(attribute) if attribute.type == "record" else {**schema, "items": _record(attribute)}
     if attribute.switch:
-        schema = {"anyOf": [{"type": "boolean"}, schema]}
+        schema = {"anyOf": [{"type": "boolean"}, {**schema, "minProperties": 1}]}
     if attribute.rule_name:
         schema.pop("pattern", None)
     if attribute.choices is not None:

@@ -237,6 +237,8 @@ def _record(node: Node, at: _At) -> dict[str, Any] | bool:
     attribute, problems = at.attribute, at.problems
     if attribute.switch and node.kind == "scalar":
         return {} if node.boolean(_fields_with(node.text, attribute)) else False
+    if attribute.switch and node.kind == "map" and not node.entries:
+        raise node.error("an empty map says nothing", f"write true, false or {_fields_with('', attribute)}")
     values: dict[str, Any] = {}
     for name, item in _entries(node).items():
         field = attribute.fields.get(name)

@@ -68,6 +68,8 @@ def test_a_switch_says_what_else_can_stand_there(workspace: Space) -> None:
     for wrote, hint in (("all", '{cuda: "12"}'), ("1", '{cuda: "12"}'), ('"13"', '{cuda: "13"}')):
         workspace.edit("BUILD.yaml", workspace.path("BUILD.yaml").read_text().rpartition("gpu: ")[2], f"{wrote}\n")
         workspace.run("query", code=2).said("expected true or false", f"write true, false or {hint}")
+    workspace.edit("BUILD.yaml", 'gpu: "13"', "gpu: {}")
+    workspace.run("query", code=2).said("an empty map says nothing", 'write true, false or {cuda: "12"}')
 
 
 # -- query, rules, schema ---------------------------------------------------------------------------------------------

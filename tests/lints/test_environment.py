@@ -9,7 +9,10 @@ from buildrules.lints.gpu import cpu_wheels, cuda_versions, gpu_wheels, of_envir
 from buildrules.lints.server import unpinned_server
 from buildrules.locking.python.lock import read_lock
 
-MEANT = "if there will be a GPU, say so with gpu: true in the environment or the package"
+MEANT = (
+    "if there will be a GPU, say so with gpu: true in the environment or the package, in a file of Azure ML with"
+    " environment_variables: {NVIDIA_VISIBLE_DEVICES: all}"
+)
 LOCKS = Path(__file__).parent / "locks"
 
 
