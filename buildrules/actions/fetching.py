@@ -31,9 +31,9 @@ def fetch_parts(parts: Sequence[Row], places: Mapping[str, Any], context: Contex
     """Have what `parts` name in the store, from `places`, those of an action.
 
     Parts are those of recipes, or like them: of the kinds "wheel", "sdist" and "conda" (`filename`), "deb" (`name`,
-    `version`), "python" and "file" (`path`, `size`), with a `digest` each. Wheels that are here are held against
-    theirs. Raises FetchError, GoneError where nothing has it any more, IntegrityError for what is not as it was locked,
-    StoreError.
+    `version`), "python", "layer" (`size`) and "file" (`path`, `size`), with a `digest` each. Wheels that are here are
+    held against theirs. Raises FetchError, GoneError where nothing has it any more, IntegrityError for what is not as
+    it was locked, StoreError.
     """
     kinds = {part["kind"] for part in parts}
     if not kinds.isdisjoint(("wheel", "sdist")):
@@ -52,6 +52,10 @@ def fetch_parts(parts: Sequence[Row], places: Mapping[str, Any], context: Contex
         from buildrules.actions.conda import fetch as conda
 
         conda.fetch_packages([part for part in parts if part["kind"] == "conda"], places, context)
+    if "layer" in kinds:
+        from buildrules.actions.oci_base import fetch_layers
+
+        fetch_layers([part for part in parts if part["kind"] == "layer"], places, context)
     files = [part for part in parts if part["kind"] == "file"]
     if not files:
         return

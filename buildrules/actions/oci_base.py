@@ -6,14 +6,14 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from buildrules.actions.made import BaseMade
 from buildrules.actions.params import BaseParams, read
 from buildrules.actions.python.target import minor_of
 from buildrules.engine.action import Outputs
-from buildrules.engine.kind import Context, Traits
+from buildrules.engine.kind import Context, Row, Traits
 from buildrules.engine.step import Step
 from buildrules.errors import ActionError
 from buildrules.oci.config import checked_config
@@ -51,6 +51,17 @@ class OciBase:
             values=BaseMade(dict(config), python, python_version=version, platform=platform)._asdict(),
             blobs={"manifest": context.blobs.put(image.manifest), "config": context.blobs.put(image.config)},
         )
+
+
+def fetch_layers(rows: Sequence[Row], places: Mapping[str, Any], context: Context) -> None:
+    """Bring layers (`digest`, `size`) into the store, from the images that `places` have for them below `images`: each
+    as the places of "oci_base", with the image's `digest`. Raises what fetching raises.
+    """
+    for row in rows:
+        digest, size = row["digest"], row["size"]
+        if not context.blobs.right(digest):
+            image = places["images"][digest]
+            first_of(image, context, image["digest"], lambda source, one=digest, of=size: source.fetch(one, of))  # type: ignore[misc]
 
 
 def _python_of(config: Mapping[str, Any]) -> str | None:

@@ -82,6 +82,8 @@ def target_lines(result: GoalResult, shown_before: set[str], *, verbose: bool = 
         total += ", put together now"
     lines.append(f"  image {result.digest}  ({total})" if result.digest else f"  {total}")
     lines += _own_reasons(result)
+    if reason := result.goal.info.get("no_bytecode"):
+        lines.append(f"  no bytecode: {reason}")
     if result.goal.info.get("target_environment", {}).get("asked"):
         environment = environment_of(result)
         lines.append(f"  environment {environment['name']}:{environment['version']}")

@@ -52,6 +52,7 @@ def description(invocation: Invocation, result: GoalResult) -> dict[str, Any]:
         "models": [dict(item) for item in info["models"]],
         "inputs": [dict(item) for item in info["inputs"]],
         "made_from": {name: info[name] for name in ("base", "python", "env", "server", "code")},
+        "no_bytecode": info["no_bytecode"],
         "locks": dict(info["locks"]),
         "tags": dict(info["tags"]),
         "labels": {name: value for name, value in labels.items() if not name.startswith(PREFIX)},
@@ -94,6 +95,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"  made from    {made}; buildrules {found['buildrules']}"
     if found["gpu"]:
         yield f"  made for     GPUs: {found['gpu']}"
+    if found["no_bytecode"]:
+        yield f"  no bytecode  {found['no_bytecode']}"
     yield f"  user         {found['user']}, in {found['working_dir']}"
     yield f"  command      {' '.join([*found['entrypoint'], *found['cmd']])}"
     for title, values in (

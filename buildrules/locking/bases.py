@@ -9,9 +9,10 @@ from typing import Any
 from buildrules.actions.params import BaseParams
 from buildrules.actions.python.target import minor_of
 from buildrules.engine.step import Step
-from buildrules.errors import GoneError, LoadError, ResolutionError, UsageError
+from buildrules.errors import BuildrulesError, GoneError, Interrupted, LoadError, ResolutionError, UsageError
 from buildrules.locking.keeper import LockKeeper, moves
-from buildrules.locking.locks import Bytecode, LockedBase
+from buildrules.locking.locks import LockedBase
+from buildrules.oci.descriptor import Layer
 from buildrules.rules.chain import LIBRARIES, below
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.serving.platform import host_platform
@@ -39,22 +40,32 @@ class BaseLocks:
         if key not in self._done:
             kinds = {"debian_base": self._debian, "python_standalone": self._standalone}
             found = kinds.get(str(target.rule.implementation), self._image)(target, platform)
-            self._done[key] = replace(found, bytecode=self._bytecode(found)) if self._bytecode_wanted else found
+            self._done[key] = self._compiled(found) if self._bytecode_wanted else found
         return self._done[key]
 
-    def _bytecode(self, base: LockedBase) -> Bytecode | None:
-        """How sources are compiled for a base; None where they are not, which is said where it could be otherwise."""
+    def _compiled(self, base: LockedBase) -> LockedBase:
+        """A base with how sources are compiled for it. Where they are not that is said: of an image of others, about
+        which nothing here can be done, by the reports of the images on it.
+        """
         from buildrules.locking.bytecode import bytecode
 
-        if base.python is None or base.digest:
-            return None
+        if base.python is None:
+            return base
         host = host_platform()
         try:
             here = base if base.platform == host else self.of(base.target, host) if host in _BUILDERS else None
-            return bytecode(base, here, self._settings, self._keeper.root)
-        except (ResolutionError, UsageError) as error:  # also where an image of others has no such platform
-            self._keeper.context.warn(f"{base.target.label} for {base.platform}: {error.message}")
-            return None
+            return replace(base, bytecode=bytecode(base, here, self._settings, self._keeper.context))
+        except BuildrulesError as error:
+            if isinstance(error, Interrupted):
+                raise
+            if base.digest:
+                return replace(base, uncompiled=error.message)
+            if not isinstance(error, (ResolutionError, UsageError)):  # as where an image has no such platform
+                raise
+            self._keeper.context.warn(
+                f"{base.target.label} for {base.platform}: no bytecode is put into its images: {error.message}"
+            )
+            return base
 
     def _standalone(self, target: ResolvedTarget, platform: str) -> LockedBase:
         from buildrules.locking.standalone import lock as locks
@@ -212,7 +223,7 @@ class BaseLocks:
             )
             used[path] = self._keeper.digest(path)
         with _own_digest(target) if not used else nullcontext():
-            python, variables, declared = self._look_inside(lock.digest, reference, platform, values["python"])
+            python, variables, declared, layers = self._look_inside(lock.digest, reference, platform, values["python"])
         interpreter = values["interpreter"]
         if interpreter is None:
             interpreter = f"/usr/local/bin/python{minor_of(python)}" if python else ""
@@ -232,13 +243,14 @@ class BaseLocks:
             digest=lock.digest,
             reference=reference,
             variables=variables,
+            layers=layers,
         )
 
     def _look_inside(
         self, digest: str, reference: str, platform: str, python: str | None
-    ) -> tuple[str | None, dict[str, str], bool]:
-        """The image's Python, from its own config where the target does not say, its variables, and whether the config
-        names a Python, as that of an image with one in the usual place does.
+    ) -> tuple[str | None, dict[str, str], bool, list[Layer]]:
+        """The image's Python, from its own config where the target does not say, its variables, whether the config
+        names a Python, as that of an image with one in the usual place does, and its layers.
         """
         from buildrules.actions.oci_base import OciBase
 
@@ -249,9 +261,11 @@ class BaseLocks:
             params=BaseParams(digest, platform, python)._asdict(),
             places={"reference": reference, "default_registry": self._settings.default_registry},
         )
-        values = self._keeper.context.run(step).values
+        made = self._keeper.context.run(step)
+        values = made.values
         variables = dict(str(item).split("=", 1) for item in values["config"].get("Env") or () if "=" in str(item))
-        return python or values["python_version"] or values["python"], variables, bool(values["python_version"])
+        said = values["python_version"]
+        return python or said or values["python"], variables, bool(said), made.layers
 
 
 @contextmanager

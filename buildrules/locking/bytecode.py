@@ -4,7 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from buildrules.actions.oci_base import fetch_layers
+from buildrules.actions.python.interpreter import LAYER, Interpreters
 from buildrules.actions.python.target import minor_of
+from buildrules.engine.kind import Context
 from buildrules.errors import ResolutionError
 from buildrules.locking.debian import lock as debian
 from buildrules.locking.locks import Bytecode, LockedBase
@@ -19,25 +22,30 @@ _LIBC = re.compile(r"libc6")
 _LIBRARY = re.compile(r"(lib)?python3(\.[0-9]+)?(-minimal|-stdlib|-distutils|-lib2to3|-venv)?")
 _DECIDES = re.compile(r"(lib)?python3\.[0-9]+-minimal")
 
+_LARGEST = 1 << 30  # bytes of the layers of an image of others that are fetched for the Python in it
+
 Part = Mapping[str, Any]
 
 
-def bytecode(base: LockedBase, here: LockedBase | None, settings: Settings, root: str) -> Bytecode | None:
-    """Of a base; `here` is the same for this machine, None where there is none. None where it has no Python that can be
-    run without its image. `root` is the workspace's.
+def bytecode(base: LockedBase, here: LockedBase | None, settings: Settings, context: Context) -> Bytecode | None:
+    """Of a base; `here` is the same for this machine, None where there is none. None where it has no Python.
 
-    Raises ResolutionError where this machine has no equal interpreter.
+    The layers of an image of others are fetched, to look whether its Python can be run without it. Raises
+    ResolutionError where this machine has no equal interpreter, ActionError where the image has none that runs, and
+    what fetching raises.
     """
-    if base.python is None or (base.lock is None and base.standalone is None):
+    if base.python is None:
         return None
     if here is None:
-        raise ResolutionError("no bytecode is put into its images: its Python does not run on this machine")
+        raise ResolutionError("its Python does not run on this machine")
     ours, theirs = _version(base), _version(here)
     if ours != theirs:
         raise ResolutionError(
-            f"no bytecode is put into its images: its Python is {ours}, and that of {here.platform}, which would"
+            f"its Python is {ours}, and that of {here.platform}, which would"
             f" compile here, {theirs}; 'buildrules lock {base.target.label}' locks both anew"
         )
+    if base.digest:
+        return _of_image(base, here, ours, settings, context)
     if base.standalone is not None:
         name = interpreter_of(base.standalone.python)
         program, library, sources = f"{PREFIX}/bin/{name}", f"{PREFIX}/lib/{name}", [_archive(base)]
@@ -49,11 +57,33 @@ def bytecode(base: LockedBase, here: LockedBase | None, settings: Settings, root
     used = {part["digest"].removeprefix("sha256:") for part in (*runs, *sources)}
     places: dict[str, Any] = {"interpreter": {"parts": runs, "program": program}}
     for one in (here.lowest, here, base.lowest, base):
-        for key, value in _places(one, settings, root).items():
+        for key, value in _places(one, settings, context.workspace).items():
             known = key in ("packages", "standalone")  # by sha256
             kept = {sha256: place for sha256, place in value.items() if sha256 in used} if known else value
             places[key] = {**places.get(key, {}), **kept} if known else kept
     return Bytecode(ours, library, sources, places)
+
+
+def _of_image(base: LockedBase, here: LockedBase, version: str, settings: Settings, context: Context) -> Bytecode:
+    if sum(layer.size for layer in here.layers) > _LARGEST:
+        raise ResolutionError("its Python would have to be fetched, with more than 1 GiB of layers")
+    rows = {one.platform: [{**layer.to_dict(), "kind": LAYER} for layer in one.layers] for one in (here, base)}
+    images = {
+        layer.digest: {
+            "reference": one.reference,
+            "digest": one.digest,
+            "default_registry": settings.default_registry,
+        }
+        for one in (here, base)
+        for layer in one.layers
+    }
+    runs = {"parts": rows[here.platform], "program": base.interpreter.lstrip("/")}
+    fetch_layers(rows[here.platform], {"images": images}, context)
+    home = context.session.own(Interpreters).of(runs, context).home
+    assert base.python is not None
+    library = f"{home}/lib/python{minor_of(base.python)}"
+    name = f"{version} at {base.interpreter} of image {base.digest}"
+    return Bytecode(name, library, rows[base.platform], {"interpreter": runs, "images": images})
 
 
 def _version(base: LockedBase) -> str:
@@ -61,7 +91,9 @@ def _version(base: LockedBase) -> str:
     if base.standalone is not None:
         lock = base.standalone
         return f"CPython {lock.python} ({lock.build or lock.sha256})"
-    assert base.lock is not None
+    if base.lock is None:
+        exact = base.python is not None and base.python.count(".") > 1
+        return f"CPython {base.python}" + ("" if exact else f" of {base.platform}")
     return ", ".join(sorted(f"{one.name} {one.version}" for one in base.lock.packages if _DECIDES.fullmatch(one.name)))
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from buildrules.locking.python.lock import Lock as PythonLock
     from buildrules.locking.python.locked import LockedPackage
     from buildrules.locking.standalone.lock import InterpreterLock
+    from buildrules.oci.descriptor import Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,10 @@ class LockedBase:
 
     `python` is like "3.11.2", or "3.11" where no more is known; `interpreter` an absolute path in the image, "" without
     one; `glibc` like "2.36". `locks` maps workspace-relative paths of lock files to their digests. `variables` are
-    those of the image it is, if it is one; `reference` names that image, and `digest` is that of its manifest, or the
-    ID it has in a Docker Engine. Otherwise `lock` says which Debian packages it has, or `standalone` which CPython is
-    laid on the base `below`, whose locks and variables are here as well. Without `bytecode` nothing is compiled for it.
+    those of the image it is, if it is one; `reference` names that image, `digest` is that of its manifest, or the ID it
+    has in a Docker Engine, and it has `layers`. Otherwise `lock` says which Debian packages it has, or `standalone`
+    which CPython is laid on the base `below`, whose locks and variables are here as well. Without `bytecode` nothing is
+    compiled for it, and `uncompiled` may say why.
     """
 
     target: ResolvedTarget
@@ -57,8 +59,10 @@ class LockedBase:
     lock: "DebianLock | None" = None
     digest: str = ""
     reference: str = ""
+    layers: "Sequence[Layer]" = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     bytecode: Bytecode | None = None
+    uncompiled: str = ""
     standalone: "InterpreterLock | None" = None
     below: "LockedBase | None" = None
     free_threaded: bool = False

@@ -21,9 +21,11 @@ def package_info(
     locks: dict[str, str],
     origins: "Mapping[Label, ModelLock]",
     python: str | None,
+    uncompiled: str,
 ) -> dict[str, Any]:
     """Everything a package's image does not say itself. `locks` maps workspace-relative paths to digests, `origins`
-    labels of models from elsewhere to their locks. `python` is the base's, in words. `registry` completes a `name`
+    labels of models from elsewhere to their locks. `python` is the base's, in words, `uncompiled` why no
+    bytecode is made for it. `registry` completes a `name`
     without. Raises LoadError where the package goes to a registry that is none.
 
     `target_environment` has `name`, `version` (None: the digest's) and `asked`, whether the target says it.
@@ -49,6 +51,7 @@ def package_info(
         },
         "base": str(parts.base.label) if parts.base is not None else None,
         "python": python,
+        "no_bytecode": uncompiled or None,
         "env": str(parts.env.label) if parts.env is not None else None,
         "server": parts.server.rule.reference if parts.server.implicit else str(parts.server.label),
         "code": ", ".join(str(one.label) for one in (parts.code, *parts.shared) if one is not None) or None,

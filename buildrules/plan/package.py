@@ -117,7 +117,8 @@ class PackagePlanner:
         if locked.env is not None:  # which may bring a Python of its own
             python, chosen = locked.env.base.python, locked.env.chosen
             python = f"{python} ({chosen})" if chosen else python
-        info = package_info(parts, self._settings, locks, self._locks.origins(parts.placed), python)
+        uncompiled = locked.installed[0].base.uncompiled if installed and _wants_bytecode(parts) else ""
+        info = package_info(parts, self._settings, locks, self._locks.origins(parts.placed), python, uncompiled)
         return Goal(name, platform, action.id, "image", info)
 
     def _check_conda(self, label: Label, installed: Sequence[LockedEnvironment], above: Iterable[str]) -> None:

@@ -26,7 +26,7 @@ from buildrules.store.collect import collect
 from buildrules.store.store import Store
 from tests.support.borrowing import borrow
 from tests.support.debian_python import LOADER, on_debian
-from tests.support.space import APP, Report, Space
+from tests.support.space import APP, Report, Space, make_base
 from tests.support.standalone import archive, filename
 
 from .conftest import Context, make_wheel
@@ -494,3 +494,48 @@ def test_where_an_image_has_many_layers_bytecode_gets_the_rest(
         space.write("more/more.txt", "")
         space.edit("BUILD.yaml", places[0], f"{places[0]}, /srv/more/more.txt: more/more.txt")
         space.run("build", APP, code=1).said("would have 100 layers", "`files`")
+
+
+IMAGE = {
+    "usr/local/bin/python3.11": b"an interpreter\n",
+    "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2": LOADER.encode(),
+    "usr/local/lib/libpython3.11.so.1.0": b"a library\n",
+    "usr/local/lib/python3.11/abc.py": b"answer = 42\n",
+    "usr/local/lib/python3.11/test/abc.py": b"answer = 41\n",
+    "usr/local/lib/python3.11/site-packages/pip.py": b"answer = 40\n",
+    "srv/large": b"not laid\n",
+}
+"""An image of others with a Python that runs as `tests.support.debian_python` says."""
+
+
+def test_the_python_of_an_image_of_others_compiles_for_it(workspace: Space) -> None:
+    shutil.rmtree(workspace.root / "base")
+    make_base(workspace.root / "base", files=IMAGE, mode=0o755)
+    workspace.run("lock")
+    report = workspace.build()
+    found = bytecode(report, workspace)
+    assert f"usr/local/lib/python3.11/__pycache__/abc.{TAG}.pyc" in found
+    assert f"{SITE}/numlib/__pycache__/__init__.{TAG}.pyc" in found
+    assert not [name for name in found if "pip" in name or "/test/" in name]
+    (root,) = (workspace.store / "interpreters").glob("*/root")
+    assert not (root / "srv/large").exists()
+    shutil.rmtree(workspace.store / "workspaces")
+    shutil.rmtree(workspace.store / "interpreters")
+    assert workspace.build().executed == 0
+
+
+MISSING = {
+    "usr/local/bin/python3.11": "there is no interpreter /usr/local/bin/python3.11",
+    "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2": "there is no glibc to run /usr/local/bin/python3.11",
+}
+
+
+@pytest.mark.parametrize("gone", MISSING)
+def test_an_image_of_others_whose_python_cannot_be_run_gets_none_and_that_is_said(workspace: Space, gone: str) -> None:
+    shutil.rmtree(workspace.root / "base")
+    make_base(workspace.root / "base", files={name: data for name, data in IMAGE.items() if name != gone}, mode=0o755)
+    workspace.run("lock")
+    result = workspace.run("build", APP)
+    result.said(f"  no bytecode: {MISSING[gone]}")
+    workspace.run("show", APP).said(f"  no bytecode  {MISSING[gone]}")
+    assert not bytecode(workspace.build(), workspace)

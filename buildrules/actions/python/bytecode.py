@@ -14,6 +14,7 @@ gets an empty file: it stands over what another wheel may have had for that path
 instead.
 """
 
+import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,14 +25,14 @@ from buildrules.actions.made import BytecodeMade
 from buildrules.actions.pack import keep
 from buildrules.actions.params import BytecodeParams, read
 from buildrules.actions.python.compiler import LARGEST, compiler
-from buildrules.actions.python.interpreter import Interpreter, Interpreters
+from buildrules.actions.python.interpreter import LAYER, Interpreter, Interpreters
 from buildrules.engine.action import Outputs, stored_blobs
 from buildrules.engine.kind import BuildContext, Row, Traits
 from buildrules.engine.step import Step
 from buildrules.errors import ActionError, GoneError
 from buildrules.oci.content import content_of
 from buildrules.oci.local import Local
-from buildrules.oci.parts import Entry, expander
+from buildrules.oci.parts import Entry, FileRange, expander
 from buildrules.oci.reader import Reader
 
 _LEVEL = 9  # of libdeflate
@@ -69,11 +70,13 @@ class BytecodeLayer:
     def run(self, step: Step, context: BuildContext) -> Outputs:
         """One layer, or none. Raises ActionError where the interpreter cannot be run, and what sources raise."""
         params = read(BytecodeParams, step.params)
-        found = context.session.own(Interpreters).of(_interpreter(step), context)
-        work = _Work(params.folder, found, context)
+        interpreters, parts = context.session.own(Interpreters), _parts(step)
+        work = _Work(params.folder, interpreters.of(_interpreter(step), context), context)
+        if any(part["kind"] == LAYER for part in parts):  # the library of an image of others
+            parts = [{"kind": LAYER, "root": interpreters.root(parts, context)}]
         layers = []
         try:
-            entries = work.entries(_parts(step))
+            entries = work.entries(parts)
             first = next(entries, None)
             if first is not None:
                 layers.append(keep(chain([first], entries), _LEVEL, context, step.title))
@@ -104,7 +107,8 @@ class _Work:
                     yield Entry(path, size=len(data), content=data)
 
     def _sources(self, part: Row) -> Iterator[Entry]:
-        for entry in expander(part["kind"])(dict(part), self._local):
+        below = _files(part["root"], self._folder) if part["kind"] == LAYER else None
+        for entry in below or expander(part["kind"])(dict(part), self._local):
             within = entry.path.startswith(self._folder) and entry.kind == "file"
             if within and _SOURCE.fullmatch(entry.path, len(self._folder) - 1) and entry.size <= LARGEST:
                 yield entry
@@ -124,3 +128,14 @@ class _Work:
                 self.skipped += not data
                 folder, name = posixpath.split(entry.path)
                 yield f"{folder}/__pycache__/{name.removesuffix('.py')}.{process.tag}.pyc", data
+
+
+def _files(root: str, folder: str) -> Iterator[Entry]:
+    """The files below a folder of an unpacked image, in the order of their paths."""
+    for place, folders, names in os.walk(os.path.join(root, folder.rstrip("/"))):
+        folders.sort()
+        for name in sorted(names):
+            path = os.path.join(place, name)
+            if not os.path.islink(path):
+                size = os.stat(path).st_size
+                yield Entry(os.path.relpath(path, root), size=size, content=FileRange(path, 0, size, whole=True))

@@ -1,7 +1,7 @@
 """The interpreter of an image, unpacked where it can run on this host: by its own loader, with its own libraries.
 
-Where no loader came with it (on an image of others, whose layers nobody fetches for this) the host's runs it; the C
-library has no part in bytecode. Else nothing of the host has a part in what it makes. It is unpacked once, into the
+Where no loader came with it (a standalone one on an image of others) the host's runs it; the C library has no part in
+bytecode. Else nothing of the host has a part in what it makes. It is unpacked once, into the
 store, and imports nothing that images hold. Beside it lies a list of its files, with their digests: what is not as
 listed any more is unpacked again.
 """
@@ -9,26 +9,38 @@ listed any more is unpacked again.
 import hashlib
 import json
 import os
+import re
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildrules.engine.kind import Context
-from buildrules.errors import ActionError
+from buildrules.errors import ActionError, IntegrityError
 from buildrules.net.session import Session
 from buildrules.oci import recipe
 from buildrules.oci.content import content_of
+from buildrules.oci.descriptor import Layer
 from buildrules.oci.local import Local
 from buildrules.oci.parts import expander
 from buildrules.oci.parts.entry import DIRECTORY, HARDLINK, SYMLINK, Entry
 from buildrules.oci.reader import Reader
+from buildrules.serving.rootfs.paths import directory
+from buildrules.serving.rootfs.unpack import unpack
 from buildrules.sha256 import hex_digest
-from buildrules.store.blobs import remove
+from buildrules.store.blobs import CHUNK, remove
 
 FOLDER = "interpreters"
-_FORM = 1  # of how it is laid: raised with what would lay it in another way
+_FORM = 2  # of how it is laid: raised with what would lay it in another way
 _ROOT, _LIST = "root", "files.json"
+LAYER = "layer"
+"""The kind of parts that are layers of an image of others, base first; they have what `Layer.to_dict` gives."""
+_WANTED = re.compile(
+    r"(?:[^/]+/){0,3}(?:lib(?:32|64)?/(?:[^/]+-linux-gnu/)?(?:ld-[^/]+|lib[^/]+\.so[^/]*)|bin/python3?(?:\.\d+t?)?"
+    r"|lib/python3\.\d+t?/(?!(?:site|dist)-packages/).+)",
+    re.ASCII,
+)
+"""What is laid of an image of others: interpreters, the libraries that they load, and their standard libraries."""
 OFF = "`bytecode: false` of the environment or of the package, or of workspace.python, does without"
 
 
@@ -47,7 +59,7 @@ class Interpreters:
     """Those of one session, each looked at once."""
 
     def __init__(self, _: Session) -> None:
-        self._found: dict[str, Interpreter] = {}
+        self._roots: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def of(self, places: Mapping[str, Any], context: Context) -> Interpreter:
@@ -55,29 +67,42 @@ class Interpreters:
 
         Raises ActionError where none is in them, and what the parts raise where they are not sound.
         """
-        form = [_FORM, recipe.VERSION, places]
+        parts, program = places["parts"], str(places["program"])
+        root = self.root(parts, context)
+        loaders, libraries = set[str](), []
+        for place, _, files in os.walk(root):
+            below = os.path.relpath(place, root)
+            loaders |= {found for one in files if one.startswith("ld-linux-") if (found := _inside(root, below, one))}
+            if any(one.startswith("lib") and ".so" in one for one in files):
+                libraries.append(below)
+        real = _inside(root, program)
+        if real is None:
+            raise ActionError(f"there is no interpreter /{program} that could compile for the image", hint=OFF)
+        if not loaders and any(part["kind"] == LAYER for part in parts):
+            raise ActionError(f"there is no glibc to run /{program} of the image with", hint=OFF)
+        loaded = [min(loaders), "--inhibit-cache", "--library-path", ":".join(sorted(libraries))] if loaders else []
+        return Interpreter(root, [*loaded, real], os.path.dirname(os.path.dirname(real)))
+
+    def root(self, parts: Sequence[Mapping[str, Any]], context: Context) -> str:
+        """The folder that parts are unpacked in. Raises what they raise where they are not sound."""
+        form = [_FORM, recipe.VERSION, parts]
         name = hex_digest(json.dumps(form, sort_keys=True, default=dict).encode())[:32]
         with self._lock:
-            if name not in self._found:
-                self._found[name] = _interpreter(places, os.path.join(context.blobs.store, FOLDER, name), context)
-            return self._found[name]
+            if name not in self._roots:
+                folder = os.path.join(context.blobs.store, FOLDER, name)
+                if not _is_sound(folder):
+                    _unpack(parts, folder, context)
+                self._roots[name] = os.path.join(folder, _ROOT)
+            return self._roots[name]
 
 
-def _interpreter(places: Mapping[str, Any], folder: str, context: Context) -> Interpreter:
-    parts, program = places["parts"], str(places["program"])
-    root = os.path.join(folder, _ROOT)
-    if not _is_sound(folder):
-        _unpack(parts, folder, context)
-    loaders, libraries = [], []
-    for place, _, files in os.walk(root):
-        found = (os.path.join(place, one) for one in files if one.startswith("ld-linux-"))
-        loaders += [os.path.relpath(one, root) for one in found if os.path.isfile(one) and not os.path.islink(one)]
-        if any(one.startswith("lib") and ".so" in one for one in files):
-            libraries.append(os.path.relpath(place, root))
-    if not os.path.isfile(os.path.join(root, program)):
-        raise ActionError(f"there is no interpreter /{program} that could compile for the image", hint=OFF)
-    loaded = [min(loaders), "--inhibit-cache", "--library-path", ":".join(sorted(libraries))] if loaders else []
-    return Interpreter(root, [*loaded, program], os.path.dirname(os.path.dirname(program)))
+def _inside(root: str, *steps: str) -> str | None:
+    """The file that a path leads to inside of `root`, relative to it; None where there is none."""
+    try:
+        found = directory(root, "/".join(steps).split("/"), file=True)
+    except IntegrityError:
+        return None
+    return os.path.relpath(found, root) if found is not None and os.path.isfile(found) else None
 
 
 def _is_sound(folder: str) -> bool:
@@ -114,9 +139,11 @@ def _unpack(parts: Sequence[Mapping[str, Any]], folder: str, context: Context) -
         local = Local(context.blobs)
         root = os.path.join(aside, _ROOT)
         os.makedirs(root, mode=0o700)
+        layers = [Layer.from_dict(dict(part)) for part in parts if part["kind"] == LAYER]
+        unpack(root, layers, lambda layer: _chunks(layer, context), _WANTED.fullmatch)
         with Reader() as reader:
             for part in parts:
-                for entry in expander(part["kind"])(dict(part), local):
+                for entry in () if part["kind"] == LAYER else expander(part["kind"])(dict(part), local):
                     _lay(entry, root, reader)
         with open(os.path.join(aside, _LIST), "x", encoding="utf-8") as file:
             json.dump(_files(root), file)
@@ -130,6 +157,12 @@ def _unpack(parts: Sequence[Mapping[str, Any]], folder: str, context: Context) -
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _chunks(layer: Layer, context: Context) -> Iterator[bytes]:
+    with context.blobs.open(layer.digest) as file:
+        while data := file.read(CHUNK):
+            yield data
 
 
 def _lay(entry: Entry, root: str, reader: Reader) -> None:

@@ -84,7 +84,9 @@ def lock_conda(
         describe=lambda old, new: moves(old.versions(), new.versions()),
     )
     interpreter = f"/{PREFIX}/bin/python{minor_of(lock.python)}"
-    there = replace(base, python=lock.python, interpreter=interpreter, bytecode=None, free_threaded=False)
+    there = replace(
+        base, python=lock.python, interpreter=interpreter, bytecode=None, uncompiled="", free_threaded=False
+    )
     return LockedConda(lock, path, keeper.digest(path)), there
 
 

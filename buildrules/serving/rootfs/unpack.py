@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
 from isal import igzip, isal_zlib
@@ -35,17 +35,20 @@ _MOST_ENTRIES = 1_000_000  # of an image: large ones have a third of that
 _SMALL, _MOST_TIMES = 1 << 30, 100  # bytes every layer may unpack to, and times its size that a larger one may
 
 
-def unpack(root: str, layers: Iterable[Layer], stream: LayerStream) -> None:
+def unpack(
+    root: str, layers: Iterable[Layer], stream: LayerStream, wanted: Callable[[str], object] | None = None
+) -> None:
     """Lay `layers`, base first, into the folder `root`, which is empty.
 
-    As root, entries get the owners the tars name. Raises IntegrityError for a layer that is not what its descriptor
-    says, leaves the folder, holds what cannot be or grows out of all proportion, ServingError for a compression
-    nothing here reads and for what Linux refuses, StoreError where the disk is full.
+    As root, entries get the owners the tars name. Of files those alone are laid whose paths are `wanted`. Raises
+    IntegrityError for a layer that is not what its descriptor says, leaves the folder, holds what cannot be or grows
+    out of all proportion, ServingError for a compression nothing here reads and for what Linux refuses, StoreError
+    where the disk is full.
     """
     numbers = itertools.count(1)
     for layer in layers:
         try:
-            _Layer(root, layer, numbers).apply(stream)
+            _Layer(root, layer, numbers, wanted).apply(stream)
         except _UNSOUND as error:
             raise IntegrityError(f"layer {layer.digest[:19]} is not a sound tar: {error}") from error
         except OSError as error:
@@ -62,12 +65,13 @@ def unpack(root: str, layers: Iterable[Layer], stream: LayerStream) -> None:
 class _Layer:
     """One layer on its way into the folder."""
 
-    def __init__(self, root: str, layer: Layer, numbers: Iterator[int]) -> None:
+    def __init__(self, root: str, layer: Layer, numbers: Iterator[int], wanted: Callable[[str], object] | None) -> None:
         self._root = root
         self._layer = layer
         self._numbers = numbers  # of the image's entries
         self._room = max(_SMALL, _MOST_TIMES * layer.size)  # bytes of files that it may still bring
         self._owner = os.geteuid() == 0
+        self._wanted = wanted
         self._folders: dict[str, str] = {}  # path in the tar -> where it really is
         self._written: set[str] = set()  # what this layer brought: opaque folders hide only what is below
 
@@ -106,6 +110,8 @@ class _Layer:
         path = os.path.join(parent, name)
         if not (member.isdir() and _is_folder(path)):
             self._remove(path)
+        if self._wanted is not None and not (member.isdir() or member.issym() or self._wanted("/".join(steps))):
+            return
         self._wrote(path)
         if member.isdir():
             directory(self._root, [*os.path.relpath(parent, self._root).split("/"), name], create=True)
@@ -132,6 +138,8 @@ class _Layer:
     def _link(self, member: tarfile.TarInfo, path: str) -> None:
         steps = self._steps(member.linkname)
         target = os.path.join(self._parent(steps[:-1]), *steps[-1:])
+        if self._wanted is not None and not os.path.lexists(target):
+            return
         if not steps or not os.path.lexists(target) or _is_folder(target):
             raise self._bad(f"{member.name} -> {member.linkname}")
         os.link(target, path, follow_symlinks=False)
