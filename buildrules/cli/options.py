@@ -37,11 +37,16 @@ class NeedsPatterns(PatternCommand):
             raise click.UsageError(message, ctx) from error
 
 
+def restored(pattern: str) -> str:
+    """A pattern as it was given."""
+    return "-" + pattern[1:] if pattern.startswith(_LEFT_OUT) else pattern
+
+
 def pattern_argument(function: F) -> F:
     """The argument `patterns` of a `PatternCommand`."""
 
     def restore(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple("-" + value[1:] if value.startswith(_LEFT_OUT) else value for value in values)
+        return tuple(map(restored, values))
 
     return click.argument("patterns", nargs=-1, metavar="[PATTERN]...", callback=restore)(function)
 

@@ -44,7 +44,11 @@ def needed(locks: Locks) -> list[Needed]:
     models = [model for label, model in locks.models.items() if label not in locks.sources]  # else fetched at start
     found = [*map(_of_base, bases), *(one for env in environments for one in _of_environment(env))]
     found += map(_of_model, models)
-    return list({one.path: one for one in found if one.files}.values())
+    by_path: dict[str, Needed] = {}
+    for one in filter(lambda one: one.files, found):
+        known = by_path.get(one.path, one)  # several have parts of a group's lock
+        by_path[one.path] = known._replace(files=tuple(dict.fromkeys((*known.files, *one.files))))
+    return list(by_path.values())
 
 
 def _of_base(base: LockedBase) -> Needed:
@@ -60,7 +64,7 @@ def _of_environment(env: LockedEnvironment) -> Iterator[Needed]:
         packages = env.conda.lock.packages
         files = tuple(Download(CONDA, one.name, one.sha256, one.size) for one in packages if one.url)
         yield Needed(env.conda.path, f"the conda packages of {env.target.label}", env.base.platform, files)
-    yield Needed(env.path, f"//{env.lock.folder}:{env.name}", env.base.platform, tuple(wheels(env.added)))
+    yield Needed(env.path, f"//{env.lock.folder}:{env.lock.name}", env.base.platform, tuple(wheels(env.added)))
 
 
 def wheels(packages: "Iterable[LockedPackage]") -> Iterator[Download]:

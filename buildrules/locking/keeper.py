@@ -2,8 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from buildrules.actions.registry import Kinds
 from buildrules.analysis.options import Options
@@ -62,6 +62,9 @@ class LockKeeper:
         self._locked = options.locked
         self._preview = options.preview
         self._relock = options.relock
+        self._planning = options.relock and bool(options.upgrade or options.upgrade_packages)
+        self._pending: dict[str, Callable[[], object]] = {}  # what is to be written, by path
+        self.replaced: dict[str, tuple[Any, Any]] = {}  # locks made now that say something new: the old, the new
         self.upgrade: bool | list[str] = options.upgrade or list(options.upgrade_packages)
         self.made: set[str] = set()
         self._told: set[str] = set()
@@ -79,15 +82,17 @@ class LockKeeper:
         of: Label,
         on: Collection[Label] = (),
         describe: Callable[[L, L], list[str]] | None = None,
+        versions: Callable[[L], Mapping[str, str]] | None = None,
     ) -> L:
         """The lock at the workspace-relative `path`, made where there is none that will do.
 
         `what` names the target `of` for people; `on` are those whose locks it depends on. `read` and `write` get the
         absolute path, `stale` says why a lock no longer answers, `make` gets the old lock, `describe` says what is new
-        in a new one. Where it is missing, another one beside it that answers is copied: it was that of a target with
-        another name. With `--locked` a stale lock is refused (see `all_or_none`) and used. Raises LockError for a
-        missing one then, and what `make` raises. With the option "preview" nothing is made: it is said, `unlocked` has
-        the label, and an old lock is used as it is.
+        in a new one, or `versions` what is in one, by name. Where it is missing, another one beside it that answers is
+        copied: it was that of a target with another name. Where names are to be upgraded, only what has one of them is
+        made anew, and what has `versions` is written by `write_pending`. With `--locked` a stale lock is refused (see
+        `all_or_none`) and used. Raises LockError for a missing one then, and what `make` raises. With the option
+        "preview" nothing is made: it is said, `unlocked` has the label, and an old lock is used as it is.
         """
         absolute = os.path.join(self.root, path)
         self.files.add(path)
@@ -103,29 +108,57 @@ class LockKeeper:
             self._stream.emit(Notice(f"would lock {what} again if {below[0]} comes out otherwise"))
             self.unlocked.add(str(of))
             return old
-        if reason is None and (not self._relock or of not in self.named or path in self.made):
-            assert old is not None
+        if reason is None and old is not None and not self._asked_to(path, of, old, versions):
             return old
         if self._preview:
             self.unlocked.add(str(of))
             self._stream.emit(Notice(f"would lock {what}{' again' if old is not None else ''}: {reason}"))
             if old is not None:
                 return old
-        if self._locked:
+        planned = self._planning and versions is not None
+        if self._locked and not planned:
             self.refuse(path, what, str(reason))
             if old is None:
                 raise self._refused[path]
             return old
         self._stream.emit(Notice(f"locking {what}: {reason or 'asked to'}"))
         new = self._make(what, old, make)
-        write(absolute, new)
-        self.disk.written(path)
+        if versions is not None:
+            describe = lambda before, after: moves(versions(before), versions(after))  # noqa: E731
+        lines = describe(old, new) if describe and old is not None else []
         self.made.add(path)
         if new != old:
-            self._say_written(path)
-            for line in _few(describe(old, new)) if describe and old is not None else ():
-                self._stream.emit(Notice(f"  {line}"))
+            self.replaced[path] = (old, new)
+        if planned:
+            self._pending[path] = lambda: write(absolute, new)
+        else:
+            self._put(path, lambda: write(absolute, new), lines)
         return new
+
+    def _asked_to(self, path: str, of: Label, old: L, versions: Callable[[L], Mapping[str, str]] | None) -> bool:
+        """Whether a lock that answers is to be made anew."""
+        if not self._relock or of not in self.named or path in self.made:
+            return False
+        if self.upgrade is True or not self.upgrade:
+            return True
+        return versions is not None and not versions(old).keys().isdisjoint(self.upgrade)
+
+    def write_pending(self) -> None:
+        """Write the locks that were held back, so that it could be told before what moves."""
+        for path, write in self._pending.items():
+            self._put(path, write)
+        self._pending.clear()
+
+    def _put(self, path: str, write: Callable[[], object], lines: Sequence[str] = ()) -> None:
+        """Write a lock, and say so where it says something new: `lines`."""
+        write()
+        self.disk.written(path)
+        if path in self.replaced:
+            self._say_written(path)
+            for line in (
+                lines if len(lines) <= _MOVES else [*lines[: _MOVES - 1], f"and {len(lines) - _MOVES + 1} more"]
+            ):
+                self._stream.emit(Notice(f"  {line}"))
 
     def misses(self, path: str) -> bool:
         """Whether `obtain` would make the lock at `path` since there is none."""
@@ -156,6 +189,8 @@ class LockKeeper:
     def _read(self, path: str, read: Callable[[str], L]) -> tuple[L | None, str | None]:
         """The lock, or why there is none. One that cannot be read is an error, unless it is to be made anew."""
         absolute = os.path.join(self.root, path)
+        if path in self._pending and path in self.replaced:
+            return self.replaced[path][1], None
         if not os.path.exists(absolute):
             return None, _MISSING
         check_inside(self.root, path)
@@ -240,7 +275,9 @@ class LockKeeper:
         return found
 
     def digest(self, path: str) -> str:
-        """`sha256:<hex>` of the lock file at the workspace-relative `path`."""
+        """`sha256:<hex>` of the lock file at the workspace-relative `path`; "" of one that is still to be written."""
+        if path in self._pending:
+            return ""
         if path not in self.digests:
             self.digests[path] = digest_of(read_inside(self.root, path))
         return self.digests[path]
@@ -257,7 +294,3 @@ def locks_in(folder: str) -> list[str]:
                 if file.read(len(_FIRST_LINE)) == _FIRST_LINE:
                     found.append(name)
     return found
-
-
-def _few(lines: list[str]) -> list[str]:
-    return lines if len(lines) <= _MOVES else [*lines[: _MOVES - 1], f"and {len(lines) - _MOVES + 1} more"]

@@ -16,6 +16,7 @@ from buildrules.locking.models.locks import ModelLocks
 from buildrules.locking.overlap import check_overlap
 from buildrules.locking.python.environments import EnvironmentLocks
 from buildrules.locking.python.gpu import GpuWarnings
+from buildrules.locking.python.membership import group_of, members_of
 from buildrules.locking.python.models import ModelEnvironments
 from buildrules.locking.python.open_bases import OpenBases
 from buildrules.locking.python.servers import server_needs
@@ -56,6 +57,8 @@ class _Settling:
     def run(self) -> Locks:
         """See `settle`."""
         loaded, keeper = self._loaded, self._keeper
+        if self._options.locking:
+            self._targets += self._grouped()
         for target in self._targets:
             keeper.named |= self._locked_with(target)
         settings = loaded.workspace.settings
@@ -69,13 +72,32 @@ class _Settling:
         self._gpu = GpuWarnings(keeper, loaded.packages.values())
         portable = settings.locks.portable
         self._environments = EnvironmentLocks(
-            keeper, loaded.resolution, needs, self._implied, self._conda, portable=portable
+            keeper,
+            loaded.resolution,
+            needs,
+            self._implied,
+            self._conda,
+            self._found_base,
+            portable=portable,
+            whole=self._options.locking,
         )
         for platform in self._platforms:
             for target in self._targets:
                 with keeper.refusing():
                     self._target(target, platform)
         return self.locks
+
+    def _grouped(self) -> list[ResolvedTarget]:
+        """The environments that have one lock with what is selected, and the packages on them: these move with it."""
+        there = {target.label for target in self._targets}
+        packages = self._loaded.packages.values()
+        envs = [parts.env for target in self._targets if (parts := self._package_of(target)) is not None]
+        groups = {group_of(env) for env in (*envs, *self._targets) if env is not None} - {None}
+        resolution = self._loaded.resolution
+        found = [env for group in sorted(filter(None, groups)) for env in members_of(group, resolution)]
+        labels = {env.label for env in found}
+        found += [parts.package for parts in packages if parts.env is not None and parts.env.label in labels]
+        return [target for target in found if target.label not in there]
 
     def _conda(self, target: ResolvedTarget, found: "Requirements", base: LockedBase) -> tuple[LockedConda, LockedBase]:
         from buildrules.locking.conda.environments import lock_conda
@@ -153,8 +175,8 @@ class _Settling:
             self.locks.bases[target.label, platform] = self._bases.of(target, platform)
         elif target.provides == "env":
             with self._keeper.refusing(lambda: self._require_env(target, None, platform)):
-                base = self._bases.of(self._base_of(target), platform)
-                env = self._environments.environment(target, base, self._open.said.get(target.label, ""))
+                base, chosen = self._found_base(target, platform)
+                env = self._environments.environment(target, base, chosen)
                 self.locks.environments[target.label, platform] = env
                 self._gpu.look(env, base)
 
@@ -177,6 +199,11 @@ class _Settling:
             for one in found.installed:
                 self._gpu.look(one, base)
         self._at_start(parts)
+
+    def _found_base(self, env: ResolvedTarget, platform: str) -> tuple[LockedBase, str]:
+        """The base of an environment, and why it has that, where it leaves it open."""
+        base = self._bases.of(self._base_of(env), platform)
+        return base, self._open.said.get(env.label, "")
 
     def _base_of(self, env: ResolvedTarget) -> ResolvedTarget:
         """The base that an environment names, or the one that its Python chooses."""

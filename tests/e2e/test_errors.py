@@ -273,7 +273,7 @@ def test_a_wheel_that_is_gone_says_to_lock_again(workspace: Space, tmp_path: Pat
     workspace.env["UV_FIND_LINKS"] = str(links)
     (links / "numlib-1.0-py3-none-any.whl").unlink()
     result = workspace.run("build", APP, code=4)
-    result.said("numlib-1.0-py3-none-any.whl", "buildrules lock --upgrade-package numlib")
+    result.said("numlib-1.0-py3-none-any.whl", "buildrules lock --upgrade numlib")
 
 
 def test_a_wheel_that_is_gone_may_be_put_beside_the_lock(workspace: Space, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_versions_stay_until_an_upgrade_is_asked_for(workspace: Space, tmp_path:
     assert 'version = "1.0"' in lock.read_text()
     workspace.run("lock")
     assert 'version = "1.0"' in lock.read_text()
-    workspace.run("lock", "--upgrade-package", "numlib")
+    workspace.run("lock", "--upgrade", "numlib")
     assert 'version = "2.0"' in lock.read_text()
     more = make_wheels(tmp_path / "more")
     filename, data = wheel("numlib", "3.0")

@@ -157,7 +157,7 @@ def test_a_file_no_index_has_any_more(
     with pytest.raises(GoneError, match=r"'bb-2.0-py3-none-any.whl'") as caught:
         run(action_for(lock, context, **hints), context)
     assert "'aa-" not in caught.value.message
-    assert "--upgrade-package bb" in str(caught.value.hint)
+    assert "--upgrade bb" in str(caught.value.hint)
 
 
 def test_a_version_that_was_removed_does_not_hide_the_others(

@@ -91,10 +91,10 @@ class LockedFiles:
 
 def _gone(missing: Sequence[dict[str, Any]]) -> GoneError:
     files = ", ".join(sorted(repr(str(item["filename"])) for item in missing))
-    names = " ".join(sorted({f"{item['name']}" for item in missing}))
+    names = " ".join(sorted({f"--upgrade {item['name']}" for item in missing}))
     return GoneError(
         f"no package index has the locked {files} any more",
-        hint=f"lock another version with 'buildrules lock --upgrade-package {names}', put the file beside the lock,"
+        hint=f"lock another version with 'buildrules lock {names}', put the file beside the lock,"
         " or configure the index that has it",
     )
 

@@ -8,29 +8,41 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from buildrules.cli.azureml import package_options, place_of
-from buildrules.cli.options import PatternCommand, pattern_argument
+from buildrules.cli.options import PatternCommand, pattern_argument, restored
 
 if TYPE_CHECKING:
     from buildrules.cli.prepared import Prepared
     from buildrules.store.store import Store
 
+_ALL = "//"  # no package is named so
 _LOCKED = ("package", "base", "env", "model", "input")
 
 
 @click.command(cls=PatternCommand)
 @pattern_argument
 @click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
-@click.option("--upgrade", is_flag=True, help="Take the newest versions the requirements allow.")
-@click.option("--upgrade-package", "upgrade_packages", multiple=True, metavar="NAME", help="Only of this package.")
+@click.option(
+    "--upgrade",
+    "--upgrade-package",
+    "upgrades",
+    multiple=True,
+    is_flag=False,
+    flag_value=_ALL,
+    metavar="[NAME]",
+    help="Take the newest version of this package that the requirements allow; without a name, of all.",
+)
 @package_options
 @click.option("--check", is_flag=True, help="Write nothing; fail where a lock is missing or stale.")
-def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
+def command(patterns: tuple[str, ...], check: bool, upgrades: tuple[str, ...], **options: Any) -> int:
     """Resolve the environments and bases of the targets (all by default), and write their locks.
 
     Python versions that still fit are kept, unless --upgrade; Debian packages become what the archive has now, for it
     keeps no older ones.
     """
+    from packaging.utils import canonicalize_name
+
     from buildrules.cli.console import Console
+    from buildrules.cli.movement import movement_lines
     from buildrules.cli.prepared import prepare
     from buildrules.engine.events import Stream
     from buildrules.errors import UsageError
@@ -38,9 +50,14 @@ def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
     from buildrules.plan.planner import user_of
     from buildrules.store.store import Store
 
+    names = [canonicalize_name(name) for name in upgrades if not _is_pattern(name)]
+    # Without a name, what comes next is taken for one.
+    patterns = (*patterns, *(restored(one) for one in upgrades if _is_pattern(one) and one != _ALL))
+    options |= {"upgrade": len(names) < len(upgrades), "upgrade_packages": tuple(names)}
+    planned = bool(upgrades)
     began = time.perf_counter()
     root, directory, named = place_of(list(patterns), options)
-    options |= {"locked": check, "relock": not check, "locking": True}
+    options |= {"locked": check, "relock": planned or not check, "locking": True}
     store = Store()
     console = Console()
     try:
@@ -58,6 +75,13 @@ def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
                 hint=user_of(prepared.loaded, label),
             )
     locks = prepared.keeper
+    if planned:
+        for line in movement_lines(prepared.locks, locks.replaced, names):
+            click.echo(line)
+    if check and locks.replaced:
+        click.echo(f"{len(locks.replaced)} of {len(locks.files)} locks would be written")
+        return 1
+    locks.write_pending()
     if check:
         click.echo(f"{len(locks.files)} locks are up to date")
     else:
@@ -67,6 +91,10 @@ def command(patterns: tuple[str, ...], check: bool, **options: Any) -> int:
     if not (named or options["platform"] or options["package"]):
         _tell_strays(locks.strays(prepared.loaded.workspace.packages, prepared.selection.platforms), root)
     return 0
+
+
+def _is_pattern(text: str) -> bool:
+    return any(sign in text for sign in ("/", ":", "..."))
 
 
 def _tell_downloads(prepared: "Prepared", store: "Store") -> None:

@@ -8,7 +8,7 @@ from buildrules.errors import LoadError, Position
 from buildrules.locking.conda.channels import DEFAULT_CHANNEL, channel_url
 from buildrules.locking.conda.lock import PREFIX, CondaLock, lock_name, read_lock, write_lock
 from buildrules.locking.conda.solve import PYTHON_HINT, CondaRequest, make_lock
-from buildrules.locking.keeper import LockKeeper, moves
+from buildrules.locking.keeper import LockKeeper
 from buildrules.locking.locks import LockedBase, LockedConda
 from buildrules.locking.python.collector import Asked, CondaAsked, Requirements
 from buildrules.rules.resolve import ResolvedTarget
@@ -81,7 +81,7 @@ def lock_conda(
         write=write_lock,
         of=target.label,
         on=(base.target.label,),
-        describe=lambda old, new: moves(old.versions(), new.versions()),
+        versions=lambda lock: lock.versions(),
     )
     interpreter = f"/{PREFIX}/bin/python{minor_of(lock.python)}"
     there = replace(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from buildrules.authoring.release import minor_of_patch
 from buildrules.errors import LoadError
 from buildrules.locking.bases import need_python
-from buildrules.locking.keeper import LockKeeper, moves
+from buildrules.locking.keeper import LockKeeper
 from buildrules.locking.locks import LockedBase, LockedConda, LockedEnvironment
 from buildrules.locking.python.lifetimes import ended
+from buildrules.locking.python.membership import group_label, group_of
 from buildrules.locking.python.models import ModelEnvironments
 from buildrules.locking.python.projects import Projects
 from buildrules.locking.python.servers import Need, lock_for_servers
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from buildrules.actions.python.feeds import Feeds
     from buildrules.actions.python.target import Target
     from buildrules.locking.python.collector import Requirements
+    from buildrules.locking.python.groups import GroupLocks, Member
     from buildrules.locking.python.lock import Lock
     from buildrules.locking.python.locked import LockedPackage
     from buildrules.locking.python.request import EnvironmentRequest
 
 
+BaseOf = Callable[[ResolvedTarget, str], tuple[LockedBase, str]]
+"""The base of an environment on a platform, and why it stands on that, where it leaves it open."""
 Conda = Callable[[ResolvedTarget, "Requirements", LockedBase], tuple[LockedConda, LockedBase]]
 """Locks the conda packages that an environment on a base asks for: gives them, and the base with their Python."""
 
@@ -45,15 +49,21 @@ class EnvironmentLocks:
         needs: Mapping[Label, Sequence[Need]],
         models: ModelEnvironments,
         conda: Conda,
+        base_of: BaseOf,
         *,
         portable: bool,
+        whole: bool,
     ) -> None:
+        """With `whole` the lock of a group is to have all its members and no others."""
         self._keeper = keeper
+        self._base_of = base_of
+        self._whole = whole
         self._conda = conda
         self._resolution = resolution
         self._needs = needs
         self._models = models
         self._portable = portable
+        self._groups: GroupLocks | None = None
         self._done: dict[tuple[str, ...], LockedEnvironment] = {}
         self._named: dict[str, str] = {}  # path of a lock -> the name it is for
         self._projects = Projects(keeper.root)
@@ -70,22 +80,54 @@ class EnvironmentLocks:
         return self._done[key]
 
     def _environment(self, target: ResolvedTarget, base: LockedBase, chosen: str) -> LockedEnvironment:
-        from buildrules.locking.python.request import EnvironmentRequest
         from buildrules.locking.python.requirements import is_conda
 
         _check_attributes(target)
         conda = None
         if is_conda(target):
             conda, base = self._conda(target, self._collect(target, None), base)
+        request = self._request(target, base, chosen, conda)
+        self._keeper.disk.by(target.label).note(CONTENT, *request.asked.files)
+        self._keeper.disk.by(target.label).note(NAMES, *request.asked.folders)
+        self._note_settings()
+        if group_of(target) is not None:
+            if self._groups is None:
+                from buildrules.locking.python.groups import GroupLocks
+
+                self._groups = GroupLocks(self._keeper, self._resolution, self._member, self._made, whole=self._whole)
+            lock, path = self._groups.of(target, base, request)
+        else:
+            told = f"{target.label} gets Python {request.target.number}: {chosen}" if chosen else ""
+            labels = (target.label, base.target.label)  # the first is a model's, where the environment is
+            servers, notes = (target.label,), request.asked.notes
+            lock, path = self._lock(request, str(target.label), target.label, labels, servers, notes, told)
+        for package in lock.packages:
+            if package.directory is not None:
+                asking = self._projects.asking(package.directory)
+                self._keeper.disk.by(target.label).note(CONTENT, *asking.files)
+                self._keeper.disk.by(target.label).note(NAMES, *asking.folders)
+        return self._locked(target, base, request, lock, path, lock.packages, frame=True, conda=conda)
+
+    def _member(self, target: ResolvedTarget, platform: str) -> "Member":
+        from buildrules.locking.python.groups import Member
+
+        _check_attributes(target)
+        base, chosen = self._base_of(target, platform)
+        return Member(target, base.target.label, self._request(target, base, chosen))
+
+    def _request(
+        self, target: ResolvedTarget, base: LockedBase, chosen: str, conda: LockedConda | None = None
+    ) -> "EnvironmentRequest":
+        """What an environment on a base asks for."""
+        from buildrules.locking.python.request import EnvironmentRequest
+
         python = need_python(base, target)
         on = _on(base, python)
         found = self._collect(target, on)
-        self._keeper.disk.by(target.label).note(CONTENT, *found.files)
-        self._keeper.disk.by(target.label).note(NAMES, *found.folders)
         if conda is None:
             self._check_python(target, base, python, found, chosen)
         feeds = self._feeds(target, found)
-        request = EnvironmentRequest(
+        return EnvironmentRequest(
             name=target.label.name,
             root=self._keeper.root,
             folder=target.label.package,
@@ -96,17 +138,6 @@ class EnvironmentLocks:
             projects=self._projects,
             provided=conda.lock.distributions() if conda is not None else {},
         )
-        labels = (target.label, base.target.label)  # the first is a model's, where the environment is
-        self._note_settings()
-        needs = self._needs.get(target.label, ())
-        told = f"{target.label} gets Python {python}: {chosen}" if chosen else ""
-        lock, path = self._lock(request, str(target.label), target.label, labels, needs, found.notes, told)
-        for package in lock.packages:
-            if package.directory is not None:
-                asking = self._projects.asking(package.directory)
-                self._keeper.disk.by(target.label).note(CONTENT, *asking.files)
-                self._keeper.disk.by(target.label).note(NAMES, *asking.folders)
-        return self._locked(target, base, request, lock, path, lock.packages, frame=True, conda=conda)
 
     def _note_settings(self) -> None:
         """uv's settings at the workspace's root are part of what every environment asks for."""
@@ -201,7 +232,7 @@ class EnvironmentLocks:
         """
         if not part.requirements:
             return None
-        folder = env.lock.folder if env else base.target.label.package
+        folder = env.target.label.package if env else base.target.label.package
         name = env.target.label.name if env else base.target.label.name
         server_name = self._server_name(server, folder, name)
         key = (folder, name, server_name, base.platform)
@@ -259,6 +290,7 @@ class EnvironmentLocks:
             assigned=feeds.assigned(self._keeper.session.connections),
             base=env.lock if env else None,
             base_asker=f"the environment {name}",
+            beside=self._groups.at(env.path) if env and self._groups and group_of(env.target) else None,
             projects=self._projects,
             provided=conda.lock.distributions() if conda is not None else {},
         )
@@ -272,6 +304,9 @@ class EnvironmentLocks:
         from buildrules.locking.python.lock import lock_filename
 
         names = {below.label.name: str(below.label)} if below.provides == "env" else {}
+        if (group := group_of(below)) is not None:
+            names = {}
+            self._keeper.require(lock_filename(group_label(group).name, platform), f"the group '{group}'")
         if server is not None:
             name = self._server_name(server, below.label.package, below.label.name)
             names[f"{below.label.name}+{name}"] = _called(server, below.label.name)
@@ -284,7 +319,7 @@ class EnvironmentLocks:
         what: str,
         of: Label,
         on: Sequence[Label],
-        servers: Sequence[Need] = (),
+        on_top: Sequence[Label] = (),
         notes: Sequence[str] = (),
         told: str = "",
     ) -> "tuple[Lock, str]":
@@ -302,18 +337,9 @@ class EnvironmentLocks:
         def make(old: "Lock | None") -> "Lock":
             if told:
                 self._keeper.tell(told)
-            minor = request.target.python_minor
-            for note in filter(None, (ended(minor, date.today()), *notes)):
+            for note in notes:
                 self._keeper.warn(note)
-            return lock_for_servers(
-                request,
-                servers,
-                self._keeper.session,
-                existing=old,
-                upgrade=self._keeper.upgrade,
-                portable=self._portable,
-                warn=self._keeper.warn,
-            )
+            return self._made(request, old, on_top)
 
         lock = self._keeper.obtain(
             path,
@@ -324,9 +350,24 @@ class EnvironmentLocks:
             write=lambda _, made: write_lock(made, root),
             of=of,
             on=on,
-            describe=lambda old, new: moves(old.versions(), new.versions()),
+            versions=lambda lock: lock.versions(),
         )
         return lock, path
+
+    def _made(self, request: "EnvironmentRequest", old: "Lock | None", foundations: Sequence[Label]) -> "Lock":
+        """A lock for `request`, with the servers in view that are to stand on these."""
+        servers = list(dict.fromkeys(need for label in foundations for need in self._needs.get(label, ())))
+        if note := ended(request.target.python_minor, date.today()):
+            self._keeper.warn(note)
+        return lock_for_servers(
+            request,
+            servers,
+            self._keeper.session,
+            existing=old,
+            upgrade=self._keeper.upgrade,
+            portable=self._portable,
+            warn=self._keeper.warn,
+        )
 
 
 def _on(base: LockedBase, python: str) -> "Target":
@@ -350,6 +391,9 @@ def _check_attributes(target: ResolvedTarget) -> None:
         if target.values.get(name) is not None and target.values["solver"] != "conda":
             hint = "write `solver: conda`, or leave it out"
             raise LoadError(f"'{name}' has no effect on wheels", hint=hint, position=target.position_of(name))
+    if group_of(target) is not None and target.values["solver"] == "conda":
+        hint = "write `lock: own`, or leave out the group"
+        raise LoadError("the lock of a group has wheels only", hint=hint, position=target.position_of("solver"))
 
 
 def _called(server: ResolvedTarget, below: str) -> str:

@@ -130,7 +130,7 @@ LOCK = (
         honoured="name version marker requires-python vcs directory archive sdist wheels tool",
         harmless="dependencies index attestation-identities",
     ),
-    _table(honoured="version inputs base name platform python glibc portable"),
+    _table(honoured="version inputs base name platform python glibc portable members"),
     _table(honoured="source asks index variables"),
 )
 """Keys of our own locks: of the file and of a package (PEP 751), of [tool.buildrules], and of a package's own."""

@@ -7,13 +7,14 @@ package `[packages.tool.buildrules] source = "index"`. Other installers read tha
 so does this one where there is such a file; where there is none, it asks the user's package index
 for the file with this digest. A package that belongs to one index has `[packages.tool.buildrules] index`, the name of
 its connection. A directory has `variables` there, which its build back end is given, and `asks`: the digest of what its
-project asked for, so that the lock is stale where that is something else today.
+project asked for, so that the lock is stale where that is something else today. The lock of a group of environments
+has in `[tool.buildrules.members]`, by the digest of what a member asks for, the names of the packages it gets.
 """
 
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from buildrules.actions.python.feeds import Feeds
@@ -38,6 +39,7 @@ class Lock:
     packages: tuple[LockedPackage, ...]
     portable: bool = False
     base: str = ""  # the pins of the lock below, "" where there is none or nothing is known of it
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of a group: what each gets, by its inputs
 
     def filename(self) -> str:
         """The name of the file, without folder."""
@@ -46,6 +48,14 @@ class Lock:
     def get(self, name: str) -> LockedPackage | None:
         """The package of that normalised name."""
         return next((package for package in self.packages if package.name == name), None)
+
+    def part(self, inputs: str) -> "Lock | None":
+        """What the member of a group that asks for `inputs` gets; None where none does."""
+        names = self.members.get(inputs)
+        if names is None:
+            return None
+        packages = tuple(package for package in self.packages if package.name in names)
+        return replace(self, inputs=inputs, packages=packages, members={})
 
     def versions(self) -> dict[str, str]:
         """The version of every package by name."""
@@ -104,6 +114,7 @@ def lock_text(lock: Lock, indexes: Mapping[str, str] | None = None) -> str:
     import tomli_w
 
     indexes = indexes or {}
+    members = {inputs: " ".join(names) for inputs, names in sorted(lock.members.items())}
     document: dict[str, Any] = {
         "lock-version": "1.0",
         "environments": [
@@ -124,6 +135,7 @@ def lock_text(lock: Lock, indexes: Mapping[str, str] | None = None) -> str:
                 "name": lock.name,
                 **lock.target.to_dict(),
                 "portable": lock.portable,
+                **({"members": members} if members else {}),
             }
         },
     }
@@ -196,7 +208,13 @@ def read_lock(root: str, path: str) -> Lock:
         base = str(own.get("base", ""))
     except KeyError as error:
         raise lockfile.unreadable(path, f"[tool.buildrules] has no {error.args[0]!r}") from None
+    members = own.get("members", {})
+    if not isinstance(members, dict) or not all(isinstance(names, str) for names in members.values()):
+        raise lockfile.unreadable(path, "its [tool.buildrules.members] are no names of packages")
+    gets = {inputs: tuple(names.split()) for inputs, names in members.items()}
     _check_keys(path, data, own)
     folder = os.path.dirname(path)
     packages = select(data, target, root, os.path.join(root, folder), what=f"lock {path!r}")
-    return Lock(name, folder, target, inputs, packages, portable, base)
+    if absent := {name for names in gets.values() for name in names} - {package.name for package in packages}:
+        raise lockfile.unreadable(path, f"a member gets {min(absent)!r}, which is not in it")
+    return Lock(name, folder, target, inputs, packages, portable, base, gets)

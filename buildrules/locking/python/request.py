@@ -26,7 +26,9 @@ class EnvironmentRequest:
 
     `root` is the absolute workspace root, `folder` the workspace-relative folder the lock lives in.
     `provided` are distributions, and their versions, that are there without a wheel. `assigned` are the
-    packages that come from one index only, which the lock tells of those that are in it.
+    packages that come from one index only, which the lock tells of those that are in it. `limits` are versions that it
+    has to have now, and those of `beside` are preferred: neither is part of what it asks for. `called` is what it is
+    for people, where that is not its name.
     """
 
     name: str
@@ -39,6 +41,9 @@ class EnvironmentRequest:
     base_asker: str = "the environment"
     assigned: Mapping[str, Source] = field(default_factory=dict)
     provided: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)
+    beside: "Lock | None" = None
+    called: str = ""
     projects: Projects | None = field(default=None, compare=False, repr=False)
 
     def inputs(self) -> dict[str, Any]:
@@ -89,7 +94,7 @@ class EnvironmentRequest:
 
     def title(self) -> str:
         """For errors."""
-        return f"{self.name!r} on {self.target.platform} with Python {self.target.python}"
+        return f"{self.called or repr(self.name)} on {self.target.platform} with Python {self.target.python}"
 
 
 def _texts(items: Iterable[Requirement]) -> list[list[str]]:

@@ -50,6 +50,7 @@ class Resolution:
         self._arguments += _refresh(named, everything=refresh)
         self._constraints = [(item.name, item.line(self._copies)) for item in asked.constraints]
         self._constraints += _pins(request.base)
+        self._constraints += [(name, f"{name}=={version}") for name, version in request.limits.items()]
         self._constraints += [
             (name, f"{name} @ {empty_wheel(folder, name, version)}") for name, version in request.provided.items()
         ]

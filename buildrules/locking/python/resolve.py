@@ -14,6 +14,7 @@ from buildrules.locking.python.lock import Lock
 from buildrules.locking.python.locked import LockedPackage
 from buildrules.locking.python.numpy_abi import NUMPY_1, compiled_for_numpy_1
 from buildrules.locking.python.request import EnvironmentRequest
+from buildrules.locking.python.requirement import Requirement
 from buildrules.locking.python.resolution import Resolution
 from buildrules.net.session import Session
 from buildrules.state.location import store_root
@@ -42,7 +43,7 @@ def make_lock(
     keep = existing if upgrade is not True else None
     if keep and named:
         keep = replace(keep, packages=tuple(one for one in keep.packages if one.name not in named))
-    known = [lock for lock in (base, keep) if lock]
+    known = [lock for lock in (base, request.beside, keep) if lock]
     with private_folder(os.path.join(store_root(), "tmp")) as folder:  # requirements may hold passwords
         resolution = Resolution(request, session, folder, known, named, refresh=upgrade is True)
         data, packages = resolution.run()
@@ -82,8 +83,36 @@ def _project(package: LockedPackage, request: EnvironmentRequest) -> LockedPacka
     return replace(package, version=version, asks=asks, variables=declared.environment())
 
 
-def stale(lock: Lock, request: EnvironmentRequest) -> str | None:
-    """Why `lock` no longer answers `request`, in words; None where it does."""
+def needed(request: EnvironmentRequest, lock: Lock, direct: Sequence[Requirement], session: Session) -> tuple[str, ...]:
+    """The names of the packages of `lock` that one of those it was made for, `request`, needs: all that it asks for
+    itself, and what these ask for. `direct` is what any of them asked for by address or path.
+
+    Raises as `make_lock`.
+    """
+    limits = {one.name: one.version for one in lock.packages if one.version and not one.direct}
+    asked = request.asked
+    own = {item.name for item in asked.items}
+    others = [item for item in direct if item.name not in own]
+    for constraints in ([], others):
+        more = replace(request, limits=limits, asked=replace(asked, constraints=[*asked.constraints, *constraints]))
+        with private_folder(os.path.join(store_root(), "tmp")) as folder:
+            try:
+                _, packages = Resolution(more, session, folder, [lock], (), refresh=False).run()
+            except ResolutionError:
+                if constraints or not others:
+                    raise
+                continue
+        found = {one.name: one.direct for one in packages}
+        if not others or all((pinned := lock.get(name)) and pinned.direct == direct for name, direct in found.items()):
+            break
+    _check_hashes(packages, asked)
+    return tuple(sorted(found))
+
+
+def stale(lock: Lock, request: EnvironmentRequest, *, shared: bool = False) -> str | None:
+    """Why `lock` no longer answers `request`, in words; None where it does. In one that is `shared` with others, these
+    may have said which index a package comes from.
+    """
     if lock.target != request.target:
         ours, theirs = lock.target.to_dict(), request.target.to_dict()
         changed = [f"{name} {ours[name]} -> {theirs[name]}" for name in ours if ours[name] != theirs[name]]
@@ -94,7 +123,7 @@ def stale(lock: Lock, request: EnvironmentRequest) -> str | None:
     for package in lock.packages:
         if package.directory is not None and package.asks != projects.asking(package.directory).digest:
             return f"the requirements have changed: the project in {package.directory or '.'!r} is not what it was"
-        if package.index != (index := _index(package, request)):
+        if package.index != (index := _index(package, request)) and (index or not shared):
             return f"{package.name} comes from {repr(index) if index else 'any index'} now"
     return None
 

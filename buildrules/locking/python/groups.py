@@ -1,0 +1,221 @@
+"""One lock for many environments: those of a group are resolved together, and each takes what it needs of the answer.
+
+What a member needs is found out by the resolver, too: it is asked once more for the member alone, with the versions of
+the group. The lock tells members apart by the digest of what they ask for, so a member with another name, or a second
+one that asks for the same, changes nothing; and who builds one model need not look at what the others ask for.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from buildrules.errors import LoadError, ResolutionError
+from buildrules.locking.keeper import LockKeeper
+from buildrules.locking.locks import LockedBase
+from buildrules.locking.python import resolve
+from buildrules.locking.python.collector import Requirements
+from buildrules.locking.python.lock import Lock, lock_filename, read_lock, write_lock
+from buildrules.locking.python.membership import group_label, group_of, members_of
+from buildrules.locking.python.request import EnvironmentRequest
+from buildrules.locking.python.requirement import Requirement
+from buildrules.rules.resolve import Resolution, ResolvedTarget
+from buildrules.store.lockfile import inputs_digest
+from buildrules.workspace.labels import Label
+
+if TYPE_CHECKING:
+    from buildrules.net.session import Session
+
+
+class Member(NamedTuple):
+    """One environment of a group, and what it asks for. `base` is the label of what it stands on."""
+
+    target: ResolvedTarget
+    base: Label
+    request: EnvironmentRequest
+
+
+class GroupLocks:
+    """The locks of the groups of one workspace. `member` says what an environment asks for on a platform; `made` makes
+    a lock, on which the servers of these environments are to stand. With `whole` a lock has to have all members of its
+    group and no others.
+    """
+
+    def __init__(
+        self,
+        keeper: LockKeeper,
+        resolution: Resolution,
+        member: Callable[[ResolvedTarget, str], Member],
+        made: Callable[[EnvironmentRequest, Lock | None, Sequence[Label]], Lock],
+        *,
+        whole: bool,
+    ) -> None:
+        self._keeper = keeper
+        self._resolution = resolution
+        self._member = member
+        self._made = made
+        self._whole = whole
+        self._members: dict[tuple[str, str], list[Member]] = {}
+        self._read: dict[str, Lock] = {}
+
+    def of(self, target: ResolvedTarget, base: LockedBase, request: EnvironmentRequest) -> tuple[Lock, str]:
+        """What `target`, which asks for `request`, gets of the lock of its group, and the path of that.
+
+        It is made for all members where it has to be. Raises as `resolve.make_lock`, and LoadError.
+        """
+        group = str(group_of(target))
+        label = group_label(group)
+        path = lock_filename(label.name, base.platform)
+        keeper = self._keeper
+        if target.label in keeper.named:  # nobody can name it
+            keeper.named.add(label)
+
+        def stale(lock: Lock) -> str | None:
+            part = lock.part(request.digest())
+            if part is None and lock.target == request.target:
+                return f"it has nothing for what {target.label} asks for"
+            reason = resolve.stale(part or lock, request, shared=True)
+            if reason is None and self._whole:
+                asked = _inputs(one.request.digest() for one in self._all(group, base.platform))
+                return "the members of the group have changed" if asked != lock.inputs else None
+            return reason
+
+        lock = keeper.obtain(
+            path,
+            f"the group '{group}'",
+            read=lambda _: self.at(path),
+            stale=stale,
+            make=lambda old: self._make(group, base.platform, old),
+            write=lambda _, made: self._write(path, made),
+            of=label,
+            on=(base.target.label,),
+            versions=lambda lock: lock.versions(),
+        )
+        if label in keeper.unlocked:
+            keeper.unlocked.add(str(target.label))
+        return lock.part(request.digest()) or lock, path
+
+    def _all(self, group: str, platform: str) -> list[Member]:
+        key = (group, platform)
+        if key not in self._members:
+            self._members[key] = [self._member(one, platform) for one in members_of(group, self._resolution)]
+        return self._members[key]
+
+    def at(self, path: str) -> Lock:
+        """The lock of a group, all of it. Raises LockError."""
+        if path not in self._read:
+            self._read[path] = read_lock(self._keeper.root, path)
+        return self._read[path]
+
+    def _write(self, path: str, lock: Lock) -> None:
+        write_lock(lock, self._keeper.root)
+        self._read[path] = lock
+
+    def _make(self, group: str, platform: str, old: Lock | None) -> Lock:
+        members = self._all(group, platform)
+        for note in (note for member in members for note in member.request.asked.notes):
+            self._keeper.warn(note)
+        together = joined(group, members)
+        try:
+            made = self._made(together, old, [member.target.label for member in members])
+        except ResolutionError as error:
+            error.hint = error.hint or "change what one of them asks for, or write `lock: own` on one of them"
+            raise
+        return shared_out(made, together, members, old, self._keeper.session)
+
+
+def joined(group: str, members: Sequence[Member]) -> EnvironmentRequest:
+    """What the members ask for together. Raises LoadError where they cannot have one lock."""
+    first = members[0]
+    together = Requirements()
+    for member in members:
+        _check_alike(first, member)
+        _add(together, member)
+    excluded = [set(member.request.asked.exclude) for member in members]
+    together.exclude = sorted(set.intersection(*excluded))
+    feeds = replace(first.request.feeds, sources=tuple(together.sources))
+    count = f"{len(members)} environment{'s' * (len(members) != 1)}"
+    return replace(
+        first.request,
+        name=group_label(group).name,
+        folder="",
+        asked=together,
+        feeds=feeds,
+        assigned={name: source for one in members for name, source in one.request.assigned.items()},
+        called=f"the group {group!r} ({count})",
+    )
+
+
+def _check_alike(first: Member, other: Member) -> None:
+    ours, theirs = first.request, other.request
+    if ours.target != theirs.target:
+        target = ours.target
+        raise LoadError(
+            f"{first.target.label} and {other.target.label} cannot have one lock: they stand on {first.base} with"
+            f" Python {target.python} and glibc {target.glibc}, and {other.base} with Python"
+            f" {theirs.target.python} and glibc {theirs.target.glibc}",
+            hint=f"write lock: own on {other.target.label}, and 'buildrules lock --sync {other.target.values['group']}'"
+            " keeps both on equal versions; or give it another group",
+            position=other.target.position_of("group"),
+        )
+    if (ours.feeds.names, ours.feeds.urls) != (theirs.feeds.names, theirs.feeds.urls):
+        raise LoadError(
+            f"{first.target.label} and {other.target.label} cannot have one lock: they name other indexes",
+            hint="give all environments of a group the same",
+            position=other.target.position_of("connections") or other.target.position_of("group"),
+        )
+
+
+def _add(together: Requirements, member: Member) -> None:
+    """Add what a member asks for; hashes are looked at for each by itself."""
+    asked = member.request.asked
+    together.items += asked.items
+    together.constraints += asked.constraints
+    together.prerelease |= asked.prerelease
+    together.sources += [source for source in asked.sources if source not in together.sources]
+    together.preferences = {**asked.preferences, **together.preferences}
+    together.preferred_by = together.preferred_by or asked.preferred_by
+    for path, declared in asked.declared.items():
+        if together.declared.setdefault(path, declared) != declared:
+            raise LoadError(
+                f"the group of {member.target.label} has the project in {path!r} with two versions or variables",
+                hint="say them on one python_library, and name that in the others' `deps`",
+                position=member.target.position_of("group"),
+            )
+
+
+def _inputs(digests: Iterable[str]) -> str:
+    """What the lock of a group is made of: whatever its members ask for, whoever they are."""
+    return inputs_digest({"members": sorted(set(digests))})
+
+
+def shared_out(
+    lock: Lock, together: EnvironmentRequest, members: Sequence[Member], old: Lock | None, session: "Session"
+) -> Lock:
+    """The `lock` of a group, with what each member gets of it. What `old` says of a member is taken where nothing of
+    it has changed. Raises as `resolve.needed`.
+    """
+    direct = [replace(item, extras=()) for item in together.asked.items if _is_direct(item)]
+    before = _pins(old) if old is not None else {}
+    now = _pins(lock)
+    gets: dict[str, tuple[str, ...]] = {}
+    for member in members:
+        digest = member.request.digest()
+        if digest in gets:
+            continue
+        names = old.members.get(digest) if old is not None else None
+        if names is None or any(name not in now or before.get(name) != now[name] for name in names):
+            names = resolve.needed(_among(member, together), lock, direct, session)
+        gets[digest] = names
+    return replace(lock, inputs=_inputs(gets), members=gets)
+
+
+def _among(member: Member, together: EnvironmentRequest) -> EnvironmentRequest:
+    return replace(member.request, feeds=together.feeds, assigned=together.assigned)
+
+
+def _is_direct(item: Requirement) -> bool:
+    return bool(item.name) and (item.local or (" @ " in item.text and "[" not in item.text))
+
+
+def _pins(lock: Lock) -> Mapping[str, tuple[str, ...]]:
+    return {one.name: (one.version, one.file.sha256 if one.file else "", one.asks) for one in lock.packages}

@@ -1,0 +1,20 @@
+"""Which group an environment is in."""
+
+from buildrules.rules.resolve import Resolution, ResolvedTarget
+from buildrules.workspace.labels import Label
+
+
+def group_label(group: str) -> Label:
+    """The label of a group's lock. An @ is in its name, which no target of a BUILD.yaml can have."""
+    return Label("", f"group@{group}")
+
+
+def group_of(target: ResolvedTarget) -> str | None:
+    """The group in whose lock an environment is; None where it has one of its own."""
+    return target.values.get("group") if target.values.get("lock") == "shared" else None
+
+
+def members_of(group: str, resolution: Resolution) -> list[ResolvedTarget]:
+    """The environments of the workspace that are in the lock of a group, by label."""
+    environments = (resolution.of(label) for label in resolution.labels("env"))
+    return [target for target in environments if group_of(target) == group]
