@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 import struct
 import zipfile
 
@@ -35,7 +36,37 @@ def hdf5() -> bytes:
     return start + struct.pack("<QQQQ", 0, 2**64 - 1, 800, 2**64 - 1) + bytes(800 - 56)
 
 
-WHOLE = {"m.safetensors": safetensors(), "m.pt": archive(), "m.onnx": onnx(), "m.h5": hdf5()}
+def gguf() -> bytes:
+    def text(value: bytes) -> bytes:
+        return struct.pack("<Q", len(value)) + value
+
+    keys = text(b"a.name") + struct.pack("<I", 8) + text(b"tiny") + text(b"a.size") + struct.pack("<IQ", 10, 7)
+    keys += text(b"a.words") + struct.pack("<IIQ", 9, 8, 2) + text(b"one") + text(b"two")
+    keys += text(b"a.scores") + struct.pack("<IIQ", 9, 6, 2) + bytes(8)
+    tensors = b"".join(text(name) + struct.pack("<IQIQ", 1, 8, 0, at) for name, at in ((b"w", 0), (b"v", 32)))
+    return b"GGUF" + struct.pack("<IQQ", 3, 2, 4) + keys + tensors + bytes(32)
+
+
+def numpy_array() -> bytes:
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (7, 3), }".ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header + bytes(84)
+
+
+def parquet() -> bytes:
+    return b"PAR1" + bytes(100) + b"PAR1"
+
+
+WHOLE = {
+    "m.safetensors": safetensors(),
+    "m.pt": archive(),
+    "m.onnx": onnx(),
+    "m.h5": hdf5(),
+    "m.gguf": gguf(),
+    "m.npy": numpy_array(),
+    "m.parquet": parquet(),
+    "m.pkl": pickle.dumps([list(range(30_000)), b"x" * 99_999, "y" * 99_999, list(range(9))], 5),
+    "m.joblib": pickle.dumps({"a": [1, 2, 3]}, 4),
+}
 
 
 def refused(space: Space, name: str, content: bytes) -> str:
@@ -50,6 +81,8 @@ def refused(space: Space, name: str, content: bytes) -> str:
         ("tokenizer.json", LFS, "`git lfs pull`"),
         ("m.bin", ANNEX, "`git annex get weights/m.bin`"),
         ("m.bin", b"#$# git-fat " + b"a" * 40 + b" 9\n", "`git fat pull weights/m.bin`"),
+        ("m.bin", b"\xef\xbb\xbf" + LFS.replace(b"\n", b"\r\n"), "`git lfs pull`"),
+        ("m.bin", b"# xet version 0\nfilesize = 9\nhash = '" + b"a" * 64 + b"'\n", "`git xet checkout`"),
         ("m.bin.dvc", b"outs:\n- md5: abc\n  path: m.bin\n", "`dvc pull weights/m.bin.dvc`"),
     ],
 )
@@ -100,10 +133,23 @@ def test_b1_a_pointer_as_a_wheel(workspace: Space) -> None:
         b'<?xml version="1.0"?>\n<Error><Code>NoSuchKey</Code></Error>',
         b"Entry not found",
         b'{"error": "gated"}',
+        b'{ "errors" : [ {"status" : 404} ] }',
+        b'{"message":"Not Found"}',
+        b"403 Forbidden",
+        b"Too many requests",
     ],
 )
 def test_b1_a_page_saved_as_weights(workspace: Space, page: bytes) -> None:
     assert "is what a server said instead of sending the file" in refused(workspace, "m.bin", page)
+
+
+@pytest.mark.parametrize("name", ["m.safetensors.part", "m.bin.incomplete", "0a1b.crdownload", "m.gguf.aria2"])
+def test_b1_a_download_that_did_not_end(workspace: Space, name: str) -> None:
+    assert f"'weights/{name}' is a download that did not end" in refused(workspace, name, b"half")
+
+
+def test_b1_what_is_still_encrypted(workspace: Space) -> None:
+    assert "run `git-crypt unlock`" in refused(workspace, "m.bin", b"\0GITCRYPT\0" + b"x" * 9000)
 
 
 def test_b1_empty_weights(workspace: Space) -> None:
@@ -133,7 +179,13 @@ def test_b1_ordinary_small_files_stay_ordinary(workspace: Space) -> None:
         "page.html": b"<!doctype html>",
         "prompt.txt": b"<html> is a tag",
         "other.onnx": b"\x93\x01 not protobuf at all",
-        "seven.npy": b"\x93NUMPY",
+        "odd.npy": b"\x93NUMPY\x01\0\x1b\0{'descr': [('a', '<i4', 3)]}",
+        "five.gguf": b"GGUF" + struct.pack(">IQQ", 3, 1, 0),
+        "odd.gguf": b"GGUF" + struct.pack("<IQQQ", 3, 1, 1, 0) + b"\xff" * 9,
+        "raw.joblib": pickle.dumps([1], 4)[:-1] + b"an array of joblib",
+        "two.pkl": pickle.dumps(1, 5) + pickle.dumps(2, 2),
+        "old.pkl": pickle.dumps([1, 2], 2) + bytes(9),
+        "torn.part": b"not weights",
         "README.md": b"see version https://git-lfs.github.com/spec/v1",
     }
     for name, content in files.items():

@@ -1,6 +1,7 @@
 """Files that stand for others which a version control tool for data has not brought yet.
 
-Formats: git-LFS specification, "The Pointer"; git-annex, "pointer file" and "internals"; DVC, ".dvc files"; git-fat.
+Formats: git-LFS specification, "The Pointer"; git-annex, "pointer file" and "internals"; DVC, ".dvc files"; git-fat;
+git-xet.
 """
 
 import os
@@ -12,9 +13,10 @@ from buildrules.typed import NamedTuple
 LONGEST = 4 << 10
 """No pointer is longer than so many bytes."""
 
-_LFS = re.compile(rb"version https?://(?:git-lfs|hawser)\.github\.com/spec/")
+_LFS = re.compile(rb"(?:\xef\xbb\xbf)?version https?://(?:git-lfs|hawser)\.github\.com/spec/")
 _ANNEX = re.compile(rb"[^\n]*/annex/objects/[^\n]+\n?(?:[^\n]*/annex/[^\n]*\n?)*\Z")
 _FAT = re.compile(rb"#\$# git-fat ")
+_XET = re.compile(rb"# xet version \d")
 _DVC = re.compile(rb"(?:\A|\n)outs:\s*\n")
 
 
@@ -33,6 +35,8 @@ def pointer_of(path: str, head: bytes) -> Pointer | None:
         return Pointer("git-annex", f"git annex get {quoted(path)}")
     if _FAT.match(head):
         return Pointer("git-fat", f"git fat pull {quoted(path)}")
+    if _XET.match(head):
+        return Pointer("git-xet", "git xet checkout")
     if path.endswith(".dvc") and _DVC.search(head):
         return Pointer("dvc", f"dvc pull {quoted(path)}")
     return None

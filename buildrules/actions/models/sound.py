@@ -4,6 +4,8 @@ A look at the first bytes of files that may be wrong, and at the outline of form
 no reader of the format could read is an error; what a format does not say is not guessed.
 """
 
+import io
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -16,21 +18,35 @@ from buildrules.typed import BinaryIO
 
 _WEIGHTS = re.compile(
     r".*\.(?:bin|cbm|ckpt|engine|gguf|ggml|h5|hdf5|joblib|keras|mar|mlmodel|model|msgpack|npy|npz|onnx|params|pb|pdiparams"
-    r"|pickle|pkl|plan|pt|pth|safetensors|tflite|ubj|weights|zip)",
+    r"|parquet|pickle|pkl|plan|pt|pth|safetensors|tflite|ubj|weights|zip)",
     re.IGNORECASE | re.DOTALL,
 )
 """Endings of files that hold numbers: never empty, and never a page."""
+_HALF = re.compile(
+    rf".*\.(?:incomplete|crdownload|aria2)|{_WEIGHTS.pattern}\.(?:download|part|partial|tmp)", _WEIGHTS.flags
+)
+"""What programs that download call a file until it is whole."""
 
 _PAGE = re.compile(rb"\s*(?:<!doctype\s+html|<html[\s>]|(?:<\?xml[^>]*>\s*)?<error[\s>])", re.IGNORECASE)
 """How the page begins that a server sends instead of a file; object stores send `<Error>`."""
-_REFUSAL = re.compile(rb"\s*(?:\{\s*\"error\"\s*:|(?:404:|entry|repository|file) not found)", re.IGNORECASE)
+_REFUSAL = re.compile(
+    rb"\s*(?:\{\s*\"(?:errors?|error_code|message|detail|status_?code)\"\s*:"
+    rb"|(?:(?:[45]\d\d:?|entry|repository|file) )?(?:not found|forbidden|unauthorized|access denied|too many requests"
+    rb"|bad gateway|service unavailable|internal server error|gateway time-?out))",
+    re.IGNORECASE,
+)
 """The same of servers that answer programs."""
 _PAGES = (".html", ".htm", ".xhtml", ".xml", ".svg")
 _BOM = b"\xef\xbb\xbf"
+_CRYPT = b"\0GITCRYPT\0"
 
 _HEADER = 100_000_000  # bytes that the header of a safetensors file may have (safetensors, "Format")
 _ENDS = re.compile(rb'"data_offsets"\s*:\s*\[\s*\d{1,20}\s*,\s*(\d{1,20})\s*\]')
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_GGUF = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # bytes of a value, by its kind
+_PICKLED = {b"\x95": 8, b"\x8d": 8, b"\x8e": 8, b"\x96": 8, b"B": 4, b"X": 4, b"\x94": 0}
+"""A frame, what is too long for one, and what is too short: bytes of the length behind the opcode."""
+_PICKLES = (".joblib", ".pickle", ".pkl")
 _FIXED = {0: 0, 1: 8, 2: 0, 5: 4}  # bytes behind the tag and the number of a field, by the kind of field
 _FIELDS = 10_000  # of a model that are looked at
 _ONNX = b"\x08"  # ModelProto's first field, ir_version, as all writers begin
@@ -45,6 +61,8 @@ def check_sound(files: Sequence[SourceFile], local: Local, what: str) -> None:
     if named and not any(file.size for file in files):
         raise _error(named[0], f"is empty, and the {what} has nothing else", "put the file itself there")
     for file in files:
+        if _HALF.fullmatch(file.name):
+            raise _error(file, "is a download that did not end", "fetch it again")
         if _WEIGHTS.fullmatch(file.name) or file.size <= LONGEST or len(files) == 1:
             try:
                 _check(file, local.path(file.digest), alone=len(files) == 1)
@@ -65,6 +83,8 @@ def _check(file: SourceFile, path: str, *, alone: bool) -> None:
         if pointer is not None:
             way_out = f"run `{pointer.command}`" if file.path else "put the file itself there, and lock the model again"
             raise _error(file, f"is a pointer of {pointer.tool}, not the file itself", way_out)
+        if head.startswith(_CRYPT):
+            raise _error(file, "is still encrypted by git-crypt", "run `git-crypt unlock`")
         if not holds_numbers and (not alone or ending in _PAGES):
             return
         if _PAGE.match(head.removeprefix(_BOM)) or (holds_numbers and _REFUSAL.match(head)):
@@ -83,16 +103,28 @@ def _error(file: SourceFile, wrong: str, way_out: str) -> ActionError:
 
 def _is_cut(content: BinaryIO, head: bytes, size: int, ending: str) -> bool:
     """Whether a file of `size` bytes should have more, as far as its format tells."""
+    end = 0
     if ending == ".safetensors":
-        return _safetensors_end(content, head) > size
-    if head.startswith(b"PK\x03\x04"):  # zip, and what is made of it: npz, keras, torch
+        end = _safetensors_end(content, head)
+    elif head.startswith(b"PK\x03\x04"):  # zip, and what is made of it: npz, keras, torch
         import zipfile
 
         content.seek(0)
         return not zipfile.is_zipfile(content)
-    if head.startswith(_HDF5):
-        return _hdf5_end(head) > size
-    return ending == ".onnx" and head.startswith(_ONNX) and _onnx_end(content, size) > size
+    elif head.startswith(b"PAR1"):  # an Apache Parquet file ends as it begins
+        content.seek(-4, os.SEEK_END)
+        return content.read(4) != b"PAR1"
+    elif head.startswith(_HDF5):
+        end = _hdf5_end(head)
+    elif head.startswith(b"\x93NUMPY"):
+        end = _numpy_end(head)
+    elif head.startswith(b"GGUF"):
+        end = _gguf_end(content, size)
+    elif ending in _PICKLES:
+        end = _pickle_end(content, head, size)
+    elif ending == ".onnx" and head.startswith(_ONNX):
+        end = _onnx_end(content, size)
+    return end > size
 
 
 def _safetensors_end(content: BinaryIO, head: bytes) -> int:
@@ -118,6 +150,76 @@ def _hdf5_end(head: bytes) -> int:
         at = 12 + 2 * width
     found = head[at : at + width]
     return int.from_bytes(found, "little") if len(found) == width and found != b"\xff" * width else len(head) + 1
+
+
+def _numpy_end(head: bytes) -> int:
+    """Where the numbers end (`numpy.lib.format`); where they begin, if they have no size of their own."""
+    wide = 2 if head[6:7] == b"\x01" else 4
+    begin = 8 + wide + int.from_bytes(head[8 : 8 + wide], "little")
+    width = re.search(rb"'descr': *'[<>|=][biufc](\d{1,2})'", head[:begin])
+    shape = re.search(rb"'shape': *\(([\d, ]*)\)", head[:begin])
+    return begin + math.prod(map(int, re.findall(rb"\d+", shape[1])), start=int(width[1])) if width and shape else begin
+
+
+def _gguf_end(content: BinaryIO, size: int) -> int:
+    """Where the last tensor begins (ggml, "GGUF", versions 2 and 3); 0 where the file is of another form."""
+    import struct
+
+    stream = io.BufferedReader(content, 1 << 20)  # type: ignore[type-var]
+
+    def number(form: str = "<Q") -> int:
+        found: int = struct.unpack(form, stream.read(struct.calcsize(form)))[0]
+        return found
+
+    def skip(count: int) -> None:
+        stream.seek(min(count, size), os.SEEK_CUR)
+
+    def skip_value(kind: int) -> None:
+        if kind == 9:  # a list
+            inner, count = number("<I"), number()
+            if inner in _GGUF:
+                skip(count * _GGUF[inner])
+            for _ in range(count if inner not in _GGUF else 0):
+                skip_value(inner)
+        else:
+            skip(number() if kind == 8 else _GGUF[kind])
+
+    try:
+        stream.seek(4)
+        if number("<I") not in (2, 3):
+            return 0
+        tensors, keys = number(), number()
+        for _ in range(keys):
+            skip(number())
+            skip_value(number("<I"))
+        last = 0
+        for _ in range(tensors):
+            skip(number())
+            skip(8 * number("<I") + 4)
+            last = max(last, number())
+        return stream.tell() + last
+    except struct.error:
+        return size + 1
+    except (KeyError, RecursionError):
+        return 0
+    finally:
+        stream.detach()
+
+
+def _pickle_end(content: BinaryIO, head: bytes, size: int) -> int:
+    """Where the frames of a pickle end that has them (PEP 3154), as far as nothing else stands between them."""
+    at = 2 if head[:1] == b"\x80" and head[2:3] == b"\x95" else size
+    for _ in range(_FIELDS):
+        content.seek(at)
+        opcode = content.read(1)
+        wide = _PICKLED.get(opcode)
+        if wide is None:
+            break
+        at += 1 + wide + int.from_bytes(content.read(wide), "little")
+    if at == size and head[2:3] == b"\x95":  # between two frames
+        content.seek(-1, os.SEEK_END)
+        return size if content.read(1) == b"." else size + 1
+    return at
 
 
 def _onnx_end(content: BinaryIO, size: int) -> int:
