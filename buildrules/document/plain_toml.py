@@ -26,7 +26,10 @@ def read_toml(data: bytes | str) -> dict[str, Any]:
     import re
     import tomllib
 
-    text = data.decode() if isinstance(data, bytes) else data
+    try:
+        text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its line {error.object[: error.start].count(10) + 1} is not UTF-8") from None
     raw = text.encode("utf-8", "surrogatepass")
     if len(raw) > MOST:
         raise ValueError(f"it has more than {MOST >> 20} MiB")

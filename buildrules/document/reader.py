@@ -40,8 +40,7 @@ def parse(
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        problems.add(f"'{path}' is not UTF-8", hint=_encoding(data), position=Position(path, line))
+        problems.add_error(not_utf8(path, error))
         return None
     source = Source(path, text, made=made)
     try:
@@ -249,9 +248,11 @@ class _Walk:
         return self._source.position(event.start_mark.line + 1, event.start_mark.column + 1)
 
 
-def _encoding(data: bytes) -> str | None:
-    """How to make UTF-8 of a text in another encoding, where it says which."""
+def not_utf8(path: str, error: UnicodeDecodeError) -> LoadError:
+    """The error for a file in another encoding, with the way out; it says which, where the file does."""
+    data, hint = error.object, "save it as UTF-8"
     name = "UTF-32" if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff") else "UTF-16"
-    if name == "UTF-16" and data[:2] not in (b"\xff\xfe", b"\xfe\xff"):
-        return "save it as UTF-8"
-    return f"it is {name}: save it as UTF-8, such as with iconv -f {name} -t UTF-8"
+    if name == "UTF-32" or data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:4]:
+        hint = f"it is {name}: {hint}, such as with iconv -f {name} -t UTF-8"
+    line = data.count(b"\n", 0, error.start) + 1
+    return LoadError(f"'{path}' is not UTF-8", hint=hint, position=Position(path, line))

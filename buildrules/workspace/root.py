@@ -176,7 +176,10 @@ def _rootless(path: str) -> UsageError:
 
     shown = os.path.relpath(path)
     hint = f"add `workspace: {{name: NAME}}` to the {BUILD_FILE} at the root"
-    for number, line in enumerate(read_file(path).decode(errors="replace").splitlines(), 1):
+    data = read_file(path)
+    if b"\0" in data[:4]:
+        return UsageError(f"no workspace here: {shown} is not UTF-8", hint="save it as UTF-8")
+    for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
         key = line.partition(":")[0].strip("'\"")
         if ":" in line and line[:1].strip() and get_close_matches(key, ["workspace"]):
             return UsageError(

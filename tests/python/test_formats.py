@@ -108,6 +108,43 @@ def test_a2_settings_of_uv_that_are_read_and_that_are_not(root: Path) -> None:
         assert line.split()[0] in error.message and "uv.toml" in (error.hint or "")
 
 
+def test_a2_settings_of_a_uv_workspace_hold_for_its_members(root: Path) -> None:
+    lay(root / "py", '[tool.uv]\nconstraint-dependencies = ["aa<2"]\n[tool.uv.workspace]\nmembers = ["*"]\n')
+    lay(root / "py/app", static("app", '"aa"'))
+    found = collect(str(root), "", pyproject="py/app")
+    assert [item.text for item in found.constraints] == ["aa<2"]
+    assert "py/uv.toml" in found.files
+    lay(root / "py", '[tool.uv]\nresolution = "lowest"\n[tool.uv.workspace]\nmembers = ["*"]\n')
+    with pytest.raises(LoadError, match=r"'resolution' of \[tool\.uv\] is not taken from here") as caught:
+        collect(str(root), "", pyproject="py/app")
+    assert str(caught.value.position) == "py/pyproject.toml:2:1"
+
+
+def test_a2_a_uv_toml_beside_a_project_counts_instead_of_its_table(root: Path) -> None:
+    lay(root / "app", static("app", '"aa"', '[tool.uv]\nconstraint-dependencies = ["aa<3"]\n'))
+    (root / "app/uv.toml").write_text('constraint-dependencies = ["aa<2"]\nnew-key = 1\n')
+    found = collect(str(root), "", pyproject="app")
+    assert [item.text for item in found.constraints] == ["aa<2"]
+    assert found.notes == ["app/uv.toml: new-key is not known, and left out"]
+    (root / "app/uv.toml").write_text("\n[pip]\nno-deps = true\n")
+    with pytest.raises(LoadError, match="'pip' is not taken from here") as caught:
+        collect(str(root), "", pyproject="app")
+    assert str(caught.value.position) == "app/uv.toml:2:2"
+
+
+def test_a2_dev_dependencies_of_uv_are_in_the_group(root: Path) -> None:
+    groups = '[dependency-groups]\ndev = ["bb"]\n[tool.uv]\ndev-dependencies = ["cc"]\n'
+    lay(root / "app", static("app", '"aa"', groups))
+    found = collect(str(root), "", pyproject="app", groups=("dev",))
+    assert [item.text for item in found.items] == ["bb", "cc"]
+
+
+@pytest.mark.parametrize("table", ["tool.pdm.resolution", "tool.rye.sources", "tool.pixi.pypi-options"])
+def test_a2_what_other_tools_choose_versions_by_is_said(root: Path, table: str) -> None:
+    lay(root / "app", static("app", '"aa"', f"[{table}]\nx = 1\n"))
+    assert collect(str(root), "", pyproject="app").notes == [f"app/pyproject.toml: [{table}] is not read"]
+
+
 def test_a2_settings_at_the_root_are_read_by_uv_and_are_part_of_the_lock(feed: Index, root: Path) -> None:
     feed.add("aa", "1.0")
     feed.add("aa", "2.0")

@@ -140,6 +140,15 @@ def test_a14_paths_mean_themselves(
     assert read_lock(str(root), write_lock(lock, str(root))) == lock
 
 
+def test_a1_variables_of_the_machine_reach_no_back_end(
+    aa: Index, root: Path, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = READS.replace('open("data/asked.txt").read().splitlines()', '[os.environ.get("WANTED", "aa==2.0")]')
+    lay(root / "dyn", DYNAMIC, back_py=reads)
+    monkeypatch.setenv("WANTED", "aa==1.0")
+    assert versions(asking("./dyn")) == {"aa": "2.0", "dyn": ""}
+
+
 def test_a8_no_setting_of_the_machine_chooses_versions(
     aa: Index, root: Path, asking: Asking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

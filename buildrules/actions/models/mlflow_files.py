@@ -154,8 +154,10 @@ def _text(path: str, content: bytes | None) -> str | None:
         return None
     try:
         return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise LoadError(f"cannot read {path!r}: not UTF-8", position=Position(path, 1)) from None
+    except UnicodeDecodeError as error:
+        from buildrules.document.reader import not_utf8
+
+        raise not_utf8(path, error) from None
 
 
 def _name(found: Said | None, usual: str) -> str:

@@ -29,17 +29,17 @@ from buildrules.store.private_folder import private_folder
 if TYPE_CHECKING:
     from subprocess import Popen
 
-_HIDDEN = frozenset(
-    ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT")
-)
-_BUILD_SEES = frozenset(
+_HIDDEN = frozenset(("UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT"))
+_SEEN = frozenset(
     (
         *("PATH", "HOME", "TMPDIR", "NETRC", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
         *("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"),
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     )
 )
-"""What of the host's environment a build back end sees, besides UV_*: what uv itself needs to find packages."""
+"""What of the host's environment uv and build back ends see, besides UV_*: what uv itself needs to find packages."""
+_KEYRING_SEES = ("ARTIFACTS_", "AWS_", "AZURE_", "CLOUDSDK_", "DBUS_", "GOOGLE_", "KEYRING_", "PYTHON_KEYRING_", "VSS_")
+"""How the names of what the programs of keyrings need begin, which uv asks for logins while it locks."""
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _UNTRUSTED = re.compile(r"invalid peer certificate: (.+)")
 _OWN_HINT = re.compile(r"^\s*hint: .*(?:\n\s{2,}.*)*", re.M)  # names options of uv, which nobody can give here
@@ -118,14 +118,12 @@ def run_uv(
 ) -> Answer:
     """Run uv in the folder `root`, whose uv.toml or pyproject.toml it reads. Raises ActionError if it cannot start.
 
-    With `building`, what the host's environment holds by chance does not reach the back end, and so not its wheel.
-    Once `cancelled` says so, uv and what it started are ended and Interrupted is raised. Where what uv keeps in the
-    store seems to be damaged, which uv does not mend itself, it is run again without that.
+    What the host's environment holds by chance reaches no back end, and so neither a lock nor a wheel; with `building`
+    uv asks no keyring. Once `cancelled` says so, uv and what it started are ended and Interrupted is raised. Where what
+    uv keeps in the store seems to be damaged, which uv does not mend itself, it is run again without that.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in _HIDDEN | CHOOSING_VARIABLES}
-    if building:
-        environment = {name: value for name, value in environment.items() if _reaches_builds(name)}
-        environment["LANG"] = "C.UTF-8"
+    environment = {name: value for name, value in os.environ.items() if _reaches_uv(name, building)}
+    environment["LANG"] = "C.UTF-8"
     environment = _kept_in_store() | environment
     environment.update(NO_COLOR="1", UV_NO_PROGRESS="1", UV_PYTHON_DOWNLOADS="never", **(extra or {}))
     answer = _answer(arguments, root, environment, cancelled)
@@ -202,8 +200,11 @@ def _end(process: "Popen[bytes]") -> None:
     process.wait()
 
 
-def _reaches_builds(name: str) -> bool:
-    return name.startswith("UV_") or name in _BUILD_SEES or (name.endswith("_proxy") and name.upper() in _BUILD_SEES)
+def _reaches_uv(name: str, building: bool) -> bool:
+    if name.startswith("UV_"):
+        return name not in _HIDDEN | CHOOSING_VARIABLES
+    upper = name.upper() if name.endswith("_proxy") else name
+    return upper in _SEEN or (not building and name.startswith(_KEYRING_SEES))
 
 
 def compile_arguments(folder: str, requirements: Sequence[str], target: Target, form: str = "pylock.toml") -> list[str]:

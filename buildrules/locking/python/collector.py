@@ -12,6 +12,7 @@ from buildrules.authoring.release import minor_of_patch
 from buildrules.credentials.address import split_userinfo
 from buildrules.credentials.connections import Connections
 from buildrules.credentials.redact import redact, scrub
+from buildrules.document.reader import not_utf8
 from buildrules.errors import LoadError, Position
 from buildrules.locking.python.formats import HARMLESS, REQUIREMENTS
 from buildrules.locking.python.kinds import mistaken
@@ -199,8 +200,11 @@ class Collector:
         except FileNotFoundError:
             self.fail(f"there is no file {path!r}", position)
             return None
-        except (OSError, UnicodeDecodeError) as error:
-            self.fail(f"cannot read {path!r}: {getattr(error, 'strerror', None) or 'not UTF-8'}", position)
+        except UnicodeDecodeError as error:
+            self.errors.append(not_utf8(path, error))
+            return None
+        except OSError as error:
+            self.fail(f"cannot read {path!r}: {error.strerror}", position)
             return None
         self.watch(path)
         return text
@@ -338,7 +342,9 @@ class Collector:
 
 def _decoded(data: bytes) -> str:
     """The text of a file: UTF-8, or UTF-16 with its mark, as PowerShell writes it."""
-    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and data[2:4] != b"\0\0"
+    if b"\0" in data[:4] and not marked:
+        raise UnicodeDecodeError("utf-8", data, 0, 1, "NUL")
     return data.decode("utf-16" if marked else "utf-8-sig")
 
 

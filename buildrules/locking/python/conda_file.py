@@ -59,7 +59,9 @@ class CondaFile:
         dependencies = self.root.entries.get("dependencies")
         if dependencies is None or dependencies.kind != "list":
             place = self.root.keys.get("dependencies") or self.root
-            self.errors.append(place.error("'dependencies' of a conda file must be a list"))
+            odd = next((key for key in self.root.keys if key not in CONDA), None)
+            hint = f"{odd!r} is no key of a conda file" if odd and dependencies is None else None
+            self.errors.append(place.error("'dependencies' of a conda file must be a list", hint))
             return
         for node in dependencies.items:
             try:

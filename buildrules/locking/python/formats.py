@@ -22,7 +22,7 @@ PROJECT = _table(
 """Keys of [project] (PEP 621, PEP 639, PEP 794)."""
 
 UV = _table(
-    honoured="sources workspace index constraint-dependencies exclude-dependencies prerelease",
+    honoured="sources workspace index constraint-dependencies exclude-dependencies prerelease dev-dependencies",
     refused="override-dependencies resolution fork-strategy dependency-metadata exclude-newer exclude-newer-package"
     " index-strategy no-index find-links no-sources no-sources-package no-binary no-binary-package no-build"
     " no-build-package prerelease-package torch-backend build-constraint-dependencies extra-build-dependencies"
@@ -33,11 +33,13 @@ UV = _table(
     " http-proxy https-proxy no-proxy allow-insecure-host link-mode compile-bytecode upgrade upgrade-package reinstall"
     " reinstall-package python-install-mirror pypy-install-mirror graalpy-install-mirror pyodide-install-mirror"
     " python-downloads-json-url publish-url trusted-publishing check-url add-bounds audit cache-keys environments"
-    " required-environments conflicts managed package default-groups dependency-groups dev-dependencies build-backend",
+    " required-environments conflicts managed package default-groups dependency-groups build-backend",
 )
 """Keys of [tool.uv], by the list that uv itself gives when it meets one that it does not know."""
 
-ELSEWHERE = frozenset(("sources", "workspace", "index", "index-url", "extra-index-url", "no-index", "find-links"))
+ELSEWHERE = frozenset(
+    ("sources", "workspace", "dev-dependencies", "index", "index-url", "extra-index-url", "no-index", "find-links")
+)
 """Those of them that say where packages come from, or belong to single projects."""
 
 SOURCE = _table(
@@ -49,9 +51,10 @@ SOURCE = _table(
 
 OTHER_TOOLS = {
     "poetry": ("dependencies", "source"),
-    "pdm": ("dependencies", "source"),
+    "pdm": ("dependencies", "source", "resolution"),
     "flit": ("metadata",),
-    "pixi": ("dependencies", "pypi-dependencies"),
+    "pixi": ("dependencies", "pypi-dependencies", "pypi-options"),
+    "rye": ("sources",),
     "hatch": ("metadata",),
     "setuptools": ("dynamic",),
 }

@@ -65,13 +65,13 @@ class Projects:
 
     def _read(self, directory: str) -> Asking:
         described = [os.path.normpath(os.path.join(directory, name)) for name in DESCRIBING_FILES]
-        above = [path for path in self._above(directory) if _uv(self._table(path)).get("workspace")]
+        above = [path for path in self._above(directory) if uv_of(self._table(path)).get("workspace")]
         table = self._table(directory)
         project = table.get("project")
-        decided: list[Any] = [_uv(self._table(path)) for path in above]
+        decided: list[Any] = [uv_of(self._table(path)) for path in above]
         folders: list[str] = []
         if isinstance(project, dict) and "name" in project and not _LATER & set(project.get("dynamic") or ()):
-            decided += [{name: project.get(name) for name in _ASKED}, _uv(table)]
+            decided += [{name: project.get(name) for name in _ASKED}, uv_of(table)]
             scripts = [path for path in described[1:] if os.path.isfile(os.path.join(self.root, path))]
             decided += [[path, _digest(os.path.join(self.root, path))] for path in scripts]
         else:
@@ -166,11 +166,14 @@ class Projects:
         """uv's settings at the workspace's root: its uv.toml, or else its pyproject.toml."""
         with contextlib.suppress(OSError, ValueError):  # uv itself says what is wrong with it
             return read_toml(read_inside(self.root, "uv.toml"))
-        return _uv(self._table(""))
+        return uv_of(self._table(""))
 
     def indexes(self, directory: str) -> Iterator[dict[str, Any]]:
         """The indexes that the sources of a project may name, nearest first: tables of uv's settings."""
-        for settings in (*(_uv(self._table(one)) for one in (directory, *self.roots(directory))), self._own_settings()):
+        for settings in (
+            *(uv_of(self._table(one)) for one in (directory, *self.roots(directory))),
+            self._own_settings(),
+        ):
             found = settings.get("index")
             yield from (one for one in (found if isinstance(found, list) else ()) if isinstance(one, dict))
 
@@ -194,7 +197,7 @@ class Projects:
 
         seen = set[str]()
         for folder in (directory, *(above for above in self.roots(directory) if above != directory)):
-            sources = _uv(self._table(folder)).get("sources")
+            sources = uv_of(self._table(folder)).get("sources")
             for name, source in sources.items() if isinstance(sources, dict) else ():
                 if canonicalize_name(name) not in seen:
                     seen.add(canonicalize_name(name))
@@ -204,7 +207,7 @@ class Projects:
     def roots(self, directory: str) -> list[str]:
         """The folders at and above a project that are roots of a uv workspace."""
         around = dict.fromkeys((directory, *self._above(directory)))
-        return [above for above in around if _uv(self._table(above)).get("workspace")]
+        return [above for above in around if uv_of(self._table(above)).get("workspace")]
 
     def member(self, name: str, directory: str) -> Iterator[str]:
         """The folder of the member called `name` of the uv workspace that `directory` belongs to."""
@@ -219,7 +222,7 @@ class Projects:
 
     def _members(self, directory: str) -> list[str]:
         """The folders of the members of a uv workspace in `directory`."""
-        patterns = (_uv(self._table(directory)).get("workspace") or {}).get("members") or ()
+        patterns = (uv_of(self._table(directory)).get("workspace") or {}).get("members") or ()
         found = []
         for pattern in patterns:
             names = expand(self.root, directory, [f"{str(pattern).rstrip('/')}/pyproject.toml"])[0]
@@ -242,7 +245,8 @@ class Projects:
         return self._tables[directory]
 
 
-def _uv(table: dict[str, Any]) -> dict[str, Any]:
+def uv_of(table: dict[str, Any]) -> dict[str, Any]:
+    """The [tool.uv] table of a pyproject.toml; empty where there is none."""
     tool = table.get("tool")
     found = tool.get("uv") if isinstance(tool, dict) else None
     return found if isinstance(found, dict) else {}

@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from buildrules.credentials.redact import scrub
 from buildrules.document.plain_toml import read_toml
 from buildrules.errors import Position
 from buildrules.locking.python.collector import PythonPin
@@ -12,7 +11,7 @@ from buildrules.locking.python.formats import OTHER_TOOLS, PROJECT, PYPROJECT
 from buildrules.locking.python.kinds import folder_from
 from buildrules.locking.python.other_locks import read_other_lock
 from buildrules.locking.python.projects import Projects
-from buildrules.locking.python.uv_table import UvTable
+from buildrules.locking.python.uv_table import UvTable, position_in
 
 if TYPE_CHECKING:
     from buildrules.locking.python.collector import Collector
@@ -35,7 +34,8 @@ def read_pyproject(
     reader = _Reader(collector, path, text, position)
     project = reader.table(data, "project")
     tools = reader.table(data, "tool")
-    reader.uv = UvTable(collector, path, reader.table(tools, "uv", "tool."), reader.position)
+    uv = reader.table(tools, "uv", "tool.")
+    reader.uv = UvTable(collector, path, reader.position)
     reader.python(project.get("requires-python"))
     if not project and not groups:
         reader.fail_without_project(tools)
@@ -59,7 +59,10 @@ def read_pyproject(
         reader.add_all(project.get("dependencies", []), "project.dependencies")
     optional = reader.table(project, "optional-dependencies", "project.")
     reader.add_extras(optional, str(project.get("name", "")), extras, position)
-    reader.add_groups(reader.table(data, "dependency-groups"), groups, position)
+    table = reader.table(data, "dependency-groups")
+    if isinstance(older := uv.get("dev-dependencies"), list):  # what uv had before PEP 735, and joins to the group
+        table = {**table, "dev": [*table.get("dev", ()), *older]}
+    reader.add_groups(table, groups, position)
 
 
 class _Reader:
@@ -69,15 +72,7 @@ class _Reader:
         self.collector = collector
         self.path = path
         self.asked = asked
-        self.lines = text.splitlines()
-
-    def position(self, needle: str) -> Position:
-        """Where `needle` stands; tomllib keeps no positions."""
-        for number, line in enumerate(self.lines, 1):
-            column = line.find(needle)
-            if column >= 0:
-                return Position(self.path, number, column + 1, scrub(line))
-        return Position(self.path, 1)
+        self.position = position_in(path, text)
 
     def table(self, data: dict[str, Any], name: str, prefix: str = "") -> dict[str, Any]:
         """The table `name` of `data`; empty where there is none, or, with the error noted, something else."""
@@ -153,7 +148,9 @@ class _Reader:
                     self.position(f"{elsewhere[0]} ="),
                     "say it in [tool.uv.sources], or give the package in requirements by its path",
                 )
-            elif table == "source" or (tool not in {"setuptools", "hatch"} and not project.get("dependencies")):
+            elif table in ("source", "sources", "resolution", "pypi-options") or (
+                tool not in {"setuptools", "hatch"} and not project.get("dependencies")
+            ):
                 self.collector.found.notes.append(f"{self.path}: [tool.{tool}.{table}] is not read")
 
     def add_extras(self, table: dict[str, Any], own: str, extras: Sequence[str], position: Position | None) -> None:

@@ -8,10 +8,11 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from buildrules.credentials.redact import redact
+from buildrules.credentials.redact import redact, scrub
+from buildrules.document.plain_toml import read_toml
 from buildrules.errors import LoadError, Position
 from buildrules.locking.python.formats import HARMLESS, HONOURED, REFUSED, SOURCE, UV
-from buildrules.locking.python.projects import Projects
+from buildrules.locking.python.projects import Projects, uv_of
 from buildrules.locking.python.repository import released
 from buildrules.locking.python.requirement import local
 
@@ -19,6 +20,21 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement as Parsed
 
     from buildrules.locking.python.collector import Collector
+
+
+def position_in(path: str, text: str) -> Callable[[str], Position]:
+    """Tells where a text stands in the TOML file at `path`, of which the reader keeps no positions."""
+    lines = text.splitlines()
+
+    def position(needle: str) -> Position:
+        for number, line in enumerate(lines, 1):
+            column = line.find(needle)
+            if column >= 0:
+                return Position(path, number, column + 1, scrub(line))
+        return Position(path, 1)
+
+    return position
+
 
 _WAY_OUT = "write it in a uv.toml at the workspace's root, which uv reads; or remove it"
 
@@ -29,38 +45,50 @@ class UvTable:
     `position` tells where a text of the file stands.
     """
 
-    def __init__(
-        self, collector: "Collector", path: str, table: dict[str, Any], position: Callable[[str], Position]
-    ) -> None:
+    def __init__(self, collector: "Collector", path: str, position: Callable[[str], Position]) -> None:
         self._collector = collector
         self._folder = os.path.dirname(path)
         self._position = position
         self._projects = Projects(collector.root)
         self._sources = dict(self._projects.sources(self._folder))
-        collector.watch(*(os.path.join(above, "pyproject.toml") for above in self._projects.roots(self._folder)))
-        if self._folder:
-            self._settings(path, table)
+        for above in dict.fromkeys((self._folder, *self._projects.roots(self._folder))):
+            collector.watch(*(os.path.join(above, name) for name in ("pyproject.toml", "uv.toml")))
+            if above:
+                self._read_settings(above)
 
-    def _settings(self, path: str, table: dict[str, Any]) -> None:
-        collector = self._collector
+    def _read_settings(self, folder: str) -> None:
+        """Those of a folder's uv.toml, which uv reads instead of [tool.uv], or else of its pyproject.toml."""
+        collector, path = self._collector, os.path.join(folder, "uv.toml")
+        whole = os.path.isfile(os.path.join(collector.root, path))
+        path = path if whole else os.path.join(folder, "pyproject.toml")
+        text = collector.open(path, Position(path, 1))
+        try:
+            table = read_toml(text or "")
+        except ValueError as error:
+            collector.fail(f"cannot read {path!r}: {error}", Position(path, 1))
+        else:
+            self._settings(folder, path, table if whole else uv_of(table), position_in(path, text or ""))
+
+    def _settings(self, folder: str, path: str, table: dict[str, Any], position: Callable[[str], Position]) -> None:
+        collector, of = self._collector, "" if path.endswith("uv.toml") else " of [tool.uv]"
         for key, value in table.items():
             verdict = UV.get(key)
             if verdict == HARMLESS:
                 continue
             if verdict is None:
-                collector.found.notes.append(f"{path}: [tool.uv] {key} is not known, and left out")
+                collector.found.notes.append(f"{path}:{of.removeprefix(' of')} {key} is not known, and left out")
             elif key == "index" and all(isinstance(one, dict) and one.get("explicit") for one in value):
                 continue  # what comes from there says so in its source
             elif verdict == REFUSED or key == "index":
-                collector.fail(f"{path!r}: {key!r} of [tool.uv] is not taken from here", self._position(key), _WAY_OUT)
+                collector.fail(f"{path!r}: {key!r}{of} is not taken from here", position(key), _WAY_OUT)
             elif key == "prerelease":
                 if value == "allow":
                     collector.found.prerelease = True
                 elif value not in ("if-necessary-or-explicit", "if-necessary", "explicit"):
-                    collector.fail(f"prerelease {value!r} of [tool.uv] is not taken", self._position(key), _WAY_OUT)
+                    collector.fail(f"prerelease {value!r}{of} is not taken", position(key), _WAY_OUT)
             elif key == "constraint-dependencies" and isinstance(value, list):
                 for item in value:
-                    collector.line(str(item), self._folder, self._position(str(item)), constraint=True)
+                    collector.line(str(item), folder, position(str(item)), constraint=True)
             elif key == "exclude-dependencies" and isinstance(value, list):
                 collector.found.exclude += [str(name) for name in value]
 
