@@ -162,7 +162,10 @@ class Conversion:
         names = {said for document in documents if (said := text_of(document.node, "name"))}
         what = kinds[0].value.partition(" ")[2]
         message = f"there is no {what} '{reference.asked}' in the files nearby"
-        return message, either(did_you_mean(reference.name, names, what=f"{what}s nearby"), way)
+        hint = either(did_you_mean(reference.name, names, what=f"{what}s nearby"), way)
+        if broken := self.near(directory).broken(reference.name):
+            hint += f"; not read, since it is no YAML: {', '.join(broken[:3])}"
+        return message, hint
 
     def note(self, text: str) -> None:
         """Something to tell the user, once."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from buildrules.azureml.document import Document, Kind, read_document, text_of
 from buildrules.document.problems import Problems
-from buildrules.errors import UsageError
+from buildrules.errors import LoadError, UsageError
 from buildrules.workspace.disk import NAMES, Disk
 
 LARGEST = 1 << 20
@@ -28,6 +28,7 @@ class Nearby:
         self._top = top
         self._known = known
         self._read: list[Document] | None = None
+        self._broken: list[tuple[str, LoadError]] = []
 
     def documents(self, kind: Kind) -> list[Document]:
         """Those of one kind: the ones given by the user first, then the others; the nearest first among both."""
@@ -36,6 +37,11 @@ class Nearby:
             self._read = sorted(self._known, key=lambda document: self._distance(document.directory))
             self._read += [one for path in self._paths() if path not in given and (one := self._look(path)) is not None]
         return [document for document in self._read if document.kind is kind]
+
+    def broken(self, name: str) -> list[str]:
+        """Where files are no YAML that hold the text `name`: nobody named them, so it matters where that is missing."""
+        found = [(self._disk.read(path), error) for path, error in self._broken]
+        return [str(error.position) for data, error in found if name.encode() in data.replace(b"\0", b"")]
 
     def inside(self, document: Document) -> bool:
         """Whether a document stands in the start or below it."""
@@ -56,11 +62,14 @@ class Nearby:
         return way.count(".."), len(way) - way.count("..") - way.count(".")
 
     def _look(self, path: str) -> Document | None:
+        problems = Problems()
         try:
             if os.path.getsize(path) <= LARGEST:
-                return read_document(self._disk, path, Problems())  # nobody named it: what is wrong is nobody's matter
+                return read_document(self._disk, path, problems)
         except (OSError, UsageError):
             pass
+        finally:
+            self._broken += [(path, error) for error in problems.errors[:1]]
         return None
 
     def _paths(self) -> Iterator[str]:

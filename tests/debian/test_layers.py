@@ -47,8 +47,6 @@ def test_layers_of_a_python_base(lab: Any) -> None:
     assert lab.text(outputs, "etc/timezone") == "Etc/UTC\n"
     assert members["var/run"].linkname == "/run"
     assert members["tmp"].mode == 0o1777
-    home = members["home/nonroot"]  # D11
-    assert (home.isdir(), home.uid, home.gid, home.mode) == (True, 65532, 0, 0o775)
     assert {
         (info.uid, info.gid, info.uname, info.mtime) for info in members.values() if info.name != "home/nonroot"
     } == {(0, 0, "", 0)}
@@ -57,6 +55,13 @@ def test_layers_of_a_python_base(lab: Any) -> None:
     assert "nonroot:x:65532:65532:nonroot:/home/nonroot:" in lab.text(outputs, "etc/passwd")
     status = lab.text(outputs, "var/lib/dpkg/status.d/libc6").splitlines()
     assert status[:3] == ["Package: libc6", "Status: install ok installed", "Version: 2.36-9"]
+
+
+def test_d11_the_home_of_a_user_belongs_to_it_and_not_to_everybody(lab: Any) -> None:
+    lab.base()
+    lab.publish()
+    home = lab.members(lab.build(lab.lock(python=True)))["home/nonroot"]
+    assert (home.isdir(), home.uid, home.gid, home.mode) == (True, 65532, 0, 0o775)
 
 
 def test_b4_more_users_of_a_base() -> None:

@@ -24,7 +24,7 @@ def read(report: Report) -> int:
     return int(report.data["bytes"]["read"])
 
 
-def test_they_are_read_once_and_changes_of_any_of_them_are_seen(many: Space) -> None:
+def test_b6_they_are_read_once_and_changes_of_any_of_them_are_seen(many: Space) -> None:
     clean = many.clean_build()
     assert TOTAL < read(clean) < TOTAL + SMALL_LAYER // 2
     assert clean.digest == many.build().digest

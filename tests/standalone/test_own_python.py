@@ -48,7 +48,7 @@ def settle(example: Example, here: Here, made: Path, targets: str = "") -> None:
     (example.root / "BUILD.yaml").write_text(f"workspace: {{{section}}}\ntargets:\n{targets or '  {}'}\n")
 
 
-def test_the_custom_model_answers_with_its_own_python(example: Example, engine: Engine, run_directory: Path) -> None:
+def test_c1_the_custom_model_answers_with_its_own_python(example: Example, engine: Engine, run_directory: Path) -> None:
     own = next((one for one in pythons() if one.minor == "3.12"), pythons()[0])
     conda = example.root / "environment" / "conda.yaml"
     assert "python=3.12\n" in conda.read_text()

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from mmap import mmap
 from pathlib import Path
 
 import pytest
@@ -254,3 +255,16 @@ def test_a_file_from_the_future_is_read_once(settled: Space) -> None:
     time.sleep(2.05)
     assert settled.build().data["bytes"]["read"] > 0, "its change time was too young to be trusted"
     assert settled.build().data["bytes"]["read"] == 0
+
+
+def test_d5_a_write_through_a_map_is_found_where_the_kernel_tells_and_after_a_touch(settled: Space) -> None:
+    """A page that was written to and is not flushed gets no new time: documented, with `touch` as the way out."""
+    path = settled.path("weights/model.txt")
+    with open(path, "r+b") as file, mmap(file.fileno(), 0) as mapped:
+        mapped[0] = ord("7")
+        settled.settle()
+        first = settled.build()
+        assert first.digest == settled.clean_build().digest
+        mapped[0] = ord("8")
+        os.utime(path)
+        assert settled.build().digest == settled.clean_build().digest != first.digest
