@@ -22,18 +22,19 @@ from typing import Any
 
 import pytest
 
-from buildrules.actions.models import mlflow_files
+from buildrules.actions.models import mlflow_files, sound
 from buildrules.azureml import document
 from buildrules.azureml.conversion import Options
 from buildrules.azureml.convert import convert
 from buildrules.document import nodes, reader
 from buildrules.document.problems import Problems
+from buildrules.engine.action import SourceFile
 from buildrules.errors import BuildrulesError
 from buildrules.lints import pickles
 from buildrules.locking.conda import lock as conda_lock
 from buildrules.locking.debian import packages, relations
 from buildrules.locking.python import collector as collecting
-from buildrules.locking.python import conda, other_locks, pyproject, requirement
+from buildrules.locking.python import conda_file, other_locks, pyproject, requirement
 from buildrules.locking.python.collector import Collector
 from buildrules.oci import recipe, source, untar
 from buildrules.oci.local import Local
@@ -48,6 +49,7 @@ from buildrules.store.blobs import Blobs
 from buildrules.workspace.disk import Disk
 from tests.hostile.test_bounds import deb as package
 from tests.hostile.test_odd_values import STANZA
+from tests.models.test_sound import WHOLE
 from tests.support.conda import PLACEHOLDER, conda_package
 from tests.support.handmade import tar_of
 from tests.support.mutations import mutated
@@ -367,6 +369,17 @@ distribution = "a"
 """
 LOCK = f'version = 1\n[[packages]]\nname = "a"\nversion = "1.0"\nhashes = {{sha256 = "{"a" * 64}"}}\n'
 
+
+def _weights(data: bytes, folder: Path) -> None:
+    """A model of one file, whose name stands before its content."""
+    name, _, content = data.partition(b"\0")
+    path = folder / "weights"
+    path.write_bytes(content)
+    ending = os.path.splitext(name.decode("latin-1"))[1] or ".bin"
+    file = SourceFile("", f"m{ending}", len(content), 0o644, DIGEST)
+    sound.check_sound([file], Local(Blobs(str(folder)), {DIGEST: str(path)}), "model")
+
+
 PARSERS: dict[str, tuple[ModuleType, Parse, list[bytes]]] = {
     "yaml": (reader, _yaml, [BUILD.encode(), TINY.encode(), b"a: &x [1, 1.5, true, ~]\nb: *x\nc: {<<: {d: 'e'}}\n"]),
     "nodes": (nodes, _yaml, [BUILD.encode(), b"a: [0755, yes, 1_0, 1:30, .inf, 0x1, -0, +1, null]\n"]),
@@ -404,8 +417,8 @@ PARSERS: dict[str, tuple[ModuleType, Parse, list[bytes]]] = {
     ),
     "recipe": (recipe, _recipe, [json.dumps(one).encode() for one in (recipe.tar(PARTS), recipe.gzip(PARTS, 6))]),
     "conda": (
-        conda,
-        _requirements(lambda collector, name: conda.read_conda(collector, name, None), "conda.yaml"),
+        conda_file,
+        _requirements(lambda collector, name: conda_file.read_conda(collector, name, None), "conda.yaml"),
         [CONDA.encode(), *(line.encode() + b"\n" for line in ("dependencies: [python=3.9]", "dependencies: {}"))],
     ),
     "requirements": (
@@ -438,6 +451,7 @@ PARSERS: dict[str, tuple[ModuleType, Parse, list[bytes]]] = {
         [tablelog._entry(b"key", b"value" * 20) + tablelog._entry(b"other", b"")],
     ),
     "lock": (lockfile, lambda data, folder: lockfile.read_tables(_file(folder, data)), [LOCK.encode()]),
+    "weights": (sound, _weights, [name.encode() + b"\0" + content for name, content in sorted(WHOLE.items())]),
     "pickle": (
         pickles,
         lambda data, _: pickles.read_pickle(io.BytesIO(data), len(data)),

@@ -47,7 +47,9 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     signed = ("-CA", str(authority), "-CAkey", str(folder / "authority.key"))
     server_pem = _certificate(folder, "server", "-x509", *signed, *names)
     files = dict(wheel(name, version, requires) for name, version, requires in WHEELS)
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(lay_index(folder / "www", files)))
+    www = lay_index(folder / "www", files)
+    (www / "model.bin").write_bytes(b"1 2 3")
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(www))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(server_pem, folder / "server.key")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -122,6 +124,15 @@ def test_a15_the_fetcher_in_images_reads_the_same(
     assert Web().request(f"{index.url}/simple/", {}).status == 200
     file, folder = Connections().certificates()
     assert (folder or file) == str(trusted)
+
+
+def test_a15_models_trust_the_same(corporate: Space, index: Index) -> None:
+    corporate.edit("BUILD.yaml", "path: weights}", f'uri: "{index.url}/model.bin"}}')
+    corporate.process("lock", "//:m", code=1, env=environ(SSL_CERT_FILE=index.stranger)).said(
+        "the certificate of 127.0.0.1", "is not trusted", "SSL_CERT_FILE"
+    )
+    corporate.process("lock", env=environ(SSL_CERT_FILE=index.authority))
+    corporate.process("build", APP, "--locked", env=environ(SSL_CERT_FILE=index.authority))
 
 
 def test_a15_programs_that_are_run_here_are_told(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:

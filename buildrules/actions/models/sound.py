@@ -210,6 +210,8 @@ def _pickle_end(content: BinaryIO, head: bytes, size: int) -> int:
     """Where the frames of a pickle end that has them (PEP 3154), as far as nothing else stands between them."""
     at = 2 if head[:1] == b"\x80" and head[2:3] == b"\x95" else size
     for _ in range(_FIELDS):
+        if at >= size:
+            break
         content.seek(at)
         opcode = content.read(1)
         wide = _PICKLED.get(opcode)

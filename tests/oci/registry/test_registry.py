@@ -235,7 +235,7 @@ def test_an_expired_token_is_renewed(token_hub: str, tokens: TokenServer) -> Non
     assert upload(registry, b"first") == "uploaded"
 
 
-def test_certificates_are_checked(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a15_pushing_trusts_the_same_certificates(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with registry(tmp_path, tls=True) as host:
         waits: list[float] = []
         with pytest.raises(RegistryError, match="is not trusted: self-signed certificate"):
