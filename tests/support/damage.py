@@ -56,6 +56,12 @@ def _unreadable(path: Path) -> None:
     path.chmod(0)
 
 
+def _swap(path: Path, chooser: random.Random) -> None:
+    """The content of a neighbour: sound in itself, and not what the name says."""
+    others = sorted(one for one in path.parent.parent.rglob("*") if one.is_file() and one != path)
+    _instead(path, chooser.choice(others).read_bytes() if others else b"other")
+
+
 def _file(path: Path) -> None:
     _delete(path)
     path.write_text("no folder")
@@ -70,6 +76,8 @@ def _pipe(path: Path) -> None:
 DAMAGES: dict[str, Callable[[Path, random.Random], None]] = {
     "flip": _flip,
     "truncate": _truncate,
+    "append": lambda path, _: _instead(path, path.read_bytes() + b"\n"),
+    "swap": _swap,
     "empty": lambda path, _: _instead(path, b""),
     "delete": lambda path, _: _delete(path),
     "directory": _directory,
