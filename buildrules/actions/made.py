@@ -48,10 +48,12 @@ class BytecodeMade(NamedTuple):
 
 
 class CondaMade(NamedTuple):
-    """Of "conda_layer": what can be imported, and rows of name and version of Python's distributions."""
+    """Of "conda_layer": what can be imported, rows of name and version of Python's distributions, and the file names of
+    packages by their modules, below what many may share."""
 
     modules: Sequence[str]
     distributions: Sequence[tuple[str, str]]
+    owners: Mapping[str, str]
 
 
 class BuiltWheelMade(NamedTuple):

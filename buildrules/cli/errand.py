@@ -50,7 +50,7 @@ class Errand:
         """Show long work."""
         self._stream.emit(Progress(what, done, total))
 
-    def count(self, *, fetched: int = 0, source: str = "elsewhere") -> None:
+    def count(self, *, read: int = 0, fetched: int = 0, source: str = "elsewhere") -> None:
         """Add to the bytes fetched."""
         self.fetched += fetched
 

@@ -20,7 +20,7 @@ from buildrules.sha256 import digest_of
 from buildrules.workspace.root import check_inside
 from buildrules.workspace.settings import Settings
 
-_BUILDERS = ("linux/amd64", "linux/arm64")  # machines that interpreters are had for
+BUILDERS = ("linux/amd64", "linux/arm64")  # machines that interpreters are had for
 _GLIBC_OF_OTHERS = "2.28"  # what wheels for an image whose C library nobody declared may need at most
 
 
@@ -53,7 +53,7 @@ class BaseLocks:
             return base
         host = host_platform()
         try:
-            here = base if base.platform == host else self.of(base.target, host) if host in _BUILDERS else None
+            here = base if base.platform == host else self.of(base.target, host) if host in BUILDERS else None
             return replace(base, bytecode=bytecode(base, here, self._settings, self._keeper.context))
         except BuildrulesError as error:
             if isinstance(error, Interrupted):

@@ -18,7 +18,7 @@ from buildrules.oci.parts.python import PREFIX, interpreter_of
 from buildrules.workspace.settings import Settings
 
 _RUNS = re.compile(r"libc6|libexpat1|zlib1g|(lib)?python3\.[0-9]+-minimal")
-_LIBC = re.compile(r"libc6")
+LIBC = re.compile(r"libc6")
 _LIBRARY = re.compile(r"(lib)?python3(\.[0-9]+)?(-minimal|-stdlib|-distutils|-lib2to3|-venv)?")
 _DECIDES = re.compile(r"(lib)?python3\.[0-9]+-minimal")
 
@@ -49,15 +49,15 @@ def bytecode(base: LockedBase, here: LockedBase | None, settings: Settings, cont
     if base.standalone is not None:
         name = interpreter_of(base.standalone.python)
         program, library, sources = f"{PREFIX}/bin/{name}", f"{PREFIX}/lib/{name}", [_archive(base)]
-        runs = [_archive(here), *_debs(here.lowest, _LIBC)]  # on an image of others it is this machine's libc
+        runs = [_archive(here), *debs(here.lowest, LIBC)]  # on an image of others it is this machine's libc
     else:
         name = f"python{minor_of(base.python)}"
-        program, library, sources = f"usr/bin/{name}", f"usr/lib/{name}", _debs(base, _LIBRARY)
-        runs = _debs(here, _RUNS)
+        program, library, sources = f"usr/bin/{name}", f"usr/lib/{name}", debs(base, _LIBRARY)
+        runs = debs(here, _RUNS)
     used = {part["digest"].removeprefix("sha256:") for part in (*runs, *sources)}
     places: dict[str, Any] = {"interpreter": {"parts": runs, "program": program}}
     for one in (here.lowest, here, base.lowest, base):
-        for key, value in _places(one, settings, context.workspace).items():
+        for key, value in places_of(one, settings, context.workspace).items():
             known = key in ("packages", "standalone")  # by sha256
             kept = {sha256: place for sha256, place in value.items() if sha256 in used} if known else value
             places[key] = {**places.get(key, {}), **kept} if known else kept
@@ -109,7 +109,8 @@ def _archive(base: LockedBase) -> Part:
     }
 
 
-def _debs(base: LockedBase, names: "re.Pattern[str]") -> list[Part]:
+def debs(base: LockedBase, names: "re.Pattern[str]") -> list[Part]:
+    """The Debian packages of a base that have these names, as parts of a recipe."""
     return [
         {"kind": "deb", "name": one.name, "version": one.version, "digest": f"sha256:{one.sha256}", "drop": DROP}
         for one in (base.lock.packages if base.lock is not None else ())
@@ -117,7 +118,7 @@ def _debs(base: LockedBase, names: "re.Pattern[str]") -> list[Part]:
     ]
 
 
-def _places(base: LockedBase, settings: Settings, root: str) -> dict[str, Any]:
+def places_of(base: LockedBase, settings: Settings, root: str) -> dict[str, Any]:
     """Where the content of a base is fetched from, without that of the one below."""
     path, label = next(iter(base.own_locks), ""), str(base.target.label)
     if base.standalone is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from buildrules.engine.action import SourceSet
+from buildrules.rules.contribution import VENV
 from buildrules.rules.package import PackageParts, Placed
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.labels import Label
@@ -28,13 +29,15 @@ class Bytecode:
     """How sources are compiled for the Python of a base: what parameters and places of "bytecode_layer" are made of.
 
     `interpreter` names it by version; `library` is the folder in the image that holds its standard library, and
-    `sources` are the recipe parts that bring it. `places` say how it runs here, and where it and the sources are.
+    `sources` are the recipe parts that bring it, "" where that has bytecode. `wheels` is the folder that holds those of
+    environments. `places` say how it runs here, and where it and the sources are.
     """
 
     interpreter: str
     library: str
     sources: Sequence[Mapping[str, Any]]
     places: Mapping[str, Any]
+    wheels: str = f"{VENV.strip('/')}/lib"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Looks at the world for a plan: locks are read, made where they are missing, and written; bases looked into."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from buildrules.analysis.loaded import Loaded
@@ -8,7 +9,8 @@ from buildrules.analysis.options import Options
 from buildrules.analysis.selection import Selection
 from buildrules.document.problems import Problems
 from buildrules.engine.events import Stream
-from buildrules.locking.bases import BaseLocks
+from buildrules.errors import ResolutionError, UsageError
+from buildrules.locking.bases import BUILDERS, BaseLocks
 from buildrules.locking.checks import PathChecks
 from buildrules.locking.keeper import LockKeeper
 from buildrules.locking.locks import LockedBase, LockedConda, LockedParts, Locks
@@ -100,9 +102,24 @@ class _Settling:
         return [target for target in found if target.label not in there]
 
     def _conda(self, target: ResolvedTarget, found: "Requirements", base: LockedBase) -> tuple[LockedConda, LockedBase]:
+        from buildrules.locking.conda.bytecode import bytecode
         from buildrules.locking.conda.environments import lock_conda
 
-        return lock_conda(target, found, base, self._keeper)
+        conda, there = lock_conda(target, found, base, self._keeper)
+        settings, host = self._loaded.workspace.settings, host_platform()
+        if not (settings.python.bytecode and target.values["bytecode"]):
+            return conda, there
+        here, libc = conda, base
+        try:
+            if base.platform != host and host in BUILDERS:  # the same packages for this machine, which compiles
+                libc = self._bases.of(base.target, host)
+                here, _ = lock_conda(target, found, libc, self._keeper)
+            known = here.lock if libc.platform == host else None
+            made = bytecode(conda.lock, known, libc, settings, self._keeper.root)
+        except (ResolutionError, UsageError) as error:
+            self._keeper.context.warn(f"{target.label} for {base.platform}: {error.message}")
+            return conda, there
+        return conda, replace(there, bytecode=made)
 
     def _locked_with(self, target: ResolvedTarget) -> set[Label]:
         """The targets whose locks are those of `target`: a package's are all but that of its base."""

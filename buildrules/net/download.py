@@ -23,6 +23,9 @@ from buildrules.start.partial import Arrived, check
 from buildrules.start.transfer import Locate, Request, Transfer
 from buildrules.store.blobs import Blobs, hex_of
 
+HERE = "disk"
+"""The source of what is told as read, and not as fetched."""
+
 TRIES = 3  # per url, in a row without a mebibyte of progress among them
 FULL = "free some space, run 'buildrules cache gc', or move the store with BUILDRULES_CACHE_DIR"
 _HERE = (reasons.STOPPED, reasons.NO_SPACE, reasons.UNWRITABLE)  # of this machine: no other url does better
@@ -135,7 +138,7 @@ def bring(
         nonlocal done
         done += grown
         if received:
-            context.count(fetched=received, source=source)
+            context.count(**{"fetched" if source != HERE else "read": received}, source=source)
             context.progress(title, done, total)
 
     def there() -> bool:

@@ -69,8 +69,8 @@ class Fetching(Protocol):
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Report long work: what, bytes done so far, bytes in all or None. Cheap; may be called from any thread."""
 
-    def count(self, *, fetched: int = 0, source: str = "elsewhere") -> None:
-        """Add to the bytes fetched from elsewhere; `source` says in a word where from: "index", "registry"."""
+    def count(self, *, read: int = 0, fetched: int = 0, source: str = "elsewhere") -> None:
+        """Add to the bytes read here, and fetched from elsewhere; `source` says in a word where from: "registry"."""
 
     @property
     def cancelled(self) -> bool:

@@ -12,7 +12,6 @@ from buildrules.engine.action import Action
 from buildrules.engine.plan import Plan
 from buildrules.locking.locks import Bytecode, LockedBase
 from buildrules.oci.recipe import LARGE_FILE
-from buildrules.rules.contribution import VENV
 from buildrules.sha256 import hex_digest
 
 MOST = 24
@@ -36,7 +35,7 @@ class BytecodePlanner:
     def library(self, base: LockedBase) -> dict[str, str]:
         """The layer of bytecode of a base's standard library, with what it holds; nothing where none is made."""
         made = base.bytecode
-        if made is None:
+        if made is None or not made.library:
             return {}
         params = BytecodeParams(made.library, made.interpreter, DIGEST, made.sources)
         target = str(base.target.label)
@@ -100,14 +99,15 @@ class BytecodePlanner:
         title = last.title if len(group) == 1 else f"{actions[0].title} to {last.title}"
         places: dict[str, Any] = dict(made.places)
         for key in ("urls", "sizes"):
-            places[key] = {name: value for one in actions for name, value in one.places[key].items()}
+            places[key] = dict(made.places.get(key, {}))
+            places[key] |= {name: value for one in actions for name, value in one.places[key].items()}
         places["index"] = last.places["index"]
         return Action(
             id=f"{' '.join(group)} bytecode {made.interpreter}",
             target=last.target,
             kind="bytecode_layer",
             title=f"{title}{BYTECODE}",
-            params=BytecodeParams(f"{VENV.strip('/')}/lib", made.interpreter, DIGEST)._asdict(),
+            params=BytecodeParams(made.wheels, made.interpreter, DIGEST)._asdict(),
             deps=tuple(group),
             places=places,
             weight=0.1 + sum(one.weight for one in actions),
@@ -153,7 +153,8 @@ def _name(holds: str) -> str:
 
 def compiled(base: LockedBase) -> list[str]:
     """The folders of an image on a base whose sources are compiled."""
-    return [VENV.strip("/"), *([base.bytecode.library] if base.bytecode is not None else [])]
+    made = base.bytecode
+    return [made.wheels.removesuffix("/lib"), *filter(None, [made.library])] if made is not None else []
 
 
 def hiding(actions: Iterable[Action], folders: Sequence[str]) -> Action | None:

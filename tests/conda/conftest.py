@@ -11,6 +11,7 @@ from tests.support.space import Space, make_base
 BUILD = """\
 workspace:
   name: acme
+  python: {bytecode: false}
 targets:
   base: {rule: oci_base, layout: base}
   env: {rule: conda_env, base: ":base", conda_file: environment.yml}
@@ -65,7 +66,8 @@ def conda(tmp_path: Path, wheelhouse: Path) -> Callable[..., Space]:
 
     def make(name: str = "first", *, python: dict[str, bytes] | None = None, platforms: str = "") -> Space:
         space = Space(tmp_path / name, wheelhouse)
-        space.write("BUILD.yaml", BUILD.replace("name: acme\n", f"name: acme\n{platforms}"))
+        build = BUILD.replace("  python: {bytecode: false}\n", "") if python else BUILD  # the other cannot be run
+        space.write("BUILD.yaml", build.replace("name: acme\n", f"name: acme\n{platforms}"))
         space.write("environment.yml", FILE)
         fill(Channel(space.root / "channel"), python)
         files = libc_files() if python else None

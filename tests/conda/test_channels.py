@@ -226,7 +226,7 @@ def test_the_target_names_other_channels(space: Space) -> None:
     space.edit("BUILD.yaml", "conda_file: environment.yml", "conda_file: environment.yml, channels: [./channel]")
     space.run("build", "//:env")
     space.edit("BUILD.yaml", "[./channel]", "[./channel, ../x]")
-    space.run("build", "//:env", code=None).said("BUILD.yaml:5", "outside of the workspace")
+    space.run("build", "//:env", code=None).said("BUILD.yaml:6", "outside of the workspace")
 
 
 def test_the_first_channel_that_has_a_package_brings_it(space: Space) -> None:

@@ -31,6 +31,7 @@ def packages(space: Space, lock: str = LOCK) -> dict[str, str]:
 
 def test_packages_are_solved_and_laid_and_the_pip_list_lies_on_top(space: Space) -> None:
     report = space.build("//:env")
+    assert set(report.data["bytes"]["moved"]) == {"index"} and report.data["bytes"]["read"] > 0  # the wheel alone
     # 1.1 wants a newer glibc than the base has
     assert packages(space) == {"python": f"{MINOR}.4", "native": "1.0", "pure": "2.0", "numlib": "2.5"}
     # conda's numlib serves the wheel that needs it
@@ -161,16 +162,49 @@ def test_a_server_stands_on_it_and_what_does_not_go_together_is_said(space: Spac
     space.run("build", "//:app", code=None).said("needy 1.0 requires 'numlib>=2', and there is numlib 1.9")
 
 
-def test_what_lies_over_modules_of_conda_packages_is_said(space: Space) -> None:
+@pytest.mark.parametrize(
+    ("module", "text", "clash"),
+    [
+        ("tinyserver/__init__.py", b"a = 1\n", "tinyserver"),
+        ("tinyserver.py", b"a = 1\n", "tinyserver"),
+        ("tinyserver/__init__.py", b"", None),  # many may have one that is empty
+        ("tinyserver/app.py", b"a = 1\n", "tinyserver.app"),
+        ("tests/tinyserver.py", b"a = 1\n", None),
+    ],
+)
+def test_a_wheel_over_modules_of_a_conda_package_is_an_error(
+    space: Space, module: str, text: bytes, clash: str | None
+) -> None:
+    channel = Channel(space.root / "channel", keep=True)
+    channel.add("odd", "1.2", {f"lib/python{MINOR}/site-packages/{module}": text}, depends=["python"])
+    space.edit("environment.yml", "native=1", "odd")
+    space.edit("environment.yml", "- needy", "- tinyserver")
     for path in ("rules/tiny.yaml", "src/score.py", "weights/model.txt"):
         space.write(path, FILES[path])
     space.append("BUILD.yaml", PACKAGE)
-    assert "bytecode" not in space.run("build", "//:app").err
-    channel = Channel(space.root / "channel", keep=True)
-    module = f"lib/python{MINOR}/site-packages/tinyserver/__init__.py"
-    channel.add("native", "1.2", {module: b"a = 1\n"})  # as another name's package would bring it
-    space.run("lock", "--upgrade-package", "native")
-    space.run("build", "//:app").said("tinyserver 1.0 is installed over the module 'tinyserver' of a conda package")
+    if clash is None:
+        space.build("//:app")
+        return
+    space.run("build", "//:app", code=None).said(
+        f"tinyserver 1.0 is installed over the module '{clash}' of the conda package odd-1.2-0.conda",
+        "with `exclude: [tinyserver]`",
+    )
+
+
+def test_a_wheel_of_the_name_of_a_conda_package_is_an_error(space: Space) -> None:
+    for path in ("rules/tiny.yaml", "src/score.py", "weights/model.txt"):
+        space.write(path, FILES[path])
+    space.append("BUILD.yaml", PACKAGE)
+    site = f"lib/python{MINOR}/site-packages/needy-1.0.dist-info/METADATA"
+    Channel(space.root / "channel", keep=True).add("other", "1", {site: b"Name: needy\n"}, depends=["python"])
+    space.edit("environment.yml", "native=1", "other")
+    space.run("build", "//:app", code=None).said("needy 1.0 is installed over the conda package needy 1.0")
+
+
+def test_files_laid_over_conda_packages_are_said(space: Space) -> None:
+    for path in ("rules/tiny.yaml", "src/score.py", "weights/model.txt"):
+        space.write(path, FILES[path])
+    space.append("BUILD.yaml", PACKAGE)
     place = f"/opt/conda/lib/python{MINOR}/site-packages/score.py"
     space.edit("BUILD.yaml", 'code: ":code"}', f'code: ":code", files: {{{place}: src/score.py}}}}')
     said = f"//:app: 'files {place}' may lie over conda packages, whose bytecode is used"
@@ -228,7 +262,7 @@ def test_a_python_env_takes_the_way_of_wheels_until_it_chooses_conda(conda: Call
     assert digest == same.build("//:env").digests
     assert space.path(LOCK).read_text() == same.path(LOCK).read_text()
     space.edit("BUILD.yaml", "solver: conda", "channels: [conda-forge]")
-    space.run("build", "//:env", code=None).said("BUILD.yaml:5:", "'channels' has no effect on wheels")
+    space.run("build", "//:env", code=None).said("BUILD.yaml:6:", "'channels' has no effect on wheels")
 
 
 def test_all_other_requirements_of_a_python_env_come_on_top(space: Space) -> None:
@@ -255,7 +289,7 @@ def test_the_conda_file_of_an_mlflow_model_can_be_solved(space: Space) -> None:
     space.edit("model/conda.yaml", "native=1", "native=1.0")
     space.run("build", "//:env", "--locked", code=None).said("what it is asked to hold has changed")
     space.edit("BUILD.yaml", "solver: conda", "solver: conda, conda_file: environment.yml")
-    space.run("build", "//:env", code=None).said("BUILD.yaml:5:", "conda's solver takes one conda file")
+    space.run("build", "//:env", code=None).said("BUILD.yaml:6:", "conda's solver takes one conda file")
     space.edit("BUILD.yaml", ", conda_file: environment.yml", "")
     space.remove("model/conda.yaml")
     space.run("build", "//:env", code=None).said("the model //:m has no conda.yaml")

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.conda import MINOR, PLACEHOLDER, Channel, is_libc, libraries_of, real_python
+from tests.support.conda import MINOR, PLACEHOLDER, Channel, is_libc, libc_files, libraries_of, real_python
 from tests.support.dockerlab import tidy
-from tests.support.space import Space
+from tests.support.space import Space, make_base
 
 SERVE = """\
 import json, os, signal, subprocess, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from importlib.util import MAGIC_NUMBER
 
 import needy, numlib.core, pure, yaml
 from yaml._yaml import get_version_string
@@ -32,6 +34,7 @@ class Handler(BaseHTTPRequestHandler):
         where = open("/opt/conda/etc/where").read()
         parsed = yaml.load("a: [1, 2]", yaml.CSafeLoader)
         found = {"prefix": sys.prefix, "parsed": parsed, "said": said, "where": where, "needy": needy.version}
+        found["bytecode"] = open(needy.__cached__, "rb").read(8) == MAGIC_NUMBER + b"\\1\\0\\0\\0"
         self.answer({**found, "asked": json.loads(asked)})
 
     def answer(self, value):
@@ -76,6 +79,7 @@ PACKAGE = """\
             said: pure
             where: /opt/conda/share
             needy: "1.0"
+            bytecode: true
             asked: {a: 1}
 """
 
@@ -121,6 +125,28 @@ def runner(request: pytest.FixtureRequest, running: Space) -> Iterator[str]:
             yield "docker"
     else:
         yield request.param
+
+
+def test_bytecode_of_wheels_is_the_same_for_another_platform(running: Space, python: dict[str, bytes]) -> None:
+    running.write("environment.yml", f"channels: [./channel]\ndependencies: [python={MINOR}, {{pip: [tinyserver]}}]\n")
+    running.edit("BUILD.yaml", "targets:", "  platforms: [linux/arm64]\ntargets:")
+    Channel(running.root / "channel", keep=True).add(
+        "python", f"{MINOR}.4", {f"bin/python{MINOR}": b"\x7fELF\0of another machine"}, subdir="linux-aarch64"
+    )
+    platforms = ("linux/amd64", "linux/arm64")
+    make_base(running.root / "base", python="", files=libc_files(), mode=0o755, platforms=platforms)
+
+    def bytecode(*options: str) -> list[str]:
+        layers = running.build("//:env", options=options).targets["//:env"]["layers"]
+        return [layer["digest"] for layer in layers if layer["origin"].endswith(": bytecode")]
+
+    there = bytecode()
+    assert len(there) == 1 and there == bytecode("--platform", "linux/amd64")
+    Channel(running.root / "channel", keep=True).add("python", f"{MINOR}.5", subdir="linux-aarch64")
+    running.run("lock", "--upgrade-package", "python")
+    running.run("build", "//:env").said(f"its Python is {MINOR}.5, and that of linux/amd64 {MINOR}.4")
+    running.edit("BUILD.yaml", "environment.yml}", "environment.yml, bytecode: false}")
+    assert "bytecode" not in running.run("build", "//:env").err
 
 
 @pytest.mark.xdist_group("docker")

@@ -5,7 +5,7 @@ from typing import Any
 
 from buildrules.engine.kind import Context, Row
 from buildrules.errors import GoneError
-from buildrules.net.download import Download, fetch_all
+from buildrules.net.download import HERE, Download, fetch_all
 
 
 def fetch_packages(parts: Sequence[Row], places: Mapping[str, Any], context: Context) -> None:
@@ -16,10 +16,11 @@ def fetch_packages(parts: Sequence[Row], places: Mapping[str, Any], context: Con
     """
     missing = [part for part in parts if not context.blobs.right(part["digest"])]
     urls, sizes = places.get("urls") or {}, places.get("sizes") or {}
-    items = [
-        Download(urls.get(part["filename"], []), part["digest"], sizes.get(part["filename"]), part["filename"])
-        for part in missing
-    ]
+    items = []
+    for part in missing:
+        found = urls.get(part["filename"], [])
+        source = HERE if all(url.startswith("file:") for url in found) else "channel"
+        items.append(Download(found, part["digest"], sizes.get(part["filename"]), part["filename"], source))
     try:
         fetch_all(items, context)
     except GoneError as error:

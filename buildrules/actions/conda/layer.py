@@ -17,6 +17,7 @@ from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Row, Traits
 from buildrules.engine.step import Step
 from buildrules.errors import ActionError, GoneError, IntegrityError
+from buildrules.sha256 import hex_digest
 
 _SITE = re.compile(r"(?:lib/python3\.[0-9]+t?/)site-packages/(.+)")
 _INFO = re.compile(r"([^/]+?)-([^/-]+)(?:-py3[^/]*)?\.(?:dist-info/METADATA|egg-info(?:/PKG-INFO)?)")
@@ -32,13 +33,13 @@ class CondaLayer:
     """See the module's documentation."""
 
     name = "conda_layer"
-    version = 1
+    version = 2
     traits = Traits(content=_content)
 
     def run(self, step: Step, context: Context) -> Outputs:
         """One layer. Raises IntegrityError naming the package that is not sound, GoneError, ActionError."""
         from buildrules.actions.pack import progress_of
-        from buildrules.actions.python.modules import modules_of
+        from buildrules.actions.python.modules import INIT, NAMESPACES, modules_of
         from buildrules.oci import recipe
         from buildrules.oci.assemble import assemble
         from buildrules.oci.local import Local
@@ -68,10 +69,18 @@ class CondaLayer:
         paths = [path for files in brought.values() for path in files]
         for path in sorted(path for path in paths if _UNRUN.fullmatch(path)):
             context.warn(f"{step.title}: the script {path} of a conda package is not run; what it does is missing")
-        below = [match[1] for path in paths if (match := _SITE.fullmatch(path))]
-        found = {(match[1], match[2]) for path in below if (match := _INFO.fullmatch(path))}
-        rows: Any = [list(row) for row in sorted(found)]  # as JSON has them
-        return Outputs(layers=[layer], values=CondaMade(modules_of(below), rows)._asdict())
+        modules: list[str] = []
+        owners: dict[str, str] = {}
+        distributions: set[tuple[str, str]] = set()
+        shared = {hex_digest(text) for text in NAMESPACES}
+        for filename, files in brought.items():
+            below = {match[1]: sha256 for path, sha256 in files.items() if (match := _SITE.fullmatch(path))}
+            distributions |= {(match[1], match[2]) for path in below if (match := _INFO.fullmatch(path))}
+            modules += below
+            own = (path for path, sha256 in below.items() if not (path.endswith(INIT) and sha256 in shared))
+            owners |= dict.fromkeys(modules_of(own), filename)
+        rows: Any = [list(row) for row in sorted(distributions)]  # as JSON has them
+        return Outputs(layers=[layer], values=CondaMade(modules_of(modules), rows, owners)._asdict())
 
 
 def _doubles(brought: Mapping[str, Mapping[str, str]], context: Context) -> dict[str, list[str]]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from buildrules.actions.params import InstalledParams, read
 from buildrules.actions.python.equivalents import equivalents
 from buildrules.actions.python.exclusion import is_excluded
-from buildrules.actions.python.modules import modules_of
+from buildrules.actions.python.modules import INIT, modules_of
 from buildrules.actions.python.target import Target
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Row, Traits
@@ -52,11 +52,6 @@ class Distribution:
         self.version = str(metadata["Version"] or part["filename"].split("-")[1])
         self.requires = [str(line) for line in metadata.get_all("Requires-Dist") or ()]
 
-    @property
-    def modules(self) -> list[str]:
-        """The modules that can be imported."""
-        return modules_of(path.partition("/site-packages/")[2] for path in self.files)
-
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
 
@@ -79,7 +74,7 @@ class Installed:
     """See the module's documentation."""
 
     name = "installed"
-    version = 2
+    version = 3
 
     @staticmethod
     def _content(step: Step) -> list[Row]:
@@ -97,20 +92,8 @@ class Installed:
             raise GoneError(f"a wheel of {step.title!r} vanished from the store", hint="build again") from error
         check_paths(found, frozenset(params.prefer))
         others = _others(step)
-        conda = [outputs.values for outputs in step.outputs if "distributions" in outputs.values]
-        modules = {name for values in conda for name in values["modules"]} - {*_UNUSED}
-        for one in found:
-            same = sorted(modules.intersection(one.modules)) if one.name not in others else []
-            if same:
-                context.warn(
-                    f"{one} is installed over the module {same[0]!r} of a conda package, whose bytecode is used"
-                    " wherever it has some; take either out"
-                )
-            if others.get(one.name, one.version) != one.version:
-                raise ActionError(
-                    f"{one} is installed over the conda package {one.name} {others[one.name]}",
-                    hint="take it out of the pip list, or out of conda's packages",
-                )
+        owners = (outputs.values.get("owners", _NOTHING) for outputs in step.outputs)
+        check_conda(found, others, {module: package for one in owners for module, package in one.items()})
         check_requirements(found, Target.from_dict(dict(params.target)), frozenset(params.exclude), others)
         return Outputs()
 
@@ -126,6 +109,35 @@ def _others(step: Step) -> dict[str, str]:
 
     rows = [row for outputs in step.outputs for row in outputs.values.get("distributions", ())]
     return {canonicalize_name(name): version for name, version in rows}
+
+
+def check_conda(found: Sequence[Distribution], others: Mapping[str, str], modules: Mapping[str, str]) -> None:
+    """Raise ActionError for a distribution that lies over a conda package, whose bytecode would be used all the same.
+
+    `others` are as for `check_requirements`; `modules` are those of conda packages, with their file names.
+    """
+    above = {prefix: module for module in modules for prefix in _prefixes(module)}
+
+    def shared(path: str, one: Distribution) -> bool:
+        name = path.removesuffix(INIT)
+        return name != path and name.replace("/", ".") in above and _says_nothing(one.archive, path)
+
+    for one in found:
+        over = f"conda package {one.name} {others[one.name]}" if one.name in others else None
+        paths = [path.partition("/site-packages/")[2] for path in one.files] if above and over is None else []
+        for module in modules_of(path for path in paths if not shared(path, one)):
+            same = next((it for it in _prefixes(module) if it in modules), above.get(module))
+            if same is not None and same.partition(".")[0] not in _UNUSED:
+                over = f"module {same!r} of the conda package {modules[same]}"
+                break
+        if over is not None:
+            hint = f"take it out of the pip list, with `exclude: [{one.name}]` if another package asks for it; or that"
+            raise ActionError(f"{one} is installed over the {over}", hint=f"{hint} out of conda's packages")
+
+
+def _prefixes(module: str) -> Iterator[str]:
+    steps = module.split(".")
+    return (".".join(steps[:count]) for count in range(1, len(steps) + 1))
 
 
 def check_paths(found: Sequence[Distribution], prefer: frozenset[str]) -> None:

@@ -2,6 +2,12 @@
 
 from collections.abc import Iterable
 
+INIT = "/__init__.py"
+_PKGUTIL = b"__path__ = __import__('pkgutil').extend_path(__path__, __name__)"
+_SETUPTOOLS = b"__import__('pkg_resources').declare_namespace(__name__)"
+NAMESPACES = (b"", b"\n", _PKGUTIL, _PKGUTIL + b"\n", _SETUPTOOLS, _SETUPTOOLS + b"\n")
+"""Of an `__init__.py` that many distributions bring alike (packaging.python.org, "Packaging namespace packages")."""
+
 _ENDINGS = (".py", ".so", ".pyd")
 
 
