@@ -7,18 +7,16 @@ that end with a NUL, which keep their length. Scripts of packages are never run,
 
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
-from tarfile import TarInfo
 from typing import Any
 
 from buildrules.errors import IntegrityError
 from buildrules.oci.local import Local
-from buildrules.oci.parts.conda_package import BINARY, Content, Package, Path, contents, read_package
-from buildrules.oci.parts.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Chunks, Entry
+from buildrules.oci.parts.conda_package import BINARY, Package, Path, contents, read_package
+from buildrules.oci.parts.entry import DIRECTORY, FILE, SYMLINK, Chunks, Entry
+from buildrules.oci.parts.tarred import Member
 from buildrules.oci.parts.wheel import script_of
 from buildrules.oci.paths import bad_link, bad_path
 
-_IN_MEMORY = 8 << 20  # bytes; a larger file is handed on in chunks
 _LARGEST_TEXT = 256 << 20  # bytes of a text that holds the prefix
 _LARGEST_STRING = 1 << 20  # bytes of a string in a binary
 _CHUNK = 1 << 20
@@ -37,10 +35,11 @@ def expand(part: dict[str, Any], local: Local) -> Iterator[Entry]:
     made = {place: text for place, text in _made(package, python, prefix, filename).items() if place not in drop}
     laid: set[str] = set()
     lacking = dict.fromkeys(name for name in package.paths if not name.startswith("info/"))
-    for name, member, content in contents(path, filename):
-        place, listed = placed(package, name, python), package.paths.get(name)
+    for member in contents(path, filename):
+        name, listed = member.path, package.paths.get(member.path)
+        place = placed(package, name, python)
         lacking.pop(name, None)
-        if member.isdir():
+        if member.kind == DIRECTORY:
             if listed is not None and listed.directory:
                 yield Entry(f"{prefix}/{place}", DIRECTORY, 0o755)
             continue
@@ -50,7 +49,7 @@ def expand(part: dict[str, Any], local: Local) -> Iterator[Entry]:
             raise IntegrityError(f"two files of conda package {filename!r} would be installed as {place!r}")
         laid.add(place)
         if place not in drop and place not in made:
-            yield _entry(package, place, member, content, listed, part)
+            yield _entry(package, place, member, listed, part)
     for name in lacking:
         if not package.paths[name].directory and placed(package, name, python) not in made:
             raise IntegrityError(f"conda package {filename!r} lists {name!r}, and does not hold it")
@@ -59,23 +58,17 @@ def expand(part: dict[str, Any], local: Local) -> Iterator[Entry]:
         yield Entry(f"{prefix}/{place}", FILE, mode, size=len(text), content=text)
 
 
-def _entry(
-    package: Package, place: str, member: TarInfo, content: Content | None, listed: Path, part: dict[str, Any]
-) -> Entry:
+def _entry(package: Package, place: str, member: Member, listed: Path, part: dict[str, Any]) -> Entry:
     prefix, filename = part["prefix"], part["filename"]
-    entry = Entry(f"{prefix}/{place}", FILE, 0o755 if member.mode & 0o111 else 0o644)
-    if content is not None:
-        _fill(entry, content, member.size, listed, prefix, filename)
-    elif member.issym():
-        entry.kind, entry.mode = SYMLINK, 0o777
-        entry.link = _target(place, member.linkname, listed, prefix, filename)
-    elif member.islnk():
-        target = member.linkname.removeprefix("./")
-        if target not in package.paths:
-            raise IntegrityError(f"{place!r} in conda package {filename!r} is a link to {target!r}, outside of it")
-        entry.kind, entry.link = HARDLINK, f"{prefix}/{placed(package, target, part['python'])}"
+    entry = Entry(f"{prefix}/{place}", member.kind, 0o755 if member.mode & 0o111 else 0o644)
+    if member.kind == FILE:
+        _fill(entry, member, listed, prefix, filename)
+    elif member.kind == SYMLINK:
+        entry.mode, entry.link = 0o777, _target(place, member.link, listed, prefix, filename)
+    elif member.link not in package.paths:
+        raise IntegrityError(f"{place!r} in conda package {filename!r} is a link to {member.link!r}, outside of it")
     else:
-        raise IntegrityError(f"{place!r} in conda package {filename!r} is neither a file nor a link")
+        entry.link = f"{prefix}/{placed(package, member.link, part['python'])}"
     return entry
 
 
@@ -116,24 +109,22 @@ def _made(package: Package, python: str, prefix: str, filename: str) -> dict[str
     return {**found, record_path: text}
 
 
-def _fill(entry: Entry, content: Content, size: int, listed: Path, prefix: str, filename: str) -> None:
-    entry.size = size
-    if not listed.placeholder and entry.path.endswith(".pyc") and size <= _IN_MEMORY:
-        entry.content = unchecked(content.read())
-        return
+def _fill(entry: Entry, member: Member, listed: Path, prefix: str, filename: str) -> None:
+    entry.size = size = member.size
     if not listed.placeholder:
-        small = size <= _IN_MEMORY
-        entry.content = content.read() if small else Chunks(partial(_chunks, content))
+        content = member.content
+        bytecode = isinstance(content, bytes) and entry.path.endswith(".pyc")
+        entry.content = unchecked(content) if bytecode and isinstance(content, bytes) else content
         return
     old, new = listed.placeholder.encode(), f"/{prefix}".encode()
     if listed.mode == BINARY:
         if len(new) > len(old):
             raise IntegrityError(f"the prefix /{prefix} is too long for {entry.path!r} of conda package {filename!r}")
-        entry.content = Chunks(lambda: in_binary(lambda: content.read(_CHUNK), old, new))
+        entry.content = Chunks(lambda: in_binary(lambda: member.read(_CHUNK), old, new))
         return
     if size > _LARGEST_TEXT:
         raise IntegrityError(f"text {entry.path!r} of conda package {filename!r} has {size} bytes")
-    entry.content = content.read().replace(old, new)
+    entry.content = member.read().replace(old, new)
     entry.size = len(entry.content)
 
 
@@ -142,11 +133,6 @@ def unchecked(bytecode: bytes) -> bytes:
     if bytecode[4:8] != bytes(4) or len(bytecode) < 16:
         return bytecode
     return bytecode[:4] + b"\1" + bytes(11) + bytecode[16:]
-
-
-def _chunks(content: Content) -> Iterator[bytes]:
-    while data := content.read(_CHUNK):
-        yield data
 
 
 def in_binary(read: Callable[[], bytes], old: bytes, new: bytes) -> Iterator[bytes]:

@@ -6,21 +6,19 @@ prefix in those that hold one; before it there were `info/files` and `info/has_p
 packages without an architecture which are Python's, and their entry points.
 """
 
-import contextlib
 import re
 import shlex
-import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 
 from buildrules.document.plain_json import read_json
 from buildrules.errors import IntegrityError
-from buildrules.oci.parts.archive import members
-from buildrules.oci.parts.entry import FileRange
-from buildrules.oci.paths import bad_path, bad_text
+from buildrules.oci.parts.archive import members as zipped
+from buildrules.oci.parts.entry import FILE, FileRange
+from buildrules.oci.parts.tarred import Member, members
+from buildrules.oci.paths import bad_text
 from buildrules.oci.unpacked import run_of, unpacked
-from buildrules.oci.untar import entries
 
 ENDINGS = (".conda", ".tar.bz2")
 TEXT, BINARY = "text", "binary"
@@ -52,30 +50,17 @@ class Package:
     entry_points: list[str] = field(default_factory=list)
 
 
-class Content:
-    """A file of a package, to be read; IntegrityError, which names the package, where it is damaged."""
-
-    def __init__(self, content: IO[bytes], filename: str, damage: type[Exception]) -> None:
-        self._content, self._filename, self._damage = content, filename, damage
-
-    def read(self, size: int = -1) -> bytes:
-        """The next `size` bytes, or what is left."""
-        with _told(self._filename, self._damage):
-            return self._content.read(size)
-
-
 def read_package(path: str, filename: str) -> Package:
     """What the package at `path` says of itself; `filename` is its own name, which errors have.
 
     Raises IntegrityError for what is malformed, UsageError where zstd cannot be read.
     """
     found: dict[str, bytes] = {}
-    for member, content in _open(path, filename, "info"):
-        name = _clean(member.name)
-        if content is not None and _READ.fullmatch(name):
+    for member in _open(path, filename, "info"):
+        if member.kind == FILE and _READ.fullmatch(member.path):
             if member.size > _LARGEST:
-                raise IntegrityError(f"{name!r} in conda package {filename!r} has {member.size} bytes")
-            found[name] = content.read()
+                raise member.wrong(f"has {member.size} bytes")
+            found[member.path] = member.read()
     index = _table(found, "info/index.json", filename)
     if index is None or not all(isinstance(index.get(key), str) for key in ("name", "version", "build")):
         raise IntegrityError(f"conda package {filename!r} does not say what it is, in info/index.json")
@@ -91,27 +76,14 @@ def read_package(path: str, filename: str) -> Package:
     return Package(index["name"], index["version"], index["build"], index, paths, python, points)
 
 
-def contents(path: str, filename: str) -> Iterator[tuple[str, tarfile.TarInfo, Content | None]]:
-    """The files of the package, but those about it: path, entry, content. A content is read before the next is asked
-    for. Raises as `read_package`, and IntegrityError for a path that leaves the prefix."""
-    for member, content in _open(path, filename, "pkg"):
-        name = _clean(member.name)
-        if name and not name.startswith("info/") and name != "info":
-            if problem := bad_path(name):
-                raise IntegrityError(f"{name!r} in conda package {filename!r} {problem}")
-            yield name, member, content
+def contents(path: str, filename: str) -> Iterator[Member]:
+    """The members of the package, but those about it. Raises as `read_package`."""
+    for member in _open(path, filename, "pkg"):
+        if member.path and not f"{member.path}/".startswith("info/"):
+            yield member
 
 
-@contextlib.contextmanager
-def _told(filename: str, damage: type[Exception]) -> Iterator[None]:
-    """While inside, what damaged content raises is an IntegrityError."""
-    try:
-        yield
-    except (tarfile.TarError, OSError, ValueError, EOFError, damage) as error:
-        raise IntegrityError(f"conda package {filename!r} cannot be unpacked: {error}") from None
-
-
-def _open(path: str, filename: str, part: str) -> Iterator[tuple[tarfile.TarInfo, Content | None]]:
+def _open(path: str, filename: str, part: str) -> Iterator[Member]:
     what = f"conda package {filename!r}"
     with open(path, "rb") as file:
         if _ending(filename) == ".tar.bz2":
@@ -119,14 +91,12 @@ def _open(path: str, filename: str, part: str) -> Iterator[tuple[tarfile.TarInfo
         else:
             stem = filename.removesuffix(".conda")
             wanted = f"{part}-{stem}.tar.zst"
-            member = next((one for one in members(path, filename) if one.name == wanted), None)
+            member = next((one for one in zipped(path, filename) if one.name == wanted), None)
             if member is None or not isinstance(member.content, FileRange):
                 raise IntegrityError(f"{what} holds no {wanted}, stored as it is")
             file.seek(member.content.offset)
             stream, damage = unpacked(run_of(file, member.size), ".zst", what)
-        with _told(filename, damage):
-            for entry, content in entries(stream):
-                yield entry, None if content is None else Content(content, filename, damage)
+        yield from members(stream, damage, what)
 
 
 def _ending(filename: str) -> str:
@@ -193,8 +163,3 @@ def _lines(data: bytes, filename: str) -> list[str]:
         return [line for line in data.decode().splitlines() if line.strip()]
     except UnicodeDecodeError:
         raise IntegrityError(f"the list of files of conda package {filename!r} is not UTF-8") from None
-
-
-def _clean(path: str) -> str:
-    path = path.removeprefix("./").removesuffix("/")
-    return "" if path == "." else path

@@ -6,29 +6,22 @@ the base's. Maintainer scripts are never looked at. Set-uid and set-gid bits are
 owners they are meant for do not exist in a layer that is all root's.
 """
 
-import contextlib
 import os
 import re
-import tarfile
 from collections.abc import Iterator
-from functools import partial
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from buildrules.errors import IntegrityError
 from buildrules.oci.local import Local
-from buildrules.oci.parts.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Chunks, Entry
-from buildrules.oci.paths import bad_link, bad_path
+from buildrules.oci.parts.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry
+from buildrules.oci.parts.tarred import members
+from buildrules.oci.paths import bad_link
 from buildrules.oci.unpacked import run_of, unpacked
-from buildrules.oci.untar import entries
 
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 DROP = ["usr/share/doc", "usr/share/info", "usr/share/lintian", "usr/share/locale", "usr/share/man"]
 """What a server does without. Copyright files stay, whatever is dropped."""
 
-IN_MEMORY = 8 << 20  # a larger file is handed on in chunks
-_CHUNK = 1 << 20
-_KINDS = {b"0": FILE, b"\0": FILE, b"7": FILE, b"1": HARDLINK, b"2": SYMLINK, b"5": DIRECTORY}
-_SPECIAL = {b"3": "character device", b"4": "block device", b"6": "named pipe"}
 _COPYRIGHT = re.compile(r"usr/share/doc/[^/]+/copyright(\.gz)?")
 _DOC = re.compile(r"usr/share/doc/[^/]+")
 
@@ -122,60 +115,18 @@ def _entries(file: BinaryIO, wanted: str, name: str) -> Iterator[Entry]:
     """The entries of the tar archive `wanted` but its root, validated. Raises IntegrityError that quotes the path."""
     suffix, offset, size = _member(file, wanted, name)
     file.seek(offset)
-    stream, damage = unpacked(run_of(file, size), suffix, f"debian package {name!r}")
-    with _told(name, damage):
-        for member, content in entries(stream):
-            entry = _entry(name, _clean(member.name), member.type, member.mode & 0o7777, member.linkname)
-            if content is not None:
-                if member.size < 0:
-                    raise IntegrityError(f"{member.name!r} in debian package {name!r} has no size")
-                entry.size = member.size
-                small = member.size <= IN_MEMORY
-                entry.content = content.read() if small else Chunks(partial(_chunks, content, name, damage))
-            if entry.path:
-                yield entry
-
-
-@contextlib.contextmanager
-def _told(name: str, damage: type[Exception]) -> Iterator[None]:
-    """While inside, what damaged content raises is an IntegrityError."""
-    try:
-        yield
-    except (tarfile.TarError, OSError, ValueError, EOFError, damage) as error:
-        raise IntegrityError(f"debian package {name!r} cannot be unpacked: {error}") from None
-
-
-def _chunks(content: IO[bytes], name: str, damage: type[Exception]) -> Iterator[bytes]:
-    with _told(name, damage):
-        while data := content.read(_CHUNK):
-            yield data
-
-
-def _entry(name: str, path: str, kind: bytes, mode: int, link: str) -> Entry:
-    """A validated entry without content; an empty path is the root."""
-    if kind in _SPECIAL:
-        raise IntegrityError(f"{path!r} in debian package {name!r} is a {_SPECIAL[kind]}")
-    if kind not in _KINDS:
-        raise IntegrityError(f"{path!r} in debian package {name!r} is of unknown type {kind!r}")
-    if path or _KINDS[kind] != DIRECTORY:
-        _check(name, path, bad_path(path))
-    if _KINDS[kind] == DIRECTORY:
-        return Entry(path, DIRECTORY, mode & 0o1777)
-    if _KINDS[kind] == HARDLINK:
-        _check(name, link, bad_path(_clean(link)))
-        return Entry(path, HARDLINK, mode & 0o777, link=_clean(link))
-    if _KINDS[kind] == SYMLINK:
-        _check(name, f"{path} -> {link}", bad_link(path, link))
-        return Entry(path, SYMLINK, 0o777, link=link)
-    return Entry(path, FILE, mode & 0o777)
-
-
-def _check(name: str, what: str, problem: str | None) -> None:
-    if problem:
-        raise IntegrityError(f"{what!r} in debian package {name!r} {problem}")
-
-
-def _clean(path: str) -> str:
-    """Without the leading `./` and the slash after a folder; anything else is left for the check."""
-    path = path.removeprefix("./").removesuffix("/")
-    return "" if path == "." else path
+    what = f"debian package {name!r}"
+    stream, damage = unpacked(run_of(file, size), suffix, what)
+    for member in members(stream, damage, what):
+        if not member.path:
+            continue
+        entry = Entry(member.path, member.kind, member.mode & (0o1777 if member.kind == DIRECTORY else 0o777))
+        if member.kind == FILE:
+            entry.size, entry.content = member.size, member.content
+        elif member.kind != DIRECTORY:
+            entry.link = member.link
+        if member.kind == SYMLINK:
+            entry.mode = 0o777
+            if problem := bad_link(member.path, member.link):
+                raise member.wrong(problem, f"{member.path} -> {member.link}")
+        yield entry

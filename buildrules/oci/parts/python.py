@@ -7,17 +7,15 @@ The place it was built for, `/install`, stands in what `sysconfig` reads; there 
 
 import gzip
 import re
-import tarfile
 import zlib
 from collections.abc import Iterator
-from functools import partial
 from typing import IO, Any, cast
 
 from buildrules.errors import IntegrityError
 from buildrules.oci.local import Local
-from buildrules.oci.parts.entry import FILE, HARDLINK, SYMLINK, Chunks, Entry
-from buildrules.oci.paths import bad_link, bad_path
-from buildrules.oci.untar import entries
+from buildrules.oci.parts.entry import DIRECTORY, FILE, HARDLINK, SYMLINK, Entry
+from buildrules.oci.parts.tarred import Member, members
+from buildrules.oci.paths import bad_link
 
 PREFIX = "opt/python"
 """Where it lies: not /usr/local, since images of others may have a Python there, and two would share a folder."""
@@ -39,14 +37,11 @@ matches is left out with all below it. pip, setuptools and the like are an envir
 
 _TOP = "python/"
 _LARGEST = 4 << 30  # bytes that an archive may unpack to
-_IN_MEMORY = 8 << 20  # a larger file is handed on in chunks
-_CHUNK = 1 << 20
 _VERSION = re.compile(rb'^\s*#\s*define\s+PY_VERSION\s+"([^"+]+)\+?"', re.MULTILINE)
 _NAMES_PLACE = re.compile(
     r"lib/python3\.[0-9]+t?/(_sysconfigdata_[^/]*\.py|_sysconfig_vars_[^/]*\.json|build-details\.json)"
 )
 _PLACE = re.compile(rb"(?:(?<=-L)|(?<=-I)|(?<![\w.-]))/install(?![\w.-])")
-_DAMAGE = (tarfile.TarError, OSError, ValueError, EOFError, zlib.error)
 
 
 def expand(part: dict[str, Any], local: Local) -> Iterator[Entry]:
@@ -65,24 +60,21 @@ def read(path: str, python: str, prefix: str, drop: list[str]) -> Iterator[Entry
     short, header = interpreter_of(python), f"include/{interpreter_of(python)}/patchlevel.h"
     laid: set[str] = set()
     total = 0
-    try:
-        with gzip.open(path) as stream:
-            for member, content in entries(cast(IO[bytes], stream), whole=True):
-                total += max(member.size, 0)
-                if total > _LARGEST:
-                    raise IntegrityError(f"{what} unpacks to more than {_LARGEST >> 30} GiB")
-                name = _below_top(member.name, what)
-                if member.isdir() or (pattern is not None and pattern.match(name)):
-                    continue
-                if name in laid:
-                    raise IntegrityError(f"{what} holds {member.name!r} twice")
-                entry = _entry(member, name, prefix, laid, content, what)
-                if name == header:
-                    _check_version(entry.content, python, what)
-                laid.add(name)
-                yield entry
-    except _DAMAGE as error:
-        raise IntegrityError(f"{what} cannot be unpacked: {error}") from None
+    with gzip.open(path) as stream:
+        for member in members(cast(IO[bytes], stream), zlib.error, what, whole=True):
+            total += max(member.size, 0)
+            if total > _LARGEST:
+                raise IntegrityError(f"{what} unpacks to more than {_LARGEST >> 30} GiB")
+            name = _below_top(member, member.path)
+            if member.kind == DIRECTORY or (pattern is not None and pattern.match(name)):
+                continue
+            if name in laid:
+                raise member.wrong("stands there twice")
+            entry = _entry(member, name, prefix, laid)
+            if name == header:
+                _check_version(entry.content, python, what)
+            laid.add(name)
+            yield entry
     for name in (f"bin/{short}", f"lib/{short}/os.py"):
         if name not in laid:
             raise IntegrityError(f"{what} has no {_TOP + name!r}")
@@ -112,48 +104,30 @@ def _translate(glob: str) -> str:
     return anywhere + re.escape(glob).replace(r"\*", "[^/]*") + "(?:/|$)"
 
 
-def _below_top(name: str, what: str) -> str:
-    """A member's path below `python/`, "" for that folder itself."""
-    clean = name.removeprefix("./").removesuffix("/")
-    if clean in ("", ".", _TOP[:-1]):
-        return ""
-    problem = bad_path(clean) or (None if clean.startswith(_TOP) else f"is not below {_TOP!r}")
-    if problem:
-        raise IntegrityError(f"{name!r} in {what} {problem}")
-    return clean.removeprefix(_TOP)
+def _below_top(member: Member, path: str) -> str:
+    """A path below `python/`, "" for that folder itself."""
+    if path and path != _TOP[:-1] and not path.startswith(_TOP):
+        raise member.wrong(f"is not below {_TOP!r}", path)
+    return path.removeprefix(_TOP[:-1]).removeprefix("/")
 
 
-def _entry(
-    member: tarfile.TarInfo, name: str, prefix: str, laid: set[str], content: IO[bytes] | None, what: str
-) -> Entry:
+def _entry(member: Member, name: str, prefix: str, laid: set[str]) -> Entry:
     path = f"{prefix}/{name}"
-    if name and member.issym():
+    if not name:
+        raise member.wrong("is not a folder")
+    if member.kind == SYMLINK:
         # Against the archive's own folder, so that no link leads out of it.
-        problem = "is absolute" if member.linkname.startswith("/") else bad_link(name, member.linkname)
+        problem = "is absolute" if member.link.startswith("/") else bad_link(name, member.link)
         if problem:
-            raise IntegrityError(f"{f'{name} -> {member.linkname}'!r} in {what} {problem}")
-        return Entry(path, SYMLINK, 0o777, link=member.linkname)
-    if name and member.islnk():
-        target = _below_top(member.linkname, what)
+            raise member.wrong(problem, f"{name} -> {member.link}")
+        return Entry(path, SYMLINK, 0o777, link=member.link)
+    if member.kind == HARDLINK:
+        target = _below_top(member, member.link)
         if target not in laid:
-            raise IntegrityError(f"{name!r} in {what} is a link to {target!r}, which is not there")
+            raise member.wrong(f"is a link to {target!r}, which is not there")
         return Entry(path, HARDLINK, 0o644, link=f"{prefix}/{target}")
-    if content is None or not name:
-        raise IntegrityError(f"{member.name!r} in {what} is neither file, folder nor link")
-    entry = Entry(path, FILE, 0o755 if member.mode & 0o111 else 0o644, size=member.size)
-    if _NAMES_PLACE.fullmatch(name) and member.size <= _IN_MEMORY:
-        entry.content = _PLACE.sub(b"/" + prefix.encode(), content.read())
+    entry = Entry(path, FILE, 0o755 if member.mode & 0o111 else 0o644, size=member.size, content=member.content)
+    if isinstance(entry.content, bytes) and _NAMES_PLACE.fullmatch(name):
+        entry.content = _PLACE.sub(b"/" + prefix.encode(), entry.content)
         entry.size = len(entry.content)
-    elif member.size <= _IN_MEMORY:
-        entry.content = content.read()
-    else:
-        entry.content = Chunks(partial(_chunks, content, what))
     return entry
-
-
-def _chunks(content: IO[bytes], what: str) -> Iterator[bytes]:
-    try:
-        while data := content.read(_CHUNK):
-            yield data
-    except _DAMAGE as error:
-        raise IntegrityError(f"{what} cannot be unpacked: {error}") from None
