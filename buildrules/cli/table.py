@@ -86,6 +86,7 @@ VERBS = {
     "fmt": Verb("put BUILD.yaml files into their usual form", "fmt"),
     "init": Verb("write a first BUILD.yaml for a folder with a model", "init"),
     "cache": Verb("look at the store, check it, shrink it; keys of a shared cache", "cache"),
+    "doctor": Verb("look at this machine and workspace: what is missing, and how to get it", "doctor"),
     "clean": Verb("forget what this workspace's builds remembered", "clean"),
     "step": Verb("run one step that another process wrote to a file", "step"),
 }

@@ -67,7 +67,7 @@ class RootfsRunner:
                 hint="use --runner docker, with NVIDIA's Container Toolkit",
             )
         if self._refusal is None:
-            self._refusal = _refusal()
+            self._refusal = refusal()
         if self._refusal:
             raise _refused(package.title, self._refusal)
         with private_folder(self._folder) as folder:
@@ -85,7 +85,7 @@ def launcher(argument: str, python: str = sys.executable, place: str = "") -> li
     return [python, "-I", "-S", "-c", _LAUNCHER, place, argument]
 
 
-def _refusal() -> str:
+def refusal() -> str:
     """Why Linux gives no namespaces here; "" where it does. Asked before anything is unpacked."""
     command = launcher("probe")
     try:

@@ -1,0 +1,1 @@
+"""What `buildrules doctor` looks at: this machine, the workspace, and the places it reaches."""

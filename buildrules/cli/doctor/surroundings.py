@@ -1,0 +1,171 @@
+"""What the workspace asks for: whether it loads, what its targets need, and whether what it names can be reached."""
+
+import importlib.util
+import os
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+from buildrules.cli.doctor.finding import Finding, broken, failed, good, lacking
+from buildrules.credentials.redact import redact, scrub
+from buildrules.errors import BuildrulesError
+from buildrules.net.session import Session
+from buildrules.workspace.settings import Settings
+
+_SKEW = 60.0  # seconds, beyond which tokens and signatures with a date may be refused
+_EXTRAS = {
+    **dict.fromkeys(("grpc", "grpcs"), ("grpc", "grpc")),
+    **dict.fromkeys(("s3", "gs", "az"), ("s3", "obstore")),
+}
+"""By the scheme of a cache: the extra to install, and the module it brings."""
+_NOBODY = "0" * 64  # a key that no record has
+
+
+def targets(root: str) -> Iterator[Finding]:
+    """Whether the workspace loads, and what its rules need to be installed."""
+    from buildrules.analysis.loaded import Loaded
+    from buildrules.workspace.disk import Disk
+
+    try:
+        loaded = Loaded(Disk(root))
+    except BuildrulesError as error:
+        for one in getattr(error, "errors", None) or [error]:
+            yield failed("workspace", one)
+        return
+    count = sum(not target.implicit for target in loaded.resolution.targets.values())
+    yield good("workspace", f"'{root}', {count} targets in {len(loaded.workspace.packages)} packages")
+    rules = {target.rule.reference for target in loaded.resolution.targets.values()}
+    if "conda_env" in rules and importlib.util.find_spec("rattler") is None:
+        yield broken("conda", "conda_env is used, and py-rattler is not installed", "pip install 'buildrules[conda]'")
+
+
+def neighbours(root: str) -> Iterator[Finding]:
+    """Other build systems that take our files for theirs."""
+    path = os.path.join(root, "pants.toml")
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read(1 << 20)
+    except OSError:
+        return
+    if "build_patterns" not in text:
+        yield broken(
+            "pants",
+            "its patterns for build files, BUILD and BUILD.*, take every BUILD.yaml for one",
+            'in pants.toml, below [GLOBAL]: build_patterns = ["BUILD", "BUILD.pants"]',
+        )
+
+
+def certificates(session: Session) -> Iterator[Finding]:
+    """What traffic trusts."""
+    try:
+        file, folder = session.connections.certificates()
+    except BuildrulesError as error:
+        yield failed("certificates", error)
+        return
+    if not file and not folder:
+        yield broken("certificates", "none are installed", "apt install ca-certificates, or set SSL_CERT_FILE")
+        return
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=file, capath=folder)
+    except (OSError, ssl.SSLError) as error:
+        yield broken("certificates", f"'{file or folder}': {error}", "name a file of PEM certificates")
+    else:
+        yield good("certificates", str(file or folder))
+
+
+def cache(root: str, settings: Settings, session: Session) -> Iterator[Finding]:
+    """Whether the shared cache answers, whom it is trusted by, and whether anything could be written."""
+    from buildrules.cli.sharing import settings_of
+    from buildrules.credentials.secret import Secrets
+    from buildrules.remote.backend import RemoteError
+    from buildrules.remote.opening import open_backend
+    from buildrules.workspace.trust import open_signer, open_trust
+
+    try:
+        wanted = settings_of(settings.shared_cache())
+    except BuildrulesError as error:
+        yield failed("cache", error)
+        return
+    for url in wanted.get("remote", ()):
+        shown = redact(url)
+        scheme = urlsplit(url).scheme
+        extra, module = _EXTRAS.get(scheme, ("", ""))
+        if module and importlib.util.find_spec(module) is None:
+            yield broken("cache", f"{scheme}:// needs {module}", f"pip install 'buildrules[{extra}]'")
+            continue
+        try:
+            backend = open_backend(url, session, wanted.get("connection"))
+            began = time.perf_counter()
+            try:
+                backend.records.get(_NOBODY)
+            finally:
+                backend.close()
+            yield good("cache", f"{shown} answers in {(time.perf_counter() - began) * 1000:.0f} ms")
+        except BuildrulesError as error:
+            yield failed("cache", error)
+            continue
+        except RemoteError as error:
+            remedy = "see its connection in workspace.connections" if error.refused else "builds go on without it"
+            yield broken("cache", f"{shown}: {scrub(error.text)}", remedy)
+            continue
+        if scheme in ("http", "https"):
+            yield from _clock(url, session)
+    if not wanted:
+        return
+    try:
+        trust = open_trust(wanted, root)
+        signer = open_signer(wanted, Secrets(root), root) if wanted["writes"] else None
+    except BuildrulesError as error:
+        yield failed("trust", error)
+        return
+    if wanted["writes"] and signer is None and trust.policy == "require":
+        yield broken("trust", "signatures are required, and no key signs", "buildrules cache key new NAME")
+    writes = "written" if wanted["writes"] else "read only"
+    yield good("trust", f"signatures: {trust.policy}; namespace {wanted['namespace']}, {writes}")
+
+
+def _clock(url: str, session: Session) -> Iterator[Finding]:
+    from buildrules.start.failure import Failure
+
+    parts = urlsplit(url)
+    try:
+        answer = session.client.get(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/")
+        date = answer.headers.get("date")
+        answer.close()
+    except (Failure, BuildrulesError):
+        return
+    try:
+        skew = parsedate_to_datetime(date).timestamp() - time.time() if date else 0.0
+    except ValueError:
+        return
+    if abs(skew) > _SKEW:
+        text = f"{redact(url)} says it is {abs(skew):.0f} s {'later' if skew > 0 else 'earlier'} than this machine does"
+        yield lacking("clock", text, "set the clock by NTP: tokens and signatures have dates")
+
+
+def connections(settings: Settings, session: Session) -> Iterator[Finding]:
+    """Whether the secrets can be read that connections name, and the default registry asked."""
+    for connection in session.connections:
+        try:
+            connection.login()
+        except BuildrulesError as error:
+            yield failed(f"connection {connection.name}", error)
+        else:
+            yield good(f"connection {connection.name}", redact(connection.target))
+    if settings.default_registry:
+        yield from _registry(settings.default_registry, session)
+
+
+def _registry(address: str, session: Session) -> Iterator[Finding]:
+    from buildrules.oci.registries import Registries
+
+    host, _, prefix = address.partition("/")
+    try:
+        session.own(Registries).of(host, f"{prefix}/buildrules-doctor".lstrip("/")).manifest_digest("latest")
+    except BuildrulesError as error:
+        yield failed("registry", error)
+    else:
+        yield good("registry", f"{redact(address)} answers")
