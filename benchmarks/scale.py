@@ -135,6 +135,12 @@ def _analysis(scene: Scene) -> Sample:
     return sample(lambda: scene.build("query", "//..."), runs=scene.runs, before=lambda _run: scene.forget())
 
 
+def _report(scene: Scene) -> Sample:
+    scene.settle("//...")
+    page = scene.folder / "report.html"
+    return sample(lambda: scene.build("report", "-o", str(page)), runs=scene.runs)
+
+
 @dataclass(frozen=True)
 class Row:
     """One row: what it is for people, how it is measured, and the goals by number of packages."""
@@ -200,6 +206,7 @@ ROWS = {
         seconds={1000: 1.2, 10_000: 12},
         memory={10_000: 250},
     ),
+    "report": _row("`report`", _report, seconds={1000: 2}),
 }
 
 

@@ -47,7 +47,17 @@ _CLI_TAIL = """## Exit codes
 | 130 | interrupted; what was finished is kept |
 | 141 | nobody reads the output any more, as in `show \\| head` |
 
-Where several steps fail, the first failure decides.
+They keep their meaning within a major version. Where several steps fail, the first failure decides. The last line of
+a build says how it went: on standard output, or on standard error where it begins with `failed: `.
+
+| command | 1 also where |
+|---|---|
+| `test` | a test failed, or could not be run |
+| `lint` | something is an error; with `--strict` where anything is found |
+| `lock --check` | a lock is missing or stale |
+| `push --tested` | a package was left out, because its tests failed or it has none |
+| `cache verify` | content is corrupt, or something has no signature by a key that the workspace trusts |
+| `import azureml` | a file could not be converted; the others are written |
 
 `run` ends with 0 where the package did, where Ctrl-C stopped it once it was ready, and where `-d` left it running; with
 1 where the container did not start, was not ready in time, or ended with another code. `logs` and `stop` end with 2

@@ -43,6 +43,8 @@ REASONS = {
         locking/standalone/builds.py           the table of an installed package
         locking/python/resolution.py           what uv has written
         oci/docker_record.py
+        report/builds.py                       logs of builds
+        report/page.py                         the page's own files
         state/journal.py
         store/blobs.py
         store/store.py

@@ -23,19 +23,8 @@ from buildrules.oci.push.report import SENT, PushReport
 from buildrules.oci.push.shipment import Shipment, shipment
 from buildrules.oci.reference import REGISTRY, parse_reference
 from buildrules.oci.registries import Registries
+from buildrules.report.contents import KINDS, OTHER
 from buildrules.store.pushed import Pushed
-
-KINDS = {
-    "oci_base": "base",
-    "debian_layers": "base",
-    "python_layer": "base",
-    "conda_layer": "packages",
-    "wheel_layer": "packages",
-    "build_wheel": "packages",
-    "model_layers": "models",
-    "fetched_model": "models",
-}
-"""Kind of action -> what reports call the content of its layers; the others' are "code and files"."""
 
 
 def after(invocation: Invocation) -> int:
@@ -103,7 +92,7 @@ def _shipment(invocation: Invocation, result: GoalResult, stamps: Stamps, pushed
         content.stream,
         list(dict.fromkeys(tags)),
         title=result.goal.label,
-        kinds=lambda digest: KINDS.get(makers[digest].kind, "code and files"),
+        kinds=lambda digest: KINDS.get(makers[digest].kind, OTHER),
         sources=sources,
     )
 

@@ -76,6 +76,7 @@ VERBS = {
     "layers": Verb(
         "show the layers that packages share, and what is kept of them", "layers", after="buildrules.cli.layers"
     ),
+    "report": Verb("write what was built, and why, as a page to look at or as JSON", "report"),
     "why": Verb("say why a target was, or would be, rebuilt", "why"),
     "lock": Verb("resolve environments and bases, and write their locks", "lock"),
     "query": Verb("list targets, what they need, or what needs them", "query"),

@@ -65,8 +65,10 @@ def test_the_canary_is_used_and_kept_nowhere(private: Make, web: Nginx, plain: b
     run = Watched(private(web.team, TOKEN, PACKAGES if plain else "acmefeatures==1.0"), canary)
     with run.lines:
         run.run("lock")
-        run.run("build", APP, "--verbose", "--profile", str(run.space.folder / "trace.json"))
+        folder = run.space.folder
+        run.run("build", APP, "--verbose", "--profile", str(folder / "p.json"), "--events", str(folder / "e.jsonl"))
         run.run("build", APP, "--json")
+        run.run("report")
         run.run("why", APP)
         run.run("query", "//...", "--json", code=None)
         for form in ("oci-layout", "oci-archive", "docker-archive"):
@@ -86,12 +88,15 @@ def test_failing_fetches_do_not_show_it(watched: Watched, feed: MoodyFeed, mood:
     with watched.lines:
         watched.run("lock")
         feed.mood = mood
-        for number, options in enumerate((["-v", "--profile", str(watched.space.folder / "trace")], ["--json"])):
+        folder = watched.space.folder
+        said = ["-v", "--profile", str(folder / "p.json"), "--events", str(folder / "e.jsonl"), "--progress", "json"]
+        for number, options in enumerate((said, ["--json"])):
             store = str(watched.space.folder / f"store-{number}")
             result = watched.run("build", APP, *options, code=None, BUILDRULES_CACHE_DIR=store)
             assert result.code == (4 if mood in ("redirect", "elsewhere") else 1), result.err
             if mood in ("401", "403"):
                 result.said("connection 'team' was refused", "FEED_TOKEN")
+            watched.run("report", "-o", str(folder / f"{number}.html"), BUILDRULES_CACHE_DIR=store)
     watched.check()
     assert [path for path, _ in feed.stolen if not path.startswith("/gone")] == []
     assert not [path for path, given in feed.stolen if mood == "elsewhere"], "credentials went to another origin"

@@ -1,0 +1,63 @@
+"""`buildrules report`."""
+
+import os
+import time
+
+import click
+
+from buildrules.cli.options import PatternCommand, pattern_argument
+
+
+@click.command(cls=PatternCommand)
+@pattern_argument
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False),
+    default="report.html",
+    show_default=True,
+    help="The file; one that ends in .json gets the data alone.",
+)
+def command(patterns: tuple[str, ...], output: str) -> None:
+    """Write what was built of the targets that the patterns name (all by default) as a page to look at, or as JSON.
+
+    The graph of targets, layers and who shares them, the last build's timeline with its critical path, why each step
+    ran, test results, the last push. Nothing is built for it: it shows what the last builds of this workspace left,
+    also where they failed. The page is one file that loads nothing.
+    """
+    from buildrules.cli.harmless import harmless
+    from buildrules.cli.report import size_text
+    from buildrules.cli.writing import write_text
+    from buildrules.errors import UsageError
+    from buildrules.report.builds import LastBuilds
+    from buildrules.report.data import Report
+    from buildrules.report.page import encoded, page
+    from buildrules.state.location import identity, state_path, store_root
+    from buildrules.state.reader import UNREADABLE, open_state
+    from buildrules.workspace.labels import parse_patterns
+    from buildrules.workspace.root import find_root, package_of
+
+    began = time.perf_counter()
+    here = os.getcwd()
+    root = find_root(here)
+    words = list(patterns) or ["//..."]
+    report = Report(root, parse_patterns(words, package_of(root, here)), words)
+    wanted = identity(root)
+    state = open_state(state_path(root, wanted), wanted)
+    last = LastBuilds(store_root(), root)
+    if state is None and last.build is None:
+        raise UsageError("nothing was built in this workspace yet", hint=f"buildrules build {' '.join(words)}")
+    if state is not None:
+        try:
+            report.add_state(state)
+        except UNREADABLE as error:
+            raise UsageError(
+                "what is known of the last builds is damaged", hint=f"buildrules build {' '.join(words)}"
+            ) from error
+        finally:
+            state.close()
+    data = report.to_dict(last)
+    text = encoded(data) + "\n" if output.endswith(".json") else page(data)
+    write_text(output, text)
+    nodes = sum(len(data[name]["rows"]) for name in ("targets", "steps", "layers"))
+    click.echo(harmless(f"{output}: {nodes} nodes, {size_text(len(text))} in {time.perf_counter() - began:.2f} s"))

@@ -1,0 +1,1 @@
+"""What was built, as data and as a page to look at."""

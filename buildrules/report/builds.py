@@ -1,0 +1,79 @@
+"""The last builds of a workspace, as the store keeps their events (docs/reference/events.md)."""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+_SCHEMA = 1  # of events
+
+
+class Told(NamedTuple):
+    """What a build told: the first row, the rows of its steps, and whatever else it had to say, by event."""
+
+    begin: dict[str, Any]
+    steps: list[dict[str, Any]]
+    others: dict[str, list[dict[str, Any]]]
+
+    @property
+    def end(self) -> dict[str, Any]:
+        """The last row; empty where the build was killed."""
+        return (self.others.get("build_finished") or [{}])[-1]
+
+
+class LastBuilds:
+    """The newest build that did something, the newest with tests, and the newest push; None where there is none."""
+
+    def __init__(self, store: str, root: str) -> None:
+        """`store` is the store's folder, `root` that of the workspace."""
+        self.build: Told | None = None
+        self.tests: Told | None = None
+        self.push: Told | None = None
+        for text in _texts(os.path.join(store, "logs"), root):
+            tested = self.tests is None and '{"event":"test_finished"' in text
+            pushed = self.push is None and '{"event":"pushed"' in text
+            if self.build is not None and not tested and not pushed:
+                continue
+            told = _read(text)
+            if self.build is None and (told.steps or "error" in told.end):
+                self.build = told
+            if tested:
+                self.tests = told
+            if pushed:
+                self.push = told
+
+
+def _texts(folder: str, root: str) -> Iterator[str]:
+    """What the builds of the workspace told, the newest first."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if entry.name.endswith(".jsonl")]
+        found.sort(key=lambda entry: entry.stat().st_mtime_ns, reverse=True)
+    except OSError:
+        return
+    for entry in found:
+        try:
+            with open(entry.path, encoding="utf-8") as file:
+                first = file.readline()
+                begin = json.loads(first)
+                if begin.get("workspace") == root and begin.get("schema") == _SCHEMA:
+                    yield first + file.read()
+        except (OSError, ValueError, AttributeError):  # removed meanwhile, or torn
+            continue
+
+
+def _read(text: str) -> Told:
+    told = Told({}, [], {})
+    for line in text.splitlines():
+        try:
+            row = json.loads(line)
+            name = row.pop("event")
+        except (ValueError, KeyError, AttributeError):
+            continue  # the last line of a file that was cut off
+        if name == "build_started":
+            told.begin.update(row)
+        elif name == "step_finished":
+            told.steps.append(row)
+        else:
+            told.others.setdefault(name, []).append(row)
+    return told
