@@ -42,9 +42,14 @@ class Errand:
         self.session.close()
 
     @property
+    def store(self) -> Store:
+        """The store."""
+        return self.session.own(_store)
+
+    @property
     def blobs(self) -> Blobs:
         """The store's blobs."""
-        return self.session.own(_store).blobs
+        return self.store.blobs
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Show long work."""

@@ -20,7 +20,7 @@ from buildrules.engine.inputs import Facts
 from buildrules.engine.kept import Touched
 from buildrules.engine.plan import Goal, Plan, Side
 from buildrules.engine.remember import now
-from buildrules.engine.result import GoalResult, goal_results
+from buildrules.engine.result import GoalResult, goal_results, note_earlier
 from buildrules.engine.resumed import Resumed, append_build
 from buildrules.engine.step import Step
 from buildrules.errors import BuildrulesError, DamagedError, FetchError, IntegrityError, StoreError, UnexpectedError
@@ -347,6 +347,8 @@ class Invocation:
     def save(self, pieces: list[str], frame: tuple[str, str, str]) -> None:
         """Keep what a green build looked at and made. Failing to only costs time."""
         build = self.run
+        for result in self.results:
+            note_earlier(self.store.records, self.root, result)
         unstable = build.sources.unsettled or any(outcome.unstable for outcome in build.outcomes.values())
         if unstable or self.request.option("env"):
             return  # variables given on the command line may be secrets, and a state keeps the command line

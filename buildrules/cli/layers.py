@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.report import size_text
-from buildrules.cli.shared_layers import Held, SharedLayers
+from buildrules.cli.shared_layers import Held, SharedLayers, Used
+from buildrules.cli.would_send import would_send
 from buildrules.engine.result import GoalResult, LayerResult
 from buildrules.errors import UsageError
+
+_MOST = 20  # layers, unless all are asked for
+_NAMED = 3  # images that are named
 
 
 def after(invocation: Invocation) -> int:
@@ -19,11 +23,17 @@ def after(invocation: Invocation) -> int:
         names = " ".join(invocation.request.patterns)
         raise UsageError(f"'{names}' names no image", hint="name model_package targets")
     found = SharedLayers({_name(result): [_held(item) for item in result.layers] for result in images})
+    sending = would_send(invocation)
     invocation.console.close()
     if invocation.request.option("json"):
-        sys.stdout.write(json.dumps(_plain(found), indent=2) + "\n")
+        value = {**_plain(found), "push": None if sending is None else sending._asdict()}
+        sys.stdout.write(json.dumps(value, indent=2) + "\n")
     else:
-        sys.stdout.write(harmless("\n".join(_lines(found)) + "\n"))
+        lines = list(_lines(found, None if invocation.request.option("verbose") else _MOST))
+        if sending is not None:
+            how = "as it says now" if sending.asked else "as far as is known of earlier pushes from here"
+            lines.append(f"push      {size_text(sending.bytes)} to send to {sending.registry}, {how}")
+        sys.stdout.write(harmless("\n".join(lines) + "\n"))
     return 0
 
 
@@ -65,15 +75,27 @@ def _plain(found: SharedLayers) -> dict[str, object]:
     }
 
 
-def _lines(found: SharedLayers) -> Iterator[str]:
+def _lines(found: SharedLayers, most: int | None) -> Iterator[str]:
     rows = found.rows
     width = len(str(found.images))
-    for used in rows:
+    for used in rows[:most]:
         layer = used.layer
         wheels = f", {len(layer.wheels)} wheels" if len(layer.wheels) > 1 else ""
-        whose = f"in {len(used.images):>{width}}" if len(used.images) > 1 else f"in {1:>{width}}, {used.images[0]}"
-        yield f"  {layer.digest[7:19]}  {size_text(layer.size):>9}  {whose}  {layer.title}{wheels}"
+        yield (
+            f"  {layer.digest[7:19]}  {size_text(layer.size):>9}  in {len(used.images):>{width}}{_whose(used, found)}"
+            f"  {layer.title}{wheels}"
+        )
+    if rest := rows[most:] if most else []:
+        size = size_text(sum(used.layer.size for used in rest))
+        yield f"  and {len(rest)} more, {size}; --verbose shows all"
     shared = sum(len(used.images) > 1 for used in rows)
     yield f"{found.images} images, {len(rows)} layers, {shared} of them in several images"
     yield f"stored    {size_text(found.stored)}, each layer once; {size_text(found.unshared)} if nothing were shared"
     yield f"compared  {found.ratio:.2f} x the {size_text(found.apart)} that a layer for each wheel would take"
+
+
+def _whose(used: Used, found: SharedLayers) -> str:
+    """Which images have a layer, where that is neither all of them nor many."""
+    if len(used.images) > _NAMED or len(used.images) == found.images > 1:
+        return ""
+    return f", {' '.join(name.partition(' ')[0] for name in used.images)}"

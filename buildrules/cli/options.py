@@ -84,6 +84,8 @@ _VERBOSE = "Show every action and every layer."
 
 building = together(_jobs, _option("-v", "--verbose", is_flag=True, help=_VERBOSE), package_options)
 """The options of every command that builds; those for files of Azure ML among them."""
+building_labels = together(_jobs, _option("-v", "--verbose", is_flag=True, help=_VERBOSE))
+"""The same of commands that take labels among others, and no file of Azure ML."""
 building_to_run = together(_jobs, _option("--verbose", is_flag=True, help=_VERBOSE), package_options)
 """The same of the command whose -v stands for volumes, as that of `docker run`."""
 

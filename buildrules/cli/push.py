@@ -38,7 +38,7 @@ def after(invocation: Invocation) -> int:
         left = untested(invocation, {result.goal.label for result in results})
         results = [result for result in results if result.goal.label not in left]
     stamps, pushed = Stamps(invocation.root), Pushed(invocation.store.table)
-    shipments = [_shipment(invocation, result, stamps, pushed) for result in results]
+    shipments = [shipment_of(invocation, result, stamps, pushed) for result in results]
     _apart(shipments)
     context = invocation.run.here
     plan = make_plan(shipments, context)
@@ -65,7 +65,7 @@ def _say(lines: Sequence[str]) -> None:
     sys.stdout.flush()
 
 
-def _shipment(invocation: Invocation, result: GoalResult, stamps: Stamps, pushed: Pushed) -> Shipment:
+def shipment_of(invocation: Invocation, result: GoalResult, stamps: Stamps, pushed: Pushed) -> Shipment:
     """What of a package goes where. Raises UsageError, CredentialsError."""
     request = invocation.request
     place, version = destination(request, result), environment_of(result)["version"]

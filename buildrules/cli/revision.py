@@ -57,8 +57,8 @@ class Comparing:
         return self._side(self.root, patterns, content, only)
 
     @contextlib.contextmanager
-    def at(self, revision: str) -> Iterator[tuple[Tree, str]]:
-        """The tree of a revision and the folder it lies in meanwhile.
+    def at(self, revision: str, *, whole: bool = False) -> Iterator[tuple[Tree, str]]:
+        """The tree of a revision and the folder it lies in meanwhile, `whole` so that it can be built.
 
         Raises UsageError where there is no such revision, or no workspace in it.
         """
@@ -66,8 +66,8 @@ class Comparing:
         with private_folder(self._store.blobs.tmp) as above:
             folder = os.path.realpath(os.path.join(above, "tree"))
             os.mkdir(folder)
-            lay(tree, folder)
-            lay_ignored(self.root, folder)
+            lay(tree, folder, whole=whole)
+            lay_ignored(self.root, folder, whole=whole)
             if not is_workspace_file(os.path.join(folder, BUILD_FILE)):
                 raise LoadError(f"there is no workspace at {revision}", hint="name a revision that has one")
             yield tree, folder

@@ -77,6 +77,10 @@ VERBS = {
         "show the layers that packages share, and what is kept of them", "layers", after="buildrules.cli.layers"
     ),
     "report": Verb("write what was built, and why, as a page to look at or as JSON", "report"),
+    "size": Verb("say what makes an image large, and what could be left out", "size", after="buildrules.cli.size"),
+    "diff": Verb(
+        "say how two images differ: layers, packages, files, models, settings", "diff", after="buildrules.cli.diff"
+    ),
     "why": Verb("say why a target was, or would be, rebuilt", "why"),
     "lock": Verb("resolve environments and bases, and write their locks", "lock"),
     "query": Verb("list targets, what they need, or what needs them", "query"),

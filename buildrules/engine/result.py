@@ -7,6 +7,8 @@ from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import Status
 from buildrules.engine.plan import Goal, Plan
 from buildrules.oci.descriptor import Layer
+from buildrules.sha256 import hex_digest
+from buildrules.store.records import Records
 from buildrules.typed import Any, NamedTuple
 
 
@@ -111,3 +113,22 @@ def counts(build: Build) -> dict[str, int]:
         "cached": statuses.count(Status.CACHED) + statuses.count(Status.UNCHANGED) + build.left_out,
         "failed": statuses.count(Status.FAILED),
     }
+
+
+def _earlier_key(root: str, label: str, platform: str) -> str:
+    return hex_digest(f"buildrules-earlier-1\0{root}\0{label}\0{platform}".encode())
+
+
+def note_earlier(records: Records, root: str, result: GoalResult) -> None:
+    """Keep what the image of a goal of the workspace `root` was, where a build has made another of it."""
+    if result.goal.kind == "image" and result.before is not None and not result.same:
+        records.put(_earlier_key(root, result.goal.label, result.goal.platform), {"outputs": result.before.to_dict()})
+
+
+def earlier(records: Records, root: str, label: str, platform: str) -> Outputs | None:
+    """What the image of a label was before; None where no build made another of it, or that was too long ago."""
+    kept = records.get(_earlier_key(root, label, platform))
+    try:
+        return None if kept is None else Outputs.from_dict(kept["outputs"])
+    except (KeyError, TypeError, ValueError):
+        return None

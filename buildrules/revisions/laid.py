@@ -17,8 +17,11 @@ _READ = (".whl", ".zip", ".gz", ".conda", ".toml", ".lock", ".yaml", ".yml", ".j
 """Endings of files that have it however large they are, since plans may read them."""
 
 
-def lay(tree: Tree, folder: str) -> None:
-    """Write the files of `tree` into `folder`, which is empty. Raises UsageError where git lacks something."""
+def lay(tree: Tree, folder: str, *, whole: bool = False) -> None:
+    """Write the files of `tree` into `folder`, which is empty; if `whole`, all with their content.
+
+    Raises UsageError where git lacks something.
+    """
     made = {folder}
     for path, entry in tree.files.items():
         _make(folder, os.path.dirname(path) if entry.mode != MODULE else path, made)
@@ -28,7 +31,7 @@ def lay(tree: Tree, folder: str) -> None:
         if entry.mode == LINK:
             links.append(path)
         elif entry.mode != MODULE:
-            if entry.size <= _SMALL or path.endswith(_READ):
+            if whole or entry.size <= _SMALL or path.endswith(_READ):
                 wanted.append(path)
             else:
                 _write(folder, path, entry.mode, b"", entry.size)
@@ -38,7 +41,7 @@ def lay(tree: Tree, folder: str) -> None:
         os.symlink(content, os.path.join(folder, path))
 
 
-def lay_ignored(root: str, folder: str) -> list[str]:
+def lay_ignored(root: str, folder: str, *, whole: bool = False) -> list[str]:
     """Stand in for what git ignores in the workspace `root`: it is in no revision, and was there as it is now.
 
     Gives the paths, sorted; directories are whole ones.
@@ -57,20 +60,20 @@ def lay_ignored(root: str, folder: str) -> list[str]:
             for above, _, names in os.walk(absolute):
                 _make(folder, os.path.relpath(above, root), made)
                 for name in names:
-                    _stand_in(root, os.path.relpath(os.path.join(above, name), root), folder)
+                    _stand_in(root, os.path.relpath(os.path.join(above, name), root), folder, whole)
         else:
             _make(folder, os.path.dirname(path), made)
-            _stand_in(root, path, folder)
+            _stand_in(root, path, folder, whole)
         found.append(path.rstrip("/"))
     return sorted(found)
 
 
-def _stand_in(root: str, path: str, folder: str) -> None:
+def _stand_in(root: str, path: str, folder: str, whole: bool) -> None:
     status = os.lstat(os.path.join(root, path))
     if stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(os.path.join(root, path)), os.path.join(folder, path))
     elif stat.S_ISREG(status.st_mode):
-        content = read_inside(root, path) if status.st_size <= _SMALL else b""
+        content = read_inside(root, path) if whole or status.st_size <= _SMALL else b""
         _write(folder, path, status.st_mode, content, status.st_size)
 
 

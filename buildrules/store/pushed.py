@@ -20,6 +20,10 @@ class Pushed:
             self._known[key] = row.decode(errors="replace") if row is not None else None
         return self._known[key]
 
+    def hosts(self) -> set[str]:
+        """The registries that something was noted of."""
+        return {key.removeprefix(_PREFIX).partition("/sha256:")[0] for key in self._table.keys(_PREFIX)}
+
     def note(self, host: str, digest: str, repository: str) -> None:
         """Keep that a repository has a blob. A failing table loses it, which costs an upload later and nothing else."""
         if self.place(host, digest) != repository:

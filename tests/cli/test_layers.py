@@ -1,12 +1,14 @@
 """`buildrules layers`: which layers packages share, and what a registry keeps of them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from buildrules.cli.shared_layers import Held, SharedLayers
+from tests.oci.registry.servers import registry
 from tests.support.space import APP, Space
 
 SECOND = """\
@@ -93,3 +95,40 @@ def test_a_layer_for_each_wheel_never_takes_more(images: list[list[dict[str, int
     found = SharedLayers({str(number): map(layer, image) for number, image in enumerate(images)})
     assert found.apart == sum(sizes.values()) <= found.stored <= found.unshared
     assert found.ratio >= 1
+
+
+def test_what_a_push_would_send(built: Space, tmp_path: Path) -> None:
+    assert layers(built, APP)["push"] is None, "no registry is known"
+    with registry(tmp_path / "registry") as host:
+        words = [APP, "--to", f"{host}/acme/app"]
+        everything = sum(layer["size"] for layer in layers(built, APP)["layers"])
+        asked = layers(built, *words)["push"]
+        assert asked["asked"] and asked["bytes"] >= everything
+        sent = json.loads(built.run("push", *words, "--dry-run", "--json").out)["bytes"]["sent"]
+        assert asked["bytes"] == sent, "what push says itself"
+        assert not json.loads(built.run("push", *words, "--json").out)["left_out"]
+        assert layers(built, *words)["push"]["bytes"] == 0
+        assert layers(built, APP)["push"] == {"registry": host, "bytes": 0, "asked": False}
+        built.append("src/score.py", "# more\n")
+        code = built.build().layer("code code")["size"]
+        assert layers(built, APP)["push"]["bytes"] == code
+        assert layers(built, *words)["push"]["bytes"] == code + config_size(built)
+        built.run("layers", APP).said(f"to send to {host}, as far as is known")
+
+
+def config_size(space: Space) -> int:
+    manifest = json.loads(space.blobs()[space.build().digest].read_bytes())
+    return int(manifest["config"]["size"])
+
+
+def test_one_screen_and_who_shares(built: Space) -> None:
+    built.append("BUILD.yaml", SECOND)
+    built.write("other/score.py", "def run(data):\n    return 2\n")
+    files = ", ".join(f"/many/{number}/labels.txt: weights/labels.txt" for number in range(25))
+    built.edit("BUILD.yaml", "    code: :other\n", f"    code: :other\n    files: {{{files}}}\n")
+    shown = built.run("layers", APP, "//:second").out.splitlines()
+    assert len(shown) < 25
+    assert any("more, " in line and "--verbose shows all" in line for line in shown)
+    everything = built.run("layers", APP, "//:second", "--verbose").out
+    assert everything.count("in 1, //:second") > 20
+    assert "in 1, //:app" in everything

@@ -64,6 +64,31 @@ def test_the_packages_share_what_they_can(examples: Examples) -> None:
     assert report["bytes"]["fetched"] == 0
 
 
+def test_two_packages_of_one_environment_differ_in_model_and_code(examples: Examples) -> None:
+    found = json.loads(examples.run("diff", "//models:iris", "//models:regressor", "--json"))
+    assert [layer["name"] for layer in found["layers"]] == ["model: small files", "scoring code"]
+    assert not found["python"] and not found["debian"]
+    assert len(found["files"]) == 4
+    other = json.loads(examples.run("diff", "//models:iris", "//models:wine", "--json"))
+    assert {row["name"]: row["mark"] for row in other["python"]}["azureml-inference-server-http"] == "-"
+
+
+def test_a_recipe_lists_what_the_layer_holds(examples: Examples) -> None:
+    weighed = json.loads(examples.run("size", "//models:regressor", "--json"))
+    layout = examples.root.parent / "layout"
+    examples.run("export", "//models:regressor", "-o", str(layout))
+    examples.env["BUILDRULES_CACHE_DIR"] = str(examples.root.parent / "empty-store")  # which has noted no listing
+    try:
+        there = json.loads(examples.run("size", f"oci-layout:{layout}", "--json"))
+    finally:
+        examples.env["BUILDRULES_CACHE_DIR"] = str(examples.root.parent / "store")
+    assert weighed["size"] == there["size"]
+    for layer, other in zip(weighed["layers"], there["layers"], strict=True):
+        if not layer["name"].startswith("base: "):  # whose Debian packages only the plan knows
+            assert other == layer
+    assert there["suggestions"] == weighed["suggestions"]
+
+
 @pytest.mark.docker
 def test_the_regressor_answers_to_the_last_digit(examples: Examples, engine: Engine) -> None:
     assert examples.answer("regressor") == [11055.977245525679, 4503.079536107787]

@@ -1,6 +1,5 @@
 """`buildrules why`."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 @click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
 @click.option("--no-remote", is_flag=True, help="Leave the shared cache out.")
 @click.option("--not-cached", is_flag=True, help="Compare with what the shared cache has, made by others.")
+@click.option("--since", metavar="REVISION", help="Compare with the workspace as it is at a revision of git.")
+@click.option("--nearest", is_flag=True, help="Compare with the records that share most, of whatever target.")
 @click.option("-v", "--verbose", is_flag=True, help="Show everything the keys see.")
 def command(label: str | None, **options: Any) -> int:
     """Say which steps of a target a build would run now and why; where none would, why they last ran.
@@ -31,7 +32,9 @@ def command(label: str | None, **options: Any) -> int:
     Locks that the build would write are named, and the steps that depend on them counted. With --verbose every step is
     shown, with all that its key sees: files with their digests, parameters, the layers below.
 
-    With --not-cached each step that the shared cache lacks is held against what was last made for it, on any machine.
+    With --not-cached each step that the shared cache lacks is held against what was last made for it, on any machine;
+    with --nearest each that would run against what this workspace, or the cache, has that is most like it. With --since
+    nothing is built or asked: what steps are made of is held against what it was.
     """
     from buildrules.cli.edits import line_counts, with_lines
     from buildrules.cli.invocation import Invocation
@@ -44,6 +47,8 @@ def command(label: str | None, **options: Any) -> int:
     if label is None and not options["package"]:
         raise UsageError("no target given", hint="buildrules why //models:regressor, or --package FILE")
     root, directory, patterns = place_of([label] if label is not None else [], options)
+    if options["since"]:
+        return _since(root, directory, patterns, options)
     request = Request("why", patterns, {**options, "locked": True, "preview": True})
     invocation = Invocation(root, directory, [], request)
     locking: list[str] = []
@@ -59,11 +64,8 @@ def command(label: str | None, **options: Any) -> int:
         wanted = identity(root)
         invocation.prepare(open_state(state_path(root, wanted), wanted))
         plan = invocation.plan
-        if options["not_cached"]:
-            for line in _not_cached(invocation, verbose=bool(options["verbose"])):
-                click.echo(harmless(line))
-            if invocation.sharing is not None:
-                invocation.sharing.tell()
+        if options["not_cached"] or options["nearest"]:
+            _other(invocation, options)
             return 0
         findings = inspect(invocation.run, invocation.unlocked)
         counts = line_counts(invocation.run, {reason for finding in findings.values() for reason in finding.reasons})
@@ -85,14 +87,35 @@ def command(label: str | None, **options: Any) -> int:
     return 0
 
 
-def _not_cached(invocation: "Invocation", *, verbose: bool) -> Iterator[str]:
+def _since(root: str, directory: str, patterns: list[str], options: dict[str, Any]) -> int:
+    from buildrules.cli.why_other import since_lines
+    from buildrules.errors import UsageError
+
+    if options["not_cached"] or options["nearest"]:
+        raise UsageError("--since goes with neither --not-cached nor --nearest", hint="run it twice")
+    for line in since_lines(root, directory, patterns, options["since"], options):
+        click.echo(harmless(line))
+    return 0
+
+
+def _other(invocation: "Invocation", options: dict[str, Any]) -> None:
+    """Compare with records: those of the shared cache, or the nearest of all."""
     from buildrules.cli.not_cached import not_cached_lines
+    from buildrules.cli.why_other import nearest_lines
     from buildrules.engine.comparison import compare
     from buildrules.errors import UsageError
 
-    if invocation.sharing is None:
+    verbose = bool(options["verbose"])
+    if options["nearest"]:
+        lines = nearest_lines(invocation, verbose=verbose)
+    elif invocation.sharing is None:
         raise UsageError("no cache is shared", hint="name one with workspace.cache.remote, or BUILDRULES_CACHE=URL")
-    return not_cached_lines(compare(invocation.run, invocation.sharing), verbose=verbose)
+    else:
+        lines = not_cached_lines(compare(invocation.run, invocation.sharing), verbose=verbose)
+    for line in lines:
+        click.echo(harmless(line))
+    if invocation.sharing is not None:
+        invocation.sharing.tell()
 
 
 def _report(plan: "Plan", findings: dict[str, Finding], *, verbose: bool) -> list[str]:

@@ -56,11 +56,11 @@ def read_parcel(origin: Origin, reference: Reference, name: str, platform: str |
     graph = read_graph(chosen, origin.manifest, str(reference), platform=platform)
     parcel = ImageParcel(name, graph, origin.stream, str(reference))
     if platform:
-        check_platform(_config(parcel), platform, str(reference))
+        check_platform(config_of(parcel), platform, str(reference))
     return parcel
 
 
-def _config(parcel: ImageParcel) -> bytes:
+def config_of(parcel: ImageParcel) -> bytes:
     """What an image says of itself. Raises UsageError where it says too much or nothing, IntegrityError."""
     digest, size = next(iter(parcel.graph.blobs.items()), ("", 0))  # a manifest names it before its layers
     if not 0 < size <= MOST:

@@ -1,0 +1,52 @@
+"""`buildrules diff`."""
+
+import os
+from typing import Any
+
+import click
+
+from buildrules.cli.groups import GroupedCommand
+from buildrules.cli.options import building_labels
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("before", metavar="[A]")
+@click.argument("after", metavar="B", required=False)
+@building_labels
+@click.option("--exit-code", is_flag=True, help="End with 1 where they differ.")
+@click.option(
+    "--output", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True, help="Form."
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --output json.")
+def command(before: str, after: str | None, **options: Any) -> int:
+    """Say how image B differs from image A: layers, packages, files, models, settings, sizes.
+
+    Each is LABEL, which is built; LABEL@before, what it was before a build here made another image of it;
+    LABEL@REVISION, what it is at a revision of git, built from the locks of then; HOST/REPOSITORY:TAG (or
+    @sha256:...), oci-layout:DIR[:NAME], oci-archive:FILE[:NAME] or docker-daemon:NAME. With one label alone that is
+    held against what it was before.
+    """
+    from buildrules.cli.diff import compare_others
+    from buildrules.cli.images import BEFORE, Named
+    from buildrules.cli.request import Request
+    from buildrules.cli.verbs import start
+    from buildrules.errors import UsageError
+    from buildrules.workspace.root import find_root, package_of
+
+    if options.pop("as_json"):
+        options["form"] = "json"
+    options["json"] = options["form"] == "json"
+    words = [before, after] if after else [f"{before}@{BEFORE}", before]
+    if after is None and (not before.startswith(("//", ":")) or "@" in before):
+        raise UsageError(f"'{before}' is to be compared with nothing", hint="name two images, or one label")
+    root = directory = ""
+    if any(word.startswith(("//", ":")) for word in words):
+        here = os.getcwd()
+        root = find_root(here)
+        directory = package_of(root, here)
+    sides = [Named.parse(word, directory) for word in words]
+    labels = list(dict.fromkeys(str(side.label) for side in sides if side.here))
+    if not labels:
+        return compare_others(sides, root, directory, options)
+    argv = list(click.get_current_context().obj or ["diff", *words])
+    return start(root, directory, argv, Request("diff", labels, {**options, "sides": [list(side) for side in sides]}))

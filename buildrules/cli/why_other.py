@@ -1,0 +1,120 @@
+"""What `buildrules why` says against something else than the last build: a git revision, or the nearest record."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from buildrules.actions.registry import Kinds
+from buildrules.cli.invocation import Invocation
+from buildrules.cli.revision import Comparing
+from buildrules.engine.action import Action
+from buildrules.engine.changes import INPUT, Names, differences
+from buildrules.engine.inspection import Need, inspect
+from buildrules.engine.kept import Kept
+from buildrules.engine.key import walk
+from buildrules.engine.plan import Plan
+from buildrules.net.session import Session
+from buildrules.revisions.working import changes, differing
+from buildrules.state.location import identity, state_path
+from buildrules.state.reader import UNREADABLE, open_state
+from buildrules.store.store import Store
+
+_LINES = 5
+
+
+def since_lines(
+    root: str, directory: str, patterns: list[str], revision: str, options: Mapping[str, Any]
+) -> Iterator[str]:
+    """How the steps of a target differ from those at a git revision. Raises as `Comparing` does."""
+    verbose = bool(options["verbose"])
+    with contextlib.closing(Session()) as session, contextlib.closing(Store()) as store:
+        comparing = Comparing(root, directory, {"platform": options["platform"]}, store, session)
+        with comparing.at(revision) as (tree, folder):
+            there = comparing.there(patterns, tree, folder)
+            here = comparing.here(patterns, tree, changes(root, differing(root, tree.commit)))
+        yield from (f"{goal.label}  {goal.platform}  since {tree.commit[:12]}" for goal in here.plan.goals)
+        same = following = 0
+        for name, shape in here.shapes.items():
+            action, old = here.plan.actions[name], there.shapes.get(name)
+            if old == shape:
+                same += 1
+                continue
+            if old is None:
+                yield f"  + {action.title}"
+                continue
+            told = differences(action, dict(old.sees), dict(shape.sees), _names(session.own(Kinds), here.plan, action))
+            own = [line for line in told if not line.startswith(INPUT)]
+            following += not own
+            if own or verbose:
+                yield f"  ~ {action.title}"
+                yield from _marked(own or told, verbose)
+        yield from (f"  - {there.plan.actions[name].title}" for name in there.shapes if name not in here.shapes)
+        if following and not verbose:
+            yield f"  {following} more are other ones by that"
+        yield f"  {same} steps are as they were"
+
+
+class _Near(NamedTuple):
+    """What was made once: whose it is, and what its key saw."""
+
+    whose: str
+    sees: Mapping[str, str]
+
+
+def nearest_lines(invocation: Invocation, *, verbose: bool) -> Iterator[str]:
+    """How each step that would run differs from what shares most with it, of this workspace or the shared cache."""
+    findings = inspect(invocation.run, invocation.unlocked)
+    running = [name for name, finding in findings.items() if finding.need is Need.RUN]
+    known = _known(invocation.root, {invocation.plan.actions[name].kind for name in running})
+    yield from (f"{goal.label}  {goal.platform}" for goal in invocation.plan.goals)
+    for name in running:
+        action, sees = invocation.plan.actions[name], findings[name].sees
+        near = list(known.get(action.kind, ()))
+        elsewhere = invocation.sharing.nearest(action.target, action.title) if invocation.sharing is not None else None
+        if elsewhere is not None:
+            near.append(
+                _Near("in the shared cache" + f", by {elsewhere.writer}" * bool(elsewhere.writer), elsewhere.sees)
+            )
+        if not near:
+            yield f"  {action.title}: would run; nothing like it was made here"
+            continue
+        found = max(near, key=lambda one: len(one.sees.items() & sees.items()))
+        shared = len(found.sees.items() & sees.items())
+        yield f"  {action.title}: would run; the nearest is {found.whose}, {shared} of {len(sees)} inputs are the same"
+        told = differences(action, dict(found.sees), sees, _names(invocation.kinds, invocation.plan, action))
+        yield from _marked(told, verbose)
+    rest = sum(finding.need in (Need.WAIT, Need.LOCK) for finding in findings.values())
+    if rest:
+        yield f"  {rest} depend on what is not known yet"
+    if not running and not rest:
+        yield "  nothing would run: every step has a record"
+
+
+def _known(root: str, kinds: set[str]) -> dict[str, list[_Near]]:
+    """The actions of some kinds that the state of the workspace keeps."""
+    found: dict[str, list[_Near]] = {}
+    wanted = identity(root)
+    state = open_state(state_path(root, wanted), wanted)
+    if state is None:
+        return found
+    with contextlib.closing(state), contextlib.suppress(*UNREADABLE):
+        kept = Kept(state)
+        for number in range(state.action_count):
+            action = kept[number].action
+            if action.kind in kinds:
+                one = _Near(f"'{action.title}' of {action.target}", walk(kept.step(number)).sees)
+                found.setdefault(action.kind, []).append(one)
+    return found
+
+
+def _names(kinds: Kinds, plan: Plan, action: Action) -> Names:
+    return Names(kinds.told(action.kind), [plan.actions[dep].title for dep in action.deps])
+
+
+def _marked(lines: Iterable[str], verbose: bool) -> Iterator[str]:
+    """Lines with `+` for what is new, `-` for what is gone, `~` for what is another."""
+    rows = list(lines)
+    for line in rows if verbose else rows[:_LINES]:
+        yield f"      {'+' if line.endswith(' is new') else '-' if line.endswith(' is gone') else '~'} {line}"
+    if len(rows) > _LINES and not verbose:
+        yield f"      and {len(rows) - _LINES} more (--verbose shows all)"

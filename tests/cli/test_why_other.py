@@ -1,0 +1,71 @@
+"""`why` against a revision of git, and against the nearest record; `diff` with a revision."""
+
+import json
+
+from tests.support.repository import Repository
+from tests.support.space import APP, Space
+
+SECOND = """\
+  second:
+    rule: model_package
+    model: :m
+    base_env: :env
+    server: :server
+    code: :other
+  other: {rule: scoring_code, srcs: ["other/**"], strip_prefix: other, entry_script: score.py}
+"""
+
+
+def test_since_a_revision(workspace: Space) -> None:
+    space = workspace
+    repository = Repository(space.root)
+    commit = repository.commit()
+    assert space.run("why", APP, "--since", "HEAD").out.splitlines()[0] == f"//:app  linux/amd64  since {commit[:12]}"
+    quiet = space.run("why", APP, "--since", "HEAD").out
+    assert "~" not in quiet and "+" not in quiet
+    space.append("src/score.py", "# more\n")
+    space.write("src/new.py", "a = 1\n")
+    space.remove("src/helper.py")
+    repository.commit()
+    space.run("why", APP, "--since", "HEAD~1").said(
+        "  ~ code code\n",
+        "      ~ file src/score.py changed: 31 -> 38 bytes\n",
+        "      + file src/new.py is new\n",
+        "      - file src/helper.py is gone\n",
+        "1 more are other ones by that",
+    )
+    assert not space.store.joinpath("workspaces").exists(), "nothing was built for that"
+    space.run("why", APP, "--since", "nowhere", code=2).said("there is no revision 'nowhere' here")
+    space.run("why", APP, "--since", "HEAD", "--nearest", code=2).said("goes with neither")
+
+
+def test_the_nearest_record_is_another_target_s(built: Space) -> None:
+    assert built.run("why", APP, "--nearest").said("nothing would run")
+    built.append("BUILD.yaml", SECOND)
+    for name in ("score.py", "helper.py"):
+        built.write(f"other/{name}", built.path(f"src/{name}").read_text())
+    built.append("other/score.py", "# mine\n")
+    built.run("lock", "//:second")
+    built.run("why", "//:second", "--nearest").said(
+        "code other: would run; the nearest is 'code code' of //:code",
+        "~ file other/score.py changed: 31 -> 38 bytes",
+    )
+
+
+def test_an_image_at_a_revision(workspace: Space) -> None:
+    space = workspace
+    repository = Repository(space.root)
+    space.write("weights/large.bin", bytes(2 << 20))
+    digest = space.build().digest
+    repository.commit()
+    space.append("src/score.py", "# more\n")
+    found = json.loads(space.run("diff", f"{APP}@HEAD", APP, "--json").out)
+    assert found["from"]["digest"] == digest, "the same bytes as when it was built here"
+    assert [row["name"] for row in found["files"]] == ["srv/app/score.py"]
+    repository.commit()
+    space.append("BUILD.yaml", "  broken: {rule: nothing}\n")
+    found = json.loads(space.run("diff", f"{APP}@HEAD~1", f"{APP}@HEAD", "--json").out)
+    assert found["from"]["digest"] == digest, "what lies here does not matter"
+    assert [row["name"] for row in found["files"]] == ["srv/app/score.py"]
+    space.run("diff", f"{APP}@nowhere", f"{APP}@HEAD", code=2).said("there is no revision 'nowhere' here")
+    assert not list((space.store / "tmp").rglob("tree")), "nothing of the revisions is left"
