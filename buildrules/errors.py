@@ -11,15 +11,24 @@ if TYPE_CHECKING:
 class Position:
     """A place in a file a user wrote: workspace-relative path, line and column counted from 1.
 
-    Line 0 is the file as a whole: what is wrong was made from it, and stands in no line of it.
+    Line 0 is the file as a whole: what is wrong was made from it, and stands in no line of it. `folders` are those that
+    a repeated text stands for, where it is one.
     """
 
-    __slots__ = ("_excerpt", "column", "line", "path")
+    __slots__ = ("_excerpt", "column", "folders", "line", "path")
 
-    def __init__(self, path: str, line: int, column: int = 1, excerpt: "str | Callable[[], str]" = "") -> None:
+    def __init__(
+        self,
+        path: str,
+        line: int,
+        column: int = 1,
+        excerpt: "str | Callable[[], str]" = "",
+        folders: "tuple[str, ...]" = (),
+    ) -> None:
         self.path = path
         self.line = line
         self.column = column
+        self.folders = folders
         self._excerpt = excerpt  # most places are never shown, and making one's excerpt takes a while
 
     @property
@@ -28,6 +37,12 @@ class Position:
         if not isinstance(self._excerpt, str):
             self._excerpt = self._excerpt()
         return self._excerpt
+
+    @property
+    def repeated(self) -> str:
+        """For which folders, behind a message: " (for the folder 'models/fraud', and 199 more)"; else ""."""
+        more = f", and {len(self.folders) - 1} more" if len(self.folders) > 1 else ""
+        return f" (for the folder '{self.folders[0]}'{more})" if self.folders else ""
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}" if self.line else self.path

@@ -11,6 +11,8 @@ class Options(NamedTuple):
     """The one platform that is asked for."""
     host_platform: str | None = None
     """That of this machine, of verbs that start an image or hand it to an engine here."""
+    with_tags: tuple[str, ...] = ()
+    """Of what the patterns name only targets with one of these tags, and none with one that stands behind a minus."""
     test: bool = False
     """Packages are to be tested."""
     runner: str | None = None

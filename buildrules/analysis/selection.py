@@ -8,6 +8,7 @@ from buildrules.analysis.options import Options
 from buildrules.errors import UsageError
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.labels import Label, Patterns, parse_patterns
+from buildrules.workspace.suggest import did_you_mean
 
 _PLATFORMS = ("linux/amd64", "linux/arm64")
 
@@ -42,6 +43,8 @@ def select(
         labels = parsed.select([label for label in loaded.resolution.labels() if label.package in only])
     if options.test:
         labels = _with_tests(loaded, labels, parsed)
+    if options.with_tags:
+        labels = tagged(loaded, labels, options.with_tags, known=only is None)
     named = frozenset(label for pattern in parsed.includes if (label := pattern.label) is not None)
     return Selection(tuple(labels), named, tuple(_platforms(list(loaded.workspace.settings.platforms), options)))
 
@@ -54,6 +57,27 @@ def _with_tests(loaded: Loaded, labels: list[Label], patterns: Patterns) -> list
         if test.deps["package"][0] in chosen and not left_out:
             chosen.add(test.label)
     return sorted(chosen)
+
+
+def tagged(loaded: Loaded, labels: list[Label], tags: Collection[str], *, known: bool = True) -> list[Label]:
+    """Those of the labels that have one of the `tags`, and none of those behind a minus. A test has its package's, too.
+
+    Raises UsageError for a tag that no target has, where all targets are `known`.
+    """
+    wanted = {tag for tag in tags if not tag.startswith("-")}
+    unwanted = {tag[1:] for tag in tags if tag.startswith("-")}
+    everyone = {tag for target in loaded.resolution.targets.values() for tag in target.tags}
+    for tag in (wanted | unwanted) - everyone if known else ():
+        raise UsageError(f"no target has the tag '{tag}'", hint=did_you_mean(tag, everyone, what="tags"))
+
+    def fits(label: Label) -> bool:
+        target = loaded.resolution.of(label)
+        found = set(target.tags)
+        if target.provides == "test":
+            found.update(*(loaded.resolution.of(package).tags for package in target.deps["package"]))
+        return (not wanted or not wanted.isdisjoint(found)) and unwanted.isdisjoint(found)
+
+    return [label for label in labels if fits(label)]
 
 
 def tests_of(loaded: Loaded) -> list[ResolvedTarget]:

@@ -51,6 +51,11 @@ def pattern_argument(function: F) -> F:
     return click.argument("patterns", nargs=-1, metavar="[PATTERN]...", callback=restore)(function)
 
 
+tag_option = click.option(
+    "--tag", "with_tags", multiple=True, metavar="[-]TAG", help="Only targets with this tag; with a minus, without it."
+)
+"""Of a command with patterns; several times for one of several tags."""
+
 label_argument = click.argument("label", required=False)
 """Not needed where --package names a file instead."""
 

@@ -268,6 +268,8 @@ def error_json(error: BuildrulesError) -> dict[str, Any]:
     value = {"message": error.message}
     if error.position:
         value["position"] = str(error.position)
+        if error.position.folders:
+            value["folder"] = error.position.folders[0]
     if error.hint:
         value["hint"] = error.hint
     if error.log:
@@ -280,7 +282,7 @@ def error_text(error: BuildrulesError) -> str:
     if isinstance(error, LoadError) and error.errors != [error]:
         return "\n".join(error_text(item) for item in error.errors)
     where = f"{error.position}: " if error.position else ""
-    lines = [f"error: {where}{error.message}"]
+    lines = [f"error: {where}{error.message}{error.position.repeated if error.position else ''}"]
     if error.position and error.position.excerpt:
         lines += ["    " + line for line in error.position.excerpt.splitlines()]
     if error.log:

@@ -42,7 +42,9 @@ class Problems:
         """The errors by place, then as they came; the same error at the same place only once."""
         seen: dict[tuple[str, str], LoadError] = {}
         for error in self._errors:
-            seen.setdefault((str(error.position), error.message), error)
+            first = seen.setdefault((str(error.position), error.message), error).position
+            if first is not None and error.position is not None and first.folders != error.position.folders:
+                first.folders = tuple(dict.fromkeys((*first.folders, *error.position.folders)))
         return sorted(seen.values(), key=_place)
 
     def __len__(self) -> int:

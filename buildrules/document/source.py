@@ -17,12 +17,14 @@ class Source:
     """A file's workspace-relative path and text. Makes positions with an excerpt and a caret under the place.
 
     With `made` the text was made from the file, and its lines are none of the file's: positions name the file alone.
+    A text that is repeated for a `folder` has positions that name it.
     """
 
-    __slots__ = ("_lines", "made", "path", "text")
+    __slots__ = ("_lines", "folder", "made", "path", "text")
 
-    def __init__(self, path: str, text: str, *, made: bool = False) -> None:
+    def __init__(self, path: str, text: str, *, made: bool = False, folder: str = "") -> None:
         self.made = made
+        self.folder = folder
         self.path = path
         self.text = text
         self._lines: list[str] | None = None
@@ -31,7 +33,12 @@ class Source:
         """The place at `line` and `column`, counted from 1; `width` characters of it are underlined."""
         if self.made:
             return Position(self.path, 0, 0)
-        return Position(self.path, line, column, lambda: self._excerpt(line, column, width))
+        folders = (self.folder,) if self.folder else ()
+        return Position(self.path, line, column, lambda: self._excerpt(line, column, width), folders)
+
+    def for_folder(self, folder: str) -> "Source":
+        """The same text, as it stands for one folder."""
+        return Source(self.path, self.text, made=self.made, folder=folder)
 
     @property
     def lines(self) -> list[str]:

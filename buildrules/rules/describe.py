@@ -11,6 +11,7 @@ from buildrules.rules.rule import Rule
 _COMMON = (
     ("description", "string", "What the target is, for people."),
     ("visibility", "list of patterns", "Packages that may use the target; everybody if left out."),
+    ("tags", "string list", "Words to choose targets by: `--tag slow`, `--tag -slow`."),
 )
 
 

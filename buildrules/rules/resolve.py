@@ -3,6 +3,7 @@
 Whether a named target exists, may be seen and makes no cycle is the graph's matter.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from buildrules.workspace.loader import Target, Workspace
 from buildrules.workspace.suggest import did_you_mean
 
 _DESCRIPTION = Attribute(type="string")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/=-]*", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -29,7 +31,8 @@ class ResolvedTarget:
     `values` has every attribute of the rule, None where nothing was said and there is no default; `rules.types` lists
     the Python types. `deps` maps label attributes to the labels in them. `visibility` is None for everybody, else the
     patterns of the packages that may use it besides its own. `implicit` targets stand for a rule used by its name
-    (`server: azureml_online`); no BUILD.yaml holds them.
+    (`server: azureml_online`); no BUILD.yaml holds them. `tags` are for `--tag` and queries; of notes kept with a
+    package (`tags: {stage: prod}`) they are `stage` and `stage=prod`.
     """
 
     label: Label
@@ -38,6 +41,7 @@ class ResolvedTarget:
     deps: dict[str, list[Label]]
     visibility: list[Pattern] | None = None
     description: str = ""
+    tags: frozenset[str] = frozenset()
     target: Target | None = field(default=None, repr=False)
 
     @property
@@ -161,16 +165,48 @@ class _Resolver:
         self.resolution = Resolution(catalogue=catalogue)
         # One object for each label: dictionaries find it without comparing.
         self._same = {label: label for label in workspace.targets}
+        self._visible: dict[str, list[Pattern] | None] = {}
+        self._given: dict[str, dict[str, tuple[Mapping[str, Node], Mapping[str, Node]]]] = {}
+        for package, defaults in workspace.defaults.items():
+            if defaults.visibility is not None:
+                self._visible[package] = _visibility(defaults.visibility, package, problems)
+            if defaults.attributes is not None:
+                self._given[package] = self._defaults(package, defaults.attributes)
+
+    def _defaults(self, package: str, node: Node) -> dict[str, tuple[Mapping[str, Node], Mapping[str, Node]]]:
+        """What `package_defaults` says: attributes, and the nodes of their names, by rule."""
+        found = {}
+        if node.kind != "map":
+            self.problems.add_error(
+                node.error(f"package_defaults is a map from rules to attributes, not {node.describe()}")
+            )
+        for name, given in node.entries.items():
+            rule = self.catalogue.find(name, package, node.keys[name])
+            if rule is not None and given.kind == "map":
+                found[rule.reference] = given.entries, given.keys
+                for attribute in given.entries:
+                    if attribute not in rule.attributes:
+                        self._unknown(attribute, rule, given.keys[attribute])
+            elif rule is not None:
+                hint = f"write {name}: {{ATTRIBUTE: VALUE}}"
+                self.problems.add_error(given.error(f"expected a map of attributes, not {given.describe()}", hint))
+        return found
 
     def target(self, target: Target, rule: Rule) -> None:
         """Read one target."""
         problems = self.problems
         before = len(problems)
         label = target.label
+        if self._given and rule.reference in self._given.get(label.package, ()):
+            _add_defaults(target, rule, *self._given[label.package][rule.reference])
         values = dict(rule.fixed)
-        found = ResolvedTarget(label, rule, values, {}, target=target)
+        found = ResolvedTarget(label, rule, values, {}, self._visible.get(label.package), target=target)
         for name, node in target.attributes.items():
             attribute = rule.attributes.get(name)
+            if name == "tags":
+                found.tags = _tags(node, notes=attribute is not None, problems=problems)
+                if attribute is None or node.kind == "list":
+                    continue
             if attribute is not None:
                 values[name] = types.read(node, attribute, label.package, problems)
             elif name == "visibility":
@@ -178,10 +214,7 @@ class _Resolver:
             elif name == "description":
                 found.description = types.read(node, _DESCRIPTION, label.package, problems) or ""
             else:
-                known = [*rule.attributes, *RESERVED]
-                hint = did_you_mean(name, known, what=f"attributes of '{rule.reference}'", limit=16)
-                key = target.keys.get(name, node)
-                problems.add(f"rule '{rule.reference}' has no attribute '{name}'", hint=hint, position=key.position)
+                self._unknown(name, rule, target.keys.get(name, node))
         _complete(found, problems)
         for name, attribute in rule.labels.items():
             if values.get(name) is None:
@@ -192,6 +225,11 @@ class _Resolver:
             found.deps[name] = [self._same.get(item, item) for item in named if isinstance(item, Label)]
         sound = self.resolution.targets if len(problems) == before else self.resolution.broken
         sound[label] = found
+
+    def _unknown(self, name: str, rule: Rule, key: Node) -> None:
+        known = {*rule.attributes, *RESERVED, "tags"}
+        hint = did_you_mean(name, known, what=f"attributes of '{rule.reference}'", limit=16)
+        self.problems.add(f"rule '{rule.reference}' has no attribute '{name}'", hint=hint, position=key.position)
 
     def _server(self, value: Label | str, found: ResolvedTarget, attribute: str) -> Label | None:
         """A label, or the name or label of a rule to be used with its defaults: then an implicit target is made."""
@@ -225,6 +263,35 @@ class _Resolver:
             _complete(implicit, self.problems)
             self.resolution.targets[rule.label] = implicit
         return rule.label
+
+
+def _add_defaults(target: Target, rule: Rule, given: Mapping[str, Node], keys: Mapping[str, Node]) -> None:
+    """Give a target what its package says for its rule, where it says nothing else and where that has an effect."""
+    said = target.attributes
+    kept = {name for name in given if name not in said}
+    for group, _ in rule.groups:
+        if any(name in said for name in group):
+            kept.difference_update(group)
+    for name, others in rule.file.only_with.items():
+        if not any(other in said or other in kept for other in others):
+            kept.discard(name)
+    target.attributes = {**said, **{name: given[name] for name in given if name in kept}}
+    target.keys = {**keys, **target.keys}
+
+
+def _tags(node: Node, *, notes: bool, problems: Problems) -> frozenset[str]:
+    """The words of a target, or what its `notes` are called and say."""
+    if node.kind == "map" and notes:
+        said = {name: value.text for name, value in node.entries.items() if value.kind == "scalar"}
+        return frozenset({*said, *(f"{name}={text}" for name, text in said.items())})
+    if node.kind != "list":
+        what = "tags is a list of words" + (", or a map of notes" if notes else "")
+        problems.add_error(node.error(f"{what}, not {node.describe()}", "write [slow, nightly]"))
+    for item in node.items:
+        if item.kind != "scalar" or not _TAG.fullmatch(item.text):
+            hint = "use letters, digits and `_ . : / = -`, not starting with a sign"
+            problems.add_error(item.error(f"{item.describe()} is not a tag", hint))
+    return frozenset(item.text for item in node.items)
 
 
 def _complete(found: ResolvedTarget, problems: Problems) -> None:

@@ -15,6 +15,7 @@ from buildrules.rules.attribute import Attribute
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.language import RuleFile
 from buildrules.rules.rule import Rule
+from buildrules.workspace import templates
 from buildrules.workspace.validation import Strict
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -23,6 +24,12 @@ _NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$"
 _LABEL = r"^(//|:)"
 _TEXT: dict[str, Any] = {"type": ["string", "integer"]}
 _PATH: dict[str, Any] = {"type": "string", "pattern": r"^(?!/|~)"}
+_VISIBILITY: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+_TAGS: dict[str, Any] = {
+    "type": "array",
+    "items": _TEXT,
+    "description": "Words to choose targets by, with --tag and in queries.",
+}
 _PORT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 65535}
 _ROUTE: dict[str, Any] = {
     "anyOf": [
@@ -80,12 +87,18 @@ def build_schema(catalogue: Catalogue) -> dict[str, Any]:
     settings = _section(Settings)
     definitions: dict[str, Any] = settings.pop("$defs", {})
     definitions["workspace"] = settings
-    choices = []
+    definitions["for_each"] = _for_each()
+    choices, needs, defaults = [], [], {}
     for rule in catalogue.all():
         key = "rule_" + rule.reference.strip("/").replace("/", "_").replace(":", "_")
         definitions[key] = _target(rule)
         same = {"properties": {"rule": {"const": rule.reference}}, "required": ["rule"]}
         choices.append((rule, {"if": same, "then": {"$ref": f"#/$defs/{key}"}}))
+        needed = _needed(rule)
+        needs += [{"if": same, "then": needed}] if needed else []
+        attributes = {name: {"$ref": f"#/$defs/{key}/properties/{name}"} for name in definitions[key]["properties"]}
+        del attributes["rule"], attributes["description"], attributes["visibility"]
+        defaults[rule.reference] = {"type": "object", "properties": attributes, "additionalProperties": False}
     definitions["target"] = {
         "type": "object",
         "description": "A target: its rule, and what that asks for.",
@@ -111,10 +124,48 @@ def build_schema(catalogue: Catalogue) -> dict[str, Any]:
                 "propertyNames": {"pattern": _NAME, "not": {"const": "all"}},
                 "additionalProperties": {"$ref": "#/$defs/target"},
             },
+            "for_each": {
+                "description": "Targets for each of many folders.",
+                "anyOf": [{"$ref": "#/$defs/for_each"}, {"type": "array", "items": {"$ref": "#/$defs/for_each"}}],
+            },
+            "package_defaults": {
+                "type": "object",
+                "description": "Attributes of this package's targets that say nothing else, by rule.",
+                "properties": defaults,
+                "additionalProperties": {"type": "object"},
+            },
+            "default_visibility": {**_VISIBILITY, "description": "Visibility of targets that have none of their own."},
         },
         "additionalProperties": False,
+        "if": {"required": ["package_defaults"]},
+        "else": {"properties": {"targets": {"additionalProperties": {"allOf": needs}}}},
         "$defs": definitions,
     }
+
+
+def _for_each() -> dict[str, Any]:
+    globs = _TYPES["globs"]
+    override = {"type": "object", "additionalProperties": {"type": ["object", "null"]}}
+    shapes = {
+        "folders": globs,
+        "exclude": globs,
+        "targets": {"type": "object", "additionalProperties": {"$ref": "#/$defs/target"}},
+        "override": {"type": "object", "additionalProperties": override},
+        "override_file": {"type": "string"},
+    }
+    return {
+        "type": "object",
+        "properties": {name: {**shapes[name], "description": text} for name, text in templates.KEYS.items()},
+        "required": ["folders", "targets"],
+        "additionalProperties": False,
+    }
+
+
+def _needed(rule: Rule) -> dict[str, Any]:
+    """What a target of the rule must say."""
+    required = [name for name, attribute in rule.attributes.items() if attribute.required]
+    groups = [{"oneOf": [{"required": [name]} for name in group]} for group in rule.file.exactly_one]
+    return {**({"required": required} if required else {}), **({"allOf": groups} if groups else {})}
 
 
 def rule_schema() -> dict[str, Any]:
@@ -159,24 +210,20 @@ def _target(rule: Rule) -> dict[str, Any]:
         "rule": {"const": rule.reference},
         "description": {"type": "string", "description": "What this target is, for people."},
         "visibility": {
-            "type": "array",
-            "items": {"type": "string"},
+            **_VISIBILITY,
             "description": "Packages that may use this target, as patterns. Everybody if left out.",
         },
+        "tags": _TAGS,
     }
     for name, attribute in rule.attributes.items():
-        properties[name] = _attribute(attribute)
-    schema: dict[str, Any] = {
+        properties[name] = {"anyOf": [_attribute(attribute), _TAGS]} if name == "tags" else _attribute(attribute)
+    return {
         "type": "object",
         "description": rule.file.summary,
         "properties": properties,
-        "required": ["rule", *(name for name, attribute in rule.attributes.items() if attribute.required)],
+        "required": ["rule"],
         "additionalProperties": False,
     }
-    groups = [{"oneOf": [{"required": [name]} for name in group]} for group in rule.file.exactly_one]
-    if groups:
-        schema["allOf"] = groups
-    return schema
 
 
 def _attribute(attribute: Attribute) -> dict[str, Any]:

@@ -6,7 +6,7 @@ What a target's attributes must look like is its rule's matter (`rules.resolve`)
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
@@ -19,6 +19,8 @@ from buildrules.workspace.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from buildrules.workspace.settings import Settings
+
+SECTIONS = ("workspace", "targets", "for_each", "package_defaults", "default_visibility")
 
 
 @dataclass(slots=True)
@@ -38,11 +40,18 @@ class Target:
         return self.key.position
 
 
+class Defaults(NamedTuple):
+    """What a BUILD.yaml says for all of its targets, unchecked: who may see them, and attributes by rule."""
+
+    visibility: Node | None
+    attributes: Node | None
+
+
 @dataclass(slots=True)
 class Workspace:
     """A loaded workspace: settings, targets by label, and the directories with a BUILD.yaml ("" is the root).
 
-    `unread` are targets that were written and could not be read.
+    `unread` are targets that were written and could not be read. `defaults` are those of packages that have any.
     """
 
     root: str
@@ -50,6 +59,7 @@ class Workspace:
     targets: dict[Label, Target] = field(default_factory=dict)
     packages: list[str] = field(default_factory=list)
     unread: set[Label] = field(default_factory=set)
+    defaults: dict[str, Defaults] = field(default_factory=dict)
 
 
 def load_workspace(
@@ -99,6 +109,8 @@ def load_workspace(
         targets = node.entries.get("targets")
         if targets is not None and not targets.is_null:
             _targets(workspace, package, targets, problems)
+        if len(node.entries) > (targets is not None):
+            _for_all(workspace, disk, package, node, problems)
     for package, node in overlaid.items():
         if node is not None and "targets" in node.entries:
             _targets(workspace, package, node.entries["targets"], problems)
@@ -158,8 +170,26 @@ def _check_package_name(package: str, node: Node, problems: Problems) -> None:
             return
 
 
+def _for_all(workspace: Workspace, disk: Disk, package: str, node: Node, problems: Problems) -> None:
+    """The sections that concern several targets."""
+    visibility, attributes, each = map(node.entries.get, ("default_visibility", "package_defaults", "for_each"))
+    if visibility is not None or attributes is not None:
+        workspace.defaults[package] = Defaults(visibility, attributes)
+    if each is not None:
+        from buildrules.workspace.templates import written_out
+
+        for targets in written_out(disk, package, each, problems):
+            for name, key in targets.keys.items():
+                before = workspace.targets.get(Label(package, name))
+                if before is not None and name in targets.entries:
+                    hint = f"it stands in {before.position}{before.position.repeated}"
+                    hint += "; {parent} and {folder} tell folders of one name apart"
+                    problems.add_error(key.error(f"there are two targets '{name}'", hint))
+            _targets(workspace, package, targets, problems)
+
+
 def _sections(node: Node, package: str, problems: Problems) -> None:
-    known = ["targets"] if package else ["workspace", "targets"]
+    known = SECTIONS[1:] if package else SECTIONS
     for name, key in node.keys.items():
         if name in known:
             continue

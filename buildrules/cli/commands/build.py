@@ -5,11 +5,12 @@ from typing import Any
 import click
 
 from buildrules.cli.main import perform_request
-from buildrules.cli.options import NeedsPatterns, building, pattern_argument
+from buildrules.cli.options import NeedsPatterns, building, pattern_argument, tag_option
 
 
 @click.command(name="build", cls=NeedsPatterns)
 @pattern_argument
+@tag_option
 @building
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--steps", type=click.Path(file_okay=False), help="Write each step that runs to a file in this folder.")

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from buildrules.cli.main import perform_request
-from buildrules.cli.options import PatternCommand, building, pattern_argument
+from buildrules.cli.options import PatternCommand, building, pattern_argument, tag_option
 from buildrules.lints.finding import NAMES
 
 _LISTED = "\n".join(f"    {name:<16} {about}" for name, about in NAMES.items())
@@ -25,6 +25,7 @@ _LISTED = "\n".join(f"    {name:<16} {about}" for name, about in NAMES.items())
     """,
 )
 @pattern_argument
+@tag_option
 @building
 @click.option("--strict", is_flag=True, help="Fail for warnings as well.")
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from buildrules.cli.azureml import package_options, place_of
-from buildrules.cli.options import PatternCommand, pattern_argument, restored
+from buildrules.cli.options import PatternCommand, pattern_argument, restored, tag_option
 
 if TYPE_CHECKING:
     from buildrules.cli.prepared import Prepared
@@ -20,6 +20,7 @@ _LOCKED = ("package", "base", "env", "model", "input")
 
 @click.command(cls=PatternCommand)
 @pattern_argument
+@tag_option
 @click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
 @click.option(
     "--upgrade",

@@ -5,12 +5,13 @@ from typing import Any
 import click
 
 from buildrules.cli.main import perform_request
-from buildrules.cli.options import NeedsPatterns, building, gpus_option, pattern_argument
+from buildrules.cli.options import NeedsPatterns, building, gpus_option, pattern_argument, tag_option
 from buildrules.serving import RUNNERS
 
 
 @click.command(name="test", cls=NeedsPatterns)
 @pattern_argument
+@tag_option
 @building
 @click.option(
     "--runner", type=click.Choice(RUNNERS), help="What packages are run by; what passed by another is not run again."
