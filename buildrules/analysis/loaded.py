@@ -3,16 +3,22 @@
 import gc
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 
+from buildrules.analysis.options import Options
 from buildrules.analysis.targets import hint_for, target_graph
 from buildrules.document.problems import Problems
 from buildrules.errors import UsageError
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.package import check_packages
 from buildrules.rules.resolve import resolve
+from buildrules.rules.selects import Conditions
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label, Patterns
 from buildrules.workspace.loader import load_workspace
+from buildrules.workspace.suggest import did_you_mean
+
+_NONE = Options()
 
 
 class Loaded:
@@ -26,30 +32,59 @@ class Loaded:
         whole: bool = True,
         made_from: str = "BUILD.yaml",
         only: Collection[str] | None = None,
+        options: Options = _NONE,
     ) -> None:
         """See `Workspace.load`. With `only` these packages are loaded, and of others the targets that theirs need:
-        what is wrong elsewhere is not found. Raises LoadError.
+        what is wrong elsewhere is not found. What varies is read for the configurations and the first
+        of the platforms that `options` choose. Raises LoadError, and UsageError for a configuration or platform that
+        there is not.
         """
         self._disk = disk
+        self._options = options
         with uncollected():
             problems = Problems()
             self.catalogue = Catalogue(disk, problems)
             if only is None:
                 self.workspace = load_workspace(disk, problems, texts=texts, whole=whole, made_from=made_from)
-                self.resolution = resolve(self.workspace, self.catalogue, problems)
+                self._resolve(problems)
             else:
                 self._load(frozenset(only), problems)
-            known = {*self.workspace.targets, *self.workspace.unread}
-            self.graph = target_graph(self.resolution.targets.values(), problems, known, self.workspace.packages)
-            problems.raise_all()
-            self.look_again()
+            self._check(problems)
+
+    def on(self, platform: str) -> "Loaded":
+        """The workspace as it is on a platform: itself, unless something varies with it. Raises LoadError."""
+        if not self.resolution.per_platform or platform == self.platform:
+            return self
+        other = copy(self)
+        problems = Problems()
+        with uncollected():
+            other._resolve(problems, platform)
+            other._check(problems)
+        return other
+
+    def _resolve(self, problems: Problems, platform: str | None = None) -> None:
+        settings, chosen = self.workspace.settings, self._options.configurations
+        for name in chosen if not problems.errors else ():  # the settings may be what is wrong
+            if name not in settings.configurations:
+                hint = did_you_mean(name, settings.configurations, what="configurations")
+                hint = hint or "name it in the workspace section: `configurations: [...]`"
+                raise UsageError(f"no configuration '{name}'", hint=hint)
+        self.platform = platform or self._options.platforms(settings.platforms)[0]
+        conditions = Conditions(self.platform, chosen, settings.configurations)
+        self.resolution = resolve(self.workspace, self.catalogue, problems, conditions)
+
+    def _check(self, problems: Problems) -> None:
+        known = {*self.workspace.targets, *self.workspace.unread}
+        self.graph = target_graph(self.resolution.targets.values(), problems, known, self.workspace.packages)
+        problems.raise_all()
+        self.look_again()
 
     def _load(self, only: frozenset[str], problems: Problems) -> None:
         wanted = only | {""}
         while True:
             found = Problems()
             self.workspace = load_workspace(self._disk, found, only=wanted)
-            self.resolution = resolve(self.workspace, self.catalogue, found)
+            self._resolve(found)
             needed = self.resolution.needed(label for label in self.workspace.targets if label.package in only)
             more = {label.package for label in needed if label not in self.resolution.targets} - wanted
             if not more:

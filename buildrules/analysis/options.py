@@ -1,7 +1,10 @@
 """What a command line says of how its targets are selected, settled and planned."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+from buildrules.errors import UsageError
+from buildrules.rules.selects import PLATFORMS
 
 
 class Options(NamedTuple):
@@ -9,6 +12,8 @@ class Options(NamedTuple):
 
     platform: str | None = None
     """The one platform that is asked for."""
+    configurations: tuple[str, ...] = ()
+    """Those of the workspace's configurations that hold."""
     host_platform: str | None = None
     """That of this machine, of verbs that start an image or hand it to an engine here."""
     with_tags: tuple[str, ...] = ()
@@ -35,6 +40,15 @@ class Options(NamedTuple):
     """And the pins of these."""
     source_date_epoch: str | None = None
     """The time that images carry."""
+
+    def platforms(self, available: Sequence[str]) -> list[str]:
+        """The platforms that images are for, of a workspace with these. Raises UsageError."""
+        if not self.platform:
+            host = self.host_platform
+            return [host] if host is not None and host in available else list(available)
+        if self.platform not in PLATFORMS:
+            raise UsageError(f"no platform '{self.platform}'", hint=f"there are {' and '.join(PLATFORMS)}")
+        return [self.platform]
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Options":

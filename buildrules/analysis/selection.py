@@ -10,8 +10,6 @@ from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.labels import Label, Patterns, parse_patterns
 from buildrules.workspace.suggest import did_you_mean
 
-_PLATFORMS = ("linux/amd64", "linux/arm64")
-
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -46,7 +44,7 @@ def select(
     if options.with_tags:
         labels = tagged(loaded, labels, options.with_tags, known=only is None)
     named = frozenset(label for pattern in parsed.includes if (label := pattern.label) is not None)
-    return Selection(tuple(labels), named, tuple(_platforms(list(loaded.workspace.settings.platforms), options)))
+    return Selection(tuple(labels), named, tuple(options.platforms(loaded.workspace.settings.platforms)))
 
 
 def _with_tests(loaded: Loaded, labels: list[Label], patterns: Patterns) -> list[Label]:
@@ -83,13 +81,3 @@ def tagged(loaded: Loaded, labels: list[Label], tags: Collection[str], *, known:
 def tests_of(loaded: Loaded) -> list[ResolvedTarget]:
     """All test targets of the workspace."""
     return [loaded.resolution.of(label) for label in loaded.resolution.labels("test")]
-
-
-def _platforms(platforms: list[str], options: Options) -> list[str]:
-    chosen = options.platform
-    if not chosen:
-        host = options.host_platform
-        return [host] if host in platforms else platforms
-    if chosen not in _PLATFORMS:
-        raise UsageError(f"no platform '{chosen}'", hint=f"there are {' and '.join(_PLATFORMS)}")
-    return [chosen]

@@ -49,7 +49,6 @@ def plan_again(
     edited: dict[str, int],
 ) -> Again | None:
     """Plan the `edited` packages (with the groups of their directories) anew; None where that is not enough."""
-    from buildrules.analysis.interface import interfaces
     from buildrules.cli.looked_at import inputs_of
     from buildrules.cli.prepared import prepare
     from buildrules.engine.events import Notice, Stream
@@ -71,7 +70,7 @@ def plan_again(
     except BuildrulesError:
         return None
     plan.narrow(VERBS[request.verb].sides)
-    shown = interfaces(prepared.loaded)
+    shown = prepared.interfaces()
     if said or any(known[name] != shown[name] for name in edited):
         return None
     numbers = _numbers(resumed, plan, edited)

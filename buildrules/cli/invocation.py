@@ -219,7 +219,6 @@ class Invocation:
 
     def plan_anew(self) -> None:
         """Load the workspace and plan anew. Raises LoadError, ResolutionError and other BuildrulesErrors."""
-        from buildrules.analysis.interface import interfaces
         from buildrules.cli.carried import Carried
         from buildrules.cli.looked_at import inputs_of
         from buildrules.cli.memory import PlannedFrom
@@ -238,7 +237,7 @@ class Invocation:
         self._plug_in(list(settings.plugins))
         self._planned_from = PlannedFrom(
             inputs_of(self.root, began, prepared.disk, prepared.keeper.digests, self._plugins),
-            {} if request.option("package") else interfaces(prepared.loaded),
+            {} if request.option("package") else prepared.interfaces(),
             prepared.readers(request.patterns),
             self._plugins,
             list(settings.ignore),

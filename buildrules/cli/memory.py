@@ -97,5 +97,5 @@ def write_build(
         if moved is not None:
             rest_of = {**carried.state.rest(other), "interfaces": interfaces}
             requests.append((other.key, marshal.dumps(moved.head()), marshal.dumps(rest_of)))
-    wanted = identity(root)
+    wanted = identity(root, request.option("configurations", ()))
     write_base(state_path(root, wanted), wanted, base._replace(requests=requests))

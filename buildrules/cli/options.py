@@ -63,6 +63,14 @@ label_argument = click.argument("label", required=False)
 _FILE = click.Path(dir_okay=False)
 _option = partial(grouped, BUILDING)
 
+config_option = _option(
+    "--config",
+    "configurations",
+    multiple=True,
+    metavar="NAME",
+    help="A configuration of the workspace that holds, for `select` in targets; may be given again.",
+)
+
 _jobs = together(
     _option(
         "-j",
@@ -73,6 +81,7 @@ _jobs = together(
     ),
     _option("-k", "--keep-going", is_flag=True, help="After a failure go on with what does not need it."),
     _option("--platform", metavar="OS/ARCH", help="Build for this platform instead of the workspace's."),
+    config_option,
     _option("--locked", is_flag=True, help="Fail where a lock is missing or stale instead of writing it."),
     _option("--no-remote", is_flag=True, help="Leave the shared cache out."),
     _option("-q", "--quiet", is_flag=True, help="Show no progress."),

@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+from buildrules.analysis.interface import Interfaces, interfaces
 from buildrules.analysis.loaded import Loaded, uncollected
 from buildrules.analysis.options import Options
 from buildrules.analysis.selection import Selection, select, tests_of
@@ -36,27 +38,36 @@ def prepare(
     chosen = Options.of({"source_date_epoch": os.environ.get("SOURCE_DATE_EPOCH"), **options})
     keeper = LockKeeper(disk, chosen, store, stream, session)
     with uncollected():
-        loaded = _load(disk, options, stream) if only is None else Loaded(disk, only=only)
+        loaded = _load(disk, options, chosen, stream) if only is None else Loaded(disk, only=only, options=chosen)
         selection = select(loaded, patterns, directory, chosen, only)
-        locks = settle(loaded, selection, chosen, keeper, stream)
-    return Prepared(disk, chosen, keeper, loaded, selection, locks)
+        if not loaded.resolution.per_platform:
+            return Prepared(disk, chosen, keeper, loaded, selection, settle(loaded, selection, chosen, keeper, stream))
+        one, *more = [
+            Prepared(disk, chosen, keeper, there, here, settle(there, here, chosen, keeper, stream))
+            for platform in selection.platforms
+            for there, here in [(loaded.on(platform), replace(selection, platforms=(platform,)))]
+        ]
+        return one._replace(others=tuple(more))
 
 
-def _load(disk: Disk, options: dict[str, Any], stream: Stream) -> Loaded:
+def _load(disk: Disk, options: dict[str, Any], chosen: Options, stream: Stream) -> Loaded:
     """The workspace; where an Azure ML file is built, with the targets it stands for."""
     if not options.get("package"):
-        return Loaded(disk)
+        return Loaded(disk, options=chosen)
     from buildrules.azureml import conversion
     from buildrules.azureml.generated import generate
 
     found = generate(str(options["package"]), conversion.Options.of(options), disk)
     for note in found.notes:
         stream.emit(Notice(note))
-    return Loaded(disk, found.texts, whole=found.whole, made_from=found.made_from)
+    return Loaded(disk, found.texts, whole=found.whole, made_from=found.made_from, options=chosen)
 
 
 class Prepared(NamedTuple):
-    """What one command is about, settled. `plan` turns it into actions; `disk` says what all this depends on."""
+    """What one command is about, settled. `plan` turns it into actions; `disk` says what all this depends on.
+
+    Where targets vary with the platform this is the first one's, and `others` are those of the others.
+    """
 
     disk: Disk
     options: Options
@@ -64,16 +75,29 @@ class Prepared(NamedTuple):
     loaded: Loaded
     selection: Selection
     locks: Locks
+    others: tuple["Prepared", ...] = ()
 
     def plan(self) -> Plan:
         """The plan. Raises LoadError and UsageError."""
-        from buildrules.plan.planner import make_plan
+        from buildrules.plan.planner import join, make_plan
 
         with uncollected():
-            plan = make_plan(self.loaded, self.locks, self.selection, self.options, self.disk.root)
+            plan, *more = [
+                make_plan(one.loaded, one.locks, one.selection, self.options, self.disk.root)
+                for one in (self, *self.others)
+            ]
+            join(plan, more)
         for note in plan.notes:
             self.keeper.warn(note)
         return plan
+
+    def interfaces(self) -> Interfaces:
+        """What the packages show each other, on all platforms."""
+        found = interfaces(self.loaded)
+        for other in self.others:
+            for package, (digest, named) in interfaces(other.loaded).items():
+                found[package] = (found[package][0] + digest, found[package][1] or named)
+        return found
 
     def readers(self, patterns: list[str]) -> set[str] | None:
         """For whom of the disk's readers these patterns care: for what they name and all it needs; None for everybody.
@@ -84,5 +108,5 @@ class Prepared(NamedTuple):
             return None
         labels = self.selection.labels
         tests = [test.label for test in tests_of(self.loaded) if test.deps["package"][0] in labels]
-        needed = self.loaded.resolution.needed([*labels, *tests])
+        needed = set().union(*(one.loaded.resolution.needed([*labels, *tests]) for one in (self, *self.others)))
         return {""}.union(*((str(label), f"//{label.package}") for label in needed))

@@ -44,12 +44,12 @@ class _Mended(Exception):
 def start(root: str, directory: str, argv: list[str], request: Request) -> int:
     """Perform a request that click has just parsed; returns the exit code."""
     words = (directory, *argv)
-    return perform(root, directory, words, request, *_known(root, words))
+    return perform(root, directory, words, request, *_known(root, words, request))
 
 
-def _known(root: str, words: Sequence[str]) -> tuple[State | None, Known | None, list[int] | None]:
+def _known(root: str, words: Sequence[str], request: Request) -> tuple[State | None, Known | None, list[int] | None]:
     """The state of the workspace, what it knows of a command line, and which rows differ."""
-    wanted = identity(root)
+    wanted = identity(root, request.option("configurations", ()))
     state = open_state(state_path(root, wanted), wanted)
     if state is None:
         return None, None, None
@@ -123,7 +123,7 @@ def perform(
     except _Mended as mended:
         where = "the cache has lost content" if mended.lost.difference(lost) else _DAMAGED
         sys.stderr.write(f"warning: {where}; it is made or fetched anew\n")
-        return perform(root, directory, words, request, *_known(root, words), tries - 1, mended.lost)
+        return perform(root, directory, words, request, *_known(root, words, request), tries - 1, mended.lost)
     except KeyboardInterrupt:
         sys.stderr.write(INTERRUPTED)
         return leave(130)

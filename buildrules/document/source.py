@@ -20,13 +20,14 @@ class Source:
     A text that is repeated for a `folder` has positions that name it.
     """
 
-    __slots__ = ("_lines", "folder", "made", "path", "text")
+    __slots__ = ("_lines", "folder", "made", "path", "selects", "text")
 
     def __init__(self, path: str, text: str, *, made: bool = False, folder: str = "") -> None:
         self.made = made
         self.folder = folder
         self.path = path
         self.text = text
+        self.selects = "select" in text  # whether there can be a value that has to be chosen
         self._lines: list[str] | None = None
 
     def position(self, line: int, column: int, width: int = 1) -> Position:

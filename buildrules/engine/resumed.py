@@ -52,9 +52,10 @@ def append_build(resumed: Resumed, build: Build, root: str, pieces: list[str], f
     if not (entry.groups or entry.actions or patch or known.outdated or any(entry.stale)):
         return
     if append(state, entry) and is_long(state):
-        again = open_state(state.path, identity(root))
+        wanted = identity(root, state.identity()[4])
+        again = open_state(state.path, wanted)
         if again is not None:
-            compact(again, identity(root))
+            compact(again, wanted)
 
 
 def _entry_of(

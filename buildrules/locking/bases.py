@@ -82,7 +82,7 @@ class BaseLocks:
                 position=target.position_of("base"),
             )
         version, archive, mirror = target.values["version"], target.values["archive"], self._settings.python.mirror
-        path = os.path.join(target.label.package, locks.lock_name(target.label.name, platform))
+        path = os.path.join(target.label.package, locks.lock_name(target.lock_name, platform))
         asks = "version" if archive is None else "archive"
         with target.errors_at("version"):
             read_request(version)
@@ -157,14 +157,14 @@ class BaseLocks:
         settings = self._settings.debian
         values = target.values
         request = DebianRequest(
-            name=target.label.name,
+            name=target.lock_name,
             suite=values["suite"] or settings.suite or "bookworm",
             architecture=platform.partition("/")[2],
             packages=tuple(values["packages"]),
             python=values["python"],
             snapshot=settings.snapshot,
         )
-        path = os.path.join(target.label.package, locks.lock_name(target.label.name, platform))
+        path = os.path.join(target.label.package, locks.lock_name(target.lock_name, platform))
         lock = self._keeper.obtain(
             path,
             str(target.label),
@@ -204,7 +204,7 @@ class BaseLocks:
         lock = locks.pinned(parsed, platform)
         used: dict[str, str] = {}
         if lock is None:
-            path = os.path.join(target.label.package, locks.lock_name(target.label.name, platform))
+            path = os.path.join(target.label.package, locks.lock_name(target.lock_name, platform))
             lock = self._keeper.obtain(
                 path,
                 str(target.label),

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -261,15 +262,20 @@ class LockKeeper:
             lines = "".join(f"\n    {error.message}" for error in errors)
             raise LockError(f"{len(errors)} locks cannot be used{lines}", hint=_HINT)
 
-    def strays(self, packages: Iterable[str], platforms: Iterable[str]) -> list[str]:
-        """The locks in these packages that are in nobody's use, but for those of other platforms."""
+    def strays(
+        self, packages: Iterable[str], platforms: Iterable[str], configurations: Collection[str] = ()
+    ) -> list[str]:
+        """The locks in these packages that are in nobody's use, but for those of other platforms and configurations."""
         endings = tuple(f"-{platform.replace('/', '-')}" for platform in platforms)
         found = []
         for package in packages:
             for name in locks_in(os.path.join(self.root, package)):
                 path = os.path.join(package, name)
-                if path not in self.files and (
-                    name.startswith("model.") or os.path.splitext(name)[0].endswith(endings)
+                of = {one for variant in re.findall(r"@([\w,]+)", name) for one in variant.split(",")}
+                if (
+                    path not in self.files
+                    and of.isdisjoint(configurations)
+                    and (name.startswith("model.") or os.path.splitext(name)[0].endswith(endings))
                 ):
                     found.append(path)
         return found

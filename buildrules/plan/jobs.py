@@ -72,20 +72,23 @@ class Jobs:
             return None
         return {"results": self._results(expect), "exit_code": 0, "timeout": _SECONDS}
 
-    def image(self, action: str, label: str) -> str:
-        """The image of `action` with two layers more: what the job works on, and an empty folder for its results."""
+    def image(self, action: str, label: str, name: str) -> str:
+        """The image of `action` with two layers more: what the job works on, and an empty folder for its results.
+
+        `name` begins the names of what the test `label` adds.
+        """
         assert self._input is not None
         image = self._plan.actions[action]
         kind, what = self._input
         folder = self._folders["input"].strip("/")
         if kind == "text":
             place = f"{folder}/{MLFLOW_EXAMPLE}"
-            given = self._inline(f"{label} input", {"kind": "inline", "path": place, "mode": _MODE, "text": what})
+            given = self._inline(label, f"{name} input", {"kind": "inline", "path": place, "mode": _MODE, "text": what})
         else:
             folders = self._locks.folders
             source, prefix = path_source(what, folder, folders, keep=what not in folders)
             given = Action(
-                id=f"{label} input {what}",
+                id=f"{name} input {what}",
                 target=label,
                 kind="files_layer",
                 title=f"input {what}",
@@ -93,7 +96,7 @@ class Jobs:
                 sources=(source,),
             )
         place = self._folders["output"].strip("/")
-        results = self._inline(f"{label} output", {"kind": "directory", "path": place, "mode": _OPEN})
+        results = self._inline(label, f"{name} output", {"kind": "directory", "path": place, "mode": _OPEN})
         layers = (self._plan.add(given), self._plan.add(results))
         return self._plan.add(
             image._replace(
@@ -105,8 +108,8 @@ class Jobs:
             )
         )
 
-    def _inline(self, name: str, part: dict[str, Any]) -> Action:
-        target, _, title = name.rpartition(" ")
+    def _inline(self, target: str, name: str, part: dict[str, Any]) -> Action:
+        title = name.rpartition(" ")[2]
         return Action(id=name, target=target, kind="inline_layer", title=title, params=InlineParams([part])._asdict())
 
     def _results(self, expect: dict[str, Any]) -> list[dict[str, Any]]:

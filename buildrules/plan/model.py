@@ -42,7 +42,7 @@ class ModelPlanner:
         source, prefix = workspace_files(placed, self._locks.folders)
         return self._plan.add(
             Action(
-                id=f"{placed.target.label} model {prefix}",
+                id=f"{placed.target.id} model {prefix}",
                 target=str(placed.target.label),
                 kind="model_layers",
                 title=f"{placed.target.provides} {placed.target.name}",
@@ -68,7 +68,7 @@ class ModelPlanner:
             downloads.append(self._entry(one, prefix, self._source(one.target, package), None))
         return self._plan.add(
             Action(
-                id=f"{package.label} start",
+                id=f"{package.id} start",
                 target=str(package.label),
                 kind="start_layers",
                 title="downloads at start",
@@ -84,7 +84,7 @@ class ModelPlanner:
         rows = [{name: row[name] for name in ("path", "size", "sha256")} for row in files]
         return self._plan.add(
             Action(
-                id=f"{target.label} model {prefix}",
+                id=f"{target.id} model {prefix}",
                 target=str(target.label),
                 kind="fetched_model",
                 title=f"{target.provides} {target.name}",

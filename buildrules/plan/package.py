@@ -175,7 +175,7 @@ class PackagePlanner:
         ]
         return self._plan.add(
             Action(
-                id=f"{server.label} generated {' '.join(sorted(files))} {_digest(files)}",
+                id=f"{server.id} generated {' '.join(sorted(files))} {_digest(files)}",
                 target=str(server.label),
                 kind="inline_layer",
                 title=f"{server.rule.name} files",
@@ -191,7 +191,7 @@ class PackagePlanner:
             actions.append(
                 self._plan.add(
                     Action(
-                        id=f"{package.label} file {place}",
+                        id=f"{package.id} file {place}",
                         target=str(package.label),
                         kind="files_layer",
                         title=f"files {place}",
@@ -207,7 +207,7 @@ class PackagePlanner:
         return {
             self._plan.add(
                 Action(
-                    id=f"{target.label} {target.provides} {prefix}",
+                    id=f"{target.id} {target.provides} {prefix}",
                     target=str(target.label),
                     kind="files_layer",
                     title=f"{target.provides} {target.name}",
@@ -230,7 +230,7 @@ class PackagePlanner:
         return [
             self._plan.add(
                 Action(
-                    id=f"{parts.code.label} {script} for {server} on {python}",
+                    id=f"{parts.code.id} {script} for {server} on {python}",
                     target=str(parts.code.label),
                     kind="entry_script",
                     title=f"{script} for {server}",
@@ -244,7 +244,7 @@ class PackagePlanner:
     def _account(self, parts: PackageParts, base: LockedBase, account: Account) -> str:
         return self._plan.add(
             Action(
-                id=f"{parts.package.label} user {parts.user} on {base.target.label}",
+                id=f"{parts.package.id} user {parts.user} on {base.target.label}",
                 target=str(parts.package.label),
                 kind="inline_layer",
                 title=f"user {parts.user}",

@@ -1,6 +1,6 @@
 """From targets and locks to a plan: each target becomes actions. Pure: no disk, no network, no variables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from buildrules.analysis.loaded import Loaded
@@ -43,11 +43,30 @@ def make_plan(loaded: Loaded, locks: Locks, selection: Selection, options: Optio
             elif label in selection.named:
                 check_named(loaded, target, testing=tests is not None)
     plan.goals += list(_indexes(plan))
+    _tie(plan, loaded)
+    return plan
+
+
+def join(plan: Plan, others: Iterable[Plan]) -> None:
+    """Add to a plan those of the same targets on other platforms."""
+    indexes = {goal.label for goal in plan.goals if goal.kind == "index"}
+    for other in others:
+        for action in other.actions.values():
+            plan.add(action)
+        for node, needs in other.graph.needs.items():
+            plan.graph.add(node, other.graph.kinds[node], needs)
+        plan.goals += other.goals
+        plan.sides |= other.sides
+        plan.notes += [note for note in other.notes if note not in plan.notes]
+    plan.goals += [goal for goal in _indexes(plan) if goal.label not in indexes]
+
+
+def _tie(plan: Plan, loaded: Loaded) -> None:
+    """Say in the graph which actions each target needs."""
     labels = {str(label): label for label in loaded.graph.kinds}
     for action in plan.actions.values():
         if action.target in labels and action.id not in plan.sides:  # lints stand beside what is made
             plan.graph.add(labels[action.target], TARGET, {action.id: "step"})
-    return plan
 
 
 def _tests(plan: Plan, packages: PackagePlanner, locks: Locks, loaded: Loaded, options: Options) -> "TestPlanner":

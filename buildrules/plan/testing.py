@@ -119,7 +119,7 @@ class TestPlanner:
         made = image.action
         asked: dict[str, Any] = {"job": test.job}
         if test.job is not None:
-            made = test.jobs.image(made, str(label))
+            made = test.jobs.image(made, str(label), f"{label}@{platform}" if parts.package.platform else str(label))
         else:
             asked = _asking(parts, test.requests)
         params = PackageTestParams(

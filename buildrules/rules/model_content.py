@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from buildrules.errors import LockError
 from buildrules.workspace.disk import SHAPE, Disk
 from buildrules.workspace.globs import matches
-from buildrules.workspace.labels import Label
 
 if TYPE_CHECKING:
     from buildrules.actions.models.file import File
+    from buildrules.rules.resolve import ResolvedTarget
 
 _MARKS = {"MLmodel": "mlflow", "config.pbtxt": "triton"}
 """Files that mark a flavour, where the target says `auto`; otherwise what it says is believed."""
@@ -67,10 +67,11 @@ class ModelContent:
         return f"{self.basename}/" if self.basename and not self.is_file else ""
 
 
-def model_content(disk: Disk, label: Label, values: Mapping[str, Any]) -> ModelContent:
-    """What the model target `label` with the attributes `values` is, as far as it, or its lock, is there."""
+def model_content(disk: Disk, target: "ResolvedTarget") -> ModelContent:
+    """What a model target is, as far as it, or its lock, is there."""
+    values = target.values
     if values.get("uri") is not None:
-        return _read_lock(disk, label, values)
+        return _read_lock(disk, lock_path(target), values)
     path = values.get("path")
     said = values.get("flavour") or "custom"
     if path is None:
@@ -81,11 +82,12 @@ def model_content(disk: Disk, label: Label, values: Mapping[str, Any]) -> ModelC
     return ModelContent(posixpath.basename(path) or None, disk.is_file(path), said, _look_inside(disk, path))
 
 
-def lock_path(label: Label) -> str:
-    """The workspace-relative path of a model's lock."""
+def lock_path(target: "ResolvedTarget") -> str:
+    """The workspace-relative path of a model's lock. It is the same on all platforms, unless the model is not."""
     from buildrules.actions.models.lock import lock_name
 
-    return os.path.join(label.package, lock_name(label.name))
+    of = f"-{target.platform.replace('/', '-')}" if target.platform else ""
+    return os.path.join(target.label.package, lock_name(target.lock_name + of))
 
 
 def locked_content(files: "Sequence[File]", values: Mapping[str, Any]) -> ModelContent:
@@ -101,10 +103,9 @@ def locked_content(files: "Sequence[File]", values: Mapping[str, Any]) -> ModelC
     return replace(found, flavour=next(marks, "custom"))
 
 
-def _read_lock(disk: Disk, label: Label, values: Mapping[str, Any]) -> ModelContent:
+def _read_lock(disk: Disk, path: str, values: Mapping[str, Any]) -> ModelContent:
     from buildrules.actions.models.lock import read_lock
 
-    path = lock_path(label)
     disk.note(SHAPE, path)  # what it says is the planner's to watch
     try:
         found = locked_content(read_lock(disk.path(path)).files, values)

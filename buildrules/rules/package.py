@@ -319,7 +319,7 @@ def _model_scope(disk: Disk, model: ResolvedTarget) -> dict[str, Any]:
     `model.flavour` is None if it is not there to look at, `model.served_name`, by which a server knows it, if its
     folder holds several.
     """
-    found = model_content(disk, model.label, model.values)
+    found = model_content(disk, model)
     names = found.arrangement.names if found.arrangement.kind == "repository" else (model.name,)
     return {
         "model.name": model.name,

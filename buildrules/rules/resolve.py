@@ -6,7 +6,7 @@ Whether a named target exists, may be seen and makes no cycle is the graph's mat
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from buildrules.document.nodes import Node
@@ -16,6 +16,7 @@ from buildrules.rules import types
 from buildrules.rules.attribute import RESERVED, Attribute
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.rule import Rule
+from buildrules.rules.selects import PLATFORMS, Chooser, Conditions
 from buildrules.workspace.labels import Label, Pattern, parse_pattern
 from buildrules.workspace.loader import Target, Workspace
 from buildrules.workspace.suggest import did_you_mean
@@ -33,6 +34,9 @@ class ResolvedTarget:
     patterns of the packages that may use it besides its own. `implicit` targets stand for a rule used by its name
     (`server: azureml_online`); no BUILD.yaml holds them. `tags` are for `--tag` and queries; of notes kept with a
     package (`tags: {stage: prod}`) they are `stage` and `stage=prod`.
+
+    `variant` has the configurations of the command line that it, or what it needs, varies with; `platform` is the one
+    that it was read for, where it varies with that.
     """
 
     label: Label
@@ -42,12 +46,24 @@ class ResolvedTarget:
     visibility: list[Pattern] | None = None
     description: str = ""
     tags: frozenset[str] = frozenset()
+    variant: str = ""
+    platform: str = ""
     target: Target | None = field(default=None, repr=False)
 
     @property
     def implicit(self) -> bool:
         """Whether it stands for a rule used by its name."""
         return self.target is None
+
+    @property
+    def id(self) -> str:
+        """What tells it from other targets in one plan, and from itself on another platform, where that differs."""
+        return f"{self.label}@{self.platform}" if self.platform else str(self.label)
+
+    @property
+    def lock_name(self) -> str:
+        """What its locks are named by: they are its own for each variant, as for each platform."""
+        return f"{self.label.name}@{self.variant}" if self.variant else self.label.name
 
     @property
     def provides(self) -> str:
@@ -93,12 +109,13 @@ class Resolution:
     """All targets of a workspace by label, the implicit ones among them.
 
     `broken` are targets with errors, kept so that errors in what they name are found in the same run. `catalogue` has
-    their rules.
+    their rules. With `per_platform` some target varies with the platform.
     """
 
     targets: dict[Label, ResolvedTarget] = field(default_factory=dict)
     broken: dict[Label, ResolvedTarget] = field(default_factory=dict)
     catalogue: Catalogue = field(default_factory=Catalogue, repr=False)
+    per_platform: bool = False
 
     @property
     def nodes(self) -> list[ResolvedTarget]:
@@ -141,25 +158,36 @@ class Resolution:
         )
 
 
-def resolve(workspace: Workspace, catalogue: Catalogue, problems: Problems) -> Resolution:
-    """Check every target of a workspace: the sound ones. Errors are noted in `problems`, those of rule files too."""
+def resolve(
+    workspace: Workspace, catalogue: Catalogue, problems: Problems, conditions: Conditions | None = None
+) -> Resolution:
+    """Check every target of a workspace: the sound ones. Errors are noted in `problems`, those of rule files too.
+
+    `conditions` decide every `select`; those of the workspace's first platform if left out.
+    """
     for error in catalogue.problems.errors if catalogue.problems is not problems else ():
         problems.add_error(error)
     catalogue.problems = problems
-    resolver = _Resolver(workspace, catalogue, problems)
+    settings = workspace.settings
+    conditions = conditions or Conditions(settings.platforms[0], (), settings.configurations)
+    resolver = _Resolver(workspace, catalogue, problems, conditions)
     for target in workspace.targets.values():
         rule = catalogue.find(target.rule, target.label.package, target.rule_node)
         if rule is not None:
             resolver.target(target, rule)
     _check_providers(resolver.resolution, problems)
+    if resolver.varying:
+        resolver.vary()
     return resolver.resolution
 
 
 class _Resolver:
     """What reading a target needs."""
 
-    def __init__(self, workspace: Workspace, catalogue: Catalogue, problems: Problems) -> None:
+    def __init__(self, workspace: Workspace, catalogue: Catalogue, problems: Problems, conditions: Conditions) -> None:
         self.workspace = workspace
+        self.conditions = conditions
+        self.varying: dict[Label, set[str]] = {}  # the cases that the selects of a target have
         self.catalogue = catalogue
         self.problems = problems
         self.resolution = Resolution(catalogue=catalogue)
@@ -197,8 +225,10 @@ class _Resolver:
         problems = self.problems
         before = len(problems)
         label = target.label
-        if self._given and rule.reference in self._given.get(label.package, ()):
-            _add_defaults(target, rule, *self._given[label.package][rule.reference])
+        target = self._meant(target, rule)
+        if len(problems) > before:
+            self.workspace.unread.add(label)
+            return
         values = dict(rule.fixed)
         found = ResolvedTarget(label, rule, values, {}, self._visible.get(label.package), target=target)
         for name, node in target.attributes.items():
@@ -225,6 +255,43 @@ class _Resolver:
             found.deps[name] = [self._same.get(item, item) for item in named if isinstance(item, Label)]
         sound = self.resolution.targets if len(problems) == before else self.resolution.broken
         sound[label] = found
+
+    def _meant(self, target: Target, rule: Rule) -> Target:
+        """A target with the defaults of its package, and without selects."""
+        label = target.label
+        if self._given and rule.reference in self._given.get(label.package, ()):
+            target = _with_defaults(target, rule, *self._given[label.package][rule.reference])
+        if any(node.source.selects for node in target.attributes.values()):
+            chooser = Chooser(self.conditions, self.problems)
+            target = replace(target, attributes=chooser.attributes(target.attributes, rule.attributes))
+            if chooser.asked:
+                self.varying[label] = chooser.asked
+        return target
+
+    def vary(self) -> None:
+        """Say of each target with what it varies, by its own selects or by those of what it needs."""
+        resolution, conditions = self.resolution, self.conditions
+        resolution.per_platform = any(not asked.isdisjoint(PLATFORMS) for asked in self.varying.values())
+        users: dict[Label, list[Label]] = {}
+        for target in resolution.targets.values():
+            for named in target.deps.values():
+                for other in named:
+                    users.setdefault(other, []).append(target.label)
+        for case in sorted({*conditions.chosen, conditions.platform}):
+            asks = {case} if case in conditions.chosen else set(PLATFORMS)
+            stack = [label for label, asked in self.varying.items() if not asked.isdisjoint(asks)]
+            found: set[Label] = set()
+            while stack:
+                label = stack.pop()
+                if label not in found:
+                    found.add(label)
+                    stack += users.get(label, ())
+            for label in found & resolution.targets.keys():
+                target = resolution.targets[label]
+                if case in conditions.chosen:
+                    target.variant = f"{target.variant},{case}".lstrip(",")
+                else:
+                    target.platform = case
 
     def _unknown(self, name: str, rule: Rule, key: Node) -> None:
         known = {*rule.attributes, *RESERVED, "tags"}
@@ -265,8 +332,8 @@ class _Resolver:
         return rule.label
 
 
-def _add_defaults(target: Target, rule: Rule, given: Mapping[str, Node], keys: Mapping[str, Node]) -> None:
-    """Give a target what its package says for its rule, where it says nothing else and where that has an effect."""
+def _with_defaults(target: Target, rule: Rule, given: Mapping[str, Node], keys: Mapping[str, Node]) -> Target:
+    """A target with what its package says for its rule, where it says nothing else and where that has an effect."""
     said = target.attributes
     kept = {name for name in given if name not in said}
     for group, _ in rule.groups:
@@ -275,8 +342,8 @@ def _add_defaults(target: Target, rule: Rule, given: Mapping[str, Node], keys: M
     for name, others in rule.file.only_with.items():
         if not any(other in said or other in kept for other in others):
             kept.discard(name)
-    target.attributes = {**said, **{name: given[name] for name in given if name in kept}}
-    target.keys = {**keys, **target.keys}
+    added = {name: given[name] for name in given if name in kept}
+    return replace(target, attributes={**said, **added}, keys={**keys, **target.keys})
 
 
 def _tags(node: Node, *, notes: bool, problems: Problems) -> frozenset[str]:

@@ -15,6 +15,7 @@ from buildrules.rules.attribute import Attribute
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.language import RuleFile
 from buildrules.rules.rule import Rule
+from buildrules.rules.selects import SELECT
 from buildrules.workspace import templates
 from buildrules.workspace.validation import Strict
 
@@ -25,6 +26,7 @@ _LABEL = r"^(//|:)"
 _TEXT: dict[str, Any] = {"type": ["string", "integer"]}
 _PATH: dict[str, Any] = {"type": "string", "pattern": r"^(?!/|~)"}
 _VISIBILITY: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+_SELECT = {"$ref": "#/$defs/select"}
 _TAGS: dict[str, Any] = {
     "type": "array",
     "items": _TEXT,
@@ -88,6 +90,17 @@ def build_schema(catalogue: Catalogue) -> dict[str, Any]:
     definitions: dict[str, Any] = settings.pop("$defs", {})
     definitions["workspace"] = settings
     definitions["for_each"] = _for_each()
+    definitions["select"] = {
+        "type": "object",
+        "properties": {
+            SELECT: {
+                "type": "object",
+                "description": "Values by platform or configuration; the first case that holds counts, else `default`.",
+            }
+        },
+        "required": [SELECT],
+        "additionalProperties": False,
+    }
     choices, needs, defaults = [], [], {}
     for rule in catalogue.all():
         key = "rule_" + rule.reference.strip("/").replace("/", "_").replace(":", "_")
@@ -216,7 +229,10 @@ def _target(rule: Rule) -> dict[str, Any]:
         "tags": _TAGS,
     }
     for name, attribute in rule.attributes.items():
-        properties[name] = {"anyOf": [_attribute(attribute), _TAGS]} if name == "tags" else _attribute(attribute)
+        schema = _attribute(attribute)
+        shown = {key: schema.pop(key) for key in ("description", "default", "examples") if key in schema}
+        own = [schema, _TAGS] if name == "tags" else [schema]
+        properties[name] = {**shown, "anyOf": [*own, _SELECT]} if schema else shown
     return {
         "type": "object",
         "description": rule.file.summary,
@@ -228,6 +244,9 @@ def _target(rule: Rule) -> dict[str, Any]:
 
 def _attribute(attribute: Attribute) -> dict[str, Any]:
     schema = dict(_TYPES[attribute.type])
+    for inner in ("items", "additionalProperties"):
+        if attribute.type not in ("map", "json") and isinstance(schema.get(inner), dict):
+            schema[inner] = {"anyOf": [schema[inner], _SELECT]}
     if attribute.fields:
         schema = _record(attribute) if attribute.type == "record" else {**schema, "items": _record(attribute)}
     if attribute.switch:

@@ -17,13 +17,15 @@ def store_root() -> str:
     return os.path.join(os.path.abspath(base), "buildrules")
 
 
-def identity(root: str) -> bytes:
-    """What a state belongs to: this version and interpreter, the workspace, and the variables that change an image.
+def identity(root: str, configurations: "tuple[str, ...] | list[str]" = ()) -> bytes:
+    """What a state belongs to: this version and interpreter, the workspace, the configurations that hold, and the
+    variables that change an image.
 
     Variables are taken by name, since others may hold secrets. The interpreter counts because the hash of a row is the
     same in every process of one Python, and is not promised across Pythons.
     """
-    return marshal.dumps((__version__, sys.version_info[:3], root, os.environ.get("SOURCE_DATE_EPOCH")))
+    chosen = tuple(sorted(set(configurations)))
+    return marshal.dumps((__version__, sys.version_info[:3], root, os.environ.get("SOURCE_DATE_EPOCH"), chosen))
 
 
 def states_folder(root: str) -> str:

@@ -338,9 +338,9 @@ class State:
             self.told.setdefault(key, set()).update(numbers)
             self.patches.setdefault(key, {}).update(patch)
 
-    def identity(self) -> "tuple[str, tuple[int, ...], str, str | None]":
+    def identity(self) -> "tuple[str, tuple[int, ...], str, str | None, tuple[str, ...]]":
         """What it belongs to: see `location.identity`."""
-        value: tuple[str, tuple[int, ...], str, str | None]
+        value: tuple[str, tuple[int, ...], str, str | None, tuple[str, ...]]
         value = marshal.loads(self._read(HEAD, self._numbers["identity"]))  # noqa: S302
         return value
 

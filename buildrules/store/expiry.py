@@ -73,7 +73,7 @@ def _written(path: str) -> float:
 
 def _answers(state: State) -> bool:
     """Whether there is a workspace that a build of this version could find the state of."""
-    version, _, root, _ = state.identity()
+    version, _, root, *_ = state.identity()
     return version == __version__ and os.path.isdir(root)
 
 

@@ -18,6 +18,10 @@ Platform = Literal["linux/amd64", "linux/arm64"]
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
+_CONFIGURATION = re.compile(r"(?!default$)[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+_NO_CONFIGURATION = "{} is not the name of a configuration: use letters, digits and `_`, and not `default`"
+
+
 def _lies_inside(path: str) -> bool:
     return path[:1] not in ("/", "~") and "\\" not in path and not {"", ".", ".."} & {*path.split("/")}
 
@@ -98,6 +102,10 @@ class Settings(Strict):
     """Name of the workspace; the default prefix of image names."""
     platforms: list[Platform] = Field(default_factory=_default_platforms, min_length=1)
     """Platforms to build images for."""
+    configurations: list[Annotated[str, fitting(_CONFIGURATION.fullmatch, _NO_CONFIGURATION)]] = Field(
+        default_factory=list
+    )
+    """Names that `--config` may say, and that `select` in attributes decides by."""
     plugins: list[Annotated[str, fitting(_MODULE.fullmatch, "{} is not the name of a Python module")]] = Field(
         default_factory=list
     )

@@ -58,7 +58,7 @@ def test_a_choice_that_is_none(load: Callable[..., Any]) -> None:
     (line,) = load("  s: {rule: mlserver, runtime: sklern}\n").lines()
     assert "'sklern' is not one of the choices (did you mean 'sklearn'?)" in line
     schema = build_schema(Catalogue())
-    assert "sklearn" in schema["$defs"]["rule_mlserver"]["properties"]["runtime"]["enum"]
+    assert "sklearn" in schema["$defs"]["rule_mlserver"]["properties"]["runtime"]["anyOf"][0]["enum"]
 
 
 @pytest.mark.parametrize(

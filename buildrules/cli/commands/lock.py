@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from buildrules.cli.azureml import package_options, place_of
-from buildrules.cli.options import PatternCommand, pattern_argument, restored, tag_option
+from buildrules.cli.options import PatternCommand, config_option, pattern_argument, restored, tag_option
 
 if TYPE_CHECKING:
     from buildrules.cli.prepared import Prepared
@@ -22,6 +22,7 @@ _LOCKED = ("package", "base", "env", "model", "input")
 @pattern_argument
 @tag_option
 @click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
+@config_option
 @click.option(
     "--upgrade",
     "--upgrade-package",
@@ -89,8 +90,10 @@ def command(patterns: tuple[str, ...], check: bool, upgrades: tuple[str, ...], *
         _tell_downloads(prepared, store)
         seconds = time.perf_counter() - began
         click.echo(f"{len(locks.written)} of {len(locks.files)} locks written in {seconds:.1f} s")
-    if not (named or options["platform"] or options["package"]):
-        _tell_strays(locks.strays(prepared.loaded.workspace.packages, prepared.selection.platforms), root)
+    if not (named or options["platform"] or options["with_tags"] or options["package"]):
+        settings = prepared.loaded.workspace.settings
+        platforms = [platform for one in (prepared, *prepared.others) for platform in one.selection.platforms]
+        _tell_strays(locks.strays(prepared.loaded.workspace.packages, platforms, settings.configurations), root)
     return 0
 
 
@@ -103,7 +106,7 @@ def _tell_downloads(prepared: "Prepared", store: "Store") -> None:
     from buildrules.cli.downloads import download_lines
     from buildrules.locking.downloads import needed
 
-    found = needed(prepared.locks)
+    found = [row for one in (prepared, *prepared.others) for row in needed(one.locks)]
     stored = store.blobs.holds({file.sha256 for one in found for file in one.files})
     for line in download_lines(found, prepared.keeper.written, stored):
         click.echo(line)

@@ -7,6 +7,7 @@ import click
 from buildrules.cli.azureml import package_options, place_of
 from buildrules.cli.groups import GroupedCommand
 from buildrules.cli.harmless import harmless
+from buildrules.cli.options import config_option
 from buildrules.cli.request import Request
 from buildrules.engine.changes import INPUT, shown
 from buildrules.engine.explanations import FIRST
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 @click.argument("label", required=False)
 @package_options
 @click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
+@config_option
 @click.option("--no-remote", is_flag=True, help="Leave the shared cache out.")
 @click.option("--not-cached", is_flag=True, help="Compare with what the shared cache has, made by others.")
 @click.option("--since", metavar="REVISION", help="Compare with the workspace as it is at a revision of git.")
@@ -61,7 +63,7 @@ def command(label: str | None, **options: Any) -> int:
 
     invocation.stream = Stream(hear)
     try:
-        wanted = identity(root)
+        wanted = identity(root, options["configurations"])
         invocation.prepare(open_state(state_path(root, wanted), wanted))
         plan = invocation.plan
         if options["not_cached"] or options["nearest"]:

@@ -55,7 +55,7 @@ def lock_conda(
             places.setdefault(url, spec.position)
             taken_from[spec.text] = url
     request = CondaRequest(
-        name=target.label.name,
+        name=target.lock_name,
         root=keeper.root,
         platform=base.platform,
         glibc=base.glibc,
@@ -96,7 +96,7 @@ def require(target: ResolvedTarget, platform: str, keeper: LockKeeper) -> None:
 
 
 def _path(target: ResolvedTarget, platform: str) -> str:
-    return os.path.join(target.label.package, lock_name(target.label.name, platform))
+    return os.path.join(target.label.package, lock_name(target.lock_name, platform))
 
 
 def _what(target: ResolvedTarget) -> str:

@@ -35,7 +35,7 @@ class ModelLocks:
         from buildrules.actions.models import lock as locks
 
         if target.label not in self._locks:
-            path = lock_path(target.label)
+            path = lock_path(target)
             inputs = locks.inputs_digest(target.values)
             lock = self._keeper.obtain(
                 path,

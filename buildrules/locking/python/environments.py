@@ -12,7 +12,7 @@ from buildrules.locking.bases import need_python
 from buildrules.locking.keeper import LockKeeper
 from buildrules.locking.locks import LockedBase, LockedConda, LockedEnvironment
 from buildrules.locking.python.lifetimes import ended
-from buildrules.locking.python.membership import group_label, group_of
+from buildrules.locking.python.membership import group_label, group_of, members_of
 from buildrules.locking.python.models import ModelEnvironments
 from buildrules.locking.python.projects import Projects
 from buildrules.locking.python.servers import Need, lock_for_servers
@@ -128,7 +128,7 @@ class EnvironmentLocks:
             self._check_python(target, base, python, found, chosen)
         feeds = self._feeds(target, found)
         return EnvironmentRequest(
-            name=target.label.name,
+            name=target.lock_name,
             root=self._keeper.root,
             folder=target.label.package,
             target=on,
@@ -233,7 +233,7 @@ class EnvironmentLocks:
         if not part.requirements:
             return None
         folder = env.target.label.package if env else base.target.label.package
-        name = env.target.label.name if env else base.target.label.name
+        name = (env or base).target.lock_name
         server_name = self._server_name(server, folder, name)
         key = (folder, name, server_name, base.platform)
         if key not in self._done:
@@ -243,7 +243,7 @@ class EnvironmentLocks:
     def _server_name(self, server: ResolvedTarget, folder: str, name: str) -> str:
         """The server's part of the lock's name: its own name, as long as no other server has it on this environment."""
         label = str(server.label)
-        short = server.rule.name if server.implicit else server.label.name
+        short = server.rule.name if server.implicit else server.lock_name
         if self._servers.setdefault((folder, name, short), label) == label:
             return short
         raise LoadError(
@@ -303,13 +303,14 @@ class EnvironmentLocks:
         """With `--locked`: refuse what is not there of the locks of an environment, and of a server on it or a base."""
         from buildrules.locking.python.lock import lock_filename
 
-        names = {below.label.name: str(below.label)} if below.provides == "env" else {}
+        names = {below.lock_name: str(below.label)} if below.provides == "env" else {}
         if (group := group_of(below)) is not None:
             names = {}
-            self._keeper.require(lock_filename(group_label(group).name, platform), f"the group '{group}'")
+            name = group_label(group, members_of(group, self._resolution)).name
+            self._keeper.require(lock_filename(name, platform), f"the group '{group}'")
         if server is not None:
-            name = self._server_name(server, below.label.package, below.label.name)
-            names[f"{below.label.name}+{name}"] = _called(server, below.label.name)
+            name = self._server_name(server, below.label.package, below.lock_name)
+            names[f"{below.lock_name}+{name}"] = _called(server, below.lock_name)
         for name, what in names.items():
             self._keeper.require(os.path.join(below.label.package, lock_filename(name, platform)), what)
 

@@ -56,6 +56,7 @@ class GroupLocks:
         self._whole = whole
         self._members: dict[tuple[str, str], list[Member]] = {}
         self._read: dict[str, Lock] = {}
+        self._labels: dict[str, Label] = {}
 
     def of(self, target: ResolvedTarget, base: LockedBase, request: EnvironmentRequest) -> tuple[Lock, str]:
         """What `target`, which asks for `request`, gets of the lock of its group, and the path of that.
@@ -63,7 +64,9 @@ class GroupLocks:
         It is made for all members where it has to be. Raises as `resolve.make_lock`, and LoadError.
         """
         group = str(group_of(target))
-        label = group_label(group)
+        if group not in self._labels:
+            self._labels[group] = group_label(group, members_of(group, self._resolution))
+        label = self._labels[group]
         path = lock_filename(label.name, base.platform)
         keeper = self._keeper
         if target.label in keeper.named:  # nobody can name it
@@ -136,7 +139,7 @@ def joined(group: str, members: Sequence[Member]) -> EnvironmentRequest:
     count = f"{len(members)} environment{'s' * (len(members) != 1)}"
     return replace(
         first.request,
-        name=group_label(group).name,
+        name=group_label(group, (member.target for member in members)).name,
         folder="",
         asked=together,
         feeds=feeds,

@@ -1,12 +1,18 @@
 """Which group an environment is in."""
 
+from collections.abc import Iterable
+
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.workspace.labels import Label
 
 
-def group_label(group: str) -> Label:
-    """The label of a group's lock. An @ is in its name, which no target of a BUILD.yaml can have."""
-    return Label("", f"group@{group}")
+def group_label(group: str, members: Iterable[ResolvedTarget]) -> Label:
+    """The label of a group's lock. An @ is in its name, which no target of a BUILD.yaml can have.
+
+    Where a member varies with a configuration it is a lock of its own.
+    """
+    variant = {one for target in members for one in target.variant.split(",") if one}
+    return Label("", "@".join(["group", group, *([",".join(sorted(variant))] if variant else [])]))
 
 
 def group_of(target: ResolvedTarget) -> str | None:
