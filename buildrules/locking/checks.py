@@ -126,7 +126,8 @@ class PathChecks:
         names = [name for _, name, _ in files]
         script = values["entry_script"]
         if not names:
-            self._nothing(target, directory, include)
+            if include or not target.deps.get("srcs"):
+                self._nothing(target, directory, include)
         elif script is not None and script not in names:
             self._look(directory, script)
             hint = did_you_mean(script, names, what="the code's files", limit=8)
@@ -151,7 +152,8 @@ class PathChecks:
         except BuildrulesError:
             return  # the action that packs the files says it better
         if not files:
-            self._nothing(target, source.directory, source.include)
+            if source.include or not target.deps.get("srcs"):
+                self._nothing(target, source.directory, source.include)
         elif root == "" and any(name == "__init__.py" for _, name, _ in files):
             name = source.directory.rpartition("/")[2]
             self._problems.add(

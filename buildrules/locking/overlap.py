@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from buildrules.engine.action import SourceSet
 from buildrules.errors import LoadError, Position
 from buildrules.locking.models.locks import ModelLocks
-from buildrules.locking.placing import code_files, locked_files, workspace_files
+from buildrules.locking.placing import code_files, globbed, grouped_files, locked_files, workspace_files
 from buildrules.rules.package import PackageParts, Placed
 from buildrules.workspace.globs import expand
 
@@ -38,9 +38,13 @@ def check_overlap(parts: PackageParts, root: str, models: ModelLocks, folders: C
     `root` is the workspace's; `folders` has those of its paths that are folders.
     """
     code = code_files(parts)
-    if len(parts.placed) < 2 and not parts.inputs and len(code) < 2:
+    if len(parts.placed) < 2 and not parts.inputs and not parts.groups and len(code) < 2:
         return
     laid = [_laid(placed, parts, root, models, folders) for placed in parts.placed]
+    for placed in parts.placed:
+        prefix, position = placed.directory.strip("/"), placed.target.position_of("srcs")
+        for group in grouped_files(placed, parts.groups):
+            laid.append(_Laid(f"files {group.label}", prefix, _paths(root, globbed(group), prefix), position))
     if parts.inputs or len(code) > 1:
         named = parts.package.deps["code"]
         for target, source, prefix in code:

@@ -1,7 +1,7 @@
 """Where the files of targets land in an image: source sets of actions, and the prefixes their names go below."""
 
 import posixpath
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from buildrules.authoring.target import literal
@@ -11,6 +11,7 @@ from buildrules.rules.model_content import locked_content
 from buildrules.rules.package import LIBRARIES, PackageParts, Placed
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.rules.source_root import source_root
+from buildrules.workspace.labels import Label
 
 if TYPE_CHECKING:
     from buildrules.actions.models.lock import ModelLock
@@ -54,7 +55,7 @@ def code_files(parts: PackageParts) -> list[tuple[ResolvedTarget, SourceSet, str
     for target in (parts.code, *parts.shared):
         if target is not None and target.provides == "library":
             found.append((target, library_files(target), f"{LIBRARIES.strip('/')}/{import_root(target)}".rstrip("/")))
-        elif target is not None and parts.server_part.code_directory is not None:
+        elif target is not None and target.values["srcs"] and parts.server_part.code_directory is not None:
             found.append((target, globbed(target), parts.server_part.code_directory.strip("/")))
     return found
 
@@ -79,6 +80,18 @@ def import_root(target: ResolvedTarget) -> str:
             position=target.position_of("import_as"),
         )
     return str(said).replace(".", "/")
+
+
+def grouped_files(placed: Placed, groups: Mapping[Label, Sequence[ResolvedTarget]]) -> list[ResolvedTarget]:
+    """The file groups that come with a model or an input. Raises LoadError where they would have to be fetched."""
+    found = list(groups.get(placed.target.label, ()))
+    if found and placed.mode != "copy":
+        raise LoadError(
+            f"{placed.target.label} is fetched at start, and {found[0].label} is a file group of the workspace",
+            hint="use `mode: copy`, or name the files themselves",
+            position=placed.target.position_of("srcs"),
+        )
+    return [group for group in found if group.values["srcs"]]
 
 
 def workspace_files(placed: Placed, folders: Container[str]) -> tuple[SourceSet, str]:

@@ -1,17 +1,18 @@
 """Plans how models and inputs get into an image, or to a container when it starts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from buildrules.actions.params import FetchedModelParams, ModelParams, StartParams
+from buildrules.actions.params import FetchedModelParams, FilesParams, ModelParams, StartParams
 from buildrules.actions.python.target import minor_of
 from buildrules.engine.action import Action, SourceSet
 from buildrules.engine.plan import Plan
 from buildrules.errors import LoadError
 from buildrules.locking.locks import LockedBase, Locks
-from buildrules.locking.placing import locked_files, workspace_files
+from buildrules.locking.placing import globbed, grouped_files, locked_files, workspace_files
 from buildrules.rules.package import Placed
 from buildrules.rules.resolve import ResolvedTarget
+from buildrules.workspace.labels import Label
 
 _FETCHES = (3, 9)  # the Python that `start/` is written for
 
@@ -23,14 +24,37 @@ class ModelPlanner:
         self._plan = plan
         self._locks = locks
 
-    def actions(self, placed: Sequence[Placed], package: ResolvedTarget) -> dict[str, str]:
+    def actions(
+        self, placed: Sequence[Placed], package: ResolvedTarget, groups: Mapping[Label, Sequence[ResolvedTarget]]
+    ) -> dict[str, str]:
         """The actions that bring a package its models and inputs, in mode copy and download, and what they hold.
+
+        `groups` are the file groups that come with them.
 
         Raises as `layers`.
         """
-        found = {self.layers(one): one.target.provides for one in placed if one.mode == "copy"}
+        found: dict[str, str] = {}
+        for one in placed:
+            shared = grouped_files(one, groups)
+            found |= {self._group(group, one): "files" for group in shared}
+            if one.mode == "copy" and not (shared and one.target.values["srcs"] == []):
+                found[self.layers(one)] = one.target.provides
         late = [one for one in placed if one.mode == "download"]
         return {**found, self.start(late, package): "downloads at start"} if late else found
+
+    def _group(self, group: ResolvedTarget, placed: Placed) -> str:
+        prefix = placed.directory.strip("/")
+        return self._plan.add(
+            Action(
+                id=f"{group.id} files {prefix}",
+                target=str(group.label),
+                kind="files_layer",
+                title=f"files {group.label.name}",
+                params=FilesParams(prefix)._asdict(),
+                sources=(globbed(group),),
+                weight=0.1,
+            )
+        )
 
     def layers(self, placed: Placed) -> str:
         """The action that lays a model or input where it goes; returns its id.

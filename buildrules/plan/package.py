@@ -27,6 +27,8 @@ from buildrules.rules.resolve import ResolvedTarget
 from buildrules.sha256 import hex_digest
 from buildrules.workspace.labels import Label
 
+_HOLDS = {"code": "scoring code", "library": "library", "files": "files"}
+
 
 class PackagePlanner:
     """Plans model packages. Everything two packages share is planned once."""
@@ -73,7 +75,7 @@ class PackagePlanner:
         if parts.server_part.files:
             above[self._generated(parts.server, parts.server_part.files)] = "server files"
         files = self._files(parts.package)
-        models = self._models.actions(parts.placed, parts.package)
+        models = self._models.actions(parts.placed, parts.package, parts.groups)
         code = self._code(parts)
         above |= dict.fromkeys(files, "files") | models
         above |= {name: code[name] for name in reversed(code)}  # what the server starts changes most often
@@ -215,7 +217,7 @@ class PackagePlanner:
                     params=FilesParams(prefix)._asdict(),
                     sources=(source,),
                 )
-            ): "scoring code" if target.provides == "code" else "library"
+            ): _HOLDS[target.provides]
             for target, source, prefix in code_files(parts)
         }
 

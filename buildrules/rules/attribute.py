@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from buildrules.workspace.validation import Strict
 
-Provider = Literal["base", "env", "server", "model", "input", "code", "library", "package", "test"]
+Provider = Literal["base", "env", "server", "model", "input", "code", "library", "files", "package", "test"]
 PROVIDERS: tuple[str, ...] = Provider.__args__  # type: ignore[attr-defined]
 
 AttributeType = Literal[
@@ -70,7 +70,7 @@ class Attribute(Strict):
     maximum: int | float | None = None
     """The largest number allowed."""
     provider: Annotated[list[Provider] | None, BeforeValidator(_as_list)] = None
-    """What the named targets must provide; for labels."""
+    """What the named targets must provide; for labels. Globs that have it may hold labels."""
     rule_name: bool = False
     """Whether the name of a rule, used with its defaults, may stand for a label."""
     example: Any = None
@@ -99,7 +99,7 @@ class Attribute(Strict):
             raise ValueError("'at_most_one' names fields of the record")
         if any(field.type in ("label", "labels") for field in self.fields.values()):
             raise ValueError("a field of a record cannot be a label")
-        if self.provider and self.type not in ("label", "labels"):
+        if self.provider and self.type not in ("label", "labels", "globs"):
             raise ValueError(f"'provider' is for labels, not for the type '{self.type}'")
         if self.rule_name and self.type != "label":
             raise ValueError(f"'rule_name' is for a label, not for the type '{self.type}'")

@@ -45,7 +45,8 @@ class PackageParts:
 
     `models` are the package's one model (`model`) or several (then `model` is the first); `placed` says where models
     and inputs go. `code` is the code that the server starts; `shared` are the other targets of `code:` (more code for
-    the same directory, and libraries), and what these libraries import.
+    the same directory, file groups, and libraries), and what these libraries import. `groups` are the file groups among
+    the `srcs` of models and inputs.
 
     `flavour` is the model's kind, None without a model or if it is not there to look at. `generated_code` says that the
     server's `without_code` stands in for the code (`server_part.files`).
@@ -62,6 +63,7 @@ class PackageParts:
     placed: list[Placed]
     code: ResolvedTarget | None
     shared: list[ResolvedTarget]
+    groups: dict[Label, list[ResolvedTarget]]
     flavour: str | None
     generated_code: bool
     base_part: Contribution
@@ -177,6 +179,7 @@ def take_apart(resolution: Resolution, label: Label, disk: Disk, shared: dict[La
         placed=[*_placed_models(package, models, server_part), *_placed_inputs(package, inputs, server_part)],
         code=code,
         shared=others,
+        groups={one.label: found for one in (*models, *inputs) if (found := _groups(resolution, [one]))},
         flavour=flavour,
         generated_code=generated,
         base_part=of_base(base, resolution, shared) if base is not None else Contribution(),
@@ -271,6 +274,8 @@ def _code(
     """The code that the server starts, and all that comes with it: more code, then libraries. Raises LoadError."""
     named = _deps(resolution, package, "code")
     code = [target for target in named if target.provides == "code"]
+    groups = [target for target in named if target.provides == "files"]
+    groups += _groups(resolution, [*code, *groups])
     scripts = [target for target in code if target.values.get("entry_script") is not None]
     if len(scripts) > 1:
         raise LoadError(
@@ -280,7 +285,20 @@ def _code(
         )
     main = next(iter((*scripts, *code)), None)
     libraries = code_libraries(resolution, package, env)
-    return main, [*(target for target in code if target is not main), *libraries]
+    shared = {target.label: target for target in (*code, *groups, *libraries) if target is not main}
+    return main, list(shared.values())
+
+
+def _groups(resolution: Resolution, targets: list[ResolvedTarget]) -> list[ResolvedTarget]:
+    """The file groups among the `srcs` of these, and among theirs, each once."""
+    found: dict[Label, ResolvedTarget] = {}
+    waiting = list(targets)
+    while waiting:
+        for label in waiting.pop(0).deps.get("srcs") or ():
+            if label not in found:
+                found[label] = resolution.of(label)
+                waiting.append(found[label])
+    return list(found.values())
 
 
 def _placed_models(package: ResolvedTarget, models: list[ResolvedTarget], part: Contribution) -> list[Placed]:

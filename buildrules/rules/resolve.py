@@ -92,6 +92,10 @@ class ResolvedTarget:
         node = self.target.attributes.get(attribute)
         if node is None:
             return self.target.position
+        if (
+            index is not None and node.kind == "list" and self.rule.attributes[attribute].type == "globs"
+        ):  # the labels among them are counted
+            index = [at for at, item in enumerate(node.items) if item.text.startswith((":", "//"))][index]
         return (node.find((index,)) if index is not None else node).position
 
     @contextmanager
@@ -253,6 +257,8 @@ class _Resolver:
                 values[name] = self._server(values[name], found, name)
             named = values[name] if isinstance(values[name], list) else [values[name]]
             found.deps[name] = [self._same.get(item, item) for item in named if isinstance(item, Label)]
+            if attribute.type == "globs":
+                values[name] = [item for item in named if not isinstance(item, Label)]
         sound = self.resolution.targets if len(problems) == before else self.resolution.broken
         sound[label] = found
 

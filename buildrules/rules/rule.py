@@ -77,7 +77,8 @@ class Rule:
     def __post_init__(self) -> None:
         self.provides = self.file.provides
         self.attributes = self.file.attributes
-        self.labels = {name: one for name, one in self.attributes.items() if one.type in ("label", "labels")}
+        labels = ("label", "labels")
+        self.labels = {name: one for name, one in self.attributes.items() if one.type in labels or one.provider}
         self.required = [name for name, one in self.attributes.items() if one.required]
         self.variants = {name: one.variants for name, one in self.attributes.items() if one.variants}
         self.groups = [(group, True) for group in self.file.exactly_one]

@@ -5,7 +5,7 @@
 | string, integer, number, boolean | str, int, float, bool |
 | label, labels | Label, list of Label |
 | path, paths | workspace-relative path ("" is the root), list of them |
-| globs | list of globs below the package's directory |
+| globs | list of globs below the package's directory; labels among them are deps (`rules.resolve`) |
 | string_list, requirements | list of str |
 | string_map | dict of str to str |
 | path_map | dict of absolute path in the image to workspace-relative path |
@@ -103,8 +103,10 @@ def _path(node: Node, at: _At) -> str:
     return workspace_path(text, at.package)
 
 
-def _glob(node: Node, _at: _At) -> str:
+def _glob(node: Node, at: _At) -> str | Label:
     text = node.string("a glob")
+    if at.attribute.provider and text.startswith((":", "//")):
+        return parse_label(text, at.package)
     check_pattern(text)
     return text
 
