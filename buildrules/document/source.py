@@ -27,7 +27,7 @@ class Source:
         self.folder = folder
         self.path = path
         self.text = text
-        self.selects = "select" in text  # whether there can be a value that has to be chosen
+        self.selects = "select" in text  # whether a value may have to be chosen
         self._lines: list[str] | None = None
 
     def position(self, line: int, column: int, width: int = 1) -> Position:

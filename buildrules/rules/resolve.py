@@ -229,26 +229,19 @@ class _Resolver:
         problems = self.problems
         before = len(problems)
         label = target.label
-        target = self._meant(target, rule)
-        if len(problems) > before:
-            self.workspace.unread.add(label)
-            return
+        if self._given or target.key.source.selects:
+            target = self._meant(target, rule)
+            if len(problems) > before:
+                self.workspace.unread.add(label)
+                return
         values = dict(rule.fixed)
         found = ResolvedTarget(label, rule, values, {}, self._visible.get(label.package), target=target)
         for name, node in target.attributes.items():
             attribute = rule.attributes.get(name)
-            if name == "tags":
-                found.tags = _tags(node, notes=attribute is not None, problems=problems)
-                if attribute is None or node.kind == "list":
-                    continue
-            if attribute is not None:
+            if attribute is not None and (name != "tags" or node.kind == "map"):
                 values[name] = types.read(node, attribute, label.package, problems)
-            elif name == "visibility":
-                found.visibility = _visibility(node, label.package, problems)
-            elif name == "description":
-                found.description = types.read(node, _DESCRIPTION, label.package, problems) or ""
-            else:
-                self._unknown(name, rule, target.keys.get(name, node))
+            if attribute is None or name == "tags":
+                self._common(found, name, node)
         _complete(found, problems)
         for name, attribute in rule.labels.items():
             if values.get(name) is None:
@@ -262,12 +255,25 @@ class _Resolver:
         sound = self.resolution.targets if len(problems) == before else self.resolution.broken
         sound[label] = found
 
+    def _common(self, found: ResolvedTarget, name: str, node: Node) -> None:
+        """Read what every target may say."""
+        package, problems = found.label.package, self.problems
+        if name == "tags":
+            found.tags = _tags(node, notes=name in found.rule.attributes, problems=problems)
+        elif name == "visibility":
+            found.visibility = _visibility(node, package, problems)
+        elif name == "description":
+            found.description = types.read(node, _DESCRIPTION, package, problems) or ""
+        else:
+            assert found.target is not None
+            self._unknown(name, found.rule, found.target.keys.get(name, node))
+
     def _meant(self, target: Target, rule: Rule) -> Target:
         """A target with the defaults of its package, and without selects."""
         label = target.label
         if self._given and rule.reference in self._given.get(label.package, ()):
             target = _with_defaults(target, rule, *self._given[label.package][rule.reference])
-        if any(node.source.selects for node in target.attributes.values()):
+        if target.key.source.selects:
             chooser = Chooser(self.conditions, self.problems)
             target = replace(target, attributes=chooser.attributes(target.attributes, rule.attributes))
             if chooser.asked:

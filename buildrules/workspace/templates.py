@@ -79,6 +79,7 @@ class _Template:
         found = fill(self._node["targets"])
         for override in self._overrides(folder):
             _lay_over(found, fill(override), self._problems)
+            found.source.selects |= override.source.selects
         return found
 
     def _overrides(self, folder: str) -> Iterator[Node]:

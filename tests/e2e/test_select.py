@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.analysis.loaded import Loaded
+from buildrules.analysis.options import Options
+from buildrules.workspace.disk import Disk
+from buildrules.workspace.labels import Label
 from tests.support.space import APP, Space, make_base
 
 BOTH = ("linux/amd64", "linux/arm64")
@@ -192,3 +196,15 @@ def test_what_is_free_of_form_has_no_select(configured: Space) -> None:
         "  t: {rule: package_test, package: ':app', requests: [{json: {select: {a: 1}}}]}\n",
     )
     configured.run("query", "//:t").said("package_test")
+
+
+def test_a_file_of_a_folder_may_choose(configured: Space) -> None:
+    """Also where neither the template nor anything else in its file does."""
+    configured.write("more/x/model/w.txt", "x\n")
+    configured.write("more/x/own.yaml", "x: {path: {select: {gpu: 'x/fast', default: 'x/model'}}}\n")
+    configured.write(
+        "more/BUILD.yaml",
+        'for_each: {folders: "*", override_file: own.yaml, targets: {"{name}": {rule: model, path: "{folder}"}}}\n',
+    )
+    loaded = Loaded(Disk(str(configured.root)), options=Options(configurations=("gpu",)))
+    assert loaded.resolution.of(Label("more", "x")).values["path"] == "more/x/fast"
