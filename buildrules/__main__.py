@@ -57,7 +57,7 @@ def _from_state(argv: list[str]) -> int | None:
     import time
 
     began = time.perf_counter()
-    from buildrules.state.location import identity, state_path
+    from buildrules.state.location import configurations, identity, state_path
     from buildrules.state.reader import Damaged, open_state
     from buildrules.workspace.root import find_root, package_of
 
@@ -70,7 +70,7 @@ def _from_state(argv: list[str]) -> int | None:
         words = [directory, *argv, here] if own else [directory, *argv]  # its paths are relative to here
     except (BuildrulesError, OSError):
         return None
-    wanted = identity(root, _configurations(argv))
+    wanted = identity(root, configurations(argv))
     state = open_state(state_path(root, wanted), wanted)
     if state is None:
         return None
@@ -112,13 +112,6 @@ def _workspace_of_file(argv: list[str]) -> str | None:
             except BuildrulesError:
                 return folder
     return None
-
-
-def _configurations(argv: list[str]) -> list[str]:
-    """The values of `--config`."""
-    words = argv[: argv.index("--")] if "--" in argv else argv
-    found = [word[9:] for word in words if word.startswith("--config=")]
-    return found + [words[at + 1] for at, word in enumerate(words[:-1]) if word == "--config"]
 
 
 def _told(argv: list[str]) -> bool:

@@ -1,6 +1,6 @@
 """What `lock --upgrade` and `lock --sync` say before they write: which packages move, from and to which versions."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from buildrules.locking.keeper import moves
@@ -10,14 +10,16 @@ _LABELS = 8
 """Labels in one line."""
 
 
-def movement_lines(locks: Locks, replaced: Mapping[str, tuple[Any, Any]], asked: Collection[str] = ()) -> Iterator[str]:
+def movement_lines(
+    locks: Iterable[Locks], replaced: Mapping[str, tuple[Any, Any]], asked: Collection[str] = ()
+) -> Iterator[str]:
     """A line for each version that moves, with the packages, and environments without one, that get it; and for each
     name that was `asked` for, where it stays. `replaced` are the locks made now, old and new, by path.
     """
     moved: dict[str, dict[str, set[str]]] = {}  # line, platform, labels
     stays: dict[str, dict[str, set[str]]] = {}
     platforms: set[str] = set()
-    for label, platform, installed in _targets(locks):
+    for label, platform, installed in (row for one in locks for row in _targets(one)):
         platforms.add(platform)
         before: dict[str, str] = {}
         after: dict[str, str] = {}

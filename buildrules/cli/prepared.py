@@ -91,6 +91,11 @@ class Prepared(NamedTuple):
             self.keeper.warn(note)
         return plan
 
+    @property
+    def all_locks(self) -> list[Locks]:
+        """Those of all platforms."""
+        return [one.locks for one in (self, *self.others)]
+
     def interfaces(self) -> Interfaces:
         """What the packages show each other, on all platforms."""
         found = interfaces(self.loaded)

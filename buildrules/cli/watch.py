@@ -14,7 +14,7 @@ import time
 from collections.abc import Collection
 
 from buildrules.errors import UsageError
-from buildrules.state.location import identity, state_path
+from buildrules.state.location import configurations, identity, state_path
 from buildrules.state.reader import Damaged, open_state
 
 _PROGRAM = (sys.executable, "-m", "buildrules")
@@ -69,7 +69,7 @@ class Watch:
 
     def _kept(self, *, outdated: bool = False) -> list[str] | None:
         """What the state would answer now; None where it would not. With `outdated`, what it answered last."""
-        wanted = identity(self._root)
+        wanted = identity(self._root, configurations(self._words))
         state = open_state(state_path(self._root, wanted), wanted)
         if state is None:
             return None

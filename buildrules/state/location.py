@@ -17,15 +17,22 @@ def store_root() -> str:
     return os.path.join(os.path.abspath(base), "buildrules")
 
 
-def identity(root: str, configurations: "tuple[str, ...] | list[str]" = ()) -> bytes:
-    """What a state belongs to: this version and interpreter, the workspace, the configurations that hold, and the
+def identity(root: str, chosen: "tuple[str, ...] | list[str]" = ()) -> bytes:
+    """What a state belongs to: this version and interpreter, the workspace, the `chosen` configurations, and the
     variables that change an image.
 
     Variables are taken by name, since others may hold secrets. The interpreter counts because the hash of a row is the
     same in every process of one Python, and is not promised across Pythons.
     """
-    chosen = tuple(sorted(set(configurations)))
-    return marshal.dumps((__version__, sys.version_info[:3], root, os.environ.get("SOURCE_DATE_EPOCH"), chosen))
+    names = tuple(sorted(set(chosen)))
+    return marshal.dumps((__version__, sys.version_info[:3], root, os.environ.get("SOURCE_DATE_EPOCH"), names))
+
+
+def configurations(argv: "tuple[str, ...] | list[str]") -> "list[str]":
+    """The values of `--config` on a command line."""
+    words = argv[: argv.index("--")] if "--" in argv else argv
+    found = [word[9:] for word in words if word.startswith("--config=")]
+    return found + [words[at + 1] for at, word in enumerate(words[:-1]) if word == "--config"]
 
 
 def states_folder(root: str) -> str:

@@ -208,3 +208,18 @@ def test_a_file_of_a_folder_may_choose(configured: Space) -> None:
     )
     loaded = Loaded(Disk(str(configured.root)), options=Options(configurations=("gpu",)))
     assert loaded.resolution.of(Label("more", "x")).values["path"] == "more/x/fast"
+
+
+def test_a_group_has_a_lock_for_each_configuration(configured: Space) -> None:
+    configured.edit(
+        "BUILD.yaml",
+        "    base: :base\n    requirements",
+        "    base: :base\n    group: g\n    lock: shared\n    requirements",
+    )
+    configured.edit("BUILD.yaml", "requirements: [numlib==1.0]}", "requirements: [numlib], group: g, lock: shared}")
+    options = ([], ["--config", "gpu"])
+    first = [configured.build(options=chosen).digest for chosen in options]
+    locks = {path.name for path in configured.root.glob("pylock.group*")}
+    assert locks == {"pylock.group@g-linux-amd64.toml", "pylock.group@g@gpu-linux-amd64.toml"}
+    for chosen, digest in zip(options, first, strict=True):
+        configured.run("build", "//...", "--locked", *chosen).said(digest)

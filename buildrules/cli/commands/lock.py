@@ -78,7 +78,7 @@ def command(patterns: tuple[str, ...], check: bool, upgrades: tuple[str, ...], *
             )
     locks = prepared.keeper
     if planned:
-        for line in movement_lines(prepared.locks, locks.replaced, names):
+        for line in movement_lines(prepared.all_locks, locks.replaced, names):
             click.echo(line)
     if check and locks.replaced:
         click.echo(f"{len(locks.replaced)} of {len(locks.files)} locks would be written")
@@ -106,7 +106,7 @@ def _tell_downloads(prepared: "Prepared", store: "Store") -> None:
     from buildrules.cli.downloads import download_lines
     from buildrules.locking.downloads import needed
 
-    found = [row for one in (prepared, *prepared.others) for row in needed(one.locks)]
+    found = [row for one in prepared.all_locks for row in needed(one)]
     stored = store.blobs.holds({file.sha256 for one in found for file in one.files})
     for line in download_lines(found, prepared.keeper.written, stored):
         click.echo(line)
