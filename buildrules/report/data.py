@@ -204,7 +204,7 @@ class Report:
             if name not in self._steps.numbers:  # a lint, or what failed
                 action = Action(id=name, target=row["target"], kind=row["kind"], title=row["title"])
                 needs = [self._steps.numbers[need] for need in row["needs"] if need in self._steps.numbers]
-                target = self._asked_by(action.target, "")
+                target = self._asked_by(action.target, _BY_KIND.get(action.kind, ""))
                 self._steps.add(name, (target, action.title, action.kind, "", self._reason(()), needs, []))
             step = self._steps.numbers[name]
             times = (row["at"], row["seconds"], row["worker"])

@@ -139,6 +139,13 @@ def test_the_graph_shows_the_way_to_another_target(page: Page) -> None:
     details(page, "//:base")
     expect(page.locator("aside")).to_contain_text("Needed by")
     point_at(page, f"{APP} → //:base")
+    field = page.get_by_label("The way to another target")
+    field.fill("//:second")
+    field.press("Enter")
+    expect(page.locator(".tools")).to_contain_text("//:second → //:base")
+    assert page.url.endswith("#/targets/" + quote("//:base", safe="") + "/" + quote("//:second", safe=""))
+    go(page, "targets", APP, "//:second")
+    expect(page.locator(".tools")).to_contain_text("neither needs the other")
 
 
 def test_hostile_names_are_text(page: Page) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from benchmarks.workspace import generate
 from buildrules.report.data import critical_path
 from buildrules.report.layout import heights, orders
 from tests.report.conftest import EVIL_FILE
-from tests.support.space import APP, CODE, Space
+from tests.support.space import APP, CODE, Space, make_base
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/report.md").read_text(encoding="utf-8")
 
@@ -138,3 +139,16 @@ def test_the_longest_chain_is_the_critical_path() -> None:
     ]
     assert critical_path(steps) == {"base", "env", "image"}
     assert critical_path([]) == set()
+
+
+def test_a_package_for_two_platforms_has_an_image_for_each(new_space: Callable[..., Space]) -> None:
+    space = new_space(locked=False)
+    platforms = ("linux/amd64", "linux/arm64")
+    make_base(space.root / "base", platforms=platforms)
+    space.edit("BUILD.yaml", "platforms: [linux/amd64]", "platforms: [linux/amd64, linux/arm64]")
+    space.run("build", APP)
+    found = told(space)
+    labels = [row["label"] for row in rows(found["targets"])]
+    images = rows(found["images"])
+    assert [(labels[image["target"]], image["platform"]) for image in images] == [(APP, one) for one in platforms]
+    assert all(len(image["layers"]) > 4 for image in images)

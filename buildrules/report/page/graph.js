@@ -25,8 +25,8 @@ function placed(numbers) {
   return places;
 }
 
-/* `focus` is a target that all shown ones are tied to, or null for all targets. */
-function graph(focus, height) {
+/* `focus` is a target that all shown ones are tied to, or null for all targets; the way to `other` is marked. */
+function graph(focus, other, height) {
   const numbers = focus ? [...new Set([...reach(focus.number, "needs"), ...reach(focus.number, "needed")])] : targets.map((target) => target.number);
   const places = placed(numbers);
   const cells = new Map(); // places by a grid, so that what is under the pointer is found at once
@@ -60,7 +60,7 @@ function graph(focus, height) {
     const few = edges.length <= MOST_EDGES && (focus || edges.length <= 400);
     const shown = few ? edges : focus ? edges.filter((edge) => edge.includes(focus.number)) : [];
     lines(context, shown, paint("edge"), 1 / Math.min(1, scale));
-    const near = view.hover;
+    const near = view.hover || other;
     let marked = new Set();
     if (near) {
       const way = focus && near !== focus ? path(focus.number, near.number) : null;

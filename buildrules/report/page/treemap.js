@@ -4,7 +4,7 @@ const shareColor = (layer) => (images.length > 1 && sharedBy(layer) === packages
 const packages = targets.filter((target) => target.images.length);
 const shareLegend = () => legend([...SHARES.filter(([least]) => least === 1 || least <= packages.length).map(([, name, text]) => [name, text]), ["share5", "all"]]);
 
-function treemap(height, unsharedToo) {
+function treemap(focus, height, unsharedToo) {
   const value = (layer) => layer.size * (unsharedToo ? Math.max(1, layer.images.length) : 1);
   const groups = new Map();
   for (const layer of layers) {
@@ -42,9 +42,9 @@ function treemap(height, unsharedToo) {
           const name = shareColor(layer);
           context.fillStyle = paint(name);
           context.fillRect(leaf.x0, leaf.y0, wide, tall);
-          if (layer === view.hover) {
+          if (layer === view.hover || layer === focus) {
             context.strokeStyle = paint("critical");
-            context.lineWidth = 2 / view.scale;
+            context.lineWidth = 3 / view.scale;
             context.strokeRect(leaf.x0, leaf.y0, wide, tall);
           }
           if (tall * view.scale > 16 && wide * view.scale > 40) {

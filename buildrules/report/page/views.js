@@ -38,15 +38,29 @@ function overview() {
   ];
 }
 
-function targetsView(label) {
+/* A field that leads to the way from one target to another, and that way. */
+function wayTo(focus, other) {
+  const way = other ? path(focus.number, other.number) : null;
+  const go = (event) => { if (event.key === "Enter" && byLabel.has(event.target.value)) location.hash = `${toTarget(focus)}/${names(event.target.value)}`; };
+  const ties = [...reach(focus.number, "needs"), ...reach(focus.number, "needed")].filter((number) => number !== focus.number).slice(0, 2000);
+  return [
+    el("input", { type: "search", list: "ties", placeholder: "The way to another target", "aria-label": "The way to another target", value: other?.label, on: { keydown: go } }),
+    el("datalist", { id: "ties" }, ties.map((number) => el("option", { value: targets[number].label }))),
+    other ? el("span", {}, way ? way.flatMap((number, at) => [at ? " → " : "", targetLink(targets[number])]) : "neither needs the other") : null,
+  ];
+}
+
+function targetsView(label, to) {
   const focus = byLabel.get(label);
+  const other = focus ? byLabel.get(to) : null;
   const kinds = [...new Set(targets.map((target) => target.provides))].sort();
-  const drawn = graph(focus || null, room(focus ? 170 : 300));
+  const drawn = graph(focus || null, other || null, room(focus ? 190 : 300));
   const tools = el("div", { class: "tools" },
     focus ? link("#/targets", "all targets") : el("span", { class: "soft" }, "choose one for all it is tied to"),
     el("button", { type: "button", "aria-label": "Larger", on: { click: () => drawn.zoom(1.3) } }, "+"),
     el("button", { type: "button", "aria-label": "Smaller", on: { click: () => drawn.zoom(1 / 1.3) } }, "−"),
-    legend(kinds.map((kind) => [kind, kind])));
+    legend(kinds.map((kind) => [kind, kind])),
+    focus ? wayTo(focus, other) : null);
   if (focus) return split([tools, drawn, el("p", { class: "soft" }, "From left to right: what needs it, itself, what it needs. Point at another target for the way to it.")], targetDetails(focus));
   return [tools, drawn, el("h2", {}, "Targets"), sortable(targets, [
     { name: "target", value: (target) => target.label, show: (target) => [dot(target.provides), targetLink(target)] },
@@ -64,7 +78,7 @@ function layersView(digest) {
   const left = [
     el("div", { class: "tools" }, mode("stored once", false), mode("as if nothing were shared", true), shareLegend()),
     el("p", { class: "soft" }, `${bytes(stored)} stored, each layer once; ${bytes(unshared)} if nothing were shared`),
-    treemap(room() - 40, apart),
+    treemap(focus || null, room() - 40, apart),
     el("h2", {}, "Layers"),
     sortable(layers, [
       { name: "layer", value: (layer) => layer.title, show: layerLink },
