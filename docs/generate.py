@@ -58,6 +58,9 @@ a build says how it went: on standard output, or on standard error where it begi
 | `push --tested` | a package was left out, because its tests failed or it has none |
 | `cache verify` | content is corrupt, or something has no signature by a key that the workspace trusts |
 | `import azureml` | a file could not be converted; the others are written |
+| `fmt --check`, `fmt --diff` | a file is not in its usual form |
+| `diff --exit-code` | the images differ |
+| `doctor` | something keeps builds from working |
 
 `run` ends with 0 where the package did, where Ctrl-C stopped it once it was ready, and where `-d` left it running; with
 1 where the container did not start, was not ready in time, or ended with another code. `logs` and `stop` end with 2

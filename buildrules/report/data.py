@@ -18,7 +18,7 @@ from buildrules.report.builds import LastBuilds, Told
 from buildrules.report.contents import KINDS, OTHER
 from buildrules.report.layout import heights, orders
 from buildrules.state.reader import State
-from buildrules.workspace.labels import Patterns, parse_label
+from buildrules.workspace.labels import Label, Patterns
 
 SCHEMA = 1
 _JOINS = ("image", "index", "group")
@@ -70,12 +70,13 @@ class Report:
         for request in state.requests():
             for number, row in zip(request.goals, state.rest(request)["goals"], strict=True):
                 goal = Goal(*marshal.loads(row))  # noqa: S302 - made by ourselves
-                if self._patterns.matches(parse_label(goal.label)):
+                package, _, name = goal.label.removeprefix("//").partition(":")
+                if self._patterns.matches(Label(package, name)):
                     goals.setdefault((goal.label, goal.platform, goal.kind), (goal, number))
         if not goals and state.action_count:
             raise UsageError(
                 f"'{' '.join(self._words)}' names nothing that was built here",
-                hint=f"buildrules build {' '.join(self._words)}",
+                hint=f"buildrules build {' '.join(self._words)}; without a pattern all that was built is shown",
             )
         steps: dict[int, int] = {}
         for number in kept.order(kept.below(number for _, number in goals.values())):
