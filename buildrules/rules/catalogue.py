@@ -34,6 +34,22 @@ def builtin_directory() -> str:
     raise LoadError("the built-in rules are missing", hint="reinstall buildrules")
 
 
+def names_in(directory: str) -> list[str]:
+    """Names of the rules or platforms that a folder has, sorted; none where it cannot be read."""
+    try:
+        names = os.listdir(directory)  # which decides hints and lists, and no target
+    except OSError:
+        return []
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml") and name != "BUILD.yaml")
+
+
+def own_references(root: str, folder: str, builtin: str) -> list[str]:
+    """Labels of the rules or platforms in a workspace's `folder`; none where that is the folder `builtin`."""
+    own = os.path.join(root, folder)
+    same = os.path.realpath(own) == os.path.realpath(builtin)
+    return [] if same else [f"//{folder}:{name}" for name in names_in(own)]
+
+
 @dataclass(slots=True)
 class Catalogue:
     """Looks rules up. `disk` is a workspace's, or None for the built-ins alone."""
@@ -54,20 +70,11 @@ class Catalogue:
 
     def builtin_names(self) -> list[str]:
         """Names of all built-in rules, sorted."""
-        names = os.listdir(self._directory)
-        return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml") and name != "BUILD.yaml")
+        return names_in(self._directory)
 
     def workspace_references(self) -> list[str]:
         """Labels of the rules in the workspace's own `rules/` directory, sorted."""
-        if self.disk is None or os.path.realpath(self.disk.path("rules")) == os.path.realpath(self._directory):
-            return []
-        try:
-            names = os.listdir(self.disk.path("rules"))  # which decides hints and lists, and no target
-        except OSError:
-            return []
-        return sorted(
-            f"//rules:{name.removesuffix('.yaml')}" for name in names if name.endswith(".yaml") and name != "BUILD.yaml"
-        )
+        return own_references(self.disk.root, "rules", self._directory) if self.disk is not None else []
 
     def all(self) -> list[Rule]:
         """Every built-in rule, then those of the workspace's `rules/`. Errors are noted in `problems`."""

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 
 from buildrules.errors import LoadError, UsageError
-from buildrules.rules.catalogue import builtin_directory
+from buildrules.rules.catalogue import builtin_directory, names_in, own_references
 from buildrules.rules.platform import Platform, read_platform
 from buildrules.workspace.labels import parse_label
 from buildrules.workspace.root import find_root, package_of, read_file
@@ -37,9 +37,8 @@ class Platforms:
 
     def references(self) -> list[str]:
         """What `--for` may name: the built-in platforms, then those in the workspace's `rules/deploy`."""
-        own = os.path.join(self.root, FOLDER) if self.root is not None else ""
-        same = os.path.realpath(own) == os.path.realpath(self._builtin)
-        return [*_names(self._builtin), *(f"//{FOLDER}:{name}" for name in ([] if same else _names(own)))]
+        own = own_references(self.root, FOLDER, self._builtin) if self.root is not None else []
+        return [*names_in(self._builtin), *own]
 
     def all(self) -> Iterator[Platform]:
         """All of them. Raises LoadError for one that is wrong."""
@@ -48,7 +47,7 @@ class Platforms:
     def find(self, reference: str) -> Platform:
         """The platform of that name or label. Raises UsageError where there is none, LoadError."""
         if not reference.startswith(("//", ":")):
-            if reference in _names(self._builtin):
+            if reference in names_in(self._builtin):
                 data = read_file(os.path.join(self._builtin, f"{reference}.yaml"))
                 return read_platform(f"<built-in>/deploy/{reference}.yaml", reference, data)
             raise self._unknown(reference, f"{FOLDER}/NAME.yaml")
@@ -67,11 +66,3 @@ class Platforms:
         own = {one.rpartition(":")[2]: one for one in known if one.startswith("//")}
         hint = f"did you mean '{own[reference]}'?" if reference in own else did_you_mean(reference, known, limit=20)
         return UsageError(f"there is no platform '{reference}'", hint=hint or f"one of your own would be in {path}")
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return []
-    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
