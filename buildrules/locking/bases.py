@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from buildrules.actions.params import BaseParams
-from buildrules.actions.python.target import minor_of
+from buildrules.actions.python.target import minor_of, number_of
 from buildrules.engine.step import Step
 from buildrules.errors import BuildrulesError, GoneError, Interrupted, LoadError, ResolutionError, UsageError
 from buildrules.locking.keeper import LockKeeper, moves
@@ -120,10 +120,11 @@ class BaseLocks:
                 of=target.label,
                 describe=lambda old, new: moves({"python": old.python}, {"python": new.python}),
             )
+        number, free_threaded = number_of(lock.python)
         return LockedBase(
             target=target,
             platform=platform,
-            python=lock.number,
+            python=number,
             interpreter=f"/{PREFIX}/bin/{interpreter_of(lock.python)}",
             glibc=lock.glibc or under.glibc,
             pins=digest_of(f"{under.pins} {lock.sha256}".encode()),
@@ -131,7 +132,7 @@ class BaseLocks:
             variables=under.variables,
             standalone=lock,
             below=under,
-            free_threaded=lock.free_threaded,
+            free_threaded=free_threaded,
         )
 
     def _glibc(self, image: LockedBase) -> str:

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from buildrules.actions.debian.locked import LockedPackage
-from buildrules.authoring.release import RELEASES, STANDALONE, DebianRelease, python_for
+from buildrules.authoring.release import ENDS, RELEASES, STANDALONE, DebianRelease, ended, python_for
 from buildrules.cli.prepared import Prepared, prepare
 from buildrules.engine.events import Event, Notice, Stream
 from buildrules.errors import BuildrulesError, LoadError
 from buildrules.locking.debian.lock import Lock, lock_name, write_lock
 from buildrules.locking.debian.request import DebianRequest
-from buildrules.locking.python.lifetimes import ENDS, ended
 from buildrules.net.session import Session
 from buildrules.rules.chain import LIBRARIES
 from buildrules.store.store import Store

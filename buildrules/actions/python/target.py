@@ -20,6 +20,12 @@ def minor_of(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
+def number_of(version: str) -> tuple[str, bool]:
+    """A version in numbers alone, as markers have it, and whether it is the build without the global lock:
+    "3.13.5" and True of "3.13.5t"."""
+    return version.removesuffix("t"), version.endswith("t")
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """`platform` is like "linux/arm64", `python` like "3.11.2", or "3.13.5t" without the global lock (free-threaded),
@@ -49,12 +55,12 @@ class Target:
     @property
     def number(self) -> str:
         """The version of Python in numbers alone, as markers have it: "3.13.5"."""
-        return self.python.removesuffix("t")
+        return number_of(self.python)[0]
 
     @property
     def free_threaded(self) -> bool:
         """Whether its Python runs without the global lock."""
-        return self.python.endswith("t")
+        return number_of(self.python)[1]
 
     @property
     def python_minor(self) -> str:

@@ -6,12 +6,11 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
-from buildrules.authoring.release import minor_of_patch
+from buildrules.authoring.release import ended, minor_of_patch
 from buildrules.errors import LoadError
 from buildrules.locking.bases import need_python
 from buildrules.locking.keeper import LockKeeper
 from buildrules.locking.locks import LockedBase, LockedConda, LockedEnvironment
-from buildrules.locking.python.lifetimes import ended
 from buildrules.locking.python.membership import group_label, group_of, members_of
 from buildrules.locking.python.models import ModelEnvironments
 from buildrules.locking.python.projects import Projects

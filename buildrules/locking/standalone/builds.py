@@ -10,11 +10,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote
 
+from buildrules.authoring.release import STANDALONE
 from buildrules.errors import IntegrityError, UsageError
 
 RELEASES = "https://github.com/astral-sh/python-build-standalone/releases/download"
-OLDEST = (3, 8)
-"""The oldest CPython of which there are such archives for Linux."""
 
 _FLAVOURS = ("install_only_stripped", "install_only")  # the better first
 _NAME = re.compile(
@@ -75,9 +74,9 @@ def read_request(text: str) -> Request:
             hint="write it as '3.12', '3.12.15', or '3.13t' (the free-threaded build)",
         )
     major, minor, patch = int(found[1]), int(found[2]), found[3]
-    if (major, minor) < OLDEST:
+    if [major, minor] < [*map(int, STANDALONE[0].split("."))]:
         raise UsageError(
-            f"Python {text} is too old: {'.'.join(map(str, OLDEST))} is the oldest",
+            f"Python {text} is too old: {STANDALONE[0]} is the oldest",
             hint="take an image that has it as an oci_base, or a newer Python",
         )
     return Request((major, minor), int(patch) if patch else None, bool(found[4]))

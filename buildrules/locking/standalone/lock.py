@@ -50,16 +50,6 @@ class InterpreterLock:
     glibc: str
     inputs: str
 
-    @property
-    def number(self) -> str:
-        """The version in numbers alone, like "3.13.17"."""
-        return self.python.removesuffix("t")
-
-    @property
-    def free_threaded(self) -> bool:
-        """Whether it runs without the global lock."""
-        return self.python.endswith("t")
-
 
 def lock_name(name: str, platform: str) -> str:
     """The file name of the lock of target `name` for a platform like "linux/amd64"."""
