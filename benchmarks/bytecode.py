@@ -118,7 +118,7 @@ def main() -> None:
         rows = against_itself()
         more = sizes["with"] / sizes["without"] - 1
         rows.append(
-            ("size of the image", f"{sizes['with'] / 1e6:.0f} MB, {more:+.0%}", f"+20 %: {verdict(more <= 0.2)}")
+            ("size of the image", f"{sizes['with'] / 1e6:.0f} MB, {more:+.1%}", f"+20 %: {verdict(more <= 0.2)}")
         )
         rows.append(against_bentoml(where))
         for name in (*map(image, OURS), bento.IMAGE, bento.BASE, f"{bento.BASE}-0"):
