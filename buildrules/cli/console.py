@@ -31,6 +31,7 @@ class Console:
         self._verbose = verbose
         self._terminal = not plain and self._stream.isatty()
         self._began = time.monotonic()
+        self._told: set[tuple[str, str]] = set()  # what failed: targets, and errors
         self._rows: dict[str, Row] = {}  # what goes on, oldest first
         self._steps: tuple[int, int] = (0, 0)  # that are done, and of the build
         self._bars: Bars | None = None
@@ -71,7 +72,10 @@ class Console:
             if self._verbose:
                 self._line(f"stopped {event.action.title}")
         elif event.status is Status.FAILED:
-            self._line(f"FAILED  {event.action.title}  ({event.action.target})")
+            failure = (event.action.target, str(event.error))
+            if self._verbose or failure not in self._told:  # else many steps of a target lack one interpreter
+                self._line(f"FAILED  {event.action.title}  ({event.action.target})")
+            self._told.add(failure)
             if self._verbose and isinstance(event.error, UnexpectedError):
                 self._line(event.error.traceback.rstrip())
         elif event.status is Status.EXECUTED and (self._verbose or slow):

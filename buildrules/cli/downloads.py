@@ -34,10 +34,12 @@ def _text(found: Iterable[Download], stored: Collection[str], *, names: bool = T
     more = []
     if there:
         more.append(f"{size_text(size_of(there))} more in the store")
-    if unknown := sum(one.size is None for one in left):
+    unknown = sum(one.size is None for one in left)
+    if 0 < unknown < len(left):
         more.append(f"of {unknown} the size is not known")
     if gpu := sorted((one for one in files if one.gpu), key=lambda one: (-(one.size or 0), one.name)):
         listed = ", ".join(one.name for one in gpu[:_NAMES])
         rest = f" and {len(gpu) - _NAMES} more" if len(gpu) > _NAMES else ""
         more.append(f"{size_text(size_of(gpu))} of GPU libraries" + (f": {listed}{rest}" if names else ""))
-    return f"{kinds}, {size_text(size_of(left))} to download" + (f" ({'; '.join(more)})" if more else "")
+    size = size_text(size_of(left)) if unknown < len(left) else "of a size that is not known,"
+    return f"{kinds}, {size} to download" + (f" ({'; '.join(more)})" if more else "")

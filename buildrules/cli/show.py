@@ -52,6 +52,7 @@ def description(invocation: Invocation, result: GoalResult) -> dict[str, Any]:
         "models": [dict(item) for item in info["models"]],
         "inputs": [dict(item) for item in info["inputs"]],
         "made_from": {name: info[name] for name in ("base", "python", "env", "server", "code")},
+        "left_out": _left_out(invocation, result),
         "no_bytecode": info["no_bytecode"],
         "locks": dict(info["locks"]),
         "tags": dict(info["tags"]),
@@ -70,6 +71,13 @@ def description(invocation: Invocation, result: GoalResult) -> dict[str, Any]:
         "buildrules": __version__,
         "created": content.image.settings.get("created"),
     }
+
+
+def _left_out(invocation: Invocation, result: GoalResult) -> list[str]:
+    """What a standalone Python goes without, as globs of paths in its archive."""
+    plan = invocation.plan
+    below = (plan.actions[name] for name in plan.actions[result.goal.action].deps)
+    return [glob for action in below if action.kind == "python_layer" for glob in action.params["drop"]]
 
 
 def _made(invocation: Invocation, result: GoalResult) -> Iterator[tuple[Any, str, str]]:
@@ -123,6 +131,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
             yield f"  {item['name']}:{item['version']}  {item['label']}  {place}"
             if item["card"]:
                 yield f"    {item['license'] or 'no licence named'}, see {item['card']}"
+    if found["left_out"]:
+        yield f"left out of Python  {', '.join(found['left_out'])}"
     yield "layers"
     for layer in found["layers"]:
         yield f"  {layer['digest'][7:19]}  {size_text(layer['size']):>9}  {layer['origin']}  ({layer['target']})"

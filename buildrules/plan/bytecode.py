@@ -64,7 +64,7 @@ class BytecodePlanner:
         counts = shares([len(names) for names in wheels], LAYER_LIMIT - 1 - taken)
         if counts is None:
             return None
-        return [self._shared(made, layers, most) for layers, most in zip(sections, counts, strict=True)]
+        return [self._shared(base, made, layers, most) for layers, most in zip(sections, counts, strict=True)]
 
     def _layers(self, name: str) -> int:
         """How many layers an action makes, as far as a plan can know."""
@@ -74,13 +74,14 @@ class BytecodePlanner:
             return 1 + min(OWN + SHARED, len(large))
         return _LAYERS.get(action.kind, 1)
 
-    def _shared(self, made: Bytecode, layers: Mapping[str, str], most: int) -> dict[str, str]:
-        key = (made.interpreter, str(most), *layers)
+    def _shared(self, base: LockedBase, made: Bytecode, layers: Mapping[str, str], most: int) -> dict[str, str]:
+        on = f"{base.target.label} {base.platform}"
+        key = (on, str(most), *layers)
         if key not in self._done:
-            self._done[key] = self._beside(made, layers, most)
+            self._done[key] = self._beside(on, made, layers, most)
         return self._done[key]
 
-    def _beside(self, made: Bytecode, layers: Mapping[str, str], most: int) -> dict[str, str]:
+    def _beside(self, on: str, made: Bytecode, layers: Mapping[str, str], most: int) -> dict[str, str]:
         wheels = {name: holds for name, holds in layers.items() if self._plan.actions[name].kind == "wheel_layer"}
         ends = {group[-1]: group for group in groups(wheels, most)}
         found: dict[str, str] = {}
@@ -89,11 +90,11 @@ class BytecodePlanner:
             if name in ends:
                 group = ends[name]
                 words = f"{holds}{BYTECODE}" if len(group) == 1 else f"{len(group)} layers{BYTECODE}"
-                found[self._plan.add(self._of(group, made))] = words
+                found[self._plan.add(self._of(group, on, made))] = words
         return found
 
-    def _of(self, group: Sequence[str], made: Bytecode) -> Action:
-        """The bytecode of the layers that the actions `group` make."""
+    def _of(self, group: Sequence[str], on: str, made: Bytecode) -> Action:
+        """The bytecode of the layers that the actions `group` make, on a base."""
         actions = [self._plan.actions[name] for name in group]
         last = actions[-1]
         title = last.title if len(group) == 1 else f"{actions[0].title} to {last.title}"
@@ -103,7 +104,7 @@ class BytecodePlanner:
             places[key] |= {name: value for one in actions for name, value in one.places[key].items()}
         places["index"] = last.places["index"]
         return Action(
-            id=f"{' '.join(group)} bytecode {made.interpreter}",
+            id=f"{' '.join(group)} bytecode on {on}",
             target=last.target,
             kind="bytecode_layer",
             title=f"{title}{BYTECODE}",

@@ -27,7 +27,8 @@ from buildrules.store.store import Store
 from tests.support.borrowing import borrow
 from tests.support.debian_python import LOADER, on_debian
 from tests.support.space import APP, Report, Space, make_base
-from tests.support.standalone import archive, filename
+from tests.support.standalone import archive, filename, mirror
+from tests.support.web import Web
 
 from .conftest import Context, make_wheel
 
@@ -290,6 +291,30 @@ def test_a_standalone_python_compiles_also_on_an_image_of_others(workspace: Spac
         f"opt/python/lib/python3.12/__pycache__/os.{TAG}.pyc"
     ]
     assert f"opt/venv/lib/python3.12/site-packages/numlib/__pycache__/__init__.{TAG}.pyc" in found
+    said = workspace.run("show", APP).said("left out of Python  ", "bin/pip*").out
+    assert "no bytecode" not in said
+
+    workspace.write(f"pythons/{filename('3.12.2')}", archive("3.12.2", files))
+    workspace.run("lock", "//...")
+    again = workspace.build()
+    assert not any("numlib" in name for name in again.built if not name.endswith("bytecode"))
+    said = workspace.run("why", APP, "--verbose").out
+    assert said.count("Python changed: CPython 3.12.1 (") == 3, said
+
+
+def test_an_interpreter_that_cannot_be_had_is_told_once(workspace: Space) -> None:
+    web = Web()
+    mirror(workspace.folder / "far", "3.12.1")
+    web.files["/SHA256SUMS"] = (workspace.folder / "far" / "SHA256SUMS").read_bytes()
+    workspace.edit("BUILD.yaml", "  name: acme\n", f'  name: acme\n  python: {{mirror: "{web.url}"}}\n')
+    workspace.edit("BUILD.yaml", "    base: :base\n", "    base: :py\n")
+    workspace.append("BUILD.yaml", '  py: {rule: python_standalone, version: "3.12", base: ":base"}\n')
+    workspace.run("lock", APP).said("1 Python, of a size that is not known, to download")
+    said = workspace.run("build", APP, "-k", code=4).err
+    assert said.count("error: ") == 1 and said.count("answered 404") == 1, said
+    failed = [line.rpartition("  ")[2] for line in said.splitlines() if line.startswith("FAILED")]
+    assert len(failed) == len(set(failed)), said
+    web.close()
 
 
 OFF = {
@@ -399,6 +424,7 @@ def test_an_interpreter_that_is_damaged_is_unpacked_again(debian: Callable[..., 
     digest = space.build().digest
     (folder,) = (space.store / "interpreters").iterdir()
     (program,) = folder.glob("**/ld-linux-*")
+    space.run("cache", "verify").said("0 corrupt")
     kept = program.read_bytes()
     if damage == "emptied":
         program.write_bytes(b"")
@@ -415,6 +441,9 @@ def test_an_interpreter_that_is_damaged_is_unpacked_again(debian: Callable[..., 
     else:
         shutil.rmtree(folder)
         folder.mkdir()
+    if damage == "changed":
+        space.run("cache", "verify", code=1).said(f"corrupt, removed: interpreter {folder.name}")
+        assert not folder.exists()
     shutil.rmtree(space.store / "table")
     shutil.rmtree(space.store / "workspaces")
     assert space.build().digest == digest

@@ -105,6 +105,16 @@ def _inside(root: str, *steps: str) -> str | None:
     return os.path.relpath(found, root) if found is not None and os.path.isfile(found) else None
 
 
+def mend(store: str) -> list[str]:
+    """Remove the interpreters of a store (a folder) that are not as they were unpacked; returns their names."""
+    folder = os.path.join(store, FOLDER)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    damaged = [name for name in names if not _is_sound(os.path.join(folder, name))]
+    for name in damaged:
+        remove(os.path.join(folder, name))
+    return damaged
+
+
 def _is_sound(folder: str) -> bool:
     """Whether an interpreter is there and all its files are what they were."""
     try:

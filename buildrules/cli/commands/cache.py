@@ -87,20 +87,24 @@ def audit(remote: str | None, each: bool) -> int:
 @command.command()
 @_remote
 def verify(remote: str | None) -> int:
-    """Hash every blob; remove the corrupt ones, so that the next build makes them again.
+    """Hash every blob, and interpreters that compile bytecode; remove the corrupt ones, so that the next build makes
+    them again.
 
     With --remote or URL, records whose content is not there are removed as well.
     """
     if remote is not None:
         return _each_place(remote, lambda place: place.verify())
+    from buildrules.actions.python.interpreter import mend
+
     store = Store()
     with store.locked():
         count = collect.sizes(store).blobs
         corrupt = collect.verify(store)
-    for digest in corrupt:
-        click.echo(f"corrupt, removed: {digest}")
+        interpreters = mend(store.blobs.store)
+    for name in (*corrupt, *(f"interpreter {name}" for name in interpreters)):
+        click.echo(f"corrupt, removed: {name}")
     click.echo(f"{count} blobs checked, {len(corrupt)} corrupt")
-    return 1 if corrupt else 0
+    return 1 if corrupt or interpreters else 0
 
 
 @command.command()
