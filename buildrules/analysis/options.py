@@ -38,6 +38,8 @@ class Options(NamedTuple):
     """And their pins given up."""
     upgrade_packages: tuple[str, ...] = ()
     """And the pins of these."""
+    sync: tuple[str, ...] = ()
+    """And those of the environments of these groups get equal versions, as far as that goes."""
     source_date_epoch: str | None = None
     """The time that images carry."""
 

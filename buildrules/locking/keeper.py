@@ -63,7 +63,8 @@ class LockKeeper:
         self._locked = options.locked
         self._preview = options.preview
         self._relock = options.relock
-        self._planning = options.relock and bool(options.upgrade or options.upgrade_packages)
+        self._planning = options.relock and bool(options.upgrade or options.upgrade_packages or options.sync)
+        self._sync = bool(options.sync)
         self._pending: dict[str, Callable[[], object]] = {}  # what is to be written, by path
         self.replaced: dict[str, tuple[Any, Any]] = {}  # locks made now that say something new: the old, the new
         self.upgrade: bool | list[str] = options.upgrade or list(options.upgrade_packages)
@@ -140,8 +141,8 @@ class LockKeeper:
         """Whether a lock that answers is to be made anew."""
         if not self._relock or of not in self.named or path in self.made:
             return False
-        if self.upgrade is True or not self.upgrade:
-            return True
+        if self._sync or self.upgrade is True or not self.upgrade:
+            return versions is not None or not self._sync
         return versions is not None and not versions(old).keys().isdisjoint(self.upgrade)
 
     def write_pending(self) -> None:

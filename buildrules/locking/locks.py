@@ -180,6 +180,7 @@ class Locks:
     `folders` are those of the workspace's paths that targets name which are folders. `examples` are the requests that
     MLflow kept with models, as far as tests may send them. `unstartable` says of platforms why their images cannot be
     started here. `fetcher` is the digest of the program that fetches models at start.
+    `differences` are lines about what is not equal in locks that were to be synced.
     """
 
     bases: dict[tuple[Label, str], LockedBase] = field(default_factory=dict)
@@ -191,6 +192,7 @@ class Locks:
     examples: dict[Label, bytes | None] = field(default_factory=dict)
     unstartable: dict[str, str] = field(default_factory=dict)
     fetcher: str = ""
+    differences: list[str] = field(default_factory=list)
 
     def of_models(self, placed: Sequence[Placed]) -> dict[str, str]:
         """The locks of models and inputs: workspace-relative path -> `sha256:<hex>` of the file."""

@@ -18,7 +18,7 @@ from buildrules.locking.models.locks import ModelLocks
 from buildrules.locking.overlap import check_overlap
 from buildrules.locking.python.environments import EnvironmentLocks
 from buildrules.locking.python.gpu import GpuWarnings
-from buildrules.locking.python.membership import group_of, members_of
+from buildrules.locking.python.membership import environments_of, group_of, members_of
 from buildrules.locking.python.models import ModelEnvironments
 from buildrules.locking.python.open_bases import OpenBases
 from buildrules.locking.python.servers import server_needs
@@ -59,6 +59,8 @@ class _Settling:
     def run(self) -> Locks:
         """See `settle`."""
         loaded, keeper = self._loaded, self._keeper
+        if self._options.sync:
+            self._targets = list(environments_of(self._options.sync, loaded.resolution))
         if self._options.locking:
             self._targets += self._grouped()
         for target in self._targets:
@@ -83,6 +85,8 @@ class _Settling:
             portable=portable,
             whole=self._options.locking,
         )
+        if self._options.sync:
+            self.locks.differences = self._environments.sync(self._options.sync, self._platforms)
         for platform in self._platforms:
             for target in self._targets:
                 with keeper.refusing():
@@ -91,15 +95,18 @@ class _Settling:
 
     def _grouped(self) -> list[ResolvedTarget]:
         """The environments that have one lock with what is selected, and the packages on them: these move with it."""
+        envs = {target.label: target for target in self._targets if target.provides == "env"}
+        envs |= {parts.env.label: parts.env for parts in self._packages() if parts.env is not None}
+        for group in {group_of(env): None for env in envs.values()}:
+            found = members_of(group, self._loaded.resolution) if group is not None else []
+            envs |= {env.label: env for env in found}
         there = {target.label for target in self._targets}
+        shared = {label: env for label, env in envs.items() if env.values.get("group") is not None}
         packages = self._loaded.packages.values()
-        envs = [parts.env for target in self._targets if (parts := self._package_of(target)) is not None]
-        groups = {group_of(env) for env in (*envs, *self._targets) if env is not None} - {None}
-        resolution = self._loaded.resolution
-        found = [env for group in sorted(filter(None, groups)) for env in members_of(group, resolution)]
-        labels = {env.label for env in found}
-        found += [parts.package for parts in packages if parts.env is not None and parts.env.label in labels]
-        return [target for target in found if target.label not in there]
+        shared |= {
+            one.package.label: one.package for one in packages if one.env is not None and one.env.label in shared
+        }
+        return [target for label, target in shared.items() if label not in there]
 
     def _conda(self, target: ResolvedTarget, found: "Requirements", base: LockedBase) -> tuple[LockedConda, LockedBase]:
         from buildrules.locking.conda.bytecode import bytecode

@@ -146,7 +146,7 @@ def test_a_conflict_names_both_requirements_and_both_targets(space: Space) -> No
 
 
 def test_environments_on_other_pythons_cannot_share(space: Space) -> None:
-    make_base(space.path("other"), "3.12.1")
+    make_base(space.path("other"), "3.11.4")
     space.append("BUILD.yaml", "  other: {rule: oci_base, layout: other}\n")
     add_package(space, "four", "numlib")
     space.edit(
@@ -155,7 +155,7 @@ def test_environments_on_other_pythons_cannot_share(space: Space) -> None:
     said = space.run("lock", code=2)
     print(said.err)
     said.said(
-        "//:four_env and //:one_env cannot have one lock: they stand on //:other with Python 3.12.1 and glibc",
+        "//:four_env and //:one_env cannot have one lock: they stand on //:other with Python 3.11.4 and glibc",
         "hint: write lock: own on //:one_env, and 'buildrules lock --sync models' keeps both on equal versions",
     )
 
@@ -192,3 +192,120 @@ def test_a_lock_that_says_something_else_is_refused(space: Space, old: str, new:
     space.run("build", ONE, code=1).said(said, "hint: run 'buildrules lock' to write it anew")
     space.run("lock")
     space.run("build", ONE, "--locked")
+
+
+def own_lock(space: Space, name: str, requirements: str, base: str = "base") -> None:
+    """A package whose environment is in the group and has a lock of its own."""
+    add_package(space, name, requirements)
+    space.edit(
+        "BUILD.yaml",
+        f'{name}_env: {{rule: python_env, base: ":base"',
+        f'{name}_env: {{rule: python_env, base: ":{base}"',
+    )
+    space.edit(
+        "BUILD.yaml",
+        f"group: models, requirements: [{requirements}]",
+        f"group: models, lock: own, requirements: [{requirements}]",
+    )
+
+
+def version_in(space: Space, lock: str, name: str) -> str:
+    packages = tomllib.loads(space.path(f"pylock.{lock}-linux-amd64.toml").read_text())["packages"]
+    return next(str(one["version"]) for one in packages if one["name"] == name)
+
+
+def test_sync_brings_locks_of_their_own_to_the_versions_of_the_group(space: Space) -> None:
+    make_base(space.path("other"), "3.11.4")
+    space.append("BUILD.yaml", "  other: {rule: oci_base, layout: other}\n")
+    own_lock(space, "four", "joiner, numlib", base="other")
+    space.run("lock", "//:four")
+    add_wheels(space.wheels, ("joiner", "2.0", ()), ("numlib", "3.0", ()))
+    space.run("lock")
+    assert version_in(space, "group@models", "joiner") == "2.0"
+    assert version_in(space, "four_env", "joiner") == "1.5"
+    tree = space.tree()
+    said = space.run("lock", "--sync", "models", "--check", code=1)
+    said.said("joiner 1.5 -> 2.0: //:four\n", "numlib 2.0 -> 3.0: //:four\n", "2 of 8 locks would be written")
+    assert space.tree() == tree
+    said = space.run("lock", "--sync", "models")
+    assert "differs" not in said.out
+    assert version_in(space, "four_env", "joiner") == "2.0"
+    space.run("lock", "--sync", "models", "--check").said("nothing moves")
+
+
+def test_sync_finds_the_versions_that_all_can_have(space: Space) -> None:
+    own_lock(space, "four", '"joiner<1.5"')
+    space.run("lock")
+    assert version_in(space, "group@models", "joiner") == "1.5"
+    said = space.run("lock", "--sync", "models").said("joiner 1.5 -> 1.0: //:two\n")
+    assert "differs" not in said.out
+    assert version_in(space, "group@models", "joiner") == "1.0"
+
+
+def test_sync_says_what_cannot_be_equal_and_why(space: Space) -> None:
+    own_lock(space, "four", '"numlib<2", joiner')
+    add_package(space, "five", '"numlib>=2"')
+    add_wheels(space.wheels, ("joiner", "2.0", ()))
+    said = space.run("lock", "--sync", "models")
+    said.said(
+        "numlib differs: 2.0 in the group 'models', 1.0 in //:four_env",
+        "//:four_env cannot have numlib 2.0:",
+        "numlib<2: the environment //:four_env (BUILD.yaml:",
+    )
+    assert version_in(space, "four_env", "joiner") == version_in(space, "group@models", "joiner") == "2.0"
+    space.run("lock", "--check")
+    space.run("lock", "--sync", "models", "--check").said("nothing moves", "numlib differs")
+
+
+def test_sync_and_upgrade_together(space: Space) -> None:
+    own_lock(space, "four", '"joiner<3"')
+    space.run("lock")
+    add_wheels(space.wheels, ("joiner", "2.0", ()), ("joiner", "3.0", ()), ("numlib", "3.0", ()))
+    space.run("lock", "--sync", "models", "--upgrade", "joiner").said("joiner 1.5 -> 2.0: //:four, //:two\n")
+    assert version_in(space, "group@models", "numlib") == "2.0"
+
+
+def test_a_group_that_there_is_not(space: Space) -> None:
+    space.run("lock", "--sync", "modles", code=2).said("no environment has the group 'modles'", "models")
+    space.run("lock", "--sync", "models", "//:one", code=2).said("leave out the patterns")
+
+
+UV_LOCK = """\
+version = 1
+requires-python = ">=3.11"
+
+[manifest]
+members = ["first", "second"]
+
+[[package]]
+name = "joiner"
+version = "JOINER"
+source = { registry = "https://pypi.org/simple" }
+
+[[package]]
+name = "numlib"
+version = "1.0"
+source = { registry = "https://pypi.org/simple" }
+"""
+
+
+def test_members_of_a_uv_workspace_share_its_lock(space: Space) -> None:
+    space.write("pyproject.toml", '[tool.uv.workspace]\nmembers = ["first", "second"]\n')
+    for name, asked in (("first", "numlib"), ("second", "needs[fast]")):
+        space.write(
+            f"{name}/pyproject.toml", f'[project]\nname = "{name}"\nversion = "1"\ndependencies = ["{asked}"]\n'
+        )
+    space.write("uv.lock", UV_LOCK.replace("JOINER", "1.0"))
+    space.write("BUILD.yaml", BUILD)
+    for name in ("first", "second"):
+        add_package(space, name, "")
+        space.edit("BUILD.yaml", "requirements: []", f"pyproject: {name}")
+    before = space.build("//:first", "//:second")
+    assert version_in(space, "group@models", "joiner") == "1.0"
+    assert version_in(space, "group@models", "numlib") == "1.0"
+    assert set(groups_of(space).values()) == {"numlib", "joiner needs numlib"}
+    space.write("uv.lock", UV_LOCK.replace("JOINER", "1.5"))
+    after = space.build("//:first", "//:second")
+    assert version_in(space, "group@models", "joiner") == "1.5"
+    assert {label for label in before.digests if before.digests[label] != after.digests[label]} == {"//:second"}
+    assert after.executed == 3

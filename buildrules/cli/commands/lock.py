@@ -33,6 +33,12 @@ _LOCKED = ("package", "base", "env", "model", "input")
     metavar="[NAME]",
     help="Take the newest version of this package that the requirements allow; without a name, of all.",
 )
+@click.option(
+    "--sync",
+    multiple=True,
+    metavar="GROUP",
+    help="Bring the environments of this group to equal versions, also those with locks of their own.",
+)
 @package_options
 @click.option("--check", is_flag=True, help="Write nothing; fail where a lock is missing or stale.")
 def command(patterns: tuple[str, ...], check: bool, upgrades: tuple[str, ...], **options: Any) -> int:
@@ -56,7 +62,9 @@ def command(patterns: tuple[str, ...], check: bool, upgrades: tuple[str, ...], *
     # Without a name, what comes next is taken for one.
     patterns = (*patterns, *(restored(one) for one in upgrades if _is_pattern(one) and one != _ALL))
     options |= {"upgrade": len(names) < len(upgrades), "upgrade_packages": tuple(names)}
-    planned = bool(upgrades)
+    planned = bool(upgrades or options["sync"])
+    if options["sync"] and patterns:
+        raise UsageError("--sync says which environments are locked", hint="leave out the patterns")
     began = time.perf_counter()
     root, directory, named = place_of(list(patterns), options)
     options |= {"locked": check, "relock": planned or not check, "locking": True}
@@ -78,7 +86,8 @@ def command(patterns: tuple[str, ...], check: bool, upgrades: tuple[str, ...], *
             )
     locks = prepared.keeper
     if planned:
-        for line in movement_lines(prepared.all_locks, locks.replaced, names):
+        differences = [line for one in prepared.all_locks for line in one.differences]
+        for line in (*movement_lines(prepared.all_locks, locks.replaced, names), *differences):
             click.echo(line)
     if check and locks.replaced:
         click.echo(f"{len(locks.replaced)} of {len(locks.files)} locks would be written")
@@ -90,7 +99,7 @@ def command(patterns: tuple[str, ...], check: bool, upgrades: tuple[str, ...], *
         _tell_downloads(prepared, store)
         seconds = time.perf_counter() - began
         click.echo(f"{len(locks.written)} of {len(locks.files)} locks written in {seconds:.1f} s")
-    if not (named or options["platform"] or options["with_tags"] or options["package"]):
+    if not (named or options["sync"] or options["platform"] or options["with_tags"] or options["package"]):
         settings = prepared.loaded.workspace.settings
         platforms = [platform for one in (prepared, *prepared.others) for platform in one.selection.platforms]
         _tell_strays(locks.strays(prepared.loaded.workspace.packages, platforms, settings.configurations), root)

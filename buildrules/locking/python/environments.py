@@ -63,6 +63,7 @@ class EnvironmentLocks:
         self._models = models
         self._portable = portable
         self._groups: GroupLocks | None = None
+        self._synced: dict[str, dict[str, str]] = {}  # path of a lock -> the versions that it is to have
         self._done: dict[tuple[str, ...], LockedEnvironment] = {}
         self._named: dict[str, str] = {}  # path of a lock -> the name it is for
         self._projects = Projects(keeper.root)
@@ -289,7 +290,7 @@ class EnvironmentLocks:
             assigned=feeds.assigned(self._keeper.session.connections),
             base=env.lock if env else None,
             base_asker=f"the environment {name}",
-            beside=self._groups.at(env.path) if env and self._groups and group_of(env.target) else None,
+            preferred=self._groups.versions(env.path) if env and self._groups else {},
             projects=self._projects,
             provided=conda.lock.distributions() if conda is not None else {},
         )
@@ -356,6 +357,10 @@ class EnvironmentLocks:
 
     def _made(self, request: "EnvironmentRequest", old: "Lock | None", foundations: Sequence[Label]) -> "Lock":
         """A lock for `request`, with the servers in view that are to stand on these."""
+        from buildrules.locking.python.lock import lock_filename
+
+        path = os.path.join(request.folder, lock_filename(request.name, request.target.platform))
+        request = replace(request, limits=self._synced.get(path, request.limits))
         servers = list(dict.fromkeys(need for label in foundations for need in self._needs.get(label, ())))
         if note := ended(request.target.python_minor, date.today()):
             self._keeper.warn(note)
@@ -368,6 +373,34 @@ class EnvironmentLocks:
             portable=self._portable,
             warn=self._keeper.warn,
         )
+
+    def sync(self, groups: Sequence[str], platforms: Sequence[str]) -> list[str]:
+        """From now on the locks of all environments of these groups are made with equal versions, as far as that goes;
+        gives what differs, in words. Raises as `environment`, and UsageError for a group that there is not.
+        """
+        from buildrules.locking.python.groups import unit_of
+        from buildrules.locking.python.membership import environments_of
+        from buildrules.locking.python.sync import newest, synced
+
+        members = [
+            self._member(target, platform)
+            for target in environments_of(groups, self._resolution)
+            for platform in platforms
+        ]
+        locks: dict[tuple[str, str], list[Member]] = {}
+        for member in members:
+            name = group_of(member.target)
+            what = f"the group '{name}'" if name is not None else str(member.target.label)
+            locks.setdefault((what, member.request.target.platform), []).append(member)
+        units = [
+            unit_of(what if len(platforms) == 1 else f"{what} on {platform}", found, self._keeper.root)
+            for (what, platform), found in locks.items()
+        ]
+        upgrade = self._keeper.upgrade
+        known = newest([unit.old for unit in units if unit.old is not None])
+        known = {} if upgrade is True else {name: known[name] for name in known.keys() - set(upgrade or ())}
+        self._synced, differences = synced(units, self._made, known)
+        return differences
 
 
 def _on(base: LockedBase, python: str) -> "Target":
@@ -391,9 +424,9 @@ def _check_attributes(target: ResolvedTarget) -> None:
         if target.values.get(name) is not None and target.values["solver"] != "conda":
             hint = "write `solver: conda`, or leave it out"
             raise LoadError(f"'{name}' has no effect on wheels", hint=hint, position=target.position_of(name))
-    if group_of(target) is not None and target.values["solver"] == "conda":
-        hint = "write `lock: own`, or leave out the group"
-        raise LoadError("the lock of a group has wheels only", hint=hint, position=target.position_of("solver"))
+    if target.values.get("group") is not None and target.values["solver"] == "conda":
+        hint = "leave out `group`, or take wheels: `solver: uv`"
+        raise LoadError("locks of a group have wheels only", hint=hint, position=target.position_of("group"))
 
 
 def _called(server: ResolvedTarget, below: str) -> str:

@@ -5,11 +5,13 @@ the group. The lock tells members apart by the digest of what they ask for, so a
 one that asks for the same, changes nothing; and who builds one model need not look at what the others ask for.
 """
 
+import contextlib
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from buildrules.errors import LoadError, ResolutionError
+from buildrules.errors import LoadError, LockError, ResolutionError
 from buildrules.locking.keeper import LockKeeper
 from buildrules.locking.locks import LockedBase
 from buildrules.locking.python import resolve
@@ -18,6 +20,7 @@ from buildrules.locking.python.lock import Lock, lock_filename, read_lock, write
 from buildrules.locking.python.membership import group_label, group_of, members_of
 from buildrules.locking.python.request import EnvironmentRequest
 from buildrules.locking.python.requirement import Requirement
+from buildrules.locking.python.sync import Unit
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.store.lockfile import inputs_digest
 from buildrules.workspace.labels import Label
@@ -85,10 +88,10 @@ class GroupLocks:
         lock = keeper.obtain(
             path,
             f"the group '{group}'",
-            read=lambda _: self.at(path),
+            read=lambda _: self._at(path),
             stale=stale,
-            make=lambda old: self._make(group, base.platform, old),
-            write=lambda _, made: self._write(path, made),
+            make=lambda old: self._make(group, path, base.platform, old),
+            write=lambda _, made: write_lock(made, keeper.root),
             of=label,
             on=(base.target.label,),
             versions=lambda lock: lock.versions(),
@@ -103,17 +106,16 @@ class GroupLocks:
             self._members[key] = [self._member(one, platform) for one in members_of(group, self._resolution)]
         return self._members[key]
 
-    def at(self, path: str) -> Lock:
-        """The lock of a group, all of it. Raises LockError."""
+    def versions(self, path: str) -> dict[str, str]:
+        """The versions in the lock of a group; none where another lock has this path."""
+        return self._read[path].from_indexes() if path in self._read else {}
+
+    def _at(self, path: str) -> Lock:
         if path not in self._read:
             self._read[path] = read_lock(self._keeper.root, path)
         return self._read[path]
 
-    def _write(self, path: str, lock: Lock) -> None:
-        write_lock(lock, self._keeper.root)
-        self._read[path] = lock
-
-    def _make(self, group: str, platform: str, old: Lock | None) -> Lock:
+    def _make(self, group: str, path: str, platform: str, old: Lock | None) -> Lock:
         members = self._all(group, platform)
         for note in (note for member in members for note in member.request.asked.notes):
             self._keeper.warn(note)
@@ -123,7 +125,8 @@ class GroupLocks:
         except ResolutionError as error:
             error.hint = error.hint or "change what one of them asks for, or write `lock: own` on one of them"
             raise
-        return shared_out(made, together, members, old, self._keeper.session)
+        self._read[path] = shared_out(made, together, members, old, self._keeper.session)
+        return self._read[path]
 
 
 def joined(group: str, members: Sequence[Member]) -> EnvironmentRequest:
@@ -146,6 +149,18 @@ def joined(group: str, members: Sequence[Member]) -> EnvironmentRequest:
         assigned={name: source for one in members for name, source in one.request.assigned.items()},
         called=f"the group {group!r} ({count})",
     )
+
+
+def unit_of(what: str, members: Sequence[Member], root: str) -> Unit:
+    """A lock to be synced: that of a group's members, or of one that has its own."""
+    first = members[0]
+    group = group_of(first.target)
+    request = joined(group, members) if group is not None else first.request
+    path = os.path.join(request.folder, lock_filename(request.name, request.target.platform))
+    old = None
+    with contextlib.suppress(LockError):
+        old = read_lock(root, path)
+    return Unit(what, path, request, [member.target.label for member in members], old)
 
 
 def _check_alike(first: Member, other: Member) -> None:

@@ -61,6 +61,10 @@ class Lock:
         """The version of every package by name."""
         return {package.name: package.version for package in self.packages}
 
+    def from_indexes(self) -> dict[str, str]:
+        """The version of every package that was not asked for by address or path."""
+        return {package.name: package.version for package in self.packages if package.version and not package.direct}
+
     def pins(self) -> str:
         """`sha256:<hex>` over the packages: the same for the same files, whoever asked for them and wherever."""
         rows = [[one.name, one.version, one.file.sha256 if one.file else ""] for one in self.packages]

@@ -27,8 +27,8 @@ class EnvironmentRequest:
     `root` is the absolute workspace root, `folder` the workspace-relative folder the lock lives in.
     `provided` are distributions, and their versions, that are there without a wheel. `assigned` are the
     packages that come from one index only, which the lock tells of those that are in it. `limits` are versions that it
-    has to have now, and those of `beside` are preferred: neither is part of what it asks for. `called` is what it is
-    for people, where that is not its name.
+    has to have now, and those `preferred` are taken where they fit: neither is part of what it asks for. `called` is
+    what it is for people, where that is not its name.
     """
 
     name: str
@@ -42,7 +42,7 @@ class EnvironmentRequest:
     assigned: Mapping[str, Source] = field(default_factory=dict)
     provided: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, str] = field(default_factory=dict)
-    beside: "Lock | None" = None
+    preferred: Mapping[str, str] = field(default_factory=dict)
     called: str = ""
     projects: Projects | None = field(default=None, compare=False, repr=False)
 

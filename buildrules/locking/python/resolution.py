@@ -13,7 +13,7 @@ from buildrules.actions.python.pip_settings import not_read
 from buildrules.actions.python.uv_settings import left_out, machine_settings
 from buildrules.actions.python.uvtool import Answer, compile_arguments, run_uv, warnings_in, write_lines
 from buildrules.errors import ResolutionError
-from buildrules.locking.python.assigned import Assigned, Line, empty_wheel
+from buildrules.locking.python.assigned import Assigned, empty_wheel
 from buildrules.locking.python.explained import explained, words_in
 from buildrules.locking.python.lock import Lock, lock_text
 from buildrules.locking.python.locked import WHEEL, LockedFile, LockedPackage
@@ -49,8 +49,8 @@ class Resolution:
         self._arguments += ["--output-file", self._output, *(["--prerelease", "allow"] if asked.prerelease else [])]
         self._arguments += _refresh(named, everything=refresh)
         self._constraints = [(item.name, item.line(self._copies)) for item in asked.constraints]
-        self._constraints += _pins(request.base)
-        self._constraints += [(name, f"{name}=={version}") for name, version in request.limits.items()]
+        pins = {**(request.base.from_indexes() if request.base is not None else {}), **request.limits}
+        self._constraints += [(name, f"{name}=={version}") for name, version in pins.items()]
         self._constraints += [
             (name, f"{name} @ {empty_wheel(folder, name, version)}") for name, version in request.provided.items()
         ]
@@ -125,11 +125,11 @@ class Resolution:
         """Where uv finds an output file, it prefers the versions in it. Those of another tool's lock come first."""
         request = self._request
         packages: dict[str, LockedPackage] = {}
-        for name, version in request.asked.preferences.items():
-            if name not in self._named:
-                filename = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
-                nowhere = LockedFile(filename, "0" * 64)  # nobody looks for it
-                packages[name] = LockedPackage(name, version, WHEEL, nowhere)
+        kept = {name: one for name, one in request.asked.preferences.items() if name not in self._named}
+        for name, version in {**kept, **request.preferred}.items():
+            filename = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+            nowhere = LockedFile(filename, "0" * 64)  # nobody looks for it
+            packages[name] = LockedPackage(name, version, WHEEL, nowhere)
         for lock in self._known:
             for package in lock.packages:
                 if not package.direct:
@@ -146,11 +146,6 @@ def _refresh(named: Collection[str], *, everything: bool) -> list[str]:
         return []
     some = [word for name in sorted(named) for word in ("--refresh-package", name)]
     return ["--refresh", *some] if everything else some
-
-
-def _pins(base: Lock | None) -> list[Line]:
-    packages = base.packages if base is not None else ()
-    return [(one.name, f"{one.name}=={one.version}") for one in packages if one.version and not one.direct]
 
 
 def _served(base: Lock | None) -> list[str]:

@@ -43,7 +43,7 @@ def make_lock(
     keep = existing if upgrade is not True else None
     if keep and named:
         keep = replace(keep, packages=tuple(one for one in keep.packages if one.name not in named))
-    known = [lock for lock in (base, request.beside, keep) if lock]
+    known = [lock for lock in (base, keep) if lock]
     with private_folder(os.path.join(store_root(), "tmp")) as folder:  # requirements may hold passwords
         resolution = Resolution(request, session, folder, known, named, refresh=upgrade is True)
         data, packages = resolution.run()
@@ -89,12 +89,13 @@ def needed(request: EnvironmentRequest, lock: Lock, direct: Sequence[Requirement
 
     Raises as `make_lock`.
     """
-    limits = {one.name: one.version for one in lock.packages if one.version and not one.direct}
     asked = request.asked
     own = {item.name for item in asked.items}
     others = [item for item in direct if item.name not in own]
     for constraints in ([], others):
-        more = replace(request, limits=limits, asked=replace(asked, constraints=[*asked.constraints, *constraints]))
+        more = replace(
+            request, limits=lock.from_indexes(), asked=replace(asked, constraints=[*asked.constraints, *constraints])
+        )
         with private_folder(os.path.join(store_root(), "tmp")) as folder:
             try:
                 _, packages = Resolution(more, session, folder, [lock], (), refresh=False).run()
