@@ -309,3 +309,14 @@ def test_members_of_a_uv_workspace_share_its_lock(space: Space) -> None:
     assert version_in(space, "group@models", "joiner") == "1.5"
     assert {label for label in before.digests if before.digests[label] != after.digests[label]} == {"//:second"}
     assert after.executed == 3
+
+
+def test_who_comes_into_a_group_keeps_the_versions_of_its_own_lock(space: Space) -> None:
+    text = space.path("BUILD.yaml").read_text()
+    space.write("BUILD.yaml", text.replace("group: models, ", ""))
+    space.run("lock")
+    add_wheels(space.wheels, ("joiner", "2.0", ()), ("numlib", "3.0", ()))
+    space.write("BUILD.yaml", text)
+    space.run("lock").said("no target has the lock 'pylock.one_env-linux-amd64.toml'")
+    assert version_in(space, "group@models", "joiner") == "1.5"
+    assert version_in(space, "group@models", "numlib") == "2.0"

@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from buildrules.errors import LoadError, LockError, ResolutionError
 from buildrules.locking.keeper import LockKeeper
@@ -20,13 +20,11 @@ from buildrules.locking.python.lock import Lock, lock_filename, read_lock, write
 from buildrules.locking.python.membership import group_label, group_of, members_of
 from buildrules.locking.python.request import EnvironmentRequest
 from buildrules.locking.python.requirement import Requirement
-from buildrules.locking.python.sync import Unit
+from buildrules.locking.python.sync import Unit, newest
+from buildrules.net.session import Session
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.store.lockfile import inputs_digest
 from buildrules.workspace.labels import Label
-
-if TYPE_CHECKING:
-    from buildrules.net.session import Session
 
 
 class Member(NamedTuple):
@@ -57,7 +55,7 @@ class GroupLocks:
         self._member = member
         self._made = made
         self._whole = whole
-        self._members: dict[tuple[str, str], list[Member]] = {}
+        self._members: dict[tuple[str, str], tuple[list[Member], str]] = {}
         self._read: dict[str, Lock] = {}
         self._labels: dict[str, Label] = {}
 
@@ -80,9 +78,8 @@ class GroupLocks:
             if part is None and lock.target == request.target:
                 return f"it has nothing for what {target.label} asks for"
             reason = resolve.stale(part or lock, request, shared=True)
-            if reason is None and self._whole:
-                asked = _inputs(one.request.digest() for one in self._all(group, base.platform))
-                return "the members of the group have changed" if asked != lock.inputs else None
+            if reason is None and self._whole and self._all(group, base.platform)[1] != lock.inputs:
+                return "the members of the group have changed"
             return reason
 
         lock = keeper.obtain(
@@ -100,10 +97,12 @@ class GroupLocks:
             keeper.unlocked.add(str(target.label))
         return lock.part(request.digest()) or lock, path
 
-    def _all(self, group: str, platform: str) -> list[Member]:
+    def _all(self, group: str, platform: str) -> tuple[list[Member], str]:
+        """The members of a group, and what its lock is to be made of."""
         key = (group, platform)
         if key not in self._members:
-            self._members[key] = [self._member(one, platform) for one in members_of(group, self._resolution)]
+            found = [self._member(one, platform) for one in members_of(group, self._resolution)]
+            self._members[key] = found, _inputs(one.request.digest() for one in found)
         return self._members[key]
 
     def versions(self, path: str) -> dict[str, str]:
@@ -116,10 +115,13 @@ class GroupLocks:
         return self._read[path]
 
     def _make(self, group: str, path: str, platform: str, old: Lock | None) -> Lock:
-        members = self._all(group, platform)
+        members, _ = self._all(group, platform)
         for note in (note for member in members for note in member.request.asked.notes):
             self._keeper.warn(note)
         together = joined(group, members)
+        if old is None and not self._keeper.upgrade:  # they keep what they had in locks of their own
+            locks = (_read(self._keeper.root, member.request) for member in members)
+            together = replace(together, preferred=newest([lock for lock in locks if lock is not None]))
         try:
             made = self._made(together, old, [member.target.label for member in members])
         except ResolutionError as error:
@@ -157,10 +159,14 @@ def unit_of(what: str, members: Sequence[Member], root: str) -> Unit:
     group = group_of(first.target)
     request = joined(group, members) if group is not None else first.request
     path = os.path.join(request.folder, lock_filename(request.name, request.target.platform))
-    old = None
+    return Unit(what, path, request, [member.target.label for member in members], _read(root, request))
+
+
+def _read(root: str, request: EnvironmentRequest) -> Lock | None:
+    """The lock that there is for a request; None where there is none that can be read."""
     with contextlib.suppress(LockError):
-        old = read_lock(root, path)
-    return Unit(what, path, request, [member.target.label for member in members], old)
+        return read_lock(root, os.path.join(request.folder, lock_filename(request.name, request.target.platform)))
+    return None
 
 
 def _check_alike(first: Member, other: Member) -> None:
@@ -207,7 +213,7 @@ def _inputs(digests: Iterable[str]) -> str:
 
 
 def shared_out(
-    lock: Lock, together: EnvironmentRequest, members: Sequence[Member], old: Lock | None, session: "Session"
+    lock: Lock, together: EnvironmentRequest, members: Sequence[Member], old: Lock | None, session: Session
 ) -> Lock:
     """The `lock` of a group, with what each member gets of it. What `old` says of a member is taken where nothing of
     it has changed. Raises as `resolve.needed`.
@@ -222,13 +228,10 @@ def shared_out(
             continue
         names = old.members.get(digest) if old is not None else None
         if names is None or any(name not in now or before.get(name) != now[name] for name in names):
-            names = resolve.needed(_among(member, together), lock, direct, session)
+            asked = replace(member.request, feeds=together.feeds, assigned=together.assigned)
+            names = resolve.needed(asked, lock, direct, session)
         gets[digest] = names
     return replace(lock, inputs=_inputs(gets), members=gets)
-
-
-def _among(member: Member, together: EnvironmentRequest) -> EnvironmentRequest:
-    return replace(member.request, feeds=together.feeds, assigned=together.assigned)
 
 
 def _is_direct(item: Requirement) -> bool:

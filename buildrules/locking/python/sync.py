@@ -37,7 +37,7 @@ def synced(units: Sequence[Unit], made: Made, known: Mapping[str, str]) -> tuple
     apart: set[str] = set()
     while True:
         locks: dict[str, Lock] = {}
-        equal = dict(asked)
+        equal = {name: version for name, version in asked.items() if name not in apart}
         for unit in units:
             limits = {name: version for name, version in equal.items() if name not in apart}
             try:
