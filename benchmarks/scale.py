@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import peers
-from benchmarks.common import PYTHON, RACY, ROOT, table, verdict
+from benchmarks.common import PYTHON, RACY, ROOT, run, table, verdict
 from benchmarks.process import BARE, Cost, Sample, sample, spend
 from benchmarks.workspace import generate, name_of
 
@@ -141,6 +141,49 @@ def _report(scene: Scene) -> Sample:
     return sample(lambda: scene.build("report", "-o", str(page)), runs=scene.runs)
 
 
+def _query(scene: Scene) -> Sample:
+    words = ("query", "rdeps(//..., //:env)")
+    scene.build(*words)
+    time.sleep(RACY)
+    scene.build(*words)
+    return sample(lambda: scene.build(*words), runs=scene.runs)
+
+
+def _committed(scene: Scene) -> list[str]:
+    """Commit the workspace, then an edit of one file; returns the words of git in it."""
+    git = ["git", "-C", str(scene.root), "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    if not (scene.root / ".git").exists():
+        run([*git, "init", "-q"])
+        run([*git, "add", "-A"])
+        run([*git, "commit", "-qm", "all"])
+        scene.edit(5)
+        run([*git, "commit", "-qam", "one file"])
+    run([*git, "status"])  # which refreshes what git knows of the files
+    return git
+
+
+def _affected(scene: Scene) -> Sample:
+    _committed(scene)
+    words = ("affected", "--since", "HEAD~1")
+    scene.build(*words)
+    time.sleep(RACY)
+    scene.build(*words)
+    return sample(lambda: scene.build(*words), runs=scene.runs)
+
+
+def _planned(scene: Scene) -> Sample:
+    """As a machine has it that knows nothing: both sides are planned."""
+    _committed(scene)
+    return sample(
+        lambda: scene.build("affected", "--since", "HEAD~1"), runs=scene.runs, before=lambda _run: scene.forget()
+    )
+
+
+def _git(scene: Scene) -> Sample:
+    command = [*_committed(scene), "diff", "--name-only", "HEAD~1"]
+    return sample(lambda: spend(command, scene.root, scene.env), runs=scene.runs)
+
+
 @dataclass(frozen=True)
 class Row:
     """One row: what it is for people, how it is measured, and the goals by number of packages."""
@@ -207,6 +250,10 @@ ROWS = {
         memory={10_000: 250},
     ),
     "report": _row("`report`", _report, seconds={1000: 2}),
+    "query": _row("`query 'rdeps(//..., //:env)'`", _query, ratios={1000: 10}),
+    "git": _row("`git diff --name-only HEAD~1`, for comparison", _git),
+    "affected": _row("`affected --since HEAD~1`, one file", _affected, ratios={1000: 12}),
+    "affected_planned": _row("the same, nothing kept", _planned),
 }
 
 

@@ -54,6 +54,15 @@ def main() -> int:
 
 def _from_state(argv: list[str]) -> int | None:
     """Answer, or go on from, what the state knows of this very command line. None where it knows nothing."""
+    if argv[0] == "query":
+        from buildrules.cli.query import shortly
+
+        return shortly(argv)
+    return _resumed(argv)
+
+
+def _resumed(argv: list[str]) -> int | None:
+    """The same of a command that builds."""
     import time
 
     began = time.perf_counter()

@@ -130,6 +130,13 @@ def test_a_workspace_is_listed_without_what_takes_longer_than_that(workspace: Sp
     }
 
 
+def test_a_query_of_an_unchanged_workspace_imports_next_to_nothing(workspace: Space) -> None:
+    workspace.settle("query")
+    names = imported(workspace, "query", "rdeps(//..., :base)")
+    assert not _of(names, ANSWER)
+    assert len([name for name in names if name.startswith("buildrules.")]) <= 19
+
+
 def test_a_plan_imports_nothing_of_tests(settled: Space) -> None:
     settled.edit("BUILD.yaml", "code: :code\n", "code: :code\n    labels: {a: b}\n")
     names = imported(settled, "build", APP)

@@ -38,7 +38,7 @@ def say(error: BuildrulesError, argv: list[str]) -> int:
     if "--verbose" in argv or "-v" in argv:
         show_traceback(error)
     sys.stderr.write(error_text(error) + "\n")
-    if "--json" in argv:
+    if "--json" in argv or "--output=json" in argv or ("json" in argv and argv[0] in ("query", "affected")):
         errors = error.errors if isinstance(error, LoadError) else [error]
         sys.stdout.write(json.dumps({"errors": [error_json(item) for item in errors]}, indent=2) + "\n")
         sys.stdout.flush()

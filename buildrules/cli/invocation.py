@@ -14,7 +14,7 @@ from buildrules.cli.event_rows import EventRows
 from buildrules.cli.request import Request
 from buildrules.cli.table import VERBS
 from buildrules.engine.build import Build, Outcome
-from buildrules.engine.events import Notice, Status, Stream
+from buildrules.engine.events import ActionFinished, Event, Notice, Status, Stream
 from buildrules.engine.explanations import Explanations
 from buildrules.engine.inputs import Facts
 from buildrules.engine.kept import Touched
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from buildrules.cli.sharing import Sharing
 
 _UNREADABLE = (Damaged, ValueError, KeyError, TypeError, IndexError, EOFError)
+_SHORT = 1.0  # seconds, below which nobody divides work by how long it took
 
 
 class Invocation:
@@ -60,7 +61,8 @@ class Invocation:
         )
         self.log = BuildLog(self.store.root)
         self.events = EventRows(id=self.log.id, verb=request.verb, patterns=request.patterns, workspace=root)
-        self.stream = Stream(self.log, self.events)
+        self._took: dict[str, float] = {}  # seconds by label of a target, of what takes long
+        self.stream = Stream(self.log, self.events, self._hear)
         if request.option("events"):
             self.events.write_to(str(request.option("events")))
         if request.option("progress") == "json":
@@ -118,6 +120,11 @@ class Invocation:
             shared=self.sharing,
             note=self._write_step if self.request.option("steps") else None,
         )
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, ActionFinished) and event.status is Status.EXECUTED and event.seconds > _SHORT:
+            target = event.action.target
+            self._took[target] = self._took.get(target, 0.0) + event.seconds
 
     def _write_step(self, step: Step) -> None:
         """Keep a step in a file of its own. Raises StoreError where the folder cannot be written."""
@@ -233,6 +240,8 @@ class Invocation:
         self.unlocked = prepared.keeper.unlocked
         verb = VERBS[request.verb]
         self.plan.narrow(verb.sides, goals=verb.goals)
+        if request.option("goals"):
+            self.plan.goals = [goal for goal in self.plan.goals if goal.label in request.options["goals"]]
         settings = prepared.loaded.workspace.settings
         self._plug_in(list(settings.plugins))
         self._planned_from = PlannedFrom(
@@ -288,6 +297,10 @@ class Invocation:
                 self.sharing.finish(self.plan.goals, self._shared_keys, build.here)
         finally:
             self.console.close()
+            if self._took:
+                from buildrules.cli.took import keep_seconds
+
+                keep_seconds(self.root, self._took)
         self.results = goal_results(self.plan, build)
         return build
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 
-from buildrules.cli.plugins import plugin_files
 from buildrules.engine.inputs import Facts, Inputs
 from buildrules.errors import LoadError
 from buildrules.state.rows import row_of
@@ -72,8 +71,11 @@ def inputs_of(root: str, began: int, disk: "Disk", digests: Mapping[str, str], p
             inputs.names(at, names, for_whom, row)
         else:
             inputs.shape(at, for_whom, row, disk.found.get((SHAPE, path)))
-    for path in plugin_files(root) if plugins else ():
-        inputs.content(_inside(root, path), None, {""}, row_of(path))
+    if plugins:
+        from buildrules.cli.plugins import plugin_files
+
+        for path in plugin_files(root):
+            inputs.content(_inside(root, path), None, {""}, row_of(path))
     for path in disk.seen(SEARCHED):
         inputs.searched(path, disk.listings[path], (), disk.rows[path])
     return inputs

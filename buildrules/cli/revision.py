@@ -10,8 +10,9 @@ from buildrules.cli.plugins import import_plugins, plugins_digest
 from buildrules.cli.prepared import Prepared, prepare
 from buildrules.engine.events import Stream
 from buildrules.engine.plan import Plan
-from buildrules.errors import BuildrulesError, LoadError
+from buildrules.errors import BuildrulesError, LoadError, LockError, UsageError
 from buildrules.net.session import Session
+from buildrules.revisions.affected import Made
 from buildrules.revisions.laid import lay, lay_ignored
 from buildrules.revisions.revision import commit_of
 from buildrules.revisions.shape import Content, Shape, shapes
@@ -19,6 +20,7 @@ from buildrules.revisions.tree import Tree
 from buildrules.revisions.working import Changes
 from buildrules.store.private_folder import private_folder
 from buildrules.store.store import Store
+from buildrules.workspace.labels import parse_label
 from buildrules.workspace.root import BUILD_FILE, is_workspace_file
 
 
@@ -29,6 +31,11 @@ class Side(NamedTuple):
     prepared: Prepared
     plan: Plan
     shapes: dict[str, Shape]  # by id of an action
+
+    @property
+    def made(self) -> Made:
+        """What of it is compared."""
+        return Made(self.plan, self.shapes)
 
 
 class Comparing:
@@ -82,8 +89,22 @@ class Comparing:
         try:
             return self._side(folder, patterns, content, only)
         except BuildrulesError as error:
-            error.message = f"at {tree.commit[:12]}: {error.message}"
+            for one in {id(one): one for one in (error, *getattr(error, "errors", ()))}.values():
+                one.message = f"at {tree.commit[:12]}: {one.message}"
             raise
+
+    def before(self, tree: Tree, folder: str, labels: Collection[str]) -> Made:
+        """All goals of the workspace at a revision; where some have no lock there, those of these labels that have."""
+        try:
+            return self.there(["//..."], tree, folder).made
+        except LockError:
+            found = Made(Plan(), {})
+        for label in labels:
+            with contextlib.suppress(LockError, UsageError):  # without a lock, or not there at all
+                one = self.there([label], tree, folder, {parse_label(label).package}).made
+                found.plan.goals += one.plan.goals
+                found.shapes.update(one.shapes)
+        return found
 
     def _side(self, root: str, patterns: list[str], content: Content, only: Collection[str] | None) -> Side:
         prepared = prepare(

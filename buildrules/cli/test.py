@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation, once
 from buildrules.cli.report import error_json, error_text, say_failures
+from buildrules.cli.took import keep_failed
 from buildrules.cli.writing import write_text
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import Status
@@ -16,7 +17,7 @@ from buildrules.errors import BuildrulesError, PackageTestError
 _LOG_LINES = 30
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     """One test. `status` is passed, flaky, cached, failed, not tested or not run."""
 
     goal: Goal
@@ -49,8 +50,10 @@ def report(invocation: Invocation, build: Build, seconds: float) -> int:
     invocation.log.end(ok=build.ok, text="\n".join([text, *(error_text(error) for error in broken)]))
     if build.ok:
         invocation.save([""] * len(rows), ("", "", ""))  # no command answers with it
+    failed = {row.goal.label for row in rows if row.status in ("failed", "not run")}
+    keep_failed(invocation.root, failed, {row.goal.label for row in rows} - failed)
     if request.option("junit"):
-        _write_junit(str(request.option("junit")), rows)
+        write_junit(str(request.option("junit")), rows)
     if request.option("json"):
         sys.stdout.write(_json(rows, broken, invocation.log.to_dict(), seconds))
     else:
@@ -60,29 +63,29 @@ def report(invocation: Invocation, build: Build, seconds: float) -> int:
     return 0 if build.ok else 1
 
 
-def _row(goal: Goal, outcome: Outcome | None) -> _Row:
+def _row(goal: Goal, outcome: Outcome | None) -> Row:
     if goal.kind == "untested":
-        return _Row(goal, "not tested", str(goal.info["reason"]), 0.0, outcome)
+        return Row(goal, "not tested", str(goal.info["reason"]), 0.0, outcome)
     count = len(goal.info["requests"])
     asked = "1 job" if goal.info["job"] else f"{count} request{'s' * (count != 1)}"
     if outcome is None or outcome.status is Status.SKIPPED:
-        return _Row(goal, "not run", "what it needs could not be built", 0.0, outcome)
+        return Row(goal, "not run", "what it needs could not be built", 0.0, outcome)
     if outcome.outputs is None:
         message = outcome.error.message if outcome.error is not None else ""
         if isinstance(outcome.error, PackageTestError):
             message = ", ".join(dict.fromkeys(item["kind"] for item in outcome.error.failures))
-        return _Row(goal, "failed", message, 0.0, outcome)
+        return Row(goal, "failed", message, 0.0, outcome)
     values = outcome.outputs.values
     took = float(values["seconds"])
     again = f", at the second attempt; before it {values['flaky']}" if values["flaky"] else ""
     if outcome.status is Status.EXECUTED:
         status = "flaky" if again else "passed"
-        return _Row(goal, status, f"{asked} in {took:.1f} s ({values['runner']}){again}", took, outcome)
+        return Row(goal, status, f"{asked} in {took:.1f} s ({values['runner']}){again}", took, outcome)
     passed = "it passed" if goal.info["job"] else "they passed"
-    return _Row(goal, "cached", f"{asked}, unchanged since {passed} ({values['runner']}){again}", 0.0, outcome)
+    return Row(goal, "cached", f"{asked}, unchanged since {passed} ({values['runner']}){again}", 0.0, outcome)
 
 
-def _text(rows: list[_Row], seconds: float) -> str:
+def _text(rows: list[Row], seconds: float) -> str:
     width = max((len(row.goal.label) for row in rows), default=0)
     platforms = len({row.goal.platform for row in rows}) > 1
     lines = []
@@ -97,7 +100,7 @@ def _text(rows: list[_Row], seconds: float) -> str:
     return harmless("\n".join(lines) + "\n")
 
 
-def _counted(rows: list[_Row], seconds: float) -> str:
+def _counted(rows: list[Row], seconds: float) -> str:
     counted = [
         f"{sum(row.status == status for row in rows)} {status}"
         for status in ("passed", "flaky", "cached", "failed", "not run", "not tested")
@@ -120,7 +123,7 @@ def _failure_lines(error: BuildrulesError) -> list[str]:
     return lines
 
 
-def _plain(row: _Row) -> dict[str, Any]:
+def _plain(row: Row) -> dict[str, Any]:
     test: dict[str, Any] = {
         "label": row.goal.label,
         "platform": row.goal.platform,
@@ -138,7 +141,7 @@ def _plain(row: _Row) -> dict[str, Any]:
     return test
 
 
-def _json(rows: list[_Row], broken: list[BuildrulesError], log: dict[str, Any], seconds: float) -> str:
+def _json(rows: list[Row], broken: list[BuildrulesError], log: dict[str, Any], seconds: float) -> str:
     value: dict[str, Any] = {"build": log, "tests": [_plain(row) for row in rows]}
     if broken:
         value["errors"] = [error_json(error) for error in broken]
@@ -146,7 +149,7 @@ def _json(rows: list[_Row], broken: list[BuildrulesError], log: dict[str, Any], 
     return json.dumps(value, indent=2) + "\n"
 
 
-def _write_junit(path: str, rows: list[_Row]) -> None:
+def write_junit(path: str, rows: list[Row]) -> None:
     """JUnit XML, as CI systems read it (the `testsuite` element of Jenkins' junit-10.xsd)."""
     import re
     from xml.etree import ElementTree

@@ -14,7 +14,7 @@ from buildrules.engine.kept import Kept
 from buildrules.engine.key import walk
 from buildrules.engine.plan import Plan
 from buildrules.net.session import Session
-from buildrules.revisions.working import changes, differing
+from buildrules.revisions.working import Differing, changes
 from buildrules.state.location import identity, state_path
 from buildrules.state.reader import UNREADABLE, open_state
 from buildrules.store.store import Store
@@ -31,7 +31,7 @@ def since_lines(
         comparing = Comparing(root, directory, {"platform": options["platform"]}, store, session)
         with comparing.at(revision) as (tree, folder):
             there = comparing.there(patterns, tree, folder)
-            here = comparing.here(patterns, tree, changes(root, differing(root, tree.commit)))
+            here = comparing.here(patterns, tree, changes(root, Differing(root, tree.commit).paths()))
         yield from (f"{goal.label}  {goal.platform}  since {tree.commit[:12]}" for goal in here.plan.goals)
         same = following = 0
         for name, shape in here.shapes.items():

@@ -23,7 +23,7 @@ LINK_ROOTS = "BUILDRULES_LINK_ROOTS"
 """The variable with the folders, separated by `:`, that links of a workspace may lead to: for sandboxes, which lay out
 a workspace as links. It is no key of BUILD.yaml, so that a workspace cannot open the machine for itself."""
 
-_MISSPELT = frozenset({"BUILD.yml", "build.yaml", "build.yml", "Build.yaml"})
+MISSPELT = frozenset({"BUILD.yml", "build.yaml", "build.yml", "Build.yaml"})
 _LARGEST = 16 << 20
 Listing = tuple[tuple[str, ...], bool, str, bool]
 """Directories below that may hold packages, whether there is a BUILD.yaml, a misspelt one, a virtual environment."""
@@ -155,7 +155,7 @@ def find_root(start: str = ".") -> str:
         if not nearest and os.path.isfile(path):
             nearest = path
         if not misspelt:
-            misspelt = next((name for name in _MISSPELT if os.path.exists(os.path.join(directory, name))), "")
+            misspelt = next((name for name in MISSPELT if os.path.exists(os.path.join(directory, name))), "")
         parent = os.path.dirname(directory)
         if parent == directory:
             break
@@ -199,7 +199,7 @@ def look(root: str, directory: str) -> "Listing | None":
                 name = entry.name
                 if name == BUILD_FILE:
                     found = True
-                elif name in _MISSPELT:
+                elif name in MISSPELT:
                     wrong = name
                 elif name == VENV_MARK:
                     venv = True

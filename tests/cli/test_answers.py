@@ -88,10 +88,6 @@ def test_a_build_of_nothing_names_the_pattern_for_everything(workspace: Space) -
     workspace.run("build", code=2).said("buildrules build //...")
 
 
-def test_a_query_goes_one_way(workspace: Space) -> None:
-    workspace.run("query", APP, "--deps", "--rdeps", code=2).said("--deps and --rdeps")
-
-
 def test_help_rule_shows_what_comes_into_the_image(workspace: Space) -> None:
     result = workspace.run("help-rule", "//rules:tiny")
     result.said("/srv/model", "MODEL_DIR={layout.model}", "ports", "8080", "8080/score")

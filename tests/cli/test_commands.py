@@ -77,10 +77,10 @@ def test_a_switch_says_what_else_can_stand_there(workspace: Space) -> None:
 
 def test_query_lists_and_follows(workspace: Space) -> None:
     workspace.run("query").said("//:app  model_package", "//:server  //rules:tiny")
-    assert workspace.run("query", "//:env", "--deps").out.split()[::2] == ["//:base", "//:env"]
-    assert workspace.run("query", "//:m", "--rdeps").out.split()[::2] == ["//:app", "//:m"]
-    rows = {row["label"]: row for row in json.loads(workspace.run("query", "--json").out)}
-    assert rows["//:app"]["deps"] and "//:m" in rows["//:app"]["deps"]
+    assert workspace.run("query", "deps(:env)").out.split()[::2] == ["//:base", "//:env"]
+    assert workspace.run("query", "rdeps(//..., :m)", "--output=label").out.split() == ["//:app", "//:m"]
+    rows = {row["label"]: row for row in json.loads(workspace.run("query", "--output", "json").out)}
+    assert rows["//:app"]["deps"]["//:m"] == "model"
     assert rows["//:m"]["position"].startswith("BUILD.yaml:10:")
     assert rows["//:env"]["provides"] == "env"
     workspace.run("query", "//:nothing", code=2).said("no target matches", "targets of //: ")

@@ -16,12 +16,12 @@ from tests.support.space import APP, Result, Space
 BUGGY = """
 import sys
 from buildrules.__main__ import main
-from buildrules.cli.commands import query
+from buildrules.cli import query
 
-def broken(**options):
+def broken(*words):
     raise MISTAKE
 
-query.command.callback = broken
+query.answer = broken
 sys.exit(main())
 """
 
@@ -57,7 +57,7 @@ def test_a_bug_is_one_error_with_its_traceback_in_a_log(workspace: Space) -> Non
 
 
 def test_a_bug_is_json_where_json_is_asked_for(workspace: Space) -> None:
-    (error,) = json.loads(buggy(workspace, "query", APP, "--json").out)["errors"]
+    (error,) = json.loads(buggy(workspace, "query", APP, "--output=json").out)["errors"]
     assert "LookupError" in error["message"]
     assert "the traceback is in" in error["hint"]
 
@@ -72,7 +72,7 @@ def test_a_bug_is_json_where_json_is_asked_for(workspace: Space) -> None:
     ],
 )
 def test_what_the_system_refuses_is_one_error(workspace: Space, mistake: str, said: str) -> None:
-    result = buggy(workspace, "query", APP, "--json", mistake=mistake)
+    result = buggy(workspace, "query", APP, "--output=json", mistake=mistake)
     (error,) = json.loads(result.out)["errors"]
     assert error["message"] == said
     assert Path(error["hint"].removeprefix("the traceback is in ")).is_file()

@@ -3,7 +3,7 @@
 from buildrules.cli.revision import Comparing
 from buildrules.engine.changes import differences
 from buildrules.net.session import Session
-from buildrules.revisions.working import changes, differing
+from buildrules.revisions.working import Differing, changes
 from buildrules.store.store import Store
 from tests.support.repository import Repository
 from tests.support.space import APP, Space
@@ -15,7 +15,7 @@ def other(space: Space, revision: str) -> dict[str, list[str]]:
         comparing = Comparing(str(space.root), "", {}, Store(), Session())
         with comparing.at(revision) as (tree, folder):
             there = comparing.there([APP], tree, folder)
-            differ = differing(str(space.root), tree.commit)
+            differ = Differing(str(space.root), tree.commit).paths()
             here = comparing.here([APP], tree, changes(str(space.root), differ))
     return {
         here.plan.actions[name].title: differences(

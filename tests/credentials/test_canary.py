@@ -70,7 +70,7 @@ def test_the_canary_is_used_and_kept_nowhere(private: Make, web: Nginx, plain: b
         run.run("build", APP, "--json")
         run.run("report")
         run.run("why", APP)
-        run.run("query", "//...", "--json", code=None)
+        run.run("query", "//...", "--output=json", code=None)
         for form in ("oci-layout", "oci-archive", "docker-archive"):
             run.run("export", APP, "--format", form, "-o", str(run.space.folder / f"out-{form}"))
         run.run("lock", "--upgrade")

@@ -132,7 +132,7 @@ def test_a16_a_project_that_another_needs_by_path(workspace: Space) -> None:
     text += '  below: {rule: python_library, project: below, version: "2.1"}\n'
     libraries(workspace, text, "//libs:above")
     assert {"above", "below 2.1"} <= origins(workspace)
-    assert workspace.run("query", "--rdeps", "//libs:below").said("//:env", APP)
+    assert workspace.run("query", "rdeps(//..., //libs:below)").said("//:env", APP)
 
 
 def test_a_project_brings_its_requirements_and_extras_to_all_who_use_it(workspace: Space) -> None:

@@ -13,7 +13,7 @@ from buildrules.errors import UsageError
 from buildrules.revisions.laid import lay, lay_ignored
 from buildrules.revisions.revision import commit_of
 from buildrules.revisions.tree import Tree
-from buildrules.revisions.working import changes, differing
+from buildrules.revisions.working import Differing, changes
 from tests.support.repository import Repository
 
 NAME = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=8).filter(
@@ -78,9 +78,9 @@ def test_a_tree_is_what_was_committed(
     fill(root, after)
     now = content(root)
     other = {path for path in {*was, *now} if was.get(path) != now.get(path)}
-    assert set(differing(str(root), commit)) == other
+    assert set(Differing(str(root), commit).paths()) == other
     later = repository.commit()
-    assert set(differing(str(root), commit, later)) == other
+    assert set(Differing(str(root), commit, later).paths()) == other
     named = changes(str(root), other).blobs
     again = Tree(str(root), later)
     assert named == {path: again.files[path].blob for path in named}
@@ -159,14 +159,14 @@ def test_submodules(tmp_path: Path) -> None:
         "libs/inner/shared.py": b"one = 1\n",
     }
     module = Repository(outer.root / "libs" / "inner")
-    assert differing(str(outer.root), first) == []
+    assert Differing(str(outer.root), first).paths() == []
     (module.root / "shared.py").write_text("one = 2\n")
     (module.root / "new.py").write_text("two = 2\n")
-    assert differing(str(outer.root), first) == ["libs/inner/new.py", "libs/inner/shared.py"]
+    assert Differing(str(outer.root), first).paths() == ["libs/inner/new.py", "libs/inner/shared.py"]
     module.commit()
     second = outer.commit()
-    assert differing(str(outer.root), first) == ["libs/inner", "libs/inner/new.py", "libs/inner/shared.py"]
-    assert differing(str(outer.root), first, second) == differing(str(outer.root), first)
+    assert Differing(str(outer.root), first).paths() == ["libs/inner", "libs/inner/new.py", "libs/inner/shared.py"]
+    assert Differing(str(outer.root), first, second).paths() == Differing(str(outer.root), first).paths()
     clone = tmp_path / "clone"
     outer.git("clone", "-q", f"file://{outer.root}", str(clone))
     assert Tree(str(clone), second).files["libs/inner"].mode == 0o160000  # nobody has fetched it

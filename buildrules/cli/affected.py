@@ -1,0 +1,125 @@
+"""Says what a change touches: the quick way, where only sources differ, or by planning both sides of it."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from buildrules.cli.kept_sources import sources_of_workspace
+from buildrules.errors import LockError, UsageError
+from buildrules.revisions.revision import commit_of
+from buildrules.revisions.working import Differing
+from buildrules.typed import TYPE_CHECKING
+from buildrules.workspace.root import find_root, package_of
+
+if TYPE_CHECKING:
+    from buildrules.revisions.affected import Made
+
+
+class Asked(NamedTuple):
+    """A question: of which patterns, since which revision, what of it counts."""
+
+    patterns: list[str]
+    since: str
+    committed: bool = False
+    testing: bool = False  # tests, instead of what is built
+
+
+class Answer(NamedTuple):
+    """Labels, sorted, of the workspace at `root`. `reasons` are lines that say why of the one that was asked for."""
+
+    labels: list[str]
+    reasons: list[str]
+    root: str
+
+
+def affected(asked: Asked, why: str | None = None) -> Answer:
+    """What differs since a revision, as it lies here or at HEAD. Raises UsageError, LoadError, LockError."""
+    here = os.getcwd()
+    root = find_root(here)
+    directory = package_of(root, here)
+    since = commit_of(root, asked.since) if asked.since.endswith("...") else asked.since
+    looking = Differing(root, since, "HEAD" if asked.committed else None)
+    prefix = "../" * (directory.count("/") + 1) if directory else ""
+    known = sources_of_workspace(root, prefix, testing=asked.testing)
+    paths = looking.paths()
+    if known is not None and why is None:
+        labels = None if looking.links else known.touched(paths, looking.in_place)
+        if labels is not None and asked.committed:  # what is kept is of the files here: HEAD must have the same plan
+            rest = Differing(root, "HEAD")
+            labels = None if known.touched(rest.paths(), rest.in_place) is None or rest.links else labels
+        if labels is not None:
+            return Answer(_named(root, prefix, directory, asked, labels), [], root)
+    return _compared(root, directory, asked, commit_of(root, since), paths, why)
+
+
+def _named(root: str, prefix: str, directory: str, asked: Asked, labels: list[str]) -> list[str]:
+    """Those of the labels that the patterns name. Raises UsageError where one names nothing at all."""
+    from buildrules.workspace.labels import parse_label, parse_patterns
+
+    if asked.patterns == ["//..."]:
+        return labels
+    from buildrules.cli.kept_targets import targets_of_workspace
+    from buildrules.cli.query import select
+
+    known = targets_of_workspace(root, prefix)
+    for pattern in asked.patterns:
+        if not pattern.startswith("-"):
+            select(known, pattern, directory)
+    return [str(label) for label in parse_patterns(asked.patterns, directory).select(list(map(parse_label, labels)))]
+
+
+def _compared(root: str, directory: str, asked: Asked, commit: str, paths: Sequence[str], why: str | None) -> Answer:
+    """The exact way: both sides are planned, and what their actions are made of is compared."""
+    from buildrules.cli.kept_sources import keep_sources
+    from buildrules.cli.revision import Comparing
+    from buildrules.engine.remember import now
+    from buildrules.net.session import Session
+    from buildrules.revisions.affected import affected as differ
+    from buildrules.revisions.working import changes
+    from buildrules.store.store import Store
+
+    options: dict[str, Any] = {"test": True} if asked.testing else {}
+    store, session = Store(), Session()
+    try:
+        store.lock()
+        comparing = Comparing(root, directory, options, store, session)
+        with comparing.at(commit) as (tree, folder):
+            if asked.committed:
+                with comparing.at("HEAD") as (later, other):
+                    after = comparing.there(asked.patterns, later, other).made
+            else:
+                began, here = now(), changes(root, paths)
+                try:
+                    side = comparing.here(["//..."], tree, here)
+                    keep_sources(side, began, side.prepared.loaded.workspace.settings.plugins, testing=asked.testing)
+                except LockError:
+                    side = comparing.here(asked.patterns, tree, here)  # the locks of others do not matter
+                after = side.made
+            before = comparing.before(tree, folder, {label for label, _ in after.goals()})
+    finally:
+        session.close()
+        store.close()
+    labels = _named(root, root + "/", directory, asked, differ(before, after))
+    return Answer(labels, [] if why is None else _reasons(before, after, why, asked), root)
+
+
+def _reasons(before: "Made", after: "Made", label: str, asked: Asked) -> list[str]:
+    from buildrules.actions.params import TOLD
+    from buildrules.engine.changes import Names, differences
+    from buildrules.revisions.affected import changed_actions
+
+    label = next((goal for goal, _ in after.goals() if goal in (label, f"//{label.lstrip('/')}")), label)
+    if label not in {goal for goal, _ in after.goals()}:
+        known = sorted({goal for goal, _ in after.goals()})
+        from buildrules.workspace.suggest import did_you_mean
+
+        raise UsageError(f"nothing is built for '{label}'", hint=did_you_mean(label, known))
+    lines = []
+    for name, old in changed_actions(before, after, label):
+        action = after.plan.actions[name]
+        lines.append(f"  {action.title}{'' if old else ': new'}")
+        if old is not None:
+            names = Names(TOLD.get(action.kind, {}), [after.plan.actions[dep].title for dep in action.deps])
+            found = differences(action, dict(before.shapes[old].sees), dict(after.shapes[name].sees), names)
+            lines += [f"      {line}" for line in found if '"made of"' not in line]
+    return [f"{label}: {'changed' if lines else 'not affected'} since {asked.since}", *lines]

@@ -1,0 +1,38 @@
+"""`buildrules affected`."""
+
+import click
+
+from buildrules.cli.affected_output import OUTPUTS
+
+PATTERN = "PATTERN"
+
+
+@click.command()
+@click.argument("patterns", nargs=-1, metavar=PATTERN)
+@click.option("--since", required=True, metavar="REV", help="A revision of git; REV... is where HEAD and REV parted.")
+@click.option("--committed", is_flag=True, help="Leave out what is not committed.")
+@click.option("--tests", is_flag=True, help="The tests that would run again, instead of what would be built again.")
+@click.option("-o", "--output", type=click.Choice(OUTPUTS), default=OUTPUTS[0], help="What to print.")
+@click.option("--shards", type=click.IntRange(1, 256), metavar="N", help="In N parts that take about as long.")
+@click.option("--why", metavar="LABEL", help="Say what of this one changed, and in which steps.")
+def command(
+    patterns: tuple[str, ...],
+    since: str,
+    committed: bool,
+    tests: bool,
+    output: str,
+    shards: int | None,
+    why: str | None,
+) -> None:
+    """List the packages, environments and bases that a change touches: what `build` would make anew.
+
+    The change is all that differs between the revision and the files here, committed or not; what git ignores is not
+    seen. It counts by what is made of it: a comment in a BUILD.yaml touches nothing, a new version in a lock what
+    contains it. Locks are taken as they are. Of a shallow clone, ask for the history that is needed.
+    """
+    from buildrules.cli.affected import Asked, affected
+    from buildrules.cli.affected_output import written
+    from buildrules.cli.query import write
+
+    asked = Asked(list(patterns) or ["//..."], since, committed, tests)
+    write(written(affected(asked, why), output, shards))

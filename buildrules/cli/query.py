@@ -1,0 +1,122 @@
+"""Answers `query` from the targets that are kept. Where nothing changed, imports are what takes the time: few."""
+
+import os
+import sys
+
+from buildrules.cli.kept_targets import KeptTargets, targets_of_workspace
+from buildrules.errors import UsageError
+from buildrules.graph.evaluate import Names, evaluate
+from buildrules.graph.targets import Targets
+from buildrules.workspace.root import find_root, package_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OUTPUTS = ("label_kind", "label", "json", "graph", "mermaid", "build", "inputs")
+
+
+def shortly(argv: list[str]) -> int | None:
+    """Answer a command line of `query` without click; None where it has more than an expression and --output.
+
+    Raises what `answer` and `write` raise.
+    """
+    words, output = [], OUTPUTS[0]
+    rest = iter(argv[1:])
+    for word in rest:
+        if word in ("--output", "-o"):
+            output = next(rest, "")
+        elif word.startswith("--output="):
+            output = word[9:]
+        elif word[:1] == "-" and len(word) > 1:
+            return None
+        else:
+            words.append(word)
+    if output not in OUTPUTS:
+        return None
+    try:
+        return write(answer(" ".join(words), output))
+    except KeyboardInterrupt:
+        sys.stderr.write("\nerror: interrupted\n")
+        return 130
+
+
+def answer(expression: str, output: str) -> str:
+    """What `query` prints for an expression ("" is all targets). Raises UsageError and LoadError."""
+    here = os.getcwd()
+    root = find_root(here)
+    directory = package_of(root, here)
+    known = targets_of_workspace(root, "../" * (directory.count("/") + 1) if directory else "")
+    names = Names(lambda word: select(known, word, directory), lambda numbers: _inputs(root, known.targets, numbers))
+    found = evaluate(expression or "//...", known.targets, names)
+    targets = known.targets
+    if output == "inputs":
+        if any(isinstance(item, str) for item in found):
+            raise UsageError("--output inputs is for targets", hint="--output label prints files")
+        found = list(names.inputs([item for item in found if isinstance(item, int)]))
+    elif output not in ("label", "label_kind"):
+        from buildrules.cli.query_output import WRITERS
+
+        return WRITERS[output](targets, found)
+    wide = output == "label_kind"
+    hidden = len(targets.written)
+    lines = []
+    for item in found:
+        if isinstance(item, str):
+            lines.append(item)
+        elif item < hidden:
+            lines.append(f"{targets.labels[item]}  {targets.rules[item]}" if wide else targets.labels[item])
+    text = "".join(f"{line}\n" for line in lines)
+    if not text.isprintable():
+        from buildrules.cli.harmless import harmless
+
+        return harmless(text)
+    return text
+
+
+def select(known: KeptTargets, word: str, directory: str) -> "Sequence[int]":
+    """The targets that a pattern names, written in the package `directory`. Raises UsageError where there are none."""
+    targets = known.targets
+    if word == "//..." and targets.written:
+        return targets.written
+    from buildrules.workspace.labels import parse_pattern
+
+    pattern = parse_pattern(word, directory)
+    if pattern.exclude:
+        raise UsageError(f"'{word}' leaves targets out", hint="write EXPR - PATTERN")
+    labels = targets.labels
+    if pattern.name is not None:
+        text = f"//{pattern.package}:{pattern.name}"
+        found = [number for number in targets.written if labels[number] == text]
+    else:
+        start = f"//{pattern.package}:"
+        below = (start, f"//{pattern.package}/" if pattern.package else "//") if pattern.below else start
+        found = [number for number in targets.written if labels[number].startswith(below)]
+    if not found:
+        from buildrules.analysis.targets import hint_for
+        from buildrules.workspace.labels import parse_label
+
+        every = [parse_label(labels[number]) for number in targets.written]
+        hint = hint_for(pattern.package, pattern.name, every, known.packages)
+        raise UsageError(f"no target matches '{pattern}'", hint=hint)
+    return found
+
+
+def _inputs(root: str, targets: Targets, numbers: "Sequence[int]") -> list[str]:
+    from buildrules.cli.opened import opened
+
+    named = [number for number in numbers if number in targets.written]
+    made = [number for number in named if targets.detail(number)[0] in ("package", "base", "env")]
+    return opened(root, [targets.labels[number] for number in made or named])  # parts come with what they are parts of
+
+
+def write(text: str) -> int:
+    """Print an answer; the exit code. Raises UnheardError where nobody hears it."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        from buildrules.cli.output import unheard
+
+        raise unheard(sys.stdout, error) from error
+    return 0
