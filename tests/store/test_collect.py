@@ -198,6 +198,16 @@ def test_d4_nothing_is_left_of_workspaces_that_are_gone(built: Space) -> None:
     assert left <= {"version", "lock", "table/cache.db", "table/log", "table/cache.db-wal", "table/cache.db-shm"}
 
 
+def test_d4_what_was_built_a_moment_ago_goes_as_well(built: Space) -> None:
+    """Its records are in the log of the table still."""
+    built.run("lint", APP, code=None)
+    shutil.rmtree(built.root)
+    store = Store(str(built.store))
+    collect(store, keep_seconds=0)
+    assert list(store.table.keys()) == []
+    store.close()
+
+
 def test_d4_a_state_of_another_version_expires(built: Space) -> None:
     (path,) = (path for path in built.states() if path.suffix == ".state")
     root = str(built.root)
