@@ -29,14 +29,13 @@ def would_send(invocation: Invocation) -> Sending | None:
         stamps = Stamps(invocation.root)
         shipments = [shipment_of(invocation, result, stamps, pushed) for result in results]
         return Sending(str(request.option("to")), make_plan(shipments, invocation.run.here).size, True)
-    hosts = pushed.hosts()
     layers: dict[str, dict[str, int]] = {}
     for result in results:
         try:
             place = destination(request, result)
             host = endpoint(place.host, place.name)[0]
         except UsageError:
-            if len(hosts) != 1:
+            if len(hosts := pushed.hosts()) != 1:
                 return None
             (host,) = hosts
         layers.setdefault(host, {}).update((item.layer.digest, item.layer.size) for item in result.layers)
