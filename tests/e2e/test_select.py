@@ -223,3 +223,11 @@ def test_a_group_has_a_lock_for_each_configuration(configured: Space) -> None:
     assert locks == {"pylock.group@g-linux-amd64.toml", "pylock.group@g@gpu-linux-amd64.toml"}
     for chosen, digest in zip(options, first, strict=True):
         configured.run("build", "//...", "--locked", *chosen).said(digest)
+
+
+def test_the_report_of_a_configuration(configured: Space) -> None:
+    digest = configured.build(options=["--config", "gpu"]).digest
+    configured.run("report", "--config", "gpu", "-o", "r.json")
+    assert digest in configured.path("r.json").read_text()
+    configured.run("report", "-o", "other.json", code=None)
+    assert not configured.path("other.json").exists() or digest not in configured.path("other.json").read_text()

@@ -5,7 +5,7 @@ import time
 
 import click
 
-from buildrules.cli.options import PatternCommand, pattern_argument
+from buildrules.cli.options import PatternCommand, config_option, pattern_argument
 
 
 @click.command(cls=PatternCommand)
@@ -18,7 +18,8 @@ from buildrules.cli.options import PatternCommand, pattern_argument
     show_default=True,
     help="The file; one that ends in .json gets the data alone.",
 )
-def command(patterns: tuple[str, ...], output: str) -> None:
+@config_option
+def command(patterns: tuple[str, ...], output: str, configurations: tuple[str, ...]) -> None:
     """Write what was built of the targets that the patterns name (all by default) as a page to look at, or as JSON.
 
     The graph of targets, layers and who shares them, the last build's timeline with its critical path, why each step
@@ -42,7 +43,7 @@ def command(patterns: tuple[str, ...], output: str) -> None:
     root = find_root(here)
     words = list(patterns) or ["//..."]
     report = Report(root, parse_patterns(words, package_of(root, here)), words)
-    wanted = identity(root)
+    wanted = identity(root, configurations)
     state = open_state(state_path(root, wanted), wanted)
     last = LastBuilds(store_root(), root)
     if state is None and last.build is None:
