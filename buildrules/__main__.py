@@ -54,8 +54,8 @@ def main() -> int:
 
 def _from_state(argv: list[str]) -> int | None:
     """Answer, or go on from, what the state knows of this very command line. None where it knows nothing."""
-    if argv[0] == "query":
-        from buildrules.cli.query import shortly
+    if argv[0] in ("query", "affected"):
+        from buildrules.cli.shortly import shortly
 
         return shortly(argv)
     return _resumed(argv)

@@ -134,7 +134,7 @@ def test_a_query_of_an_unchanged_workspace_imports_next_to_nothing(workspace: Sp
     workspace.settle("query")
     names = imported(workspace, "query", "rdeps(//..., :base)")
     assert not _of(names, ANSWER)
-    assert len([name for name in names if name.startswith("buildrules.")]) <= 19
+    assert len([name for name in names if name.startswith("buildrules.")]) <= 20
 
 
 def test_a_plan_imports_nothing_of_tests(settled: Space) -> None:

@@ -1,17 +1,17 @@
 """Says what a change touches: the quick way, where only sources differ, or by planning both sides of it."""
 
 import os
-from collections.abc import Sequence
-from typing import Any, NamedTuple
 
 from buildrules.cli.kept_sources import sources_of_workspace
 from buildrules.errors import LockError, UsageError
 from buildrules.revisions.revision import commit_of
 from buildrules.revisions.working import Differing
-from buildrules.typed import TYPE_CHECKING
+from buildrules.typed import TYPE_CHECKING, Any, NamedTuple
 from buildrules.workspace.root import find_root, package_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from buildrules.revisions.affected import Made
 
 
@@ -68,7 +68,7 @@ def _named(root: str, prefix: str, directory: str, asked: Asked, labels: list[st
     return [str(label) for label in parse_patterns(asked.patterns, directory).select(list(map(parse_label, labels)))]
 
 
-def _compared(root: str, directory: str, asked: Asked, commit: str, paths: Sequence[str], why: str | None) -> Answer:
+def _compared(root: str, directory: str, asked: Asked, commit: str, paths: "Sequence[str]", why: str | None) -> Answer:
     """The exact way: both sides are planned, and what their actions are made of is compared."""
     from buildrules.cli.kept_sources import keep_sources
     from buildrules.cli.revision import Comparing

@@ -1,7 +1,6 @@
 """Answers `query` from the targets that are kept. Where nothing changed, imports are what takes the time: few."""
 
 import os
-import sys
 
 from buildrules.cli.kept_targets import KeptTargets, targets_of_workspace
 from buildrules.errors import UsageError
@@ -14,31 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 OUTPUTS = ("label_kind", "label", "json", "graph", "mermaid", "build", "inputs")
-
-
-def shortly(argv: list[str]) -> int | None:
-    """Answer a command line of `query` without click; None where it has more than an expression and --output.
-
-    Raises what `answer` and `write` raise.
-    """
-    words, output = [], OUTPUTS[0]
-    rest = iter(argv[1:])
-    for word in rest:
-        if word in ("--output", "-o"):
-            output = next(rest, "")
-        elif word.startswith("--output="):
-            output = word[9:]
-        elif word[:1] == "-" and len(word) > 1:
-            return None
-        else:
-            words.append(word)
-    if output not in OUTPUTS:
-        return None
-    try:
-        return write(answer(" ".join(words), output))
-    except KeyboardInterrupt:
-        sys.stderr.write("\nerror: interrupted\n")
-        return 130
 
 
 def answer(expression: str, output: str) -> str:
@@ -108,15 +82,3 @@ def _inputs(root: str, targets: Targets, numbers: "Sequence[int]") -> list[str]:
     named = [number for number in numbers if number in targets.written]
     made = [number for number in named if targets.detail(number)[0] in ("package", "base", "env")]
     return opened(root, [targets.labels[number] for number in made or named])  # parts come with what they are parts of
-
-
-def write(text: str) -> int:
-    """Print an answer; the exit code. Raises UnheardError where nobody hears it."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError as error:
-        from buildrules.cli.output import unheard
-
-        raise unheard(sys.stdout, error) from error
-    return 0

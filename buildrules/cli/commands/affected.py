@@ -32,7 +32,7 @@ def command(
     """
     from buildrules.cli.affected import Asked, affected
     from buildrules.cli.affected_output import written
-    from buildrules.cli.query import write
+    from buildrules.cli.shortly import write
 
     asked = Asked(list(patterns) or ["//..."], since, committed, tests)
     write(written(affected(asked, why), output, shards))

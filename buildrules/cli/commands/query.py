@@ -18,6 +18,7 @@ def command(expression: tuple[str, ...], output: str) -> None:
 
     With --output inputs the files that a build of these targets opens are listed.
     """
-    from buildrules.cli.query import answer, write
+    from buildrules.cli.query import answer
+    from buildrules.cli.shortly import write
 
     write(answer(" ".join(expression), output))
