@@ -31,6 +31,7 @@ from tests.support.package_tests import (
     left,
     results,
 )
+from tests.support.repository import Repository
 from tests.support.space import APP, Space
 
 pytestmark = [pytest.mark.network, pytest.mark.xdist_group("docker")]  # the program for the image is downloaded
@@ -57,6 +58,24 @@ def test_a_sound_package_passes_once(space: Space, runner: str) -> None:
     found = results(space, "//:app_test", "--runner", runner)
     assert found["//:app_test"]["status"] == "passed"
     assert found["//:app_test"]["requests"] == 2
+
+
+def test_what_failed_is_run_again_alone(space: Space) -> None:
+    other = TEST.replace("app_test", "other_test").replace("greeting: hello", "greeting: hi")
+    space.append("BUILD.yaml", TEST + other)
+    space.run("test", "//...", "--runner", "rootfs", code=1).said("1 passed, 1 failed")
+    again = space.run("test", "//...", "--rerun-failed", "--runner", "rootfs", code=1)
+    assert "//:app_test" not in again.said("failed      //:other_test", "1 failed").out
+    space.edit("BUILD.yaml", "greeting: hi", "greeting: hello")
+    space.run("test", "//...", "--rerun-failed", "--runner", "rootfs").said("//:other_test")
+    assert space.run("test", "//...", "--rerun-failed").out == "no tests that failed before\n"
+    Repository(space.root).commit()
+    space.write("src/helper.py", "answer = 43\n")
+    first, second = (
+        space.run("test", "//...", "--affected", "--shards", f"{n}/2", "--runner", "rootfs").out for n in (1, 2)
+    )
+    assert ("//:app_test" in first) != ("//:app_test" in second)
+    assert ("//:other_test" in first) != ("//:other_test" in second)
 
 
 def test_a_server_that_only_it_can_reach_fails(space: Space, runner: str) -> None:
