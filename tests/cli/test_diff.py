@@ -1,6 +1,7 @@
 """`buildrules diff`: how two images differ, wherever they are."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,10 +11,11 @@ from buildrules.oci.config import ImageConfig
 from buildrules.oci.docker_http import Engine
 from buildrules.oci.image import build_image
 from buildrules.oci.layout import write_layout
+from buildrules.serving.platform import host_platform
 from tests.oci.registry.servers import registry
 from tests.support.dockerlab import tidy
 from tests.support.handmade import Shelf
-from tests.support.space import APP, Space
+from tests.support.space import APP, Space, make_base
 
 MLMODEL = """\
 flavors:
@@ -137,3 +139,19 @@ def test_what_is_wrong_is_said(built: Space) -> None:
     built.run("diff", "oci-layout:nowhere", code=2).said("is to be compared with nothing")
     built.run("diff", "oci-layout:nowhere", APP, code=2).said("nowhere")
     built.run("diff", f"{APP}@", APP, code=2).said("names no revision")
+
+
+def test_of_an_index_the_image_for_this_machine_or_the_platform_asked_for(workspace: Space) -> None:
+    shutil.rmtree(workspace.path("base"))
+    make_base(workspace.path("base"), platforms=("linux/amd64", "linux/arm64"))
+    workspace.edit("BUILD.yaml", "platforms: [linux/amd64]", "platforms: [linux/amd64, linux/arm64]")
+    report = workspace.build()
+    workspace.run("export", APP, "-o", str(workspace.folder / "out"))
+    place = f"oci-layout:{workspace.folder}/out"
+    digests = {row["platform"]: row["digest"] for row in report.data["targets"]}
+    for platform in ("linux/amd64", "linux/arm64"):
+        found = diff(workspace, APP, place, "--platform", platform)
+        assert found["same"]
+        assert found["to"]["digest"] == found["from"]["digest"] == digests[platform]
+    assert diff(workspace, APP, place)["to"]["digest"] == digests[host_platform()]
+    workspace.run("diff", APP, place, "--platform", "linux/riscv64", code=None).said("linux/riscv64")
