@@ -25,7 +25,7 @@ def movement_lines(
         after: dict[str, str] = {}
         for one in reversed(installed):  # the environment's count, in which the server's lock is not always there
             before |= _before(one, replaced)
-            after |= one.lock.versions()
+            after |= {**(one.conda.lock.versions() if one.conda is not None else {}), **one.lock.versions()}
         for line in moves(before, after):
             moved.setdefault(line, {}).setdefault(platform, set()).add(label)
         for name in asked:
@@ -53,12 +53,16 @@ def _targets(locks: Locks) -> Iterator[tuple[str, str, list[LockedEnvironment]]]
 
 def _before(env: LockedEnvironment, replaced: Mapping[str, tuple[Any, Any]]) -> Mapping[str, str]:
     """The versions that it had."""
+    had: dict[str, str] = {}
+    if env.conda is not None:
+        conda, _ = replaced.get(env.conda.path, (env.conda.lock, None))
+        had |= conda.versions() if conda is not None else {}
     old, new = replaced.get(env.path, (env.lock, env.lock))
     if old is None:
-        return {}
+        return had
     part = old.part(env.lock.inputs) if new.members else old
     versions: Mapping[str, str] = (part or old).versions()
-    return versions if part is not None else {name: versions[name] for name in versions if env.lock.get(name)}
+    return had | {name: versions[name] for name in versions if part is not None or env.lock.get(name)}
 
 
 def _listed(labels: Collection[str]) -> str:
