@@ -305,6 +305,23 @@ def test_a3_a_build_that_only_another_index_has(
     space.run("lock", "//:env", code=1).said(hint)
 
 
+@pytest.mark.parametrize(
+    ("asked", "option", "instead"),
+    [
+        ("./late", "--python-version", "The Python of the image"),
+        ("helper==2.0", "--index-strategy", "`packages` of a connection"),
+    ],
+)
+def test_a3_hints_of_uv_name_none_of_its_options(
+    make: Make, indexes: tuple[Index, Index], asked: str, option: str, instead: str
+) -> None:
+    space = make(f"requirements: [{asked}]", packages="")
+    space.write("late/pyproject.toml", '[project]\nname = "late"\nversion = "1"\nrequires-python = ">=3.99"\n')
+    with open(space.folder / "uv.toml", "a") as file:
+        file.write(f'[[index]]\nurl = "{indexes[1].url}"\n')
+    assert option not in space.run("lock", "//:env", code=1).said(instead).err
+
+
 def test_a3_the_way_out_of_a_build_that_another_index_has(make: Make) -> None:
     space = make("requirements: [torchlike==2.1.0+cpu]")
     space.run("lock", "//:env")

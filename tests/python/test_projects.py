@@ -177,3 +177,15 @@ def test_a8_where_packages_come_from_is_the_machine_s(
     assert versions(asking("aa")) == {"aa": "2.0"}
     (root / "uv.toml").write_text('resolution = "lowest"\n')
     assert versions(asking("aa")) == {"aa": "1.0"}
+
+
+def test_a1_a_path_in_the_metadata_of_a_project_has_a_way_out(aa: Index, root: Path, asking: Asking) -> None:
+    other = DYNAMIC.replace('"dyn"', '"other"')
+    lay(root / "other", other, back_py=READS.replace("dyn", "other"), data__asked_txt="aa\n")
+    lay(root / "dyn", DYNAMIC, back_py=READS, data__asked_txt="other @ file:../other\n")
+    with pytest.raises(ResolutionError, match=r"'dyn' asks for 'other' by the path '\.\./other'") as caught:
+        versions(asking("./dyn"))
+    told = '[tool.uv.sources] other = {path = "../other"}'
+    assert told in (caught.value.hint or "")
+    lay(root / "dyn", DYNAMIC + told.replace("] ", "]\n") + "\n", back_py=READS, data__asked_txt="other\n")
+    assert versions(asking("./dyn")) == {"aa": "2.0", "dyn": "", "other": ""}

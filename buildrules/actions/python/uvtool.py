@@ -43,6 +43,15 @@ _KEYRING_SEES = ("ARTIFACTS_", "AWS_", "AZURE_", "CLOUDSDK_", "DBUS_", "GOOGLE_"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _UNTRUSTED = re.compile(r"invalid peer certificate: (.+)")
 _OWN_HINT = re.compile(r"^\s*hint: .*(?:\n\s{2,}.*)*", re.M)  # names options of uv, which nobody can give here
+_OPTIONS = (
+    (
+        r" If all indexes are equally trusted, use `--index-strategy[^\n]*",
+        " `packages` of a connection says who has it.",
+    ),
+    (r"The `--python-version` value", "The Python of the image"),
+    (r" Consider using a higher `--python-version` value[^\n]*", ""),
+)
+"""Options of uv in its hints, and what there is instead of them here."""
 _DAMAGE = re.compile(r"\bcache\b|invalid package format|The structure of .* was invalid")
 _NETWORK = re.compile(
     r"failed to fetch|request failed|error sending request|dns error|connection (refused|reset)|timed out", re.I
@@ -160,6 +169,8 @@ def _answer(arguments: Sequence[str], root: str, environment: dict[str, str], ca
         _end(process)
         raise
     errors = scrub_output(_ANSI.sub("", said.decode(errors="replace"))).strip()
+    for option, instead in _OPTIONS:
+        errors = re.sub(option, instead, errors)
     return Answer(process.returncode, output.decode(errors="replace"), errors)
 
 

@@ -20,6 +20,7 @@ _BUILD = re.compile(r"==[^+,;]*\+([a-z0-9.]+)")
 _PYTHON = re.compile(
     r"Python\s+version\s+\(\S+\)\s+does\s+not\s+satisfy\s+Python(\S+)|requires\s+Python\s+([<>=!~]\S*)"
 )
+_BESIDE = re.compile(r"relative path without a working directory: (\S+)\s+(\S+) @")
 _BUILT = re.compile(r"Failed to build `([^ `]+)")
 
 
@@ -37,6 +38,14 @@ def explained(
     built = _BUILT.search(answer.errors)
     if built is not None and (said := no_repository(answer.errors)) is not None:
         return ResolutionError(unversioned(built[1]), hint=HINT, log=said)
+    beside = _BESIDE.search(answer.errors)
+    if built is not None and beside is not None:
+        return ResolutionError(
+            f"{built[1]!r} asks for {beside[2]!r} by the path '{beside[1]}', which only pip in its folder understands",
+            hint=f'ask for "{beside[2]}", and say where in its pyproject.toml: [tool.uv.sources] {beside[2]} ='
+            f' {{path = "{beside[1]}"}}',
+            log=answer.errors,
+        )
     error = failure(answer, f"resolve the requirements of {request.title()}", session.connections)
     if "No solution found" not in answer.errors or isinstance(error, CredentialsError):
         return error
