@@ -20,6 +20,8 @@ from buildrules.state.reader import UNREADABLE, open_state
 from buildrules.store.store import Store
 
 _LINES = 5
+_CHOSEN = ("platform", "configurations")
+"""The options that decide what a plan is."""
 
 
 def since_lines(
@@ -28,7 +30,7 @@ def since_lines(
     """How the steps of a target differ from those at a git revision. Raises as `Comparing` does."""
     verbose = bool(options["verbose"])
     with contextlib.closing(Session()) as session, contextlib.closing(Store()) as store:
-        comparing = Comparing(root, directory, {"platform": options["platform"]}, store, session)
+        comparing = Comparing(root, directory, {name: options[name] for name in _CHOSEN}, store, session)
         with comparing.at(revision) as (tree, folder):
             there = comparing.there(patterns, tree, folder)
             here = comparing.here(patterns, tree, changes(root, Differing(root, tree.commit).paths()))

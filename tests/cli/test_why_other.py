@@ -39,6 +39,17 @@ def test_since_a_revision(workspace: Space) -> None:
     space.run("why", APP, "--since", "HEAD", "--nearest", code=2).said("goes with neither")
 
 
+def test_since_a_revision_in_a_configuration(workspace: Space) -> None:
+    space = workspace
+    repository = Repository(space.root)
+    space.edit("BUILD.yaml", "  name: acme\n", "  name: acme\n  configurations: [fast]\n")
+    space.append("BUILD.yaml", "    environment: {MODE: {select: {fast: a, default: b}}}\n")
+    repository.commit()
+    space.edit("BUILD.yaml", "fast: a,", "fast: c,")
+    space.run("why", APP, "--since", "HEAD", "--config", "fast").said("~ environment.MODE changed: a -> c")
+    assert "MODE" not in space.run("why", APP, "--since", "HEAD").out
+
+
 def test_the_nearest_record_is_another_target_s(built: Space) -> None:
     assert built.run("why", APP, "--nearest").said("nothing would run")
     built.append("BUILD.yaml", SECOND)
