@@ -93,6 +93,7 @@ VERBS = {
     "init": Verb("write a first BUILD.yaml for a folder with a model", "init"),
     "cache": Verb("look at the store, check it, shrink it; keys of a shared cache", "cache"),
     "doctor": Verb("look at this machine and workspace: what is missing, and how to get it", "doctor"),
+    "completion": Verb("make a shell complete verbs, options and labels", "completion"),
     "clean": Verb("forget what this workspace's builds remembered", "clean"),
     "step": Verb("run one step that another process wrote to a file", "step"),
 }

@@ -1,0 +1,84 @@
+"""What can stand in the place of a word that is being written: verbs, options and their values, labels."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+import click
+
+from buildrules.cli.main import cli
+from buildrules.cli.table import VERBS
+from buildrules.errors import BuildrulesError
+
+_PLATFORMS = ("linux/amd64", "linux/arm64")
+
+
+def candidates(words: Sequence[str]) -> list[str]:
+    """What the last of `words`, those behind the program's name, can become; none where it is a file, or anything."""
+    *before, current = words or [""]
+    while len(before) > 1 and before[0] == "-C":
+        del before[:2]
+    if not before or before == ["-C"]:
+        return [] if before else [name for name in VERBS if name.startswith(current)]
+    context = click.Context(cli)
+    command = cli.get_command(context, before[0])
+    for name in before[1:]:
+        if isinstance(command, click.Group):
+            command = command.get_command(context, name)
+    if command is None:
+        return []
+    if isinstance(command, click.Group):
+        return [name for name in command.list_commands(context) if name.startswith(current)]
+    option = _option(command, before[-1])
+    if option is not None and not option.is_flag:
+        return [value for value in _values(option) if value.startswith(current)]
+    if current.startswith("-") and not current.startswith(("-/", "-:")):
+        names = [name for one in command.params if isinstance(one, click.Option) for name in one.opts]
+        return sorted(name for name in [*names, "--help"] if name.startswith(current) and name.startswith("--"))
+    takes = {one.name for one in command.params if isinstance(one, click.Argument)}
+    return list(labels(current)) if takes & {"patterns", "label", "labels"} else []
+
+
+def _option(command: click.Command, name: str) -> click.Option | None:
+    return next((one for one in command.params if isinstance(one, click.Option) and name in one.opts), None)
+
+
+def _values(option: click.Option) -> Iterable[str]:
+    if isinstance(option.type, click.Choice):
+        return map(str, option.type.choices)
+    return _PLATFORMS if option.name == "platform" else ()
+
+
+def labels(current: str) -> Iterator[str]:
+    """The labels and packages that a pattern can become, a folder at a time, as paths are completed."""
+    from buildrules.cli.kept_targets import targets_of_workspace
+    from buildrules.workspace.root import find_root, package_of
+
+    minus = "-" if current.startswith("-") else ""
+    wanted = current.removeprefix("-")
+    here = os.getcwd()
+    try:
+        root = find_root(here)
+        directory = package_of(root, here)
+        prefix = "../" * (directory.count("/") + 1) if directory else ""
+        targets = targets_of_workspace(root, prefix).targets
+    except (BuildrulesError, OSError):
+        return
+    known = [targets.labels[number] for number in targets.written]
+    if wanted.startswith(":"):
+        own = f"//{directory}"
+        yield from (minus + name for label in known if (name := label.removeprefix(own)).startswith(wanted))
+        return
+    found = sorted({_step(label, len(wanted)) for label in known if label.startswith(wanted)} or ())
+    while len(found) == 1 and found[0].endswith("/"):  # the only way on
+        wanted = found[0]
+        found = sorted({_step(label, len(wanted)) for label in known if label.startswith(wanted)})
+    yield from (minus + one for one in found)
+
+
+def _step(label: str, start: int) -> str:
+    """A label up to the end of its next folder, or whole where its name is next."""
+    at = label.find("/", max(start, 2))
+    if at >= 0:
+        return label[: at + 1]
+    colon = label.find(":")
+    return label if start > colon else label[: colon + 1]
