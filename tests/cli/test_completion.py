@@ -61,7 +61,7 @@ class Terminal:
     @property
     def text(self) -> str:
         """What came since, without what moves the cursor."""
-        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\x08|\r", "", self._text.decode(errors="replace"))
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|[\x00-\x08\r]", "", self._text.decode(errors="replace"))
 
     def close(self) -> None:
         """End it."""
@@ -101,8 +101,7 @@ def test_a_line_in_a_real_shell(terminal: Terminal) -> None:
     ):
         terminal.send(typed)
         terminal.until(whole)
-        terminal.send("\x03")
-        time.sleep(0.2)
+        terminal.send("\x15")  # Ctrl-U: an empty line
 
 
 def completed(space: Space, *words: str, cwd: str = ".") -> list[str]:

@@ -30,7 +30,15 @@ _buildrules() {
 compdef _buildrules buildrules
 """
 _FISH = """# buildrules completion fish: put it into ~/.config/fish/completions/buildrules.fish
-complete -c buildrules -a '(buildrules completion fish -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
+function __buildrules_complete
+    set -l found (command buildrules completion fish -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)
+    if set -q found[1]
+        string join \\n -- $found
+    else
+        __fish_complete_path (commandline -ct)
+    end
+end
+complete -c buildrules -f -a '(__buildrules_complete)'
 """
 _SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
 
