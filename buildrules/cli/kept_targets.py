@@ -67,7 +67,10 @@ def rows_of(loaded: "Loaded") -> tuple[bytes, bytes]:
             one.provides,
             one.target.position.path if one.target else "",
             str(one.target.position) if one.target else "",
-            {name: _plain(value) for name, value in one.values.items() if value is not None},
+            {
+                **{name: _plain(value) for name, value in one.values.items() if value is not None},
+                **({"tags": sorted(one.tags)} if one.tags else {}),
+            },
             {name: node.value(Problems()) for name, node in one.target.attributes.items()} if one.target else {},
             list(loaded.graph.needs[one.label].values()),
         )

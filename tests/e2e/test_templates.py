@@ -233,6 +233,8 @@ def test_tags_choose_targets(models: Space) -> None:
     assert built("--tag", "stage=prod", "--tag", "-slow") == {"//models:c"}
     models.run("build", "//...", "--tag", "-slo", code=2).said("no target has the tag 'slo'", "did you mean 'slow'?")
     models.run("build", "//...", "--tag", "prod", code=2).said("no target has the tag 'prod'")
+    models.run("query", "attr(tags, slow, //models/...)").said("//models:b  model_package\n")
+    assert models.run("query", 'attr(tags, "stage=prod", //...)').out == "//models:c  model_package\n"
     models.settle("build", "//...", "--tag", "slow")
     models.write("models/a/package.yaml", "a: {tags: [slow]}\n")
     assert built("--tag", "slow") == {"//models:a", "//models:b"}
