@@ -6,6 +6,7 @@ KINDS = {
     "python_layer": "base",
     "conda_layer": "packages",
     "wheel_layer": "packages",
+    "bytecode_layer": "packages",  # the standard library's among them
     "build_wheel": "packages",
     "model_layers": "models",
     "fetched_model": "models",

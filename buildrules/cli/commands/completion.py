@@ -2,7 +2,7 @@
 
 import click
 
-_BASH = r"""# buildrules completion bash: source it, or put it into ~/.local/share/bash-completion/completions/buildrules
+_BASH = r"""# source it, or put it into ~/.local/share/bash-completion/completions/buildrules
 _buildrules() {
     local line="${COMP_LINE:0:COMP_POINT}" words current
     read -ra words <<<"$line"
