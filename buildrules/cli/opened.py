@@ -51,8 +51,8 @@ def opened(root: str, patterns: list[str]) -> list[str]:
 
 
 def _of_layout(root: str, base: LockedBase) -> Iterator[str]:
-    """The descriptions of the image, in a layout of the workspace, that a base is: manifest, configuration, and the
-    indexes that lead there. Its layers are opened by whoever wants them.
+    """The descriptions of the image, in a layout of the workspace, that a base is: manifest, configuration, layers, and
+    the indexes that lead there.
     """
     layout = base.lowest.target.values.get("layout")
 
@@ -61,8 +61,9 @@ def _of_layout(root: str, base: LockedBase) -> Iterator[str]:
             digest = str(descriptor["digest"])
             path = f"{layout}/blobs/{digest.replace(':', '/')}"
             if digest == base.lowest.digest:
-                config = json.loads(read_inside(root, path))["config"]["digest"]
-                return [path, f"{layout}/blobs/{config.replace(':', '/')}"]
+                manifest = json.loads(read_inside(root, path))
+                named = [str(one["digest"]).replace(":", "/") for one in (manifest["config"], *manifest["layers"])]
+                return [path, *(f"{layout}/blobs/{name}" for name in named)]
             if ".index." in (form := str(descriptor.get("mediaType"))) or ".list." in form:
                 below = way(json.loads(read_inside(root, path))["manifests"])
                 if below:
