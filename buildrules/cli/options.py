@@ -5,7 +5,7 @@ from functools import partial
 import click
 
 from buildrules.cli.azureml import package_options
-from buildrules.cli.groups import BUILDING, F, GroupedCommand, grouped, together
+from buildrules.cli.groups import BUILDING, F, GroupedCommand, GroupedOption, grouped, together
 
 _LEFT_OUT = "\0"  # stands for the minus of a pattern while click looks for options
 
@@ -63,13 +63,16 @@ label_argument = click.argument("label", required=False)
 _FILE = click.Path(dir_okay=False)
 _option = partial(grouped, BUILDING)
 
-config_option = _option(
+_config = partial(
+    click.option,
     "--config",
     "configurations",
     multiple=True,
     metavar="NAME",
     help="A configuration of the workspace that holds, for `select` in targets; may be given again.",
 )
+config_option = _config()
+"""Of a command that builds nothing: it stands among its own."""
 
 _jobs = together(
     _option(
@@ -81,7 +84,7 @@ _jobs = together(
     ),
     _option("-k", "--keep-going", is_flag=True, help="After a failure go on with what does not need it."),
     _option("--platform", metavar="OS/ARCH", help="Build for this platform instead of the workspace's."),
-    config_option,
+    _config(cls=GroupedOption, group=BUILDING),
     _option("--locked", is_flag=True, help="Fail where a lock is missing or stale instead of writing it."),
     _option("--no-remote", is_flag=True, help="Leave the shared cache out."),
     _option("-q", "--quiet", is_flag=True, help="Show no progress."),

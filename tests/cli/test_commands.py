@@ -275,4 +275,5 @@ def test_e_help_shows_options_in_groups(built: Space) -> None:
         built.run(verb, "--help").said("\nBuilding:\n", "\nFiles of Azure ML:\n")
     for verb in (("why",), ("lock",), ("import", "azureml")):
         assert "\nBuilding:\n" not in built.run(*verb, "--help").said("\nFiles of Azure ML:\n").out
+    assert "\nBuilding:\n" not in built.run("report", "--help").said("  --config NAME ").out
     built.run("build", "--mode", "copy", APP, code=2).said("--mode belongs to --package")
