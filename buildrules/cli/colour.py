@@ -12,8 +12,9 @@ _STYLES = {
     " +hint:": "36",  # cyan
 }
 _CODES = list(_STYLES.values())
+_CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _BEGIN = re.compile(
-    r"((?:\r|\x1b\[[0-9;?]*[A-Za-z])*)(?:" + "|".join(f"({words})" for words in _STYLES) + r")(?![\w-])"
+    rf"((?:\r|{_CODE.pattern})*)(?:" + "|".join(f"({words})" for words in _STYLES) + r")(?![\w-])"
 )
 """The begin of such a line; where a bar is taken away for it, terminal codes come first."""
 
@@ -28,6 +29,12 @@ def coloured(text: str, *, begun: bool) -> str:
     first, newline, rest = text.partition("\n")
     head = first if begun and not first.startswith("\r") else _line(first)
     return head + newline + "\n".join(map(_line, rest.split("\n")))
+
+
+def is_begun(text: str, *, begun: bool) -> bool:
+    """Whether a line has begun once `text` is written; `begun`: whether one had before. What bars leave is none."""
+    _, back, last = _CODE.sub("", text).replace("\r", "\n").rpartition("\n")
+    return bool(last) or (begun and not back)
 
 
 def _line(line: str) -> str:

@@ -123,7 +123,7 @@ class Console:
     def _show(self, now: float) -> None:
         """Draw what goes on, on a terminal."""
         if self._bars is None and any(row.visible(now) for row in self._rows.values()):
-            self._bars = _make_bars(self._stream)
+            self._bars = make_bars(self._stream)
             self._bars.start()
         if self._bars is None:
             return
@@ -178,7 +178,7 @@ class Console:
             watcher.join()
 
 
-def _make_bars(stream: TextIO) -> "Bars":
+def make_bars(stream: TextIO) -> "Bars":
     """Bars that fit a terminal and go away with the last of them."""
     from rich.console import Console as RichConsole
     from rich.progress import BarColumn, TextColumn

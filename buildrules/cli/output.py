@@ -29,10 +29,10 @@ class Output:
         """As of the stream. Raises UnheardError."""
         shown = text
         if self._colours and text:
-            from buildrules.cli.colour import coloured
+            from buildrules.cli.colour import coloured, is_begun
 
             shown = coloured(text, begun=self._begun)
-            self._begun = not text.endswith("\n")
+            self._begun = is_begun(text, begun=self._begun)
         try:
             return self._stream.write(shown)
         except OSError as error:

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildrules.cli.colour import coloured
+from buildrules.cli.console import make_bars
+from buildrules.cli.output import Output
 from tests.support.space import APP, Space
 
 RED, YELLOW, END = "\x1b[1;31m", "\x1b[33m", "\x1b[0m"
@@ -63,7 +65,28 @@ def test_e_failed_steps_have_a_colour(built: Space) -> None:
     built.edit("BUILD.yaml", "[numlib==1.0]", "[numlib==1.0, ./own]")
     text = _on_terminal(built, "build", APP, env={"TERM": "xterm"})
     assert f"{RED}FAILED{END}  slow from source" in text
-    assert f"\n{RED}error:{END} " in text
+    assert f"{RED}error:{END} 'slow' could not be built" in text
+
+
+def test_a_line_after_bars_has_its_colour() -> None:
+    ours, theirs = pty.openpty()
+    with open(theirs, "w", encoding="utf-8") as terminal, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERM", "xterm")
+        patch.delenv("NO_COLOR", raising=False)
+        output = Output(terminal)
+        for task in ((), ("download",), ("download", "slow")):
+            with make_bars(output) as bars:
+                for name in task:
+                    bars.add_task(name, amount="1 s")
+                bars.refresh()
+            output.write("error: x\n")
+            output.write("not a begin: ")
+            output.write("error: y\n")
+        terminal.flush()
+        written = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert written.count(f"{RED}error:{END} x") == 3
+    assert written.count("not a begin: error: y") == 3
 
 
 def test_a_line_keeps_its_colour_with_a_bar_before_it() -> None:
