@@ -13,9 +13,7 @@ _STYLES = {
 }
 _CODES = list(_STYLES.values())
 _CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_BEGIN = re.compile(
-    rf"((?:\r|{_CODE.pattern})*)(?:" + "|".join(f"({words})" for words in _STYLES) + r")(?![\w-])"
-)
+_BEGIN = re.compile(rf"((?:\r|{_CODE.pattern})*)(?:" + "|".join(f"({words})" for words in _STYLES) + r")(?![\w-])")
 """The begin of such a line; where a bar is taken away for it, terminal codes come first."""
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -73,7 +74,7 @@ def test_a_line_after_bars_has_its_colour() -> None:
     with open(theirs, "w", encoding="utf-8") as terminal, pytest.MonkeyPatch.context() as patch:
         patch.setenv("TERM", "xterm")
         patch.delenv("NO_COLOR", raising=False)
-        output = Output(terminal)
+        output: Any = Output(terminal)
         for task in ((), ("download",), ("download", "slow")):
             with make_bars(output) as bars:
                 for name in task:
