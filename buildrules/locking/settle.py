@@ -91,6 +91,10 @@ class _Settling:
             for target in self._targets:
                 with keeper.refusing():
                     self._target(target, platform)
+        if keeper.made or self._options.locking:
+            from buildrules.locking.python.owners import check_owners
+
+            check_owners(self.locks, keeper, whole=self._options.locking)
         return self.locks
 
     def _grouped(self) -> list[ResolvedTarget]:

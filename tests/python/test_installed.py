@@ -11,6 +11,7 @@ from buildrules.actions.python.installed import Distribution, check_paths, check
 from buildrules.actions.python.target import Target
 from buildrules.errors import ActionError
 from buildrules.oci.local import Local
+from buildrules.sha256 import digest_of
 from buildrules.store.store import Store
 from tests.python.conftest import make_wheel
 from tests.support.space import APP, Space, make_wheels
@@ -30,7 +31,7 @@ class Shelf:
         filename, data = make_wheel(name, version, requires=requires, files=files or {f"{name}.py": b""})
         digest = self._local.blobs.put(data)
         part = {"kind": "wheel", "digest": digest, "filename": filename, "prefix": "opt/venv", "python": "3.11"}
-        return Distribution(part, self._local)
+        return Distribution(part, self._local.checked(digest))
 
 
 @pytest.fixture
@@ -203,6 +204,71 @@ def test_a13_a_build_names_both_owners_and_each_way_out_works(two: Space) -> Non
     two.run("build", APP)
     two.edit("BUILD.yaml", "prefer: [zeta]", "exclude: [alpha]")
     two.run("build", APP)
+
+
+BOTH = "alpha 1.0 and zeta 1.0 both bring 'lib/python3.11/site-packages/shared/__init__.py', with different content"
+
+
+@pytest.fixture
+def known(two: Space) -> Space:
+    """As `two`, and both wheels are in the store, from builds with one of them each."""
+    for name in ("alpha", "zeta"):
+        two.edit("BUILD.yaml", "[numlib==1.0, zeta, alpha]", f"[{name}]")
+        two.run("build", APP)
+        two.edit("BUILD.yaml", f"[{name}]", "[numlib==1.0, zeta, alpha]")
+    return two
+
+
+def test_a13_two_owners_are_said_at_lock_time_where_their_wheels_are_known(known: Space) -> None:
+    known.run("lock", code=1).said("BUILD.yaml:9:19", BOTH, "`exclude: [alpha]`", "`prefer: [alpha]`")
+    known.run("lock", "--check", code=1).said(BOTH)
+    for way in ("prefer: [alpha]", "prefer: [zeta]", "exclude: [alpha]"):
+        known.edit("BUILD.yaml", "zeta, alpha]", f"zeta, alpha]\n    {way}")
+        known.run("lock")
+        known.run("build", APP)
+        known.edit("BUILD.yaml", f"\n    {way}", "")
+
+
+def test_a13_a_build_that_locks_says_so_at_lock_time(known: Space) -> None:
+    known.run("build", APP, code=1).said("BUILD.yaml:9:19", BOTH)
+
+
+def test_a13_a_server_and_its_environment_at_lock_time(known: Space) -> None:
+    known.edit("BUILD.yaml", "[numlib==1.0, zeta, alpha]", "[alpha]")
+    known.edit("rules/tiny.yaml", '["tinyserver~=1.0"]', '["tinyserver~=1.0", zeta]')
+    known.run("lock", "//:env")
+    known.run("lock", APP, code=1).said("BUILD.yaml:9:19", BOTH)
+
+
+def test_a13_wheels_of_the_workspace_are_known_at_lock_time(two: Space) -> None:
+    names = [f"{name}-1.0-py3-none-any.whl" for name in ("zeta", "alpha")]
+    for name in names:
+        two.write(f"wheels/{name}", (two.wheels / name).read_bytes())
+    two.edit("BUILD.yaml", "zeta, alpha", ", ".join(f"./wheels/{name}" for name in names))
+    two.run("lock", "//:env", code=1).said("BUILD.yaml:9:19", BOTH)
+
+
+def test_a13_what_is_not_known_at_lock_time_is_not_fetched_for_it(two: Space) -> None:
+    two.run("lock")
+    wheels = {digest_of(path.read_bytes()) for path in two.wheels.iterdir()}
+    assert wheels.isdisjoint(two.blobs())
+
+
+@pytest.mark.parametrize("data", [b"", b"not what it was"])
+def test_a13_a_wheel_that_is_damaged_is_not_known_at_lock_time(known: Space, data: bytes) -> None:
+    path = known.blobs()[digest_of((known.wheels / "zeta-1.0-py3-none-any.whl").read_bytes())]
+    path.chmod(0o644)
+    path.write_bytes(data)
+    known.run("lock")
+    known.run("build", APP, code=1).said(BOTH)
+
+
+def test_a13_another_wheel_in_place_of_one_is_not_believed_at_lock_time(known: Space) -> None:
+    path = known.blobs()[digest_of((known.wheels / "extra-1.0-py3-none-any.whl").read_bytes())]
+    path.chmod(0o644)
+    path.write_bytes(make_wheel("extra", "1.0", files={"shared/__init__.py": b"who = 'extra'\n"})[1])
+    known.edit("BUILD.yaml", "[numlib==1.0, zeta, alpha]", "[alpha, extra]")
+    known.run("lock")
 
 
 def test_a13_a_server_takes_the_equivalent_that_the_environment_has(workspace: Space) -> None:

@@ -4,13 +4,14 @@ import dataclasses
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging import pylock
 
 from buildrules.actions.models.mlflow_files import DISTRIBUTIONS, read_model_files
 from buildrules.actions.python.uvtool import uv_binary
-from buildrules.errors import LockError
+from buildrules.errors import LockError, Position
 from buildrules.locking.python import formats
 from buildrules.locking.python.lock import lock_text, read_lock
 from buildrules.locking.python.mlflow import collect_model
@@ -45,6 +46,7 @@ def test_keys_of_a_pyproject(root: Path) -> None:
     assert collect(str(root), "", pyproject="pyproject.toml").notes == [
         "pyproject.toml:5:2: dependency-group is not known, and not read",
         "pyproject.toml:4:1: project.dependancies is not known, and not read",
+        "'pyproject.toml' asks for no packages",
     ]
 
 
@@ -94,7 +96,7 @@ def test_keys_of_uvs_lock(root: Path) -> None:
 
 @pytest.mark.parametrize(("name", "text"), [one for one in LOCKS if one[0] != "pdm.lock"])
 def test_what_of_another_lock_is_not_known(root: Path, name: str, text: str) -> None:
-    lay(root, static("app"))
+    lay(root, static("app", '"b"'))
     (root / name).write_text(text)
     assert collect(str(root), "", pyproject="pyproject.toml").notes == []
     text = text.replace('version = "1.0"\n[[', 'version = "9.0"\n[[').replace("version = 1\n", "version = 9\n")
@@ -123,3 +125,23 @@ def test_our_own_locks_hold_nothing_else(root: Path, old: str, new: str) -> None
     (root / "pylock.x.toml").write_text(text.replace(old, new))
     with pytest.raises(LockError, match="it has 'new', which is not known here"):
         read_lock(str(root), "pylock.x.toml")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "name", "text"),
+    [
+        ("requirements_file", "r.txt", ""),
+        ("requirements_file", "r.txt", "# numpy\n\n   # scipy\n"),
+        ("requirements_file", "r.txt", "-c limits.txt\n--pre\n"),
+        ("requirements_file", "r.txt", "-r limits.txt\n"),
+        ("conda_file", "c.yaml", "dependencies: [python=3.11]\n"),
+        ("pyproject", "pyproject.toml", '[project]\nname = "c"\nversion = "1"\ndependencies = []\n'),
+    ],
+)
+def test_a17_a_file_that_asks_for_nothing_is_said(root: Path, attribute: str, name: str, text: str) -> None:
+    (root / "limits.txt").write_text("# none\n")
+    (root / name).write_text(text)
+    at = Position("BUILD.yaml", 4, 9)
+    given: dict[str, Any] = {attribute: name}
+    found = collect(str(root), "", requirements=["b"], place=lambda *_: at, **given)
+    assert found.notes == [f"'{name}' asks for no packages (BUILD.yaml:4:9)"]

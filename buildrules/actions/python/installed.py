@@ -25,7 +25,6 @@ from buildrules.engine.kind import Context, Row, Traits
 from buildrules.engine.step import Step
 from buildrules.errors import ActionError, GoneError
 from buildrules.lints.script import UNREADABLE, parsed
-from buildrules.oci.local import Local
 from buildrules.oci.parts.wheel import installation
 
 if TYPE_CHECKING:
@@ -39,14 +38,17 @@ _LARGEST = 64 << 10  # bytes of an `__init__.py` that is looked at
 
 
 class Distribution:
-    """One wheel: `files` maps each path that it installs to (hash of RECORD, size)."""
+    """A recipe's part, whose wheel is at the path `archive`. Raises IntegrityError, FileNotFoundError.
 
-    def __init__(self, part: Mapping[str, Any], local: Local) -> None:
+    `files` maps each path that it installs to (hash of RECORD, size).
+    """
+
+    def __init__(self, part: Mapping[str, Any], archive: str) -> None:
         from packaging.utils import canonicalize_name
 
         self.part = part
-        self.archive = local.checked(part["digest"])
-        self.files, text = installation(part, local)
+        self.archive = archive
+        self.files, text = installation(part, archive)
         metadata = HeaderParser().parsestr(text)
         self.name = canonicalize_name(str(metadata["Name"] or part["filename"].split("-")[0]))
         self.version = str(metadata["Version"] or part["filename"].split("-")[1])
@@ -85,9 +87,8 @@ class Installed:
     def run(self, step: Step, context: Context) -> Outputs:
         """Read what the wheels say of themselves. Raises ActionError for what does not go together, and GoneError."""
         params = read(InstalledParams, step.params)
-        local = Local(context.blobs)
         try:
-            found = [Distribution(part, local) for part in _parts(step)]
+            found = [Distribution(part, context.blobs.checked(part["digest"])) for part in _parts(step)]
         except FileNotFoundError as error:
             raise GoneError(f"a wheel of {step.title!r} vanished from the store", hint="build again") from error
         check_paths(found, frozenset(params.prefer))

@@ -4,7 +4,8 @@ Requirements files are those of pip's reference, "Requirements File Format", les
 choose an index: where packages come from is the user's own setting and no part of what is asked for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -81,9 +82,22 @@ def collect(
         position = place("constraints", number) or Position(folder or ".", 1)
         collector.line(text, folder, position, constraint=True)
     if requirements_file is not None:
-        collector.requirements_file(requirements_file, place("requirements_file"))
+        with _noting_nothing(collector, requirements_file, place("requirements_file")):
+            collector.requirements_file(requirements_file, place("requirements_file"))
     if pyproject is not None:  # "" is the root
-        read_pyproject(collector, pyproject, extras, groups, place("pyproject"))
+        with _noting_nothing(collector, pyproject or ".", place("pyproject")):
+            read_pyproject(collector, pyproject, extras, groups, place("pyproject"))
     if conda_file is not None:
-        read_conda(collector, conda_file, place("conda_file"), solved=solved)
+        with _noting_nothing(collector, conda_file, place("conda_file")):
+            read_conda(collector, conda_file, place("conda_file"), solved=solved)
     return collector.finish()
+
+
+@contextmanager
+def _noting_nothing(collector: Collector, path: str, position: Position | None) -> Iterator[None]:
+    """Note a file that is read inside and asks for nothing."""
+    found = collector.found
+    before = len(found.items)
+    yield
+    if len(found.items) == before and not (found.conda is not None and found.conda.specs):
+        found.notes.append(f"{path!r} asks for no packages" + (f" ({position})" if position is not None else ""))

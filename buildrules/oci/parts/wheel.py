@@ -54,12 +54,13 @@ def expand(part: dict[str, Any], local: Local) -> Iterator[Entry]:
     return iter(_Install(part, local.checked(part["digest"])).entries())
 
 
-def installation(part: Mapping[str, Any], local: Local) -> tuple[dict[str, tuple[str, int | str]], str]:
-    """What a "wheel" part installs: path below the prefix -> (hash as in RECORD, size), and its METADATA.
+def installation(part: Mapping[str, Any], path: str) -> tuple[dict[str, tuple[str, int | str]], str]:
+    """What a "wheel" part installs, whose archive is at `path`: path below the prefix -> (hash as in RECORD, size).
 
+    Also gives its METADATA.
     The files that stand in no other wheel, RECORD and INSTALLER, are left out. Raises as `expand`.
     """
-    install = _Install(part, local.checked(part["digest"]))
+    install = _Install(part, path)
     install.entries()
     with Reader() as reader:
         return dict(install.rows), install.metadata(reader)
