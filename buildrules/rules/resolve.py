@@ -86,17 +86,21 @@ class ResolvedTarget:
         return set(self.target.attributes) if self.target else set()
 
     def position_of(self, attribute: str, index: int | None = None) -> Position | None:
-        """Where an attribute's value (or its item `index`) stands; the target if it was not given."""
+        """Where an attribute's value (or its item `index`) stands; the target if it was not given.
+
+        Of globs among which there may be labels, `index` is that of a label among the labels.
+        """
         if self.target is None:
             return None
         node = self.target.attributes.get(attribute)
         if node is None:
             return self.target.position
-        if (
-            index is not None and node.kind == "list" and self.rule.attributes[attribute].type == "globs"
-        ):  # the labels among them are counted
-            index = [at for at, item in enumerate(node.items) if item.text.startswith((":", "//"))][index]
-        return (node.find((index,)) if index is not None else node).position
+        if index is not None:
+            said = self.rule.attributes[attribute]
+            if said.type == "globs" and said.provider:  # the labels among the globs are counted
+                index = [at for at, item in enumerate(node.items) if item.text.startswith((":", "//"))][index]
+            node = node.find((index,))
+        return node.position
 
     @contextmanager
     def errors_at(self, attribute: str) -> Iterator[None]:
