@@ -14,8 +14,8 @@ from buildrules.locking.python.collector import PythonPin
 from buildrules.locking.python.conda import wheel_name
 from buildrules.locking.python.conda_file import SETUPTOOLS, CondaFile
 from buildrules.locking.python.mlflow import python_of
-from buildrules.locking.python.repository import repository_error
-from buildrules.locking.python.requirement import repair
+from buildrules.rules.repair import repair
+from buildrules.rules.repository import repository_error
 from buildrules.workspace.disk import Disk
 
 _SERVER = re.compile(r"azureml[-_]inference[-_]server[-_]http\s*([=<>~!][^;#]*)", re.IGNORECASE)

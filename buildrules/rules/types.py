@@ -49,6 +49,7 @@ _ASSET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 _NAME_KEYS = ("name", "version", "registry")
 _REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(?::[0-9]{1,5})?(?:/[a-z0-9][a-z0-9_.-]*)*", re.ASCII)
 _LIMIT = r"(?:(?:[=!<>]=|[<>])[0-9]+(?:\.[0-9]+)*|~=[0-9]+(?:\.[0-9]+)+)"
+_PATH = re.compile(r"\.{1,2}(?:[/\[].*)?|file:[^@]*|(?!-)[^@:;]*/[^@:]*")
 PLAIN_REQUIREMENT = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:{_LIMIT}(?:,{_LIMIT})*)?", re.ASCII)
 """Names, with versions of digits and dots: requirements (PEP 508) for which no parser has to be imported."""
 ROUTE_NAMES = ("liveness", "readiness", "scoring")
@@ -115,18 +116,23 @@ def _requirement(node: Node, _at: _At) -> str:
     text = node.string("a requirement")
     if PLAIN_REQUIREMENT.fullmatch(text):
         return text
-    if text.startswith(("./", "../")):
+    if _PATH.fullmatch(text):
         return text  # a project folder, wheel or source archive of the workspace; looked for when locking
     from packaging.requirements import InvalidRequirement, Requirement
 
+    from buildrules.rules.repository import repository_error
+
+    if (found := repository_error(re.sub(r"^(?:-e|--editable)\s+", "", text), node.position)) is not None:
+        raise found
     try:
         url = Requirement(text).url or ""
     except InvalidRequirement as error:
         from buildrules.credentials.redact import scrub
+        from buildrules.rules.repair import repair
 
         reason = str(error).splitlines()[0]
-        hint = "name the file in `requirements_file`" if text.startswith(("-r", "--requirement")) else None
-        raise node.error(f"'{scrub(text)}' is not a requirement: {reason[:1].lower()}{reason[1:]}", hint) from error
+        problem = f"'{scrub(text)}' is not a requirement: {reason[:1].lower()}{reason[1:]}"
+        raise node.error(problem, repair(text)) from error
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise node.error(
             "the address of a requirement holds a user name or password", "take them out, and put them in ~/.netrc"

@@ -16,6 +16,7 @@ from buildrules.locking.python.collector import Requirements
 from buildrules.locking.python.projects import Projects
 from buildrules.locking.python.requirement import parse
 from buildrules.locking.python.requirements import collect
+from tests.support.space import Space
 
 from .conftest import TOKEN, Asking, make_wheel, project_files
 
@@ -332,6 +333,36 @@ def test_a17_the_way_out_of_git_works(root: Path, tmp_path: Path) -> None:
     (wheel,) = (root / "wheels").iterdir()
     (item,) = collect(str(root), "", requirements=[f"wheels/{wheel.name}"]).items
     assert (item.text, item.name) == ("wheels/acme-1.0-py3-none-any.whl", "acme")
+
+
+def test_a17_what_the_list_of_an_environment_does_not_take_has_a_way_out(workspace: Space) -> None:
+    lines = {
+        "-e ../lib": "leave the option out",
+        "-c limits.txt": "`constraints`",
+        "-r more.txt": "`requirements_file`",
+        "--index-url https://h.example": "python_feed",
+        "--pre": "name one in `requirements_file`",
+        "-e git+ssh://git@host/common.git@abc#egg=x": f"{WHEEL} git+ssh://git@host/common.git@abc` makes wheels/x-",
+        "https://h.example/acme-1.0-py3-none-any.whl": "write acme @ https://h.example/acme-1.0-py3-none-any.whl",
+        "numlib=1.0": "write numlib==1.0",
+        "lib\\\\common": "write it as lib/",
+    }
+    for line, hint in lines.items():
+        workspace.edit("BUILD.yaml", "[numlib==1.0]", f'["{line}"]')
+        workspace.run("query", "//:env", code=2).said("BUILD.yaml:9:20", hint)
+        workspace.edit("BUILD.yaml", f'["{line}"]', "[numlib==1.0]")
+
+
+def test_a17_the_list_of_an_environment_takes_paths_without_a_dot(workspace: Space) -> None:
+    for name, text in project_files("acme", "1.0").items():
+        workspace.write(f"libs/acme/{name}", text)
+    name, data = make_wheel("numlib", "1.0")
+    workspace.write(f"wheels/{name}", data)
+    workspace.edit("BUILD.yaml", "[numlib==1.0]", f"[wheels/{name}, \"libs/acme[more] ; python_version > '3'\"]")
+    workspace.run("lock", "//:env")
+    lock = workspace.path("pylock.env-linux-amd64.toml").read_text()
+    assert f'path = "wheels/{name}"' in lock
+    assert 'path = "libs/acme"' in lock
 
 
 @pytest.mark.parametrize(

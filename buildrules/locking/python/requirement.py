@@ -9,14 +9,14 @@ from buildrules.actions.models.pointers import LONGEST, pointer_of
 from buildrules.credentials.redact import scrub
 from buildrules.document.plain_toml import read_toml
 from buildrules.errors import LoadError, Position
-from buildrules.locking.python.repository import repository_error
+from buildrules.rules.repair import ADDRESS, VARIABLE, repair, without_variable
+from buildrules.rules.repository import repository_error
 from buildrules.workspace.root import is_inside, read_inside
 
 PROJECT_FILES = ("pyproject.toml", "setup.py")
 """One of these makes a folder a project."""
 DESCRIBING_FILES = (*PROJECT_FILES, "setup.cfg")
 _LISTS = (".txt", ".in", ".toml", ".yml", ".yaml")
-_VARIABLE = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
 _FILE = re.compile(r"[^@;]*(?:\.whl|\.tar\.gz|\.zip)(?:\[[^\]]*\])?(?:\s+;.*)?$|\.{1,2}\[|[^@;\[]*/")
 _FILE_ADDRESS = re.compile(r"(?P<name>[^@;]*@\s*)?file:(?://(?:localhost)?(?=/))?(?P<rest>[^;]*?)(?P<marker>\s*;.*)?$")
 _PATH = re.compile(r"(?P<path>[^;\[]+)(?:\[(?P<extras>[^\]]*)\])?(?:\s*;(?P<marker>.*))?$")
@@ -24,7 +24,6 @@ _NAMED_PATH = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[(?P<extras>[^\]]*)\])?\s*@\s*+"
     r"(?P<path>(?![A-Za-z][A-Za-z0-9+.-]*:)[^;$]+?)(?:\s+;(?P<marker>.*))?$"
 )
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _FORBIDDEN = re.compile(r"[\0\r\n]")
 _ENDLESS = re.compile(r"\d{1001}")  # Python refuses to read numbers of some thousands, in many places
 
@@ -90,7 +89,7 @@ def _path_in(text: str) -> tuple[str, tuple[str, ...], str, str] | None:
     match = _NAMED_PATH.match(text)
     if (
         match is None
-        and not _ADDRESS.match(text)
+        and not ADDRESS.match(text)
         and (text.startswith(("./", "../", "/")) or text in (".", "..") or _FILE.match(text))
     ):
         match = _PATH.match(text)
@@ -194,9 +193,9 @@ def _check_url(name: str, url: str, position: Position | None) -> None:
             position=position,
             hint="take them out of the url and put them in ~/.netrc",
         )
-    if (variable := _VARIABLE.search(url)) is not None:
+    if (variable := VARIABLE.search(url)) is not None:
         raise LoadError(
-            f"requirement {name!r} has a variable in its url", position=position, hint=_without_variable(variable)
+            f"requirement {name!r} has a variable in its url", position=position, hint=without_variable(variable)
         )
 
 
@@ -288,22 +287,3 @@ def inside_workspace(root: str, path: str) -> str | None:
     if place != base and not place.startswith(base + os.sep):  # where the user lets links lead
         place = os.path.normpath(path)
     return os.path.relpath(place, base).replace(os.sep, "/")
-
-
-def _without_variable(variable: re.Match[str]) -> str:
-    return (
-        f"write what ${{{variable[1]}}} stands for: a lock follows from the workspace, not from a machine's variables"
-    )
-
-
-def repair(text: str) -> str | None:
-    """A guess at what was meant by a text that is no requirement."""
-    if (variable := _VARIABLE.search(text)) is not None:
-        return _without_variable(variable)
-    if _ADDRESS.match(text):
-        name = re.search(r"/([A-Za-z0-9._]+)-[^/]*\.(?:whl|tar\.gz|zip)(?:$|[?#\s])", text)
-        return f"write {name[1] if name else 'NAME'} @ {scrub(text)}"
-    if "\\" in text:
-        return f"write it as {scrub(text).replace(chr(92), '/')}"
-    match = re.fullmatch(r"([A-Za-z0-9._-]+(?:\[[^\]]*\])?)(?:\s*=\s*|\s+)([0-9][^\s=<>!~]*)", text)
-    return f"write {match[1]}=={match[2]}" if match else None

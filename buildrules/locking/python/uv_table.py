@@ -13,8 +13,8 @@ from buildrules.document.plain_toml import read_toml
 from buildrules.errors import LoadError, Position
 from buildrules.locking.python.formats import HARMLESS, HONOURED, REFUSED, SOURCE, UV
 from buildrules.locking.python.projects import Projects, uv_of
-from buildrules.locking.python.repository import released
 from buildrules.locking.python.requirement import local
+from buildrules.rules.repository import released
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement as Parsed
