@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from buildrules.contents.described import Described, TitledLayer
-from buildrules.contents.listing import GONE, Listed, Listing
+from buildrules.contents.listing import Listing, view
 from buildrules.credentials.secret_names import seems_secret
 from buildrules.document.plain_json import read_json
 from buildrules.document.problems import Problems
@@ -77,7 +77,7 @@ def compare(before: Described, after: Described) -> Difference:
     known = {item.layer.diff_id for item in before.layers}
     shared = [item.layer.size for item in after.layers if item.layer.diff_id in known]
     sizes = Sizes(len(shared), sum(shared), *(sum(item.layer.size for item in items) for items in own))
-    views = [_view(found) for found in listings]
+    views = [view(found) for found in listings]
     packages = {
         kind: _changes(*(_joined(getattr(one, kind) for one in found) for found in listings))
         for kind in ("python", "debian", "conda")
@@ -108,18 +108,6 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change
 
 def _joined(found: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {name: version for one in found for name, version in one.items()}
-
-
-def _view(listings: Iterable[Listing]) -> dict[str, Listed]:
-    """The files of layers over each other."""
-    seen: dict[str, Listed] = {}
-    for listing in listings:
-        for path, file in listing.files.items():
-            if file.content == GONE:
-                for other in [name for name in seen if name == path or name.startswith(f"{path}/")]:
-                    del seen[other]
-        seen.update(listing.files)
-    return seen
 
 
 def _differs(change: Change) -> bool:

@@ -17,22 +17,19 @@ from buildrules.errors import IntegrityError
 from buildrules.oci.assemble import entries as recipe_entries
 from buildrules.oci.chunks import chunk_file
 from buildrules.oci.content import content_of
-from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Layer
+from buildrules.oci.descriptor import LAYER_TAR, Layer
 from buildrules.oci.local import Local
 from buildrules.oci.parts.entry import FILE, HARDLINK, SYMLINK
 from buildrules.oci.reader import Reader
 from buildrules.oci.recipe import LARGE_FILE
-from buildrules.oci.unpacked import unpacked
+from buildrules.oci.unpacked import MOST_ENTRIES, layer_unpacked, room_of
 from buildrules.oci.untar import entries as tar_entries
 
 GONE = "gone"
 """The content of what a layer takes away from those below."""
 
-_SUFFIXES = {LAYER_TAR: "", LAYER_GZIP: ".gz", LAYER_ZSTD: ".zst"}
 _CHUNK = 1 << 20
 _LARGEST_TEXT = 16 << 20  # bytes of a file that is read as a whole
-_MOST_FILES = 1_000_000
-_ROOM, _MOST_TIMES = 1 << 30, 100  # bytes every layer may unpack to, and times its size that a larger one may
 _INFO = re.compile(r"(?:.*/)?([^/]+)-([^/-]+)\.dist-info/(?:METADATA|RECORD)")
 _CONDA = re.compile(r"(?:.*/)?conda-meta/([^/]+)-([^/-]+)-[^/-]+\.json")
 _RECORD = re.compile(r"(?:.*/)?[^/]+\.dist-info/RECORD")
@@ -84,6 +81,25 @@ class Listing(NamedTuple):
     def from_dict(cls, data: dict[str, Any]) -> "Listing":
         """Read what `to_dict` wrote. Raises KeyError, TypeError, ValueError on anything else."""
         return cls({path: Listed(*row) for path, row in data["files"].items()}, data["debian"], data["models"])
+
+
+def view(listings: Iterable[Listing]) -> dict[str, Listed]:
+    """The files of layers over each other, base first; GONE stands for what one of them takes away."""
+    seen: dict[str, Listed] = {}
+    for listing in listings:
+        gone = {path for path, file in listing.files.items() if file.content == GONE}
+        if gone:
+            seen = {path: file for path, file in seen.items() if gone.isdisjoint(_above(path))}
+        seen.update(listing.files)
+    return seen
+
+
+def _above(path: str) -> Iterator[str]:
+    """A path, and the folders it is in."""
+    while path:
+        yield path
+        path = posixpath.dirname(path)
+    yield ""
 
 
 class _Files:
@@ -197,13 +213,14 @@ def from_tar(layer: Layer, chunks: Iterable[bytes]) -> Listing:
     """
     what = f"layer {layer.digest[:19]}"
     raw = chunk_file(chunks)
-    stream, damage = unpacked(raw, _SUFFIXES.get(layer.media_type, layer.media_type), what)
+    stream, damage = layer_unpacked(layer, raw)
+    unsound: tuple[type[Exception], ...] = (*damage, OSError)
     found = _Files()
-    room = max(_ROOM, _MOST_TIMES * layer.size)
+    room = room_of(layer)
     try:
         for member, content in tar_entries(stream):
             room -= member.size
-            if room < 0 or len(found.files) >= _MOST_FILES:
+            if room < 0 or len(found.files) >= MOST_ENTRIES:
                 raise IntegrityError(f"{what} unpacks to more than can be meant")
             path = posixpath.normpath("/" + member.name).lstrip("/")
             if content is not None and layer.media_type == LAYER_TAR and not found.files and _alone(member, layer):
@@ -214,7 +231,7 @@ def from_tar(layer: Layer, chunks: Iterable[bytes]) -> Listing:
             pass
         for _ in iter(lambda: raw.read(_CHUNK), b""):
             pass
-    except (tarfile.TarError, ValueError, EOFError, OverflowError, OSError, damage) as error:
+    except unsound as error:
         raise IntegrityError(f"{what} is not a sound tar: {error}") from error
     files = [file for file in found.files.items() if file[1].content != GONE]
     if len(files) == 1 and files[0][1].size >= LARGE_FILE:

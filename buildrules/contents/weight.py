@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from buildrules.contents.described import Described
 from buildrules.contents.difference import parsed
-from buildrules.contents.listing import GONE, Listed, Listing
+from buildrules.contents.listing import GONE, Listed, Listing, view
 
 _PYC = re.compile(r"(.*/)?__pycache__/([^/]+?)\.[^/]*\.pyc")
 _TESTS = re.compile(r"(?:.*/)?(?:tests?|testing)/.*")
@@ -66,9 +66,7 @@ def weigh(image: Described, debian: Mapping[str, str]) -> Weight:
             name = f"{owner} {versions.get(owner, '')}".rstrip() if owner else debian.get(path, "")
             groups[name][path] = file.size
         layers.append(Node(item.title, sum(file.size for file in files.values()), item.layer.size, _packages(groups)))
-    seen: dict[str, Listed] = {}
-    for listing in listings:
-        seen.update(listing.files)
+    seen = {path: file for path, file in view(listings).items() if file.content != GONE}
     found = sorted(_suggestions(image, seen, owners), key=lambda one: -one.size)
     size = sum(layer.size for layer in layers)
     return Weight(size, layers, [one for one in found if one.size > size * _LEAST])

@@ -1,4 +1,7 @@
-"""Compressed members of others' archives as streams, in bounded memory."""
+"""Layers, and compressed members of others' archives, as streams in bounded memory.
+
+Format of layers: OCI image specification 1.1, layer.md.
+"""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -6,8 +9,31 @@ from typing import IO, Any, BinaryIO
 
 from buildrules.errors import IntegrityError, UsageError
 from buildrules.oci.chunks import XZ_MEMORY, chunk_file
+from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Layer
 
+MOST_ENTRIES = 1_000_000
+"""Entries that are read of an image: large ones have a third of that."""
+_SUFFIXES = {LAYER_TAR: "", LAYER_GZIP: ".gz", LAYER_ZSTD: ".zst"}
+_SMALL, _MOST_TIMES = 1 << 30, 100  # bytes every layer may unpack to, and times its size that a larger one may
 _CHUNK = 1 << 20
+
+
+def room_of(layer: Layer) -> int:
+    """Bytes of files that a layer may unpack to."""
+    return max(_SMALL, _MOST_TIMES * layer.size)
+
+
+def layer_unpacked(layer: Layer, raw: IO[bytes]) -> tuple[IO[bytes], tuple[type[Exception], ...]]:
+    """The tar of a layer whose bytes are `raw`, and what reading it raises where it is damaged.
+
+    Raises what `unpacked` raises.
+    """
+    import gzip
+    import tarfile
+
+    suffix = _SUFFIXES.get(layer.media_type, layer.media_type)
+    stream, damage = unpacked(raw, suffix, f"layer {layer.digest[:19]}")
+    return stream, (tarfile.TarError, ValueError, EOFError, OverflowError, gzip.BadGzipFile, damage)
 
 
 def run_of(file: BinaryIO, size: int) -> IO[bytes]:
@@ -24,11 +50,8 @@ def unpacked(raw: IO[bytes], suffix: str, what: str) -> tuple[IO[bytes], type[Ex
     if suffix == "":
         return raw, EOFError
     if suffix == ".gz":
-        import gzip
-        import zlib
-
-        unzipped: Any = gzip.GzipFile(fileobj=raw)
-        return unzipped, zlib.error
+        igzip: Any = import_module("isal.igzip")
+        return igzip.IGzipFile(fileobj=raw), igzip.isal_zlib.error
     if suffix == ".bz2":
         import bz2
 

@@ -66,6 +66,15 @@ def test_a_whiteout_hides_what_is_below() -> None:
     assert (change.name, change.after.content) == ("d/x", GONE)
 
 
+def test_what_a_whiteout_hides_is_not_there_twice() -> None:
+    large = bytes(range(256)) * 8192
+    for hiding in ({".wh.b": b""}, {"b/.wh.big": b""}, {"b/.wh..wh..opq": b""}):
+        shown = weigh(described([{"a/big": large, "b/big": large}, hiding], {}), {})
+        assert not shown.suggestions, hiding
+    (found,) = weigh(described([{"a/big": large, "b/big": large}, {"b/.wh.other": b""}], {}), {}).suggestions
+    assert (found.what, found.size) == ("files that are there twice", len(large))
+
+
 def layer_of(data: bytes, **more: object) -> Layer:
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     return Layer(**{"digest": digest, "size": len(data), "diff_id": digest, "media_type": LAYER_TAR, **more})

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from buildrules.errors import BuildrulesError, IntegrityError, ServingError
+from buildrules.oci import unpacked as unpacked_module
 from buildrules.oci import untar
 from buildrules.serving.rootfs import unpack as unpack_module
 from buildrules.serving.rootfs.log import LogTail
@@ -79,10 +80,11 @@ def test_deep_folders_are_hidden(tars: Tars, tmp_path: Path) -> None:
 def test_bombs(
     tars: Tars, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[Row], message: str, packed: bool
 ) -> None:
-    limits = {"_SMALL": 4100, "_MOST_TIMES": 0, "_MOST_ENTRIES": 10}
+    limits = {"_SMALL": 4100, "_MOST_TIMES": 0}
     monkeypatch.setattr(untar, "_LONGEST_HEADER", 4096)
     for name, value in limits.items():
-        monkeypatch.setattr(unpack_module, name, value)
+        monkeypatch.setattr(unpacked_module, name, value)
+    monkeypatch.setattr(unpack_module, "MOST_ENTRIES", 10)
     with pytest.raises(IntegrityError, match=f"is not a sound tar: .*{message}"):
         unpack(str(tmp_path), [tars.layer(*rows, packed=packed)], tars.stream)
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 4100
@@ -91,12 +93,12 @@ def test_bombs(
 def test_a_layer_may_unpack_to_much_more_than_its_size(
     tars: Tars, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unpack_module, "_SMALL", 0)
+    monkeypatch.setattr(unpacked_module, "_SMALL", 0)
     layer = tars.layer(("a", bytes(90_000)), packed=True)
     assert layer.size < 1000
     with pytest.raises(IntegrityError, match="unpacks to more than"):
         unpack(str(tmp_path), [layer], tars.stream)
-    monkeypatch.setattr(unpack_module, "_MOST_TIMES", 1000)
+    monkeypatch.setattr(unpacked_module, "_MOST_TIMES", 1000)
     unpack(str(tmp_path), [layer], tars.stream)
     assert (tmp_path / "a").stat().st_size == 90_000
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from buildrules.errors import IntegrityError, ServingError
+from buildrules.errors import IntegrityError, ServingError, UsageError
 from buildrules.oci.descriptor import LAYER_ZSTD
 from buildrules.serving.request import ask
 from buildrules.serving.rootfs import runner as runner_module
@@ -154,6 +154,13 @@ def test_devices_are_left_out_and_bits_dropped(tars: Tars, root: Path) -> None:
     shutil.rmtree(root)
 
 
+def test_a_damaged_checksum_of_zstd(tars: Tars, root: Path) -> None:
+    packed = zstandard.ZstdCompressor(write_checksum=True).compress(tars.data[tars.layer(("a", "1" * 5000)).digest])
+    damaged = tars.of(packed[:-1] + bytes([packed[-1] ^ 1]), LAYER_ZSTD)
+    with pytest.raises(IntegrityError, match="not a sound tar"):
+        unpack(str(root), [damaged], tars.stream)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_damaged_layers(tars: Tars, root: Path, packed: bool) -> None:
     layer = tars.layer(("a", os.urandom(5000)), packed=packed)
@@ -173,10 +180,10 @@ def test_compressions(tars: Tars, root: Path, monkeypatch: pytest.MonkeyPatch) -
     for blob in (packed, frames):
         unpack(str(root), [tars.of(blob, LAYER_ZSTD)], tars.stream)
         assert tree(root) == {"a": "1" * 5000}
-    with pytest.raises(ServingError, match="media type 'application/x-other'"):
+    with pytest.raises(IntegrityError, match="unknown way: 'application/x-other'"):
         unpack(str(root), [tars.of(b"", "application/x-other")], tars.stream)
     monkeypatch.setitem(sys.modules, "zstandard", None)
-    with pytest.raises(ServingError, match="zstd") as caught:
+    with pytest.raises(UsageError, match="zstd") as caught:
         unpack(str(root), [tars.of(packed, LAYER_ZSTD)], tars.stream)
     assert "zstandard" in (caught.value.hint or "")
 

@@ -1,21 +1,19 @@
 """The C library of an image of others, looked up in its layers: interpreters need glibc, and wheels its version."""
 
 import re
-import tarfile
 from collections.abc import Mapping
 from typing import Any
 
 from buildrules.engine.kind import Context
 from buildrules.errors import ResolutionError
-from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Layer
+from buildrules.oci.descriptor import Layer
 from buildrules.oci.foreign import first_of, foreign_layers
-from buildrules.oci.unpacked import unpacked
+from buildrules.oci.unpacked import layer_unpacked
 from buildrules.oci.untar import entries
 
 OLDEST = (2, 17)
 """What python-build-standalone needs."""
 
-_SUFFIXES = {LAYER_TAR: "", LAYER_GZIP: ".gz", LAYER_ZSTD: ".zst"}
 _GLIBC = re.compile(r"(?:\./)?(?:usr/)?lib(?:64)?/(?:[^/]+-linux-gnu/)?libc(?:\.so\.6|-2\.\d+\.so)")
 _MUSL = re.compile(r"(?:\./)?(?:usr/)?lib/ld-musl-[^/]*\.so\.1")
 _SAYS = re.compile(rb"GNU C Library [^\n]{0,80}release version (2\.\d{1,3})\b")
@@ -48,7 +46,8 @@ def glibc_of(name: str, platform: str, places: Mapping[str, Any], context: Conte
 def _in(layer: Layer, context: Context) -> str | None:
     """The version of the glibc in a layer, "musl", or None. A layer that cannot be read has none: others say so."""
     with context.blobs.open(layer.digest) as file:
-        stream, damage = unpacked(file, _SUFFIXES[layer.media_type], f"layer {layer.digest[:19]}")
+        stream, damage = layer_unpacked(layer, file)
+        unsound: tuple[type[Exception], ...] = (*damage, OSError)
         try:
             for member, content in entries(stream):
                 if _MUSL.fullmatch(member.name):
@@ -57,6 +56,6 @@ def _in(layer: Layer, context: Context) -> str | None:
                     said = _SAYS.search(content.read(_LARGEST))
                     if said is not None:
                         return said[1].decode()
-        except (tarfile.TarError, OSError, ValueError, EOFError, damage):
+        except unsound:
             return None
     return None

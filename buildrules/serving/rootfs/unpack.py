@@ -6,33 +6,27 @@ set-user-ID bits are dropped. What is written is bounded by the size that the la
 """
 
 import errno
-import gzip
-import importlib
 import itertools
 import os
 import shutil
 import stat
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, Any
-
-from isal import igzip, isal_zlib
+from typing import IO
 
 from buildrules.errors import IntegrityError, ServingError, StoreError
 from buildrules.oci.chunks import chunk_file
-from buildrules.oci.descriptor import LAYER_GZIP, LAYER_TAR, LAYER_ZSTD, Layer
+from buildrules.oci.descriptor import Layer
 from buildrules.oci.image import LayerStream, verified
+from buildrules.oci.unpacked import MOST_ENTRIES, layer_unpacked, room_of
 from buildrules.oci.untar import entries
 from buildrules.serving.rootfs.paths import directory
 
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _CHUNK = 1 << 20
-_UNSOUND: Any = (tarfile.TarError, EOFError, OverflowError, ValueError, isal_zlib.error, gzip.BadGzipFile)
 _IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ENOENT, errno.EINVAL, errno.ENOTDIR, errno.ELOOP, errno.EILSEQ)
 _LATEST = 1 << 33  # seconds; later times are nonsense that not every file system takes
-_MOST_ENTRIES = 1_000_000  # of an image: large ones have a third of that
-_SMALL, _MOST_TIMES = 1 << 30, 100  # bytes every layer may unpack to, and times its size that a larger one may
 
 
 def unpack(
@@ -42,15 +36,13 @@ def unpack(
 
     As root, entries get the owners the tars name. Of files those alone are laid whose paths are `wanted`. Raises
     IntegrityError for a layer that is not what its descriptor says, leaves the folder, holds what cannot be or grows
-    out of all proportion, ServingError for a compression nothing here reads and for what Linux refuses, StoreError
-    where the disk is full.
+    out of all proportion, UsageError for zstd where nothing here can read that, ServingError for what Linux refuses,
+    StoreError where the disk is full.
     """
     numbers = itertools.count(1)
     for layer in layers:
         try:
             _Layer(root, layer, numbers, wanted).apply(stream)
-        except _UNSOUND as error:
-            raise IntegrityError(f"layer {layer.digest[:19]} is not a sound tar: {error}") from error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreError(
@@ -69,7 +61,7 @@ class _Layer:
         self._root = root
         self._layer = layer
         self._numbers = numbers  # of the image's entries
-        self._room = max(_SMALL, _MOST_TIMES * layer.size)  # bytes of files that it may still bring
+        self._room = room_of(layer)  # bytes of files that it may still bring
         self._owner = os.geteuid() == 0
         self._wanted = wanted
         self._folders: dict[str, str] = {}  # path in the tar -> where it really is
@@ -77,19 +69,23 @@ class _Layer:
 
     def apply(self, stream: LayerStream) -> None:
         chunks = verified(self._layer, stream(self._layer))
-        with _opened(self._layer, chunks) as file:
-            for member, content in entries(file):
-                self._check(member)
-                self._entry(member, content)
-        for _ in chunks:  # what lies behind the end of the tar, so that the digest is of everything
-            pass
+        file, damage = layer_unpacked(self._layer, chunk_file(chunks))
+        try:
+            with file:
+                for member, content in entries(file):
+                    self._check(member)
+                    self._entry(member, content)
+            for _ in chunks:  # what lies behind the end of the tar, so that the digest is of everything
+                pass
+        except damage as error:
+            raise IntegrityError(f"layer {self._layer.digest[:19]} is not a sound tar: {error}") from error
 
     def _check(self, member: tarfile.TarInfo) -> None:
         """Raise ReadError where there is more than can be meant."""
         if not 0 <= member.size <= self._room:
-            raise tarfile.ReadError(f"it unpacks to more than {max(_SMALL, _MOST_TIMES * self._layer.size)} bytes")
-        if next(self._numbers) > _MOST_ENTRIES:
-            raise tarfile.ReadError(f"the image has more than {_MOST_ENTRIES} entries")
+            raise tarfile.ReadError(f"it unpacks to more than {room_of(self._layer)} bytes")
+        if next(self._numbers) > MOST_ENTRIES:
+            raise tarfile.ReadError(f"the image has more than {MOST_ENTRIES} entries")
         self._room -= member.size
 
     def _entry(self, member: tarfile.TarInfo, content: IO[bytes] | None) -> None:
@@ -200,25 +196,3 @@ def _is_folder(path: str) -> bool:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except FileNotFoundError:
         return False
-
-
-def _opened(layer: Layer, chunks: Iterator[bytes]) -> IO[bytes]:
-    """The uncompressed layer as a file."""
-    raw = chunk_file(chunks)
-    if layer.media_type == LAYER_TAR:
-        return raw
-    if layer.media_type == LAYER_GZIP:
-        opened: Any = igzip
-        unpacked: IO[bytes] = opened.IGzipFile(fileobj=raw, mode="rb")
-        return unpacked
-    if layer.media_type == LAYER_ZSTD:
-        try:
-            zstandard: Any = importlib.import_module("zstandard")
-        except ImportError:
-            raise ServingError(
-                f"layer {layer.digest[:19]} is compressed with zstd, which nothing here reads",
-                hint="pip install zstandard, or use --runner docker",
-            ) from None
-        reader: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-        return reader
-    raise ServingError(f"layer {layer.digest[:19]} has the media type {layer.media_type!r}, which is not read here")
