@@ -18,6 +18,10 @@ class Options(NamedTuple):
     """That of this machine, of verbs that start an image or hand it to an engine here."""
     with_tags: tuple[str, ...] = ()
     """Of what the patterns name only targets with one of these tags, and none with one that stands behind a minus."""
+    done: str | None = None
+    """What packages become: patterns that name none are an error."""
+    one: bool = False
+    """Or patterns that name several."""
     test: bool = False
     """Packages are to be tested."""
     runner: str | None = None

@@ -31,8 +31,8 @@ def select(
 ) -> Selection:
     """What `patterns`, written in the workspace-relative `directory`, are about.
 
-    With `only` nothing outside of these packages is selected. Raises
-    UsageError for a pattern that names nothing, and for a platform there is not.
+    With `only` nothing outside of these packages is selected. Raises UsageError for a pattern that names nothing, for a
+    platform there is not, and where `options.done` wants packages that the patterns do not name.
     """
     parsed = parse_patterns(patterns, directory)
     if only is None:
@@ -43,8 +43,26 @@ def select(
         labels = _with_tests(loaded, labels, parsed)
     if options.with_tags:
         labels = tagged(loaded, labels, options.with_tags, known=only is None)
+    if options.done is not None and only is None:
+        _check_packages(loaded, labels, patterns, options)
     named = frozenset(label for pattern in parsed.includes if (label := pattern.label) is not None)
     return Selection(tuple(labels), named, tuple(options.platforms(loaded.workspace.settings.platforms)))
+
+
+def _check_packages(loaded: Loaded, labels: list[Label], patterns: list[str], options: Options) -> None:
+    """Raise UsageError where no package is among the labels, or several are where one is wanted."""
+    targets, names = loaded.resolution, " ".join(patterns)
+    found = [str(label) for label in labels if targets.of(label).provides == "package"]
+    if not found:
+        on = [str(one) for one in targets.labels("package") if not targets.needed([one]).isdisjoint(labels)]
+        ways = f"a package that is made of it: {_some(on)}" if on else "a model_package target"
+        raise UsageError(f"'{names}' names no package that could be {options.done}", hint=f"name {ways}")
+    if options.one and len(found) > 1:
+        raise UsageError(f"'{names}' names {len(found)} packages: {_some(found)}", hint="name one")
+
+
+def _some(labels: list[str]) -> str:
+    return ", ".join(labels[:4]) + (f" and {len(labels) - 4} more" if len(labels) > 4 else "")
 
 
 def _with_tests(loaded: Loaded, labels: list[Label], patterns: Patterns) -> list[Label]:

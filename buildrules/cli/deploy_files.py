@@ -59,9 +59,19 @@ def after(invocation: Invocation) -> int:
 
 def _named(request: Request) -> str:
     """The packages as a command line names them, and where they go."""
-    file = request.option("package")
-    named = f"--package {shlex.quote(display(str(file)))} ..." if file else " ".join(request.patterns)
-    return named if request.option("to") is None else f"{named} --to {request.option('to')}"
+    from buildrules.cli.commands.push import command
+    from buildrules.cli.groups import AZUREML, GroupedOption
+
+    words = [] if request.option("package") else list(request.patterns)
+    for one in command.params:
+        carried = one.name in ("platform", "configurations", "to")
+        if not carried and not (isinstance(one, GroupedOption) and one.group == AZUREML):
+            continue
+        given = request.option(str(one.name), [])
+        for value in given if isinstance(given, (list, tuple)) else [given]:
+            path = one.name in ("package", "code", "environment")  # which were made absolute
+            words += [one.opts[0], display(str(value)) if path else str(value)]
+    return shlex.join(words)
 
 
 def _check_own(place: str, text: str, platform: Platform) -> None:

@@ -7,6 +7,15 @@ from buildrules.errors import LoadError, Position, UsageError
 _LARGEST = 16 << 20  # bytes; the device /dev/zero and some pipes have no end
 
 
+def name_fault(name: str) -> tuple[str, str] | None:
+    """Why nothing can be the variable `name` of a container, and the way out; None where it can."""
+    if not name:
+        return "there is no name before the `=`", "write NAME=VALUE"
+    if any(char.isspace() for char in name):
+        return "the name of a variable holds a space", "write NAME=VALUE, without `export` or spaces around the `=`"
+    return None
+
+
 def read_env_file(path: str) -> dict[str, str]:
     """The variables of a file: NAME=VALUE on each line, the value as it stands, or NAME for this shell's value.
 
@@ -31,13 +40,10 @@ def read_env_file(path: str) -> dict[str, str]:
         if not text or text.startswith("#"):
             continue
         name, equals, value = text.partition("=")
-        if not name:
-            raise LoadError("there is no name before the `=`", hint="write NAME=VALUE", position=position)
         if "\0" in text:
             raise LoadError("this line holds a NUL character", position=position)
-        if any(char.isspace() for char in name):
-            hint = "write NAME=VALUE, without `export` and without spaces around the `=`"
-            raise LoadError("the name of a variable holds a space", hint=hint, position=position)
+        if (wrong := name_fault(name)) is not None:
+            raise LoadError(wrong[0], hint=wrong[1], position=position)
         if equals:
             found[name] = value
         elif name in os.environ:

@@ -2,7 +2,7 @@
 
 import os
 
-from buildrules.cli.env_file import read_env_file
+from buildrules.cli.env_file import name_fault, read_env_file
 from buildrules.cli.request import Request
 from buildrules.errors import UsageError
 from buildrules.oci.docker_http import Engine
@@ -43,15 +43,13 @@ def _environment(items: list[str]) -> dict[str, str]:
     pairs = {}
     for item in items:
         name, equals, value = item.partition("=")
-        if name and not equals:
+        if (wrong := name_fault(name)) is not None:
+            raise UsageError(f"--env {f'{name}=...' if equals else name!r}: {wrong[0]}", hint=wrong[1])
+        if not equals:
             if name not in os.environ:
                 raise UsageError(
                     f"the variable {name!r} is not set in this shell", hint=f"set it, or write {name}=VALUE"
                 )
             value = os.environ[name]
-        if not name:
-            raise UsageError(
-                f"not a variable: {item!r}", hint="write NAME=VALUE, or NAME to pass this shell's value on"
-            )
         pairs[name] = value
     return pairs

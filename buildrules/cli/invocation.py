@@ -233,12 +233,11 @@ class Invocation:
 
         began = now()
         request = self.request
-        prepared = prepare(
-            self.root, self.directory, request.patterns, request.options, self.store, self.stream, self.session
-        )
+        verb = VERBS[request.verb]
+        options = {**request.options, "done": verb.packages, "one": verb.one}
+        prepared = prepare(self.root, self.directory, request.patterns, options, self.store, self.stream, self.session)
         self.plan = prepared.plan()
         self.unlocked = prepared.keeper.unlocked
-        verb = VERBS[request.verb]
         self.plan.narrow(verb.sides, goals=verb.goals)
         if request.option("goals"):
             self.plan.goals = [goal for goal in self.plan.goals if goal.label in request.options["goals"]]

@@ -3,10 +3,12 @@
 import contextlib
 import json
 import os
+import posixpath
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from buildrules.authoring.paths import is_within
 from buildrules.cli.content import one_image
 from buildrules.cli.given import variables, what_is_given
 from buildrules.cli.invocation import Invocation
@@ -25,20 +27,32 @@ _GRACE = 10.0
 _UNREADY_GRACE = 2.0  # it serves nobody yet, so there is nothing to finish
 
 
+def before(invocation: Invocation) -> None:
+    """Say what is wrong with what is given to the package, before it is built. Raises UsageError."""
+    request = invocation.request
+    goal = next(one for one in invocation.plan.goals if one.kind == "image")
+    info = goal.info
+    if not info["routes"] and not info["ports"]:
+        raise UsageError(
+            f"'{goal.label}' works on files and answers no requests: it has no port",
+            hint=f"buildrules load {goal.label}, then docker run --rm {_mounts(info)}{info['name']}",
+        )
+    places = {one["directory"]: one["label"] for one in (*info["models"], *info["inputs"])}
+    for volume in request.option("volume", []):
+        place = posixpath.normpath(volume.split(":")[1])
+        for directory, label in (places | info["code_directories"]).items():
+            if is_within(directory, place):
+                sys.stderr.write(f"warning: -v {volume} hides {label}, which lies in {directory}\n")
+
+
 def after(invocation: Invocation) -> int:
     """Run the package until it exits or Ctrl-C; returns the exit code."""
     request = invocation.request
     environment = variables(request)
     goal = one_image(invocation).goal
-    info = goal.info
-    if not info["routes"] and not info["ports"]:
-        raise UsageError(
-            f"{request.patterns[0]!r} works on files and answers no requests: it has no port",
-            hint=f"buildrules load {request.patterns[0]}, then docker run --rm {_mounts(info)}{info['name']}",
-        )
     with engine_here() as engine:
         given = what_is_given(request, engine)
-        check_platform(engine, request.patterns[0], goal.platform)
+        check_platform(engine, goal.label, goal.platform)
         _, report = load_image(invocation, engine)
         sys.stderr.write(describe(report) + "\n")
         return _start(invocation, engine, report.image_id, environment, given)
@@ -60,7 +74,7 @@ def _start(invocation: Invocation, engine: Engine, image: str, environment: Mapp
         image,
         ports=published,
         environment=environment,
-        title=request.patterns[0],
+        title=goal.label,
         labels={LABEL: goal.label, WORKSPACE: invocation.root},
         given=given,
     )
@@ -71,7 +85,7 @@ def _start(invocation: Invocation, engine: Engine, image: str, environment: Mapp
 
 def _serve(invocation: Invocation, container: Container, routes: dict[str, Route], info: Mapping[str, object]) -> int:
     request = invocation.request
-    label = invocation.request.patterns[0]
+    label = one_image(invocation).goal.label
     detach = bool(request.option("detach"))
     waiting = True
     try:

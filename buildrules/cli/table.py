@@ -9,11 +9,13 @@ class Verb:
 
     `module` has its command line: its name below `cli.commands`. `report` is the module whose function `report` says
     how the build ended, where that is not what a build says; `after` is the module whose function `after` is handed
-    the finished build. With `here`, images go to an engine of this machine, and are those of its platform. `sides` are
-    the roles (`engine.plan`) of what is made beside the goals; without `goals` nothing else is.
+    the finished build, and `before` the one whose function `before` is handed what is to be built. `packages` says what
+    packages become: patterns that name none are refused, with `one` those that name several. With `here`, images go to
+    an engine of this machine, and are those of its platform. `sides` are the roles (`engine.plan`) of what is made
+    beside the goals; without `goals` nothing else is.
     """
 
-    __slots__ = ("after", "goals", "here", "module", "report", "sides", "summary")
+    __slots__ = ("after", "before", "goals", "here", "module", "one", "packages", "report", "sides", "summary")
 
     def __init__(
         self,
@@ -22,6 +24,9 @@ class Verb:
         *,
         report: str | None = None,
         after: str | None = None,
+        before: str | None = None,
+        packages: str | None = None,
+        one: bool = False,
         here: bool = False,
         sides: tuple[str, ...] = (),
         goals: bool = True,
@@ -30,6 +35,9 @@ class Verb:
         self.module = module
         self.report = report
         self.after = after
+        self.before = before
+        self.packages = packages
+        self.one = one
         self.here = here
         self.sides = sides
         self.goals = goals
@@ -41,10 +49,18 @@ VERBS = {
         "build one package and load it into Docker, sending only the layers it lacks",
         "load",
         after="buildrules.cli.load",
+        packages="loaded",
+        one=True,
         here=True,
     ),
     "run": Verb(
-        "build and load one package, start it, and print how to call it", "run", after="buildrules.cli.run", here=True
+        "build and load one package, start it, and print how to call it",
+        "run",
+        after="buildrules.cli.run",
+        before="buildrules.cli.run",
+        packages="run",
+        one=True,
+        here=True,
     ),
     "ps": Verb("list the packages that run started", "ps"),
     "logs": Verb("show what a package that run started has written", "logs"),
@@ -54,24 +70,39 @@ VERBS = {
     "lint": Verb(
         "look for what is likely wrong in packages", "lint", report="buildrules.cli.lint", sides=("lint",), goals=False
     ),
-    "export": Verb("write one package as an OCI layout or an archive", "export", after="buildrules.cli.export"),
+    "export": Verb(
+        "write one package as an OCI layout or an archive",
+        "export",
+        after="buildrules.cli.export",
+        packages="exported",
+        one=True,
+    ),
     "copy": Verb("copy an image, unchanged, between registries and layouts", "copy"),
     "bundle": Verb(
         "build packages and write them into one file, for where no network leads",
         "bundle",
         after="buildrules.cli.bundle",
+        packages="bundled",
     ),
     "unbundle": Verb("check a bundle, and take its images into a layout or a registry", "unbundle"),
     "push": Verb(
-        "build packages and push them to a registry, sending only what it lacks", "push", after="buildrules.cli.push"
+        "build packages and push them to a registry, sending only what it lacks",
+        "push",
+        after="buildrules.cli.push",
+        packages="pushed",
     ),
     "deploy-files": Verb(
         "build packages and write the manifests that deploy them on a platform",
         "deploy_files",
         after="buildrules.cli.deploy_files",
+        packages="deployed",
     ),
     "show": Verb(
-        "show what a package's image is: routes, variables, layers, locks, models", "show", after="buildrules.cli.show"
+        "show what a package's image is: routes, variables, layers, locks, models",
+        "show",
+        after="buildrules.cli.show",
+        packages="shown",
+        one=True,
     ),
     "layers": Verb(
         "show the layers that packages share, and what is kept of them", "layers", after="buildrules.cli.layers"

@@ -151,6 +151,8 @@ def leave(code: int) -> int:
 
 def _perform(invocation: Invocation, began: float) -> int:
     request = invocation.request
+    if VERBS[request.verb].before is not None:
+        __import__(str(VERBS[request.verb].before), fromlist=["before"]).before(invocation)
     build = _profiled(invocation) if request.option("profile") else invocation.build()
     if not build.ok and (found := invocation.mended(build.errors)):
         raise DamagedError(f"{found} blobs of the store were damaged", "", hint=_FAILING)

@@ -110,7 +110,7 @@ class BaseLocks:
         with target.errors_at(asks):
             lock = self._keeper.obtain(
                 path,
-                str(target.label),
+                f"the interpreter of {target.label}",
                 read=locks.read_lock,
                 stale=lambda found: (
                     "another Python, or one on another image, is asked for" if found.inputs != inputs else None
@@ -157,6 +157,7 @@ class BaseLocks:
 
         settings = self._settings.debian
         values = target.values
+        written = self._resolution.targets.get(target.label) is target  # else an interpreter has the same label
         request = DebianRequest(
             name=target.lock_name,
             suite=values["suite"] or settings.suite or "bookworm",
@@ -168,7 +169,7 @@ class BaseLocks:
         path = os.path.join(target.label.package, locks.lock_name(target.lock_name, platform))
         lock = self._keeper.obtain(
             path,
-            str(target.label),
+            str(target.label) if written else f"the Debian packages of {target.label}",
             read=locks.read_lock,
             stale=lambda found: "what it is asked to hold has changed" if found.is_stale(request) else None,
             make=lambda _: locks.make_lock(request, settings.mirrors(), self._keeper.context),

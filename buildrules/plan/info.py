@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from buildrules.errors import LoadError
+from buildrules.locking.placing import code_files
 from buildrules.rules.mlflow_example import mlflow_example
 from buildrules.rules.package import PackageParts, Placed
 from buildrules.rules.resolve import ResolvedTarget
@@ -55,6 +56,7 @@ def package_info(
         "env": str(parts.env.label) if parts.env is not None else None,
         "server": parts.server.rule.reference if parts.server.implicit else str(parts.server.label),
         "code": ", ".join(str(one.label) for one in (parts.code, *parts.shared) if one is not None) or None,
+        "code_directories": {f"/{place}": str(one.label) for one, _, place in code_files(parts)},
         "models": [_placed(item, origins) for item in parts.placed if item.target.provides == "model"],
         "inputs": [_placed(item, origins) for item in parts.placed if item.target.provides == "input"],
         "flavour": parts.flavour,

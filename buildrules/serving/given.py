@@ -1,6 +1,7 @@
 """What a container is given besides its image, ports and variables; as `docker run` takes it (docker-run(1))."""
 
 import os
+import posixpath
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,11 @@ class Given:
                 f"'{self.name}' cannot be the name of a container",
                 hint="begin with a letter or digit, and go on with letters, digits and `_ . -`",
             )
+        places: dict[str, str] = {}
+        for text in self.volumes:
+            place = posixpath.normpath(text.split(":")[1])
+            if (other := places.setdefault(place, text)) is not text:
+                raise UsageError(f"'{other}' and '{text}' both lie in {place}", hint="leave one of them out")
         if self.network is not None and self.network.startswith(_UNREACHED):
             raise UsageError(
                 f"nobody can ask a package in the network '{self.network}'",

@@ -125,7 +125,11 @@ def test_run_refuses_another_platform(engine: Engine) -> None:
 
 def test_run_passes_variables_of_the_shell_on(named: Space) -> None:
     named.run("run", APP, "-e", "SURELY_NOT_SET", code=2).said("variable 'SURELY_NOT_SET' is not set in this shell")
-    named.run("run", APP, "-e", "=x", code=2).said("not a variable")
+    named.run("run", APP, "-e", "=x", code=2).said("--env '=...': there is no name before the `=`")
+    said = named.run("run", APP, "-e", "A B=secret", code=2).said(
+        "--env 'A B=...': the name of a variable holds a space"
+    )
+    assert "secret" not in said.err
 
 
 @pytest.mark.network

@@ -405,3 +405,17 @@ def test_two_environments_with_one_lock(workspace: Space) -> None:
     workspace.run("build", "//...", code=2).said(
         "two environments would have the lock 'pylock.env-b-", "'env.b'", "rename"
     )
+
+
+def test_another_target_is_refused_before_it_is_built(workspace: Space) -> None:
+    workspace.remove("pylock.env-linux-amd64.toml")
+    workspace.append(
+        "BUILD.yaml", "  also: {rule: model_package, model: ':m', base_env: ':env', server: ':server', code: ':code'}\n"
+    )
+    for words in (["run", "-d"], ["load"], ["export", "-o", "out"], ["show"], ["push"]):
+        workspace.run(*words, "//:env", code=2).said(
+            "'//:env' names no package that could be", "name a package that is made of it: //:also, //:app"
+        )
+    workspace.run("deploy-files", "--for", "kubernetes", "//:base", code=2).said("//:base", "//:also, //:app")
+    workspace.run("load", "//...", code=2).said("'//...' names 2 packages: //:also, //:app", "name one")
+    assert not workspace.path("pylock.env-linux-amd64.toml").exists()

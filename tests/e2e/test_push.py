@@ -180,7 +180,9 @@ def test_annotations_stand_in_an_index_and_change_no_image(space: Space, hub: st
 
 
 def test_only_packages_are_pushed(space: Space) -> None:
-    space.run("push", "//:env", code=2).said("names no package that could be pushed")
+    space.run("push", "//:env", code=2).said(
+        "names no package that could be pushed", "name a package that is made of it: //:app"
+    )
     space.run("push", code=2).said("'buildrules push //...' pushes them all")
 
 

@@ -149,6 +149,11 @@ def test_following_ends_at_ctrl_c_and_the_package_goes_on(served: Space, name: s
         (["-v", "./missing:/srv/data"], 2, ["there is no './missing', which is to be /srv/data in the container"]),
         (["-v", "./data:srv"], 2, ["'srv', where './data' is to be in the container, is not an absolute path"]),
         (["-v", "./data:/srv/data:or"], 2, ["'or' is no mode of a volume", "modes are ro, rw"]),
+        (
+            ["-v", "./data:/srv/data", "-v", "./data:/srv/data/:ro"],
+            2,
+            ["data:/srv/data' and '", "data:/srv/data/:ro' both lie in /srv/data", "leave one of them out"],
+        ),
         (["-v", "/srv/data"], 2, ["'/srv/data' is not a volume", "write SOURCE:PLACE"]),
         (["--network", "nowhere-at-all"], 1, ["has no network 'nowhere-at-all'", "bridge"]),
         (["--network", "none"], 2, ["nobody can ask a package in the network 'none'"]),
@@ -188,3 +193,10 @@ def test_a_gpu_package_is_told_of_gpus(served: Space, new_space: Callable[..., S
         served.run("run", "-d", APP, "--name", name).said(f"{APP} is made for GPUs; --gpus all gives it those")
     finally:
         served.edit("BUILD.yaml", "    gpu: true\n", "")
+
+
+def test_what_a_volume_hides_is_said_before_the_build(served: Space, name: str) -> None:
+    for place, label in (("/srv/cgi-bin", "//:code"), ("/srv/", "//:code"), ("/srv/model/weights", "")):
+        served.run("run", "-d", APP, "--name", name, "--network", "gone-away", "-v", f"./src:{place}", code=1).said(
+            f"warning: -v ./src:{place} hides {label}" if label else "gone-away"
+        )
