@@ -43,6 +43,9 @@ def main() -> int:
 
             gc.enable()
             code = _heard(lambda: run(argv))
+    except KeyboardInterrupt:  # before anybody was there to say what was kept
+        sys.stderr.write("\nerror: interrupted\n")
+        return 130
     except (Exception, UnheardError) as error:  # noqa: BLE001 - nobody is left to catch it
         from buildrules.cli.crash import last_words
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Pair = tuple[yaml.Node, yaml.Node]
 
 _WIDTH = 120
+_BREAKS = "\x85\u2028\u2029"  # breaks of lines in YAML 1.1, and characters in 1.2
 
 
 class _Comment(NamedTuple):
@@ -33,10 +34,15 @@ def usual_form(path: str, text: str) -> str:
     """The text in its usual form. Raises LoadError for what cannot be read; `path` is where that is."""
     problems = Problems()
     before = parse(path, text.encode(), problems)
+    odd = next((at for at, char in enumerate(text) if char in _BREAKS), None)
+    if odd is not None:
+        line = text.count("\n", 0, odd) + 1
+        hint = f"write it as an escape in double quotes: \\u{ord(text[odd]):04x}"
+        problems.add(f"'{path}' has a line break that only some programs see", hint=hint, position=Position(path, line))
     problems.raise_all()
     clean = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     form = _Form(clean)
-    made = "\n".join(form.lines()).strip("\n")
+    made = "\n".join(form.lines()).lstrip("\n")
     made += "\n" if made else ""
     after = parse(path, made.encode(), Problems())
     if _meaning(after) != _meaning(before) or _Form(made).said() != form.said():
@@ -84,7 +90,7 @@ class _Form:
         import yaml
 
         if not isinstance(self._root, yaml.CollectionNode):
-            return [line.rstrip() for line in self._lines]
+            return "\n".join(line.rstrip() for line in self._lines).rstrip("\n").split("\n")
         begin = next((at for at in range(self._root.start_mark.line) if self._lines[at].rstrip() == "---"), None)
         head = [] if begin is None else [*self._before(begin, 0), "---"]
         return [*head, *self._block(self._root, 0, len(self._lines), 0)]

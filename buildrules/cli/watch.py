@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Collection
 
+from buildrules.cli.harmless import harmless
 from buildrules.errors import UsageError
 from buildrules.state.location import configurations, identity, state_path
 from buildrules.state.reader import Damaged, open_state
@@ -106,7 +107,7 @@ class Watch:
             self._running = self._start("run", "-p", str(self._port))
 
     def _named(self, changed: Collection[str]) -> str:
-        names = sorted({os.path.relpath(path, self._root) for path in changed})
+        names = sorted({harmless(os.path.relpath(path, self._root)).replace("\n", "\\n") for path in changed})
         more = len(names) - _NAMED
         return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 

@@ -97,6 +97,19 @@ def test_what_is_too_long_for_a_line_is_taken_apart() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["a: |+\n  x\n\n\n\n", "t:\n  a: |+\n    x\n\n\nb: 1\n", "a: >+\n", "a: |+\n\n\n"])
+def test_the_end_of_a_text_that_keeps_it_is_kept(text: str) -> None:
+    assert usual_form("BUILD.yaml", text) == text
+
+
+@pytest.mark.parametrize("char", ["\x85", "\u2028", "\u2029"])
+def test_a_break_that_only_some_programs_see_is_an_error(char: str) -> None:
+    with pytest.raises(LoadError, match="only some programs") as caught:
+        usual_form("BUILD.yaml", f'a: 1\nb: "x{char}y"\n')
+    assert str(caught.value.errors[0].position) == "BUILD.yaml:2:1"
+    assert f"\\u{ord(char):04x}" in str(caught.value.errors[0].hint)
+
+
 @pytest.mark.parametrize("text", ["targets: {\n", "a: 1\na: 2\n", "a: *b\n", "\tx: 1\n"])
 def test_what_cannot_be_read_is_an_error_with_its_place(text: str) -> None:
     with pytest.raises(LoadError) as caught:

@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from buildrules.authoring.form import usual_form
 from tests.support.space import BUILD, Space
 
 UNTIDY = BUILD.replace("  m: {rule: model, path: weights}", "  m:   {path: weights,rule: model}  # heavy")
@@ -42,3 +45,34 @@ def test_an_editor_pipes(workspace: Space) -> None:
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, input="targets:   {}", env=env, capture_output=True, text=True, check=True)
     assert done.stdout == "targets: {}\n"
+
+
+def test_a_link_out_of_the_workspace_is_not_written_through(workspace: Space, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("targets:   {}\n")
+    workspace.path("sub").mkdir()
+    workspace.path("sub/BUILD.yaml").symlink_to(other)
+    workspace.run("fmt", code=2).said("a link leads out of the workspace")
+    assert other.read_text() == "targets:   {}\n"
+    workspace.path("sub/BUILD.yaml").unlink()
+    workspace.write("real.yaml", "targets:   {}\n")
+    workspace.path("sub/BUILD.yaml").symlink_to("../real.yaml")
+    workspace.run("fmt", "sub")
+    assert workspace.path("real.yaml").read_text() == "targets: {}\n"
+    assert workspace.path("sub/BUILD.yaml").is_symlink()
+
+
+def test_what_is_saved_meanwhile_stays(workspace: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    def saved_meanwhile(path: str, text: str) -> str:
+        workspace.rename_over("BUILD.yaml", BUILD + "# saved\n")
+        return usual_form(path, text)
+
+    monkeypatch.setattr("buildrules.cli.commands.fmt.usual_form", saved_meanwhile)
+    workspace.write("BUILD.yaml", UNTIDY)
+    workspace.run("fmt", code=2).said("'BUILD.yaml' was changed meanwhile", "run it again")
+    assert workspace.path("BUILD.yaml").read_text() == BUILD + "# saved\n"
+
+
+def test_other_encodings_are_said_as_by_every_reader(workspace: Space) -> None:
+    workspace.path("BUILD.yaml").write_bytes(BUILD.encode("utf-16"))
+    workspace.run("fmt", "BUILD.yaml", code=2).said("'BUILD.yaml' is not UTF-8", "UTF-16")

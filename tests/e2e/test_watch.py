@@ -199,3 +199,11 @@ def test_a_running_package_is_started_anew(tmp_path: Path, wheelhouse: Path, bus
             watched.until(lambda: "second" in answer())
             assert len(set(re.findall(r"scoring +(http://\S+)", watched.text))) == 1  # at the same address
         assert space.run("ps", "--json").out.count(space.name) == 0
+
+
+def test_hostile_names_are_text(workspace: Space) -> None:
+    with watching(workspace, APP) as watched:
+        workspace.write("src/\x1b[31mred\nand more.py", "x = 1\n")
+        watched.until(lambda: len(watched.digests) == 2)
+        assert "\x1b" not in watched.text
+        assert re.search(r"^[0-9:]{8} .*src/\\x1b\[31mred\\nand more\.py changed$", watched.text, re.MULTILINE)

@@ -1,6 +1,7 @@
 """`buildrules fmt`."""
 
 import difflib
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ import click
 from buildrules.authoring.form import usual_form
 from buildrules.authoring.paths import display
 from buildrules.document.problems import Problems
+from buildrules.document.reader import parse
 from buildrules.errors import LoadError, UsageError
+from buildrules.state.rows import Stat, row_of
 from buildrules.workspace.root import BUILD_FILE, find_packages, find_root, read_file
 
 
@@ -31,14 +34,19 @@ def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
     changed = 0
     files = list(dict.fromkeys(_files(paths)))
     for path in files:
+        row = row_of(path)
         try:
-            before = read_file(path).decode("utf-8")
+            data = read_file(path, _root(path))
+            before = data.decode("utf-8")
             after = usual_form(display(path), before)
         except LoadError as error:
             problems.add_error(error)
             continue
-        except (OSError, UnicodeDecodeError) as error:
-            problems.add(f"cannot read '{display(path)}': {error}")
+        except UnicodeDecodeError:
+            parse(display(path), data, problems)  # says what it is, and how to mend it
+            continue
+        except OSError as error:
+            problems.add(f"cannot read '{display(path)}': {(error.strerror or str(error)).lower()}")
             continue
         if before == after:
             continue
@@ -48,7 +56,7 @@ def command(paths: tuple[str, ...], check: bool, diff: bool) -> int:
             sys.stdout.writelines(difflib.unified_diff(old, new, display(path), display(path)))
             continue
         if not check:
-            _replace(path, after)
+            _replace(path, after, row)
         sys.stdout.write(f"{display(path)}\n")
     problems.raise_all()
     said = "would change" if check or diff else "changed"
@@ -73,17 +81,29 @@ def _below(folder: str) -> Iterator[str]:
         yield os.path.join(folder, package, BUILD_FILE)
 
 
-def _replace(path: str, text: str) -> None:
-    """Write a file anew, all or nothing."""
+def _root(path: str) -> str:
+    """Where links may lead from a file: the workspace around it, or its folder where there is none."""
+    try:
+        return find_root(os.path.dirname(path))
+    except UsageError:
+        return os.path.dirname(path)
+
+
+def _replace(path: str, text: str, row: Stat | None) -> None:
+    """Write a file anew, all or nothing; `row` is what it had before it was read."""
     real = os.path.realpath(path)
     aside = f"{real}.{os.getpid()}.tmp"
     try:
         with open(aside, "x", encoding="utf-8") as file:
             file.write(text)
         os.chmod(aside, os.stat(real).st_mode & 0o7777)
+        if row_of(path) != row:
+            raise UsageError(f"'{display(path)}' was changed meanwhile", hint="it is left as it is: run it again")
         os.replace(aside, real)
     except OSError as error:
-        raise UsageError(f"cannot write '{display(path)}': {error.strerror}", hint="make it writable") from error
+        reason = (error.strerror or str(error)).lower()
+        hint = "make room there" if error.errno == errno.ENOSPC else "make it and its folder writable"
+        raise UsageError(f"cannot write '{display(path)}': {reason}", hint=hint) from error
     finally:
         if os.path.exists(aside):
             os.unlink(aside)
