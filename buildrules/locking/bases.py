@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from buildrules.actions.params import BaseParams
 from buildrules.actions.python.target import minor_of, number_of
@@ -17,8 +17,12 @@ from buildrules.rules.chain import LIBRARIES, below
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.serving.platform import host_platform
 from buildrules.sha256 import digest_of
+from buildrules.workspace.disk import CONTENT
 from buildrules.workspace.root import check_inside
 from buildrules.workspace.settings import Settings
+
+if TYPE_CHECKING:
+    from buildrules.locking.standalone.lock import InterpreterLock
 
 BUILDERS = ("linux/amd64", "linux/arm64")  # machines that interpreters are had for
 _GLIBC_OF_OTHERS = "2.28"  # what wheels for an image whose C library nobody declared may need at most
@@ -113,7 +117,9 @@ class BaseLocks:
                 f"the interpreter of {target.label}",
                 read=locks.read_lock,
                 stale=lambda found: (
-                    "another Python, or one on another image, is asked for" if found.inputs != inputs else None
+                    "another Python, or one on another image, is asked for"
+                    if found.inputs != inputs
+                    else self._replaced(target, found)
                 ),
                 make=make,
                 write=locks.write_lock,
@@ -134,6 +140,29 @@ class BaseLocks:
             below=under,
             free_threaded=free_threaded,
         )
+
+    def _replaced(self, target: ResolvedTarget, lock: "InterpreterLock") -> str | None:
+        """Why the file of the workspace that a lock pins is another one now; None where it is not, or there is none.
+
+        Raises LoadError where the target's archive cannot be read.
+        """
+        from buildrules.locking.standalone.choose import SUMS, pinned, unreadable
+
+        mirror = self._settings.python.mirror
+        if not lock.path or (target.values["archive"] is None and os.path.dirname(lock.path) != mirror):
+            return None
+        listed = None
+        if target.values["archive"] is None:
+            assert mirror is not None
+            self._keeper.disk.by(target.label).note(CONTENT, lock.path, f"{mirror}/{SUMS}")
+            listed = pinned(lock.filename, mirror, self._keeper.context)
+            if listed is None and not os.path.isfile(os.path.join(self._keeper.root, lock.path)):
+                return None
+        try:
+            found = listed or self._keeper.file_digest(lock.path, target.label)
+        except OSError as error:
+            raise unreadable(lock.path, error) from None
+        return f"{lock.path!r} is another file" if found != lock.sha256 else None
 
     def _glibc(self, image: LockedBase) -> str:
         from buildrules.locking.standalone.libc import glibc_of

@@ -1,6 +1,7 @@
 """Locks as Cargo keeps them: a missing one is made and said, a stale one renewed, `--locked` refuses both."""
 
 import contextlib
+import hashlib
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from buildrules.errors import BuildrulesError, LoadError, LockError
 from buildrules.net.session import Session
 from buildrules.sha256 import digest_of
 from buildrules.state.rows import open_regular
+from buildrules.store.statindex import stat_row
 from buildrules.store.store import Store
 from buildrules.workspace.disk import CONTENT, Disk
 from buildrules.workspace.labels import Label
@@ -58,6 +60,7 @@ class LockKeeper:
         self.unlocked: set[str] = set()
         self.context = LocalExecutor(disk.root, store.blobs, session, session.own(Kinds), stream)
         self.session = session
+        self._index = store.index
         self._stream = stream
         self._refused: dict[str, LockError] = {}  # by path, with `--locked`
         self._locked = options.locked
@@ -144,6 +147,14 @@ class LockKeeper:
         if self._sync or self.upgrade is True or not self.upgrade:
             return versions is not None or not self._sync
         return versions is not None and not versions(old).keys().isdisjoint(self.upgrade)
+
+    def file_digest(self, path: str, reader: object) -> str:
+        """The sha256 (hex) of a file that a lock pins, which is read where it has changed. Raises OSError."""
+        self.disk.by(reader).note(CONTENT, path)
+        check_inside(self.root, path)
+        with open(open_regular(os.path.join(self.root, path)), "rb") as file:
+            compute = lambda: hashlib.file_digest(file, "sha256").hexdigest()  # noqa: E731
+            return self._index.digest(os.path.join(self.root, path), stat_row(os.fstat(file.fileno())), compute)
 
     def write_pending(self) -> None:
         """Write the locks that were held back, so that it could be told before what moves."""

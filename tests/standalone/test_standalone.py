@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import shutil
 import socket
 from pathlib import Path
@@ -143,8 +144,45 @@ def test_an_archive_of_the_workspace(space: Space) -> None:
     space.run("lock", PY, code=1).said("it has no proper 'python/include/python3.12/patchlevel.h'")
     space.write("own/python.tar.gz", b"nothing")
     space.run("lock", PY, code=1).said("'own/python.tar.gz' cannot be unpacked")
+    for own in ("own/python.tar.gz", f"own/{filename('3.12.4')}"):
+        space.edit("BUILD.yaml", "own/python.tar.gz", own)
+        space.write(own, archive("3.12.4", {"lib/python3.12/z.bin": os.urandom(20_000)})[:-9_000])
+        space.run("lock", PY, code=1).said(f"'{own}' cannot be ", "Compressed file ended", "BUILD.yaml:", "whole .tar")
+        space.write(own, b"nothing")
+        space.run("lock", PY, code=1).said(own, "BUILD.yaml:", "hint: it must be a whole .tar.gz")
+        space.edit("BUILD.yaml", own, "own/python.tar.gz")
     space.remove("own/python.tar.gz")
     space.run("lock", PY, code=2).said("'own/python.tar.gz'", "BUILD.yaml:")
+
+
+def test_an_archive_that_became_another_makes_the_lock_stale(space: Space) -> None:
+    space.write("own/python.tar.gz", archive("3.12.5"))
+    space.edit("BUILD.yaml", 'version: "3.12", ', 'version: "3.12", archive: own/python.tar.gz, ')
+    space.build(PY)
+    space.run("build", PY).said("unchanged")
+    space.write("own/python.tar.gz", archive("3.12.6"))
+    space.run("lock", "--check", PY, code=1).said("'own/python.tar.gz' is another file")
+    space.run("build", "--locked", PY, code=1).said("py-linux-amd64.lock'", "'own/python.tar.gz' is another file")
+    space.run("build", PY).said("python 3.12.6  Python changed: 3.12.5 -> 3.12.6")
+    space.run("build", "--locked", PY)
+    space.write("own/python.tar.gz", b"version https://git-lfs.github.com/spec/v1\n")
+    space.run("build", "--locked", PY, code=1).said("'own/python.tar.gz' is another file")
+    space.run("build", PY, code=1).said("'own/python.tar.gz' cannot be unpacked", "BUILD.yaml:", "hint: it must be")
+    space.remove("own/python.tar.gz")
+    space.run("build", PY, code=2).said("'own/python.tar.gz'", "BUILD.yaml:")
+
+
+def test_a_file_of_a_mirror_that_became_another_makes_the_lock_stale(space: Space) -> None:
+    (space.root / "pythons" / "SHA256SUMS").unlink()
+    space.build(PY)
+    (space.root / "pythons" / filename("3.12.1")).write_bytes(archive("3.12.1", {"lib/python3.12/a.py": b"a = 1\n"}))
+    space.run("build", "--locked", PY, code=1).said(f"'pythons/{filename('3.12.1')}' is another file")
+    space.run("build", PY).said("python 3.12.1  archive changed")
+    mirror(space.root / "pythons", "3.12.1")
+    space.run("build", "--locked", PY, code=1).said("is another file")
+    space.build(PY)
+    (space.root / "pythons" / filename("3.12.1")).unlink()
+    space.run("build", "--locked", PY)
 
 
 def test_two_archives_of_an_official_name_are_two_interpreters(space: Space) -> None:

@@ -19,7 +19,7 @@ _PROGRAM = re.compile(r"python/bin/(python3\.\d+t?)", re.ASCII)
 _HEADER = re.compile(r"python/include/(python3\.\d+t?)/patchlevel\.h", re.ASCII)
 _VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})", re.ASCII)
 _LARGEST = 256 << 20  # bytes of a program that are read
-_HINT = "it must be a .tar.gz of the form that python-build-standalone calls install_only"
+FORM = "it must be a whole .tar.gz of the form that python-build-standalone calls install_only"
 
 
 def build_in(file: IO[bytes], request: Request, filename: str) -> Build:
@@ -42,7 +42,7 @@ def build_in(file: IO[bytes], request: Request, filename: str) -> Build:
     if not there:
         program, header = f"python/bin/{asked}", f"python/include/{asked}/patchlevel.h"
         missing = header if _machine(programs.get(asked, b"")) else program
-        raise IntegrityError(f"{filename!r} holds no such Python: it has no proper {missing!r}", hint=_HINT)
+        raise IntegrityError(f"{filename!r} holds no such Python: it has no proper {missing!r}", hint=FORM)
     short = asked if asked in there else there[0]
     _check_library(file, programs[short], filename)
     major, minor, patch = _numbers(versions[short]) or (0, 0, 0)
@@ -58,7 +58,7 @@ def _files(file: IO[bytes], filename: str) -> Iterator[tuple[str, IO[bytes] | No
             for member, content in entries(cast(IO[bytes], stream)):
                 yield member.name.removeprefix("./"), content
     except (tarfile.TarError, OSError, ValueError, EOFError, zlib.error) as error:
-        raise IntegrityError(f"{filename!r} cannot be unpacked: {error}") from None
+        raise IntegrityError(f"{filename!r} cannot be unpacked: {error}", hint=FORM) from None
 
 
 def _machine(program: bytes) -> str | None:

@@ -8,10 +8,11 @@ from urllib.parse import unquote, urlsplit
 from buildrules.actions.python.target import Target
 from buildrules.credentials.redact import redact
 from buildrules.engine.kind import Context
-from buildrules.errors import LoadError, ResolutionError
-from buildrules.locking.standalone.archive import build_in
+from buildrules.errors import IntegrityError, LoadError, ResolutionError
+from buildrules.locking.standalone.archive import FORM, build_in
 from buildrules.locking.standalone.builds import Build, Request, address_of, named, read_request, sums, table
 from buildrules.locking.standalone.lock import InterpreterLock, is_folder, mirror_address
+from buildrules.oci.parts.python import DROP, PREFIX, read
 from buildrules.state.rows import open_regular
 from buildrules.workspace.root import check_inside
 
@@ -79,6 +80,15 @@ def check_asked(version: str, platform: str, context: Context, *, archive: str |
         pick(version, request, platform, fitting, _nothing(mirror, folder))
 
 
+def pinned(filename: str, mirror: str, context: Context) -> str | None:
+    """The sha256 that a mirror's list, or the table, has of a file in a folder of the workspace; None where none has,
+    or there is no such file.
+    """
+    if not os.path.isfile(os.path.join(context.workspace, mirror, filename)):
+        return None
+    return next((one.sha256 for one in _known(mirror, context)[0] if one.filename == filename), None)
+
+
 def pick(version: str, request: Request, platform: str, builds: Iterable[Build], nothing: str | None = None) -> Build:
     """The best build of what is asked for. Raises ResolutionError, which says what there is, or where there is nothing
     at all the hint `nothing`.
@@ -132,7 +142,7 @@ def _known(mirror: str | None, context: Context) -> tuple[list[Build], str | Non
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
-        raise _unreadable(mirror, error) from None
+        raise unreadable(mirror, error) from None
     there = (named(name, digests.get(name)) for name in names)
     return [one for one in there if one is not None], folder
 
@@ -169,12 +179,17 @@ def _of_archive(archive: str, request: Request, machine: str, root: str, glibc: 
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise _unreadable(archive, error) from None
+        raise unreadable(archive, error) from None
     if build.machine != machine or not build.fits(request):
         raise ResolutionError(
             f"{archive!r} is Python {build.python} for {build.machine}, not {_asked(request)} for {machine}",
             hint=f'write version: "{build.python}", or take another archive',
         )
+    try:
+        for _ in read(os.path.join(root, archive), build.python, PREFIX, DROP):
+            pass  # to its end, as the build will
+    except IntegrityError as error:
+        raise IntegrityError(f"{archive!r} cannot be used: {error.message}", hint=FORM) from None
     dated = _published(build, sha256)
     return InterpreterLock(build.python, dated, build.flavour, name, "", archive, sha256, glibc, inputs)
 
@@ -185,10 +200,10 @@ def _digest(path: str, shown: str) -> str:
         with open(open_regular(path), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise _unreadable(shown, error) from None
+        raise unreadable(shown, error) from None
 
 
-def _unreadable(path: str, error: OSError) -> LoadError:
+def unreadable(path: str, error: OSError) -> LoadError:
     return LoadError(f"cannot read {path!r}: {(error.strerror or str(error)).lower()}")
 
 
