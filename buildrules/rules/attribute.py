@@ -14,6 +14,7 @@ PROVIDERS: tuple[str, ...] = Provider.__args__  # type: ignore[attr-defined]
 
 AttributeType = Literal[
     "string",
+    "name",
     "integer",
     "number",
     "boolean",

@@ -16,6 +16,7 @@ from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.language import RuleFile
 from buildrules.rules.rule import Rule
 from buildrules.rules.selects import SELECT
+from buildrules.rules.types import NAME
 from buildrules.workspace import templates
 from buildrules.workspace.validation import Strict
 
@@ -46,6 +47,7 @@ _ROUTE: dict[str, Any] = {
 }
 _TYPES: dict[str, dict[str, Any]] = {
     "string": _TEXT,
+    "name": {**_TEXT, "pattern": f"^{NAME}$"},
     "integer": {"type": "integer"},
     "number": {"type": "number"},
     "boolean": {"type": "boolean"},

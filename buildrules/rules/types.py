@@ -2,7 +2,7 @@
 
 | type | value |
 |---|---|
-| string, integer, number, boolean | str, int, float, bool |
+| string, name, integer, number, boolean | str, str, int, float, bool |
 | label, labels | Label, list of Label |
 | path, paths | workspace-relative path ("" is the root), list of them |
 | globs | list of globs below the package's directory; labels among them are deps (`rules.resolve`) |
@@ -52,6 +52,8 @@ _LIMIT = r"(?:(?:[=!<>]=|[<>])[0-9]+(?:\.[0-9]+)*|~=[0-9]+(?:\.[0-9]+)+)"
 _PATH = re.compile(r"\.{1,2}(?:[/\[].*)?|file:[^@]*|(?!-)[^@:;]*/[^@:]*")
 PLAIN_REQUIREMENT = re.compile(rf"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?:{_LIMIT}(?:,{_LIMIT})*)?", re.ASCII)
 """Names, with versions of digits and dots: requirements (PEP 508) for which no parser has to be imported."""
+NAME = "[A-Za-z0-9_][A-Za-z0-9_-]{0,99}"
+"""Names that become part of a file's: those of locks have `-` for what stands between dots and slashes."""
 ROUTE_NAMES = ("liveness", "readiness", "scoring")
 
 
@@ -78,6 +80,13 @@ def _string(node: Node, at: _At) -> str:
     if at.attribute.choices is not None and text not in at.attribute.choices:
         hint = did_you_mean(text, at.attribute.choices, what="choices")
         raise node.error(f"'{text}' is not one of the choices", hint)
+    return text
+
+
+def _name(node: Node, at: _At) -> str:
+    text = _string(node, at)
+    if not re.fullmatch(NAME, text, re.ASCII):
+        raise node.error(f"{text!r} is not a name", "use letters, digits, `_` and `-`, not `-` first, 100 at most")
     return text
 
 
@@ -313,6 +322,7 @@ def parse_route(value: Any) -> dict[str, Any]:
 
 _READERS: dict[str, Reader] = {
     "string": _string,
+    "name": _name,
     "integer": _number,
     "number": _number,
     "boolean": lambda node, _: node.boolean(),

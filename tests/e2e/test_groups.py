@@ -320,3 +320,9 @@ def test_who_comes_into_a_group_keeps_the_versions_of_its_own_lock(space: Space)
     space.run("lock").said("no target has the lock 'pylock.one_env-linux-amd64.toml'")
     assert version_in(space, "group@models", "joiner") == "1.5"
     assert version_in(space, "group@models", "numlib") == "2.0"
+
+
+@pytest.mark.parametrize("name", ["a/b", "a.b", "", ".", "../x", "-x", '"a\\nb"', "x" * 101, "{a: b}"])
+def test_a_name_that_is_none_of_a_file_is_refused_where_it_stands(space: Space, name: str) -> None:
+    space.edit("BUILD.yaml", "group: models", f"group: {name}")
+    space.run("lock", ONE, code=2).said("BUILD.yaml:8:")
