@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from buildrules.cli.affected import Answer
-from buildrules.cli.harmless import harmless
+from buildrules.cli.harmless import in_lines
 from buildrules.errors import UsageError
 
 OUTPUTS = ("labels", "json", "github-matrix", "gitlab")
@@ -15,7 +15,7 @@ _MOST = 256
 def written(answer: Answer, output: str, count: int | None) -> str:
     """The text. Raises UsageError for more jobs than a platform takes."""
     if answer.reasons:
-        return harmless("\n".join(answer.reasons) + "\n")
+        return in_lines(answer.reasons)
     labels = answer.labels
     parts = _parts(answer, count)
     if output == "labels":

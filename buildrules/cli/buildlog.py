@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 
+from buildrules.cli.harmless import in_line
 from buildrules.engine.events import ActionFinished, ActionStarted, Event, Notice, Status
 from buildrules.errors import UnexpectedError
 from buildrules.start.secret import hide
@@ -43,7 +44,7 @@ class BuildLog:
             ended = event.began + event.seconds
             self.add(f"{ended:8.3f} s  {action.target}: {action.title}: {_WORDS[event.status]} ({event.seconds:.3f} s)")
             for reason in event.reasons:
-                self.add(f"              because {reason}")
+                self.add(f"              because {in_line(reason)}")
             for layer in event.outputs.layers if event.outputs and event.status is Status.EXECUTED else ():
                 self.add(f"              layer {layer.digest}  {layer.size} bytes")
             if isinstance(event.error, UnexpectedError):

@@ -9,7 +9,7 @@ from typing import Any
 from buildrules.cli.console import Console
 from buildrules.cli.diff_report import difference_json, difference_lines, difference_markdown
 from buildrules.cli.errand import Errand
-from buildrules.cli.harmless import harmless
+from buildrules.cli.harmless import harmless, in_lines
 from buildrules.cli.images import Named, at_revision, built, placed
 from buildrules.cli.invocation import Invocation
 from buildrules.contents.described import Described
@@ -59,5 +59,5 @@ def _compare(
     elif form == "markdown":
         sys.stdout.write(harmless(difference_markdown(found)))
     else:
-        sys.stdout.write(harmless("\n".join(difference_lines(found, verbose=verbose)) + "\n"))
+        sys.stdout.write(in_lines(difference_lines(found, verbose=verbose)))
     return 1 if options.get("exit_code") and not found.same else 0

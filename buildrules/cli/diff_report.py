@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from buildrules.cli.harmless import in_line
 from buildrules.cli.report import size_text
 from buildrules.contents.described import Described
 from buildrules.contents.difference import SECTIONS, Change, Difference
@@ -49,7 +50,7 @@ def difference_markdown(found: Difference) -> str:
         parts.append("No differences.")
     for name, changes in _sections(found):
         told = _told(name, changes, whole=False)
-        rows = [f"{mark} {text}" for mark, text in told[: 5 * _MOST]]
+        rows = [in_line(f"{mark} {text}") for mark, text in told[: 5 * _MOST]]
         if len(told) > len(rows):
             rows.append(f"  and {len(told) - len(rows)} more")
         fence = "`" * (max((len(run) for row in rows for run in _ticks(row)), default=2) + 1)
@@ -67,7 +68,7 @@ def _ticks(text: str) -> Sequence[str]:
 
 
 def _code(text: str) -> str:
-    return f"`{text.replace('`', '')}`"
+    return f"`{in_line(text).replace('`', '')}`"
 
 
 def difference_json(found: Difference) -> str:
@@ -134,7 +135,7 @@ def _layer(change: Change) -> str:
 
 
 def _value(change: Change) -> str:
-    one, other = (shown(str(value)).replace("\n", "\\n") for value in change[1:])
+    one, other = (shown(str(value)) for value in change[1:])
     if change.before is None or change.after is None:
         return f"{change.name} {other if change.before is None else one}"
     return f"{change.name} {one} -> {other}"

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 
-from buildrules.cli.harmless import harmless
+from buildrules.cli.harmless import in_lines
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.report import size_text
 from buildrules.cli.shared_layers import Held, SharedLayers, Used
@@ -33,7 +33,7 @@ def after(invocation: Invocation) -> int:
         if sending is not None:
             how = "as it says now" if sending.asked else "as far as is known of earlier pushes from here"
             lines.append(f"push      {size_text(sending.bytes)} to send to {sending.registry}, {how}")
-        sys.stdout.write(harmless("\n".join(lines) + "\n"))
+        sys.stdout.write(in_lines(lines))
     return 0
 
 

@@ -40,12 +40,11 @@ def answer(expression: str, output: str) -> str:
             lines.append(item)
         elif item < hidden:
             lines.append(f"{targets.labels[item]}  {targets.rules[item]}" if wide else targets.labels[item])
-    text = "".join(f"{line}\n" for line in lines)
-    if not text.isprintable():
-        from buildrules.cli.harmless import harmless
+    if not "".join(lines).isprintable():
+        from buildrules.cli.harmless import in_lines
 
-        return harmless(text)
-    return text
+        return in_lines(lines)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def select(known: KeptTargets, word: str, directory: str) -> "Sequence[int]":

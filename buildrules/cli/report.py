@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from buildrules.cli.buildlog import BuildLog
-from buildrules.cli.harmless import harmless
+from buildrules.cli.harmless import harmless, in_line, in_lines
 from buildrules.engine.build import Build
 from buildrules.engine.changes import INPUT
 from buildrules.engine.events import Status
@@ -145,12 +145,12 @@ def text_report(results: Sequence[GoalResult | str], build: Build, seconds: floa
         else:
             lines += target_lines(result, shown, verbose=verbose)
     lines.append(summary(build, seconds))
-    return harmless("\n".join(lines) + "\n")
+    return in_lines(lines)
 
 
 def text_piece(result: GoalResult) -> str:
     """What the next run prints of a goal if nothing has changed."""
-    return harmless(short_line(result, "unchanged")) + "\n"
+    return in_line(short_line(result, "unchanged")) + "\n"
 
 
 def text_frame(actions: int) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from buildrules import __version__
 from buildrules.cli.content import Content, one_image
+from buildrules.cli.harmless import in_lines
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.report import environment_of, size_text
 from buildrules.engine.result import GoalResult
@@ -19,7 +20,7 @@ def after(invocation: Invocation) -> int:
     if invocation.request.option("json"):
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
-        sys.stdout.write("\n".join(_lines(found)) + "\n")
+        sys.stdout.write(in_lines(_lines(found)))
     return 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from buildrules.cli.errand import Errand
-from buildrules.cli.harmless import harmless
+from buildrules.cli.harmless import in_lines
 from buildrules.cli.images import Named, at_revision, built, placed
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.report import size_text
@@ -66,7 +66,7 @@ def _say(image: Described, found: Weight, options: Mapping[str, Any]) -> int:
         }
         sys.stdout.write(json.dumps(value, indent=2) + "\n")
     else:
-        sys.stdout.write(harmless("\n".join(_lines(image, found, verbose=bool(options.get("verbose")))) + "\n"))
+        sys.stdout.write(in_lines(_lines(image, found, verbose=bool(options.get("verbose")))))
     return 0
 
 

@@ -92,7 +92,9 @@ def test_outputs(workspace: Space) -> None:
         (row["label"], row["rule"], row["attributes"]) for row in json.loads(workspace.run("query", "-o", "json").out)
     ]
     workspace.write('src/odd "name"\x1b.py', "")
-    assert "\x1b" not in workspace.run("query", "inputs(:app)").out
+    workspace.write("src/a\nforged", "")
+    told = workspace.run("query", "inputs(:app)").out
+    assert "\x1b" not in told and "\nforged" not in told and "a\\nforged" in told
     assert "odd #34;name#34;#27;.py" in workspace.run("query", "inputs(:app)", "-o", "mermaid").out
     workspace.run("query", ":code", "-o", "inputs", code=2).said("name //:app instead")
     workspace.run("query", "-o", "labels", code=2).said("'labels' is not one of")

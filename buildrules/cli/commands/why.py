@@ -6,7 +6,7 @@ import click
 
 from buildrules.cli.azureml import package_options, place_of
 from buildrules.cli.groups import GroupedCommand
-from buildrules.cli.harmless import harmless
+from buildrules.cli.harmless import harmless, in_line
 from buildrules.cli.options import config_option
 from buildrules.cli.request import Request
 from buildrules.engine.changes import INPUT, shown
@@ -76,7 +76,8 @@ def command(label: str | None, **options: Any) -> int:
     except LockError:
         if not locking:
             raise
-        click.echo("\n".join([*locking, "what follows from that, other locks among it, is known once there is a lock"]))
+        locking.append("what follows from that, other locks among it, is known once there is a lock")
+        click.echo(harmless("\n".join(locking)))
         return 0
     finally:
         invocation.close()
@@ -85,7 +86,7 @@ def command(label: str | None, **options: Any) -> int:
     for goal in plan.goals:
         click.echo(f"{goal.label}  {goal.platform}")
     for line in _report(plan, findings, verbose=bool(options["verbose"])):
-        click.echo(harmless(line))
+        click.echo(in_line(line))
     return 0
 
 
@@ -96,7 +97,7 @@ def _since(root: str, directory: str, patterns: list[str], options: dict[str, An
     if options["not_cached"] or options["nearest"]:
         raise UsageError("--since goes with neither --not-cached nor --nearest", hint="run it twice")
     for line in since_lines(root, directory, patterns, options["since"], options):
-        click.echo(harmless(line))
+        click.echo(in_line(line))
     return 0
 
 
@@ -115,7 +116,7 @@ def _other(invocation: "Invocation", options: dict[str, Any]) -> None:
     else:
         lines = not_cached_lines(compare(invocation.run, invocation.sharing), verbose=verbose)
     for line in lines:
-        click.echo(harmless(line))
+        click.echo(in_line(line))
     if invocation.sharing is not None:
         invocation.sharing.tell()
 
