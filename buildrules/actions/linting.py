@@ -39,7 +39,7 @@ class Lint:
     """
 
     name = "lint"
-    version = 9
+    version = 10
     traits = Traits(opens=True)
 
     def run(self, step: Step, context: Context) -> Outputs:
@@ -133,7 +133,7 @@ def _package(step: Step, params: LintPackageParams, context: Context) -> Iterato
     from buildrules.lints.server import unpinned_server
 
     deps, origin_of = step.outputs, step.origin_of(context.workspace)
-    for finding in of_environment(params.packages, params.variables, params.cuda):
+    for finding in of_environment(params.packages, params.variables, params.cuda, refused=params.no_gpu):
         yield finding._replace(path=spot("env"))
     for finding in unpinned_server(params.requirements, params.server):
         yield finding._replace(path=spot("server"))

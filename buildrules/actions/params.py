@@ -210,7 +210,7 @@ class LintPackageParams(NamedTuple):
     """Of "lint" of what is around the code: `packages` are rows of name, version and size, `variables` the image's,
     `requirements` what is asked of the `server`, `models` the prefixes of models. `written` and `tests` are names of
     variables, and of values of tests, that seem to hold a secret; `unseen` as above; `cuda` is the major version that
-    is asked for."""
+    is asked for, `no_gpu` whether `gpu: false` is said."""
 
     ignore: Sequence[str]
     packages: Sequence[tuple[str, str, int | None]]
@@ -222,6 +222,7 @@ class LintPackageParams(NamedTuple):
     models: Sequence[str]
     unseen: Sequence[str] = ()
     cuda: str | None = None
+    no_gpu: bool = False
     code: bool = False
 
 

@@ -26,7 +26,10 @@ def report(invocation: Invocation, build: Build, seconds: float) -> int:
         sys.stdout.write("".join(finding_text(finding) + "\n" for finding in findings))
         count = f"{packages} package{'s' * (packages != 1)}"
         warnings = len(findings) - errors
-        sys.stdout.write(f"{count}: {errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}\n")
+        more = "" if packages else "; environments, bases and models are looked at with the packages made of them"
+        sys.stdout.write(
+            f"{count}: {errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}{more}\n"
+        )
     invocation.log.end(ok=not broken, text="\n".join(error_text(error) for error in broken))
     if broken:
         say_failures(invocation.log, broken, summary(build, seconds))

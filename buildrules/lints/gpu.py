@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from buildrules.lints.finding import WARNING, Finding
 from buildrules.typed import Any
 
+_PARTS = ("nvidia-*", "cuda-*")
 _LIBRARIES = (
-    *("nvidia-*", "cuda-*", "*-cu[0-9]*", "*-cuda[0-9]*", "cupy-cuda*"),  # CUDA's parts, and what is built for one CUDA
+    *(*_PARTS, "*-cu[0-9]*", "*-cuda[0-9]*", "cupy-cuda*"),  # CUDA's parts, and what is built for one CUDA
     *("triton", "pytorch-triton*", "tensorrt*", "torch-tensorrt"),
     *("*-rocm", "*-rocm[0-9]*", "*-rocm-[0-9]*", "*-gpu", "*-gpu-cu[0-9]*"),
 )
@@ -67,18 +68,18 @@ def cuda_asked(gpu: str | None) -> str | None:
 
 
 def of_environment(
-    packages: Sequence[Sequence[Any]], variables: Iterable[str], cuda: str | None = None
+    packages: Sequence[Sequence[Any]], variables: Iterable[str], cuda: str | None = None, *, refused: bool = False
 ) -> Iterator[Finding]:
     """All findings about `packages`, rows as below, in an image with variables of these names. `cuda` is the major
-    version that is asked for, None for any.
+    version that is asked for, None for any; `refused` says that `gpu: false` was said.
     """
     if has_gpu(variables):
         yield from (*cpu_wheels(packages), *cuda_versions(packages, cuda))
     else:
-        yield from gpu_wheels(packages)
+        yield from gpu_wheels(packages, refused=refused)
 
 
-def gpu_wheels(packages: Iterable[Sequence[Any]]) -> list[Finding]:
+def gpu_wheels(packages: Iterable[Sequence[Any]], *, refused: bool = False) -> list[Finding]:
     """One finding for all packages for GPUs among `packages`: rows of name, version, size in bytes (or None)."""
     rows = [(str(name), str(version), int(size or 0)) for name, version, size, *_ in packages]
     found = sorted((row for row in rows if is_for_gpu(*row[:2])), key=lambda row: (-row[2], row[0]))
@@ -89,7 +90,7 @@ def gpu_wheels(packages: Iterable[Sequence[Any]]) -> list[Finding]:
     total = megabytes(sum(size for _, _, size in found))
     message = f"{total} of packages for GPUs in an image without CUDA: {shown}{more}"
     versions = {name: version for name, version, _ in rows}
-    hint = "; ".join(ways_out(versions, [name for name, _, _ in found]))
+    hint = "; ".join(ways_out(versions, [name for name, _, _ in found], refused=refused))
     return [Finding("gpu_wheels", WARNING, message, hint=hint)]
 
 
@@ -135,7 +136,12 @@ def cuda_versions(packages: Iterable[Sequence[Any]], asked: str | None = None) -
     elif torch and right in _INDEXES:
         hint = f"take {torch} from PyTorch's index for CUDA {right}: {connection_of_torch(torch, _INDEXES[right])}"
     else:
-        hint = f"take their builds for CUDA {right}"
+        named = sorted({text.partition(" ")[0] for texts in majors.values() for text in texts})
+        libraries = [name for name in named if _fits(name, _PARTS)]
+        ways = [f"take a build of {name} for CUDA {right}" for name in named if name not in libraries]
+        if libraries:
+            ways.append(f"leave out what works without: exclude: [{', '.join(_as_globs(libraries))}]")
+        hint = f'{"; ".join(ways)}; or ask for theirs: gpu: {{cuda: "{ordered[-1]}"}}'
     return [Finding("cuda_versions", WARNING, f"packages for {shown}{wanted}", hint=hint)]
 
 
@@ -152,10 +158,17 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def ways_out(versions: Mapping[str, str], found: Sequence[str], asking: Sequence[str] | None = None) -> Iterator[str]:
+def ways_out(
+    versions: Mapping[str, str],
+    found: Sequence[str],
+    asking: Sequence[str] | None = None,
+    *,
+    refused: bool = False,
+) -> Iterator[str]:
     """How to do without `found`, packages for GPUs, in an environment with these `versions` by name.
 
-    `asking` are those of the others that ask for them, None where that is not known.
+    `asking` are those of the others that ask for them, None where that is not known. With `refused` nobody is told of
+    `gpu: true`, for `gpu: false` was said.
     """
     torch = _OF_TORCH[0] in versions and (asking is None or _OF_TORCH[0] in asking)
     if torch:
@@ -166,10 +179,13 @@ def ways_out(versions: Mapping[str, str], found: Sequence[str], asking: Sequence
     libraries = [name for name in found if name not in _INSTEAD and not any(it in versions[name] for it in _BUILDS)]
     if libraries and not torch:
         yield f"leave them out of the environment: exclude: [{', '.join(_as_globs(libraries))}]"
-    yield (
-        "if there will be a GPU, say so with gpu: true in the environment or the package, in a file of Azure ML with"
-        " environment_variables: {NVIDIA_VISIBLE_DEVICES: all}"
-    )
+    if refused:
+        yield "give the package an environment of its own without them; or take its `gpu: false` out"
+    else:
+        yield (
+            "if there will be a GPU, say so with gpu: true in the environment or the package, in a file of Azure ML"
+            " with environment_variables: {NVIDIA_VISIBLE_DEVICES: all}"
+        )
 
 
 def connection_of_torch(packages: str, build: str = "cpu") -> str:
@@ -188,7 +204,7 @@ def of_torch(names: Iterable[str]) -> list[str]:
 def _as_globs(names: Sequence[str]) -> list[str]:
     """Names for `exclude`; of a family of which there are many, its glob."""
     found = set(names)
-    for glob in ("nvidia-*", "cuda-*"):
+    for glob in _PARTS:
         family = {name for name in found if fnmatch.fnmatchcase(name, glob)}
         if len(family) > 2:
             found = found - family | {f'"{glob}"'}

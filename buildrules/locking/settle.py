@@ -1,5 +1,6 @@
 """Looks at the world for a plan: locks are read, made where they are missing, and written; bases looked into."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -95,7 +96,18 @@ class _Settling:
             from buildrules.locking.python.owners import check_owners
 
             check_owners(self.locks, keeper, whole=self._options.locking)
+        if any(os.path.basename(path).startswith("pylock.") for path in keeper.made):
+            self._tell_what_is_not_asked()
         return self.locks
+
+    def _tell_what_is_not_asked(self) -> None:
+        """Of pip's settings on this machine, after all that is of more weight."""
+        from buildrules.actions.python.credentials import IndexLogins
+        from buildrules.actions.python.pip_settings import not_read
+
+        root = self._keeper.root
+        if text := not_read(root, [one.url for one in self._keeper.session.own(IndexLogins).indexes(root)]):
+            self._keeper.warn(text)
 
     def _grouped(self) -> list[ResolvedTarget]:
         """The environments that have one lock with what is selected, and the packages on them: these move with it."""

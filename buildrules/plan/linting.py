@@ -107,6 +107,7 @@ def _of_package(
             models=[ModelParams(one.params["prefix"]).prefix for one in laid],
             unseen=_unseen(locked),
             cuda=cuda_asked(parts.gpu),
+            no_gpu=parts.package.values["gpu"] is False,
         )._asdict(),
         places={
             "texts": {

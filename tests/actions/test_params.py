@@ -36,7 +36,7 @@ HASHED = {
     },
     "LintCodeParams": {"made", "unseen", "ignore", "entry", "python", "models", "roots", "code"},
     "LintPackageParams": {
-        "unseen",
+        *("unseen", "no_gpu"),
         *("ignore", "packages", "variables", "server", "requirements", "written", "tests", "models", "cuda", "code"),
     },
 }

@@ -95,3 +95,8 @@ def test_the_locks_are_what_was_locked(tmp_path: Path) -> None:
     """The figures above are those of the packages; the locks are read as the planner reads them."""
     shutil.copytree(LOCKS, tmp_path / "locks")
     assert read_lock(str(tmp_path), "locks/pylock.torch-linux-amd64.toml").get("torch") is not None
+
+
+def test_what_is_built_for_another_cuda_is_named() -> None:
+    (found,) = cuda_versions([["cupy-cuda12x", "13"], ["nvidia-nccl-cu12", "2"]], "13")
+    assert found.hint.startswith("take a build of cupy-cuda12x for CUDA 13; leave out what works without: exclude: [nv")

@@ -435,3 +435,12 @@ def test_a_small_file_that_is_not_what_git_s_id_says(tmp_path: Path, lone: Hub) 
 def test_licences(tmp_path: Path, lone: Hub, card: Any, licence: str | None) -> None:
     lone.commit(NAME, FILES, card=card)
     assert resolve(f"hf://{NAME}", access(tmp_path, {"HF_ENDPOINT": lone.url})).source.get("license") == licence
+
+
+def test_a_wrong_name_a_wrong_revision_and_a_wrong_path_end_alike(workspace: Space, hub: Hub) -> None:
+    from_hub(workspace)
+    name = f'hub: "{NAME}"'
+    for wrong in (f'hub: "{NAME}x"', f'hub: "{NAME}@none"', f'uri: "hf://{NAME}/none"'):
+        workspace.edit("BUILD.yaml", name, wrong)
+        workspace.run("lock", code=1)
+        name = wrong

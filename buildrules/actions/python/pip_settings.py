@@ -5,11 +5,12 @@ Format: pip's documentation, "Configuration".
 """
 
 import configparser
+import json
 import os
 import re
 from collections.abc import Collection, Iterator
 
-from buildrules.actions.python.uv_settings import shown
+from buildrules.actions.python.uv_settings import addresses, shown
 from buildrules.credentials.address import split_userinfo
 from buildrules.credentials.redact import redact
 
@@ -17,30 +18,47 @@ _ADDRESSES = ("index-url", "extra-index-url", "find-links")
 _PUBLIC = ("https://pypi.org/simple", "https://pypi.python.org/simple")
 
 
-def not_read(known: Collection[str]) -> list[str]:
-    """A sentence for all indexes and folders that pip would ask and nobody asks here; `known` are addresses that uv
-    has. Nothing of a login is in it.
+def not_read(root: str, known: Collection[str]) -> str | None:
+    """A sentence for all indexes and folders that pip would ask and nobody asks for the workspace at `root`, with what
+    to write there; None where there are none. `known` are addresses that uv has besides those in its files. Folders
+    that are not there are no loss. Nothing of a login is in it.
     """
-    known = {_plain(url) for url in (*known, *_PUBLIC, *re.split(r"[\s,]+", os.environ.get("UV_FIND_LINKS", "")))}
-    missed = {url: where for where, url in _named() if _plain(url) not in known}
+    known = {*known, *_PUBLIC, *re.split(r"[\s,]+", os.environ.get("UV_FIND_LINKS", "")), *addresses(root)}
+    known = {_plain(url) for url in known}
+    missed = {
+        url: (key, where)
+        for key, where, url in _named()
+        if _plain(url) not in known and (_is_remote(url) or os.path.isdir(_plain(url)))
+    }
     if not missed:
-        return []
-    indexes = [url for url in missed if url.startswith(("http://", "https://"))]
+        return None
+    shown = {url: redact(url) for url in missed}
+    feeds = [shown[url] for url, (key, _) in missed.items() if key != "find-links" and _is_remote(url)]
     ways = [
-        f"declare it under workspace.connections: `feed{n or ''}: {{type: python_feed, target: {redact(url)!r}}}`"
-        for n, url in enumerate(indexes)
+        f"under workspace.connections `feed{n or ''}: {{type: python_feed, target: {url!r}}}`"
+        for n, url in enumerate(feeds)
     ]
-    if len(indexes) < len(missed):
-        ways.append("name a folder under find-links in a uv.toml at the workspace's root")
-    places = " and ".join(dict.fromkeys(missed.values()))
-    return [
-        f"{', '.join(map(redact, missed))} of {places} is not asked: pip's settings are no part of the workspace"
-        f"\n  hint: {'; '.join(ways)}"
-    ]
+    for setting in ("find-links", "extra-index-url"):
+        urls = [
+            shown[url]
+            for url, (key, _) in missed.items()
+            if shown[url] not in feeds and (key == "find-links") == (setting == "find-links")
+        ]
+        if urls:
+            ways.append(f"in a uv.toml at the workspace's root `{setting} = {json.dumps(urls)}`")
+    places = " and ".join(dict.fromkeys(where for _, where in missed.values()))
+    return (
+        f"not asked, since pip's settings are no part of the workspace: {', '.join(shown.values())} ({places})"
+        f"\n  hint: to have them asked, write {'; '.join(ways)}"
+    )
 
 
-def _named() -> Iterator[tuple[str, str]]:
-    """(where, address or folder) of all that pip would look into, the last setting of a name winning as in pip."""
+def _is_remote(url: str) -> bool:
+    return url.startswith(("http://", "https://"))
+
+
+def _named() -> Iterator[tuple[str, str, str]]:
+    """(key, where, address or folder) of all that pip would look into, the last setting of a name winning as in pip."""
     settings: dict[str, tuple[str, str]] = {}
     for path in _files():
         settings |= {key: (f"{key!r} in {shown(path)}", value) for key, value in _read(path)}
@@ -48,9 +66,9 @@ def _named() -> Iterator[tuple[str, str]]:
         variable = f"PIP_{key.upper().replace('-', '_')}"
         if os.environ.get(variable):
             settings[key] = variable, os.environ[variable]
-    for where, value in settings.values():
+    for key, (where, value) in settings.items():
         for word in value.split():
-            yield where, word
+            yield key, where, word
 
 
 def _files() -> list[str]:

@@ -102,6 +102,19 @@ def machine_settings(
     return {"UV_CONFIG_FILE": place}, said
 
 
+def addresses(root: str) -> list[str]:
+    """The indexes and folders that the configuration files name for a workspace at `root`; relative ones in full."""
+    found: list[Any] = []
+    for path in config_paths(root):
+        table = _absolute(read_config(path), os.path.dirname(path))
+        for part in (table, pip_of(table)):
+            for key in ("find-links", "extra-index-url", "index-url"):
+                value = part.get(key)
+                found += value if isinstance(value, list) else [value]
+            found += [one.get("url") for one in part.get("index", ()) if isinstance(one, dict)]
+    return [one for one in found if isinstance(one, str)]
+
+
 def pip_of(settings: dict[str, Any]) -> dict[str, Any]:
     """The table of settings that are for `uv pip` alone; empty where it has another form, of which uv says so."""
     found = settings.get("pip")

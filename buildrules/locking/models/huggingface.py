@@ -93,7 +93,10 @@ def _asked(source: Mapping[str, Any], access: Access) -> dict[str, Any]:
     except Failure as failure:
         raise UsageError(failure.text, hint=failure.hint) from None
     url = f"{base}/api/models/{source['repository']}/revision/{quote(source['revision'], safe='')}?blobs=true"
-    data = access.ask(source, lambda armed: (url, headers(armed, url, access.environ)))
+    try:
+        data = access.ask(source, lambda armed: (url, headers(armed, url, access.environ)))
+    except GoneError as error:  # for the hub a wrong name is refused and a wrong revision gone; neither was locked
+        raise FetchError(error.message, hint=error.hint) from None
     try:
         answer = json.loads(data)
     except (ValueError, RecursionError):
@@ -126,7 +129,7 @@ def _file(row: Mapping[str, Any], source: Mapping[str, Any], uri: str) -> dict[s
 
 
 def _below(listed: list[dict[str, Any]], prefix: str, uri: str) -> tuple[str, list[dict[str, Any]]]:
-    """(prefix, files with paths below it) of a folder, or of the one file of that name. Raises GoneError."""
+    """(prefix, files with paths below it) of a folder, or of the one file of that name. Raises FetchError."""
     found = [file for file in listed if file["path"].startswith(prefix)]
     if not found:
         name = prefix[:-1]
@@ -135,7 +138,7 @@ def _below(listed: list[dict[str, Any]], prefix: str, uri: str) -> tuple[str, li
     if not found:
         paths = {file["path"] for file in listed}
         paths |= {path.rpartition("/")[0] for path in paths} - {""}
-        raise GoneError(f"{uri!r} has no files", hint=did_you_mean(name, paths, what="there are"))
+        raise FetchError(f"{uri!r} has no files", hint=did_you_mean(name, paths, what="there are"))
     return prefix, [{**file, "path": file["path"][len(prefix) :]} for file in found]
 
 

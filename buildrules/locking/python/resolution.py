@@ -5,11 +5,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from buildrules.actions.python.credentials import IndexLogins
 from buildrules.actions.python.equivalents import served_by
 from buildrules.actions.python.exclusion import Exclusion
 from buildrules.actions.python.feeds import uv_environment
-from buildrules.actions.python.pip_settings import not_read
 from buildrules.actions.python.uv_settings import left_out, machine_settings
 from buildrules.actions.python.uvtool import Answer, compile_arguments, run_uv, warnings_in, write_lines
 from buildrules.errors import ResolutionError
@@ -59,7 +57,6 @@ class Resolution:
         builds = {declared.name: declared.environment() for declared in asked.declared.values()}
         machine, self._left = machine_settings(request.root, folder, builds)
         self._left += [f"{name} is left out: a lock follows from the workspace" for name in left_out()]
-        self._left += not_read([index.url for index in session.own(IndexLogins).indexes(request.root)])
         self._environment = {**uv_environment(request.feeds, session.connections), **machine}
         self._write_preferences()
         self.said: list[str] = []
