@@ -418,7 +418,13 @@ def test_an_interpreter_that_is_not_there_any_more_is_unpacked_again(debian: Cal
     space.run("cache", "verify")
 
 
-@pytest.mark.parametrize("damage", ["emptied", "gone", "changed", "more", "not run", "no list", "an empty folder"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *("emptied", "gone", "changed", "more", "not run", "no list", "an empty folder"),
+        *("a pipe", "a loop", "a list that is a pipe", "a root elsewhere"),
+    ],
+)
 def test_an_interpreter_that_is_damaged_is_unpacked_again(debian: Callable[..., Space], damage: str) -> None:
     space = debian()
     digest = space.build().digest
@@ -438,6 +444,18 @@ def test_an_interpreter_that_is_damaged_is_unpacked_again(debian: Callable[..., 
         program.chmod(0o644)
     elif damage == "no list":
         (folder / "files.json").write_bytes(b"")
+    elif damage == "a pipe":
+        program.unlink()
+        os.mkfifo(program)
+    elif damage == "a loop":
+        program.unlink()
+        program.symlink_to(program.name)
+    elif damage == "a list that is a pipe":
+        (folder / "files.json").unlink()
+        os.mkfifo(folder / "files.json")
+    elif damage == "a root elsewhere":
+        (folder / "root").rename(space.folder / "elsewhere")
+        (folder / "root").symlink_to(space.folder / "elsewhere")
     else:
         shutil.rmtree(folder)
         folder.mkdir()
@@ -451,6 +469,7 @@ def test_an_interpreter_that_is_damaged_is_unpacked_again(debian: Callable[..., 
     (program,) = again.glob("**/ld-linux-*")
     assert (program.read_bytes(), program.stat().st_mode & 0o777) == (kept, 0o755)
     assert not (program.parent / "abc.py").exists()
+    assert not (again / "root").is_symlink()
 
 
 def test_an_interpreter_that_does_not_run_stops_the_build_with_a_way_out(debian: Callable[..., Space]) -> None:

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def _instead(path: Path, data: bytes) -> None:
 
 
 def _delete(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def _directory(path: Path, chooser: random.Random) -> None:
@@ -101,7 +102,7 @@ def _restore(kept: Path, place: Path) -> None:
             _delete(path)
     for path in kept.iterdir():
         target = place / path.name
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             _restore(path, target)
             continue
         there = os.path.lexists(target)
@@ -109,7 +110,7 @@ def _restore(kept: Path, place: Path) -> None:
             continue
         if there:
             _delete(target)
-        (os.link if "blobs" in path.parts else shutil.copy2)(path, target)
+        (os.link if "blobs" in path.parts else partial(shutil.copy2, follow_symlinks=False))(path, target)
     shutil.copystat(kept, place)
 
 
@@ -127,7 +128,7 @@ class Damaged:
         self._steps = sorted(steps.iterdir())
         space.run("lint", APP, code=None)
         self._kept = space.folder / "kept"
-        shutil.copytree(space.store, self._kept)
+        shutil.copytree(space.store, self._kept, symlinks=True)
         places = sorted(path.relative_to(self._kept).as_posix() for path in self._kept.rglob("*"))
         self.places = [place for place in places if not place.startswith("uv/")]
         self.kept_by_uv = [place for place in places if place.startswith("uv/")]  # which `lock` alone meets

@@ -13,6 +13,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from stat import S_ISDIR
 from typing import Any, NamedTuple
 
 from buildrules.engine.kind import Context
@@ -33,6 +34,7 @@ from buildrules.store.blobs import CHUNK, remove
 FOLDER = "interpreters"
 _FORM = 2  # of how it is laid: raised with what would lay it in another way
 _ROOT, _LIST = "root", "files.json"
+_OPENED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe in the place of a file is empty, and not waited for
 LAYER = "layer"
 """The kind of parts that are layers of an image of others, base first; they have what `Layer.to_dict` gives."""
 _WANTED = re.compile(
@@ -117,9 +119,13 @@ def mend(store: str) -> list[str]:
 
 def _is_sound(folder: str) -> bool:
     """Whether an interpreter is there and all its files are what they were."""
+    root = os.path.join(folder, _ROOT)
     try:
-        with open(os.path.join(folder, _LIST), encoding="utf-8") as file:
-            return bool(json.load(file) == _files(os.path.join(folder, _ROOT)))
+        if not all(S_ISDIR(os.lstat(one).st_mode) for one in (folder, root)):
+            return False
+        handle = os.open(os.path.join(folder, _LIST), _OPENED)
+        with open(handle, encoding="utf-8") as file:
+            return bool(json.load(file) == _files(root))
     except (OSError, ValueError, RecursionError):
         return False
 
@@ -135,7 +141,7 @@ def _files(root: str) -> dict[str, list[Any]]:
             if os.path.islink(path):
                 found[below] = [os.fsencode(os.readlink(path)).decode("ascii", "backslashreplace")]
             elif name in names:
-                with open(path, "rb") as file:
+                with open(os.open(path, _OPENED), "rb") as file:
                     stat = os.fstat(file.fileno())
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
                 found[below] = [stat.st_mode & 0o777, stat.st_size, digest]

@@ -34,7 +34,8 @@ def unpack(
 ) -> None:
     """Lay `layers`, base first, into the folder `root`, which is empty.
 
-    As root, entries get the owners the tars name. Of files those alone are laid whose paths are `wanted`. Raises
+    As root, entries get the owners the tars name. Of files those alone are laid whose paths are `wanted`, and then no
+    pipes. Raises
     IntegrityError for a layer that is not what its descriptor says, leaves the folder, holds what cannot be or grows
     out of all proportion, UsageError for zstd where nothing here can read that, ServingError for what Linux refuses,
     StoreError where the disk is full.
@@ -119,7 +120,7 @@ class _Layer:
             self._adopt(path, member, None)
         elif member.islnk():
             self._link(member, path)
-        elif member.isfifo():
+        elif member.isfifo() and self._wanted is None:  # what is read would be waited for
             os.mkfifo(path)
             self._adopt(path, member, member.mode & 0o777)
 
