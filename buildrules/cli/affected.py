@@ -22,6 +22,8 @@ class Asked(NamedTuple):
     since: str
     committed: bool = False
     testing: bool = False  # tests, instead of what is built
+    configurations: tuple[str, ...] = ()
+    platform: str | None = None  # instead of those of the workspace
 
 
 class Answer(NamedTuple):
@@ -40,7 +42,8 @@ def affected(asked: Asked, why: str | None = None) -> Answer:
     since = commit_of(root, asked.since) if asked.since.endswith("...") else asked.since
     looking = Differing(root, since, "HEAD" if asked.committed else None)
     prefix = "../" * (directory.count("/") + 1) if directory else ""
-    known = sources_of_workspace(root, prefix, testing=asked.testing)
+    plain = asked.platform is None  # what is kept is of the platforms of the workspace
+    known = sources_of_workspace(root, prefix, asked.configurations, testing=asked.testing) if plain else None
     paths = looking.paths()
     if known is not None and why is None:
         labels = None if looking.links else known.touched(paths, looking.in_place)
@@ -61,7 +64,7 @@ def _named(root: str, prefix: str, directory: str, asked: Asked, labels: list[st
     from buildrules.cli.kept_targets import targets_of_workspace
     from buildrules.cli.query import select
 
-    known = targets_of_workspace(root, prefix)
+    known = targets_of_workspace(root, prefix, asked.configurations)
     for pattern in asked.patterns:
         if not pattern.startswith("-"):
             select(known, pattern, directory)
@@ -78,7 +81,8 @@ def _compared(root: str, directory: str, asked: Asked, commit: str, paths: "Sequ
     from buildrules.revisions.working import changes
     from buildrules.store.store import Store
 
-    options: dict[str, Any] = {"test": True} if asked.testing else {}
+    options: dict[str, Any] = {"configurations": asked.configurations, "platform": asked.platform}
+    options |= {"test": True} if asked.testing else {}
     store, session = Store(), Session()
     try:
         store.lock()
@@ -91,7 +95,9 @@ def _compared(root: str, directory: str, asked: Asked, commit: str, paths: "Sequ
                 began, here = now(), changes(root, paths)
                 try:
                     side = comparing.here(["//..."], tree, here)
-                    keep_sources(side, began, side.prepared.loaded.workspace.settings.plugins, testing=asked.testing)
+                    if asked.platform is None:
+                        plugins = side.prepared.loaded.workspace.settings.plugins
+                        keep_sources(side, began, plugins, testing=asked.testing)
                 except LockError:
                     side = comparing.here(asked.patterns, tree, here)  # the locks of others do not matter
                 after = side.made

@@ -14,7 +14,15 @@ class Chosen(NamedTuple):
 
 
 def chosen(
-    root: str, directory: str, patterns: list[str], *, since: str | None, failed: bool, shard: tuple[int, int] | None
+    root: str,
+    directory: str,
+    patterns: list[str],
+    *,
+    since: str | None,
+    failed: bool,
+    shard: tuple[int, int] | None,
+    configurations: tuple[str, ...] = (),
+    platform: str | None = None,
 ) -> Chosen:
     """Raises UsageError, and what `affected` raises."""
     from buildrules.cli.affected import Asked, affected
@@ -24,7 +32,7 @@ def chosen(
     from buildrules.revisions.affected import shards
     from buildrules.workspace.labels import parse_label, parse_patterns
 
-    known = targets_of_workspace(root, root + "/")
+    known = targets_of_workspace(root, root + "/", configurations)
     targets = known.targets
     for pattern in patterns:
         if not pattern.startswith("-"):
@@ -41,7 +49,8 @@ def chosen(
             asks[label] = len(values.get("requests") or ()) or 1
     labels, why = list(asks), "tests"
     if since is not None:
-        touched = set(affected(Asked(["//..."], since, testing=True)).labels)
+        asked = Asked(["//..."], since, False, True, configurations, platform)
+        touched = set(affected(asked).labels)
         labels, why = [label for label in labels if label in touched], f"tests affected since {since}"
     if failed:
         before = set(failed_tests(root))

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from buildrules.engine.inputs import Facts
 
 
-def kept(root: str, prefix: str, ending: str) -> State | None:
+def kept(root: str, prefix: str, ending: str, configurations: "Sequence[str]" = ()) -> State | None:
     """The state with what was kept under this ending, if it still holds; its records are those of actions, from 1 on.
 
-    `prefix` leads from the current directory to the workspace: "" or ends in a slash.
+    `prefix` leads from the current directory to the workspace: "" or ends in a slash. What was kept for other
+    `configurations` does not hold.
     """
-    wanted = identity(root)
+    wanted = identity(root, tuple(configurations))
     state = open_state(f"{state_path(root, wanted)}.{ending}", wanted)
     if state is None:
         return None
@@ -72,6 +73,7 @@ def keep(
     facts: "Mapping[str, Facts]",
     ignore: "Sequence[str]",
     records: "Sequence[bytes]",
+    configurations: "Sequence[str]" = (),
 ) -> None:
     """Keep records that hold while these facts do, looked at since `began` (ns). Failing to only costs time."""
     import contextlib
@@ -81,7 +83,7 @@ def keep(
 
     base, _ = base_of(root, began, facts, (), ())
     actions = [marshal.dumps(list(ignore)), *records]
-    wanted = identity(root)
+    wanted = identity(root, tuple(configurations))
     with contextlib.suppress(OSError):
         write_base(
             f"{state_path(root, wanted)}.{ending}", wanted, base._replace(actions=actions, links=[b""] * len(actions))

@@ -13,7 +13,7 @@ from buildrules.workspace.root import BUILD_FILE, MISSPELT, VENV_MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from buildrules.cli.revision import Side
 
@@ -71,9 +71,12 @@ class KeptSources:
         return [self.goals[number] for number in sorted(found)]
 
 
-def sources_of_workspace(root: str, prefix: str, *, testing: bool) -> KeptSources | None:
-    """What was kept, while it holds. `prefix` leads from the current directory to the workspace."""
-    state = kept(root, prefix, _ending(testing))
+def sources_of_workspace(
+    root: str, prefix: str, configurations: "Sequence[str]" = (), *, testing: bool
+) -> KeptSources | None:
+    """What was kept for these configurations, while it holds. `prefix` leads from the current directory to the
+    workspace."""
+    state = kept(root, prefix, _ending(testing), configurations)
     if state is None:
         return None
     try:
@@ -113,7 +116,8 @@ def keep_sources(side: "Side", began: int, plugins: "Collection[str]", *, testin
     listed = {one.at for one in facts.values() if one.names is not None}
     above = {os.path.dirname(path) + "/" for path in linked}
     record = marshal.dumps((labels, sets, read, looked_at, frozenset(listed), tuple(sorted(above))))
-    keep(root, _ending(testing), began, facts, prepared.loaded.workspace.settings.ignore, [record])
+    ignore = prepared.loaded.workspace.settings.ignore
+    keep(root, _ending(testing), began, facts, ignore, [record], prepared.options.configurations)
 
 
 def _ending(testing: bool) -> str:

@@ -8,6 +8,7 @@ from buildrules.state.reader import ACTION, UNREADABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from buildrules.analysis.loaded import Loaded
@@ -26,12 +27,13 @@ class KeptTargets:
         self.packages = packages
 
 
-def targets_of_workspace(root: str, prefix: str) -> KeptTargets:
-    """The targets of the workspace at `root`; `prefix` leads there from the current directory: "" or ends in a slash.
+def targets_of_workspace(root: str, prefix: str, configurations: "Sequence[str]" = ()) -> KeptTargets:
+    """The targets of the workspace at `root` in these configurations.
 
-    Raises LoadError where the workspace is not sound.
+    `prefix` leads there from the current directory: "" or ends in a slash. Raises LoadError where the workspace is not
+    sound, and UsageError for a configuration that there is not.
     """
-    state = kept(root, prefix, _ENDING)
+    state = kept(root, prefix, _ENDING, configurations)
     if state is not None:
         try:
             packages = marshal.loads(state.raw(ACTION, 3))  # noqa: S302 - made here, and checked
@@ -39,17 +41,19 @@ def targets_of_workspace(root: str, prefix: str) -> KeptTargets:
         except UNREADABLE:
             pass
     from buildrules.analysis.loaded import Loaded
+    from buildrules.analysis.options import Options
     from buildrules.cli.looked_at import inputs_of
     from buildrules.engine.remember import now
     from buildrules.workspace.disk import Disk
 
     began = now()
     disk = Disk(root)
-    loaded = Loaded(disk)
+    loaded = Loaded(disk, options=Options(configurations=tuple(configurations)))
     core, details = rows_of(loaded)
     packages = list(loaded.workspace.packages)
     facts = inputs_of(root, began, disk, {}, []).facts
-    keep(root, _ENDING, began, facts, loaded.workspace.settings.ignore, [core, details, marshal.dumps(packages)])
+    records = [core, details, marshal.dumps(packages)]
+    keep(root, _ENDING, began, facts, loaded.workspace.settings.ignore, records, configurations)
     return KeptTargets(Targets.kept(core, lambda: details), packages)
 
 

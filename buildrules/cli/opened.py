@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from buildrules.actions.registry import Kinds
@@ -19,7 +19,7 @@ from buildrules.workspace.globs import expand
 from buildrules.workspace.root import read_inside
 
 
-def opened(root: str, patterns: list[str]) -> list[str]:
+def opened(root: str, patterns: list[str], configurations: Sequence[str] = ()) -> list[str]:
     """The workspace-relative paths of the files that a first build of these opens, sorted.
 
     What is planned from (every BUILD.yaml, rules, locks, requirements, plugins), and the sources of all steps; files
@@ -30,7 +30,8 @@ def opened(root: str, patterns: list[str]) -> list[str]:
     store, session = Store(), Session()
     try:
         store.lock()
-        prepared = prepare(root, "", patterns, {"locked": True}, store, Stream(), session)
+        options = {"locked": True, "configurations": tuple(configurations)}
+        prepared = prepare(root, "", patterns, options, store, Stream(), session)
         plan = prepared.plan()
         plugins = list(prepared.loaded.workspace.settings.plugins)
         import_plugins(root, plugins, session.own(Kinds))

@@ -15,13 +15,19 @@ if TYPE_CHECKING:
 OUTPUTS = ("label_kind", "label", "json", "graph", "mermaid", "build", "inputs")
 
 
-def answer(expression: str, output: str) -> str:
-    """What `query` prints for an expression ("" is all targets). Raises UsageError and LoadError."""
+def answer(expression: str, output: str, configurations: "Sequence[str]" = ()) -> str:
+    """What `query` prints for an expression ("" is all targets) in these configurations.
+
+    Raises UsageError and LoadError.
+    """
     here = os.getcwd()
     root = find_root(here)
     directory = package_of(root, here)
-    known = targets_of_workspace(root, "../" * (directory.count("/") + 1) if directory else "")
-    names = Names(lambda word: select(known, word, directory), lambda numbers: _inputs(root, known.targets, numbers))
+    known = targets_of_workspace(root, "../" * (directory.count("/") + 1) if directory else "", configurations)
+    names = Names(
+        lambda word: select(known, word, directory),
+        lambda numbers: _inputs(root, known.targets, numbers, configurations),
+    )
     found = evaluate(expression or "//...", known.targets, names)
     targets = known.targets
     if output == "inputs":
@@ -75,9 +81,11 @@ def select(known: KeptTargets, word: str, directory: str) -> "Sequence[int]":
     return found
 
 
-def _inputs(root: str, targets: Targets, numbers: "Sequence[int]") -> list[str]:
+def _inputs(root: str, targets: Targets, numbers: "Sequence[int]", configurations: "Sequence[str]") -> list[str]:
     from buildrules.cli.opened import opened
 
     named = [number for number in numbers if number in targets.written]
     made = [number for number in named if targets.detail(number)[0] in ("package", "base", "env")]
-    return opened(root, [targets.labels[number] for number in made or named])  # parts come with what they are parts of
+    return opened(
+        root, [targets.labels[number] for number in made or named], configurations
+    )  # parts come with what they are parts of

@@ -1,7 +1,7 @@
 """What `buildrules why` says against something else than the last build: a git revision, or the nearest record."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildrules.actions.registry import Kinds
@@ -67,7 +67,8 @@ def nearest_lines(invocation: Invocation, *, verbose: bool) -> Iterator[str]:
     """How each step that would run differs from what shares most with it, of this workspace or the shared cache."""
     findings = inspect(invocation.run, invocation.unlocked)
     running = [name for name, finding in findings.items() if finding.need is Need.RUN]
-    known = _known(invocation.root, {invocation.plan.actions[name].kind for name in running})
+    configurations = invocation.request.option("configurations", ())
+    known = _known(invocation.root, configurations, {invocation.plan.actions[name].kind for name in running})
     yield from (f"{goal.label}  {goal.platform}" for goal in invocation.plan.goals)
     for name in running:
         action, sees = invocation.plan.actions[name], findings[name].sees
@@ -92,10 +93,10 @@ def nearest_lines(invocation: Invocation, *, verbose: bool) -> Iterator[str]:
         yield "  nothing would run: every step has a record"
 
 
-def _known(root: str, kinds: set[str]) -> dict[str, list[_Near]]:
+def _known(root: str, configurations: Sequence[str], kinds: set[str]) -> dict[str, list[_Near]]:
     """The actions of some kinds that the state of the workspace keeps."""
     found: dict[str, list[_Near]] = {}
-    wanted = identity(root)
+    wanted = identity(root, tuple(configurations))
     state = open_state(state_path(root, wanted), wanted)
     if state is None:
         return found

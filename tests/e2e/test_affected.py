@@ -178,6 +178,36 @@ def test_what_cannot_be_known_is_an_error(many: Path, wheelhouse: Path, tmp_path
     clone.run("affected", "--since", "HEAD~1", code=2).said("this is a shallow clone", "git fetch --unshallow")
 
 
+def test_configurations_and_platforms_count(many: Path, wheelhouse: Path, tmp_path: Path) -> None:
+    """Whatever asks about changes plans for those of the command line, and what is kept of one is not another's."""
+    space = copy_of(many, tmp_path / "one", wheelhouse)
+    space.edit("BUILD.yaml", "name: acme,", "name: acme, configurations: [gpu],")
+    space.edit("b/c/BUILD.yaml", 'code: "//a:code"', "code: {select: {gpu: //b:code, default: //a:code}}")
+    space.append("b/c/BUILD.yaml", TEST.format(n=1, status=200))
+    Repository(space.root).commit()
+    since, gpu = ("affected", "--since", "HEAD"), ("--config", "gpu")
+    for _ in range(2):  # at first by planning, then by what is kept
+        assert space.run(*since).out == space.run(*since, *gpu).out == ""
+    space.append("b/src/score.py", "# more\n")
+    for _ in range(2):
+        assert space.run(*since).out.split() == ["//b:app"]
+        assert space.run(*since, *gpu).out.split() == ["//b:app", "//b/c:app"]
+    assert "score.py changed" in space.run(*since, *gpu, "--why", "//b/c:app").out
+    space.run(*since, "--config", "tpu", code=2).said("no configuration 'tpu'")
+    with space.inside(".", {}):
+        for configurations, expected in (((), []), (("gpu",), ["//b/c:t1"])):
+            found = chosen(
+                str(space.root), "", ["//..."], since="HEAD", failed=False, shard=None, configurations=configurations
+            )
+            assert found.labels == expected
+    space.run("test", "//...", "--affected", "--platform", "linux/s390x", code=2).said("linux/s390x")
+    for words, code in ((gpu, "//b:code"), ((), "//a:code")):
+        assert code in space.run("query", "deps(//b/c:app)", "-o", "label", *words).out.split()
+        inputs = space.run("query", "//b/c:app", "-o", "inputs", *words).out.split()
+        assert f"{code[2:].split(':')[0]}/src/score.py" in inputs
+    space.run("query", *gpu, "--config", "tpu", code=2).said("no configuration 'tpu'")
+
+
 def test_a_lock_that_was_not_there_makes_new_what_needs_it(many: Path, wheelhouse: Path, tmp_path: Path) -> None:
     space = copy_of(many, tmp_path / "one", wheelhouse)
     lock = "pylock.other-linux-amd64.toml"

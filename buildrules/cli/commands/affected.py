@@ -3,6 +3,7 @@
 import click
 
 from buildrules.cli.affected_output import OUTPUTS
+from buildrules.cli.options import config_option
 
 PATTERN = "PATTERN"
 
@@ -14,6 +15,7 @@ PATTERN = "PATTERN"
 @click.option("--tests", is_flag=True, help="The tests that would run again, instead of what would be built again.")
 @click.option("-o", "--output", type=click.Choice(OUTPUTS), default=OUTPUTS[0], help="What to print.")
 @click.option("--shards", type=click.IntRange(1, 256), metavar="N", help="In N parts that take about as long.")
+@config_option
 @click.option("--why", metavar="LABEL", help="Say what of this one changed, and in which steps.")
 def command(
     patterns: tuple[str, ...],
@@ -22,6 +24,7 @@ def command(
     tests: bool,
     output: str,
     shards: int | None,
+    configurations: tuple[str, ...],
     why: str | None,
 ) -> None:
     """List the packages, environments and bases that a change touches: what `build` would make anew.
@@ -34,5 +37,5 @@ def command(
     from buildrules.cli.affected_output import written
     from buildrules.cli.shortly import write
 
-    asked = Asked(list(patterns) or ["//..."], since, committed, tests)
+    asked = Asked(list(patterns) or ["//..."], since, committed, tests, configurations)
     write(written(affected(asked, why), output, shards))

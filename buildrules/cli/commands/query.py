@@ -2,6 +2,7 @@
 
 import click
 
+from buildrules.cli.options import config_option
 from buildrules.cli.query import OUTPUTS
 
 
@@ -10,7 +11,8 @@ from buildrules.cli.query import OUTPUTS
 @click.option(
     "-o", "--output", type=click.Choice(OUTPUTS), default=OUTPUTS[0], show_default=True, help="What to print."
 )
-def command(expression: tuple[str, ...], output: str) -> None:
+@config_option
+def command(expression: tuple[str, ...], output: str, configurations: tuple[str, ...]) -> None:
     """Ask which targets there are and who needs whom; without EXPR all are listed.
 
     EXPR is a pattern, a function of others - deps(X), rdeps(//..., X), allpaths(X, Y), somepath(X, Y), kind(RE, X),
@@ -21,4 +23,4 @@ def command(expression: tuple[str, ...], output: str) -> None:
     from buildrules.cli.query import answer
     from buildrules.cli.shortly import write
 
-    write(answer(" ".join(expression), output))
+    write(answer(" ".join(expression), output, configurations))

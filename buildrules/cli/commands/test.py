@@ -53,7 +53,8 @@ def command(patterns: tuple[str, ...], **options: Any) -> int:
     root, directory, named = place_of(list(patterns), options)
     since = given["since"] or ("HEAD" if given["affected"] else None)
     shard = shard_of(given["shards"]) if given["shards"] else None
-    found = chosen(root, directory, named, since=since, failed=given["rerun_failed"], shard=shard)
+    plans = {name: options[name] for name in ("configurations", "platform")}
+    found = chosen(root, directory, named, since=since, failed=given["rerun_failed"], shard=shard, **plans)
     if not found.labels:
         return _nothing(found.why, options)
     words = ["test", *map(str, click.get_current_context().obj or ()), *found.labels]
