@@ -17,6 +17,7 @@ from buildrules.oci.config import PREFIX, parse_port
 from buildrules.rules.platform import SINGLE
 from buildrules.rules.types import ROUTE_NAMES
 from buildrules.serving.route import Route
+from buildrules.start.huggingface import TOKEN
 
 CPU = 1.0
 MEMORY_MIB = 2048
@@ -134,7 +135,8 @@ def _check(ready: Route) -> list[str]:
 
 def _secrets(plan: Plan, connections: Connections, result: GoalResult, name: str, longest: int) -> list[dict[str, Any]]:
     """The variables that downloads at start take credentials from, with the connections that they belong to."""
-    said = [one["source"].get("credentials") or {} for one in _downloads(plan, result)]
+    sources = [one["source"] for one in _downloads(plan, result)]
+    said = [one.get("credentials") or ({"token": TOKEN} if one.get("restricted") else {}) for one in sources]
     variables = {value for one in said for value in one.values() if not value.startswith("=")}
     owners = {
         variable: (connection.name, field)

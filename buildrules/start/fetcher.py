@@ -237,7 +237,7 @@ class Fetcher:
             failure = error if isinstance(error, Failure) else disk_failure(error, download["directory"])
             hint = failure.hint
             if failure.reason == REFUSED:
-                hint = hint or advice(download["source"], self._environ)
+                hint = advice(download["source"], self._environ, hint)
             if failure.reason == UNUSABLE:
                 hint = hint or "build the image again"
             if failure.reason == UNREACHABLE and is_loopback(urlsplit(describe(download["source"])).hostname or ""):

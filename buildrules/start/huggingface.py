@@ -1,8 +1,8 @@
 """Files of Hugging Face's hub, or a mirror: `{"kind": "huggingface", "repository": "org/name", "revision": ...}`.
 
 `prefix` is the folder in the repository that files lie below, with a slash at the end; `endpoint` the hub's address,
-where it is not the one of the surroundings. Credentials are those the source names, else the token that the hub's own
-client would send, and only to the hub that it would send it to.
+where it is not the one of the surroundings; `restricted` says that it wants a token. Credentials are those the source
+names, else the token that the hub's own client would send, and only to the hub that it would send it to.
 
 Source: Hugging Face Hub documentation, "Environment variables" and "Quickstart, Authentication"; huggingface_hub,
 `constants.py` and `file_download.py` (hf_hub_url).
@@ -50,13 +50,34 @@ def headers(source: Mapping[str, Any], url: str, environ: Mapping[str, str]) -> 
     ours = origin(endpoint({}, environ))
     if origin(url) != ours or (ours[0] == "http" and not is_loopback(ours[1])):
         return {}  # a lock may name any host, and whoever listens is not to hear it
+    name, environ = _token(environ)
+    return authorization({"credentials": {"token": name}}, url, environ) if name else {}
+
+
+def unsent(source: Mapping[str, Any], environ: Mapping[str, str]) -> str | None:
+    """Why the token of the surroundings did not go to the hub of a source, and what to do; None where there is none, or
+    it went there.
+    """
+    ours, theirs = endpoint({}, environ), endpoint(source, environ)
+    if source.get("credentials") or not _token(environ)[0]:
+        return None
+    if origin(ours) != origin(theirs):
+        return (
+            f"the token in {TOKEN} was not sent: it goes to {ours}, and the model is at {theirs}; set "
+            f"HF_ENDPOINT={theirs} if it is for that hub, or name a connection"
+        )
+    if theirs.startswith("http:") and not is_loopback(origin(theirs)[1]):
+        return f"the token in {TOKEN} was not sent, since {theirs} is plain http: use https, or a connection"
+    return None
+
+
+def _token(environ: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
+    """The variable that has the token, or names its file, and where that stands; "" where there is none."""
     name = next((name for name in _TOKENS if environ.get(name) or environ.get(f"{name}_FILE")), None)
-    if name is None:
-        name, path = TOKEN, _token_path(environ)
-        if not os.path.isfile(path):
-            return {}
-        environ = {f"{TOKEN}_FILE": path}
-    return authorization({"credentials": {"token": name}}, url, environ)
+    if name is not None:
+        return name, environ
+    path = _token_path(environ)
+    return (TOKEN, {f"{TOKEN}_FILE": path}) if os.path.isfile(path) else ("", environ)
 
 
 def _token_path(environ: Mapping[str, str]) -> str:

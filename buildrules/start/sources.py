@@ -50,7 +50,7 @@ READ = {
     "oci": ("registry", "repository", "plain_http"),
     "s3": ("bucket", "prefix", "region", "endpoint", "anonymous"),
     "mlflow": ("tracking_uri", "artifacts", "uri"),
-    "huggingface": ("repository", "revision", "prefix", "endpoint"),
+    "huggingface": ("repository", "revision", "prefix", "endpoint", "restricted"),
 }
 """kind -> the fields that are read of a source, besides `kind`, `credentials` and `within`. All else is for people: how
 it is called, what was asked for."""
@@ -113,13 +113,21 @@ USUAL = {
 """kind -> the variables that are looked at where a source names none; of several sets the first that is there."""
 
 
-def advice(source: Mapping[str, Any], environ: Mapping[str, str]) -> str:
-    """What to do where a source refuses: names the variables that are missing, or those whose values are refused."""
+def advice(source: Mapping[str, Any], environ: Mapping[str, str], hint: str | None = None) -> str:
+    """What to do where a source refuses: names the variables that are missing, or those whose values are refused.
+
+    `hint` is what its answer hints at.
+    """
     if source.get("kind") == "huggingface" and not source.get("credentials"):
+        unsent: str | None = importlib.import_module(".huggingface", __package__).unsent(source, environ)
         return (
-            "see that its name is right; a private one wants a token that may read it in HF_TOKEN, which goes to "
+            unsent
+            or hint
+            or "see that its name is right; a private one wants a token that may read it in HF_TOKEN, which goes to "
             "huggingface.co, or where HF_ENDPOINT says"
         )
+    if hint:
+        return hint
     usual = USUAL.get(str(source.get("kind")), ((),))
     used = next(
         (names for names in usual for name in names[:1] if environ.get(name) or f"{name}_FILE" in environ), usual[0]

@@ -125,6 +125,12 @@ def read_settings(root: str) -> "Settings":
     return found
 
 
+def setting_position(disk: Disk, *path: str) -> Position | None:
+    """Where a setting of the workspace stands, such as "python", "mirror"."""
+    node = _read(disk, "", Problems())
+    return node.find(("workspace", *path)).position if node is not None else None
+
+
 def _settings(root: str, node: Node, problems: Problems) -> "Settings | None":
     """The `workspace:` section. The files that it names lie in the workspace, and so do uv's settings beside it."""
     from buildrules.workspace.settings import Settings

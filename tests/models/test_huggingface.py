@@ -140,6 +140,9 @@ def test_fetched_at_start_from_the_same_place(workspace: Space, hub: Hub) -> Non
     start = download(workspace, workspace.build(env={"HF_TOKEN": "hf_of_a_test"}))
     told = start.run(code=1)
     assert "RepoNotFound" in told and "HF_TOKEN, which goes to huggingface.co, or where HF_ENDPOINT says" in told
+    told = start.run(code=1, env={"HF_TOKEN": "hf_of_a_test"})
+    assert f"HF_TOKEN was not sent: it goes to https://huggingface.co, and the model is at {hub.url}" in told
+    assert f"set HF_ENDPOINT={hub.url} " in told and "hf_of_a_test" not in told
     place = workspace.folder / "served"
     row = next(row for row in locked(workspace)["files"] if row["path"] == "weights.bin")
     place.mkdir(exist_ok=True)
@@ -149,6 +152,21 @@ def test_fetched_at_start_from_the_same_place(workspace: Space, hub: Hub) -> Non
     assert (place / "weights.bin").read_bytes() == WEIGHTS
     assert hub.store.asked(f"/lfs/{row['sha256']}") == ["bytes=100000-"]
     assert all("Authorization" not in headers for _, headers in hub.store.seen)
+
+
+def test_manifests_take_the_token_of_a_gated_model_from_a_secret(workspace: Space, hub: Hub) -> None:
+    hub.wanted = "Bearer hf_of_a_test"
+    hub.commit(NAME, FILES, gated=True)
+    from_hub(workspace, package="    mode: download\n")
+    token = {"HF_TOKEN": "hf_of_a_test"}
+    words = ("--for", "kubernetes", "-o", "out", "--to", "registry.example/models")
+    workspace.run("deploy-files", APP, *words, env=token).said("secret HF_TOKEN")
+    made = (workspace.root / "out" / "app.yaml").read_text()
+    assert "name: HF_TOKEN" in made and "secretKeyRef" in made and "hf_of_a_test" not in made
+    hub.repositories[NAME].gated = False
+    workspace.run("lock", env=token)
+    workspace.run("deploy-files", APP, *words, env=token)
+    assert "HF_TOKEN" not in (workspace.root / "out" / "app.yaml").read_text()
 
 
 def test_the_layers_of_a_download_hold_no_name_of_the_revision(workspace: Space, hub: Hub) -> None:
@@ -351,6 +369,22 @@ def test_weights_in_several_files_of_which_one_is_left_out(tmp_path: Path, lone:
     with pytest.raises(LoadError, match=r"names 'model-00002-of-00002\.safetensors', which is not among") as caught:
         resolve(f"hf://{NAME}", reach)
     assert "`files`" in str(caught.value.hint)
+
+
+def test_weights_in_several_files_of_which_one_is_excluded(workspace: Space, hub: Hub) -> None:
+    weights = {f"model-{number}.bin": bytes([number]) * 9 for number in (1, 2)}
+    index = json.dumps({"weight_map": dict(zip("ab", weights, strict=True))}).encode()
+    hub.commit(NAME, {**weights, "pytorch_model.bin.index.json": index, "big/x": b"x"})
+    from_hub(workspace, more=", exclude: [big, 'big/*']")
+    workspace.build(APP)
+    workspace.edit("BUILD.yaml", "[big, 'big/*']", "[big, 'model-2*']")
+    for locked in ("lock", "build"):
+        said = workspace.run(locked, *([APP] if locked == "build" else []), code=2)
+        said.said("names 'model-2.bin', which is not among", "take them out of `exclude`")
+        line = next(text for text in said.err.splitlines() if "'model-2*'" in text)
+        assert said.err.splitlines()[said.err.splitlines().index(line) + 1].index("^") == line.index("'model-2*'")
+    workspace.edit("BUILD.yaml", "[big, 'model-2*']", "['*model*']")
+    workspace.build(APP)
 
 
 def test_what_only_stands_for_a_file(workspace: Space, hub: Hub) -> None:

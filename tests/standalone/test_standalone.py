@@ -78,7 +78,10 @@ def test_a_mirror_that_lost_the_file_is_an_error_with_the_way_out(space: Space) 
 
 def test_a_version_that_never_was_is_an_error_where_it_stands(space: Space) -> None:
     space.edit("BUILD.yaml", 'version: "3.12"', 'version: "3.12.77"')
-    space.run("lock", PY, code=1).said("there is no Python 3.12.77", "the newest there is 3.12.1", "BUILD.yaml:")
+    said = space.run("lock", PY, code=1)
+    said.said("there is no Python 3.12.77 for linux/amd64 in 'pythons'", "the newest there is 3.12.1", "BUILD.yaml:")
+    said.said("workspace.python.mirror is 'pythons': put a build of it there")
+    assert "pbs-installer" not in said.err
     space.edit("BUILD.yaml", 'version: "3.12.77"', 'version: "3.14"')
     space.run("lock", PY, code=1).said("there is no Python 3.14", "the newest there are 3.11.9, 3.12.1")
     space.edit("BUILD.yaml", 'version: "3.14"', 'version: "py3"')
@@ -244,6 +247,14 @@ def test_a_mirror_of_files_with_other_names_is_told_what_they_must_be(space: Spa
     space.run("lock", PY, code=1).said("there is no Python 3.12", "workspace.python.mirror is 'pythons': it is empty")
     space.write("pythons/python-3.12.tgz", b"x")
     space.run("lock", PY, code=1).said("1 file, such as 'python-3.12.tgz'", "cpython-3.12.15+", "`archive`")
+
+
+def test_a_mirror_s_folder_that_is_not_there_is_told_where_it_is_named(space: Space) -> None:
+    space.edit("BUILD.yaml", "mirror: pythons", "mirror: nowhere")
+    said = space.run("lock", PY, code=2)
+    said.said("there is no folder 'nowhere'", "take workspace.python.mirror out")
+    lines = said.err.splitlines()
+    assert next(lines[at + 1].index("^") == one.index("nowhere") for at, one in enumerate(lines) if "{bytecode:" in one)
 
 
 def test_without_a_mirror_an_unreachable_place_is_no_dead_end(space: Space) -> None:

@@ -34,6 +34,7 @@ class Access:
     the address of the connection that serves the uri; with `anonymous` it wants no credentials, with `plain_http` a
     registry speaks http. `known` are the files of the lock there is, whose digests need not be found out again,
     `wanted` the globs of those that the target wants of a repository, with their places; all, where there are none.
+    `excluded` are the globs of those that it leaves out of what is locked.
     `credentials` are roles (see `start.sources`) for all sources, instead of a connection's.
     """
 
@@ -49,6 +50,7 @@ class Access:
     plain_http: bool = False
     known: Sequence[File] = ()
     wanted: Mapping[str, Position | None] = field(default_factory=dict)
+    excluded: Mapping[str, Position | None] = field(default_factory=dict)
     credentials: Mapping[str, str] = field(default_factory=dict)
     _armed: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -193,6 +195,6 @@ class Access:
     def _refused(self, text: str, failure: Failure, source: Mapping[str, Any]) -> FetchError:
         connection = self._connection_of(source)
         if connection is None:
-            return FetchError(text, hint=failure.hint or advice(source, self.environ))
+            return FetchError(text, hint=advice(source, self.environ, failure.hint))
         _, hint = connection.refused("")
         return FetchError(f"{text} (with the connection {connection.name!r})", hint=failure.hint or hint)

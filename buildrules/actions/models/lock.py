@@ -70,6 +70,8 @@ def lock_name(name: str) -> str:
 def inputs_digest(values: Mapping[str, Any]) -> str:
     """`sha256:<hex>` over what a target says that its lock depends on."""
     files = [values["files"]] if values.get("files") else []
+    if values.get("exclude") and str(values.get("uri")).startswith("hf:"):  # its indexes are looked into while locking
+        files.append(["exclude", *values["exclude"]])
     return lockfile.inputs_digest([VERSION, *(values.get(name) or "" for name in _ASKED), *files])
 
 

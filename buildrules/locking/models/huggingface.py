@@ -10,7 +10,7 @@ Source: Hugging Face Hub documentation, "Hub API Endpoints" (GET /api/models/{re
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -53,15 +53,18 @@ def resolve(uri: str, access: Access) -> Resolved:
         source["alias"], source["revision"] = source["revision"], commit
     licence = _licence(answer.get("cardData"))
     source.update({"license": licence} if licence else {})
+    if answer.get("private") or answer.get("gated"):
+        source["restricted"] = True
     listed = [_file(row, source, uri) for row in _rows(answer, source)]
     if len(listed) > MOST_FILES:
         raise UsageError(f"{uri!r} has more than {MOST_FILES} files, which the hub does not list", hint="ask its owner")
     source["prefix"], chosen = _below(listed, source.get("prefix", ""), uri)
     chosen = _wanted(chosen, access.wanted, uri)
     files = _digests(chosen, source, access)
-    for file in files:
-        if file.path.endswith(".index.json"):
-            _check_shards(file, {other.path for other in files}, source, access)
+    kept = {file.path: file for file in files if not matches(file.path, list(access.excluded))}
+    for path, file in kept.items():
+        if path.endswith(".index.json"):
+            _check_shards(file, kept, source, access)
     return Resolved({name: value for name, value in source.items() if value}, files)
 
 
@@ -179,7 +182,7 @@ def _digests(files: list[dict[str, Any]], source: Mapping[str, Any], access: Acc
     return [File(**file) for file in files]
 
 
-def _check_shards(index: File, paths: set[str], source: Mapping[str, Any], access: Access) -> None:
+def _check_shards(index: File, paths: Container[str], source: Mapping[str, Any], access: Access) -> None:
     """Raise LoadError where weights in several files lack one that their index names (transformers, "Big models")."""
     if index.size > LARGEST_SMALL:
         return
@@ -195,8 +198,9 @@ def _check_shards(index: File, paths: set[str], source: Mapping[str, Any], acces
         are = "are" if more else "is"
         raise LoadError(
             f"{index.path!r} names {missing[0][:200]!r}{more}, which {are} not among the model's files",
-            hint="add the missing ones to `files`, or leave the index out of it; if the repository lacks them, "
-            "ask its owner",
+            hint="add the missing ones to `files`, or take them out of `exclude`, or leave the index out as well; if "
+            "the repository lacks them, ask its owner",
+            position=next((at for glob, at in access.excluded.items() if matches(missing[0], [glob])), None),
         )
 
 

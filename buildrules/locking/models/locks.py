@@ -149,6 +149,7 @@ class ModelLocks:
             plain_http=connection is not None and connection.plain_http,
             known=old.files if old is not None and old.uri == uri else (),
             wanted={glob: target.position_of("files", at) for at, glob in enumerate(values.get("files") or ())},
+            excluded={glob: target.position_of("exclude", at) for at, glob in enumerate(values.get("exclude") or ())},
         )
         with _errors_at(target, named):
             found = resolve(uri, access)

@@ -14,6 +14,8 @@ from buildrules.locking.standalone.builds import Build, Request, address_of, nam
 from buildrules.locking.standalone.lock import InterpreterLock, is_folder, mirror_address
 from buildrules.oci.parts.python import DROP, PREFIX, read
 from buildrules.state.rows import open_regular
+from buildrules.workspace.disk import Disk
+from buildrules.workspace.loader import setting_position
 from buildrules.workspace.root import check_inside
 
 SUMS = "SHA256SUMS"
@@ -41,8 +43,7 @@ def make_lock(
     if archive is not None:
         return _of_archive(archive, request, machine, root, glibc, inputs)
     found, folder = _known(mirror, context)
-    nothing = _nothing(mirror, folder)
-    build = pick(version, request, platform, [one for one in found if one.machine == machine], nothing)
+    build = pick(version, request, platform, [one for one in found if one.machine == machine], mirror, folder)
     url, path, sha256 = "", "", build.sha256
     if folder is not None:
         path = os.path.join(mirror, build.filename) if mirror is not None and is_folder(mirror) else ""
@@ -76,8 +77,7 @@ def check_asked(version: str, platform: str, context: Context, *, archive: str |
         _of_archive(archive, request, machine, context.workspace, "", "")
     else:
         found, folder = _known(mirror, context)
-        fitting = [one for one in found if one.machine == machine]
-        pick(version, request, platform, fitting, _nothing(mirror, folder))
+        pick(version, request, platform, [one for one in found if one.machine == machine], mirror, folder)
 
 
 def pinned(filename: str, mirror: str, context: Context) -> str | None:
@@ -89,9 +89,16 @@ def pinned(filename: str, mirror: str, context: Context) -> str | None:
     return next((one.sha256 for one in _known(mirror, context)[0] if one.filename == filename), None)
 
 
-def pick(version: str, request: Request, platform: str, builds: Iterable[Build], nothing: str | None = None) -> Build:
-    """The best build of what is asked for. Raises ResolutionError, which says what there is, or where there is nothing
-    at all the hint `nothing`.
+def pick(
+    version: str,
+    request: Request,
+    platform: str,
+    builds: Iterable[Build],
+    mirror: str | None = None,
+    folder: str | None = None,
+) -> Build:
+    """The best build of what is asked for. Raises ResolutionError, which says what there is, and who was asked: the
+    mirror, if there is one, which may be a `folder` here; else the table.
     """
     builds = list(builds)
     fitting = [one for one in builds if one.fits(request)]
@@ -103,11 +110,16 @@ def pick(version: str, request: Request, platform: str, builds: Iterable[Build],
     for one in sorted(near, key=lambda one: one.rank):
         newest[one.version[:2]] = one
     have = ", ".join(one.python for one in newest.values())
+    asked = "a newer pbs-installer may know more"
+    if mirror is not None:
+        asked = f"workspace.python.mirror is {redact(mirror)!r}: put a build of it there" + (
+            "" if folder is not None else f", and a line into its {SUMS}; if it has none, {asked}"
+        )
     raise ResolutionError(
-        f"there is no Python {version} for {platform}",
-        hint=f"the newest there {'are' if len(newest) > 1 else 'is'} {have}; a newer pbs-installer may know more"
+        f"there is no Python {version} for {platform}" + (f" in {redact(mirror)!r}" if mirror is not None else ""),
+        hint=f"the newest there {'are' if len(newest) > 1 else 'is'} {have}; {asked}"
         if have
-        else nothing,
+        else _nothing(mirror, folder),
     )
 
 
@@ -137,7 +149,11 @@ def _known(mirror: str | None, context: Context) -> tuple[list[Build], str | Non
     if is_folder(mirror):
         check_inside(context.workspace, mirror)
     if not os.path.isdir(folder):
-        raise LoadError(f"there is no folder {mirror!r}", hint="workspace.python.mirror names it")
+        raise LoadError(
+            f"there is no folder {mirror!r}",
+            hint="make it, and put files of python-build-standalone there; or take workspace.python.mirror out",
+            position=setting_position(Disk(context.workspace), "python", "mirror"),
+        )
     digests = {one.filename: one.sha256 for one in (*known, *listed)}
     try:
         names = sorted(os.listdir(folder))
