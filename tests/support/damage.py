@@ -9,10 +9,12 @@ from functools import partial
 from itertools import cycle
 from pathlib import Path
 
+from tests.support.repository import Repository
 from tests.support.space import APP, Space
 
 VERBS = (
     *("build", "export", "show", "lint", "why", "query", "test", "step"),
+    *("affected", "diff", "size", "report"),
     *("lock", "gc", "verify", "info", "clean", "expunge"),
 )
 
@@ -127,6 +129,9 @@ class Damaged:
         space.clean_run("build", APP, "--steps", str(steps))
         self._steps = sorted(steps.iterdir())
         space.run("lint", APP, code=None)
+        Repository(space.root).commit()
+        for verb in ("query", "affected", "diff", "size"):  # what they keep for others
+            space.run(*self._words(verb), code=None)
         self._kept = space.folder / "kept"
         shutil.copytree(space.store, self._kept, symlinks=True)
         places = sorted(path.relative_to(self._kept).as_posix() for path in self._kept.rglob("*"))
@@ -166,22 +171,27 @@ class Damaged:
         except BaseException as error:
             raise AssertionError(told) from error
 
-    def _verb(self, verb: str, seed: int) -> None:
-        args = {
+    def _words(self, verb: str) -> tuple[str, ...]:
+        return {
             "gc": ("cache", "gc", "--keep", "0s"),
             "verify": ("cache", "verify"),
             "info": ("cache", "info"),
             "clean": ("clean",),
             "expunge": ("clean", "--expunge"),
             "build": ("build", APP, "--json"),
+            "affected": ("affected", "--since", "HEAD", "//..."),
+            "diff": ("diff", APP, APP),
+            "report": ("report", "-o", str(self.space.folder / "report.json")),
         }.get(verb, (verb, APP))
+
+    def _verb(self, verb: str, seed: int) -> None:
         if verb == "export":
             assert self._export() == self._expected
             return
         if verb == "step":
             self._step(self._steps[seed % len(self._steps)])
             return
-        result = self.space.run(*args, code=None)
+        result = self.space.run(*self._words(verb), code=None)
         assert result.code in ((0, 1) if verb == "verify" else (0,)), result.out + result.err
         assert "Traceback" not in result.out + result.err
         assert "unexpected" not in result.out + result.err
