@@ -174,6 +174,9 @@ class Build:
         try:
             outcome = self._build(action, worker)
         except BuildrulesError as error:
+            if any(one.error is error for one in list(self.outcomes.values())):  # of something that many steps need
+                self._skip(name)
+                return False
             outcome = Outcome(Status.FAILED, error=error)
         except OSError as error:
             outcome = Outcome(Status.FAILED, error=self._os_error(action, error))

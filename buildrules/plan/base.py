@@ -30,7 +30,7 @@ def _interpreter(base: LockedBase, settings: Settings, root: str) -> Action:
         title=f"python {lock.python}",
         params=InterpreterParams(lock.sha256, lock.python, PREFIX, DROP)._asdict(),
         places=places(lock, settings.python.mirror, root, path, str(base.target.label)),
-        weight=3.0,
+        weight=300.0,  # asked for before all wheels: without it they are of no use
     )
 
 

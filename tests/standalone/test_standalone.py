@@ -268,7 +268,21 @@ def test_without_a_mirror_an_unreachable_place_is_no_dead_end(space: Space) -> N
         f'url = "http://127.0.0.1:{port}/x"' if one.startswith("url") else one for one in lock.read_text().split("\n")
     )
     lock.write_text("\n".join(lines))
-    space.run("build", PY, code=1).said("workspace.python.mirror", "`archive`")
+    space.run("build", PY, code=1).said("workspace.python.mirror", "`archive`", "--python 3.11 or --base IMAGE")
+
+
+def test_an_interpreter_that_cannot_be_had_fails_once(space: Space) -> None:
+    """Without one there is neither its layer nor any bytecode: one step says so, the others are skipped."""
+    web = Web()
+    mirror(space.folder / "far", "3.12.1")
+    web.files["/SHA256SUMS"] = (space.folder / "far" / "SHA256SUMS").read_bytes()
+    space.edit("BUILD.yaml", "bytecode: false, mirror: pythons", f'mirror: "{web.url}"')
+    said = space.run("build", "//...", "--keep-going", "--verbose", code=4)
+    web.close()
+    assert said.err.count("FAILED") == said.err.count("answered 404") == 1, said.err
+    steps = [line for line in said.err.splitlines() if line.startswith("start ")]
+    assert steps[0].endswith("python 3.12.1") and sum("bytecode" in line for line in steps) > 1, "before the wheels"
+    assert [path for path, _ in web.seen].count(f"/{quote(filename('3.12.1'))}") == 1
 
 
 def test_locks_hold_no_address_of_this_machine(space: Space) -> None:

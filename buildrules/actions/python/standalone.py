@@ -3,6 +3,7 @@
 Params: `InterpreterParams`. Places: `standalone`, see `locking.standalone.lock.places`.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,9 @@ from buildrules.actions.params import InterpreterParams, read
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context, Row, Traits
 from buildrules.engine.step import Step
-from buildrules.errors import FetchError, GoneError, IntegrityError
+from buildrules.errors import BuildrulesError, FetchError, GoneError, IntegrityError
 from buildrules.net.download import Download, fetch_all
+from buildrules.net.session import Session
 from buildrules.oci import recipe
 from buildrules.oci.assemble import assemble
 from buildrules.oci.local import Local
@@ -42,12 +44,34 @@ class PythonLayer:
         return Outputs(layers=[layer])
 
 
+class _Fetches:
+    """What one session asks for: an archive that many steps need is fetched, or fails, once in a build."""
+
+    def __init__(self, _: Session) -> None:
+        self._failed: dict[str, tuple[Context, BuildrulesError]] = {}
+        self._locks: dict[str, threading.Lock] = {}
+
+    def fetch(self, digest: str, places: Mapping[str, Any], context: Context) -> None:
+        with self._locks.setdefault(digest, threading.Lock()):
+            if context.blobs.right(digest):
+                return
+            asked, error = self._failed.get(digest, (None, None))
+            if asked is context and error is not None:
+                raise error
+            try:
+                _fetch(digest, places, context)
+            except (FetchError, IntegrityError) as failure:
+                self._failed[digest] = (context, failure)
+                raise
+
+
 def fetch_interpreters(parts: Sequence[Row], places: Mapping[str, Any], context: Context) -> None:
     """Bring archives (`digest`) into the store. Raises GoneError, IntegrityError, FetchError."""
     for part in parts:
         if not context.blobs.right(part["digest"]):
             known = places.get("standalone") or {}
-            _fetch(part["digest"], known.get(part["digest"].removeprefix("sha256:")) or {}, context)
+            found = known.get(part["digest"].removeprefix("sha256:")) or {}
+            context.session.own(_Fetches).fetch(part["digest"], found, context)
 
 
 def _fetch(digest: str, places: Mapping[str, Any], context: Context) -> None:
@@ -64,7 +88,11 @@ def _fetch(digest: str, places: Mapping[str, Any], context: Context) -> None:
         raise
     except FetchError as error:
         if not mirror and error.hint in (None, PATIENCE):
-            error.hint = f"{PATIENCE}; or name a mirror in workspace.python.mirror, or a file you have as `archive`"
+            error.hint = (
+                f"{PATIENCE}; or name a mirror in workspace.python.mirror, or a file you have as `archive`; or take "
+                "a Python that Debian has, such as 3.11, with a `debian_base`, or an image's with an `oci_base`: for "
+                "files of Azure ML --python 3.11 or --base IMAGE"
+            )
         raise
     except IntegrityError as error:
         raise IntegrityError(
