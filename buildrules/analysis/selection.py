@@ -53,7 +53,8 @@ def _check_packages(loaded: Loaded, labels: list[Label], patterns: list[str], op
     """Raise UsageError where no package is among the labels, or several are where one is wanted."""
     targets, names = loaded.resolution, " ".join(patterns)
     found = [str(label) for label in labels if targets.of(label).provides == "package"]
-    if not found:
+    alone = all(targets.of(label).provides in ("base", "env") for label in labels)  # of others the plan says why not
+    if not found and alone:
         on = [str(one) for one in targets.labels("package") if not targets.needed([one]).isdisjoint(labels)]
         ways = f"a package that is made of it: {_some(on)}" if on else "a model_package target"
         raise UsageError(f"'{names}' names no package that could be {options.done}", hint=f"name {ways}")

@@ -18,6 +18,7 @@ from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.serving.platform import host_platform
 from buildrules.sha256 import digest_of
 from buildrules.workspace.disk import CONTENT
+from buildrules.workspace.labels import Label
 from buildrules.workspace.root import check_inside
 from buildrules.workspace.settings import Settings
 
@@ -37,6 +38,7 @@ class BaseLocks:
         self._bytecode_wanted = settings.python.bytecode
         self._resolution = resolution
         self._done: dict[tuple[str, str, str], LockedBase] = {}
+        self._shared: set[Label] = set()  # labels of interpreters and the Debian below them alike
 
     def of(self, target: ResolvedTarget, platform: str) -> LockedBase:
         """The base `target` for `platform`. Raises what locking raises."""
@@ -93,6 +95,8 @@ class BaseLocks:
         if self._keeper.misses(path):  # before what is below has a lock, which would be of a target that cannot be
             with target.errors_at(asks):
                 check_asked(version, platform, self._keeper.context, archive=archive, mirror=mirror)
+        if lower.label == target.label:
+            self._shared.add(target.label)
         under = self.of(lower, platform)
         image = under if under.lock is None else None
         inputs = locks.inputs_digest(version, platform, archive, image.digest if image else "")
@@ -186,7 +190,6 @@ class BaseLocks:
 
         settings = self._settings.debian
         values = target.values
-        written = self._resolution.targets.get(target.label) is target  # else an interpreter has the same label
         request = DebianRequest(
             name=target.lock_name,
             suite=values["suite"] or settings.suite or "bookworm",
@@ -198,7 +201,7 @@ class BaseLocks:
         path = os.path.join(target.label.package, locks.lock_name(target.lock_name, platform))
         lock = self._keeper.obtain(
             path,
-            str(target.label) if written else f"the Debian packages of {target.label}",
+            f"the Debian packages of {target.label}" if target.label in self._shared else str(target.label),
             read=locks.read_lock,
             stale=lambda found: "what it is asked to hold has changed" if found.is_stale(request) else None,
             make=lambda _: locks.make_lock(request, settings.mirrors(), self._keeper.context),

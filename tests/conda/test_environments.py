@@ -76,8 +76,14 @@ def test_what_cannot_be_had_together_is_said_in_words_at_its_line(space: Space) 
         ("native=1\n", "native=>x<\n", ("environment.yml:6:5", "'native=>x<' is not a conda package")),
         ("dependencies:", "depends:", ("environment.yml:1:1: 'dependencies' of a conda file must be a list",)),
         ("  - ./channel", "  - [a]", ("environment.yml:3:5", "expected a channel")),
+        ("./channel", "./chanel", ("environment.yml:3:5", "does not exist", "did you mean './channel'?")),
+        ("./channel", "file:///nochan", ("environment.yml:3:5", "'/nochan' is a folder that", "write the address of")),
         ("- needy", "- {a: b}", ("environment.yml:9:7",)),
-        ("- needy", "- numlib<2", ("numlib<2", "environment.yml:9:7", "only numlib>=2")),
+        (
+            "- needy",
+            "- numlib<2",
+            ("environment.yml:9:7", "'numlib<2' asks for another numlib than conda brings", " is 2.5"),
+        ),
         (f"python={MINOR}", f"python={MINOR}.*=*_pypy", ("environment.yml:5:5", "is PyPy or free-threaded")),
     ],
 )

@@ -15,6 +15,7 @@ from buildrules.actions.python.building import check_fits
 from buildrules.actions.python.normalise import normalise
 from buildrules.actions.python.sdist import BuildWheel
 from buildrules.actions.python.target import Target
+from buildrules.actions.python.uvtool import interpreter_for
 from buildrules.actions.python.wheel_layer import WheelLayer
 from buildrules.engine.action import Action, Outputs, SourceFile
 from buildrules.errors import ActionError, GoneError, IntegrityError
@@ -81,6 +82,25 @@ def test_from_an_index_to_a_layer(feed: Index, asking: Asking, root: Path, conte
     layer_params = {"wheels": [], "prefix": "opt/venv", "python": "3.11"}
     layer = Action("l", "//:b", "wheel_layer", "layer", layer_params, deps=("b",), places=hints)
     assert made(WheelLayer(), step(layer, [], [outputs]), context).layers[0].size > 0
+
+
+def test_that_no_python_here_can_build_it_is_said_when_it_is_locked(
+    feed: Index, asking: Asking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed.add_sdist("aa", "1.0")
+    told: list[str] = []
+    make_lock(asking("aa"), Session(), warn=told.append)
+    assert told == []
+    make_lock(asking("aa", target=Target("linux/amd64", "3.98.0")), Session(), warn=told.append)
+    (text,) = told
+    assert text.startswith("no wheel fits of aa 1.0, and this machine has no Python 3.98 to build one")
+    assert "uv python install 3.98" in text
+    for name in ("3.97.2", "3.97.10", "3.97.9t", "3.9.70"):  # pyenv has one, and offers none
+        program = tmp_path / "pyenv/versions" / name / "bin/python3.97"
+        program.parent.mkdir(parents=True)
+        program.touch()
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    assert interpreter_for("3.97") == str(tmp_path / "pyenv/versions/3.97.10/bin/python3.97")
 
 
 HERE, THERE = (AMD64, ARM64) if platform.machine() == "x86_64" else (ARM64, AMD64)

@@ -110,7 +110,14 @@ def builder_for(version: str) -> str:
 def _find(version: str) -> str | None:
     answer = run_uv(("python", "find", "--no-python-downloads", "--no-project", version), "/")
     found = answer.output.strip()
-    return found if answer.code == 0 and found else None
+    if answer.code == 0 and found:
+        return found
+    # What pyenv has and does not offer in this folder, uv does not see.
+    versions = os.path.join(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"), "versions")
+    names = os.listdir(versions) if os.path.isdir(versions) else []
+    patches = [name[len(version) + 1 :] for name in names if re.fullmatch(rf"{re.escape(version)}\.\d+", name)]
+    path = os.path.join(versions, f"{version}.{max(patches, key=int, default='')}", "bin", f"python{version}")
+    return path if os.path.isfile(path) else None
 
 
 def _never() -> bool:

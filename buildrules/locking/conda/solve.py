@@ -31,6 +31,7 @@ from buildrules.start.transfer import PATIENCE
 from buildrules.start.trust import HINT
 from buildrules.state.location import store_root
 from buildrules.store import lockfile
+from buildrules.workspace.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from buildrules.credentials.connections import Connection
@@ -179,7 +180,7 @@ def _unreached(request: CondaRequest, text: str, session: Session) -> Buildrules
         shown = unquote(url.removeprefix(_uri(request.root)).removeprefix("file://"))
         if not os.path.isdir(at[url]):
             message = f"the channel {shown!r} is a folder that does not exist"
-            return LoadError(message, hint="a path starts at the folder of the file that names it", position=position)
+            return LoadError(message, hint=_near(at[url], request.root, position), position=position)
         if not any(os.path.isfile(os.path.join(at[url], "noarch", name)) for name in _REPODATA):
             message = f"the folder {shown!r} is not a channel: it has no 'noarch/repodata.json'"
             return LoadError(message, hint="`conda index` or `rattler-index fs` writes it", position=position)
@@ -192,6 +193,23 @@ def _unreached(request: CondaRequest, text: str, session: Session) -> Buildrules
         hint = PATIENCE if session.connections.serving(url) else f"{PATIENCE}; a mirror is a connection: {mirror}"
     message = f"the channels of {request.name!r} could not be asked for packages"
     return FetchError(message, hint=hint, position=position, log=_short(text))
+
+
+def _near(path: str, root: str, position: Position | None) -> str:
+    """A channel beside `path`, which is not there, that may have been meant; else how paths are read."""
+    folder, inside = os.path.split(path)[0], position is not None and path.startswith(f"{root}/")
+    start = os.path.join(root, os.path.dirname(position.path)) if position is not None else root
+
+    def shown(one: str) -> str:
+        there = os.path.relpath(one, start)
+        return (there if there.startswith("../") else f"./{there}") if inside else f"file://{one}"
+
+    beside = os.listdir(folder) if os.path.isdir(folder) else []
+    others = [one for name in beside if os.path.isdir(os.path.join(one := os.path.join(folder, name), "noarch"))]
+    hint = did_you_mean(shown(path), map(shown, others), what="channels beside it")
+    if inside:
+        return hint or "a path starts at the folder of the file that names it"
+    return hint or "make it with `conda index` or `rattler-index fs`, or write the address of a channel that is there"
 
 
 def _short(text: str) -> str:

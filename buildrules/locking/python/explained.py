@@ -65,6 +65,7 @@ def explained(
     for item in request.asked.constraints:
         if item.name in named:
             askers.append(f"  {item.text} (constraint): {item.where()}")
+    askers += [f"  {name}=={version}: conda brings it" for name, version in request.provided.items() if name in named]
     asked = {item.name for item in request.asked.items}
     pinned = []
     for package in request.base.packages if request.base else ():
@@ -77,9 +78,27 @@ def explained(
     hint = _older(answer.errors, named, request, last) or _hint(absent, named, request, bool(pinned))
     if hint is None and any(item.conda and item.name in named for item in request.asked.items):
         hint = f"change what is asked for; or {SOLVER}"
-    return ResolutionError(
+    return _other_than_conda(answer.errors, named, request) or ResolutionError(
         f"the requirements of {request.title()} cannot be satisfied together", hint=hint, log="\n".join(lines)
     )
+
+
+def _other_than_conda(log: str, named: Collection[str], request: EnvironmentRequest) -> ResolutionError | None:
+    """The error for a version that is asked for where conda brings another one."""
+    from packaging.requirements import Requirement as Parsed
+
+    for item in request.asked.items:
+        brought = request.provided.get(item.name)
+        if brought is None or item.name not in named or item.local:
+            continue
+        if not Parsed(item.text).specifier.contains(brought, prereleases=True):
+            return ResolutionError(
+                f"{item.text!r} asks for another {item.name} than conda brings, which is {brought}",
+                hint=f"take it out of the pip list; or ask conda for another: {item.name}=VERSION in `dependencies`",
+                position=item.position,
+                log=log,
+            )
+    return None
 
 
 def _older(

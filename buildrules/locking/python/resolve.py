@@ -2,16 +2,17 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from buildrules.actions.python.document import digest_of, files_of
 from buildrules.actions.python.index import LockedFiles, remote_size
+from buildrules.actions.python.uvtool import interpreter_for
 from buildrules.errors import ResolutionError
 from buildrules.locking.python.collector import Declared, Requirements
 from buildrules.locking.python.lock import Lock
-from buildrules.locking.python.locked import LockedPackage
+from buildrules.locking.python.locked import SDIST, LockedPackage
 from buildrules.locking.python.numpy_abi import NUMPY_1, compiled_for_numpy_1
 from buildrules.locking.python.request import EnvironmentRequest
 from buildrules.locking.python.requirement import Requirement
@@ -54,10 +55,22 @@ def make_lock(
     if portable:
         packages = tuple(_without_url(package) for package in packages)
     _check_hashes(packages, request.asked)
-    for text in (*resolution.said, *_deviations(packages, request)):
+    for text in (*resolution.said, *_deviations(packages, request), *_unbuildable(packages, request)):
         warn(text)
     below = base.pins() if base else ""
     return Lock(request.name, request.folder, request.target, request.digest(), packages, portable, below)
+
+
+def _unbuildable(packages: Sequence[LockedPackage], request: EnvironmentRequest) -> Iterator[str]:
+    """What is to be said of source archives that no Python of this machine may be able to build."""
+    minor = request.target.python_minor
+    sources = [f"{one.name} {one.version}" for one in packages if one.kind == SDIST]
+    if sources and interpreter_for(minor) is None:
+        yield (
+            f"no wheel fits of {', '.join(sources)}, and this machine has no Python {minor} to build one: another"
+            " Python will do only where nothing has to be compiled"
+            f"\n  hint: install one (uv python install {minor}), or choose versions that have wheels"
+        )
 
 
 def _settled(
