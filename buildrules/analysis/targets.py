@@ -41,15 +41,6 @@ def target_graph(
     return _model(edges)
 
 
-def dependencies(graph: Graph, labels: Iterable[Label]) -> list[Label]:
-    """The targets themselves and all they need, each after what it needs, else sorted by label."""
-    import networkx
-
-    whole, wanted = graph.networkx(), set(labels)
-    wanted.update(*(networkx.descendants(whole, label) for label in tuple(wanted)))
-    return list(networkx.lexicographical_topological_sort(whole.subgraph(wanted).reverse(copy=False), key=str))
-
-
 def dependents(graph: Graph, labels: Iterable[Label]) -> list[Label]:
     """The targets themselves and all that need them, sorted."""
     import networkx

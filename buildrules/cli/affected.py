@@ -74,7 +74,7 @@ def _named(root: str, prefix: str, directory: str, asked: Asked, labels: list[st
 def _compared(root: str, directory: str, asked: Asked, commit: str, paths: "Sequence[str]", why: str | None) -> Answer:
     """The exact way: both sides are planned, and what their actions are made of is compared."""
     from buildrules.cli.kept_sources import keep_sources
-    from buildrules.cli.revision import Comparing
+    from buildrules.cli.revision import Comparing, at
     from buildrules.engine.remember import now
     from buildrules.net.session import Session
     from buildrules.revisions.affected import affected as differ
@@ -85,11 +85,10 @@ def _compared(root: str, directory: str, asked: Asked, commit: str, paths: "Sequ
     options |= {"test": True} if asked.testing else {}
     store, session = Store(), Session()
     try:
-        store.lock()
         comparing = Comparing(root, directory, options, store, session)
-        with comparing.at(commit) as (tree, folder):
+        with at(root, commit, store) as (tree, folder):
             if asked.committed:
-                with comparing.at("HEAD") as (later, other):
+                with at(root, "HEAD", store) as (later, other):
                     after = comparing.there(asked.patterns, later, other).made
             else:
                 began, here = now(), changes(root, paths)

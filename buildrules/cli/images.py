@@ -11,8 +11,8 @@ from buildrules.cli.request import Request
 from buildrules.contents.described import Described, Listings, describe
 from buildrules.contents.listing import Listing
 from buildrules.engine.result import GoalResult, earlier
-from buildrules.errors import BuildrulesError, UsageError
-from buildrules.net.session import Fetching, Session
+from buildrules.errors import UsageError
+from buildrules.net.session import Fetching
 from buildrules.oci.copying.origin import config_of, open_origin, read_parcel
 from buildrules.oci.descriptor import Layer
 from buildrules.oci.foreign import foreign_layers
@@ -91,24 +91,19 @@ def at_revision(root: str, directory: str, named: Named, options: Mapping[str, A
 
     What git ignores is as it is now. Raises what a build raises, and UsageError where there is no such revision.
     """
-    from buildrules.cli.revision import Comparing
+    from buildrules.cli.revision import about, at
 
     request = Request("diff", [str(named.label)], {**options, "package": None, "locked": True, "quiet": True})
-    with contextlib.closing(Session()) as session, contextlib.closing(Store()) as store:
-        comparing = Comparing(root, directory, {}, store, session)
-        with comparing.at(named.at, whole=True) as (tree, folder):
-            invocation = Invocation(folder, directory, [], request)
-            try:
-                try:
-                    invocation.prepare(None)
-                    if errors := failures(invocation.build()):
-                        raise errors[0]
-                except BuildrulesError as error:
-                    error.message = f"at {tree.commit[:12]}: {error.message}"
-                    raise
-                yield built(invocation, named._replace(at=""))
-            finally:
-                invocation.close()
+    with contextlib.closing(Store()) as store, at(root, named.at, store, whole=True) as (tree, folder):
+        invocation = Invocation(folder, directory, [], request)
+        try:
+            with about(tree):
+                invocation.prepare(None)
+                if errors := failures(invocation.build()):
+                    raise errors[0]
+            yield built(invocation, named._replace(at=""))
+        finally:
+            invocation.close()
 
 
 @contextlib.contextmanager

@@ -38,6 +38,36 @@ class Side(NamedTuple):
         return Made(self.plan, self.shapes)
 
 
+@contextlib.contextmanager
+def at(root: str, revision: str, store: Store, *, whole: bool = False) -> Iterator[tuple[Tree, str]]:
+    """The tree of a revision of the workspace at `root`, and the folder in the store that it lies in meanwhile.
+
+    It is `whole` so that it can be built. Raises UsageError where there is no such revision, LoadError where it has no
+    workspace.
+    """
+    tree = Tree(root, commit_of(root, revision))
+    store.lock()
+    with private_folder(store.blobs.tmp) as above:
+        folder = os.path.realpath(os.path.join(above, "tree"))
+        os.mkdir(folder)
+        lay(tree, folder, whole=whole)
+        lay_ignored(root, folder, whole=whole)
+        if not is_workspace_file(os.path.join(folder, BUILD_FILE)):
+            raise LoadError(f"there is no workspace at {revision}", hint="name a revision that has one")
+        yield tree, folder
+
+
+@contextlib.contextmanager
+def about(tree: Tree) -> Iterator[None]:
+    """While inside, errors say which revision they are about."""
+    try:
+        yield
+    except BuildrulesError as error:
+        for one in {id(one): one for one in (error, *getattr(error, "errors", ()))}.values():
+            one.message = f"at {tree.commit[:12]}: {one.message}"
+        raise
+
+
 class Comparing:
     """Plans the workspace at `root` as it is here and at revisions, for what the same patterns name.
 
@@ -63,22 +93,6 @@ class Comparing:
 
         return self._side(self.root, patterns, content, only)
 
-    @contextlib.contextmanager
-    def at(self, revision: str, *, whole: bool = False) -> Iterator[tuple[Tree, str]]:
-        """The tree of a revision and the folder it lies in meanwhile, `whole` so that it can be built.
-
-        Raises UsageError where there is no such revision, or no workspace in it.
-        """
-        tree = Tree(self.root, commit_of(self.root, revision))
-        with private_folder(self._store.blobs.tmp) as above:
-            folder = os.path.realpath(os.path.join(above, "tree"))
-            os.mkdir(folder)
-            lay(tree, folder, whole=whole)
-            lay_ignored(self.root, folder, whole=whole)
-            if not is_workspace_file(os.path.join(folder, BUILD_FILE)):
-                raise LoadError(f"there is no workspace at {revision}", hint="name a revision that has one")
-            yield tree, folder
-
     def there(self, patterns: list[str], tree: Tree, folder: str, only: Collection[str] | None = None) -> Side:
         """The workspace as it is in `tree`, laid out in `folder`. Errors say which revision they are about."""
 
@@ -86,12 +100,8 @@ class Comparing:
             entry = tree.files.get(path)
             return (f"git:{entry.blob}", entry.size) if entry is not None else None
 
-        try:
+        with about(tree):
             return self._side(folder, patterns, content, only)
-        except BuildrulesError as error:
-            for one in {id(one): one for one in (error, *getattr(error, "errors", ()))}.values():
-                one.message = f"at {tree.commit[:12]}: {one.message}"
-            raise
 
     def before(self, tree: Tree, folder: str, labels: Collection[str]) -> Made:
         """All goals of the workspace at a revision; where some have no lock there, those of these labels that have."""

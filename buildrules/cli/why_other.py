@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from buildrules.actions.registry import Kinds
 from buildrules.cli.invocation import Invocation
-from buildrules.cli.revision import Comparing
+from buildrules.cli.revision import Comparing, at
 from buildrules.engine.action import Action
 from buildrules.engine.changes import INPUT, Names, differences
 from buildrules.engine.inspection import Need, inspect
@@ -31,7 +31,7 @@ def since_lines(
     verbose = bool(options["verbose"])
     with contextlib.closing(Session()) as session, contextlib.closing(Store()) as store:
         comparing = Comparing(root, directory, {name: options[name] for name in _CHOSEN}, store, session)
-        with comparing.at(revision) as (tree, folder):
+        with at(root, revision, store) as (tree, folder):
             there = comparing.there(patterns, tree, folder)
             here = comparing.here(patterns, tree, changes(root, Differing(root, tree.commit).paths()))
         yield from (f"{goal.label}  {goal.platform}  since {tree.commit[:12]}" for goal in here.plan.goals)

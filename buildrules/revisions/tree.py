@@ -69,11 +69,6 @@ class Tree:
         if batch:
             yield from self._batch(batch)
 
-    def read(self, path: str) -> bytes:
-        """The content of a file. Raises KeyError where there is none at `path`."""
-        _ = self.files[path]
-        return next(iter(self.contents([path])))[1]
-
     def _batch(self, paths: list[str]) -> "Iterator[tuple[str, bytes]]":
         wanted = "".join(f"{self.files[path].blob}\n" for path in paths).encode()
         directory = os.path.join(self.root, self.files[paths[0]].module)

@@ -4,17 +4,17 @@ What a target's attributes must look like is its rule's matter (`rules.resolve`)
 """
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
-from buildrules.errors import LoadError, Position
+from buildrules.errors import LoadError, Position, UsageError
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label, check_name
-from buildrules.workspace.root import BUILD_FILE, Packages, check_inside
+from buildrules.workspace.root import BUILD_FILE, Packages, check_inside, find_packages, find_root, package_of
 from buildrules.workspace.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -115,6 +115,20 @@ def load_workspace(
         if node is not None and "targets" in node.entries:
             _targets(workspace, package, node.entries["targets"], problems)
     return workspace
+
+
+def packages_below(folder: str) -> Iterator[str]:
+    """The packages in a folder, as paths, of the workspace that it is in if any; with what that ignores left out.
+
+    Nothing is ignored where its settings cannot be read.
+    """
+    try:
+        root = find_root(folder)
+    except UsageError:
+        root = folder
+    ignore = load_workspace(Disk(root), Problems(), only=()).settings.ignore
+    for package in find_packages(root, ignore, start=package_of(root, folder)).packages:
+        yield os.path.join(root, package)
 
 
 def read_settings(root: str) -> "Settings":

@@ -2,6 +2,7 @@
 
 import email.utils
 import json
+import sys
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -105,6 +106,15 @@ def test_a_cache_that_does_not_answer(workspace: Space, url: str, said: str) -> 
     (row,) = found(workspace, 1, BUILDRULES_CACHE=url)["cache"]
     assert row["state"] == "broken"
     assert said in row["text"] + row["remedy"]
+
+
+def test_conda_by_whatever_rule(workspace: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rattler", None)
+    assert "conda" not in found(workspace)
+    workspace.write("conda.yaml", "channels: [conda-forge]\ndependencies: [numpy]\n")
+    workspace.edit("BUILD.yaml", "    requirements: [numlib==1.0]\n", "    conda_file: conda.yaml\n    solver: conda\n")
+    (row,) = found(workspace, 1)["conda"]
+    assert "buildrules[conda]" in row["remedy"]
 
 
 def test_secrets_that_cannot_be_read(workspace: Space) -> None:

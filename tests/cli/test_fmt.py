@@ -40,6 +40,22 @@ def test_what_cannot_be_read_stays_and_the_rest_is_done(workspace: Space) -> Non
     workspace.run("fmt", "absent", code=2).said("no file or folder 'absent'")
 
 
+def test_what_the_workspace_ignores_is_of_others(workspace: Space, tmp_path: Path) -> None:
+    workspace.edit("BUILD.yaml", "  name: acme\n", "  name: acme\n  ignore: [theirs/sub]\n")
+    for folder in ("theirs", "theirs/sub"):
+        workspace.write(f"{folder}/BUILD.yaml", "targets:   {}\n")
+        workspace.write(f"{folder}/pylock.x.toml", workspace.path("pylock.env-linux-amd64.toml").read_text())
+    lock = workspace.path("theirs/sub/pylock.x.toml")
+    lock.write_text(lock.read_text().replace('name = "numlib"', 'name = "elsewhere"'))
+    assert workspace.run("fmt", "--check", code=1).out.splitlines() == ["theirs/BUILD.yaml"]
+    assert workspace.run("fmt", "--check", "theirs", code=1).out.splitlines() == ["theirs/BUILD.yaml"]
+    assert workspace.run("fmt", "theirs/sub").out == "theirs/sub/BUILD.yaml\n", "it was asked for"
+    workspace.run("lock", "--upgrade", "elsewhere", code=2).said("no lock has a package 'elsewhere'")
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "BUILD.yaml").write_text("targets:   {}\n")
+    assert workspace.run("fmt", str(tmp_path / "none")).said("1 of 1 files changed")
+
+
 def test_an_editor_pipes(workspace: Space) -> None:
     command = [sys.executable, "-m", "buildrules", "fmt", "-"]
     env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -1,6 +1,6 @@
 """A workspace is planned as it is at a revision, and held against what lies here."""
 
-from buildrules.cli.revision import Comparing
+from buildrules.cli.revision import Comparing, at
 from buildrules.engine.changes import differences
 from buildrules.net.session import Session
 from buildrules.revisions.working import Differing, changes
@@ -12,8 +12,9 @@ from tests.support.space import APP, Space
 def other(space: Space, revision: str) -> dict[str, list[str]]:
     """The actions below //:app that are made of something else since `revision`, and what of them is."""
     with space.inside(".", {}):
-        comparing = Comparing(str(space.root), "", {}, Store(), Session())
-        with comparing.at(revision) as (tree, folder):
+        store = Store()
+        comparing = Comparing(str(space.root), "", {}, store, Session())
+        with at(str(space.root), revision, store) as (tree, folder):
             there = comparing.there([APP], tree, folder)
             differ = Differing(str(space.root), tree.commit).paths()
             here = comparing.here([APP], tree, changes(str(space.root), differ))

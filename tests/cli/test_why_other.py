@@ -63,6 +63,16 @@ def test_the_nearest_record_is_another_target_s(built: Space) -> None:
     )
 
 
+def test_the_nearest_record_in_a_configuration(workspace: Space) -> None:
+    workspace.edit("BUILD.yaml", "  name: acme\n", "  name: acme\n  configurations: [fast]\n")
+    workspace.append("BUILD.yaml", "    environment: {MODE: {select: {fast: a, default: b}}}\n")
+    workspace.run("build", APP, "--config", "fast")
+    workspace.edit("BUILD.yaml", "fast: a,", "fast: c,")
+    workspace.run("why", APP, "--nearest", "--config", "fast").said(
+        "the nearest is 'image of //:app' of //:app", "~ environment.MODE changed: a -> c"
+    )
+
+
 def test_an_image_at_a_revision(workspace: Space) -> None:
     space = workspace
     repository = Repository(space.root)
@@ -78,5 +88,9 @@ def test_an_image_at_a_revision(workspace: Space) -> None:
     found = json.loads(space.run("diff", f"{APP}@HEAD~1", f"{APP}@HEAD", "--json").out)
     assert found["from"]["digest"] == digest, "what lies here does not matter"
     assert [row["name"] for row in found["files"]] == ["srv/app/score.py"]
+    space.append("BUILD.yaml", "  wrong: {rule: nowhere}\n")
+    commit = repository.commit()[:12]
+    said = space.run("size", f"{APP}@HEAD", code=2)
+    assert said.err.count(f"at {commit}: ") == 2, "of each mistake"
     space.run("diff", f"{APP}@nowhere", f"{APP}@HEAD", code=2).said("there is no revision 'nowhere' here")
     assert not list((space.store / "tmp").rglob("tree")), "nothing of the revisions is left"

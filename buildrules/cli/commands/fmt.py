@@ -14,7 +14,8 @@ from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
 from buildrules.errors import LoadError, UsageError
 from buildrules.state.rows import Stat, row_of
-from buildrules.workspace.root import BUILD_FILE, find_packages, find_root, read_file
+from buildrules.workspace.loader import packages_below
+from buildrules.workspace.root import BUILD_FILE, find_root, read_file
 
 
 @click.command()
@@ -77,8 +78,8 @@ def _files(paths: tuple[str, ...]) -> Iterator[str]:
 
 
 def _below(folder: str) -> Iterator[str]:
-    for package in find_packages(folder, ()).packages:
-        yield os.path.join(folder, package, BUILD_FILE)
+    for package in packages_below(folder):
+        yield os.path.join(package, BUILD_FILE)
 
 
 def _root(path: str) -> str:

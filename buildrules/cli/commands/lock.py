@@ -151,14 +151,15 @@ def _locked_names(root: str) -> set[str]:
     from packaging.utils import canonicalize_name
 
     from buildrules.document.plain_toml import read_toml
-    from buildrules.workspace.root import find_packages, read_file
+    from buildrules.locking.keeper import locks_in
+    from buildrules.workspace.loader import packages_below
+    from buildrules.workspace.root import read_file
 
     names: set[str] = set()
-    for package in find_packages(root, []).packages:
-        for entry in os.scandir(os.path.join(root, package)):
-            if entry.name.startswith(("pylock.", "conda.")) and entry.name.endswith((".toml", ".lock")):
+    for folder in packages_below(root):
+        for name in locks_in(folder):
+            if name.startswith(("pylock.", "conda.")):
                 with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                    names |= {
-                        canonicalize_name(table["name"]) for table in read_toml(read_file(entry.path, root))["packages"]
-                    }
+                    rows = read_toml(read_file(os.path.join(folder, name), root))["packages"]
+                    names |= {canonicalize_name(row["name"]) for row in rows}
     return names

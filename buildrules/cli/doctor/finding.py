@@ -1,6 +1,5 @@
 """What was found of one thing that buildrules needs, or can use."""
 
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from buildrules.errors import BuildrulesError
@@ -16,9 +15,6 @@ class Finding(NamedTuple):
     state: str
     text: str
     remedy: str = ""
-
-
-Check = Callable[[], Iterator[Finding]]
 
 
 def good(about: str, text: str) -> Finding:

@@ -25,6 +25,7 @@ _NOBODY = "0" * 64  # a key that no record has
 def targets(root: str) -> Iterator[Finding]:
     """Whether the workspace loads, and what its rules need to be installed."""
     from buildrules.analysis.loaded import Loaded
+    from buildrules.locking.python.requirements import is_conda
     from buildrules.workspace.disk import Disk
 
     try:
@@ -35,9 +36,10 @@ def targets(root: str) -> Iterator[Finding]:
         return
     count = sum(not target.implicit for target in loaded.resolution.targets.values())
     yield good("workspace", f"'{root}', {count} targets in {len(loaded.workspace.packages)} packages")
-    rules = {target.rule.reference for target in loaded.resolution.targets.values()}
-    if "conda_env" in rules and importlib.util.find_spec("rattler") is None:
-        yield broken("conda", "conda_env is used, and py-rattler is not installed", "pip install 'buildrules[conda]'")
+    if any(map(is_conda, loaded.resolution.targets.values())) and importlib.util.find_spec("rattler") is None:
+        yield broken(
+            "conda", "conda locks an environment, py-rattler is not installed", "pip install 'buildrules[conda]'"
+        )
 
 
 def neighbours(root: str) -> Iterator[Finding]:
