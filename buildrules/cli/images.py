@@ -2,12 +2,17 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import click
+
 from buildrules.cli.content import Content
+from buildrules.cli.errand import Errand
 from buildrules.cli.invocation import Invocation, failures
 from buildrules.cli.request import Request
+from buildrules.cli.verbs import start
 from buildrules.contents.described import Described, Listings, describe
 from buildrules.contents.listing import Listing
 from buildrules.engine.result import GoalResult, earlier
@@ -23,6 +28,7 @@ from buildrules.store.blobs import CHUNK
 from buildrules.store.records import Records
 from buildrules.store.store import Store
 from buildrules.workspace.labels import parse_label
+from buildrules.workspace.root import find_root, package_of
 
 BEFORE = "before"
 Stream = Callable[[Layer], Iterable[bytes]]
@@ -49,6 +55,53 @@ class Named(NamedTuple):
         if at and not revision:
             raise UsageError(f"'{text}' names no revision", hint=f"{label}@before, or {label}@HEAD~1")
         return cls(text, str(parse_label(label, directory)), revision)
+
+
+Opener = Callable[[Named], contextlib.AbstractContextManager[Described]]
+"""Opens an image that was named: its layers can be read until the end of the context."""
+
+
+def ask(verb: str, words: Sequence[str], options: Mapping[str, Any], say: Callable[..., int]) -> int:
+    """Build those of the images named by `words` that are of the workspace here, and go on with the `after` of `verb`.
+
+    Where none is, nothing is built: `say` is called with the images, their opener, the options and the console. Returns
+    the exit code. Raises UsageError, and what building and `say` raise.
+    """
+    root = directory = ""
+    if any(word.startswith(("//", ":")) for word in words):
+        here = os.getcwd()
+        root = find_root(here)
+        directory = package_of(root, here)
+    named = [Named.parse(word, directory) for word in words]
+    labels = list(dict.fromkeys(str(one.label) for one in named if one.here))
+    if labels:
+        argv = list(click.get_current_context().obj or [verb, *words])
+        request = Request(verb, labels, {**options, "images": [list(one) for one in named]})
+        return start(root, directory, argv, request)
+    with Errand(quiet=bool(options.get("quiet") or options.get("json"))) as errand:
+        registry = errand.settings.default_registry if errand.settings else None
+
+        def opened(one: Named) -> contextlib.AbstractContextManager[Described]:
+            if one.label:
+                return at_revision(root, directory, one, options)
+            return placed(one.text, errand, errand.store.records, registry, options.get("platform"))
+
+        return say(named, opened, options, errand.console)
+
+
+def asked(invocation: Invocation) -> tuple[list[Named], Opener]:
+    """The images that `ask` was asked for, of which some are built now."""
+    request, records = invocation.request, invocation.store.records
+    registry = invocation.results[0].goal.info["registry"] if invocation.results else None
+
+    def opened(one: Named) -> contextlib.AbstractContextManager[Described]:
+        if one.here:
+            return contextlib.nullcontext(built(invocation, one))
+        if one.label:
+            return at_revision(invocation.root, invocation.directory, one, request.options)
+        return placed(one.text, invocation.run.here, records, registry, request.option("platform"))
+
+    return [Named(*row) for row in request.option("images")], opened
 
 
 def _described(name: str, image: Image, listings: Listings, stream: Stream) -> Described:

@@ -5,9 +5,9 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from buildrules.cli.errand import Errand
+from buildrules.cli.console import Console
 from buildrules.cli.harmless import in_lines
-from buildrules.cli.images import Named, at_revision, built, placed
+from buildrules.cli.images import Named, Opener, asked
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.report import size_text
 from buildrules.contents.described import Described
@@ -18,25 +18,23 @@ _SMALLEST = 0.01  # of the whole, that is told
 
 def after(invocation: Invocation) -> int:
     """Weigh what was built; returns the exit code."""
-    named = Named(*invocation.request.option("image"))
-    image = built(invocation, named)
-    found = weigh(image, dict(_debian(invocation, str(named.label))))
-    invocation.console.close()
-    return _say(image, found, invocation.request.options)
+    named, opened = asked(invocation)
+    debian = dict(_debian(invocation, str(named[0].label)))
+    return weigh_image(named, opened, invocation.request.options, invocation.console, debian)
 
 
-def weigh_other(named: Named, root: str, directory: str, options: Mapping[str, Any]) -> int:
-    """Weigh an image that is not as the workspace at `root` is now; returns the exit code."""
-    with Errand(quiet=bool(options.get("quiet") or options.get("json"))) as errand:
-        if named.label:
-            opened = at_revision(root, directory, named, options)
-        else:
-            registry = errand.settings.default_registry if errand.settings else None
-            opened = placed(named.text, errand, errand.store.records, registry, options.get("platform"))
-        with opened as image:
-            found = weigh(image, {})
-        errand.console.close()
-        return _say(image, found, options)
+def weigh_image(
+    named: Sequence[Named],
+    opened: Opener,
+    options: Mapping[str, Any],
+    console: Console,
+    debian: Mapping[str, str] | None = None,
+) -> int:
+    """Weigh the first of some images, and say what makes it large; returns the exit code. `debian` is as of `weigh`."""
+    with opened(named[0]) as image:
+        found = weigh(image, debian or {})
+    console.close()
+    return _say(image, found, options)
 
 
 def _debian(invocation: Invocation, label: str) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """`buildrules diff`."""
 
-import os
 from typing import Any
 
 import click
@@ -26,12 +25,9 @@ def command(before: str, after: str | None, **options: Any) -> int:
     @sha256:...), oci-layout:DIR[:NAME], oci-archive:FILE[:NAME] or docker-daemon:NAME. With one label alone that is
     held against what it was before.
     """
-    from buildrules.cli.diff import compare_others
-    from buildrules.cli.images import BEFORE, Named
-    from buildrules.cli.request import Request
-    from buildrules.cli.verbs import start
+    from buildrules.cli.diff import compare_images
+    from buildrules.cli.images import BEFORE, ask
     from buildrules.errors import UsageError
-    from buildrules.workspace.root import find_root, package_of
 
     if options.pop("as_json"):
         options["form"] = "json"
@@ -39,14 +35,4 @@ def command(before: str, after: str | None, **options: Any) -> int:
     words = [before, after] if after else [f"{before}@{BEFORE}", before]
     if after is None and (not before.startswith(("//", ":")) or "@" in before):
         raise UsageError(f"'{before}' is to be compared with nothing", hint="name two images, or one label")
-    root = directory = ""
-    if any(word.startswith(("//", ":")) for word in words):
-        here = os.getcwd()
-        root = find_root(here)
-        directory = package_of(root, here)
-    sides = [Named.parse(word, directory) for word in words]
-    labels = list(dict.fromkeys(str(side.label) for side in sides if side.here))
-    if not labels:
-        return compare_others(sides, root, directory, options)
-    argv = list(click.get_current_context().obj or ["diff", *words])
-    return start(root, directory, argv, Request("diff", labels, {**options, "sides": [list(side) for side in sides]}))
+    return ask("diff", words, options, compare_images)

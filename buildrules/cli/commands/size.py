@@ -1,6 +1,5 @@
 """`buildrules size`."""
 
-import os
 from typing import Any
 
 import click
@@ -18,19 +17,7 @@ def command(image: str, **options: Any) -> int:
 
     Instead of a label, which is built, an image in a place can be named, as for 'buildrules diff'.
     """
-    from buildrules.cli.images import Named
-    from buildrules.cli.request import Request
-    from buildrules.cli.size import weigh_other
-    from buildrules.cli.verbs import start
-    from buildrules.workspace.root import find_root, package_of
+    from buildrules.cli.images import ask
+    from buildrules.cli.size import weigh_image
 
-    root = directory = ""
-    if image.startswith(("//", ":")):
-        here = os.getcwd()
-        root = find_root(here)
-        directory = package_of(root, here)
-    named = Named.parse(image, directory)
-    if not named.here:
-        return weigh_other(named, root, directory, options)
-    argv = list(click.get_current_context().obj or ["size", image])
-    return start(root, directory, argv, Request("size", [str(named.label)], {**options, "image": list(named)}))
+    return ask("size", [image], options, weigh_image)
