@@ -25,7 +25,7 @@ from buildrules.engine.resumed import Resumed, append_build
 from buildrules.engine.step import Step
 from buildrules.errors import BuildrulesError, DamagedError, FetchError, IntegrityError, StoreError, UnexpectedError
 from buildrules.net.session import Session
-from buildrules.state.reader import Damaged, Known, State
+from buildrules.state.reader import UNREADABLE, Known, State
 from buildrules.store.private_folder import sweep
 from buildrules.store.store import Store
 from buildrules.typed import TYPE_CHECKING, Any
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from buildrules.cli.memory import PlannedFrom
     from buildrules.cli.sharing import Sharing
 
-_UNREADABLE = (Damaged, ValueError, KeyError, TypeError, IndexError, EOFError)
 _SHORT = 1.0  # seconds, below which nobody divides work by how long it took
 
 
@@ -101,7 +100,7 @@ class Invocation:
         self._state = state
         if state is not None and known is not None and groups is not None:
             # Where files cannot be read, a new plan says what is wrong, and where.
-            with contextlib.suppress(BuildrulesError, OSError, *_UNREADABLE):
+            with contextlib.suppress(BuildrulesError, *UNREADABLE):
                 if self._resume(Resumed(state, known, groups)):
                     return
         self.plan_anew()
@@ -253,7 +252,7 @@ class Invocation:
         self._share(self.plan.cache)
         self.run = self._new_build(self.plan)
         if self._state is not None:
-            with contextlib.suppress(*_UNREADABLE):
+            with contextlib.suppress(*UNREADABLE):
                 carried = Carried(self._state, self.root)
                 carried.apply(self.run, whole=self.request.verb not in ("build", "why"))
                 self._carried = carried
@@ -365,7 +364,7 @@ class Invocation:
             return  # variables given on the command line may be secrets, and a state keeps the command line
         if self.sharing is not None and self.sharing.unsent:
             return  # the same command is to send what this one could not
-        with contextlib.suppress(OSError, *_UNREADABLE):
+        with contextlib.suppress(*UNREADABLE):
             if self.resumed is not None:
                 append_build(self.resumed, build, self.root, pieces, frame)
             elif self._planned_from is not None:

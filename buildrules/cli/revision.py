@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from buildrules.actions.registry import Kinds
@@ -17,7 +17,6 @@ from buildrules.revisions.laid import lay, lay_ignored
 from buildrules.revisions.revision import commit_of
 from buildrules.revisions.shape import Content, Shape, shapes
 from buildrules.revisions.tree import Tree
-from buildrules.revisions.working import Changes
 from buildrules.store.private_folder import private_folder
 from buildrules.store.store import Store
 from buildrules.workspace.labels import parse_label
@@ -82,12 +81,14 @@ class Comparing:
         self._session = session
         self._stream = Stream()
 
-    def here(self, patterns: list[str], tree: Tree, changes: Changes, only: Collection[str] | None = None) -> Side:
-        """The workspace as it lies here, where `changes` is all that differs from `tree`."""
+    def here(
+        self, patterns: list[str], tree: Tree, changes: Mapping[str, str], only: Collection[str] | None = None
+    ) -> Side:
+        """The workspace as it lies here, where `changes` are git's names of all files that differ from `tree`."""
 
         def content(path: str) -> tuple[str, int] | None:
-            if path in changes.blobs:
-                return f"git:{changes.blobs[path]}", os.path.getsize(os.path.join(self.root, path))
+            if path in changes:
+                return f"git:{changes[path]}", os.path.getsize(os.path.join(self.root, path))
             entry = tree.files.get(path)
             return (f"git:{entry.blob}", entry.size) if entry is not None else None
 

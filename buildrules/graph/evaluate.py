@@ -48,7 +48,7 @@ class _Evaluation:
 
     def of(self, tree: Tree, variables: "dict[str, dict[Item, None]]") -> "dict[Item, None]":
         """The items of a tree, as keys."""
-        return dict.fromkeys(getattr(self, _METHODS[tree.kind])(tree, variables))
+        return dict.fromkeys(getattr(self, _METHODS.get(tree.kind, tree.kind))(tree, variables))
 
     def _targets_of(self, tree: Tree, variables: "dict[str, dict[Item, None]]") -> "list[int]":
         found = self.of(tree, variables)
@@ -182,9 +182,4 @@ def shown(value: "Any") -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-_METHODS = {
-    **{name: name for name in ("word", "variable", "let", "deps", "rdeps", "allpaths", "somepath", "kind", "attr")},
-    **{name: name for name in ("filter", "inputs", "tests")},
-    **dict.fromkeys("+-^", "joined"),
-    "set": "words",
-}
+_METHODS = {**dict.fromkeys("+-^", "joined"), "set": "words"}  # of the other kinds by their names

@@ -8,25 +8,12 @@ import os
 from buildrules.errors import UsageError
 from buildrules.revisions.git import Running, git, words
 from buildrules.revisions.revision import commit_of
+from buildrules.typed import TYPE_CHECKING
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _LINK, _MODULE = "120000", "160000"
-
-
-class Changes:
-    """The workspace-relative paths that differ, sorted, with git's names of what there is now by path.
-
-    A path that has none is gone, or is no regular file.
-    """
-
-    __slots__ = ("blobs", "paths")
-
-    def __init__(self, paths: "Iterable[str]", blobs: "dict[str, str]") -> None:
-        self.paths = sorted(paths)
-        self.blobs = blobs
 
 
 class Differing:
@@ -88,10 +75,9 @@ def _modules(root: str, commit: str) -> set[str]:
     return {line.partition("\t")[2] for line in (*staged, *there) if line.startswith(_MODULE)}
 
 
-def changes(root: str, paths: "Iterable[str]") -> Changes:
-    """These paths, with the names that git would give to the content of the files there."""
-    found = list(paths)
-    places = ((path, os.path.join(root, path)) for path in found)
+def changes(root: str, paths: "Iterable[str]") -> dict[str, str]:
+    """By path the names that git would give to the content of the files there. What is no regular file has none."""
+    places = ((path, os.path.join(root, path)) for path in paths)
     files = [path for path, place in places if os.path.isfile(place) and not os.path.islink(place)]
     plain = [path for path in files if not any(sign in path for sign in '\n\r"')]  # which stand for others in its input
     named: dict[str, str] = {}
@@ -103,4 +89,4 @@ def changes(root: str, paths: "Iterable[str]") -> Changes:
     for path in files:
         if path not in named:
             named[path] = git(root, "hash-object", "--", path).decode().strip()
-    return Changes(found, named)
+    return named

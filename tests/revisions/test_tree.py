@@ -81,7 +81,7 @@ def test_a_tree_is_what_was_committed(
     assert set(Differing(str(root), commit).paths()) == other
     later = repository.commit()
     assert set(Differing(str(root), commit, later).paths()) == other
-    named = changes(str(root), other).blobs
+    named = changes(str(root), other)
     again = Tree(str(root), later)
     assert named == {path: again.files[path].blob for path in named}
     assert set(named) == {path for path in other if isinstance(now.get(path), tuple)}
