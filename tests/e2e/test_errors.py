@@ -184,7 +184,7 @@ def test_an_export_of_two_images_asks_which(workspace: Space) -> None:
         "BUILD.yaml", "  two: {rule: model_package, base_env: ':base', server: ':server', code: ':code'}\n"
     )
     result = workspace.run("export", "//...", "-o", str(workspace.folder / "out"), code=2)
-    result.said("names 2 images", "//:app", "//:two", "hint: name one")
+    result.said("names 2 packages", "//:app", "//:two", "hint: name one")
     assert not (workspace.folder / "out").exists()
 
 
@@ -202,9 +202,9 @@ def test_no_workspace(workspace: Space, tmp_path: Path) -> None:
         (["build", APP, "-j", "0"], "jobs"),
         (["build", APP, "--platform", "windows/amd64"], "no platform 'windows/amd64'"),
         (["cache", "gc", "--keep", "soon"], "not a duration"),
-        (["export", "//:env", "-o", "out"], "not an image"),
+        (["export", "//:env", "-o", "out"], "names no package that could be"),
         (["help-rule", "python_enf"], "python_env"),
-        (["load", "//:env"], "not an image"),
+        (["load", "//:env"], "names no package that could be"),
     ],
 )
 def test_a_command_line_that_cannot_be(workspace: Space, args: list[str], text: str) -> None:
