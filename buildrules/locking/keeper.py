@@ -120,7 +120,8 @@ class LockKeeper:
             self._stream.emit(Notice(f"would lock {what}{' again' if old is not None else ''}: {reason}"))
             if old is not None:
                 return old
-        planned = self._planning and versions is not None
+        # What only moves without being stale, as bases do, is looked at for `--check` too.
+        planned = self._planning and (versions is not None or (self._locked and reason is None))
         if self._locked and not planned:
             self.refuse(path, what, str(reason))
             if old is None:
@@ -135,7 +136,7 @@ class LockKeeper:
         if new != old:
             self.replaced[path] = (old, new)
         if planned:
-            self._pending[path] = lambda: write(absolute, new)
+            self._hold(path, what, lambda: write(absolute, new), lines if versions is None else [])
         else:
             self._put(path, lambda: write(absolute, new), lines)
         return new
@@ -155,6 +156,12 @@ class LockKeeper:
         with open(open_regular(os.path.join(self.root, path)), "rb") as file:
             compute = lambda: hashlib.file_digest(file, "sha256").hexdigest()  # noqa: E731
             return self._index.digest(os.path.join(self.root, path), stat_row(os.fstat(file.fileno())), compute)
+
+    def _hold(self, path: str, what: str, write: Callable[[], object], lines: Sequence[str]) -> None:
+        """Write a lock later; of what has no versions that are told then, it is said now what moves."""
+        self._pending[path] = write
+        if lines:
+            self._stream.emit(Notice(f"{what} moves: {'; '.join(lines)}"))
 
     def write_pending(self) -> None:
         """Write the locks that were held back, so that it could be told before what moves."""

@@ -174,6 +174,21 @@ def test_versions_stay_until_an_upgrade_is_asked_for(workspace: Space, tmp_path:
     assert 'version = "3.0"' in lock.read_text()
 
 
+def test_an_upgrade_is_checked_with_the_bases_that_move(workspace: Space) -> None:
+    """They are not stale, and `--upgrade` asks for what there is now of them, too."""
+    before = workspace.tree()
+    workspace.run("lock", "--upgrade", "--check").said("nothing moves", "3 locks are up to date")
+    shutil.rmtree(workspace.path("base"))
+    make_base(workspace.path("base"), variables={"NEW": "1"})
+    said = workspace.run("lock", "--upgrade", "--check", code=1).said("1 of 3 locks would be written")
+    assert "//:base moves: digest sha256:" in said.err
+    assert {
+        path for path, content in workspace.tree().items() if before.get(path) != content and "base/" not in path
+    } == set()
+    workspace.run("lock", "--upgrade")
+    workspace.run("lock", "--upgrade", "--check").said("3 locks are up to date")
+
+
 def test_an_upgrade_works_without_a_network_too(workspace: Space) -> None:
     workspace.edit("BUILD.yaml", "numlib==1.0", "numlib")
     workspace.run("lock", "--upgrade", env={"UV_OFFLINE": "1"})
