@@ -51,8 +51,9 @@ def affected(asked: Asked, why: str | None = None) -> Answer:
             rest = Differing(root, "HEAD")
             labels = None if known.touched(rest.paths(), rest.in_place) is None or rest.links else labels
         if labels is not None:
+            looking.check((at, *one[:2]) for at, rows in known.sets.items() for one in rows)
             return Answer(_named(root, prefix, directory, asked, labels), [], root)
-    return _compared(root, directory, asked, commit_of(root, since), paths, why)
+    return _compared(root, directory, asked, commit_of(root, since), looking, paths, why)
 
 
 def _named(root: str, prefix: str, directory: str, asked: Asked, labels: list[str]) -> list[str]:
@@ -71,7 +72,15 @@ def _named(root: str, prefix: str, directory: str, asked: Asked, labels: list[st
     return [str(label) for label in parse_patterns(asked.patterns, directory).select(list(map(parse_label, labels)))]
 
 
-def _compared(root: str, directory: str, asked: Asked, commit: str, paths: "Sequence[str]", why: str | None) -> Answer:
+def _compared(
+    root: str,
+    directory: str,
+    asked: Asked,
+    commit: str,
+    looking: Differing,
+    paths: "Sequence[str]",
+    why: str | None,
+) -> Answer:
     """The exact way: both sides are planned, and what their actions are made of is compared."""
     from buildrules.cli.kept_sources import keep_sources
     from buildrules.cli.revision import Comparing, at
@@ -101,6 +110,12 @@ def _compared(root: str, directory: str, asked: Asked, commit: str, paths: "Sequ
                     side = comparing.here(asked.patterns, tree, here)  # the locks of others do not matter
                 after = side.made
             before = comparing.before(tree, folder, {label for label, _ in after.goals()})
+            looking.check(
+                source[:3]
+                for made in (before, after)
+                for action in made.plan.actions.values()
+                for source in action.sources
+            )
     finally:
         session.close()
         store.close()

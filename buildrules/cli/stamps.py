@@ -2,12 +2,12 @@
 
 import os
 import re
-import subprocess
 import time
 from collections.abc import Mapping
 
 from buildrules.errors import UsageError
 from buildrules.oci.names import TAG
+from buildrules.revisions.git import Running
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _BRANCHES = ("GITHUB_HEAD_REF", "GITHUB_REF_NAME", "CI_COMMIT_REF_NAME", "BUILD_SOURCEBRANCHNAME", "BRANCH_NAME")
@@ -79,12 +79,10 @@ class Stamps:
 
     def _git(self, field: str, *words: str) -> str:
         try:
-            done = subprocess.run(
-                ["git", "-C", self._root, *words], capture_output=True, text=True, check=False, errors="replace"
-            )
-        except OSError as error:
-            raise UsageError(f"there is no {{{field}}}: git cannot be started") from error
-        if done.returncode:
-            said = (done.stderr.strip().splitlines() or ["it failed"])[-1]
-            raise UsageError(f"there is no {{{field}}}: {said}", hint="it needs a git repository with a commit")
-        return done.stdout.strip()
+            code, out, said = Running(self._root, words).end()
+        except UsageError as error:
+            raise UsageError(f"there is no {{{field}}}: {error.message}") from error
+        if code:
+            last = (said.splitlines() or ["it failed"])[-1]
+            raise UsageError(f"there is no {{{field}}}: {last}", hint="it needs a git repository with a commit")
+        return out.decode("utf-8", "replace").strip()

@@ -33,7 +33,10 @@ def since_lines(
         comparing = Comparing(root, directory, {name: options[name] for name in _CHOSEN}, store, session)
         with at(root, revision, store) as (tree, folder):
             there = comparing.there(patterns, tree, folder)
-            here = comparing.here(patterns, tree, changes(root, Differing(root, tree.commit).paths()))
+            looking = Differing(root, tree.commit)
+            here = comparing.here(patterns, tree, changes(root, looking.paths()))
+            actions = [action for side in (there, here) for action in side.plan.actions.values()]
+            looking.check(source[:3] for action in actions for source in action.sources)
         yield from (f"{goal.label}  {goal.platform}  since {tree.commit[:12]}" for goal in here.plan.goals)
         same = following = 0
         for name, shape in here.shapes.items():

@@ -12,7 +12,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_OPTIONS = ("-c", "core.fsmonitor=false", "-c", "core.quotePath=false", "-c", "core.hooksPath=/dev/null")
+_SETTINGS = {
+    "core.fsmonitor": "false",
+    "core.quotePath": "false",
+    "core.hooksPath": "/dev/null",
+    "core.fileMode": "true",  # a build sees modes and line ends as they are
+    "core.autocrlf": "false",
+}
+_OPTIONS = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+_ELSEWHERE = frozenset(
+    f"GIT_{name}"
+    for name in (
+        *("DIR", "WORK_TREE", "IMPLICIT_WORK_TREE", "COMMON_DIR", "INDEX_FILE", "PREFIX", "NAMESPACE", "SHALLOW_FILE"),
+        *("OBJECT_DIRECTORY", "ALTERNATE_OBJECT_DIRECTORIES", "GRAFT_FILE", "REPLACE_REF_BASE", "CONFIG_PARAMETERS"),
+        *("GLOB_PATHSPECS", "NOGLOB_PATHSPECS", "ICASE_PATHSPECS"),
+    )
+)
+"""Variables by which git looks at another repository than that of its directory; hooks have them (git-rev-parse(1),
+--local-env-vars)."""
 
 
 class Running:
@@ -23,7 +40,8 @@ class Running:
         self._said = [os.memfd_create(name) for name in ("stdin", "stdout", "stderr")]
         os.pwrite(self._said[0], given, 0)
         actions = [(os.POSIX_SPAWN_DUP2, handle, number) for number, handle in enumerate(self._said)]
-        env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+        kept = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+        env = {**kept, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
         words = ["git", "-C", directory, "--literal-pathspecs", *_OPTIONS, *arguments]
         try:
             self._process = os.posix_spawnp("git", words, env, file_actions=actions)
@@ -44,7 +62,9 @@ class Running:
         """What it wrote. Raises UsageError with git's own words where it failed."""
         code, out, said = self.end()
         if code:
-            raise UsageError(f"git: {said.removeprefix('fatal: ') or f'it ended with {code}'}")
+            bare = "must be run in a work tree" in said
+            hint = "the repository is bare (core.bare): ask in a clone of it, or in a `git worktree`" if bare else None
+            raise UsageError(f"git: {said.removeprefix('fatal: ') or f'it ended with {code}'}", hint=hint)
         return out
 
     def _close(self) -> None:

@@ -20,8 +20,16 @@ _READ = (".whl", ".zip", ".gz", ".conda", ".toml", ".lock", ".yaml", ".yml", ".j
 def lay(tree: Tree, folder: str, *, whole: bool = False) -> None:
     """Write the files of `tree` into `folder`, which is empty; if `whole`, all with their content.
 
-    Raises UsageError where git lacks something.
+    Raises UsageError where git lacks something, and for what no folder can hold.
     """
+    try:
+        _lay(tree, folder, whole)
+    except (OSError, ValueError) as error:
+        message = f"cannot lay out the files of {tree.commit[:12]}: {error}"
+        raise UsageError(message, hint="`git fsck` says whether its tree is sound") from error
+
+
+def _lay(tree: Tree, folder: str, whole: bool) -> None:
     made = {folder}
     for path, entry in tree.files.items():
         _make(folder, os.path.dirname(path) if entry.mode != MODULE else path, made)
@@ -52,7 +60,7 @@ def lay_ignored(root: str, folder: str, *, whole: bool = False) -> list[str]:
         if any(part[:1] == "." or part in ("__pycache__", "node_modules") for part in path.split("/")):
             continue
         absolute = os.path.join(root, path)
-        if os.path.lexists(os.path.join(folder, path.rstrip("/"))):
+        if os.path.lexists(os.path.join(folder, path.rstrip("/"))) or _below_file(folder, path):
             continue
         if path.endswith("/"):
             if os.path.exists(os.path.join(absolute, "pyvenv.cfg")):
@@ -66,6 +74,13 @@ def lay_ignored(root: str, folder: str, *, whole: bool = False) -> list[str]:
             _stand_in(root, path, folder, whole)
         found.append(path.rstrip("/"))
     return sorted(found)
+
+
+def _below_file(folder: str, path: str) -> bool:
+    """Whether something that is no folder lies where a folder above `path` would."""
+    parts = path.rstrip("/").split("/")
+    above = (os.path.join(folder, *parts[:count]) for count in range(1, len(parts)))
+    return any(os.path.islink(one) or os.path.isfile(one) for one in above)
 
 
 def _stand_in(root: str, path: str, folder: str, whole: bool) -> None:

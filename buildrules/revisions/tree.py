@@ -48,6 +48,8 @@ class Tree:
             mode, _, blob, size = head.split()
             path = base + name
             _check(path)
+            if size == "BAD":
+                raise _lacking(path, self.commit)
             entry = Entry(int(mode, 8), blob, int(size) if size != "-" else 0, module)
             if entry.mode == MODULE and os.path.lexists(os.path.join(self.root, path, ".git")):
                 self.modules[path] = blob
@@ -78,12 +80,14 @@ class Tree:
             end = data.index(b"\n", at)
             head = data[at:end].split()
             if len(head) != 3:
-                raise UsageError(
-                    f"git does not have the content of '{path}' at {self.commit[:12]}", hint="run `git fetch --refetch`"
-                )
+                raise _lacking(path, self.commit)
             at = end + 1 + int(head[2])
             yield path, data[end + 1 : at]
             at += 1
+
+
+def _lacking(path: str, commit: str) -> UsageError:
+    return UsageError(f"git does not have the content of '{path}' at {commit[:12]}", hint="run `git fetch --refetch`")
 
 
 def _check(path: str) -> None:

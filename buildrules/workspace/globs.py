@@ -119,6 +119,20 @@ def selects(path: str, include: "list[str] | tuple[str, ...]", exclude: "list[st
     return _hits(_last(wanted), names[-1])
 
 
+def enters(path: str, include: "list[str] | tuple[str, ...]", exclude: "list[str] | tuple[str, ...]" = ()) -> bool:
+    """Whether `expand` would look into the directory `path`, relative to the globs' own, if it is there.
+
+    Raises LoadError for a bad pattern.
+    """
+    wanted = _close([(_compile(pattern), 0) for pattern in include])
+    unwanted = _close([(_compile(pattern), 0) for pattern in exclude])
+    for name in path.split("/"):
+        if name in _IGNORED or _hits(_last(unwanted), name):
+            return False
+        wanted, unwanted = _descend(wanted, name), _descend(unwanted, name)
+    return bool(wanted)
+
+
 class _Place:
     """A directory the walk comes to, and what is looked for in it."""
 

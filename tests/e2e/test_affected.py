@@ -237,6 +237,73 @@ def test_a_submodule_and_what_git_ignores(many: Path, wheelhouse: Path, tmp_path
     assert space.run("affected", "--since", "HEAD~1", "--committed").out.split() == ["//b:app"]
 
 
+def test_a_submodule_that_is_not_checked_out(many: Path, wheelhouse: Path, tmp_path: Path) -> None:
+    """It may hold anything; where no glob reaches it, that does not matter."""
+    inner = Repository(tmp_path / "inner")
+    (inner.root / "shared.py").write_text("one = 1\n")
+    inner.commit()
+    space = copy_of(many, tmp_path / "one", wheelhouse)
+    repository = Repository(space.root)
+    repository.git("submodule", "--quiet", "add", str(inner.root), "b/src/inner")
+    repository.git("submodule", "--quiet", "add", str(inner.root), "docs/inner")
+    repository.commit()
+    for _ in range(2):
+        assert space.run("affected", "--since", "HEAD").out == ""
+    repository.git("submodule", "--quiet", "deinit", "docs/inner")
+    for _ in range(2):
+        assert space.run("affected", "--since", "HEAD").out == ""
+    repository.git("submodule", "--quiet", "deinit", "b/src/inner")
+    missing = "the submodule 'b/src/inner' is not checked out"
+    for _ in range(2):
+        space.run("affected", "--since", "HEAD", code=2).said(missing, "run `git submodule update --init`")
+    space.run("why", "//b:app", "--since", "HEAD", code=2).said(missing)
+    assert "steps are as they were" in space.run("why", "//a:app", "--since", "HEAD").out
+    repository.git("submodule", "--quiet", "update", "--init")
+    assert space.run("affected", "--since", "HEAD").out == ""
+    os.rename(space.path("b/src/inner"), space.folder / "elsewhere")
+    space.run("affected", "--since", "HEAD", code=2).said(missing)
+
+
+def test_what_git_does_not_look_at_is_seen(
+    many: Path, wheelhouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flags of the index, settings, repositories in the workspace, and variables that lead git to another one."""
+    space = copy_of(many, tmp_path / "one", wheelhouse)
+    repository = Repository(space.root)
+    for _ in range(2):
+        assert space.run("affected", "--since", "HEAD").out == ""
+    for flag in ("skip-worktree", "assume-unchanged"):
+        repository.git("update-index", f"--{flag}", "a/src/score.py", "b/src/score.py")
+        assert space.run("affected", "--since", "HEAD").out == ""
+        space.append("b/src/score.py", "# more\n")
+        assert space.run("affected", "--since", "HEAD").out.split() == ["//b:app"]
+        repository.git("update-index", f"--no-{flag}", "a/src/score.py", "b/src/score.py")
+        repository.git("checkout", "-q", ".")
+    repository.git("config", "core.fileMode", "false")
+    repository.git("config", "core.autocrlf", "input")
+    space.path("b/src/score.py").chmod(0o755)
+    assert space.run("affected", "--since", "HEAD").out.split() == ["//b:app"]
+    space.path("b/src/score.py").chmod(0o644)
+    space.write("b/src/score.py", space.path("b/src/score.py").read_text().replace("\n", "\r\n"))
+    assert space.run("affected", "--since", "HEAD").out.split() == ["//b:app"]
+    repository.git("checkout", "-q", ".")
+    other = Repository(tmp_path / "other")
+    other.commit()
+    for name, value in (("GIT_DIR", other.root / ".git"), ("GIT_WORK_TREE", other.root), ("GIT_INDEX_FILE", "no")):
+        monkeypatch.setenv(name, str(value))
+    assert space.run("affected", "--since", "HEAD").out == ""
+    space.append("a/src/score.py", "# more\n")
+    assert space.run("affected", "--since", "HEAD").out.split() == ["//a:app", "//b/c:app"]
+    for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
+        monkeypatch.delenv(name)
+    repository.git("checkout", "-q", ".")
+    Repository(space.path("b/src/nest"))
+    space.write("b/src/nest/x.py", "x = 1\n")
+    for _ in range(2):
+        assert space.run("affected", "--since", "HEAD").out.split() == ["//b:app"]
+    assert "file b/src/nest/x.py is new" in space.run("why", "//b:app", "--since", "HEAD").out
+
+
 # -- tests ------------------------------------------------------------------------------------------------------------
 
 TEST = """

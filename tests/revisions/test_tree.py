@@ -193,3 +193,39 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> No
     commit = repository.git("commit-tree", "-m", "x", tree.decode())
     with pytest.raises(UsageError, match="has a file of the name"):
         Tree(str(repository.root), commit)
+
+
+def test_what_git_lacks_is_said(tmp_path: Path) -> None:
+    """A blob that is gone, and a tree that no folder can hold."""
+    repository = Repository(tmp_path / "repo")
+    (repository.root / "a.txt").write_text("a\n")
+    commit = repository.commit()
+    blob = repository.git("rev-parse", "HEAD:a.txt")
+    place = repository.root / ".git" / "objects" / blob[:2] / blob[2:]
+    content = place.read_bytes()
+    place.unlink()
+    with pytest.raises(UsageError, match="does not have the content of 'a"):
+        Tree(str(repository.root), commit)
+    place.write_bytes(content)
+    inner = repository.git("rev-parse", "HEAD^{tree}")
+    rows = b"120000 a\0" + bytes.fromhex(blob) + b"40000 a\0" + bytes.fromhex(inner)
+    tree = subprocess.run(
+        ["git", "hash-object", "-w", "-t", "tree", "--literally", "--stdin"],
+        cwd=repository.root, input=rows, capture_output=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    (tmp_path / "laid").mkdir()
+    with pytest.raises(UsageError, match="cannot lay out"):
+        lay(Tree(str(repository.root), repository.git("commit-tree", "-m", "x", tree.decode())), str(tmp_path / "laid"))
+
+
+def test_what_is_ignored_where_a_file_was(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "repo")
+    (repository.root / "a").write_text("a\n")
+    (repository.root / ".gitignore").write_text("*.cached\n")
+    commit = repository.commit()
+    (repository.root / "a").unlink()
+    (repository.root / "a").mkdir()
+    (repository.root / "a" / "m.cached").write_text("m")
+    (tmp_path / "laid").mkdir()
+    lay(Tree(str(repository.root), commit), str(tmp_path / "laid"))
+    assert lay_ignored(str(repository.root), str(tmp_path / "laid")) == []
