@@ -126,7 +126,8 @@ def built(invocation: Invocation, named: Named) -> Described:
 
 def _earlier(invocation: Invocation, result: GoalResult, text: str) -> Image:
     goal, store = result.goal, invocation.store
-    outputs = earlier(store.records, invocation.root, goal.label, goal.platform)
+    configurations = invocation.request.option("configurations", ())
+    outputs = earlier(store.records, invocation.root, goal.label, goal.platform, configurations)
     if outputs is None:
         raise UsageError(
             f"nothing is known of '{text}': no build here has made another image of it",

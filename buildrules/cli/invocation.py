@@ -358,7 +358,7 @@ class Invocation:
         """Keep what a green build looked at and made. Failing to only costs time."""
         build = self.run
         for result in self.results:
-            note_earlier(self.store.records, self.root, result)
+            note_earlier(self.store.records, self.root, result, self.request.option("configurations", ()))
         unstable = build.sources.unsettled or any(outcome.unstable for outcome in build.outcomes.values())
         if unstable or self.request.option("env"):
             return  # variables given on the command line may be secrets, and a state keeps the command line

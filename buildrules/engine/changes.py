@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from buildrules.engine.action import Action
 from buildrules.typed import Any, NamedTuple
 
-_DIGEST = re.compile("(?:sha256:)?(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
+_DIGEST = re.compile("(?:(?:sha256:)?(?<![0-9a-f])[0-9a-f]{64}|git:[0-9a-f]{40})(?![0-9a-f])")
 _FILE = re.compile(r"(?:as layer \S+ )?(?:(\S+:\S+) )?(\d+) bytes( executable)?")
 _INPUT = re.compile(r"input\[(\d+)\] ?(.*?): ((?:layer|blob) .*|values.*)", re.DOTALL)
 _PARAMETER = re.compile(r"params\.([^.\[]+)\.?(.*)", re.DOTALL)
@@ -222,7 +222,7 @@ def _change(old: str, new: str) -> str:
 
 
 def _plain(value: str) -> str:
-    return _DIGEST.sub(lambda found: found[0][-64:-52], _value(value))
+    return _DIGEST.sub(lambda found: found[0].rpartition(":")[2][:12], _value(value))
 
 
 def _cut(text: str) -> str:

@@ -1,6 +1,6 @@
 """What a build made, per goal: what reports, exports and loads are written from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from buildrules.engine.action import Action, Outputs
 from buildrules.engine.build import Build, Outcome
@@ -115,19 +115,25 @@ def counts(build: Build) -> dict[str, int]:
     }
 
 
-def _earlier_key(root: str, label: str, platform: str) -> str:
-    return hex_digest(f"buildrules-earlier-1\0{root}\0{label}\0{platform}".encode())
+def _earlier_key(root: str, label: str, platform: str, configurations: Iterable[str]) -> str:
+    parts = ("buildrules-earlier-1", root, label, platform, *sorted(set(configurations)))
+    return hex_digest("\0".join(parts).encode())
 
 
-def note_earlier(records: Records, root: str, result: GoalResult) -> None:
-    """Keep what the image of a goal of the workspace `root` was, where a build has made another of it."""
+def note_earlier(records: Records, root: str, result: GoalResult, configurations: Iterable[str]) -> None:
+    """Keep what the image of a goal of the workspace `root` was in these configurations, where a build has made another
+    of it."""
     if result.goal.kind == "image" and result.before is not None and not result.same:
-        records.put(_earlier_key(root, result.goal.label, result.goal.platform), {"outputs": result.before.to_dict()})
+        key = _earlier_key(root, result.goal.label, result.goal.platform, configurations)
+        records.put(key, {"outputs": result.before.to_dict()})
 
 
-def earlier(records: Records, root: str, label: str, platform: str) -> Outputs | None:
-    """What the image of a label was before; None where no build made another of it, or that was too long ago."""
-    kept = records.get(_earlier_key(root, label, platform))
+def earlier(
+    records: Records, root: str, label: str, platform: str, configurations: Iterable[str] = ()
+) -> Outputs | None:
+    """What the image of a label was before in these configurations; None where no build made another of it, or that was
+    too long ago."""
+    kept = records.get(_earlier_key(root, label, platform, configurations))
     try:
         return None if kept is None else Outputs.from_dict(kept["outputs"])
     except (KeyError, TypeError, ValueError):

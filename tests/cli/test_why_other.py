@@ -1,6 +1,7 @@
 """`why` against a revision of git, and against the nearest record; `diff` with a revision."""
 
 import json
+import re
 
 from tests.support.repository import Repository
 from tests.support.space import APP, Space
@@ -47,7 +48,26 @@ def test_since_a_revision_in_a_configuration(workspace: Space) -> None:
     repository.commit()
     space.edit("BUILD.yaml", "fast: a,", "fast: c,")
     space.run("why", APP, "--since", "HEAD", "--config", "fast").said("~ environment.MODE changed: a -> c")
-    assert "MODE" not in space.run("why", APP, "--since", "HEAD").out
+    plain = space.run("why", APP, "--since", "HEAD").out
+    assert "MODE" not in plain
+    text = space.path("src/score.py").read_text()
+    space.write("src/score.py", text[:-2] + "#" + text[-1])
+    assert re.search(
+        r"file src/score.py changed: [0-9a-f]{12} -> [0-9a-f]{12}\n", space.run("why", APP, "--since", "HEAD").out
+    )
+
+
+def test_before_is_what_it_was_in_the_same_configuration(workspace: Space) -> None:
+    space = workspace
+    space.edit("BUILD.yaml", "  name: acme\n", "  name: acme\n  configurations: [fast]\n")
+    space.append("BUILD.yaml", "    environment: {MODE: {select: {fast: a, default: b}}}\n")
+    space.build()
+    space.build(APP, "--config", "fast")
+    space.edit("BUILD.yaml", "fast: a,", "fast: c,")
+    space.build(APP, "--config", "fast")
+    space.run("diff", APP, code=2).said("no build here has made another image of it")
+    found = space.run("diff", APP, "--config", "fast").out
+    assert "a -> c" in found.replace("MODE=", "")
 
 
 def test_the_nearest_record_is_another_target_s(built: Space) -> None:
