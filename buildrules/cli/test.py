@@ -74,7 +74,7 @@ def _row(goal: Goal, outcome: Outcome | None) -> Row:
         message = outcome.error.message if outcome.error is not None else ""
         if isinstance(outcome.error, PackageTestError):
             message = ", ".join(dict.fromkeys(item["kind"] for item in outcome.error.failures))
-        return Row(goal, "failed", message, 0.0, outcome)
+        return Row(goal, "failed", message, outcome.seconds, outcome)
     values = outcome.outputs.values
     took = float(values["seconds"])
     again = f", at the second attempt; before it {values['flaky']}" if values["flaky"] else ""

@@ -39,8 +39,11 @@ class Watch:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
 
-    def go(self) -> None:
-        """Watch until Ctrl-C, which raises KeyboardInterrupt. Raises UsageError where the machine cannot watch."""
+    def go(self) -> int:
+        """Watch until Ctrl-C, which raises KeyboardInterrupt; the exit code where there is nothing to watch.
+
+        Raises UsageError where the machine cannot watch.
+        """
         from watchfiles import DefaultFilter, watch
 
         harmful = DefaultFilter()
@@ -57,7 +60,9 @@ class Watch:
             ):
                 paths = [path for change, path in changes if self._answer is not None or harmful(change, path)]
                 if first:  # from here on nothing is missed
-                    self._build(())
+                    code = self._build(())
+                    if code == UsageError.exit_code:  # a label that is not there, or a file that says nothing sound
+                        return code
                     sys.stderr.write(f"watching {' '.join(self._words)}; Ctrl-C ends it\n")
                 elif paths and (self._answer is None or self._kept() is None):
                     self._build(paths)
@@ -67,6 +72,7 @@ class Watch:
             raise UsageError(f"cannot watch '{self._root}': {error}", hint=hint) from error
         finally:
             self._stop()
+        return 0
 
     def _kept(self, *, outdated: bool = False) -> list[str] | None:
         """What the state would answer now; None where it would not. With `outdated`, what it answered last."""
@@ -86,15 +92,15 @@ class Watch:
         finally:
             state.close()
 
-    def _build(self, changed: Collection[str]) -> None:
-        """Build; if that made anything else of what `changed`, say so, and run or test it."""
+    def _build(self, changed: Collection[str]) -> int:
+        """Build; if that made anything else of what `changed`, say so, and run or test it; the build's exit code."""
         began = time.strftime("%H:%M:%S")
         build = self._start("build", stdout=subprocess.PIPE)
         report = self._end_of(build)
         before = self._answer
         self._answer = self._kept(outdated=True) if build.returncode == 0 else None
         if self._answer is not None and self._answer == before:
-            return
+            return build.returncode
         if changed:
             failed = ": the build failed, as said above" if build.returncode else ""
             sys.stdout.write(f"\n{began} {self._named(changed)} changed{failed}\n")
@@ -105,8 +111,10 @@ class Watch:
         elif build.returncode == 0 and self._then == "run":
             self._stop()
             self._running = self._start("run", "-p", str(self._port))
+        return build.returncode
 
     def _named(self, changed: Collection[str]) -> str:
+        changed = [path for path in changed if os.path.lexists(path)] or changed  # an editor's aside are gone
         names = sorted({harmless(os.path.relpath(path, self._root)).replace("\n", "\\n") for path in changed})
         more = len(names) - _NAMED
         return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

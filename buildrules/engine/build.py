@@ -43,6 +43,7 @@ class Outcome(NamedTuple):
     error: BuildrulesError | None = None
     unstable: bool = False  # its inputs changed while it ran: used now, recorded nowhere
     borrowed: bool = False  # the record came from elsewhere just now
+    seconds: float = 0.0  # that it took to fail
 
 
 SHORT = 0.05
@@ -186,8 +187,10 @@ class Build:
             from buildrules.engine.unexpected import unexpected
 
             outcome = Outcome(Status.FAILED, error=unexpected(error, action.title, self.here.workspace, _BUG))
-        self.outcomes[name] = outcome
         seconds = time.perf_counter() - self._began - began
+        if outcome.outputs is None:
+            outcome = outcome._replace(seconds=seconds)
+        self.outcomes[name] = outcome
         self._stream.emit(
             ActionFinished(
                 action, outcome.status, outcome.reasons, began, seconds, worker, outcome.outputs, outcome.error

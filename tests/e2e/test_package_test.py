@@ -364,6 +364,7 @@ def test_junit(space: Space) -> None:
     assert list(cases["//:app_test"]) == []
     assert cases["//:wrong"][0].tag == "failure"
     assert "wrong header" in (cases["//:wrong"][0].text or "")
+    assert all(float(case.get("time", 0)) > 0 for case in suite)
 
 
 MISTAKES = """\

@@ -207,3 +207,7 @@ def test_hostile_names_are_text(workspace: Space) -> None:
         watched.until(lambda: len(watched.digests) == 2)
         assert "\x1b" not in watched.text
         assert re.search(r"^[0-9:]{8} .*src/\\x1b\[31mred\\nand more\.py changed$", watched.text, re.MULTILINE)
+
+
+def test_what_is_not_there_is_not_watched(workspace: Space) -> None:
+    workspace.process("watch", "//nosuch", code=2).said("no target matches '//nosuch:nosuch'")

@@ -7,7 +7,7 @@ from buildrules.cli.options import config_option
 
 
 @click.command()
-@click.argument("patterns", nargs=-1, metavar="PATTERN")
+@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 @click.option("--since", required=True, metavar="REV", help="A revision of git; REV... is where HEAD and REV parted.")
 @click.option("--committed", is_flag=True, help="Leave out what is not committed.")
 @click.option("--tests", is_flag=True, help="The tests that would run again, instead of what would be built again.")

@@ -7,7 +7,7 @@ from buildrules.cli.query import OUTPUTS
 
 
 @click.command()
-@click.argument("expression", nargs=-1, metavar="EXPR")
+@click.argument("expression", nargs=-1, metavar="[EXPR]")
 @click.option(
     "-o", "--output", type=click.Choice(OUTPUTS), default=OUTPUTS[0], show_default=True, help="What to print."
 )

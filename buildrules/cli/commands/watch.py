@@ -32,7 +32,6 @@ def command(patterns: tuple[str, ...], then: str | None, package: str | None, **
     argv: list[str] = click.get_current_context().obj
     words = [word for word in argv[argv.index("watch") + 1 :] if word not in ("--run", "--test")]
     try:
-        Watch(root, package_of(root, here), tuple(words), then).go()
+        return Watch(root, package_of(root, here), tuple(words), then).go()
     except KeyboardInterrupt:
         return 0
-    return 0
