@@ -37,7 +37,7 @@ class EventRows:
         self._sinks: list[Callable[[str], None]] = []
         self._said: dict[str, float] = {}  # when it was last told how far something is
         self._kept: list[str] = []
-        self._counts: dict[str, int] = {}
+        self.counts = {status.value: 0 for status in Status}  # of a build that ended: as its last line says
         self._files: list[TextIO] = []
         self._began = time.perf_counter()
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -88,7 +88,6 @@ class EventRows:
 
     def _finished(self, event: ActionFinished) -> None:
         action, status = event.action, event.status
-        self._counts[status.value] = self._counts.get(status.value, 0) + 1
         keep = status is not Status.UNCHANGED
         self._worth = self._worth or keep
         if not keep and not self._sinks:
@@ -130,7 +129,7 @@ class EventRows:
             return
         self._ended = True
         row: dict[str, Any] = {"exit_code": code, "seconds": round(time.perf_counter() - self._began, 4)}
-        row["steps"] = {status.value: self._counts.get(status.value, 0) for status in Status}
+        row["steps"] = self.counts
         if error is not None:
             row["error"] = _error(error)
         self.tell("build_finished", row)

@@ -20,7 +20,7 @@ from buildrules.engine.inputs import Facts
 from buildrules.engine.kept import Touched
 from buildrules.engine.plan import Goal, Plan, Side
 from buildrules.engine.remember import now
-from buildrules.engine.result import GoalResult, goal_results, note_earlier
+from buildrules.engine.result import GoalResult, goal_results, note_earlier, tally
 from buildrules.engine.resumed import Resumed, append_build
 from buildrules.engine.step import Step
 from buildrules.errors import BuildrulesError, DamagedError, FetchError, IntegrityError, StoreError, UnexpectedError
@@ -295,6 +295,7 @@ class Invocation:
                 self.sharing.finish(self.plan.goals, self._shared_keys, build.here)
         finally:
             self.console.close()
+            self.events.counts = tally(build)
             if self._took:
                 from buildrules.cli.took import keep_seconds
 

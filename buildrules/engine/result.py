@@ -105,13 +105,20 @@ def layer_titles(title: str, outputs: Outputs) -> list[str]:
     return [f"{title}: {name}" for name in names] if names else [title] * len(outputs.layers)
 
 
-def counts(build: Build) -> dict[str, int]:
-    """How many actions were executed, found cached (or unchanged), and failed; skipped ones and sides count nowhere."""
+def tally(build: Build) -> dict[str, int]:
+    """How many actions ended how, by status; those that needed no look are unchanged, and sides count nowhere."""
     statuses = [outcome.status for name, outcome in build.outcomes.items() if name not in build.plan.sides]
+    found = {status.value: statuses.count(status) for status in Status}
+    found[Status.UNCHANGED.value] += build.left_out
+    return found
+
+
+def counts(build: Build) -> dict[str, int]:
+    """How many actions were executed, found cached (or unchanged), and failed; skipped ones count nowhere."""
+    found = tally(build)
     return {
-        "executed": statuses.count(Status.EXECUTED),
-        "cached": statuses.count(Status.CACHED) + statuses.count(Status.UNCHANGED) + build.left_out,
-        "failed": statuses.count(Status.FAILED),
+        **{name: found[name] for name in ("executed", "cached", "failed")},
+        "cached": found["cached"] + found["unchanged"],
     }
 
 

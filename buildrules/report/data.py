@@ -145,8 +145,9 @@ class Report:
         target = self._named(goal.label, kinds.get(goal.kind, ""))
         info = goal.info
         for role in _ROLES:
-            if isinstance(info.get(role), str) and info[role].startswith("//"):
-                self._tie(target, self._named(info[role], role))
+            for label in (info.get(role) or "").split(", "):  # code may come from several
+                if label.startswith("//"):
+                    self._tie(target, self._target(label, role) if role == "code" else self._named(label, role))
         for role, name in (("models", "model"), ("inputs", "input")):
             for item in info.get(role) or ():
                 if str(item.get("label", "")).startswith("//"):

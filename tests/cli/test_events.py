@@ -24,7 +24,9 @@ def told(space: Space, *words: str, code: int = 0) -> list[dict[str, Any]]:
 
 
 def test_a_build_tells_each_step_and_how_it_ended(workspace: Space) -> None:
-    found = told(workspace, "build", APP)
+    path = workspace.folder / "events.jsonl"
+    workspace.run("build", APP, "--events", str(path)).said("8 built, 0 reused")
+    found = rows(path.read_text())
     assert found[0]["event"] == "build_started" and found[0]["schema"] == 1
     assert found[0]["verb"] == "build" and found[0]["patterns"] == [APP]
     started = [row["step"] for row in found if row["event"] == "step_started"]
@@ -35,7 +37,7 @@ def test_a_build_tells_each_step_and_how_it_ended(workspace: Space) -> None:
     assert total == len(finished) == 10
     last = found[-1]
     assert last["event"] == "build_finished" and last["exit_code"] == 0
-    assert last["steps"]["executed"] == 10
+    assert last["steps"] == {"executed": 8, "cached": 0, "unchanged": 0, "failed": 0, "skipped": 0}, "without lints"
     (kept,) = (workspace.store / "logs").glob("*.jsonl")
     assert kept.stem == found[0]["id"]
     assert rows(kept.read_text())[-1] == last
@@ -71,9 +73,10 @@ def test_an_unchanged_build_is_told_too_and_not_kept(settled: Space) -> None:
     words = ("build", APP, "--events", str(settled.folder / "events.jsonl"))
     settled.settle(*words)
     before = set((settled.store / "logs").glob("*.jsonl"))
-    settled.run(*words)
+    settled.run(*words).said("0 built, 8 reused")
     last = rows((settled.folder / "events.jsonl").read_text())[-1]
-    assert last["event"] == "build_finished" and last["steps"]["executed"] == 0
+    assert last["event"] == "build_finished"
+    assert last["steps"] == {"executed": 0, "cached": 0, "unchanged": 8, "failed": 0, "skipped": 0}
     assert set((settled.store / "logs").glob("*.jsonl")) == before
 
 

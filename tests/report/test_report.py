@@ -51,6 +51,19 @@ def test_targets_need_what_their_files_say(reported: Space) -> None:
     assert {row["label"]: row["provides"] for row in found}[APP] == "package"
 
 
+def test_a_package_with_code_of_several_targets_needs_each(built: Space) -> None:
+    built.append("BUILD.yaml", "  prep: {rule: python_library, srcs: [prep.py]}\n")
+    built.write("prep.py", "x = 1\n")
+    built.edit("BUILD.yaml", "    code: :code", '    code: [":code", ":prep"]')
+    built.run("build", APP)
+    found = told(built)
+    targets = {row["label"]: row for row in rows(found["targets"])}
+    assert not [label for label in targets if "," in label]
+    needs = {list(targets)[number] for number in targets[APP]["needs"]}
+    assert {"//:code", "//:prep"} <= needs
+    assert targets["//:code"]["provides"] == "code"
+
+
 def test_the_last_build_that_did_something_and_the_last_push_are_told(reported: Space) -> None:
     found = told(reported)
     steps, build = rows(found["steps"]), rows(found["build"]["steps"])

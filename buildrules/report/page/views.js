@@ -3,6 +3,8 @@ const split = (left, right) => ({ split: true, nodes: [el("div", { class: "left"
 const room = (left = 300) => Math.max(300, Math.min(900, innerHeight - left));
 const bar = (part) => el("span", { class: "bar", style: { width: `${Math.max(1, Math.min(100, part * 100))}%` } });
 const did = () => ran.filter((row) => row.status !== "unchanged");
+const isLint = (row) => steps[row.step].kind.startsWith("lint");
+const built = () => did().filter((row) => row.status !== "cached" && !isLint(row));
 
 function outcome(head) {
   if (head.exit_code == null) return el("span", { class: "warn" }, "did not end");
@@ -17,7 +19,7 @@ function overview() {
   const slow = did().slice().sort((a, b) => b.seconds - a.seconds).slice(0, 8);
   const large = layers.slice().sort((a, b) => b.size - a.size).slice(0, 8);
   const causes = new Map();
-  for (const row of did()) if (row.status === "executed") { const cause = why(row.reasons)[0] || "no reason was noted"; causes.set(cause, (causes.get(cause) || 0) + 1); }
+  for (const row of built()) if (row.status === "executed") { const cause = why(row.reasons)[0] || "no reason was noted"; causes.set(cause, (causes.get(cause) || 0) + 1); }
   const failed = ran.filter((row) => row.status === "failed");
   return [
     build ? headline(build) : null,
@@ -27,7 +29,7 @@ function overview() {
       figure("#/layers", bytes(stored), `stored in ${counted(layers.length, "layer")}`),
       figure("#/layers", unshared ? `${(100 * (1 - stored / unshared)).toFixed(0)} %` : "0 %", `spared by sharing, of ${bytes(unshared)}`),
       build ? figure("#/time", seconds(build.seconds) || "?", "the last build") : null,
-      build ? figure("#/why", (build.counts.executed ?? did().length).toLocaleString("en"), "steps were built") : null,
+      build ? figure("#/why", (build.counts.executed ?? built().length).toLocaleString("en"), "steps were built") : null,
       report.tests ? figure("#/tests", tested("passed") + tested("cached") + tested("flaky") + ` of ${report.tests.rows.length}`, "tests passed") : null,
       report.push ? figure("#/push", bytes(report.push.bytes.sent || 0), "sent by the last push") : null),
     failed.length ? [el("h2", {}, "What failed"), failed.map((row) => el("div", {}, el("p", {}, statusText("failed"), " ", stepLink(steps[row.step]), " of ", targetLink(targets[steps[row.step].target])), row.error ? errorText(row.error) : null))] : null,
@@ -125,7 +127,7 @@ const ranTable = (rows, sort) => sortable(rows, [
 
 function whyView() {
   if (!ran.length) return nothing("No build of this workspace that did something is kept.", "buildrules build //...");
-  return [headline(report.build), ranTable(did(), 3)];
+  return [headline(report.build), ranTable(built(), 3)];
 }
 
 function stepsView(label, title) {
@@ -144,7 +146,7 @@ const tested = (status) => report.tests.rows.filter((row) => row.status === stat
 function testsView() {
   if (!report.tests) return nothing("No tests of this workspace are kept.", "buildrules test //...");
   const label = (text) => (byLabel.has(text) ? targetLink(byLabel.get(text)) : text);
-  return [headline(report.tests), sortable(report.tests.rows, [
+  return [headline(report.tests), el("p", { class: "soft" }, "What the last command that tested ran; tests of other commands are not here."), sortable(report.tests.rows, [
     { name: "test", value: (row) => row.label, show: (row) => label(row.label) },
     { name: "package", value: (row) => row.package || "", show: (row) => label(row.package || "") },
     { name: "platform", value: (row) => row.platform },
