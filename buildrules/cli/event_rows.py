@@ -44,23 +44,36 @@ class EventRows:
         self._first = {"schema": SCHEMA, **begin, "time": now, "buildrules": __version__}
         self._ended = self._worth = False
 
-    def write_to(self, path: str) -> None:
-        """Write all rows to a file from now on, each as it happens. Raises UsageError."""
-        from buildrules.cli.writing import opened
+    def write_to(self, path: str, warn: Callable[[str], None]) -> None:
+        """Write all rows to a file from now on, each as it happens; to standard output for "-". Raises UsageError.
 
+        What cannot be written any more is said once by `warn`.
+        """
+        from buildrules.cli.writing import STREAM, check_own, opened
+
+        if path == STREAM:
+            self._add(sys.stdout)
+            return
+        check_own(path, '{"event":"build_started"')
         file = opened(path)
         self._files.append(file)
-        self._add(file)
+        self._add(file, warn)
 
     def write_to_stderr(self) -> None:
         """The same, to standard error."""
         self._add(sys.stderr)
 
-    def _add(self, file: TextIO) -> None:
+    def _add(self, file: TextIO, warn: Callable[[str], None] | None = None) -> None:
         def write(line: str) -> None:
-            with contextlib.suppress(OSError, ValueError):  # a full disk costs nobody the build
+            nonlocal warn
+            try:
                 file.write(line + "\n")
                 file.flush()
+            except (OSError, ValueError) as error:  # a full disk costs nobody the build
+                if warn is not None:
+                    say, warn = warn, None
+                    reason = getattr(error, "strerror", None) or str(error)
+                    say(f"cannot write the events to {file.name!r}, which lacks some: {reason.lower()}")
 
         self._sinks.append(write)
         write(self._line("build_started", self._first))

@@ -5,6 +5,7 @@ import gc
 import itertools
 import marshal
 import os
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from buildrules.actions.registry import Kinds
@@ -23,7 +24,15 @@ from buildrules.engine.remember import now
 from buildrules.engine.result import GoalResult, goal_results, note_earlier, tally
 from buildrules.engine.resumed import Resumed, append_build
 from buildrules.engine.step import Step
-from buildrules.errors import BuildrulesError, DamagedError, FetchError, IntegrityError, StoreError, UnexpectedError
+from buildrules.errors import (
+    BuildrulesError,
+    DamagedError,
+    FetchError,
+    IntegrityError,
+    StoreError,
+    UnexpectedError,
+    UsageError,
+)
 from buildrules.net.session import Session
 from buildrules.state.reader import UNREADABLE, Known, State
 from buildrules.store.private_folder import sweep
@@ -62,12 +71,17 @@ class Invocation:
         self.events = EventRows(id=self.log.id, verb=request.verb, patterns=request.patterns, workspace=root)
         self._took: dict[str, float] = {}  # seconds by label of a target, of what takes long
         self.stream = Stream(self.log, self.events, self._hear)
-        if request.option("events"):
-            self.events.write_to(str(request.option("events")))
         if request.option("progress") == "json":
             self.events.write_to_stderr()
         else:
             self.stream.add(self.console)
+        self._aside = contextlib.ExitStack()  # what is said on standard error while events go to standard output
+        if (events := request.option("events")) is not None:
+            if events == "-" and request.option("json"):
+                raise UsageError("--json and '--events -' both write to standard output", hint="name a file of events")
+            self.events.write_to(str(events), lambda text: self.stream.emit(Notice(text, warning=True)))
+            if events == "-":
+                self._aside.enter_context(contextlib.redirect_stdout(sys.stderr))
         if self.store.renewed:
             self.stream.emit(Notice("the store had an older layout: its content is kept, every step is looked at anew"))
         self.plan = Plan()
@@ -334,6 +348,7 @@ class Invocation:
             self.sharing.close()
         self.session.close()
         self.store.close()
+        self._aside.close()
 
     def mended(self, errors: Iterable[Exception]) -> int:
         """How many damaged blobs were behind `errors`: they are removed, and another try makes or fetches them."""

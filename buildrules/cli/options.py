@@ -94,7 +94,7 @@ _jobs = together(
         default="auto",
         help="How to show it: bars on a terminal (auto), lines, or events as lines of JSON.",
     ),
-    _option("--events", type=_FILE, help="Write what happens to a file, as lines of JSON."),
+    _option("--events", type=_FILE, help="Write what happens to a file, as lines of JSON; - is standard output."),
     _option("--profile", type=_FILE, help="Write a profile of the steps for Perfetto or chrome://tracing."),
 )
 _VERBOSE = "Show every action and every layer."

@@ -6,14 +6,18 @@ Format: "Trace Event Format" of the Chromium project, complete events ("ph": "X"
 import json
 from typing import Any
 
-from buildrules.cli.writing import write_text
+from buildrules.cli.writing import check_own, write_own
 from buildrules.engine.events import ActionFinished, Event, Status
+
+_MARK = '{"traceEvents": ['
 
 
 class Profile:
-    """Gathers one bar per action that did something; `write` puts them into a file."""
+    """Gathers one bar per action that did something; `write` puts them into the file `path`. Raises UsageError."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: str) -> None:
+        check_own(path, _MARK)
+        self._path = path
         self._events: list[dict[str, Any]] = []
 
     def __call__(self, event: Event) -> None:
@@ -36,6 +40,6 @@ class Profile:
                 }
             )
 
-    def write(self, path: str) -> None:
-        """Write the profile to `path`. Raises UsageError."""
-        write_text(path, json.dumps({"traceEvents": self._events, "displayTimeUnit": "ms"}))
+    def write(self) -> None:
+        """Write the profile. Raises UsageError."""
+        write_own(self._path, json.dumps({"traceEvents": self._events, "displayTimeUnit": "ms"}), _MARK)

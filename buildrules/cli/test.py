@@ -8,7 +8,7 @@ from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation, once
 from buildrules.cli.report import error_json, error_text, say_failures
 from buildrules.cli.took import keep_failed
-from buildrules.cli.writing import write_text
+from buildrules.cli.writing import write_own
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import Status
 from buildrules.engine.plan import Goal
@@ -177,4 +177,4 @@ def write_junit(path: str, rows: list[Row]) -> None:
             kind = "error" if row.broken else "failure"
             found = ElementTree.SubElement(case, kind, message=sound(row.words))
             found.text = sound("\n".join(_failure_lines(row.error))) if row.error is not None else ""
-    write_text(path, ElementTree.tostring(suite, "utf-8", xml_declaration=True).decode())
+    write_own(path, ElementTree.tostring(suite, "utf-8", xml_declaration=True).decode(), '<testsuite name="buildrules"')

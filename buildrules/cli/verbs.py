@@ -201,9 +201,9 @@ def _perform(invocation: Invocation, began: float) -> int:
 def _profiled(invocation: Invocation) -> Build:
     from buildrules.cli.profile import Profile
 
-    profile = Profile()
+    profile = Profile(str(invocation.request.option("profile")))
     invocation.stream.add(profile)
     try:
         return invocation.build()
     finally:
-        profile.write(str(invocation.request.option("profile")))
+        profile.write()

@@ -15,7 +15,12 @@ from buildrules.typed import BinaryIO
 
 _PART = re.compile(r".*\.\d+-[0-9a-f]{8}\.tmp")
 _FOLDER = "name a file in a folder that exists"
-_HINTS = {"layout": "name a place that can be made and written", "archive": _FOLDER, "list": _FOLDER}
+_HINTS = {
+    "layout": "name a place that can be made and written",
+    "archive": _FOLDER,
+    "list": _FOLDER,
+    "file": "name a place you may write to",
+}
 
 
 @contextlib.contextmanager

@@ -3,6 +3,9 @@
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,3 +101,48 @@ def test_the_last_line_says_how_it_ended(workspace: Space) -> None:
 @pytest.mark.parametrize("option", ["--events", "--profile"])
 def test_a_place_that_cannot_be_written_is_an_error(workspace: Space, option: str) -> None:
     workspace.run("build", APP, option, "/proc/none/x", code=2).said("cannot write '/proc/none/x'", "hint: ")
+
+
+def test_a_full_disk_is_said_once_and_costs_nobody_the_build(workspace: Space) -> None:
+    said = workspace.run("build", APP, "--events", "/dev/full").err
+    assert said.count("warning: cannot write the events to '/dev/full'") == said.count("no space left on device") == 1
+
+
+@pytest.mark.parametrize("words", [("build", APP, "--events"), ("build", APP, "--profile"), ("report", "-o")])
+def test_a_file_is_replaced_only_by_what_it_is(built: Space, words: tuple[str, ...]) -> None:
+    before = built.path("BUILD.yaml").read_bytes()
+    built.run(*words, "BUILD.yaml", code=2).said("'BUILD.yaml' is there, and is nothing that this command wrote")
+    assert built.path("BUILD.yaml").read_bytes() == before
+    built.write("empty", "")
+    for name in ("empty", "out", "out", "/dev/null"):
+        built.run(*words, name)
+    assert built.path("out").read_text() and built.path("empty").read_text()
+    assert not list(built.root.glob("*.tmp"))
+
+
+def test_a_dash_is_standard_output(built: Space) -> None:
+    done = built.run("build", APP, "--events", "-")
+    found = rows(done.out)
+    assert found[0]["event"] == "build_started" and found[-1]["event"] == "build_finished"
+    assert APP in done.err and not built.path("-").exists()
+    built.run("build", APP, "--events", "-", "--json", code=2).said("both write to standard output")
+    page = built.run("report", "-o", "-")
+    assert page.out.startswith("<!doctype html>") and page.out.rstrip().endswith("</html>")
+    assert "nodes" in page.err and not built.path("-").exists()
+
+
+def test_a_killed_report_leaves_the_page_as_it_was(built: Space) -> None:
+    """The disk takes no more than a part of the page, then the process is gone: SIGXFSZ, which nothing can clean up."""
+    built.run("report")
+    before = built.path("report.html").read_bytes()
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000)); "
+    limited += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_DFL); "
+    limited += "from buildrules.__main__ import main; sys.argv[1:] = ['report']; sys.exit(main())"
+    env = {**os.environ, **built.env, "PYTHONDONTWRITEBYTECODE": "1"}
+    assert len(before) > 50_000
+    done = subprocess.run([sys.executable, "-c", limited], cwd=built.root, env=env, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGXFSZ, done.stderr
+    assert built.path("report.html").read_bytes() == before
+    assert list(built.root.glob("*.tmp"))
+    built.run("report")
+    assert not list(built.root.glob("*.tmp"))

@@ -16,7 +16,7 @@ from buildrules.cli.options import PatternCommand, config_option, pattern_argume
     type=click.Path(dir_okay=False),
     default="report.html",
     show_default=True,
-    help="The file; one that ends in .json gets the data alone.",
+    help="The file; one that ends in .json gets the data alone; - is standard output.",
 )
 @config_option
 def command(patterns: tuple[str, ...], output: str, configurations: tuple[str, ...]) -> None:
@@ -28,7 +28,7 @@ def command(patterns: tuple[str, ...], output: str, configurations: tuple[str, .
     """
     from buildrules.cli.harmless import harmless
     from buildrules.cli.report import size_text
-    from buildrules.cli.writing import write_text
+    from buildrules.cli.writing import write_own
     from buildrules.errors import UsageError
     from buildrules.report.builds import LastBuilds
     from buildrules.report.data import Report
@@ -59,6 +59,9 @@ def command(patterns: tuple[str, ...], output: str, configurations: tuple[str, .
             state.close()
     data = report.to_dict(last)
     text = encoded(data) + "\n" if output.endswith(".json") else page(data)
-    write_text(output, text)
+    write_own(output, text, '{"schema":' if output.endswith(".json") else "<title>buildrules report</title>")
     nodes = sum(len(data[name]["rows"]) for name in ("targets", "steps", "layers"))
-    click.echo(harmless(f"{output}: {nodes} nodes, {size_text(len(text))} in {time.perf_counter() - began:.2f} s"))
+    click.echo(
+        harmless(f"{output}: {nodes} nodes, {size_text(len(text))} in {time.perf_counter() - began:.2f} s"),
+        err=output == "-",
+    )
