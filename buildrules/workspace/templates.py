@@ -7,7 +7,7 @@ from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
 from buildrules.document.source import Source
-from buildrules.errors import LoadError, Position
+from buildrules.errors import LoadError
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.globs import check_pattern, is_glob, matches, selects
 from buildrules.workspace.labels import check_name
@@ -93,12 +93,13 @@ class _Template:
         if "/" in name or is_glob(name) or name in ("", ".", ".."):
             raise own.error(f"'{name}' is not the name of a file")
         path = f"{self._base}{folder}/{name}"
-        if not self._disk.is_file(path):
+        if not self._disk.exists(path):
             return
         try:
             node = parse(path, self._disk.read(path), self._problems)
         except OSError as error:
-            raise LoadError(f"cannot read '{path}': {error.strerror}", position=Position(path, 1)) from error
+            reason = (error.strerror or str(error)).lower()
+            raise own.error(f"cannot read '{path}': {reason}", "make it a file, or take it away") from error
         if node is not None:
             yield node
 

@@ -1,5 +1,6 @@
 """Many models alike: templates for folders, defaults of a package, tags."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -255,3 +256,20 @@ def test_a_test_has_the_tags_of_its_package(models: Space) -> None:
         found = select(loaded, ["//models/..."], "", Options(test=True, with_tags=tags))
         names = {label.name for label in found.labels if loaded.resolution.of(label).provides in ("package", "test")}
         assert names == wanted & {*"abc", "a_test", "b_test", "c_test"}
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path.mkdir(), "it is a directory"),
+        (os.mkfifo, "it is not a regular file"),
+        (lambda path: path.symlink_to("nowhere"), "no such file or directory"),
+    ],
+)
+def test_an_override_that_is_no_file_is_not_left_out(
+    models: Space, make: Callable[[Path], object], reason: str
+) -> None:
+    models.settle("build", "//...")
+    make(models.path("models/c/package.yaml"))
+    said = models.run("build", "//...", code=2)
+    said.said("models/BUILD.yaml:7:18: ", f"cannot read 'models/c/package.yaml': {reason}", "hint: make it a file")
