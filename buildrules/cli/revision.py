@@ -17,6 +17,7 @@ from buildrules.revisions.laid import lay, lay_ignored
 from buildrules.revisions.revision import commit_of
 from buildrules.revisions.shape import Content, Shape, shapes
 from buildrules.revisions.tree import Tree
+from buildrules.store.blobs import FULL
 from buildrules.store.private_folder import private_folder
 from buildrules.store.store import Store
 from buildrules.workspace.labels import parse_label
@@ -49,8 +50,11 @@ def at(root: str, revision: str, store: Store, *, whole: bool = False) -> Iterat
     with private_folder(store.blobs.tmp) as above:
         folder = os.path.realpath(os.path.join(above, "tree"))
         os.mkdir(folder)
-        lay(tree, folder, whole=whole)
-        lay_ignored(root, folder, whole=whole)
+        try:
+            lay(tree, folder, whole=whole)
+            lay_ignored(root, folder, whole=whole)
+        except OSError as error:
+            raise store.blobs.full() if error.errno in FULL else error from error
         if not is_workspace_file(os.path.join(folder, BUILD_FILE)):
             raise LoadError(f"there is no workspace at {revision}", hint="name a revision that has one")
         yield tree, folder

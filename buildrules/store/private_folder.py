@@ -28,7 +28,10 @@ def private_folder(tmp: str) -> Iterator[str]:
             handle = os.open(os.path.join(folder, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(handle, fcntl.LOCK_EX)
     except OSError as error:
-        raise StoreError(f"cannot write to the store {tmp}: {error.strerror}") from error
+        raise StoreError(
+            f"cannot write to the store {tmp}: {(error.strerror or str(error)).lower()}",
+            hint="make room or make it writable, or choose another store with BUILDRULES_CACHE_DIR",
+        ) from error
     try:
         yield folder
     finally:

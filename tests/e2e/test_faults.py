@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.local import Local, Plain
+from tests.support.repository import Repository
 from tests.support.space import APP, CODE, Report, Space, wheel
 
 MakeSpace = Callable[..., Space]
@@ -110,6 +111,26 @@ def test_a_disk_that_fills_up_on_the_way(workspace: Space, small_disk: Path, lef
     workspace.sound()
     (small_disk / "filler").unlink()
     assert workspace.build().digest == workspace.clean_build().digest
+
+
+@pytest.mark.parametrize("left", [0, 8_000, 30_000])
+def test_a_disk_without_room_for_a_revision(workspace: Space, small_disk: Path, left: int) -> None:
+    workspace.write("src/data.bin", b"d" * 40_000)
+    Repository(workspace.root).commit()
+    workspace.append("BUILD.yaml", "    environment: {A: b}\n")
+    workspace.env["BUILDRULES_CACHE_DIR"] = str(small_disk / "store")
+    workspace.store = small_disk / "store"
+    questions = (("affected", "--since", "HEAD"), ("why", APP, "--since", "HEAD"), ("diff", *[f"{APP}@HEAD"] * 2))
+    workspace.run(*questions[0])
+    filler = small_disk / "filler"
+    with open(filler, "wb") as file:
+        free = os.statvfs(small_disk)
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - left)
+    for question in questions:
+        said = workspace.run(*question, code=1).said("no space left", str(small_disk / "store"), "hint: ")
+        assert "Traceback" not in said.err and "BUILDRULES_CACHE_DIR" in said.err
+    filler.unlink()
+    workspace.run(*questions[0]).said(APP)
 
 
 # -- damage -----------------------------------------------------------------------------------------------------------
