@@ -4,6 +4,7 @@ Reading requirements, projects and locks asks the disk in a hundred places, some
 too large to decide a plan (weights) has its size and no content: sources go by the names of git's blobs.
 """
 
+import errno
 import os
 import stat
 
@@ -20,11 +21,13 @@ _READ = (".whl", ".zip", ".gz", ".conda", ".toml", ".lock", ".yaml", ".yml", ".j
 def lay(tree: Tree, folder: str, *, whole: bool = False) -> None:
     """Write the files of `tree` into `folder`, which is empty; if `whole`, all with their content.
 
-    Raises UsageError where git lacks something, and for what no folder can hold.
+    Raises UsageError where git lacks something, and for what no folder can hold; OSError where there is no room.
     """
     try:
         _lay(tree, folder, whole)
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
         message = f"cannot lay out the files of {tree.commit[:12]}: {error}"
         raise UsageError(message, hint="`git fsck` says whether its tree is sound") from error
 
