@@ -21,7 +21,7 @@ from buildrules.engine.inputs import Facts
 from buildrules.engine.kept import Touched
 from buildrules.engine.plan import Goal, Plan, Side
 from buildrules.engine.remember import now
-from buildrules.engine.result import GoalResult, goal_results, note_earlier, tally
+from buildrules.engine.result import GoalResult, goal_results, note_image, tally
 from buildrules.engine.resumed import Resumed, append_build
 from buildrules.engine.step import Step
 from buildrules.errors import (
@@ -374,7 +374,8 @@ class Invocation:
         """Keep what a green build looked at and made. Failing to only costs time."""
         build = self.run
         for result in self.results:
-            note_earlier(self.store.records, self.root, result, self.request.option("configurations", ()))
+            key = build.outcomes[result.goal.action].key
+            note_image(self.store.records, self.root, result, key, self.request.option("configurations", ()))
         unstable = build.sources.unsettled or any(outcome.unstable for outcome in build.outcomes.values())
         if unstable or self.request.option("env"):
             return  # variables given on the command line may be secrets, and a state keeps the command line

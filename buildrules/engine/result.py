@@ -122,17 +122,30 @@ def counts(build: Build) -> dict[str, int]:
     }
 
 
-def _earlier_key(root: str, label: str, platform: str, configurations: Iterable[str]) -> str:
-    parts = ("buildrules-earlier-1", root, label, platform, *sorted(set(configurations)))
+def _image_key(which: str, root: str, label: str, platform: str, configurations: Iterable[str]) -> str:
+    parts = (f"buildrules-{which}-1", root, label, platform, *sorted(set(configurations)))
     return hex_digest("\0".join(parts).encode())
 
 
-def note_earlier(records: Records, root: str, result: GoalResult, configurations: Iterable[str]) -> None:
-    """Keep what the image of a goal of the workspace `root` was in these configurations, where a build has made another
-    of it."""
-    if result.goal.kind == "image" and result.before is not None and not result.same:
-        key = _earlier_key(root, result.goal.label, result.goal.platform, configurations)
-        records.put(key, {"outputs": result.before.to_dict()})
+def note_image(records: Records, root: str, result: GoalResult, key: str, configurations: Iterable[str]) -> None:
+    """Keep which image of a goal of the workspace `root` was made last in these configurations, by its `key`; where it
+    is another one, what it was. A state cannot say that: it forgets what other plans made when files of targets change.
+    """
+    if result.goal.kind != "image":
+        return
+    place = (root, result.goal.label, result.goal.platform, configurations)
+    last_key, earlier_key = _image_key("last", *place), _image_key("earlier", *place)
+    before = result.before.to_dict() if result.before is not None else None
+    last = records.get(last_key) or {"digest": before and before["values"].get("digest")}
+    if last["digest"] != result.digest:
+        if before is None or before["values"].get("digest") != last["digest"]:
+            before = (records.get(str(last.get("key"))) or {}).get("outputs")
+        if before is not None:
+            records.put(earlier_key, {"outputs": before})
+        elif records.get(earlier_key) is not None:
+            records.delete(earlier_key)  # it is older than what was there last
+    if last != (now := {"digest": result.digest, "key": key}):
+        records.put(last_key, now)
 
 
 def earlier(
@@ -140,7 +153,7 @@ def earlier(
 ) -> Outputs | None:
     """What the image of a label was before in these configurations; None where no build made another of it, or that was
     too long ago."""
-    kept = records.get(_earlier_key(root, label, platform, configurations))
+    kept = records.get(_image_key("earlier", root, label, platform, configurations))
     try:
         return None if kept is None else Outputs.from_dict(kept["outputs"])
     except (KeyError, TypeError, ValueError):

@@ -60,6 +60,19 @@ def test_an_edit_against_what_was_before_it(built: Space) -> None:
     assert diff(built, APP, APP, "--exit-code")["same"], "an image does not differ from itself"
 
 
+def test_before_is_what_was_built_last_whatever_else_was_planned_since(built: Space) -> None:
+    built.append("BUILD.yaml", "  second: {rule: model_package, base_env: ':env', server: ':server', code: ':code'}\n")
+    digests = [built.build().digest]
+    for threads in (3, 4):
+        built.edit("rules/tiny.yaml", f"default: {threads - 1}", f"default: {threads}")
+        built.build("//:second")  # another plan, after which the state knows nothing of the first
+        digests.append(built.build().digest)
+        found = diff(built, APP)
+        assert [found["from"]["digest"], found["to"]["digest"]] == digests[-2:]
+    built.build("//:second")
+    assert diff(built, APP)["from"]["digest"] == digests[-2], "the same image again is no change"
+
+
 def test_another_version_of_a_wheel(built: Space) -> None:
     built.edit("BUILD.yaml", "numlib==1.0", "numlib==2.0")
     found = diff(built, APP)
