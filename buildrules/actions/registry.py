@@ -29,7 +29,7 @@ _BUILTIN = {
     "debian_layers": ("buildrules.actions.debian.layers:DebianLayers", 3),
     "python_layer": ("buildrules.actions.python.standalone:PythonLayer", 1),
     "oci_base": ("buildrules.actions.oci_base:OciBase", 2),
-    "lint": ("buildrules.actions.linting:Lint", 9),
+    "lint": ("buildrules.actions.linting:Lint", 10),
     "group": ("buildrules.actions.group:Group", 1),
     "package_test": ("buildrules.actions.testing:PackageTest", 4),
     "image": ("buildrules.actions.image:ImageKind", 2),

@@ -177,7 +177,7 @@ def _rootless(path: str) -> UsageError:
     shown = os.path.relpath(path)
     hint = f"add `workspace: {{name: NAME}}` to the {BUILD_FILE} at the root"
     data = read_file(path)
-    if b"\0" in data[:4]:
+    if b"\0" in data[:4] and any(32 < byte < 127 for byte in data[:4]):  # a letter of UTF-16 or UTF-32
         return UsageError(f"no workspace here: {shown} is not UTF-8", hint="save it as UTF-8")
     for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
         key = line.partition(":")[0].strip("'\"")
