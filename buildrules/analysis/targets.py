@@ -88,9 +88,14 @@ def _check_visible(
         return
     if not any(pattern.matches(node.label) for pattern in patterns):
         seen = ", ".join(map(str, patterns)) or f"//{other.label.package}:all only"
+        if other.target is not None and "visibility" not in other.target.attributes:
+            every = ", ".join([*map(str, patterns), f"//{package}:all"])  # its own takes the place of the default
+            more = f", by `default_visibility`; give it `visibility: [{every}]`"
+        else:
+            more = f"; add //{package}:all to its `visibility`"
         problems.add(
             f"target '{other.label}' is not visible from '{node.label}'",
-            hint=f"it is visible to {seen}; add //{package}:all to its `visibility`",
+            hint=f"it is visible to {seen}{more}",
             position=node.position_of(attribute, index),
         )
 

@@ -27,14 +27,14 @@ class Asked(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Labels, sorted, of the workspace at `root`. `reasons` are lines that say why of the one that was asked for."""
+    """Labels, sorted, of the workspace at `root`. `reasons` are lines that say why, of those that were asked for."""
 
     labels: list[str]
     reasons: list[str]
     root: str
 
 
-def affected(asked: Asked, why: str | None = None) -> Answer:
+def affected(asked: Asked, why: "Sequence[str]" = ()) -> Answer:
     """What differs since a revision, as it lies here or at HEAD. Raises UsageError, LoadError, LockError."""
     here = os.getcwd()
     root = find_root(here)
@@ -45,7 +45,7 @@ def affected(asked: Asked, why: str | None = None) -> Answer:
     plain = asked.platform is None  # what is kept is of the platforms of the workspace
     known = sources_of_workspace(root, prefix, asked.configurations, testing=asked.testing) if plain else None
     paths = looking.paths()
-    if known is not None and why is None:
+    if known is not None and not why:
         labels = None if looking.links else known.touched(paths, looking.in_place)
         if labels is not None and asked.committed:  # what is kept is of the files here: HEAD must have the same plan
             rest = Differing(root, "HEAD")
@@ -79,7 +79,7 @@ def _compared(
     commit: str,
     looking: Differing,
     paths: "Sequence[str]",
-    why: str | None,
+    why: "Sequence[str]",
 ) -> Answer:
     """The exact way: both sides are planned, and what their actions are made of is compared."""
     from buildrules.cli.kept_sources import keep_sources
@@ -120,7 +120,7 @@ def _compared(
         session.close()
         store.close()
     labels = _named(root, root + "/", directory, asked, differ(before, after))
-    return Answer(labels, [] if why is None else _reasons(before, after, why, asked), root)
+    return Answer(labels, [line for label in why for line in _reasons(before, after, label, asked)], root)
 
 
 def _reasons(before: "Made", after: "Made", label: str, asked: Asked) -> list[str]:

@@ -22,8 +22,9 @@ from buildrules.workspace.root import read_inside
 def opened(root: str, patterns: list[str], configurations: Sequence[str] = ()) -> list[str]:
     """The workspace-relative paths of the files that a first build of these opens, sorted.
 
-    What is planned from (every BUILD.yaml, rules, locks, requirements, plugins), and the sources of all steps; files
-    that links lead to go by the names of the links. Raises LockError where there is no lock, and what planning raises.
+    What is planned from (every BUILD.yaml, rules, locks, requirements, plugins), the sources of all steps, and the
+    files of requests, which must be there; files that links lead to go by the names of the links. Raises LockError
+    where there is no lock, and what planning raises.
     """
     if not patterns:
         return []
@@ -43,6 +44,10 @@ def opened(root: str, patterns: list[str], configurations: Sequence[str] = ()) -
             found |= {path for path, _, status in files if stat.S_ISREG(status.st_mode)}
         for parts in prepared.locks.packages.values():
             found.update(_of_layout(root, parts.base))
+            asked = parts.parts.package.values  # these are only looked at, but without them a build fails
+            for path in filter(None, (asked["sample_request"], asked["expected_response"])):
+                inside = expand(root, path, ["**"])[0] if os.path.isdir(os.path.join(root, path)) else [(path,)]
+                found |= {file[0] for file in inside}
         for base in prepared.locks.bases.values():
             found.update(_of_layout(root, base))
     finally:

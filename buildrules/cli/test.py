@@ -1,7 +1,10 @@
 """What `buildrules test` reports: a line for each test, then what was wrong with those that failed."""
 
 import json
+import re
 import sys
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from buildrules.cli.harmless import harmless
@@ -15,6 +18,8 @@ from buildrules.engine.plan import Goal
 from buildrules.errors import BuildrulesError, PackageTestError
 
 _LOG_LINES = 30
+_MANY = 4
+_PASSING = re.compile(r"[\d.,]*:\d[\d:.,]*")  # times of a day, and addresses with ports
 
 
 class Row(NamedTuple):
@@ -119,8 +124,17 @@ def _failure_lines(error: BuildrulesError) -> list[str]:
         lines += [f"      {line}" for line in item.get("detail", "").splitlines()]
         if item.get("log"):
             lines.append("    its last log lines:")
-            lines += [f"      {line}" for line in item["log"].splitlines()[-_LOG_LINES:]]
+            lines += [f"      {line}" for line in _folded(item["log"].splitlines()[-_LOG_LINES:])]
     return lines
+
+
+def _folded(lines: list[str]) -> Iterator[str]:
+    """Lines of a log, where many in a row that differ in times and ports alone are one."""
+    for _, group in groupby(lines, lambda line: _PASSING.sub("", line)):
+        alike = list(group)
+        yield from alike[:1] if len(alike) >= _MANY else alike
+        if len(alike) >= _MANY:
+            yield f"... {len(alike) - 1} more"
 
 
 def _plain(row: Row) -> dict[str, Any]:
@@ -151,7 +165,6 @@ def _json(rows: list[Row], broken: list[BuildrulesError], log: dict[str, Any], s
 
 def write_junit(path: str, rows: list[Row]) -> None:
     """JUnit XML, as CI systems read it (the `testsuite` element of Jenkins' junit-10.xsd)."""
-    import re
     from xml.etree import ElementTree
 
     def sound(text: str) -> str:

@@ -23,6 +23,7 @@ from buildrules.cli.report import (
 from buildrules.cli.request import Request
 from buildrules.cli.table import VERBS
 from buildrules.engine.build import Build
+from buildrules.engine.events import Notice
 from buildrules.engine.result import counts
 from buildrules.errors import BuildrulesError, DamagedError, Interrupted
 from buildrules.state.location import identity, state_path
@@ -174,8 +175,8 @@ def _perform(invocation: Invocation, began: float) -> int:
     elif request.verb == "build" or executed(build) or not build.ok:
         (sys.stdout if request.verb == "build" else sys.stderr).write(report)
     if findings and not as_json:
-        sys.stdout.flush()
-        sys.stderr.write("".join(finding_text(finding, harmful=False) + "\n" for finding in findings))
+        for finding in findings:
+            _say(invocation, finding_text(finding, harmful=False), warning=True)
     if not build.ok:
         return say_failures(invocation.log, failures(build), summary(build, seconds))
     sys.stdout.flush()
@@ -193,9 +194,17 @@ def _perform(invocation: Invocation, began: float) -> int:
         invocation.sharing.count(build.here)
     more = {source: size - before.get(source, 0) for source, size in build.here.moved.items()}
     if not as_json and any(more.values()):
-        sys.stdout.flush()
-        sys.stderr.write(f"{fetched_text(more)} meanwhile\n")
+        _say(invocation, f"{fetched_text(more)} meanwhile")
     return code
+
+
+def _say(invocation: Invocation, text: str, *, warning: bool = False) -> None:
+    """Say something beside the report: a line of standard error, or an event where that has events."""
+    if invocation.request.option("progress") == "json":
+        invocation.stream.emit(Notice(text, warning=warning))
+    else:
+        sys.stdout.flush()
+        sys.stderr.write(f"{text}\n")
 
 
 def _profiled(invocation: Invocation) -> Build:

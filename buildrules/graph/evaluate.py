@@ -152,9 +152,11 @@ class _Evaluation:
         return self._names.inputs(self._targets_of(tree.parts[0], variables))
 
     def tests(self, tree: Tree, variables: "Any") -> "Collection[Item]":
-        """The test targets among these, and those of packages among them."""
+        """The tests among these, those of packages among them, and the packages that bring a request along."""
         targets, found = self._targets, []
         for item in self._targets_of(tree.parts[0], variables):
+            if targets.detail(item)[3].get("sample_request") is not None:
+                found.append(item)
             for other in (item, *targets.needed_by[item]):
                 if targets.detail(other)[0] == "test":
                     found.append(other)

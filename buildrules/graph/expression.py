@@ -107,6 +107,8 @@ class _Reader:
 
     def _expect(self, sign: str, what: str) -> None:
         word, at, quoted = self.token
+        if sign == ")" and not word and not quoted:
+            raise wrong(self._text, at, "a ')' is missing" + what[3:])
         if word != sign or quoted:
             raise wrong(self._text, at, f"expected {what}, not {_said(word)}")
         self._advance()
@@ -177,7 +179,7 @@ class _Reader:
         parts: list[Any] = []
         for number, what in enumerate(takes):
             if number:
-                if self.token[:1] == (")",) and not self.token[2] and number >= least:
+                if number >= least and self.token[0] in (")", "") and not self.token[2]:
                     break
                 self._expect(",", f"',' and {what}: {name} takes {_taken(name)}")
             parts.append(self.expression(depth + 1) if what == EXPRESSION else self._plain(what))

@@ -25,7 +25,6 @@ L = TypeVar("L")
 
 _MOVES = 12  # lines about what moved
 _MISSING = "it is missing"
-_HINT = "run 'buildrules lock', and commit what it writes"
 _KINDS = ("pylock.", "debian.", "oci.", "python.", "conda.", "model.")
 _FIRST_LINE = b"# Written by "  # and by whom, in every lock of ours
 
@@ -68,6 +67,8 @@ class LockKeeper:
         self._relock = options.relock
         self._planning = options.relock and bool(options.upgrade or options.upgrade_packages or options.sync)
         self._sync = bool(options.sync)
+        given = "".join(f" --config {name}" for name in options.configurations)
+        self._hint = f"run 'buildrules lock{given}', and commit what it writes"
         self._pending: dict[str, Callable[[], object]] = {}  # what is to be written, by path
         self.replaced: dict[str, tuple[Any, Any]] = {}  # locks made now that say something new: the old, the new
         self.upgrade: bool | list[str] = options.upgrade or list(options.upgrade_packages)
@@ -248,7 +249,7 @@ class LockKeeper:
 
     def refuse(self, path: str, what: str, reason: str) -> None:
         """With `--locked`: note that the lock at `path` cannot be used."""
-        self._refused[path] = LockError(f"the lock {path!r} of {what} cannot be used: {reason}", hint=_HINT)
+        self._refused[path] = LockError(f"the lock {path!r} of {what} cannot be used: {reason}", hint=self._hint)
 
     def require(self, path: str, what: str) -> None:
         """With `--locked`: refuse a lock that is not there."""
@@ -279,7 +280,7 @@ class LockKeeper:
             raise errors[0]
         if errors:
             lines = "".join(f"\n    {error.message}" for error in errors)
-            raise LockError(f"{len(errors)} locks cannot be used{lines}", hint=_HINT)
+            raise LockError(f"{len(errors)} locks cannot be used{lines}", hint=self._hint)
 
     def strays(
         self, packages: Iterable[str], platforms: Iterable[str], configurations: Collection[str] = ()

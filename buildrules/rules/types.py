@@ -117,6 +117,8 @@ def _glob(node: Node, at: _At) -> str | Label:
     text = node.string("a glob")
     if at.attribute.provider and text.startswith((":", "//")):
         return parse_label(text, at.package)
+    if text.startswith((":", "//")):
+        raise node.error(f"'{text}' is a label; here only files and globs are taken, no file groups")
     check_pattern(text)
     return text
 

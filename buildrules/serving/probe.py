@@ -76,7 +76,7 @@ def wait_ready(
 def _not_ready(container: Running, probe: str, limit: Limit, last: str) -> NotReadyError:
     did = limit.told()
     if last == "answered 404":
-        last += "; it listens, and has no such route: the server's target or rule names it"
+        last += "; it listens, and has no such route: `health` or `routes` of the server's target or rule names it"
         did = ""
     elif isinstance(container, Container) and not last.startswith("answered"):
         last += _UNREACHED  # an engine's proxy takes every connection, whoever listens behind it

@@ -23,6 +23,7 @@ class Plain:
     visibility: list[Pattern] | None = None
     implicit: bool = False
     line: int = field(default=1)
+    target: None = None
 
     def position_of(self, attribute: str, index: int | None = None) -> Position | None:
         return Position(f"{self.label.package}/BUILD.yaml", self.line, 10 + (index or 0))

@@ -88,6 +88,10 @@ def test_progress_as_json_is_standard_error(workspace: Space) -> None:
     found = rows(result.err)
     assert found[0]["event"] == "build_started" and found[-1]["event"] == "build_finished"
     assert "built, " in result.out
+    workspace.write("src/score.py", "import nowhere\n" + workspace.path("src/score.py").read_text())
+    found = rows(workspace.run("build", APP, "--progress", "json").err)
+    (notice,) = [row for row in found if row["event"] == "notice"]
+    assert notice["warning"] and "nowhere" in notice["message"] and "\n  hint: " in notice["message"]
 
 
 def test_the_last_line_says_how_it_ended(workspace: Space) -> None:

@@ -1,9 +1,15 @@
 """What a build says of what it did not have to make."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from buildrules.cli.test import Row, write_junit
+from buildrules.engine.build import Outcome
+from buildrules.engine.events import Status
+from buildrules.engine.plan import Goal
+from buildrules.errors import PackageTestError
 from tests.support.space import APP, Space
 
 
@@ -72,3 +78,16 @@ def test_an_environment_whose_layers_are_there_says_what_was_built(built: Space)
     built.run("build", "//:env").said("3 layers, 14.3 kB, put together now", "1 built, 3 reused")
     built.run("build", "//:env").said("3 layers  (14.3 kB, unchanged)", "0 built, 4 reused")
     built.run("build", "//:base").said("1 layer  (136 B, unchanged)")
+
+
+def test_what_a_package_logs_again_and_again_is_shown_once(tmp_path: Path) -> None:
+    probes = [f"2026-01-31 09:30:{n},101 127.0.0.1:{4000 + n} GET /healthz 404" for n in range(10, 20)]
+    log = "\n".join(["epoch 1", "epoch 2", "epoch 3", "epoch 4", *probes, "again", "again", "end"])
+    error = PackageTestError("it fails", [{"kind": "never ready", "message": "m", "log": log}])
+    path = tmp_path / "junit.xml"
+    row = Row(Goal("//:app", "linux/amd64", "a", "test"), "failed", "", 0.0, Outcome(Status.FAILED, error=error))
+    write_junit(str(path), [row])
+    shown = [line.strip() for line in path.read_text().splitlines()]
+    begin = shown.index("epoch 2")
+    assert shown[begin : begin + 5] == ["epoch 2", "epoch 3", "epoch 4", probes[0], "... 9 more"]
+    assert [line.partition("<")[0] for line in shown[begin + 5 : begin + 8]] == ["again", "again", "end"]

@@ -17,6 +17,18 @@ SECOND = """\
 """
 
 
+def test_a_lock_that_was_missing_then_is_not_to_be_made(workspace: Space) -> None:
+    locks = {path.name: path.read_bytes() for path in workspace.root.glob("*-linux-amd64.toml")}
+    for name in locks:
+        workspace.remove(name)
+    repository = Repository(workspace.root)
+    commit = repository.commit()
+    for name, content in locks.items():
+        workspace.write(name, content)
+    told = workspace.run("why", APP, "--since", "HEAD", code=1).said(f"at {commit[:12]}: ", "missing")
+    assert "buildrules lock" not in told.err
+
+
 def test_since_a_revision(workspace: Space) -> None:
     space = workspace
     repository = Repository(space.root)

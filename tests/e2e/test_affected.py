@@ -154,6 +154,8 @@ def test_outputs_and_reasons(many: Path, wheelhouse: Path, tmp_path: Path) -> No
         "  image of //a:app",
     ]
     assert "numlib 1.0 -> 2.0" in space.run(*since, "--why", "//b:app").out
+    both = space.run(*since, "--why", "//b:app", "--why", "//a:app").out
+    assert both == "".join(space.run(*since, "--why", label).out for label in ("//b:app", "//a:app"))
     assert "score.py" not in space.run(*since, "--why", "//b:app").out
     assert space.run("affected", "--since", "HEAD", "--why", "//:env").out == "//:env: not affected since HEAD\n"
     space.run(*since, "--why", "//a:ap", code=2).said("nothing is built for '//a:ap'", "did you mean '//a:app'?")

@@ -419,3 +419,15 @@ def test_another_target_is_refused_before_it_is_built(workspace: Space) -> None:
     workspace.run("deploy-files", "--for", "kubernetes", "//:base", code=2).said("//:base", "//:also, //:app")
     workspace.run("load", "//...", code=2).said("'//...' names 2 packages: //:also, //:app", "name one")
     assert not workspace.path("pylock.env-linux-amd64.toml").exists()
+
+
+def test_what_takes_the_place_of_a_default_visibility_is_all_of_it(workspace: Space) -> None:
+    space = workspace
+    space.append("BUILD.yaml", '  lib: {rule: python_library, srcs: ["src/*.py"]}\ndefault_visibility: [//one/...]\n')
+    user = '  {name}: {{rule: python_library, srcs: [score.py], deps: ["//:lib"]}}\n'
+    for name in ("one", "two"):
+        space.write(f"{name}/BUILD.yaml", "targets:\n" + user.format(name=name))
+        space.write(f"{name}/score.py", "")
+    space.run("query", code=2).said("by `default_visibility`; give it `visibility: [//one/..., //two:all]`")
+    space.edit("BUILD.yaml", "lib: {", "lib: {visibility: [//one/..., //two:all], ")
+    space.run("query")

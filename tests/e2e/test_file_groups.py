@@ -98,3 +98,8 @@ def test_a_group_of_another_package_must_be_visible(shared: Space) -> None:
     shared.edit("lib/BUILD.yaml", "default_visibility: []", "default_visibility: [//:all]")
     found = shared.build("//:app3")
     assert "srv/app/x.txt" in files(shared, found, "//:app3")
+
+
+def test_a_library_takes_no_groups(shared: Space) -> None:
+    shared.append("BUILD.yaml", '  lib: {rule: python_library, srcs: ["src/*.py", ":schemas"]}\n')
+    shared.run("query", code=2).said("':schemas' is a label; here only files and globs are taken, no file groups")

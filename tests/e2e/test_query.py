@@ -185,3 +185,11 @@ def test_inputs_are_what_the_kernel_sees(workspace: Space) -> None:
         if path.is_relative_to(workspace.root) and path.is_file():
             found.add(str(path.relative_to(workspace.root)))
     assert said == found
+
+
+def test_a_request_of_a_package_makes_a_test_and_is_an_input(workspace: Space) -> None:
+    assert workspace.run("query", "tests(//...)").out == ""
+    workspace.edit("BUILD.yaml", "    code: :code\n", "    code: :code\n    sample_request: asked/one.json\n")
+    workspace.write("asked/one.json", "{}")
+    assert workspace.run("query", "tests(//...)", "-o", "label").out == f"{APP}\n"
+    assert "asked/one.json" in workspace.run("query", f"inputs({APP})").out.splitlines()

@@ -225,6 +225,13 @@ def test_a_group_has_a_lock_for_each_configuration(configured: Space) -> None:
         configured.run("build", "//...", "--locked", *chosen).said(digest)
 
 
+def test_the_way_to_a_missing_lock_names_the_configuration(configured: Space) -> None:
+    chosen = ["--config", "gpu"]
+    configured.run("build", APP, "--locked", *chosen, code=1).said("hint: run 'buildrules lock --config gpu', and")
+    configured.run("lock", *chosen)
+    configured.run("build", APP, "--locked", *chosen)
+
+
 def test_the_report_of_a_configuration(configured: Space) -> None:
     digest = configured.build(options=["--config", "gpu"]).digest
     configured.run("report", "--config", "gpu", "-o", "r.json")

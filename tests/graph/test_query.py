@@ -99,7 +99,7 @@ def test_no_text_is_more_than_wrong(text: str) -> None:
         ("let x = //:t0 in $y", 18, "there is no variable '$y'", "there are $x"),
         ("attr(sizes, 1, //...)", 6, "none of these targets has an attribute 'sizes'", "did you mean 'size'?"),
         ("deps(inputs(//...))", 6, "'f0' is a file", None),
-        ("deps(//:t0", 11, "not the end", None),
+        ("deps(//:t0", 11, "a ')' is missing: deps takes an expression, [a number]", None),
         ("union", 1, "expected an expression, not 'union'", "a word that is an operator stands in quotes"),
         ("(" * 300, 202, "more than 200 expressions in each other", None),
         ("let x = 'a", 9, "a quote ' without its other end", None),

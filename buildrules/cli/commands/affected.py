@@ -14,7 +14,9 @@ from buildrules.cli.options import config_option
 @click.option("-o", "--output", type=click.Choice(OUTPUTS), default=OUTPUTS[0], help="What to print.")
 @click.option("--shards", type=click.IntRange(1, 256), metavar="N", help="In N parts that take about as long.")
 @config_option
-@click.option("--why", metavar="LABEL", help="Say what of this one changed, and in which steps.")
+@click.option(
+    "--why", multiple=True, metavar="LABEL", help="Say what of this one changed, and in which steps; can be repeated."
+)
 def command(
     patterns: tuple[str, ...],
     since: str,
@@ -23,7 +25,7 @@ def command(
     output: str,
     shards: int | None,
     configurations: tuple[str, ...],
-    why: str | None,
+    why: tuple[str, ...],
 ) -> None:
     """List the packages, environments and bases that a change touches: what `build` would make anew.
 

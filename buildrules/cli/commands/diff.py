@@ -14,7 +14,13 @@ from buildrules.cli.options import building_labels
 @building_labels
 @click.option("--exit-code", is_flag=True, help="End with 1 where they differ.")
 @click.option(
-    "--output", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True, help="Form."
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="Form.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --output json.")
 def command(before: str, after: str | None, **options: Any) -> int:
