@@ -360,6 +360,14 @@ class Invocation:
                 wrong.update(self.store.blobs.mend())
         return len(wrong)
 
+    def say(self, text: str, *, warning: bool = False) -> None:
+        """Say something beside the report: a line of standard error, or an event where that has events."""
+        if self.request.option("progress") == "json":
+            self.stream.emit(Notice(text, warning=warning))
+        else:
+            sys.stdout.flush()
+            sys.stderr.write(f"{text}\n")
+
     def report_rows(self) -> list[GoalResult | str]:
         """What to report on, in the order of the goals: of those that nothing touched, what was printed before."""
         if self.resumed is None:

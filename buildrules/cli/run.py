@@ -54,7 +54,7 @@ def after(invocation: Invocation) -> int:
         given = what_is_given(request, engine)
         check_platform(engine, goal.label, goal.platform)
         _, report = load_image(invocation, engine)
-        sys.stderr.write(describe(report) + "\n")
+        invocation.say(describe(report))
         return _start(invocation, engine, report.image_id, environment, given)
 
 
@@ -79,7 +79,7 @@ def _start(invocation: Invocation, engine: Engine, image: str, environment: Mapp
         given=given,
     )
     if info["gpu"] and given.gpus is None:
-        sys.stderr.write(f"{goal.label} is made for GPUs; --gpus all gives it those of this machine\n")
+        invocation.say(f"{goal.label} is made for GPUs; --gpus all gives it those of this machine")
     return _serve(invocation, container, routes, info)
 
 

@@ -23,7 +23,6 @@ from buildrules.cli.report import (
 from buildrules.cli.request import Request
 from buildrules.cli.table import VERBS
 from buildrules.engine.build import Build
-from buildrules.engine.events import Notice
 from buildrules.engine.result import counts
 from buildrules.errors import BuildrulesError, DamagedError, Interrupted
 from buildrules.state.location import identity, state_path
@@ -172,11 +171,13 @@ def _perform(invocation: Invocation, began: float) -> int:
     shared = invocation.sharing.figures() if invocation.sharing is not None else None
     if as_json and request.verb == "build":
         sys.stdout.write(json_report(results, build, seconds, log, findings, shared))
-    elif request.verb == "build" or executed(build) or not build.ok:
-        (sys.stdout if request.verb == "build" else sys.stderr).write(report)
+    elif request.verb == "build":
+        sys.stdout.write(report)
+    elif executed(build) or not build.ok:
+        invocation.say(report.removesuffix("\n"))
     if findings and not as_json:
         for finding in findings:
-            _say(invocation, finding_text(finding, harmful=False), warning=True)
+            invocation.say(finding_text(finding, harmful=False), warning=True)
     if not build.ok:
         return say_failures(invocation.log, failures(build), summary(build, seconds))
     sys.stdout.flush()
@@ -194,17 +195,8 @@ def _perform(invocation: Invocation, began: float) -> int:
         invocation.sharing.count(build.here)
     more = {source: size - before.get(source, 0) for source, size in build.here.moved.items()}
     if not as_json and any(more.values()):
-        _say(invocation, f"{fetched_text(more)} meanwhile")
+        invocation.say(f"{fetched_text(more)} meanwhile")
     return code
-
-
-def _say(invocation: Invocation, text: str, *, warning: bool = False) -> None:
-    """Say something beside the report: a line of standard error, or an event where that has events."""
-    if invocation.request.option("progress") == "json":
-        invocation.stream.emit(Notice(text, warning=warning))
-    else:
-        sys.stdout.flush()
-        sys.stderr.write(f"{text}\n")
 
 
 def _profiled(invocation: Invocation) -> Build:
