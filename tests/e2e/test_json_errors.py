@@ -12,5 +12,5 @@ from tests.support.space import Space
 def test_a_failure_is_json(workspace: Space, verb: str, broken: bool) -> None:
     if broken:
         workspace.write("BUILD.yaml", "targets: [")
-    told = workspace.run(verb, "//:nope", "--json", code=2)
+    told = workspace.run(verb, "//:nope", "--output=json" if verb == "query" else "--json", code=2)
     assert json.loads(told.out)["errors"][0]["message"]

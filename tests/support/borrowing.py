@@ -17,7 +17,7 @@ def borrow(source: Path, target: Path) -> list[str]:
             assert record is not None
             texts.append(json.dumps(record))
             ours.records.put(key, record)
-            for digest in needed_blobs(record["outputs"]):
+            for digest in needed_blobs(record.get("outputs", {})):
                 ours.blobs.put(theirs.blobs.read(digest))
     finally:
         theirs.close()
