@@ -76,10 +76,21 @@ class Carried:
         agree = all(one.at not in facts or facts[one.at].agree(one) for one in older)
         return (requests, older) if agree else ([], [])
 
-    def only(self, requests: list[Known], names: Collection[str]) -> list[int]:
-        """The actions that these requests need and that are not among `names`."""
-        needed = self.kept.below(number for request in requests for number in (*request.goals, *request.sides))
-        return [number for number in sorted(needed) if self.kept[number].action.id not in names]
+    def only(self, words: tuple[str, ...], requests: list[Known], names: Collection[str]) -> tuple[list[int], set[int]]:
+        """The actions beside `names` that stay: those that `requests` need, and those that no plan has, until the next
+        edit that ends plans; they tell why what is planned for them again is another thing. The latter also by
+        themselves.
+        """
+        needed = self._below(requests)
+        known = list(self.state.requests())
+        forgotten = self._below(request for request in known if request.words != words)
+        if self.holds:
+            forgotten |= set(range(self.state.action_count)) - self._below(known)
+        rest = [number for number in sorted(needed | forgotten) if self.kept[number].action.id not in names]
+        return rest, forgotten - needed
+
+    def _below(self, requests: Iterable[Known]) -> set[int]:
+        return self.kept.below(number for request in requests for number in (*request.goals, *request.sides))
 
     def _facts(self, requests: list[Known]) -> list[Facts]:
         groups: set[int] = set()

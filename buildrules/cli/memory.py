@@ -57,8 +57,8 @@ def write_build(
     facts = dict(inputs.facts)
     if carried is not None:
         others, older = carried.others(words, facts)
-        needed = carried.only(others, {*names})
-        stale = {len(actions) + at for at, number in enumerate(needed) if number in carried.stale}
+        needed, forgotten = carried.only(words, others, {*names})
+        stale = {len(actions) + at for at, number in enumerate(needed) if number in carried.stale | forgotten}
         actions += [carried.kept[number] for number in needed]
         for one in older:
             facts[one.at] = facts[one.at].with_older(one) if one.at in facts else one

@@ -66,6 +66,7 @@ def test_before_is_what_was_built_last_whatever_else_was_planned_since(built: Sp
     for threads in (3, 4):
         built.edit("rules/tiny.yaml", f"default: {threads - 1}", f"default: {threads}")
         built.build("//:second")  # another plan, after which the state knows nothing of the first
+        assert "first build here" not in built.run("why", APP).out
         digests.append(built.build().digest)
         found = diff(built, APP)
         assert [found["from"]["digest"], found["to"]["digest"]] == digests[-2:]
