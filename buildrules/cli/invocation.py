@@ -383,7 +383,7 @@ class Invocation:
         build = self.run
         for result in self.results:
             key = build.outcomes[result.goal.action].key
-            note_image(self.store.records, self.root, result, key, self.request.option("configurations", ()))
+            note_image(self.store, self.root, result, key, self.request.option("configurations", ()))
         unstable = build.sources.unsettled or any(outcome.unstable for outcome in build.outcomes.values())
         if unstable or self.request.option("env"):
             return  # variables given on the command line may be secrets, and a state keeps the command line

@@ -8,7 +8,9 @@ from buildrules.engine.events import Status
 from buildrules.engine.plan import Goal, Plan
 from buildrules.oci.descriptor import Layer
 from buildrules.sha256 import hex_digest
+from buildrules.store.noted import NotedImages
 from buildrules.store.records import Records
+from buildrules.store.store import Store
 from buildrules.typed import Any, NamedTuple
 
 
@@ -127,25 +129,26 @@ def _image_key(which: str, root: str, label: str, platform: str, configurations:
     return hex_digest("\0".join(parts).encode())
 
 
-def note_image(records: Records, root: str, result: GoalResult, key: str, configurations: Iterable[str]) -> None:
+def note_image(store: Store, root: str, result: GoalResult, key: str, configurations: Iterable[str]) -> None:
     """Keep which image of a goal of the workspace `root` was made last in these configurations, by its `key`; where it
     is another one, what it was. A state cannot say that: it forgets what other plans made when files of targets change.
     """
-    if result.goal.kind != "image":
+    if result.goal.kind != "image" or not result.digest:
         return
+    records, images = store.records, NotedImages(store.table)
     place = (root, result.goal.label, result.goal.platform, configurations)
     last_key, earlier_key = _image_key("last", *place), _image_key("earlier", *place)
     before = result.before.to_dict() if result.before is not None else None
-    last = records.get(last_key) or {"digest": before and before["values"].get("digest")}
-    if last["digest"] != result.digest:
-        if before is None or before["values"].get("digest") != last["digest"]:
-            before = (records.get(str(last.get("key"))) or {}).get("outputs")
+    digest = before["values"].get("digest") if before is not None else None
+    last, made_by = images.get(last_key) or (digest, "")
+    if last != result.digest:
+        if digest != last or before is None:
+            before = (records.get(made_by) or {}).get("outputs")
         if before is not None:
             records.put(earlier_key, {"outputs": before})
         elif records.get(earlier_key) is not None:
             records.delete(earlier_key)  # it is older than what was there last
-    if last != (now := {"digest": result.digest, "key": key}):
-        records.put(last_key, now)
+    images.note(last_key, result.digest, key)
 
 
 def earlier(

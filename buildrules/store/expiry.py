@@ -10,7 +10,7 @@ from buildrules import __version__
 from buildrules.state.journal import journal_path
 from buildrules.state.reader import UNREADABLE, State, open_state
 from buildrules.store.blobs import remove
-from buildrules.store.noted import NotedSizes, drop_sent
+from buildrules.store.noted import NotedImages, NotedSizes, drop_sent
 from buildrules.store.pushed import Pushed
 from buildrules.store.store import Store
 
@@ -91,6 +91,7 @@ def drop_digests(store: Store, limit: float) -> None:
         if not os.path.lexists(path):
             store.table.delete(row)
     NotedSizes(store.table).drop(limit)
+    NotedImages(store.table).drop(limit)
     drop_sent(store.table, limit)
     Pushed(store.table).drop(limit)
 

@@ -7,6 +7,7 @@ from buildrules.store.table import Table
 
 _PREFIX = "b:"
 _SENT = "u:"
+_IMAGES = "i:"
 
 
 class NotedSizes:
@@ -65,3 +66,25 @@ def drop_sent(table: Table, limit: float) -> None:
     """Forget which records were sent before `limit` (Unix time)."""
     for key in table.written_before(limit, _SENT):
         table.delete(key)
+
+
+class NotedImages:
+    """The image that was made last of something, by a word for it: its digest, and the key of its record."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def get(self, name: str) -> tuple[str, str] | None:
+        """(digest, key), None where none was noted."""
+        row = (self._table.get(_IMAGES + name) or b"").decode(errors="replace").split(" ")
+        return (row[0], row[1]) if len(row) == 2 else None
+
+    def note(self, name: str, digest: str, key: str) -> None:
+        """Keep it. A failing table loses that."""
+        if self.get(name) != (digest, key):
+            self._table.set(_IMAGES + name, f"{digest} {key}".encode())
+
+    def drop(self, limit: float) -> None:
+        """Forget what was noted before `limit` (Unix time)."""
+        for key in self._table.written_before(limit, _IMAGES):
+            self._table.delete(key)

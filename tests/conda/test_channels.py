@@ -110,10 +110,12 @@ def test_a_server_that_is_not_there(space: Space, web: Web) -> None:
 def test_a_folder_that_is_no_channel(space: Space) -> None:
     space.edit("environment.yml", "./channel", "./chanel")
     space.run("build", "//:env", code=None).said(
-        "environment.yml:3:5: the channel 'chanel' is a folder that does not exist", "the folder of the file that names"
+        "environment.yml:3:5: the channel 'chanel' is a folder that does not exist", "did you mean './channel'?"
     )
-    (space.root / "chanel").mkdir()
-    space.run("build", "//:env", code=None).said("environment.yml:3:5: the folder 'chanel' is not a channel")
+    space.edit("environment.yml", "./chanel", "./elsewhere")
+    space.run("build", "//:env", code=None).said("channels beside it: ./channel")
+    (space.root / "elsewhere").mkdir()
+    space.run("build", "//:env", code=None).said("environment.yml:3:5: the folder 'elsewhere' is not a channel")
 
 
 MORE = "more: {type: conda_channel, target: 'file://ROOT/more'}\n"
