@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-from buildrules.actions.compressible import FAST, pays
 from buildrules.engine.action import SourceFile, paths_of
 from buildrules.engine.kind import Context
 from buildrules.errors import ActionError, Interrupted
@@ -45,6 +44,8 @@ def pack(files: Sequence[SourceFile], prefix: str, context: Context, title: str)
     if total <= recipes.SMALL_LAYER:
         context.count(read=total)
         return assemble_blob(recipes.gzip(parts, SMALL_LEVEL), local)
+    from buildrules.actions.compressible import FAST
+
     recipe = recipes.gzip(parts, FAST) if compressible(parts, local) else recipes.tar(parts)
     layer = assemble(recipe, local, progress_of(context, title, total))
     context.count(read=total)
@@ -81,6 +82,8 @@ def local_of(files: Sequence[SourceFile], context: Context) -> Local:
 
 def compressible(parts: Sequence[recipes.Part], local: Local) -> bool:
     """Whether compressing the files `parts` together pays."""
+    from buildrules.actions.compressible import pays
+
     return pays([(local.path(name_of(part)), part["size"]) for part in parts])
 
 

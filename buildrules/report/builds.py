@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from buildrules.state.rows import open_regular
+
 _SCHEMA = 1  # of events
 
 
@@ -53,7 +55,7 @@ def _texts(folder: str, root: str) -> Iterator[str]:
         return
     for entry in found:
         try:
-            with open(entry.path, encoding="utf-8") as file:
+            with open(open_regular(entry.path), encoding="utf-8") as file:
                 first = file.readline()
                 begin = json.loads(first)
                 if begin.get("workspace") == root and begin.get("schema") == _SCHEMA:

@@ -1,6 +1,7 @@
 """`buildrules report -o report.json`: what it says of builds that went well, that failed, and that nobody made."""
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -114,6 +115,9 @@ def test_a_damaged_record_of_a_build_is_passed_over(built: Space) -> None:
     kept.write_text(text[: len(text) // 2])
     assert told(built)["build"]["id"] == kept.stem
     kept.write_text("{")
+    assert (told(built)["build"] or {}).get("id") != kept.stem
+    kept.unlink()
+    os.mkfifo(kept)  # opened like a file, it would wait for its other end
     assert (told(built)["build"] or {}).get("id") != kept.stem
 
 
