@@ -8,6 +8,9 @@ WORKERS ?= auto
 # the quick tests wait for much of their time: for servers and processes
 QUICK_WORKERS ?= $(shell expr 2 \* $$(nproc))
 
+# images of containers set it; without bytecode each of the tests' thousands of processes would compile all anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test histories fuzz quick lint format types contract check online-check bench docs clean
 

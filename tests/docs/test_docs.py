@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,17 +25,18 @@ _MARK = re.compile(r"# ((?:[\w.-]+/)*(?:BUILD|rules/[a-z0-9_]+)\.yaml)\n")
 _HEADER = "workspace:\n  name: snippet\n"
 
 
-def generator():
+@cache
+def generated() -> dict[Path, str]:
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    return module.pages()
 
 
-@pytest.mark.parametrize("path", sorted(generator().pages()), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(generated()), ids=lambda path: path.name)
 def test_generated_pages_are_current(path: Path) -> None:
-    assert path.read_text(encoding="utf-8") == generator().pages()[path], "run 'make docs'"
+    assert path.read_text(encoding="utf-8") == generated()[path], "run 'make docs'"
 
 
 def prose(text: str) -> str:

@@ -52,7 +52,7 @@ except BuildrulesError as error:
 TEXTS = {
     "list": "targets:\n" + "- a\n" * (SIZE // 4),
     "flow": "targets: [" + "a," * (SIZE // 2) + "]\n",
-    "map": "targets:\n" + "".join(f" a{number}:\n" for number in range(SIZE // 10)),
+    "map": "targets:\n" + "".join(map(" a{}:\n".format, range(SIZE // 10))),
     "nested": "targets: [" + "[[]]," * (SIZE // 5) + "]\n",
 }
 
