@@ -1,13 +1,11 @@
 """Says what a change touches: the quick way, where only sources differ, or by planning both sides of it."""
 
-import os
-
 from buildrules.cli.kept_sources import sources_of_workspace
 from buildrules.errors import LockError, UsageError
 from buildrules.revisions.revision import commit_of
 from buildrules.revisions.working import Differing
 from buildrules.typed import TYPE_CHECKING, Any, NamedTuple
-from buildrules.workspace.root import find_root, package_of
+from buildrules.workspace.root import here
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,12 +34,9 @@ class Answer(NamedTuple):
 
 def affected(asked: Asked, why: "Sequence[str]" = ()) -> Answer:
     """What differs since a revision, as it lies here or at HEAD. Raises UsageError, LoadError, LockError."""
-    here = os.getcwd()
-    root = find_root(here)
-    directory = package_of(root, here)
+    root, directory, prefix = here()
     since = commit_of(root, asked.since) if asked.since.endswith("...") else asked.since
     looking = Differing(root, since, "HEAD" if asked.committed else None)
-    prefix = "../" * (directory.count("/") + 1) if directory else ""
     plain = asked.platform is None  # what is kept is of the platforms of the workspace
     known = sources_of_workspace(root, prefix, asked.configurations, testing=asked.testing) if plain else None
     paths = looking.paths()
@@ -100,14 +95,14 @@ def _compared(
                 with at(root, "HEAD", store) as (later, other):
                     after = comparing.there(asked.patterns, later, other).made
             else:
-                began, here = now(), changes(root, paths)
+                began, differing = now(), changes(root, paths)
                 try:
-                    side = comparing.here(["//..."], tree, here)
+                    side = comparing.here(["//..."], tree, differing)
                     if asked.platform is None:
                         plugins = side.prepared.loaded.workspace.settings.plugins
                         keep_sources(side, began, plugins, testing=asked.testing)
                 except LockError:
-                    side = comparing.here(asked.patterns, tree, here)  # the locks of others do not matter
+                    side = comparing.here(asked.patterns, tree, differing)  # the locks of others do not matter
                 after = side.made
             before = comparing.before(tree, folder, {label for label, _ in after.goals()})
             looking.check(

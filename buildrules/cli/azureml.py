@@ -36,16 +36,15 @@ def place_of(patterns: list[str], options: dict[str, Any]) -> tuple[str, str, li
     That is `patterns`, or what `--package` names, whose file lies in the workspace or makes one. Raises UsageError,
     LoadError.
     """
-    from buildrules.workspace.root import find_root, package_of
+    from buildrules.workspace.root import here, package_of
 
-    here = os.getcwd()
     if not options["package"]:
         for one in click.get_current_context().command.params:
             if isinstance(one, GroupedOption) and one.group == AZUREML and options[one.name or ""]:
                 hint = "name the Azure ML file: --package package.yml"
                 raise UsageError(f"{one.opts[0]} belongs to --package", hint=hint)
-        root = find_root(here)
-        return root, package_of(root, here), patterns
+        root, directory, _ = here()
+        return root, directory, patterns
     from buildrules.azureml.conversion import Options
     from buildrules.azureml.generated import generate
     from buildrules.workspace.disk import Disk
@@ -55,5 +54,5 @@ def place_of(patterns: list[str], options: dict[str, Any]) -> tuple[str, str, li
     for name in ("package", "code", "environment"):
         options[name] = None if options[name] is None else os.path.abspath(options[name])
     found = generate(options["package"], Options.of(options), Disk("/"))
-    inside = f"{os.path.realpath(here)}/".startswith(found.root.rstrip("/") + "/")
-    return found.root, package_of(found.root, here) if inside else "", found.labels
+    inside = f"{os.path.realpath('.')}/".startswith(found.root.rstrip("/") + "/")
+    return found.root, package_of(found.root, ".") if inside else "", found.labels

@@ -1,6 +1,5 @@
 """What can stand in the place of a word that is being written: verbs, options and their values, labels."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 
 import click
@@ -51,15 +50,12 @@ def _values(option: click.Option) -> Iterable[str]:
 def labels(current: str) -> Iterator[str]:
     """The labels and packages that a pattern can become, a folder at a time, as paths are completed."""
     from buildrules.cli.kept_targets import targets_of_workspace
-    from buildrules.workspace.root import find_root, package_of
+    from buildrules.workspace.root import here
 
     minus = "-" if current.startswith("-") else ""
     wanted = current.removeprefix("-")
-    here = os.getcwd()
     try:
-        root = find_root(here)
-        directory = package_of(root, here)
-        prefix = "../" * (directory.count("/") + 1) if directory else ""
+        root, directory, prefix = here()
         targets = targets_of_workspace(root, prefix).targets
     except (BuildrulesError, OSError):
         return

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -28,7 +27,7 @@ from buildrules.store.blobs import CHUNK
 from buildrules.store.records import Records
 from buildrules.store.store import Store
 from buildrules.workspace.labels import parse_label
-from buildrules.workspace.root import find_root, package_of
+from buildrules.workspace.root import here
 
 BEFORE = "before"
 Stream = Callable[[Layer], Iterable[bytes]]
@@ -67,11 +66,7 @@ def ask(verb: str, words: Sequence[str], options: Mapping[str, Any], say: Callab
     Where none is, nothing is built: `say` is called with the images, their opener, the options and the console. Returns
     the exit code. Raises UsageError, and what building and `say` raise.
     """
-    root = directory = ""
-    if any(word.startswith(("//", ":")) for word in words):
-        here = os.getcwd()
-        root = find_root(here)
-        directory = package_of(root, here)
+    root, directory, _ = here() if any(word.startswith(("//", ":")) for word in words) else ("", "", "")
     named = [Named.parse(word, directory) for word in words]
     labels = list(dict.fromkeys(str(one.label) for one in named if one.here))
     if labels:

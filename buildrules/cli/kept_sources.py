@@ -9,9 +9,9 @@ import os
 
 from buildrules.cli.kept_rows import keep, kept
 from buildrules.state.reader import ACTION, UNREADABLE
+from buildrules.typed import TYPE_CHECKING, NamedTuple
 from buildrules.workspace.root import BUILD_FILE, MISSPELT, VENV_MARK
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
@@ -20,30 +20,19 @@ if TYPE_CHECKING:
 _NAMES = frozenset({BUILD_FILE, VENV_MARK, *MISSPELT})
 
 
-class KeptSources:
+class KeptSources(NamedTuple):
     """`goals` are their labels; `sets` the source sets by their directory, each with the numbers of goals it is in.
 
     `read` are the files that decide the plan by what they say, `looked_at` those that do by being there; `listed` the
     directories of which it mattered what they hold; `linked` those that links lead to.
     """
 
-    __slots__ = ("goals", "linked", "listed", "looked_at", "read", "sets")
-
-    def __init__(
-        self,
-        goals: list[str],
-        sets: dict[str, list[tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]]],
-        read: frozenset[str],
-        looked_at: frozenset[str],
-        listed: frozenset[str],
-        linked: tuple[str, ...],
-    ) -> None:
-        self.goals = goals
-        self.sets = sets
-        self.read = read
-        self.looked_at = looked_at
-        self.listed = listed
-        self.linked = linked
+    goals: list[str]
+    sets: dict[str, list[tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]]]
+    read: frozenset[str]
+    looked_at: frozenset[str]
+    listed: frozenset[str]
+    linked: tuple[str, ...]
 
     def touched(self, paths: "Iterable[str]", in_place: "Collection[str]") -> list[str] | None:
         """The goals that have one of these files, sorted; None where that does not say all.

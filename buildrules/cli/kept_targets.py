@@ -5,11 +5,10 @@ import marshal
 from buildrules.cli.kept_rows import keep, kept
 from buildrules.graph.targets import Targets
 from buildrules.state.reader import ACTION, UNREADABLE
+from buildrules.typed import TYPE_CHECKING, Any, NamedTuple
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     from buildrules.analysis.loaded import Loaded
 
@@ -17,14 +16,11 @@ _ENDING = "targets"
 _IMPLICIT = "//@rules:"  # what the label of a built-in rule that is used by its name begins with
 
 
-class KeptTargets:
+class KeptTargets(NamedTuple):
     """The targets, and the packages of the workspace."""
 
-    __slots__ = ("packages", "targets")
-
-    def __init__(self, targets: Targets, packages: list[str]) -> None:
-        self.targets = targets
-        self.packages = packages
+    targets: Targets
+    packages: list[str]
 
 
 def targets_of_workspace(root: str, prefix: str, configurations: "Sequence[str]" = ()) -> KeptTargets:

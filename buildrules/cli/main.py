@@ -9,7 +9,7 @@ import click
 
 from buildrules import __version__
 from buildrules.cli.request import Request
-from buildrules.cli.table import VERBS
+from buildrules.cli.table import VERBS, module_of
 from buildrules.errors import BuildrulesError
 
 
@@ -22,7 +22,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"buildrules.cli.commands.{VERBS[cmd_name].module}")
+        module = importlib.import_module(f"buildrules.cli.commands.{module_of(cmd_name)}")
         command: click.Command = module.command
         command.name = cmd_name
         return command

@@ -1,13 +1,12 @@
 """Which of the packages that run a command line means."""
 
-import os
 from collections.abc import Sequence
 
 from buildrules.errors import UsageError
 from buildrules.oci.docker_http import Engine
 from buildrules.serving.started import Started, started
 from buildrules.workspace.labels import parse_label
-from buildrules.workspace.root import find_root, package_of
+from buildrules.workspace.root import here
 from buildrules.workspace.suggest import did_you_mean
 
 
@@ -19,8 +18,8 @@ def named(engine: Engine, names: Sequence[str]) -> list[Started]:
     found: dict[str, Started] = {}
     for name in names:
         if name.startswith(("//", ":")):
-            root = find_root(os.getcwd())
-            label = str(parse_label(name, package_of(root, os.getcwd())))
+            root, directory, _ = here()
+            label = str(parse_label(name, directory))
             mine = {one.label for one in those if one.workspace == root}
             meant = [one for one in those if one.label == label and one.workspace == root]
         else:

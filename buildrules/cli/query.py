@@ -1,12 +1,10 @@
 """Answers `query` from the targets that are kept. Where nothing changed, imports are what takes the time: few."""
 
-import os
-
 from buildrules.cli.kept_targets import KeptTargets, targets_of_workspace
 from buildrules.errors import UsageError
 from buildrules.graph.evaluate import Names, evaluate
 from buildrules.graph.targets import Targets
-from buildrules.workspace.root import find_root, package_of
+from buildrules.workspace.root import here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,10 +18,8 @@ def answer(expression: str, output: str, configurations: "Sequence[str]" = ()) -
 
     Raises UsageError and LoadError.
     """
-    here = os.getcwd()
-    root = find_root(here)
-    directory = package_of(root, here)
-    known = targets_of_workspace(root, "../" * (directory.count("/") + 1) if directory else "", configurations)
+    root, directory, prefix = here()
+    known = targets_of_workspace(root, prefix, configurations)
     names = Names(
         lambda word: select(known, word, directory),
         lambda numbers: _inputs(root, known.targets, numbers, configurations),

@@ -21,12 +21,13 @@ from buildrules.cli.report import (
     text_report,
 )
 from buildrules.cli.request import Request
-from buildrules.cli.table import VERBS
+from buildrules.cli.table import VERBS, module_of
 from buildrules.engine.build import Build
 from buildrules.engine.result import counts
 from buildrules.errors import BuildrulesError, DamagedError, Interrupted
 from buildrules.state.location import identity, state_path
 from buildrules.state.reader import Damaged, Known, State, open_state
+from buildrules.typed import Any
 
 _DAMAGED = "damaged content was removed from the store"
 INTERRUPTED = "error: interrupted\n  hint: what was finished is kept; the same command goes on from there\n"
@@ -151,16 +152,15 @@ def leave(code: int) -> int:
 
 def _perform(invocation: Invocation, began: float) -> int:
     request = invocation.request
-    if VERBS[request.verb].before is not None:
-        __import__(str(VERBS[request.verb].before), fromlist=["before"]).before(invocation)
+    calls = VERBS[request.verb].calls
+    if "before" in calls:
+        _call("before", invocation)
     build = _profiled(invocation) if request.option("profile") else invocation.build()
     if not build.ok and (found := invocation.mended(build.errors)):
         raise DamagedError(f"{found} blobs of the store were damaged", "", hint=_FAILING)
     seconds = time.perf_counter() - began
-    verb = VERBS[request.verb]
-    if verb.report is not None:
-        exit_code: int = __import__(verb.report, fromlist=["report"]).report(invocation, build, seconds)
-        return exit_code
+    if "report" in calls:
+        return int(_call("report", invocation, build, seconds))
     findings = fresh_findings(invocation)
     results = invocation.report_rows()
     as_json = bool(request.option("json"))
@@ -186,17 +186,23 @@ def _perform(invocation: Invocation, began: float) -> int:
         (json_piece, json_frame(actions, log, bool(results))) if as_json else (text_piece, text_frame(actions))
     )
     invocation.save([piece(result) for result in invocation.results], frame)
-    if verb.after is None:
+    if "after" not in calls:
         return 0
     sys.stdout.flush()
     before = dict(build.here.moved)
-    code: int = __import__(verb.after, fromlist=["after"]).after(invocation)
+    code = int(_call("after", invocation))
     if invocation.sharing is not None:
         invocation.sharing.count(build.here)
     more = {source: size - before.get(source, 0) for source, size in build.here.moved.items()}
     if not as_json and any(more.values()):
         invocation.say(f"{fetched_text(more)} meanwhile")
     return code
+
+
+def _call(name: str, invocation: Invocation, *more: object) -> Any:
+    """Call that function of the verb, see `cli.table`."""
+    module = __import__(f"buildrules.cli.{module_of(invocation.request.verb)}", fromlist=[name])
+    return getattr(module, name)(invocation, *more)
 
 
 def _profiled(invocation: Invocation) -> Build:

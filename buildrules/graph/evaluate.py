@@ -2,32 +2,24 @@
 
 from buildrules.graph.expression import Tree, parse, wrong
 from buildrules.graph.targets import Targets
+from buildrules.typed import TYPE_CHECKING, Any, NamedTuple
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
     from collections.abc import Callable, Collection, Sequence
-    from typing import Any
 
 Item = int | str
 """A target by its number, or a file by its workspace-relative path."""
 
 
-class Names:
+class Names(NamedTuple):
     """What an expression's words stand for: `select` gives the numbers of targets, `inputs` the files of targets.
 
     `select` raises UsageError for what names nothing.
     """
 
-    __slots__ = ("inputs", "select")
-
-    def __init__(
-        self,
-        select: "Callable[[str], Collection[int]]",
-        inputs: "Callable[[Sequence[int]], Collection[str]]",
-    ) -> None:
-        self.select = select
-        self.inputs = inputs
+    select: "Callable[[str], Collection[int]]"
+    inputs: "Callable[[Sequence[int]], Collection[str]]"
 
 
 def evaluate(text: str, targets: Targets, names: Names) -> list[Item]:

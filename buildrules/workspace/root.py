@@ -256,6 +256,16 @@ def find_packages(
     return Packages(sorted(packages), listings, rows, sorted(misspelt), sorted(nested))
 
 
+def here() -> tuple[str, str, str]:
+    """The root of the workspace around the current directory, the package of that in it, and the way from there to the
+    root, "" or with a slash at its end: through it a path is shorter, and faster to look at. Raises UsageError.
+    """
+    directory = os.getcwd()
+    root = find_root(directory)
+    package = package_of(root, directory)
+    return root, package, "../" * (package.count("/") + 1) if package else ""
+
+
 def package_of(root: str, directory: str) -> str:
     """The workspace-relative path of a directory ("" for the root), to resolve relative labels and patterns in.
 

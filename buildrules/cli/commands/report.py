@@ -1,6 +1,5 @@
 """`buildrules report`."""
 
-import os
 import time
 
 import click
@@ -36,13 +35,12 @@ def command(patterns: tuple[str, ...], output: str, configurations: tuple[str, .
     from buildrules.state.location import identity, state_path, store_root
     from buildrules.state.reader import UNREADABLE, open_state
     from buildrules.workspace.labels import parse_patterns
-    from buildrules.workspace.root import find_root, package_of
+    from buildrules.workspace.root import here
 
     began = time.perf_counter()
-    here = os.getcwd()
-    root = find_root(here)
+    root, directory, _ = here()
     words = list(patterns) or ["//..."]
-    report = Report(root, parse_patterns(words, package_of(root, here)), words)
+    report = Report(root, parse_patterns(words, directory), words)
     wanted = identity(root, configurations)
     state = open_state(state_path(root, wanted), wanted)
     last = LastBuilds(store_root(), root)

@@ -17,21 +17,18 @@ def command(patterns: tuple[str, ...], then: str | None, package: str | None, **
 
     A save that changes nothing is passed over in silence; after an error the next save is another try.
     """
-    import os
-
     from buildrules.cli.watch import Watch
     from buildrules.errors import UsageError
-    from buildrules.workspace.root import find_root, package_of
+    from buildrules.workspace.root import here
 
     if package:
         raise UsageError("a file of Azure ML is not watched", hint="buildrules import azureml makes targets of it")
     if then == "run" and len(patterns) != 1:
         raise UsageError("only one package can be run", hint=f"buildrules watch --run {patterns[0]}")
-    here = os.getcwd()
-    root = find_root(here)
+    root, directory, _ = here()
     argv: list[str] = click.get_current_context().obj
     words = [word for word in argv[argv.index("watch") + 1 :] if word not in ("--run", "--test")]
     try:
-        return Watch(root, package_of(root, here), tuple(words), then).go()
+        return Watch(root, directory, tuple(words), then).go()
     except KeyboardInterrupt:
         return 0
