@@ -72,7 +72,7 @@ class BuildLog:
 
     def line(self, summary: str) -> str:
         """The last line of a build that failed: what it did, and where the log is."""
-        return f"failed: {summary}; the full log of build {self.id}: {self.path}\n"
+        return f"failed: {summary}; the full log of build {self.id}: {self.path}"
 
     def to_dict(self) -> dict[str, str]:
         """The `build` of `--json`."""

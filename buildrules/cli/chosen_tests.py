@@ -1,9 +1,14 @@
 """Which tests a command line of `test` means, where it does not mean all: those that a change touches, or failed, or a
 part of them."""
 
+import json
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from buildrules.authoring.paths import display
 from buildrules.errors import UsageError
+from buildrules.workspace.root import read_file
 
 
 class Chosen(NamedTuple):
@@ -21,10 +26,11 @@ def chosen(
     since: str | None,
     failed: bool,
     shard: tuple[int, int] | None,
+    timings: Sequence[str] = (),
     configurations: tuple[str, ...] = (),
     platform: str | None = None,
 ) -> Chosen:
-    """Raises UsageError, and what `affected` raises."""
+    """`timings` are reports of tests to divide by (else by requests). Raises UsageError, and what `affected` raises."""
     from buildrules.cli.affected import Asked, affected
     from buildrules.cli.kept_targets import targets_of_workspace
     from buildrules.cli.query import select
@@ -57,9 +63,33 @@ def chosen(
         labels, why = [label for label in labels if label in before], "tests that failed before"
     if shard is not None:
         number, count = shard
-        labels = shards(labels, count, {label: float(asks[label]) for label in labels})[number - 1]
+        took = seconds_in(timings) if timings else {label: float(asks[label]) for label in labels}
+        labels = shards(labels, count, took)[number - 1]
         why = f"{why} in part {number} of {count}"
     return Chosen(labels, why)
+
+
+def seconds_in(paths: Sequence[str]) -> dict[str, float]:
+    """Seconds by label, of the tests in files that `test --json` printed. Raises UsageError."""
+    took: dict[str, float] = {}
+    for path in paths:
+        try:
+            for test in json.loads(read_file(path))["tests"]:
+                if "seconds" in test:  # it passed, now or before
+                    label, seconds = str(test["label"]), float(test["seconds"])
+                    if not 0 <= seconds < math.inf:
+                        raise ValueError
+                    took[label] = max(took.get(label, 0.0), seconds)
+        except OSError as error:
+            raise UsageError(
+                f"cannot read '{display(path)}': {(error.strerror or str(error)).lower()}",
+                hint="parts that other jobs divide otherwise would leave tests out; without --timings requests count",
+            ) from error
+        except (ValueError, TypeError, LookupError, RecursionError):
+            raise UsageError(
+                f"'{display(path)}' is no report of tests", hint="buildrules test //... --json > timings.json"
+            ) from None
+    return took
 
 
 def shard_of(text: str) -> tuple[int, int]:

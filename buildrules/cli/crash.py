@@ -4,12 +4,14 @@ import contextlib
 import json
 import os
 import sys
+from itertools import pairwise
 
 from buildrules.cli.buildlog import BuildLog
+from buildrules.cli.hints import each, hint_at
 from buildrules.cli.report import error_json, error_text
 from buildrules.engine.unexpected import unexpected
-from buildrules.errors import BuildrulesError, LoadError, UnexpectedError, UnheardError, UsageError
-from buildrules.state.location import store_root
+from buildrules.errors import BuildrulesError, UnexpectedError, UnheardError, UsageError
+from buildrules.state.location import configurations, store_root
 
 CLOSED = 128 + 13  # what a shell says of a program that SIGPIPE ended
 
@@ -35,12 +37,17 @@ def show_traceback(error: BuildrulesError) -> None:
 
 def say(error: BuildrulesError, argv: list[str]) -> int:
     """Print an error, as JSON as well where `argv` asks for it; returns the exit code."""
+    hint_at(error, configurations(argv))
     if "--verbose" in argv or "-v" in argv:
         show_traceback(error)
-    sys.stderr.write(error_text(error) + "\n")
+    if "--progress=json" in argv or ("--progress", "json") in pairwise(argv):
+        from buildrules.cli.event_rows import error_lines
+
+        sys.stderr.write("".join(f"{line}\n" for line in error_lines(error)))
+    else:
+        sys.stderr.write(error_text(error) + "\n")
     if "--json" in argv or "--output=json" in argv or ("json" in argv and argv[0] in ("query", "affected")):
-        errors = error.errors if isinstance(error, LoadError) else [error]
-        sys.stdout.write(json.dumps({"errors": [error_json(item) for item in errors]}, indent=2) + "\n")
+        sys.stdout.write(json.dumps({"errors": [error_json(item) for item in each(error)]}, indent=2) + "\n")
         sys.stdout.flush()
     return error.exit_code
 

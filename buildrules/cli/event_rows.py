@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from buildrules import __version__
+from buildrules.cli.hints import each
 from buildrules.engine.events import (
     ActionFinished,
     ActionStarted,
@@ -76,7 +77,7 @@ class EventRows:
                     say(f"cannot write the events to {file.name!r}, which lacks some: {reason.lower()}")
 
         self._sinks.append(write)
-        write(self._line("build_started", self._first))
+        write(_line("build_started", self._first))
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
@@ -123,18 +124,21 @@ class EventRows:
             row["error"] = _error(event.error)
         self.tell("step_finished", row, keep=keep)
 
+    def tell_error(self, error: BuildrulesError) -> None:
+        """A row for each of what is wrong; what is kept has it at the step, or at the end."""
+        for line in error_lines(error) if self._sinks else ():
+            for sink in self._sinks:
+                sink(line)
+
     def tell(self, name: str, row: dict[str, Any], *, keep: bool = True) -> None:
         """A row of this name."""
         if keep or self._sinks:
-            line = self._line(name, row)
+            line = _line(name, row)
             for sink in self._sinks:
                 sink(line)
             if keep:
                 self._kept.append(line)
                 self._worth = self._worth or name in ("pushed", "test_finished")
-
-    def _line(self, name: str, row: dict[str, Any]) -> str:
-        return hide(json.dumps({"event": name, **row}, separators=(",", ":")))
 
     def end(self, code: int, path: str, error: BuildrulesError | None = None) -> None:
         """The last row; what was done is kept in the file `path`. Only the first call counts."""
@@ -153,7 +157,16 @@ class EventRows:
             with contextlib.suppress(OSError):
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with open(path, "w", encoding="utf-8") as kept:
-                    kept.write("\n".join([self._line("build_started", self._first), *self._kept]) + "\n")
+                    kept.write("\n".join([_line("build_started", self._first), *self._kept]) + "\n")
+
+
+def _line(name: str, row: dict[str, Any]) -> str:
+    return hide(json.dumps({"event": name, **row}, separators=(",", ":")))
+
+
+def error_lines(error: BuildrulesError) -> list[str]:
+    """An error as lines, one for each of what is wrong."""
+    return [_line("error", _error(one)) for one in each(error)]
 
 
 def _error(error: BuildrulesError) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class Invocation:
         self.log = BuildLog(self.store.root)
         self.events = EventRows(id=self.log.id, verb=request.verb, patterns=request.patterns, workspace=root)
         self._took: dict[str, float] = {}  # seconds by label of a target, of what takes long
-        self.stream = Stream(self.log, self.events, self._hear)
+        self.stream = Stream(self._hear, self.log, self.events)
         if request.option("progress") == "json":
             self.events.write_to_stderr()
         else:
@@ -135,6 +135,10 @@ class Invocation:
         )
 
     def _hear(self, event: Event) -> None:
+        if isinstance(event, ActionFinished) and event.error is not None:
+            from buildrules.cli.hints import hint_at
+
+            hint_at(event.error, self.request.option("configurations", ()))
         if isinstance(event, ActionFinished) and event.status is Status.EXECUTED and event.seconds > _SHORT:
             target = event.action.target
             self._took[target] = self._took.get(target, 0.0) + event.seconds
@@ -367,6 +371,23 @@ class Invocation:
         else:
             sys.stdout.flush()
             sys.stderr.write(f"{text}\n")
+
+    def say_failures(self, errors: Sequence[BuildrulesError], summary: str) -> int:
+        """Say what went wrong, what was done, and where the full log is; returns the exit code."""
+        for error in errors:
+            self.say_error(error)
+        self.say(self.log.line(summary))
+        return errors[0].exit_code if errors else 1
+
+    def say_error(self, error: BuildrulesError) -> None:
+        """Say an error to standard error, as text or as an event."""
+        if self.request.option("progress") == "json":
+            self.events.tell_error(error)
+        else:
+            from buildrules.cli.report import error_text
+
+            sys.stdout.flush()
+            sys.stderr.write(error_text(error) + "\n")
 
     def report_rows(self) -> list[GoalResult | str]:
         """What to report on, in the order of the goals: of those that nothing touched, what was printed before."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from buildrules.cli.findings import finding_text, fresh_findings
 from buildrules.cli.invocation import Invocation, failures
-from buildrules.cli.report import error_json, error_text, say_failures, summary
+from buildrules.cli.report import error_json, error_text, summary
 from buildrules.engine.build import Build
 from buildrules.lints.finding import ERROR
 
@@ -32,6 +32,6 @@ def report(invocation: Invocation, build: Build, seconds: float) -> int:
         )
     invocation.log.end(ok=not broken, text="\n".join(error_text(error) for error in broken))
     if broken:
-        say_failures(invocation.log, broken, summary(build, seconds))
+        invocation.say_failures(broken, summary(build, seconds))
     failed = errors or (findings and invocation.request.option("strict"))
     return 1 if failed or broken else 0

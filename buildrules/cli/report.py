@@ -1,17 +1,16 @@
 """What a build says at its end: lines for a person, one JSON object for a program."""
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 
-from buildrules.cli.buildlog import BuildLog
 from buildrules.cli.harmless import harmless, in_line, in_lines
+from buildrules.cli.hints import each
 from buildrules.engine.build import Build
 from buildrules.engine.changes import INPUT
 from buildrules.engine.events import Status
 from buildrules.engine.explanations import FIRST
 from buildrules.engine.result import GoalResult, LayerResult, counts
-from buildrules.errors import BuildrulesError, LoadError
+from buildrules.errors import BuildrulesError
 from buildrules.lints.finding import Finding
 from buildrules.start.secret import hide
 from buildrules.typed import Any
@@ -250,9 +249,8 @@ def _around_targets(value: dict[str, Any], any_target: bool) -> tuple[str, str, 
 
 def json_failure(error: BuildrulesError, seconds: float, log: dict[str, str]) -> str:
     """`--json` of a build that failed before its first action: loading, planning, locking."""
-    errors = error.errors if isinstance(error, LoadError) else [error]
     value = _object(log, {"executed": 0, "cached": 0, "failed": 0})
-    value |= {"errors": [error_json(item) for item in errors], "seconds": round(seconds, 4)}
+    value |= {"errors": [error_json(item) for item in each(error)], "seconds": round(seconds, 4)}
     return json.dumps(value, indent=2) + "\n"
 
 
@@ -279,8 +277,8 @@ def error_json(error: BuildrulesError) -> dict[str, Any]:
 
 def error_text(error: BuildrulesError) -> str:
     """An error as a person wants it: place, message, the line with a caret, the log, the way out."""
-    if isinstance(error, LoadError) and error.errors != [error]:
-        return "\n".join(error_text(item) for item in error.errors)
+    if each(error) != [error]:
+        return "\n".join(error_text(item) for item in each(error))
     where = f"{error.position}: " if error.position else ""
     lines = [f"error: {where}{error.message}{error.position.repeated if error.position else ''}"]
     if error.position and error.position.excerpt:
@@ -297,10 +295,3 @@ def _shown(text: str) -> str:
     from buildrules.credentials.redact import without_logins
 
     return hide(without_logins(hide(text), queries=False))
-
-
-def say_failures(log: BuildLog, errors: Sequence[BuildrulesError], summary: str) -> int:
-    """Say what went wrong in a build, what it did, and where its full log is; returns the exit code."""
-    sys.stdout.flush()
-    sys.stderr.write("".join(error_text(error) + "\n" for error in errors) + log.line(summary))
-    return errors[0].exit_code if errors else 1

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from buildrules.actions.registry import Kinds
+from buildrules.cli.hints import say_at
 from buildrules.cli.plugins import import_plugins, plugins_digest
 from buildrules.cli.prepared import Prepared, prepare
 from buildrules.engine.events import Stream
@@ -66,10 +67,7 @@ def about(tree: Tree) -> Iterator[None]:
     try:
         yield
     except BuildrulesError as error:
-        for one in {id(one): one for one in (error, *getattr(error, "errors", ()))}.values():
-            one.message = f"at {tree.commit[:12]}: {one.message}"
-            if "'buildrules lock" in (one.hint or ""):
-                one.hint = None  # no lock of now gets there
+        say_at(error, tree.commit)
         raise
 
 

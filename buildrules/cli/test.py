@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation, once
-from buildrules.cli.report import error_json, error_text, say_failures
+from buildrules.cli.report import error_json, error_text
 from buildrules.cli.took import keep_failed
 from buildrules.cli.writing import write_own
 from buildrules.engine.build import Build, Outcome
@@ -64,7 +64,7 @@ def report(invocation: Invocation, build: Build, seconds: float) -> int:
     else:
         sys.stdout.write(text)
     if not build.ok:
-        say_failures(invocation.log, broken, _counted(rows, seconds))
+        invocation.say_failures(broken, _counted(rows, seconds))
     return 0 if build.ok else 1
 
 

@@ -14,7 +14,6 @@ from buildrules.cli.report import (
     json_frame,
     json_piece,
     json_report,
-    say_failures,
     summary,
     text_frame,
     text_piece,
@@ -23,6 +22,7 @@ from buildrules.cli.report import (
 from buildrules.cli.request import Request
 from buildrules.cli.table import VERBS, module_of
 from buildrules.engine.build import Build
+from buildrules.engine.events import Notice
 from buildrules.engine.result import counts
 from buildrules.errors import BuildrulesError, DamagedError, Interrupted
 from buildrules.state.location import identity, state_path
@@ -97,6 +97,7 @@ def perform(
     """
     began = time.perf_counter()
     log: dict[str, str] = {}
+    as_events = request.option("progress") == "json"
     try:
         invocation = Invocation(root, directory, words, request, lost)
         try:
@@ -106,14 +107,11 @@ def perform(
             return code
         except Exception as raised:
             if tries > 1 and invocation.mended([raised]):
+                where = "the cache has lost content" if invocation.lost.difference(lost) else _DAMAGED
+                invocation.stream.emit(Notice(f"{where}; it is made or fetched anew", warning=True))
                 raise _Mended(invocation.lost) from raised
-            from buildrules.cli.crash import foreseen
-
-            error = foreseen(raised, root, invocation.log)
-            if invocation.log.state == "Running":
-                invocation.log.end(ok=False, text=error_text(error))
+            error = _failed(invocation, raised)
             log = invocation.log.to_dict()
-            invocation.end(130 if isinstance(error, Interrupted) else error.exit_code, error)
             if error is raised:
                 raise
             raise error from raised
@@ -122,21 +120,36 @@ def perform(
             if state is not None:
                 state.close()
     except _Mended as mended:
-        where = "the cache has lost content" if mended.lost.difference(lost) else _DAMAGED
-        sys.stderr.write(f"warning: {where}; it is made or fetched anew\n")
         return perform(root, directory, words, request, *_known(root, words, request), tries - 1, mended.lost)
     except KeyboardInterrupt:
-        sys.stderr.write(INTERRUPTED)
+        if not as_events:
+            sys.stderr.write(INTERRUPTED)
         return leave(130)
     except BuildrulesError as error:
         if request.option("verbose"):
             from buildrules.cli.crash import show_traceback
 
             show_traceback(error)
-        sys.stderr.write(error_text(error) + "\n")
+        if not (as_events and log):
+            sys.stderr.write(error_text(error) + "\n")
         if request.option("json"):
             sys.stdout.write(json_failure(error, time.perf_counter() - began, log))
         return leave(130) if isinstance(error, Interrupted) else error.exit_code
+
+
+def _failed(invocation: Invocation, raised: Exception) -> BuildrulesError:
+    """Note in the log and tell as events what ended a command; returns it as an error for people."""
+    from buildrules.cli.crash import foreseen
+    from buildrules.cli.hints import hint_at
+
+    error = foreseen(raised, invocation.root, invocation.log)
+    hint_at(error, invocation.request.option("configurations", ()))
+    if invocation.log.state == "Running":
+        invocation.log.end(ok=False, text=error_text(error))
+    if invocation.request.option("progress") == "json":
+        invocation.say_error(error)
+    invocation.end(130 if isinstance(error, Interrupted) else error.exit_code, error)
+    return error
 
 
 def leave(code: int) -> int:
@@ -179,7 +192,7 @@ def _perform(invocation: Invocation, began: float) -> int:
         for finding in findings:
             invocation.say(finding_text(finding, harmful=False), warning=True)
     if not build.ok:
-        return say_failures(invocation.log, failures(build), summary(build, seconds))
+        return invocation.say_failures(failures(build), summary(build, seconds))
     sys.stdout.flush()
     actions = sum(counts(build).values())
     piece, frame = (

@@ -43,6 +43,9 @@ def moves(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     return lines
 
 
+_COMMIT = "run 'buildrules lock', and commit what it writes"
+
+
 class LockKeeper:
     """Reads locks, and makes those that are missing or stale unless the user said `--locked`.
 
@@ -67,8 +70,6 @@ class LockKeeper:
         self._relock = options.relock
         self._planning = options.relock and bool(options.upgrade or options.upgrade_packages or options.sync)
         self._sync = bool(options.sync)
-        given = "".join(f" --config {name}" for name in options.configurations)
-        self._hint = f"run 'buildrules lock{given}', and commit what it writes"
         self._pending: dict[str, Callable[[], object]] = {}  # what is to be written, by path
         self.replaced: dict[str, tuple[Any, Any]] = {}  # locks made now that say something new: the old, the new
         self.upgrade: bool | list[str] = options.upgrade or list(options.upgrade_packages)
@@ -249,7 +250,7 @@ class LockKeeper:
 
     def refuse(self, path: str, what: str, reason: str) -> None:
         """With `--locked`: note that the lock at `path` cannot be used."""
-        self._refused[path] = LockError(f"the lock {path!r} of {what} cannot be used: {reason}", hint=self._hint)
+        self._refused[path] = LockError(f"the lock {path!r} of {what} cannot be used: {reason}", hint=_COMMIT)
 
     def require(self, path: str, what: str) -> None:
         """With `--locked`: refuse a lock that is not there."""
@@ -280,7 +281,7 @@ class LockKeeper:
             raise errors[0]
         if errors:
             lines = "".join(f"\n    {error.message}" for error in errors)
-            raise LockError(f"{len(errors)} locks cannot be used{lines}", hint=self._hint)
+            raise LockError(f"{len(errors)} locks cannot be used{lines}", hint=_COMMIT)
 
     def strays(
         self, packages: Iterable[str], platforms: Iterable[str], configurations: Collection[str] = ()

@@ -122,6 +122,12 @@ class Limit:
             )
         return False
 
+    @property
+    def idle(self) -> bool:
+        """Whether they have passed and the package did next to nothing meanwhile; False where that is not seen."""
+        used = self._used()
+        return self._clock.sees and used.worked >= self.seconds and self._used(exact=True).idle
+
     def told(self) -> str:
         """What the package did meanwhile, in words that tell one that hangs from one that is slow, if that is seen."""
         used = self._used(exact=True)

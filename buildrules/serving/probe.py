@@ -16,6 +16,8 @@ _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.25
 _ANSWER_SECONDS = 5.0  # a probe that takes longer counts as "not ready", as with an orchestrator
 _LOG_LINES = 40
+_NO_ROUTE = "answered 404"
+_NO_ROUTE_SECONDS = 10.0  # until a server that does nothing and has no such route is believed
 _UNREACHED = (
     " (nobody listens there, or only at 127.0.0.1, where nobody outside of the container reaches it: use 0.0.0.0)"
 )
@@ -31,7 +33,8 @@ def wait_ready(
 ) -> float:
     """Wait until GET on the readiness `route` answers 200 to 399, or, without one, until `port` keeps a connection.
 
-    `timeout` are the seconds it may take in which the package can work (see `serving.clock`).
+    `timeout` are the seconds it may take in which the package can work (see `serving.clock`). One that answers 404 and
+    is idle for ten of them will not have the route later: servers have routes before their models, which are loaded.
 
     `progress` is called after each vain attempt, with the seconds since the beginning and what happened. Returns the
     seconds it took. Raises, with its last log lines, ExitedError when it exits and NotReadyError when the time is over;
@@ -44,6 +47,7 @@ def wait_ready(
     limit = container.clock.limit(timeout)
     pause = _FIRST_PAUSE
     last = "no connection"
+    missing: Limit | None = None  # since it answers nothing but 404
     while True:
         left = max(0.05, min(_ANSWER_SECONDS, limit.left))
         if route is not None:
@@ -64,26 +68,30 @@ def wait_ready(
                 hint="the end of its log says why" if log else "it wrote nothing to its log",
                 log=log,
             )
-        if limit.over():
+        missing = (missing or container.clock.limit(_NO_ROUTE_SECONDS)) if last == _NO_ROUTE else None
+        if limit.over() or (missing is not None and missing.idle):
             probe = f"GET {route.path} at port {route.port}" if route is not None else f"port {port}"
-            raise _not_ready(container, probe, limit, last)
+            raise _not_ready(container, probe, time.monotonic() - begin, limit, last)
         if progress is not None:
             progress(time.monotonic() - begin, last)
         time.sleep(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
-def _not_ready(container: Running, probe: str, limit: Limit, last: str) -> NotReadyError:
+def _not_ready(container: Running, probe: str, seconds: float, limit: Limit, last: str) -> NotReadyError:
     did = limit.told()
-    if last == "answered 404":
+    if last == _NO_ROUTE:
         last += "; it listens, and has no such route: `health` or `routes` of the server's target or rule names it"
         did = ""
     elif isinstance(container, Container) and not last.startswith("answered"):
         last += _UNREACHED  # an engine's proxy takes every connection, whoever listens behind it
     log = container.log(_LOG_LINES)
+    more = "; or allow more time" if seconds >= limit.seconds else ""
     return NotReadyError(
-        joined(f"{container.title!r} was not ready after {limit.seconds:g} s: {probe}: {last}", did),
-        hint=f"{'see the end of its log' if log else 'it wrote nothing to its log'}; or allow more time",
+        joined(
+            f"{container.title!r} was not ready after {min(limit.seconds, round(seconds)):g} s: {probe}: {last}", did
+        ),
+        hint=f"{'see the end of its log' if log else 'it wrote nothing to its log'}{more}",
         log=log,
     )
 

@@ -94,6 +94,25 @@ def test_progress_as_json_is_standard_error(workspace: Space) -> None:
     assert notice["warning"] and "nowhere" in notice["message"] and "\n  hint: " in notice["message"]
 
 
+def test_errors_are_rows_where_events_are_asked_for(workspace: Space) -> None:
+    def errors(code: int, **env: str) -> list[dict[str, Any]]:
+        found = rows(workspace.run("build", APP, "--progress", "json", code=code, **env).err)
+        assert found[-1]["event"] == "build_finished" and found[-1]["exit_code"] == code
+        return [row for row in found if row["event"] == "error"]
+
+    workspace.path("src/score.py").unlink()
+    workspace.path("src/score.py").symlink_to("/etc/hostname")
+    (one,) = errors(1)
+    assert "score.py" in one["message"] and one["hint"]
+    workspace.write("a/BUILD.yaml", "targets: {x: {type: nothing}}\n")
+    workspace.write("b/BUILD.yaml", "targets: {x: {type: nothing}}\n")
+    assert [row["position"].partition(":")[0] for row in errors(2)] == ["a/BUILD.yaml", "b/BUILD.yaml"]
+    workspace.path("BUILD.yaml").unlink()
+    workspace.path("WORKSPACE.yaml").unlink(missing_ok=True)
+    found = rows(workspace.run("build", APP, "--progress=json", code=2).err)
+    assert [row["event"] for row in found] == ["error"]
+
+
 def test_the_last_line_says_how_it_ended(workspace: Space) -> None:
     assert re.fullmatch(r"\d+ built, .* in [\d.]+ s", workspace.run("build", APP).out.splitlines()[-1])
     workspace.path("src/score.py").unlink()

@@ -334,6 +334,20 @@ def test_tests_in_parts_are_all_and_none_twice(many: Path, wheelhouse: Path, tmp
             assert sorted(label for part in parts for label in part) == sorted(whole)
             assert max(map(len, parts)) - min(map(len, parts)) <= 1
         assert set(every) < set(whole)
+        seconds = {label: 1.0 + number for number, label in enumerate(every)}
+        reports = [space.folder / "first.json", space.folder / "second.json"]
+        for report, mine in zip(reports, (every[:5], every[5:]), strict=True):
+            tests = [{"label": label, "status": "passed", "seconds": seconds[label]} for label in mine]
+            report.write_text(json.dumps({"tests": [*tests, {"label": "//a:app", "status": "failed"}]}))
+        for count in (1, 2, 4):
+            parts = [
+                chosen(root, "", ["//..."], since=None, failed=False, shard=(n, count), timings=files).labels
+                for n in range(1, count + 1)
+                for files in [list(map(str, reports[:: -1 if n % 2 else 1]))]
+            ]
+            assert sorted(label for part in parts for label in part) == sorted(whole)
+            loads = [sum(seconds.get(label, 5.0) for label in part) for part in parts]
+            assert max(loads) - min(loads) <= max(seconds.values())
         one = chosen(root, "", ["//a:app", "-//a:t1"], since=None, failed=False, shard=None).labels
         assert one == ["//a:app", "//a:t0", "//a:t2"]
         keep_failed(root, {"//a:t0", "//b:t1"}, set())
@@ -346,6 +360,10 @@ def test_tests_in_parts_are_all_and_none_twice(many: Path, wheelhouse: Path, tmp
         found = chosen(root, "", ["//..."], since="HEAD", failed=False, shard=None).labels
     assert set(found) & set(every) == {"//a:t0", "//a:t1", "//a:t2", "//b:t0", "//b:t1", "//b:t2"}
     space.run("test", "//...", "--shards", "3/2", code=2).said("'3/2' is no part of tests", "1/4")
+    shard = ("test", "//...", "--shards", "1/2", "--timings")
+    space.run(*shard, "none.json", code=2).said("cannot read 'none.json': no such file")
+    space.run(*shard, "BUILD.yaml", code=2).said("'BUILD.yaml' is no report of tests", "test //... --json >")
+    space.run("test", "//...", "--timings", str(reports[0]), code=2).said("--timings are for --shards")
     space.run("test", "--affected", code=2).said("'buildrules test //...' tests them all")
     report = space.folder / "junit.xml"
     done = space.run("test", "//b/c/...", "--affected", "--junit", str(report))

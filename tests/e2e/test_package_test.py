@@ -134,6 +134,15 @@ def test_one_that_never_gets_ready(space: Space, runner: str) -> None:
     assert left(space, runner) == []
 
 
+def test_one_that_has_no_such_route_and_does_nothing_is_not_waited_for_to_the_end(space: Space) -> None:
+    space.append("BUILD.yaml", TEST)
+    space.edit("rules/cgi.yaml", "readiness: 8080/model/weights/labels.txt", "readiness: 8080/no")
+    began = time.monotonic()
+    (found,) = failures(space, "//:app_test", "--runner", "rootfs", "--timeout", "600")
+    assert time.monotonic() - began < 300
+    assert re.search(r"not ready after \d\d s: GET /no at port 8080: answered 404; it listens", found["message"])
+
+
 def test_what_passed_in_more_time_did_not_pass_in_less(space: Space) -> None:
     space.append("BUILD.yaml", TEST.replace("    requests:", "    ready_timeout: 1\n    requests:"))
     space.write("src/start.sh", START.replace("echo starting", "/bin/busybox sleep 3; echo starting"))

@@ -230,6 +230,12 @@ def test_the_way_to_a_missing_lock_names_the_configuration(configured: Space) ->
     configured.run("build", APP, "--locked", *chosen, code=1).said("hint: run 'buildrules lock --config gpu', and")
     configured.run("lock", *chosen)
     configured.run("build", APP, "--locked", *chosen)
+    lock = next(configured.root.glob("pylock*@gpu-*.toml"))
+    lock.write_text("nothing")  # whose reader knows of no configuration
+    way = "hint: run 'buildrules lock --config gpu' to write it anew"
+    configured.run("build", APP, *chosen, code=1).said(way)
+    configured.run("lock", "--check", *chosen, code=None).said(way)
+    configured.run("lock", *chosen)
 
 
 def test_the_report_of_a_configuration(configured: Space) -> None:

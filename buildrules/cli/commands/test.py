@@ -29,6 +29,12 @@ from buildrules.serving import RUNNERS
 @click.option("--affected", is_flag=True, help="Only what a change touches since --since, or since the last commit.")
 @click.option("--since", metavar="REV", help="A revision of git, for --affected, see there; implies it.")
 @click.option("--shards", metavar="I/N", help="Only the I-th of N parts, which are the same on every machine.")
+@click.option(
+    "--timings",
+    multiple=True,
+    type=click.Path(dir_okay=False),
+    help="What an earlier test --json printed: parts take about as long by it; may be given again.",
+)
 @click.option("--rerun-failed", is_flag=True, help="Only what failed when it was last run here.")
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--junit", type=click.Path(dir_okay=False), help="Write the results as JUnit XML as well.")
@@ -39,8 +45,11 @@ def command(patterns: tuple[str, ...], **options: Any) -> int:
     targets that name it. What passed is not tested again while nothing in it changes. Packages run in Docker where it
     answers, else in Podman, else directly from their root file system in namespaces of their own.
     """
+    timings = options.pop("timings")
     given = {name: options.pop(name) for name in ("affected", "since", "shards", "rerun_failed")}
     options.update(test=True, keep_going=True)
+    if timings and not given["shards"]:
+        raise UsageError("--timings are for --shards", hint="name a part: --shards 1/4")
     if not any(given.values()):
         return perform_request("test", patterns, options)
     if options["package"]:
@@ -54,7 +63,9 @@ def command(patterns: tuple[str, ...], **options: Any) -> int:
     since = given["since"] or ("HEAD" if given["affected"] else None)
     shard = shard_of(given["shards"]) if given["shards"] else None
     plans = {name: options[name] for name in ("configurations", "platform")}
-    found = chosen(root, directory, named, since=since, failed=given["rerun_failed"], shard=shard, **plans)
+    found = chosen(
+        root, directory, named, since=since, failed=given["rerun_failed"], shard=shard, timings=timings, **plans
+    )
     if not found.labels:
         return _nothing(found.why, options)
     words = ["test", *map(str, click.get_current_context().obj or ()), *found.labels]
