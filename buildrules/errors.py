@@ -74,6 +74,11 @@ class BuildrulesError(Exception):
         self.position = position
         self.log = log
 
+    @property
+    def each(self) -> "list[BuildrulesError]":
+        """All that are wrong at once where it holds several, else itself."""
+        return [self]
+
 
 class UsageError(BuildrulesError):
     """The command line asks for something that does not exist or does not go together."""
@@ -97,6 +102,11 @@ class LoadError(BuildrulesError):
     ) -> None:
         super().__init__(message, hint=hint, position=position, log=log)
         self.errors: list[LoadError] = errors or [self]
+
+    @property
+    def each(self) -> "list[BuildrulesError]":
+        """See `BuildrulesError`."""
+        return [*self.errors]
 
 
 class ResolutionError(BuildrulesError):

@@ -7,7 +7,7 @@ import sys
 from itertools import pairwise
 
 from buildrules.cli.buildlog import BuildLog
-from buildrules.cli.hints import each, hint_at
+from buildrules.cli.hints import hint_at
 from buildrules.cli.report import error_json, error_text
 from buildrules.engine.unexpected import unexpected
 from buildrules.errors import BuildrulesError, UnexpectedError, UnheardError, UsageError
@@ -47,7 +47,7 @@ def say(error: BuildrulesError, argv: list[str]) -> int:
     else:
         sys.stderr.write(error_text(error) + "\n")
     if "--json" in argv or "--output=json" in argv or ("json" in argv and argv[0] in ("query", "affected")):
-        sys.stdout.write(json.dumps({"errors": [error_json(item) for item in each(error)]}, indent=2) + "\n")
+        sys.stdout.write(json.dumps({"errors": [error_json(item) for item in error.each]}, indent=2) + "\n")
         sys.stdout.flush()
     return error.exit_code
 

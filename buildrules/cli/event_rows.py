@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 
 from buildrules import __version__
-from buildrules.cli.hints import each
 from buildrules.engine.events import (
     ActionFinished,
     ActionStarted,
@@ -166,7 +165,7 @@ def _line(name: str, row: dict[str, Any]) -> str:
 
 def error_lines(error: BuildrulesError) -> list[str]:
     """An error as lines, one for each of what is wrong."""
-    return [_line("error", _error(one)) for one in each(error)]
+    return [_line("error", _error(one)) for one in error.each]
 
 
 def _error(error: BuildrulesError) -> dict[str, Any]:

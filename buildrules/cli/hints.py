@@ -2,27 +2,22 @@
 
 from collections.abc import Sequence
 
-from buildrules.errors import BuildrulesError, LoadError
+from buildrules.errors import BuildrulesError
 
 _LOCK = "'buildrules lock"
-
-
-def each(error: BuildrulesError) -> list[BuildrulesError]:
-    """All that are wrong at once where an error holds several, else the error."""
-    return list(error.errors) if isinstance(error, LoadError) else [error]
 
 
 def hint_at(error: BuildrulesError, configurations: Sequence[str]) -> None:
     """Let hints to lock name the configurations whose locks it is about."""
     given = "".join(f" --config {name}" for name in configurations)
-    for one in {error, *each(error)} if given else ():
+    for one in {error, *error.each} if given else ():
         if one.hint and f"{_LOCK}{given}" not in one.hint:
             one.hint = one.hint.replace(_LOCK, _LOCK + given)
 
 
 def say_at(error: BuildrulesError, commit: str) -> None:
     """Let an error say which revision it is about: no lock of now gets there."""
-    for one in {error, *each(error)}:
+    for one in {error, *error.each}:
         one.message = f"at {commit[:12]}: {one.message}"
         if _LOCK in (one.hint or ""):
             one.hint = None

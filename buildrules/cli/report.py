@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 
 from buildrules.cli.harmless import harmless, in_line, in_lines
-from buildrules.cli.hints import each
 from buildrules.engine.build import Build
 from buildrules.engine.changes import INPUT
 from buildrules.engine.events import Status
@@ -250,7 +249,7 @@ def _around_targets(value: dict[str, Any], any_target: bool) -> tuple[str, str, 
 def json_failure(error: BuildrulesError, seconds: float, log: dict[str, str]) -> str:
     """`--json` of a build that failed before its first action: loading, planning, locking."""
     value = _object(log, {"executed": 0, "cached": 0, "failed": 0})
-    value |= {"errors": [error_json(item) for item in each(error)], "seconds": round(seconds, 4)}
+    value |= {"errors": [error_json(item) for item in error.each], "seconds": round(seconds, 4)}
     return json.dumps(value, indent=2) + "\n"
 
 
@@ -277,8 +276,8 @@ def error_json(error: BuildrulesError) -> dict[str, Any]:
 
 def error_text(error: BuildrulesError) -> str:
     """An error as a person wants it: place, message, the line with a caret, the log, the way out."""
-    if each(error) != [error]:
-        return "\n".join(error_text(item) for item in each(error))
+    if error.each != [error]:
+        return "\n".join(error_text(item) for item in error.each)
     where = f"{error.position}: " if error.position else ""
     lines = [f"error: {where}{error.message}{error.position.repeated if error.position else ''}"]
     if error.position and error.position.excerpt:
