@@ -29,6 +29,7 @@ CACHES = frozenset(("cache", "lru_cache", "cached"))
 
 ALLOWED = {
     "actions/models/start.py:_files": "the fetcher's own source files",
+    "actions/python/target.py:_tags": "a pure function of a platform and a version",
     "actions/python/uvtool.py:_find": "which Pythons this machine has",
     "actions/python/uvtool.py:builder_for": "which Pythons this machine has",
     "actions/python/uvtool.py:uv_binary": "where this machine has uv",
@@ -36,6 +37,7 @@ ALLOWED = {
     "locking/debian/versions.py:key": "a pure function of a short text, asked a million times",
     "locking/python/conda.py:_table": "a table of the package itself",
     "oci/parts/__init__.py:_loaded": "kinds of parts are code, imported when one is met",
+    "rules/catalogue.py:_builtins": "files of the package itself",
     "start/secret.py:_known": "what was read once is never shown again, by whatever is said in this process",
     "start/secret.py:_pieces": "as above",
     "start/secret.py:_wanted": "as above",

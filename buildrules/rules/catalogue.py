@@ -21,6 +21,8 @@ from buildrules.workspace.suggest import did_you_mean, nearest
 RULE_PACKAGE = "@rules"
 """Package of the labels that stand for rules used with their defaults; no directory can have that name."""
 
+_builtins: dict[str, Rule] = {}  # by path; files of the package itself, which are read once as its modules are
+
 
 def builtin_directory() -> str:
     """Where the built-in rules lie: inside an installed package, or beside it in a checkout.
@@ -124,6 +126,8 @@ class Catalogue:
         return rule
 
     def _read(self, path: str, display: str, key: str, label: Label | None, chain: tuple[str, ...]) -> Rule | None:
+        if label is None and path in _builtins:
+            return _builtins[path]
         known = len(self.problems)
         try:
             node = parse(display, self._content(path, label), self.problems)
@@ -154,7 +158,7 @@ class Catalogue:
             )
             return None
         stands_for = Label(f"{RULE_PACKAGE}/{label.package}".rstrip("/"), name) if label else Label(RULE_PACKAGE, name)
-        return build_rule(
+        rule = build_rule(
             node,
             reference=key,
             label=stands_for,
@@ -163,6 +167,9 @@ class Catalogue:
             problems=self.problems,
             read=lambda beside: self._beside(path, label, beside),
         )
+        if label is None and rule is not None:
+            _builtins[path] = rule
+        return rule
 
     def _beside(self, path: str, label: Label | None, name: str) -> str | None:
         try:

@@ -1,6 +1,7 @@
 """What wheels are chosen for: the platform, Python and libc of the image, never of the host."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from buildrules.errors import UsageError
@@ -100,16 +101,9 @@ class Target:
                 tags.append(f"{_LEGACY[2, minor]}_{self.machine}")
         return [*tags, f"linux_{self.machine}"]
 
-    def tags(self) -> "list[Tag]":
+    def tags(self) -> "tuple[Tag, ...]":
         """Wheel tags of CPython in the image, the best first."""
-        from packaging.tags import compatible_tags, cpython_tags
-
-        platforms = self.platform_tags()
-        interpreter = "cp" + "".join(map(str, self.version))
-        abi = interpreter + ("m" if self.version < (3, 8) else "t" if self.free_threaded else "")  # PEP 3149, 703
-        found = list(cpython_tags(self.version, abis=[abi], platforms=platforms))
-        found.extend(compatible_tags(self.version, interpreter=interpreter, platforms=platforms))
-        return list(dict.fromkeys(found))
+        return _tags(self)
 
     def environment(self) -> "Environment":
         """The values of environment markers in the image (PEP 508)."""
@@ -136,3 +130,16 @@ class Target:
     def from_dict(cls, data: dict[str, str]) -> "Target":
         """Read what `to_dict` wrote."""
         return cls(platform=data["platform"], python=data["python"], glibc=data["glibc"])
+
+
+@lru_cache(maxsize=64)
+def _tags(target: Target) -> "tuple[Tag, ...]":
+    """There are two thousand of them, and every lock that is read asks for them."""
+    from packaging.tags import compatible_tags, cpython_tags
+
+    platforms = target.platform_tags()
+    interpreter = "cp" + "".join(map(str, target.version))
+    abi = interpreter + ("m" if target.version < (3, 8) else "t" if target.free_threaded else "")  # PEP 3149, 703
+    found = list(cpython_tags(target.version, abis=[abi], platforms=platforms))
+    found.extend(compatible_tags(target.version, interpreter=interpreter, platforms=platforms))
+    return tuple(dict.fromkeys(found))
