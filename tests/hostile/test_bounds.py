@@ -111,9 +111,10 @@ def bomb(kind: str) -> bytes:
             for number in range(50):
                 info.name, info.size = f"./usr/share/{number}", 8 << 20
                 archive.addfile(info, io.BytesIO(bytes(info.size)))
-        else:
-            info.name = "./" + "x" * (400 << 20)
-            archive.addfile(info)
+        else:  # `tarfile` makes the same of a name, and takes three seconds for it
+            info.name, info.type, info.size = "././@LongLink", tarfile.GNUTYPE_LONGNAME, 400 << 20
+            archive.addfile(info, io.BytesIO(b"x" * info.size))
+            archive.addfile(tarfile.TarInfo("./x"))
     return out.getvalue()
 
 
