@@ -60,6 +60,7 @@ REASONS = {
         net/client.py                          an index that is a folder; its files have a digest in the lock
         oci/docker_connect.py
         remote/rpc.py                          certificates to trust, of `Connections.certificates`
+        cli/commands/setup.py                  whether a plugin of Docker is ours
         cli/doctor/surroundings.py             pants.toml, whose content nobody sees
         serving/kernel_file.py                 processes, control groups
         serving/rootfs/confinement.py          control groups
