@@ -1,0 +1,37 @@
+"""What `export-to` writes from: packages, and what each is made of."""
+
+import os
+from collections.abc import Sequence
+from functools import partial
+
+from buildrules.authoring.paths import display
+from buildrules.cli.kept_targets import targets_of_workspace
+from buildrules.cli.opened import opened
+from buildrules.cli.query import select
+from buildrules.errors import UsageError
+from buildrules.hosts.export import Export, Target
+from buildrules.workspace.root import package_of
+
+
+def export(root: str, directory: str, patterns: Sequence[str], configurations: Sequence[str]) -> Export:
+    """The packages that the patterns name. Raises UsageError, LoadError, LockError."""
+    here = package_of(root, os.getcwd())
+    known = targets_of_workspace(root, "../" * (here.count("/") + 1) if here else "", configurations)
+    found = {number for pattern in patterns or ["//..."] for number in select(known, pattern, here)}
+    packages = sorted(known.targets.labels[one] for one in found if known.targets.detail(one)[0] == "package")
+    if not packages:
+        raise UsageError(f"no packages among '{' '.join(patterns)}'", hint="buildrules query lists all targets")
+    targets = [Target(label, "", opened(root, [label], configurations), ()) for label in packages]
+    return Export(root, directory, targets, configurations, known.packages, partial(present, directory))
+
+
+def present(directory: str, path: str) -> str | None:
+    """The text of a file that is there, None where there is none. Raises UsageError where it is no text."""
+    place = os.path.join(directory, path)
+    try:
+        with open(place, encoding="utf-8", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read '{display(place)}': {error}", hint="move it away") from error

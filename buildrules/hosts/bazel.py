@@ -1,0 +1,153 @@
+"""BUILD.bazel files, and the table of what Bazel fetches: the rules are those of `integrations/bazel`.
+
+Of a BUILD.bazel only a section is ours. Labels are as in https://bazel.build/concepts/labels.
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from posixpath import dirname, join, relpath
+
+from buildrules.errors import UsageError
+from buildrules.hosts.export import Export, Target
+
+CONTENT = "buildrules_content.bzl"
+_FIRST = "# Begin: written by `buildrules export-to bazel`; write outside of this section"
+_LAST = "# End: written by `buildrules export-to bazel`"
+_SECTION = re.compile(rf"^{re.escape(_FIRST)}\n.*?^{re.escape(_LAST)}\n?", re.MULTILINE | re.DOTALL)
+_NAMES = ("BUILD.bazel", "BUILD")
+_REFUSED = re.compile(r"[\x00-\x1f\x7f:\\]")
+_PLAIN = re.compile(r"[\w.+-][^/]*(/.*)?")
+
+
+def files(export: Export) -> Mapping[str, str]:
+    """Sections of the BUILD.bazel files of all packages of Bazel that have targets or their files, and the table.
+
+    Raises UsageError for a name that no label of Bazel's can have.
+    """
+    packages = _Packages(export)
+    rules: dict[str, list[str]] = defaultdict(list)
+    exported: dict[str, set[str]] = defaultdict(set)
+    for target in export.targets:
+        home = packages.of_label(target.label)
+        labels = []
+        for path in map(packages.in_bazel, target.files):
+            owner = packages.owner(path)
+            name = relpath(path, owner) if owner else path
+            if owner != home:
+                exported[owner].add(name)
+            labels.append(name if owner == home and _PLAIN.fullmatch(name) else f"//{owner}:{name}")
+        rules[home].append(_rule(target, labels, packages.above, export.configurations))
+    sections = {
+        folder: "\n".join([_FIRST, *_section(rules[folder], exported[folder]), _LAST, ""])
+        for folder in sorted({*rules, *exported})
+    }
+    texts = {packages.file(folder): packages.around(folder, text) for folder, text in sections.items()}
+    gone = {folder for folder in map(packages.in_bazel, export.packages) if folder not in sections}
+    texts |= {packages.file(folder): packages.around(folder, "") for folder in gone if packages.has_section(folder)}
+    return {**texts, CONTENT: _content(export.targets)}
+
+
+class _Packages:
+    """Which directories are packages of Bazel's, relative to its root ("" is the root)."""
+
+    def __init__(self, export: Export) -> None:
+        self._present = export.present
+        self.above = "" if export.root == export.directory else relpath(export.root, export.directory)
+        self._are = {self.above: True, **{self.of_label(target.label): True for target in export.targets}}
+
+    def in_bazel(self, path: str) -> str:
+        """A path of the workspace, as Bazel has it. Raises UsageError."""
+        if _REFUSED.search(path):
+            raise UsageError(f"{path!r} cannot be a label of Bazel's", hint="rename it: no colon, no backslash")
+        return join(self.above, path) if path else self.above
+
+    def of_label(self, label: str) -> str:
+        return self.in_bazel(label[2:].partition(":")[0])
+
+    def file(self, folder: str) -> str:
+        """The file that makes a folder a package; BUILD.bazel where there is none yet."""
+        names = [join(folder, name) for name in _NAMES]
+        return next((name for name in names if self._present(name) is not None), names[0])
+
+    def has_section(self, folder: str) -> bool:
+        return bool(_SECTION.search(self._present(self.file(folder)) or ""))
+
+    def owner(self, path: str) -> str:
+        """The package that a file belongs to: the nearest around it."""
+        folder = dirname(path)
+        if folder not in self._are:  # a file with our section alone is made anew, or removed
+            self._are[folder] = any(
+                _SECTION.sub("", self._present(join(folder, name)) or "").strip() for name in _NAMES
+            )
+        return folder if self._are[folder] or not folder else self.owner(folder)
+
+    def around(self, folder: str, section: str) -> str:
+        """The whole text of the package's file with this section; "" where nothing is left of it."""
+        before = self._present(self.file(folder)) or ""
+        if _SECTION.search(before):
+            after = _SECTION.sub(lambda _: section, before, count=1)
+        else:
+            after = f"{before.rstrip()}\n\n{section}" if before.strip() else section
+        return after if after.strip() else ""
+
+
+def _section(rules: list[str], exported: Iterable[str]) -> Iterator[str]:
+    if rules:
+        yield 'load("@buildrules//:defs.bzl", "model_image")'
+    if names := sorted(exported):
+        yield from ("", "exports_files(", f"    {_list(names)},", '    visibility = ["//visibility:public"],', ")")
+    for rule in rules:
+        yield from ("", rule)
+
+
+def _rule(target: Target, labels: list[str], above: str, configurations: Iterable[str]) -> str:
+    package, _, name = target.label[2:].partition(":")
+    given = {"name": _text(name), "target": _text(target.label), "srcs": _list(sorted(labels))}
+    if target.content:
+        given["content"] = _list([f"@buildrules_content//:{join(package, name)}"])
+    if above:
+        given["root"] = _text(above)
+    if chosen := list(configurations):
+        given["configs"] = _list(chosen)
+    lines = [f"    {key} = {value}," for key, value in given.items()]
+    return "\n".join(["model_image(", *lines, '    visibility = ["//visibility:public"],', ")"])
+
+
+def _content(targets: Iterable[Target]) -> str:
+    """A dictionary of Starlark that is JSON, too: files by digest, and which of them each target needs.
+
+    What always comes together is a group, since a hundred packages on one environment differ in nothing.
+    """
+    found: dict[str, list[str]] = {}
+    users: dict[str, list[str]] = defaultdict(list)
+    for target in targets:
+        for one in target.content:
+            found[one["sha256"]] = [one["name"], *one["urls"]]
+            users[one["sha256"]].append(target.label)
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for digest in sorted(users):
+        groups[tuple(users[digest])].append(digest)
+    needs: dict[str, list[str]] = defaultdict(list)
+    for labels, digests in groups.items():
+        for label in labels:
+            package, _, name = label[2:].partition(":")
+            needs[join(package, name)].append(digests[0])
+    table = {
+        "files": {digest: found[digest] for digest in sorted(found)},
+        "groups": {digests[0]: digests for digests in groups.values()},
+        "targets": needs,
+    }
+    said = '"""Written by `buildrules export-to bazel`: what packages fetch. Rules of Bazel read it as JSON."""\n\n'
+    return f"{said}CONTENT = {json.dumps(table, indent=4)}\n"
+
+
+def _text(text: str) -> str:
+    """A string of Starlark, where only these two count for more than themselves, and line ends, which are refused."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _list(texts: Iterable[str]) -> str:
+    lines = [f"        {_text(text)}," for text in texts]
+    return "[]" if not lines else "\n".join(["[", *lines, "    ]"])
