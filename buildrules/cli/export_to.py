@@ -10,7 +10,7 @@ from buildrules.cli.opened import opened
 from buildrules.cli.query import select
 from buildrules.errors import UsageError
 from buildrules.hosts.export import Export, Target
-from buildrules.workspace.root import package_of
+from buildrules.workspace.root import package_of, read_inside
 
 
 def export(root: str, directory: str, patterns: Sequence[str], configurations: Sequence[str]) -> Export:
@@ -27,11 +27,11 @@ def export(root: str, directory: str, patterns: Sequence[str], configurations: S
 
 def present(directory: str, path: str) -> str | None:
     """The text of a file that is there, None where there is none. Raises UsageError where it is no text."""
-    place = os.path.join(directory, path)
     try:
-        with open(place, encoding="utf-8", newline="") as file:
-            return file.read()
+        return read_inside(directory, path).decode()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read '{display(place)}': {error}", hint="move it away") from error
+        raise UsageError(
+            f"cannot read '{display(os.path.join(directory, path))}': {error}", hint="move it away"
+        ) from error

@@ -25,8 +25,8 @@ def command(
     The files say what each package is made of, from the locks and the graph: write them again where that changes.
     """
     from buildrules.cli.export_to import export, present
-    from buildrules.cli.writing import write_text
-    from buildrules.hosts.formats import format_named
+        from buildrules.hosts.formats import format_named
+    from buildrules.oci.whole_file import write_whole
     from buildrules.workspace.root import find_root
 
     root = find_root(os.getcwd())
@@ -40,8 +40,11 @@ def command(
     changed = [path for path in sorted(texts) if texts[path] != (present(directory, path) or "")]
     for path in changed:
         place = os.path.join(directory, path)
-        if not check:
-            write_text(place, texts[path]) if texts[path] else os.unlink(place)
+        if not check and not texts[path]:
+            os.unlink(place)
+        elif not check:  # whole or not at all, and through no link
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            write_whole(place, [texts[path].encode()], "file", display(place))
         sys.stdout.write(f"{display(place)}\n")
     said = "would change" if check else "changed"
     sys.stderr.write(f"{len(changed)} of {len(texts)} files {said}\n")
