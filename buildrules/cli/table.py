@@ -48,40 +48,11 @@ VERBS = {
     "watch": Verb("build targets again whenever something changes that they are made of"),
     "lint": Verb("look for what is likely wrong in packages", ("report",), sides=("lint",), goals=False),
     "export": Verb("write one package as an OCI layout or an archive", ("after",), "exported", one=True),
+    "export-to": Verb("write files that make packages targets of another build system"),
     "copy": Verb("copy an image, unchanged, between registries and layouts"),
     "bundle": Verb("build packages and write them into one file, for where no network leads", ("after",), "bundled"),
     "unbundle": Verb("check a bundle, and take its images into a layout or a registry"),
     "push": Verb("build packages and push them to a registry, sending only what it lacks", ("after",), "pushed"),
-    "ps": Verb("list the packages that run started", "ps"),
-    "logs": Verb("show what a package that run started has written", "logs"),
-    "stop": Verb("stop packages that run started, and remove their containers", "stop"),
-    "test": Verb("start packages, send their requests and compare the answers", "test", report="buildrules.cli.test"),
-    "watch": Verb("build targets again whenever something changes that they are made of", "watch"),
-    "lint": Verb(
-        "look for what is likely wrong in packages", "lint", report="buildrules.cli.lint", sides=("lint",), goals=False
-    ),
-    "export": Verb(
-        "write one package as an OCI layout or an archive",
-        "export",
-        after="buildrules.cli.export",
-        packages="exported",
-        one=True,
-    ),
-    "export-to": Verb("write files that make packages targets of another build system", "export_to"),
-    "copy": Verb("copy an image, unchanged, between registries and layouts", "copy"),
-    "bundle": Verb(
-        "build packages and write them into one file, for where no network leads",
-        "bundle",
-        after="buildrules.cli.bundle",
-        packages="bundled",
-    ),
-    "unbundle": Verb("check a bundle, and take its images into a layout or a registry", "unbundle"),
-    "push": Verb(
-        "build packages and push them to a registry, sending only what it lacks",
-        "push",
-        after="buildrules.cli.push",
-        packages="pushed",
-    ),
     "deploy-files": Verb(
         "build packages and write the manifests that deploy them on a platform", ("after",), "deployed"
     ),

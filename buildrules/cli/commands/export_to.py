@@ -25,7 +25,7 @@ def command(
     The files say what each package is made of, from the locks and the graph: write them again where that changes.
     """
     from buildrules.cli.export_to import export, present
-        from buildrules.hosts.formats import format_named
+    from buildrules.hosts.formats import format_named
     from buildrules.oci.whole_file import write_whole
     from buildrules.workspace.root import find_root
 
