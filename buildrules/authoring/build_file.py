@@ -103,7 +103,7 @@ def _extended(before: str, node: Node, texts: dict[str, str], addition: Addition
     new = []
     replaced: list[tuple[int, int, str]] = []
     for name, text in texts.items():
-        shifted = _indented(text, indent)
+        shifted = "".join(indent + line[2:] for line in text.splitlines(keepends=True))
         if name not in there:
             addition.added.append(name)
             new.append(shifted)
@@ -137,10 +137,6 @@ def _end_of(node: Node, lines: list[str]) -> int:
     while end > key.line and (lines[end - 1].startswith("#") or not lines[end - 1].strip()):
         end -= 1  # a comment at the margin belongs to what follows
     return end
-
-
-def _indented(text: str, indent: str) -> str:
-    return "".join(indent + line[2:] for line in text.splitlines(keepends=True))
 
 
 def _value(node: Node) -> Any:

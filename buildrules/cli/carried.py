@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Mapping
 from buildrules.cli.looked_at import Search
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.cache import foresee, lacking
-from buildrules.engine.explanations import Explanations
 from buildrules.engine.inputs import Facts
 from buildrules.engine.kept import Kept
 from buildrules.engine.plan import bare
@@ -57,7 +56,7 @@ class Carried:
             ):
                 build.outcomes[name] = previous[name]
         build.previous = previous
-        build.explanations = Explanations(self.kept.recall(self.numbers))
+        build.recall = self.kept.recall(self.numbers)
         stack = [name for name in names if name not in build.outcomes]
         while stack:
             for dep in build.plan.actions[stack.pop()].deps:

@@ -27,7 +27,7 @@ def candidates(words: Sequence[str]) -> list[str]:
         return []
     if isinstance(command, click.Group):
         return [name for name in command.list_commands(context) if name.startswith(current)]
-    option = _option(command, before[-1])
+    option = next((one for one in command.params if isinstance(one, click.Option) and before[-1] in one.opts), None)
     if option is not None and not option.is_flag:
         return [value for value in _values(option) if value.startswith(current)]
     if current.startswith("-") and not current.startswith(("-/", "-:")):
@@ -35,10 +35,6 @@ def candidates(words: Sequence[str]) -> list[str]:
         return sorted(name for name in [*names, "--help"] if name.startswith(current) and name.startswith("--"))
     takes = {one.name for one in command.params if isinstance(one, click.Argument)}
     return list(labels(current)) if takes & {"patterns", "label", "labels"} else []
-
-
-def _option(command: click.Command, name: str) -> click.Option | None:
-    return next((one for one in command.params if isinstance(one, click.Option) and name in one.opts), None)
 
 
 def _values(option: click.Option) -> Iterable[str]:

@@ -16,7 +16,6 @@ from buildrules.cli.request import Request
 from buildrules.cli.table import VERBS
 from buildrules.engine.build import Build, Outcome
 from buildrules.engine.events import ActionFinished, Event, Notice, Status, Stream
-from buildrules.engine.explanations import Explanations
 from buildrules.engine.inputs import Facts
 from buildrules.engine.kept import Touched
 from buildrules.engine.plan import Goal, Plan, Side
@@ -197,7 +196,7 @@ class Invocation:
             if verb != "build":
                 one.warm(build.sources)  # its files may be wanted
         build.previous = {kept[number].action.id: kept[number].outcome() for number in touched.run}
-        build.explanations = Explanations(kept.recall(resumed.numbers))
+        build.recall = kept.recall(resumed.numbers)
         build.left_out = rest["actions"] - sum(name not in plan.sides for name in plan.actions)
         self.run = build
         self.resumed = resumed

@@ -1,19 +1,34 @@
-"""What `buildrules why --not-cached` says."""
+"""What `buildrules why --not-cached` says: which steps the shared cache lacks, and how they differ from what it has."""
 
 import re
 from collections.abc import Iterable, Iterator
 
-from buildrules.engine.changes import INPUT
-from buildrules.engine.comparison import Compared
+from buildrules.cli.sharing import Sharing
+from buildrules.cli.why_other import first_of, names_of
+from buildrules.engine.action import Action
+from buildrules.engine.borrowed import Nearest
+from buildrules.engine.build import Build
+from buildrules.engine.changes import INPUT, differences
+from buildrules.typed import NamedTuple
 
-_LINES = 5
 _VERSIONS = re.compile(r"(?P<name>\S+) (?P<theirs>\d\S*) -> (?P<mine>\d\S*)")
 _LOCKED = ("conda_layer", "wheel_layer", "installed")
 
 
-def not_cached_lines(found: Iterable[Compared], *, verbose: bool) -> Iterator[str]:
-    """Lines for people: what differs in locks first, then step by step."""
-    rows = list(found)
+class Compared(NamedTuple):
+    """One step: whether the cache has it; where not, what it has that is nearest, and what differs (theirs, mine)."""
+
+    action: Action
+    cached: bool = False
+    shared: bool = True  # False where it depends on programs of this host, and is nobody else's
+    waits: bool = False  # what it needs was not built here, and is not in the cache: its key is not known
+    nearest: Nearest | None = None
+    differs: tuple[str, ...] = ()
+
+
+def not_cached_lines(build: Build, others: Sharing, *, verbose: bool) -> Iterator[str]:
+    """Lines for people: what differs in locks first, then step by step. Raises what reading sources raises."""
+    rows = list(_compared(build, others))
     for writer, names in _locks(rows).items():
         whose = f"{writer}'s" if writer else "that of the nearest record"
         yield f"your requirements lock differs from {whose}: {', '.join(names)}"
@@ -49,7 +64,30 @@ def _lines(row: Compared, *, verbose: bool) -> Iterator[str]:
     else:
         by = f", made by {row.nearest.writer}," if row.nearest.writer else ""
         yield f"  {title}: not in the cache; the nearest record{by} differs (there -> here)"
-        lines = row.differs if verbose else sorted(row.differs, key=lambda line: line.startswith(INPUT))[:_LINES]
-        yield from (f"      {line}" for line in lines)
-        if len(row.differs) > len(lines):
-            yield f"      and {len(row.differs) - len(lines)} more (--verbose shows all)"
+        rows = row.differs if verbose else sorted(row.differs, key=lambda line: line.startswith(INPUT))
+        yield from first_of(rows, verbose=verbose)
+
+
+def _compared(build: Build, others: Sharing) -> Iterator[Compared]:
+    """Each step that the goals of a build need, dependencies first; none is run."""
+    for name in build.plan.needed():
+        action = build.plan.actions[name]
+        if any(dep not in build.outcomes for dep in action.deps):
+            yield Compared(action, waits=True)
+            continue
+        look = build.look(action)
+        outcome = build.outcomes.get(name) or build.found(action, look)
+        if outcome is not None:
+            build.outcomes[name] = outcome
+        if not build.kinds.named(action.kind).traits.shareable:
+            yield Compared(action, shared=False)
+            continue
+        if others.get(look.key) is not None:
+            yield Compared(action, cached=True)
+            continue
+        nearest = others.nearest(action.target, action.title)
+        lines: list[str] = []
+        if nearest is not None:
+            names = names_of(build.kinds, build.plan, action)
+            lines = differences(action, dict(nearest.sees), look.listing.sees, names)
+        yield Compared(action, nearest=nearest, differs=tuple(lines))

@@ -4,10 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 
 from buildrules.cli.harmless import harmless, in_line, in_lines
-from buildrules.engine.build import Build
+from buildrules.engine.build import FIRST, Build
 from buildrules.engine.changes import INPUT
 from buildrules.engine.events import Status
-from buildrules.engine.explanations import FIRST
 from buildrules.engine.result import GoalResult, LayerResult, counts
 from buildrules.errors import BuildrulesError
 from buildrules.lints.finding import Finding

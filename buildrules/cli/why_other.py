@@ -1,12 +1,13 @@
 """What `buildrules why` says against something else than the last build: a git revision, or the nearest record."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from buildrules.actions.registry import Kinds
 from buildrules.cli.invocation import Invocation
 from buildrules.cli.revision import Comparing, at
+from buildrules.engine import kind
 from buildrules.engine.action import Action
 from buildrules.engine.changes import INPUT, Names, differences
 from buildrules.engine.inspection import Need, inspect
@@ -47,7 +48,9 @@ def since_lines(
             if old is None:
                 yield f"  + {action.title}"
                 continue
-            told = differences(action, dict(old.sees), dict(shape.sees), _names(session.own(Kinds), here.plan, action))
+            told = differences(
+                action, dict(old.sees), dict(shape.sees), names_of(session.own(Kinds), here.plan, action)
+            )
             own = [line for line in told if not line.startswith(INPUT)]
             following += not own
             if own or verbose:
@@ -87,7 +90,7 @@ def nearest_lines(invocation: Invocation, *, verbose: bool) -> Iterator[str]:
         found = max(near, key=lambda one: len(one.sees.items() & sees.items()))
         shared = len(found.sees.items() & sees.items())
         yield f"  {action.title}: would run; the nearest is {found.whose}, {shared} of {len(sees)} inputs are the same"
-        told = differences(action, dict(found.sees), sees, _names(invocation.kinds, invocation.plan, action))
+        told = differences(action, dict(found.sees), sees, names_of(invocation.kinds, invocation.plan, action))
         yield from _marked(told, verbose)
     rest = sum(finding.need in (Need.WAIT, Need.LOCK) for finding in findings.values())
     if rest:
@@ -113,14 +116,19 @@ def _known(root: str, configurations: Sequence[str], kinds: set[str]) -> dict[st
     return found
 
 
-def _names(kinds: Kinds, plan: Plan, action: Action) -> Names:
+def names_of(kinds: kind.Kinds, plan: Plan, action: Action) -> Names:
+    """What people call the parts of an action of a plan."""
     return Names(kinds.told(action.kind), [plan.actions[dep].title for dep in action.deps])
 
 
-def _marked(lines: Iterable[str], verbose: bool) -> Iterator[str]:
+def _marked(lines: Sequence[str], verbose: bool) -> Iterator[str]:
     """Lines with `+` for what is new, `-` for what is gone, `~` for what is another."""
-    rows = list(lines)
-    for line in rows if verbose else rows[:_LINES]:
-        yield f"      {'+' if line.endswith(' is new') else '-' if line.endswith(' is gone') else '~'} {line}"
-    if len(rows) > _LINES and not verbose:
-        yield f"      and {len(rows) - _LINES} more (--verbose shows all)"
+    marks = ("+" if line.endswith(" is new") else "-" if line.endswith(" is gone") else "~" for line in lines)
+    return first_of([f"{mark} {line}" for mark, line in zip(marks, lines, strict=True)], verbose=verbose)
+
+
+def first_of(lines: Sequence[str], *, verbose: bool) -> Iterator[str]:
+    """Lines, indented; without `verbose` the first of them, and how many there are more."""
+    yield from (f"      {line}" for line in (lines if verbose else lines[:_LINES]))
+    if len(lines) > _LINES and not verbose:
+        yield f"      and {len(lines) - _LINES} more (--verbose shows all)"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from buildrules.contents.described import Described
 from buildrules.contents.difference import parsed
-from buildrules.contents.listing import GONE, Listed, Listing, view
+from buildrules.contents.listing import GONE, Listed, view
 
 _PYC = re.compile(r"(.*/)?__pycache__/([^/]+?)\.[^/]*\.pyc")
 _TESTS = re.compile(r"(?:.*/)?(?:tests?|testing)/.*")
@@ -59,7 +59,7 @@ def weigh(image: Described, debian: Mapping[str, str]) -> Weight:
     owners = {path: file.owner for listing in listings for path, file in listing.files.items() if file.owner}
     layers = []
     for item, listing in zip(image.layers, listings, strict=True):
-        files = _present(listing)
+        files = {path: file for path, file in listing.files.items() if file.content != GONE}
         groups: dict[str, dict[str, int]] = defaultdict(dict)
         for path, file in files.items():
             owner = file.owner or owners.get(_source(path), "")
@@ -70,10 +70,6 @@ def weigh(image: Described, debian: Mapping[str, str]) -> Weight:
     found = sorted(_suggestions(image, seen, owners), key=lambda one: -one.size)
     size = sum(layer.size for layer in layers)
     return Weight(size, layers, [one for one in found if one.size > size * _LEAST])
-
-
-def _present(listing: Listing) -> dict[str, Listed]:
-    return {path: file for path, file in listing.files.items() if file.content != GONE}
 
 
 def _source(path: str) -> str:

@@ -8,10 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 
 from buildrules.engine.action import NOTHING, Action, Outputs
 from buildrules.engine.cache import Cache, Record, Shared, StoreCache, Whole, lacking
-from buildrules.engine.changes import Names
+from buildrules.engine.changes import Names, differences
 from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Status, Stream
 from buildrules.engine.executor import Executor, FetchFirst, LocalExecutor, Noted
-from buildrules.engine.explanations import Explanations
 from buildrules.engine.key import Listing, Walker
 from buildrules.engine.kind import Kinds
 from buildrules.engine.plan import Plan
@@ -46,6 +45,20 @@ class Outcome(NamedTuple):
     seconds: float = 0.0  # that it took to fail
 
 
+class Before(NamedTuple):
+    """An action as the last build of its workspace left it: its key, what that saw (by name), and why it ran."""
+
+    key: str
+    sees: Callable[[], dict[str, str]]
+    reasons: Sequence[str]
+
+
+Recall = Callable[[str], Before | None]
+"""What is known of the action of that id; None before it was first built."""
+
+FIRST = "first build here"
+_ELSEWHERE = "something it needs was made anew by another command"
+
 SHORT = 0.05
 """Actions of at most this weight, in seconds, are not worth another thread."""
 
@@ -59,7 +72,7 @@ class Build:
     """One run over a plan: the order, keys, the cache, the executor, events.
 
     `outcomes` is complete after `run`, whether it succeeded or not. `here` counts bytes, and is the executor if no
-    other is given; the cache is by default that of the store.
+    other is given; the cache is by default that of the store. `recall` says what actions were.
     """
 
     def __init__(
@@ -103,7 +116,7 @@ class Build:
         self._shared = shared
         if shared is not None:
             shared.waiting = self._waiting_for_servers
-        self.explanations = Explanations()  # without a memory
+        self.recall: Recall = lambda _: None
         self.kinds = kinds
         self._stream = stream
         self._keep_going = keep_going
@@ -243,9 +256,17 @@ class Build:
         return self._why(action, look, self._missing.get(look.key))
 
     def _why(self, action: Action, look: Look, missing: str | None = None) -> Sequence[str]:
+        """Why it has this key, from what it was; where that is the old one, why it got it."""
         deps = [self.plan.actions.get(name) for name in action.deps]
         names = Names(self.kinds.told(action.kind), [dep.title if dep is not None else "" for dep in deps])
-        return self.explanations.why(action, look.key, look.listing.sees, names, missing)
+        if missing is not None:
+            return [missing]
+        before = self.recall(action.id)
+        if before is None:
+            return [FIRST]
+        if before.key == look.key:
+            return before.reasons
+        return differences(action, before.sees(), look.listing.sees, names) or [_ELSEWHERE]
 
     def _build(self, action: Action, worker: int) -> Outcome:
         look = self.look(action)

@@ -39,7 +39,7 @@ def inspect(build: Build, unlocked: Collection[str] = ()) -> dict[str, Finding]:
     findings: dict[str, Finding] = {}
     for name in build.plan.needed():
         action = build.plan.actions[name]
-        before = build.explanations.last(name)
+        before = build.recall(name)
         last = list(before.reasons) if before else []
         if action.target in unlocked or any(findings[dep].need is Need.LOCK for dep in action.deps):
             findings[name] = Finding(Need.LOCK, [], last)

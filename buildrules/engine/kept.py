@@ -8,10 +8,9 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from buildrules.engine.action import Action, Outputs, SourceFile
-from buildrules.engine.build import Build, Outcome
+from buildrules.engine.build import Before, Build, Outcome, Recall
 from buildrules.engine.cache import foresee, lacking
 from buildrules.engine.events import Status
-from buildrules.engine.explanations import Before, Recall
 from buildrules.engine.key import walk
 from buildrules.engine.plan import Plan, action_of, plain
 from buildrules.engine.sources import Seen, SourceReader

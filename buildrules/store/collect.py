@@ -159,7 +159,9 @@ def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collecte
             os.unlink(path)
             done.bytes += stat.st_size
     for path in (store.blobs.root, store.blobs.tmp):
-        expiry.drop_empty(path)
+        for name in os.listdir(path):
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.join(path, name))
     for folder in FOLDERS:
         place = os.path.join(store.root, folder.name)
         if folder.collected == BY_FILE:

@@ -9,9 +9,8 @@ import os
 from buildrules import __version__
 from buildrules.state.journal import journal_path
 from buildrules.state.reader import UNREADABLE, State, open_state
+from buildrules.store import noted, pushed
 from buildrules.store.blobs import remove
-from buildrules.store.noted import NotedImages, NotedSizes, drop_sent
-from buildrules.store.pushed import Pushed
 from buildrules.store.store import Store
 
 STATE = ".state"
@@ -90,10 +89,9 @@ def drop_digests(store: Store, limit: float) -> None:
     for path, row in list(store.index.noted_before(limit)):
         if not os.path.lexists(path):
             store.table.delete(row)
-    NotedSizes(store.table).drop(limit)
-    NotedImages(store.table).drop(limit)
-    drop_sent(store.table, limit)
-    Pushed(store.table).drop(limit)
+    for prefix in (*noted.PREFIXES, pushed.PREFIX):
+        for key in store.table.written_before(limit, prefix):
+            store.table.delete(key)
 
 
 def drop_files(folder: str, limit: float) -> int:
@@ -111,10 +109,3 @@ def drop_files(folder: str, limit: float) -> int:
             with contextlib.suppress(OSError):
                 os.rmdir(place)
     return done
-
-
-def drop_empty(folder: str) -> None:
-    """Remove the empty folders in a folder."""
-    for name in _names(folder):
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.join(folder, name))

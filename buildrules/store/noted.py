@@ -5,9 +5,8 @@ from collections.abc import Mapping
 
 from buildrules.store.table import Table
 
-_PREFIX = "b:"
-_SENT = "u:"
-_IMAGES = "i:"
+_SIZES, _SENT, _IMAGES = PREFIXES = ("b:", "u:", "i:")
+"""What the keys begin with."""
 
 
 class NotedSizes:
@@ -20,7 +19,7 @@ class NotedSizes:
     def get(self, digest: str) -> int | None:
         """The size, None where none was noted."""
         if digest not in self._known:
-            row = self._table.get(_PREFIX + digest)
+            row = self._table.get(_SIZES + digest)
             self._known[digest] = int(row) if row is not None and row.isdigit() and len(row) < 19 else None
         return self._known[digest]
 
@@ -29,12 +28,7 @@ class NotedSizes:
         for digest, size in sizes.items():
             if self.get(digest) != size:
                 self._known[digest] = size
-                self._table.set(_PREFIX + digest, b"%d" % size)
-
-    def drop(self, limit: float) -> None:
-        """Forget what was noted before `limit` (Unix time)."""
-        for key in self._table.written_before(limit, _PREFIX):
-            self._table.delete(key)
+                self._table.set(_SIZES + digest, b"%d" % size)
 
 
 class NotedSent:
@@ -62,12 +56,6 @@ class NotedSent:
             self._table.set(self._prefix + key, b"%d" % time.time())
 
 
-def drop_sent(table: Table, limit: float) -> None:
-    """Forget which records were sent before `limit` (Unix time)."""
-    for key in table.written_before(limit, _SENT):
-        table.delete(key)
-
-
 class NotedImages:
     """The image that was made last of something, by a word for it: its digest, and the key of its record."""
 
@@ -83,8 +71,3 @@ class NotedImages:
         """Keep it. A failing table loses that."""
         if self.get(name) != (digest, key):
             self._table.set(_IMAGES + name, f"{digest} {key}".encode())
-
-    def drop(self, limit: float) -> None:
-        """Forget what was noted before `limit` (Unix time)."""
-        for key in self._table.written_before(limit, _IMAGES):
-            self._table.delete(key)

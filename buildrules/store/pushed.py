@@ -2,7 +2,7 @@
 
 from buildrules.store.table import Table
 
-_PREFIX = "p:"
+PREFIX = "p:"
 
 
 class Pushed:
@@ -14,7 +14,7 @@ class Pushed:
 
     def place(self, host: str, digest: str) -> str | None:
         """The repository of the registry `host` that had the blob last, None where none was noted."""
-        key = f"{_PREFIX}{host}/{digest}"
+        key = f"{PREFIX}{host}/{digest}"
         if key not in self._known:
             row = self._table.get(key)
             self._known[key] = row.decode(errors="replace") if row is not None else None
@@ -22,16 +22,11 @@ class Pushed:
 
     def hosts(self) -> set[str]:
         """The registries that something was noted of."""
-        return {key.removeprefix(_PREFIX).partition("/sha256:")[0] for key in self._table.keys(_PREFIX)}
+        return {key.removeprefix(PREFIX).partition("/sha256:")[0] for key in self._table.keys(PREFIX)}
 
     def note(self, host: str, digest: str, repository: str) -> None:
         """Keep that a repository has a blob. A failing table loses it, which costs an upload later and nothing else."""
         if self.place(host, digest) != repository:
-            key = f"{_PREFIX}{host}/{digest}"
+            key = f"{PREFIX}{host}/{digest}"
             self._known[key] = repository
             self._table.set(key, repository.encode())
-
-    def drop(self, limit: float) -> None:
-        """Forget what was noted before `limit` (Unix time)."""
-        for key in self._table.written_before(limit, _PREFIX):
-            self._table.delete(key)

@@ -167,12 +167,8 @@ def _settings(root: str, node: Node, problems: Problems) -> "Settings | None":
     return found
 
 
-def _build_file(package: str) -> str:
-    return f"{package}/{BUILD_FILE}" if package else BUILD_FILE
-
-
 def _read(disk: Disk, package: str, problems: Problems) -> Node | None:
-    path = _build_file(package)
+    path = f"{package}/{BUILD_FILE}" if package else BUILD_FILE
     try:
         data = disk.by(f"//{package}").read(path)
     except OSError as error:

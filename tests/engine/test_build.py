@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from buildrules.engine.action import Action, Outputs, SourceSet
-from buildrules.engine.build import Build, Outcome
+from buildrules.engine.build import FIRST, Build, Outcome
 from buildrules.engine.cache import StoreCache
 from buildrules.engine.events import ActionFinished, Notice, Status
-from buildrules.engine.explanations import FIRST
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.plan import Goal, Plan
 from buildrules.engine.step import Step

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from buildrules.engine.action import Action, Outputs, SourceSet
-from buildrules.engine.build import Build, Outcome
+from buildrules.engine.build import Before, Build, Outcome
 from buildrules.engine.changes import Told
 from buildrules.engine.events import Event, Stream
-from buildrules.engine.explanations import Before, Explanations
 from buildrules.engine.key import walk
 from buildrules.engine.kind import Context, Traits
 from buildrules.engine.plan import Goal, Plan
@@ -96,7 +95,7 @@ class Bench:
             previous=self.previous,
             **more,
         )
-        build.explanations = Explanations(self._before.get)
+        build.recall = self._before.get
         try:
             build.run()
         finally:

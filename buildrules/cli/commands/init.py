@@ -34,7 +34,7 @@ def command(folder: str, name: str | None) -> None:
         if os.path.isfile(path):
             find_root(folder)  # says what is wrong with one that is no workspace, nor in one
         raise UsageError(f"there is a {display(path)} already", hint="add targets to it; see the tutorial")
-    name = _clean(name or os.path.basename(folder))
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", (name or os.path.basename(folder))).strip("_").lower() or "model"
     root = workspace = ""
     try:
         root = find_root(folder)
@@ -52,10 +52,6 @@ def command(folder: str, name: str | None) -> None:
         click.echo(f"  {line}")
     there = "" if os.getcwd() == folder else f"cd {folder}; "
     click.echo(f"next: {there}buildrules build :{name}")
-
-
-def _clean(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_]+", "_", text).strip("_").lower() or "model"
 
 
 def made_of(found: Found, name: str) -> list[NewTarget]:

@@ -9,8 +9,8 @@ from buildrules.cli.groups import GroupedCommand
 from buildrules.cli.harmless import harmless, in_line
 from buildrules.cli.options import config_option
 from buildrules.cli.request import Request
+from buildrules.engine.build import FIRST
 from buildrules.engine.changes import INPUT, shown
-from buildrules.engine.explanations import FIRST
 from buildrules.engine.inspection import Finding, Need
 
 if TYPE_CHECKING:
@@ -105,7 +105,6 @@ def _other(invocation: "Invocation", options: dict[str, Any]) -> None:
     """Compare with records: those of the shared cache, or the nearest of all."""
     from buildrules.cli.not_cached import not_cached_lines
     from buildrules.cli.why_other import nearest_lines
-    from buildrules.engine.comparison import compare
     from buildrules.errors import UsageError
 
     verbose = bool(options["verbose"])
@@ -114,7 +113,7 @@ def _other(invocation: "Invocation", options: dict[str, Any]) -> None:
     elif invocation.sharing is None:
         raise UsageError("no cache is shared", hint="name one with workspace.cache.remote, or BUILDRULES_CACHE=URL")
     else:
-        lines = not_cached_lines(compare(invocation.run, invocation.sharing), verbose=verbose)
+        lines = not_cached_lines(invocation.run, invocation.sharing, verbose=verbose)
     for line in lines:
         click.echo(in_line(line))
     if invocation.sharing is not None:
@@ -145,13 +144,13 @@ def _steps(number: int, one: str, several: str) -> str:
 
 
 def _lines(title: str, finding: Finding, *, verbose: bool) -> list[str]:
+    from buildrules.cli.why_other import first_of
+
     lines = [f"  {title}: {finding.need.value}"]
     reasons = finding.reasons if finding.need is not Need.NONE else finding.last
     prefix = "last built because: " if finding.need is Need.NONE else ""
-    first = reasons if verbose else sorted(reasons, key=_obscurity)[:5]
-    lines += [f"      {prefix}{reason}" for reason in first]
-    if len(reasons) > len(first):
-        lines.append(f"      and {len(reasons) - len(first)} more (--verbose shows all)")
+    ordered = reasons if verbose else sorted(reasons, key=_obscurity)
+    lines += first_of([f"{prefix}{reason}" for reason in ordered], verbose=verbose)
     if verbose and finding.key:
         lines.append(f"      key {shown(finding.key)}")
         lines += [f"      sees {name} = {shown(value)}" for name, value in finding.sees.items()]

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from typing import Protocol
 
 from buildrules.document.plain_json import MOST
 from buildrules.errors import IntegrityError, UsageError
@@ -22,20 +21,7 @@ from buildrules.state.rows import open_regular
 from buildrules.store.blobs import CHUNK
 
 
-class Origin(Protocol):
-    """An image in its place."""
-
-    def manifest(self, name: str) -> tuple[str, bytes]:
-        """Media type ("" where nobody says) and bytes of the manifest or index at a digest, or at the image's name."""
-
-    def stream(self, digest: str, size: int) -> Iterator[bytes]:
-        """What claims to be a blob."""
-
-    def close(self) -> None:
-        """Be done with it."""
-
-
-def open_origin(reference: Reference, session: Session) -> Origin:
+def open_origin(reference: Reference, session: Session) -> "Origin":
     """The place that `reference` names. Raises UsageError, CredentialsError, IntegrityError."""
     if reference.transport == DAEMON:
         hint = "'buildrules load' and 'docker push' are for those; 'docker save' writes an archive of this kind"
@@ -47,7 +33,7 @@ def open_origin(reference: Reference, session: Session) -> Origin:
     return RegistryOrigin(reference, session)
 
 
-def read_parcel(origin: Origin, reference: Reference, name: str, platform: str | None = None) -> ImageParcel:
+def read_parcel(origin: "Origin", reference: Reference, name: str, platform: str | None = None) -> ImageParcel:
     """The image at an origin as a parcel called `name`; no layer is read yet.
 
     Raises what `read_graph` raises, and UsageError where `platform` is not that of the image.
@@ -69,14 +55,17 @@ def config_of(parcel: ImageParcel) -> bytes:
 
 
 class RegistryOrigin:
-    """An image in a registry."""
+    """An image in a registry. Like an origin of another kind, it is to be closed."""
 
     def __init__(self, reference: Reference, session: Session) -> None:
         self._reference = reference
         self._registry = session.own(Registries).of(reference.host, reference.name)
 
     def manifest(self, name: str) -> tuple[str, bytes]:
-        """As of Origin. Raises RegistryError."""
+        """Media type ("" where nobody says) and bytes of the manifest or index at a digest, or at the image's name.
+
+        Raises RegistryError.
+        """
         try:
             found = self._registry.manifest(name)
         except AnswerError as error:
@@ -88,37 +77,22 @@ class RegistryOrigin:
         return found.media_type, found.data
 
     def stream(self, digest: str, size: int) -> Iterator[bytes]:
-        """As of Origin. Raises RegistryError."""
+        """What claims to be a blob. Raises RegistryError."""
         return read_blob(self._registry, digest, size)
 
     def close(self) -> None:
         """Nothing to do: connections are the session's."""
 
 
-class _Files(Protocol):
-    """The files of a layout."""
-
-    place: str
-
-    def read(self, name: str) -> bytes:
-        """A small one."""
-
-    def stream(self, name: str) -> Iterator[bytes]:
-        """One of any size."""
-
-    def close(self) -> None:
-        """Be done with it."""
-
-
 class LayoutOrigin:
     """An image in a layout, whatever its files are in."""
 
-    def __init__(self, files: _Files, reference: Reference) -> None:
+    def __init__(self, files: "ArchiveFile | _Folder", reference: Reference) -> None:
         self._files = files
         self._reference = reference
 
     def manifest(self, name: str) -> tuple[str, bytes]:
-        """As of Origin; "" is the only image there is. Raises UsageError, IntegrityError."""
+        """As of a registry; "" is the only image there is. Raises UsageError, IntegrityError."""
         if is_digest(name):
             return "", self._files.read(blob_path(name))
         entries = parse_entries(self._files.read("index.json"), self._reference.name)
@@ -137,7 +111,7 @@ class LayoutOrigin:
         return str(found[0].get("mediaType") or ""), self._files.read(blob_path(digest))
 
     def stream(self, digest: str, size: int) -> Iterator[bytes]:
-        """As of Origin. Raises UsageError, IntegrityError."""
+        """What claims to be a blob. Raises UsageError, IntegrityError."""
         return self._files.stream(blob_path(digest))
 
     def close(self) -> None:
@@ -173,3 +147,6 @@ class _Folder:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+Origin = RegistryOrigin | LayoutOrigin

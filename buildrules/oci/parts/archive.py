@@ -12,21 +12,19 @@ from buildrules.oci.gzip import inflate
 from buildrules.oci.parts.entry import DeflateRange, FileRange
 from buildrules.oci.paths import bad_path
 from buildrules.oci.reader import Reader
+from buildrules.typed import NamedTuple
 
 LARGEST_TEXT = 64 << 20
 _LOCAL = struct.Struct("<4s22xHH")
 
 
-class Member:
+class Member(NamedTuple):
     """One file of an archive: its name, size in bytes, whether its mode has an execute bit, and its content."""
 
-    __slots__ = ("content", "executable", "name", "size")
-
-    def __init__(self, name: str, size: int, executable: bool, content: FileRange | DeflateRange) -> None:
-        self.name = name
-        self.size = size
-        self.executable = executable
-        self.content = content
+    name: str
+    size: int
+    executable: bool
+    content: FileRange | DeflateRange
 
     def read(self, reader: Reader, most: int = LARGEST_TEXT) -> bytes:
         """All of it, for metadata and scripts. Raises IntegrityError where it is corrupt or above `most` bytes."""

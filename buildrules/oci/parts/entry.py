@@ -2,52 +2,45 @@
 
 from collections.abc import Callable, Iterator
 
+from buildrules.typed import NamedTuple
+
 FILE = "file"
 DIRECTORY = "directory"
 SYMLINK = "symlink"
 HARDLINK = "hardlink"
 
 
-class FileRange:
+class FileRange(NamedTuple):
     """`length` bytes of the file `path` (absolute) from `offset`.
 
     With `whole` the file must be exactly offset + length bytes long when it is read, else the build fails: the file has
     changed since it was measured. With `digest` (`sha256:<hex>`) the bytes that are read must have it.
     """
 
-    __slots__ = ("digest", "length", "offset", "path", "whole")
-
-    def __init__(self, path: str, offset: int, length: int, whole: bool = False, *, digest: str | None = None) -> None:
-        self.path = path
-        self.offset = offset
-        self.length = length
-        self.whole = whole
-        self.digest = digest
+    path: str
+    offset: int
+    length: int
+    whole: bool = False
+    digest: str | None = None
 
 
-class DeflateRange:
+class DeflateRange(NamedTuple):
     """A raw deflate stream (RFC 1951): `length` compressed bytes of the file `path` from `offset`.
 
     It inflates to `size` bytes with the CRC-32 `crc32`. gzip layers copy it as it is.
     """
 
-    __slots__ = ("crc32", "length", "offset", "path", "size")
-
-    def __init__(self, path: str, offset: int, length: int, crc32: int, size: int) -> None:
-        self.path = path
-        self.offset = offset
-        self.length = length
-        self.crc32 = crc32
-        self.size = size
+    path: str
+    offset: int
+    length: int
+    crc32: int
+    size: int
 
 
-class Chunks:
+class Chunks(NamedTuple):
     """Content from a factory of chunk iterators. The chunks together must be exactly the entry's size."""
 
-    __slots__ = ("make",)
-
-    def __init__(self, make: Callable[[], Iterator[bytes]]) -> None:
-        self.make = make
+    make: Callable[[], Iterator[bytes]]
 
 
 Content = bytes | FileRange | DeflateRange | Chunks

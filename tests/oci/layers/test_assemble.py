@@ -270,11 +270,11 @@ def test_deflate_streams_are_passed_on(tmp_path: Path, content: bytes) -> None:
 def test_a_damaged_deflate_stream_is_refused(tmp_path: Path, content: bytes, damage: str) -> None:
     piece = deflated(tmp_path / "z", content)
     if damage == "crc":
-        piece.crc32 ^= 1
+        piece = piece._replace(crc32=piece.crc32 ^ 1)
     elif damage == "size":
-        piece.size -= 1
+        piece = piece._replace(size=piece.size - 1)
     elif damage == "cut":
-        piece.length -= 20
+        piece = piece._replace(length=piece.length - 20)
     else:
         data = bytearray((tmp_path / "z").read_bytes())
         data[len(data) // 2] ^= 0xFF
