@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 
 from buildrules.engine.action import Outputs
 from buildrules.engine.kind import Context
+from buildrules.oci.descriptor import LAYER_GZIP, Layer
 from buildrules.oci.local import Local, name_of
 from buildrules.oci.supply import Origin
 from buildrules.oci.tar import BLOCK
+from buildrules.store.blobs import Blobs
 from buildrules.typed import BinaryIO
 
 _GZIP = 31  # zlib's window bits for gzip members
@@ -34,11 +36,20 @@ def files_of(
                     yield part["path"].removeprefix(f"{prefix}/"), part["size"], file
         if layer.recipe is None:
             try:
-                text = _inflated(context.blobs.read(layer.digest))
+                found = files_in(layer, context.blobs)
             except (OSError, zlib.error):
                 continue
-            for path, content in _untar(text):
+            for path, content in found:
                 yield path.removeprefix(f"{prefix}/"), len(content), io.BytesIO(content)
+
+
+def files_in(layer: Layer, blobs: Blobs) -> Iterator[tuple[str, bytes]]:
+    """The files of a small layer that was made here and is stored. Raises OSError, zlib.error, DamagedError.
+
+    `tarfile` would do, and its import takes longer than to pack an edited model.
+    """
+    data = blobs.read(layer.digest)
+    return _untar(_inflated(data) if layer.media_type == LAYER_GZIP else data)
 
 
 def _inflated(data: bytes) -> bytes:

@@ -20,7 +20,7 @@ from buildrules.engine.inputs import Facts
 from buildrules.engine.kept import Touched
 from buildrules.engine.plan import Goal, Plan, Side
 from buildrules.engine.remember import now
-from buildrules.engine.result import GoalResult, goal_results, note_image, tally
+from buildrules.engine.result import GoalResult, goal_result, note_image, tally
 from buildrules.engine.resumed import Resumed, append_build
 from buildrules.engine.step import Step
 from buildrules.errors import (
@@ -317,7 +317,8 @@ class Invocation:
                 from buildrules.cli.took import keep_seconds
 
                 keep_seconds(self.root, self._took)
-        self.results = goal_results(self.plan, build)
+        results = (goal_result(self.plan, build, goal) for goal in self.plan.goals)
+        self.results = [result for result in results if result is not None]
         return build
 
     def _shared_keys(self) -> list[str]:

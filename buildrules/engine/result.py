@@ -57,12 +57,8 @@ class GoalResult(NamedTuple):
         return [item.layer.digest for item in self.layers] == [layer.digest for layer in self.before.layers]
 
 
-def goal_results(plan: Plan, build: Build) -> list[GoalResult]:
-    """The results of the goals that succeeded, in the plan's order."""
-    return [result for goal in plan.goals if (result := _goal_result(plan, build, goal)) is not None]
-
-
-def _goal_result(plan: Plan, build: Build, goal: Goal) -> GoalResult | None:
+def goal_result(plan: Plan, build: Build, goal: Goal) -> GoalResult | None:
+    """What became of a goal; None where it failed."""
     outcome = build.outcomes.get(goal.action)
     if outcome is None or outcome.outputs is None:
         return None

@@ -9,10 +9,7 @@ Source: https://bazel.build/query/language, "Lexical syntax" and "Grammar". What
 """
 
 from buildrules.errors import Position, UsageError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from buildrules.typed import Any, NamedTuple
 
 EXPRESSION, NUMBER, TEXT = "an expression", "a number", "a text"
 FUNCTIONS: "dict[str, tuple[tuple[str, ...], int]]" = {
@@ -35,19 +32,13 @@ _FIRST = _WORD - frozenset("-*")
 _DEEPEST = 200  # expressions in each other, each of which takes a few frames of Python
 
 
-class Tree:
+class Tree(NamedTuple):
     """A node: `kind` is "word", "variable", "let", "set", an operator or a function's name; `at` is its place."""
 
-    __slots__ = ("at", "kind", "parts", "text")
-
-    def __init__(self, kind: str, at: int, text: str = "", parts: "tuple[Any, ...]" = ()) -> None:
-        self.kind = kind
-        self.at = at
-        self.text = text
-        self.parts = parts
-
-    def __repr__(self) -> str:
-        return f"{self.kind}({', '.join(map(repr, (*([self.text] if self.text else []), *self.parts)))})"
+    kind: str
+    at: int
+    text: str = ""
+    parts: "tuple[Any, ...]" = ()
 
 
 def wrong(text: str, at: int, message: str, hint: str | None = None) -> UsageError:
@@ -130,7 +121,7 @@ class _Reader:
                 if changes > _DEEPEST:
                     raise wrong(self._text, at, f"operators change more than {_DEEPEST} times", "write sets: set(A B)")
             parts.append(self._one(depth))
-            left.parts = tuple(parts)
+            left = left._replace(parts=tuple(parts))
         return left
 
     def _one(self, depth: int) -> Tree:

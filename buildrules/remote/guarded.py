@@ -46,10 +46,6 @@ class Stats:
     def __init__(self) -> None:
         self.requests = self.bytes_in = self.bytes_out = self.misses = self.failures = 0
 
-    def to_dict(self) -> dict[str, int]:
-        """Plain JSON types."""
-        return {name: getattr(self, name) for name in ("requests", *self.__slots__[:-1])}
-
 
 class Guarded:
     """One place. Safe for concurrent threads.

@@ -13,12 +13,13 @@
 Patterns come from a terminal, so they may also be written from the current package on: `scorer`
 is `:scorer`, `fraud:scorer` and `fraud/...` start below it.
 
-On the fast path: imports nothing but `re`.
+On the fast path: imports nothing but `re` and what is imported already.
 """
 
 import re
 
 from buildrules.errors import LoadError, UsageError
+from buildrules.typed import NamedTuple
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", re.ASCII)
 _CHARSET = "letters, digits and `_ . + -`, not starting with `.`, `+` or `-`"
@@ -60,16 +61,13 @@ class Label:
         return self._hash
 
 
-class Pattern:
+class Pattern(NamedTuple):
     """One pattern. `name` is None for "every target"; `below` takes the packages below in, too."""
 
-    __slots__ = ("below", "exclude", "name", "package")
-
-    def __init__(self, package: str, name: str | None, *, below: bool, exclude: bool) -> None:
-        self.package = package
-        self.name = name
-        self.below = below
-        self.exclude = exclude
+    package: str
+    name: str | None
+    below: bool
+    exclude: bool
 
     def matches(self, label: Label) -> bool:
         """Whether the pattern, taken without its leading `-`, names this label."""
@@ -98,17 +96,14 @@ class Pattern:
         return f"{sign}//{self.package}:all"
 
 
-class Patterns:
+class Patterns(NamedTuple):
     """Some patterns together: a label is selected if one names it and no exclusion does.
 
     Exclusions alone select the rest of the workspace.
     """
 
-    __slots__ = ("excludes", "includes")
-
-    def __init__(self, includes: list[Pattern], excludes: list[Pattern]) -> None:
-        self.includes = includes
-        self.excludes = excludes
+    includes: list[Pattern]
+    excludes: list[Pattern]
 
     def matches(self, label: Label) -> bool:
         """Whether the patterns select this label."""

@@ -244,7 +244,8 @@ class TestRegistry:
         entry = {"mediaType": LAYER_TAR, "digest": layer.digest, "size": layer.size}
         described = {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)}
         document = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described, "layers": [entry]}
-        manifest = PushManifest.of(json.dumps(document).encode(), MANIFEST)
+        data = json.dumps(document).encode()
+        manifest = PushManifest(digest_of(data), MANIFEST, data)
         blobs = [
             PushBlob(layer.digest, layer.size, unread, sources=[source]),
             PushBlob(digest_of(config), len(config), lambda: [config], "config"),

@@ -46,11 +46,6 @@ class Graph(NamedTuple):
         """What the whole is known by."""
         return self.documents[-1]
 
-    @property
-    def size(self) -> int:
-        """Bytes of all of it, each part counted once."""
-        return sum(self.blobs.values()) + sum(len(document.data) for document in self.documents)
-
 
 def read_graph(name: str, read: Read, what: str, *, platform: str | None = None) -> Graph:
     """The graph of the image at `name`, a digest or whatever `read` takes for one. `what` is what errors call it.

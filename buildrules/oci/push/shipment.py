@@ -32,11 +32,6 @@ class PushManifest(NamedTuple):
     media_type: str
     data: bytes
 
-    @classmethod
-    def of(cls, data: bytes, media_type: str) -> "PushManifest":
-        """With the digest of `data`."""
-        return cls(digest_of(data), media_type, data)
-
 
 class Shipment(NamedTuple):
     """One image, or an index with its images, for one repository.

@@ -20,6 +20,7 @@ from buildrules.oci.push.report import PushReport
 from buildrules.oci.push.shipment import PushBlob, PushManifest, Shipment
 from buildrules.oci.registry import Registry
 from buildrules.oci.supply import Origin, Supply
+from buildrules.sha256 import digest_of
 from buildrules.start import retry
 from buildrules.store.blobs import Blobs
 from tests.oci.registry.servers import TokenServer, htpasswd_auth, registry, web
@@ -73,7 +74,7 @@ def push(
 ) -> PushReport:
     """Push one image."""
     context = run or Run("", Blobs(""))
-    shipment = Shipment(registry, [PushManifest.of(manifest, media_type)], blobs, tags)
+    shipment = Shipment(registry, [PushManifest(digest_of(manifest), media_type, manifest)], blobs, tags)
     return carry_out(make_plan([shipment], context), context)
 
 
