@@ -2,7 +2,7 @@
 
 from buildrules.cli.kept_sources import sources_of_workspace
 from buildrules.errors import LockError, UsageError
-from buildrules.revisions.revision import commit_of
+from buildrules.revisions.git import commit_of
 from buildrules.revisions.working import Differing
 from buildrules.typed import TYPE_CHECKING, Any, NamedTuple
 from buildrules.workspace.root import here

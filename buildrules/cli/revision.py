@@ -14,8 +14,8 @@ from buildrules.engine.plan import Plan
 from buildrules.errors import BuildrulesError, LoadError, LockError, UsageError
 from buildrules.net.session import Session
 from buildrules.revisions.affected import Made
+from buildrules.revisions.git import commit_of
 from buildrules.revisions.laid import lay, lay_ignored
-from buildrules.revisions.revision import commit_of
 from buildrules.revisions.shape import Content, Shape, shapes
 from buildrules.revisions.tree import Tree
 from buildrules.store.blobs import FULL

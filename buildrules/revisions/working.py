@@ -6,8 +6,7 @@ Formats: git-diff(1) "RAW OUTPUT FORMAT", git-ls-files(1), git-hash-object(1).
 import os
 
 from buildrules.errors import UsageError
-from buildrules.revisions.git import Running, git, words
-from buildrules.revisions.revision import commit_of
+from buildrules.revisions.git import Running, commit_of, git, words
 from buildrules.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildrules.errors import UsageError
+from buildrules.revisions.git import commit_of
 from buildrules.revisions.laid import lay, lay_ignored
-from buildrules.revisions.revision import commit_of
 from buildrules.revisions.tree import Tree
 from buildrules.revisions.working import Differing, changes
 from tests.support.repository import Repository
