@@ -20,6 +20,7 @@ from buildrules.locking.python.requirements import collect
 from buildrules.net.session import Session
 from buildrules.store.blobs import Blobs
 from tests.support.local import Local, Plain
+from tests.support.space import new_uv_cache
 
 TOKEN = "canary-7a90c1"
 AMD64 = Target("linux/amd64", "3.11.2", "2.36")
@@ -198,7 +199,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("UV_", "PIP_")) or name.lower() in ("http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    monkeypatch.setenv("UV_CACHE_DIR", new_uv_cache(tmp_path / "uv-cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))

@@ -6,12 +6,14 @@ environment, server, model, code, image) is built without a network in well unde
 
 import base64
 import contextlib
+import functools
 import hashlib
 import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -125,6 +127,21 @@ def make_wheels(folder: Path) -> Path:
     return folder
 
 
+@functools.cache
+def _interpreters() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="interpreters-")
+
+
+def new_uv_cache(folder: Path) -> str:
+    """A cache for uv that is empty, but for what uv was told by interpreters: it would start each again, in every test
+    that locks. Under another name that a later uv gives it, that is not shared, and nothing else changes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        (folder / "interpreter-v5").symlink_to(_interpreters().name)
+    return str(folder)
+
+
 def make_base(
     folder: Path,
     python: str = "3.11.2",
@@ -217,7 +234,7 @@ class Space:
             "PIP_CONFIG_FILE": os.devnull,
             "UV_FIND_LINKS": str(wheels),
             "UV_CONFIG_FILE": str(folder / "uv.toml"),
-            "UV_CACHE_DIR": str(folder / "uv"),
+            "UV_CACHE_DIR": new_uv_cache(folder / "uv"),
         }
         for name in ("DOCKER_HOST", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_START"):
             if name in os.environ:
