@@ -57,6 +57,12 @@ def real_store(run_directory: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def examples_store(run_directory: Path) -> Path:
+    """A store for the real examples and what is made of them, for tests of the group `examples`."""
+    return run_directory / "examples-store"
+
+
+@pytest.fixture(scope="session")
 def engine() -> Engine:
     """The Docker Engine, which the test is skipped without."""
     return running_engine()

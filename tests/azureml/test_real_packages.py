@@ -18,10 +18,10 @@ OPTIONS = ("--model", "model", "--python", "3.11")
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
+def example(tmp_path_factory: pytest.TempPathFactory, examples_store: Path) -> Example:
     """The example's folder and nothing else: no workspace is around it."""
     folder = tmp_path_factory.mktemp("azureml")
-    return Example("examples/models/regressor", folder / f"buildrules-test-{os.urandom(4).hex()}", folder / "store")
+    return Example("examples/models/regressor", folder / f"buildrules-test-{os.urandom(4).hex()}", examples_store)
 
 
 @pytest.fixture(scope="module")

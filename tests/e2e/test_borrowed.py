@@ -50,10 +50,10 @@ def test_what_is_not_here_is_not_made_up(workspace: Space, other: Space) -> None
 @pytest.mark.network
 @pytest.mark.slow
 @pytest.mark.xdist_group("examples")
-def test_every_example_is_exported_from_records_made_elsewhere(tmp_path: Path) -> None:
-    made = Example("examples", tmp_path / "made", tmp_path / "store")
+def test_every_example_is_exported_from_records_made_elsewhere(tmp_path: Path, examples_store: Path) -> None:
+    made = Example("examples", tmp_path / "made", examples_store)
     first = json.loads(made.run("build", "//...", "--locked", "--json"))
-    borrow(tmp_path / "store", tmp_path / "empty")
+    borrow(examples_store, tmp_path / "empty")
     there = Example("examples", tmp_path / "there", tmp_path / "empty")
     second = json.loads(there.run("build", "//...", "--locked", "--json"))
     assert second["actions"]["executed"] == 0

@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("ex
 class Examples(Example):
     """All of them, under a workspace name of their own."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__("examples", folder / "examples", folder / "store")
+    def __init__(self, folder: Path, store: Path) -> None:
+        super().__init__("examples", folder / "examples", store)
         self.name = f"buildrules-test-{os.urandom(4).hex()}"
         build = self.root / "BUILD.yaml"
         build.write_text(build.read_text().replace("name: examples", f"name: {self.name}"))
@@ -32,8 +32,8 @@ class Examples(Example):
 
 
 @pytest.fixture(scope="module")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> Examples:
-    made = Examples(tmp_path_factory.mktemp("real"))
+def examples(tmp_path_factory: pytest.TempPathFactory, examples_store: Path) -> Examples:
+    made = Examples(tmp_path_factory.mktemp("real"), examples_store)
     made.run("build", "//...", "--locked")
     return made
 
@@ -77,11 +77,12 @@ def test_a_recipe_lists_what_the_layer_holds(examples: Examples) -> None:
     weighed = json.loads(examples.run("size", "//models:regressor", "--json"))
     layout = examples.root.parent / "layout"
     examples.run("export", "//models:regressor", "-o", str(layout))
+    kept = examples.env["BUILDRULES_CACHE_DIR"]
     examples.env["BUILDRULES_CACHE_DIR"] = str(examples.root.parent / "empty-store")  # which has noted no listing
     try:
         there = json.loads(examples.run("size", f"oci-layout:{layout}", "--json"))
     finally:
-        examples.env["BUILDRULES_CACHE_DIR"] = str(examples.root.parent / "store")
+        examples.env["BUILDRULES_CACHE_DIR"] = kept
     assert weighed["size"] == there["size"]
     for layer, other in zip(weighed["layers"], there["layers"], strict=True):
         if not layer["name"].startswith("base: "):  # whose Debian packages only the plan knows

@@ -158,8 +158,9 @@ REAL = Path(__file__).parents[2] / "examples"
 
 @pytest.mark.slow
 @pytest.mark.network
-def test_the_real_examples_are_the_same_in_two_places(tmp_path: Path) -> None:
-    """Two directories and two stores; the second with another umask, locale, time zone and hash seed."""
+@pytest.mark.xdist_group("examples")
+def test_the_real_examples_are_the_same_in_two_places(tmp_path: Path, examples_store: Path) -> None:
+    """Two directories and two stores; the second, an empty one, with another umask, locale, time zone and hash seed."""
     digests = []
     for number, host in enumerate(({}, {"TZ": "Asia/Tokyo", "LC_ALL": "C", "PYTHONHASHSEED": "99"})):
         folder = tmp_path / f"{'x' * number}workspace"
@@ -171,7 +172,7 @@ def test_the_real_examples_are_the_same_in_two_places(tmp_path: Path) -> None:
                 **os.environ,
                 **host,
                 "PYTHONPATH": str(REAL.parent),
-                "BUILDRULES_CACHE_DIR": str(tmp_path / f"store{number}"),
+                "BUILDRULES_CACHE_DIR": str(tmp_path / "store" if number else examples_store),
             },
             umask=0o077 if number else 0o022,
             capture_output=True,

@@ -106,7 +106,7 @@ def opened(space: Space, label: str) -> set[str]:
         assert "CI" not in os.environ
         pytest.skip("strace is not installed")
     log = space.folder / "trace"
-    prefix = ["strace", "-f", "-qq", "-e", "trace=open,openat,openat2", "-o", str(log)]
+    prefix = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=open,openat,openat2", "-o", str(log)]
     shutil.rmtree(space.store)
     space.process("build", label, "--locked", prefix=prefix)
     found = set()
@@ -139,7 +139,7 @@ def workspaces(draw: st.DrawFn) -> dict[str, str]:
 
 
 @pytest.mark.slow
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(files=workspaces(), data=st.data())
 def test_inputs_are_the_files_that_a_build_opens(
     template: Path,

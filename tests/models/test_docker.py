@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -95,16 +94,15 @@ def logs(container: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Packages]:
+def packages(tmp_path_factory: pytest.TempPathFactory, real_store: Path) -> Iterator[Packages]:
     engine = running_engine()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     folder = tmp_path_factory.mktemp("download")
-    real = Real(folder / "ws", folder / "store")
+    real = Real(folder / "ws", real_store)
     with tidy(engine, real.name), registry(folder / "registry") as host:
         yield Packages(real, host, port)
-        shutil.rmtree(folder / "store", ignore_errors=True)
 
 
 def test_a_copied_model_answers_without_a_network(packages: Packages) -> None:
