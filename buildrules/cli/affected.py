@@ -25,11 +25,15 @@ class Asked(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Labels, sorted, of the workspace at `root`. `reasons` are lines that say why, of those that were asked for."""
+    """Labels, sorted, of the workspace at `root`. `reasons` are lines that say why, of those that were asked for.
+
+    `tests` has the tests that would run again and their packages, where they were asked for beside what is built.
+    """
 
     labels: list[str]
     reasons: list[str]
     root: str
+    tests: dict[str, str] | None = None
 
 
 def affected(asked: Asked, why: "Sequence[str]" = ()) -> Answer:
@@ -49,6 +53,20 @@ def affected(asked: Asked, why: "Sequence[str]" = ()) -> Answer:
             looking.check((at, *one[:2]) for at, rows in known.sets.items() for one in rows)
             return Answer(_named(root, prefix, directory, asked, labels), [], root)
     return _compared(root, directory, asked, commit_of(root, since), looking, paths, why)
+
+
+def with_affected_tests(answer: Answer, asked: Asked) -> Answer:
+    """The answer, and the tests that would run again. Raises what `affected` raises."""
+    from buildrules.cli.kept_targets import targets_of_workspace
+
+    labels = set(affected(asked._replace(testing=True)).labels)
+    targets = targets_of_workspace(answer.root, answer.root + "/", asked.configurations).targets
+    packages = {}
+    for number in targets.written:
+        if (label := targets.labels[number]) in labels:
+            provides, _, _, values, _, _ = targets.detail(number)
+            packages[label] = str(values["package"]) if provides == "test" else label
+    return answer._replace(tests=packages)
 
 
 def _named(root: str, prefix: str, directory: str, asked: Asked, labels: list[str]) -> list[str]:

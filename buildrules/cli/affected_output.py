@@ -1,7 +1,8 @@
 """What `affected` prints: labels, JSON, jobs for GitHub and GitLab."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from buildrules.cli.affected import Answer
 from buildrules.cli.harmless import in_lines
@@ -16,42 +17,58 @@ def written(answer: Answer, output: str, count: int | None) -> str:
     """The text. Raises UsageError for more jobs than a platform takes."""
     if answer.reasons:
         return in_lines(answer.reasons)
-    labels = answer.labels
-    parts = _parts(answer, count)
+    tests = answer.tests or {}
+    parts = _parts(answer, tests, count)
     if output == "labels":
-        return "".join(f"{' '.join(part)}\n" for part in parts)
+        return "".join(f"{' '.join(dict.fromkeys((*part.labels, *part.tests)))}\n" for part in parts)
     if output == "json":
-        found: dict[str, object] = {"affected": labels}
+        found: dict[str, object] = {"affected": answer.labels}
+        if answer.tests is not None:
+            found["tests"] = sorted(tests)
         if count is not None:
-            found["shards"] = parts
+            found["shards"] = [part.labels if answer.tests is None else part._asdict() for part in parts]
         return json.dumps(found, indent=2) + "\n"
     if len(parts) > _MOST:
         raise UsageError(f"{len(parts)} jobs are more than {_MOST}", hint="ask for --shards 16, say")
-    jobs = {_name(number, part, count): " ".join(part) for number, part in enumerate(parts, 1)}
+    jobs = {}
+    for number, part in enumerate(parts, 1):
+        job = {"labels": " ".join(part.labels)} | ({} if answer.tests is None else {"tests": " ".join(part.tests)})
+        jobs[(*part.labels, *part.tests)[0] if count is None else f"{number} of {count}"] = job
     if output == "github-matrix":
-        return json.dumps({"include": [{"name": name, "labels": text} for name, text in jobs.items()]}) + "\n"
+        return json.dumps({"include": [{"name": name, **job} for name, job in jobs.items()]}) + "\n"
     return _gitlab(jobs)
 
 
-def _parts(answer: Answer, count: int | None) -> list[list[str]]:
-    """The labels of each job: of each shard that has any, or one by one."""
+class _Part(NamedTuple):
+    """What one job builds and tests."""
+
+    labels: list[str]
+    tests: list[str]
+
+
+def _parts(answer: Answer, tests: Mapping[str, str], count: int | None) -> list[_Part]:
+    """The work of each job: of each shard that has any, or of each label. A test goes with its package."""
+    packages = sorted({*answer.labels, *tests.values()}, key=lambda label: label[2:].split(":"))
     if count is None:
-        return [[label] for label in answer.labels]
-    from buildrules.cli.took import seconds_of
-    from buildrules.revisions.affected import shards
+        divided = [[label] for label in packages]
+    else:
+        from buildrules.cli.took import seconds_of
+        from buildrules.revisions.affected import shards
 
-    return [part for part in shards(answer.labels, count, seconds_of(answer.root)) if part]
+        divided = [part for part in shards(packages, count, seconds_of(answer.root)) if part]
+    built = set(answer.labels)
+    return [
+        _Part([one for one in part if one in built], sorted(test for test, package in tests.items() if package in part))
+        for part in divided
+    ]
 
 
-def _name(number: int, part: Sequence[str], count: int | None) -> str:
-    return part[0] if count is None else f"{number} of {count}"
-
-
-def _gitlab(jobs: dict[str, str]) -> str:
+def _gitlab(jobs: Mapping[str, Mapping[str, str]]) -> str:
     """A child pipeline; the jobs are those of the job `.buildrules` in a file of the repository."""
     if not jobs:
         return 'nothing is affected:\n  script: ["true"]\n'
     lines = ["include:", "  - local: .gitlab/buildrules.yml"]
-    for name, labels in jobs.items():
-        lines += [f"{json.dumps(name)}:", "  extends: .buildrules", "  variables:", f"    LABELS: {json.dumps(labels)}"]
+    for name, job in jobs.items():
+        lines += [f"{json.dumps(name)}:", "  extends: .buildrules", "  variables:"]
+        lines += [f"    {key.upper()}: {json.dumps(text)}" for key, text in job.items()]
     return "\n".join(lines) + "\n"

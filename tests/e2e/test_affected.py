@@ -161,6 +161,28 @@ def test_outputs_and_reasons(many: Path, wheelhouse: Path, tmp_path: Path) -> No
     space.run(*since, "--why", "//a:ap", code=2).said("nothing is built for '//a:ap'", "did you mean '//a:app'?")
 
 
+def test_jobs_that_build_and_test(many: Path, wheelhouse: Path, tmp_path: Path) -> None:
+    """Each test is in the job of its package, also where only the test is another one."""
+    space = copy_of(many, tmp_path / "one", wheelhouse)
+    for name in NAMES:
+        space.append(f"{name}/BUILD.yaml", "  asks: {rule: package_test, package: ':app', requests: [{json: 1}]}\n")
+    Repository(space.root).commit()
+    space.append("b/src/score.py", "# more\n")
+    space.edit("a/BUILD.yaml", "{json: 1}", "{json: 2}")
+    both = ("affected", "--since", "HEAD", "--with-tests")
+    assert json.loads(space.run(*both, "-o", "github-matrix").out)["include"] == [
+        {"name": "//a:asks", "labels": "", "tests": "//a:asks"},
+        {"name": "//b:app", "labels": "//b:app", "tests": "//b:asks"},
+    ]
+    assert json.loads(space.run(*both, "-o", "json", "--shards", "1").out) == {
+        "affected": ["//b:app"],
+        "tests": ["//a:asks", "//b:asks"],
+        "shards": [{"labels": ["//b:app"], "tests": ["//a:asks", "//b:asks"]}],
+    }
+    assert space.run(*both).out == "//a:asks\n//b:app //b:asks\n"
+    assert '  variables:\n    LABELS: "//b:app"\n    TESTS: "//b:asks"\n' in space.run(*both, "-o", "gitlab").out
+
+
 def test_what_cannot_be_known_is_an_error(many: Path, wheelhouse: Path, tmp_path: Path) -> None:
     """And never everything, in silence."""
     space = copy_of(many, tmp_path / "one", wheelhouse)

@@ -11,6 +11,7 @@ from buildrules.cli.options import config_option
 @click.option("--since", required=True, metavar="REV", help="A revision of git; REV... is where HEAD and REV parted.")
 @click.option("--committed", is_flag=True, help="Leave out what is not committed.")
 @click.option("--tests", is_flag=True, help="The tests that would run again, instead of what would be built again.")
+@click.option("--with-tests", is_flag=True, help="Both, each test beside its package: for jobs that build and test.")
 @click.option("-o", "--output", type=click.Choice(OUTPUTS), default=OUTPUTS[0], help="What to print.")
 @click.option("--shards", type=click.IntRange(1, 256), metavar="N", help="In N parts that take about as long.")
 @config_option
@@ -22,6 +23,7 @@ def command(
     since: str,
     committed: bool,
     tests: bool,
+    with_tests: bool,
     output: str,
     shards: int | None,
     configurations: tuple[str, ...],
@@ -33,9 +35,10 @@ def command(
     seen. It counts by what is made of it: a comment in a BUILD.yaml touches nothing, a new version in a lock what
     contains it. Locks are taken as they are. Of a shallow clone, ask for the history that is needed.
     """
-    from buildrules.cli.affected import Asked, affected
+    from buildrules.cli.affected import Asked, affected, with_affected_tests
     from buildrules.cli.affected_output import written
     from buildrules.cli.shortly import write
 
     asked = Asked(list(patterns) or ["//..."], since, committed, tests, configurations)
-    write(written(affected(asked, why), output, shards))
+    answer = affected(asked, why)
+    write(written(with_affected_tests(answer, asked) if with_tests else answer, output, shards))

@@ -1,0 +1,133 @@
+"""The workflow and the actions for GitHub, by the real bash: a pull request and a merge, as far as a runner goes."""
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+from tests.integrations.conftest import Project, needs_docker
+from tests.oci.registry.servers import PASSWORD, USER
+from tests.support.github_runner import ROOT, Forge, Job, Machine
+from tests.support.space import wheel
+
+WORKFLOW = ROOT / "integrations/github/packages.yml"
+PATH = os.environ["PATH"]
+BRANCH = 'x";touch${IFS}pwned;"'
+
+
+class GitHub:
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        folder = project.space.folder / "forge"
+        self.forge = Forge(
+            folder, project.remote, project.env, project.comments.url, PASSWORD, {"REGISTRY": project.host}, USER
+        )
+
+    def merged(self) -> dict[str, Job]:
+        """What is in the workspace is pushed to main."""
+        self.project.local.commit()
+        self.project.push("main")
+        return self.forge.run(WORKFLOW, "push", {"before": "0" * 40}, "refs/heads/main")
+
+    def asked(self, workflow: Path = WORKFLOW, owner: str = "acme") -> dict[str, Job]:
+        """What is in the workspace is asked for by a pull request, whose merge GitHub makes."""
+        local = self.project.local
+        local.git("fetch", "-q", "origin")
+        local.git("checkout", "-q", "-B", BRANCH)
+        head = local.commit("change")
+        local.git("checkout", "-q", "--detach", "origin/main")
+        local.git("merge", "-q", "--no-ff", "-m", "merge", head)
+        self.project.push("pull/7/merge")
+        local.git("checkout", "-q", BRANCH)
+        pull: dict[str, Any] = {"number": 7, "base": {"ref": "main"}}
+        pull["head"] = {"ref": BRANCH, "repo": {"full_name": f"{owner}/models"}}
+        return self.forge.run(workflow, "pull_request", {"pull_request": pull, "before": head}, "refs/pull/7/merge")
+
+    def tags(self, name: str) -> set[str]:
+        path = f"http://{self.project.host}/v2/team/{self.project.space.name}/{name}/tags/list"
+        login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        with urlopen(Request(path, headers={"Authorization": f"Basic {login}"})) as answer:
+            return set(json.load(answer)["tags"])
+
+    def changes(self) -> list[str]:
+        return [text for text in self.project.comments.all.values() if text.startswith("<!-- buildrules")]
+
+
+@pytest.fixture
+def github(project: Project) -> GitHub:
+    return GitHub(project)
+
+
+def results(jobs: dict[str, Job]) -> dict[str, str]:
+    return {name: job.result for name, job in jobs.items()}
+
+
+@needs_docker
+def test_a_pull_request_and_its_merge(github: GitHub) -> None:
+    """It builds and tests the one package that it touches, and says so in one comment; the merge is pushed."""
+    space, comments = github.project.space, github.project.comments
+    first = github.merged()["push"]
+    assert (first.result, comments.asked) == ("success", []), first.said
+    assert github.tags("app") == {github.project.head(), "main"}
+
+    space.append("src/score", "# more\n")
+    jobs = github.asked()
+    assert results(jobs) == {"affected": "success", "1 of 4": "success", "comment": "success"}
+    assert '"labels": "//:app", "tests": "//:app_test"}]' in jobs["affected"].summary
+    said = jobs["1 of 4"].said
+    assert "2 built, 5 reused" in said and "1 passed in" in said and "//:other" not in said
+    assert not list(space.folder.rglob("pwned")), "what a branch is called is no command"
+    (comment,) = github.changes()
+    assert "-> `//:app`**" in comment.replace("→", "->") and "~ srv/cgi-bin/score  157 -> 164 bytes" in comment
+    assert comments.asked[-1] == "POST /repos/acme/models/issues/7/comments"
+
+    again = github.asked()["1 of 4"].said
+    assert "0 built, 7 reused" in again and "1 cached in" in again
+    space.append("src/score", "# and more\n")
+    comments.all |= dict.fromkeys(range(3, 150), "no")
+    comments.all[150] = comments.all.pop(2)
+    assert set(results(github.asked()).values()) == {"success"}
+    (comment,) = github.changes()
+    assert "157 -> 175 bytes" in comment
+    assert comments.asked[-1] == "PATCH /repos/acme/models/issues/comments/150", "it is found behind a hundred others"
+
+    github.project.merge()
+    pushed = github.merged()["push"]
+    assert "0 B sent" not in pushed.said and github.project.head() in github.tags("app"), pushed.said
+    again = github.merged()["push"]
+    assert "  built  " not in again.said and "0 B sent, 2 tags moved" in again.said, again.said
+
+
+@needs_docker
+def test_a_fork_and_a_shallow_clone(github: GitHub, tmp_path: Path) -> None:
+    """A fork gets no token and fills no cache; a failed test fails its job, and what differs is told all the same."""
+    github.merged()
+    project, shallow = github.project, tmp_path / "packages.yml"
+    shallow.write_text(WORKFLOW.read_text().replace("fetch-depth: 0", "fetch-depth: 1", 1))
+    project.space.edit("src/score", "1.0, 2.5", "1.0, 2.6")
+    before = project.cached()
+    jobs = github.asked(shallow, owner="eve")
+    assert "the clone is shallow: the rest of its history is fetched" in jobs["affected"].said
+    assert results(jobs) == {"affected": "success", "1 of 4": "failure", "comment": "success"}
+    assert "wrong answer: $.numbers[1]: off by 0.1" in jobs["1 of 4"].said
+    assert "~ srv/cgi-bin/score" in jobs["comment"].summary
+    assert (project.comments.asked, project.cached()) == ([], before)
+
+
+def test_setting_up_installs_what_is_asked_for(tmp_path: Path) -> None:
+    """And nothing where the runner has it, which the other tests show."""
+    (tmp_path / "wheels").mkdir()
+    name, data = wheel("buildrules", "9.1")
+    (tmp_path / "wheels" / name).write_bytes(data)
+    forge = Forge(tmp_path, tmp_path, {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "wheels"), "PATH": PATH})
+    given = {"version": "9.1", "shared-cache": "https://cache.example.com", "restore": "false"}
+    machine = Machine(forge, {"github": {"sha": "1234", "ref": "", "repository": ""}})
+    machine.job({"steps": [{"uses": "OWNER/buildrules/integrations/github/setup@main", "with": given}]})
+    assert machine.found.result == "success", machine.found.said
+    assert (Path(machine.path[0]) / "buildrules").exists()
+    assert machine.env["BUILDRULES_CACHE"] == "https://cache.example.com"
+    assert machine.env["BUILDRULES_CACHE_DIR"] == f"{machine.home}/.cache/buildrules"
