@@ -76,6 +76,7 @@ VERBS = {
     "cache": Verb("look at the store, check it, shrink it; keys of a shared cache"),
     "doctor": Verb("look at this machine and workspace: what is missing, and how to get it"),
     "setup": Verb("make buildrules a part of Docker's command line"),
+    "hook": Verb("check what belongs to the files of a commit, for hooks of git"),
     "completion": Verb("make a shell complete verbs, options and labels"),
     "clean": Verb("forget what this workspace's builds remembered"),
     "step": Verb("run one step that another process wrote to a file"),
