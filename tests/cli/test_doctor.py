@@ -85,12 +85,33 @@ def test_errors_of_the_workspace_are_listed_with_their_places(workspace: Space) 
     assert rows[0]["remedy"] == "did you mean 'model'?"
 
 
-def test_pants_takes_our_files_for_its_own(workspace: Space) -> None:
-    workspace.write("pants.toml", '[GLOBAL]\npants_version = "2.30.0"\n')
-    (row,) = found(workspace, 1)["pants"]
-    assert 'build_patterns = ["BUILD", "BUILD.pants"]' in row["remedy"]
-    workspace.append("pants.toml", 'build_patterns = ["BUILD", "BUILD.pants"]\n')
-    assert "pants" not in found(workspace)
+@pytest.mark.parametrize(
+    ("setting", "clash"),
+    [
+        ("", True),
+        ('# build_patterns = ["BUILD"]', True),
+        ('build_patterns = ["BUILD", "BUILD.*"]', True),
+        ('build_patterns = ["BUILD", "BUILD.pants"]', False),
+        ('build_patterns.remove = ["BUILD.*"]', False),
+        ('build_patterns.add = ["BUILD.pants"]', True),
+        ('build_ignore = ["**/BUILD.yaml"]', False),
+        ('build_ignore = ["dist/"]', True),
+        ('pants_ignore.add = ["models/"]', True),
+    ],
+)
+@pytest.mark.parametrize("folder", ["", "../"])
+def test_pants_takes_our_files_for_its_own(workspace: Space, setting: str, clash: bool, folder: str) -> None:
+    (workspace.folder / ".git").mkdir()
+    workspace.write(f"{folder}pants.toml", f'[GLOBAL]\npants_version = "2.30.0"\n{setting}\n')
+    rows = found(workspace, int(clash)).get("pants", [])
+    assert [row["state"] for row in rows] == ["broken"] * clash
+    assert all('build_patterns = ["BUILD", "BUILD.pants"]' in row["remedy"] for row in rows)
+
+
+def test_a_damaged_file_of_pants_is_a_note(workspace: Space) -> None:
+    workspace.write("pants.toml", "[GLOBAL\n")
+    (row,) = found(workspace)["pants"]
+    assert row["state"] == "lacking"
 
 
 def test_a_cache_with_another_clock(workspace: Space, late: str) -> None:
@@ -143,5 +164,5 @@ def test_certificates_that_are_none(workspace: Space) -> None:
 def test_it_says_it_in_lines(workspace: Space) -> None:
     workspace.write("pants.toml", "")
     out = workspace.run("doctor", code=1).out
-    assert "BROKEN  pants: its patterns" in out
+    assert "BROKEN  pants: by " in out
     assert "ok      uv: " in out

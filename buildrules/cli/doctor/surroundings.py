@@ -5,12 +5,16 @@ import os
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
+from fnmatch import fnmatchcase
+from typing import Any
 from urllib.parse import urlsplit
 
 from buildrules.cli.doctor.finding import Finding, broken, failed, good, lacking
 from buildrules.credentials.redact import redact, scrub
+from buildrules.document.plain_toml import read_toml
 from buildrules.errors import BuildrulesError
 from buildrules.net.session import Session
+from buildrules.workspace.root import BUILD_FILE
 from buildrules.workspace.settings import Settings
 
 _SKEW = 60.0  # seconds, beyond which tokens and signatures with a date may be refused
@@ -43,19 +47,36 @@ def targets(root: str) -> Iterator[Finding]:
 
 
 def neighbours(root: str) -> Iterator[Finding]:
-    """Other build systems that take our files for theirs."""
-    path = os.path.join(root, "pants.toml")
+    """Other build systems that take our files for theirs: Pants, whose pants.toml may lie in a folder above."""
+    folder = root
+    while not os.path.exists(path := os.path.join(folder, "pants.toml")):
+        if os.path.exists(os.path.join(folder, ".git")) or folder == os.path.dirname(folder):
+            return
+        folder = os.path.dirname(folder)
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read(1 << 20)
-    except OSError:
+        with open(path, "rb") as file:
+            settings = read_toml(file.read(1 << 20)).get("GLOBAL", {})
+        taken = _patterns(settings, "build_patterns", "BUILD", "BUILD.*")
+        left_out = [*_patterns(settings, "build_ignore"), *_patterns(settings, "pants_ignore")]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        yield lacking("pants", f"{path!r} cannot be read: {error}", "see that it is as Pants wants it")
         return
-    if "build_patterns" not in text:
+    matching = [pattern for pattern in taken if fnmatchcase(BUILD_FILE, pattern)]
+    if matching and not any(fnmatchcase(BUILD_FILE, pattern.rpartition("/")[2] or pattern) for pattern in left_out):
         yield broken(
             "pants",
-            "its patterns for build files, BUILD and BUILD.*, take every BUILD.yaml for one",
+            f"by {path!r} its build files are {', '.join(map(repr, taken))}, so it reads every {BUILD_FILE} as one",
             'in pants.toml, below [GLOBAL]: build_patterns = ["BUILD", "BUILD.pants"]',
         )
+
+
+def _patterns(settings: dict[str, Any], name: str, *default: str) -> list[str]:
+    """An option of Pants that is a list, or adds to its default and takes from it."""
+    value = settings.get(name, {})
+    if isinstance(value, dict):
+        added = [*default, *value.get("add", [])]
+        return [pattern for pattern in added if pattern not in value.get("remove", [])]
+    return [str(pattern) for pattern in value]
 
 
 def certificates(session: Session) -> Iterator[Finding]:
