@@ -125,6 +125,12 @@ class FetchError(BuildrulesError):
     """Content could not be downloaded, after the retries."""
 
 
+class UndeclaredError(BuildrulesError):
+    """A build for another build system wants what that did not declare."""
+
+    exit_code = 3
+
+
 class GoneError(FetchError):
     """The server answers, and says that the locked file no longer exists. Locking again helps."""
 

@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parents[1] / "buildrules"
 REASONS = {
     "what a workspace names, whose links are checked": """
         state/rows.py                          `open_regular`, below `read_inside` and `Disk`: the one way to such
-        cli/plugins.py                         modules that were imported, after `check_inside`
+        plugins.py                             modules that were imported, after `check_inside`
         locking/keeper.py                      the first line of a lock, which is compared
         locking/python/projects.py             hashed; the copies for the resolver are checked
         locking/python/request.py              `workspace_path` has followed the links
@@ -68,6 +68,8 @@ REASONS = {
     """,
     "named on the command line": """
         cli/env_file.py
+        guest/declared.py
+        guest/worker.py                        files of arguments
         cli/writing.py                         the first line of what is to be replaced
         engine/step_file.py
         oci/archive_file.py

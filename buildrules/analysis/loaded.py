@@ -32,23 +32,26 @@ class Loaded:
         whole: bool = True,
         made_from: str = "BUILD.yaml",
         only: Collection[str] | None = None,
+        alone: Collection[Label] = (),
         options: Options = _NONE,
     ) -> None:
         """See `Workspace.load`. With `only` these packages are loaded, and of others the targets that theirs need:
-        what is wrong elsewhere is not found. What varies is read for the configurations and the first
-        of the platforms that `options` choose. Raises LoadError, and UsageError for a configuration or platform that
-        there is not.
+        what is wrong elsewhere is not found. With `alone` these targets are loaded, and what they need. What varies is
+        read for the configurations and the first of the platforms that `options` choose. Raises LoadError, and
+        UsageError for a configuration or platform that there is not.
         """
         self._disk = disk
         self._options = options
         with uncollected():
             problems = Problems()
             self.catalogue = Catalogue(disk, problems)
-            if only is None:
+            if alone:
+                self._load({label.package for label in alone}, alone, problems)
+            elif only is None:
                 self.workspace = load_workspace(disk, problems, texts=texts, whole=whole, made_from=made_from)
                 self._resolve(problems)
             else:
-                self._load(frozenset(only), problems)
+                self._load(only, (), problems)
             self._check(problems)
 
     def on(self, platform: str) -> "Loaded":
@@ -79,13 +82,14 @@ class Loaded:
         problems.raise_all()
         self.look_again()
 
-    def _load(self, only: frozenset[str], problems: Problems) -> None:
-        wanted = only | {""}
+    def _load(self, only: Collection[str], alone: Collection[Label], problems: Problems) -> None:
+        wanted = {*only, ""}
         while True:
             found = Problems()
             self.workspace = load_workspace(self._disk, found, only=wanted)
             self._resolve(found)
-            needed = self.resolution.needed(label for label in self.workspace.targets if label.package in only)
+            named = (label for label in self.workspace.targets if label.package in only)
+            needed = self.resolution.needed(label for label in named if not alone or label in alone)
             more = {label.package for label in needed if label not in self.resolution.targets} - wanted
             if not more:
                 break

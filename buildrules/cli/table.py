@@ -79,6 +79,7 @@ VERBS = {
     "hook": Verb("check what belongs to the files of a commit, for hooks of git"),
     "completion": Verb("make a shell complete verbs, options and labels"),
     "clean": Verb("forget what this workspace's builds remembered"),
+    "guest": Verb("build for another build system, from declared inputs alone"),
     "step": Verb("run one step that another process wrote to a file"),
 }
 

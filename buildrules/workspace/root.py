@@ -23,6 +23,21 @@ LINK_ROOTS = "BUILDRULES_LINK_ROOTS"
 """The variable with the folders, separated by `:`, that links of a workspace may lead to: for sandboxes, which lay out
 a workspace as links. It is no key of BUILD.yaml, so that a workspace cannot open the machine for itself."""
 
+
+class Tree(str):
+    """The absolute root of a workspace that was laid out as links, which may lead below the folders `roots`.
+
+    These are without links themselves. It goes wherever a root goes, so that nothing but it opens them.
+    """
+
+    roots: "tuple[str, ...]"
+
+    def __new__(cls, path: str, roots: "tuple[str, ...]") -> "Tree":
+        made = super().__new__(cls, path)
+        made.roots = roots
+        return made
+
+
 MISSPELT = frozenset({"BUILD.yml", "build.yaml", "build.yml", "Build.yaml"})
 _LARGEST = 16 << 20
 Listing = tuple[tuple[str, ...], bool, str, bool]
@@ -77,6 +92,8 @@ def is_inside(root: str, real: str) -> bool:
     """Whether a path without links lies in the workspace at `root`, or where the user lets links lead (LINK_ROOTS)."""
     if f"{real}/".startswith(f"{root.rstrip('/')}/"):
         return True
+    if isinstance(root, Tree):
+        return any(f"{real}/".startswith(f"{top.rstrip('/')}/") for top in root.roots)
     named = [path for path in os.environ.get(LINK_ROOTS, "").split(os.pathsep) if path.startswith("/")]
     return any(f"{real}/".startswith(f"{os.path.realpath(top).rstrip('/')}/") for top in (root, *named))
 

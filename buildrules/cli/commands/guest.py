@@ -1,0 +1,126 @@
+"""`buildrules guest`."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from buildrules.guest.build import Room
+
+_FOLDER = click.Path(exists=True, file_okay=False)
+_root = click.option("--root", required=True, type=_FOLDER, metavar="DIR", help="The root of the workspace.")
+_platform = click.option("--platform", metavar="OS/ARCH", help="Build for this platform instead of the workspace's.")
+_config = click.option(
+    "--config", "configurations", multiple=True, metavar="NAME", help="A configuration that holds; several."
+)
+
+
+@click.group(short_help="build for another build system, from declared inputs alone")
+def command() -> None:
+    """Build targets for another build system: from the inputs that it declares, without a store, HOME or network.
+
+    The contract is in docs/reference/guest.md.
+    """
+
+
+@command.command()
+@click.argument("labels", nargs=-1, required=True, metavar="LABEL...")
+@_root
+@_platform
+@_config
+def inputs(labels: tuple[str, ...], root: str, platform: str | None, configurations: tuple[str, ...]) -> None:
+    """Print what a host must declare for each target, as JSON: files of the workspace, and content to fetch."""
+    from buildrules.guest.inputs import inputs
+    from buildrules.workspace.root import find_root
+
+    sys.stdout.write(json.dumps(inputs(find_root(root), labels, platform, configurations), indent=2) + "\n")
+
+
+@command.command()
+@click.argument("label", metavar="LABEL")
+@_root
+@click.option(
+    "--inputs",
+    "declared",
+    required=True,
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="What may be read: a line each, PATH of the workspace or 'sha256:HEX  PATH' of content.",
+)
+@click.option("--out", required=True, type=click.Path(file_okay=False), metavar="DIR", help="Where the result goes.")
+@click.option("--offline", is_flag=True, help="Open no connection.")
+@click.option("--layout", is_flag=True, help="Write the image as well, as an OCI layout.")
+@_platform
+@_config
+@click.option("--below", multiple=True, type=_FOLDER, metavar="DIR", help="Where links may lead; several.")
+@click.option("--depfile", type=click.Path(dir_okay=False), metavar="FILE", help="Write what was read, for make.")
+def build(declared: str, **options: Any) -> int:
+    """Build one package from declared inputs; write its digest and descriptor, and with --layout the image."""
+    from buildrules.guest.build import Request, room_for
+
+    request = Request(inputs=declared, **options)
+
+    def perform() -> list[str]:
+        with room_for(request) as room:
+            return room.build(request).notices
+
+    _end_gently()
+    code, output = _told(perform)
+    sys.stderr.write(output)
+    return code
+
+
+@command.command()
+@click.option("--persistent_worker", is_flag=True, hidden=True)
+def worker(persistent_worker: bool) -> None:  # noqa: ARG001 - Bazel adds it
+    """Build many packages in one process: a request of JSON on each line, as Bazel sends it to its workers."""
+    from buildrules.guest.build import Room
+    from buildrules.guest.worker import Worker
+
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever prints must not speak in the protocol
+    _end_gently()
+    with Room() as room:
+        Worker(room, _perform, answers).serve(sys.stdin)
+
+
+def _perform(words: Sequence[str], room: "Room") -> tuple[int, str]:
+    """What `build` does with these arguments, in the worker's room."""
+    from buildrules.guest.build import Request
+    from buildrules.guest.worker import arguments_of
+
+    try:
+        context = build.make_context("build", arguments_of(words))
+    except click.ClickException as error:
+        return 2, f"error: {error.format_message()}\n"
+    except OSError as error:
+        return 2, f"error: cannot read '{error.filename}': {(error.strerror or str(error)).lower()}\n"
+    request = Request(inputs=context.params.pop("declared"), **context.params)
+    return _told(lambda: room.build(request).notices)
+
+
+def _told(perform: Callable[[], list[str]]) -> tuple[int, str]:
+    """The exit code of a build, and what there is to say."""
+    from buildrules.cli.report import error_text
+    from buildrules.engine.unexpected import unexpected
+    from buildrules.errors import BuildrulesError, Interrupted
+
+    try:
+        return 0, "".join(f"{line}\n" for line in perform())
+    except KeyboardInterrupt:
+        return Interrupted.exit_code, "error: interrupted\n"
+    except BuildrulesError as error:
+        return error.exit_code, f"{error_text(error)}\n"
+    except Exception as raised:  # noqa: BLE001 - a worker goes on, and there is no log elsewhere
+        bug = unexpected(raised, "the build", "")
+        return bug.exit_code, f"{error_text(bug)}\n{bug.traceback}"
+
+
+def _end_gently() -> None:
+    """Let SIGTERM end as Ctrl-C does: what is private is removed."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

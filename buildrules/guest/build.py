@@ -1,0 +1,228 @@
+"""Builds one target from what a host has declared, and writes what it is known by."""
+
+import gc
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Self
+
+from buildrules.actions.fetching import fetch_parts
+from buildrules.actions.registry import Kinds
+from buildrules.engine.build import Build
+from buildrules.engine.events import Event, Notice, Stream
+from buildrules.engine.plan import Plan
+from buildrules.engine.result import GoalResult, goal_results
+from buildrules.errors import BuildrulesError, UsageError
+from buildrules.guest.declared import Declared, read_declared
+from buildrules.guest.forest import lay_out
+from buildrules.guest.given import GivenBlobs
+from buildrules.guest.offline import OfflineSession, check_refused
+from buildrules.guest.reads import Content, content_of, files_of, workspace_file
+from buildrules.guest.undeclared import BLOB, Undeclared, check_content
+from buildrules.net.session import Session
+from buildrules.oci.image import Image, Index, read_image, read_index
+from buildrules.oci.layout import write_layout
+from buildrules.oci.names import tagged
+from buildrules.oci.supply import Supply
+from buildrules.oci.whole_file import write_whole, writing
+from buildrules.plugins import import_plugins
+from buildrules.prepared import Prepared, prepare
+from buildrules.store.records import Records
+from buildrules.store.store import Store
+from buildrules.workspace.disk import Disk
+from buildrules.workspace.globs import expand
+from buildrules.workspace.labels import Label, parse_label
+from buildrules.workspace.root import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One `buildrules guest build`. Paths are relative to the working directory."""
+
+    label: str
+    root: str
+    inputs: str
+    out: str
+    offline: bool = False
+    layout: bool = False
+    platform: str | None = None
+    configurations: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
+    depfile: str | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """What a build came to: the image's digest, and what the user should know."""
+
+    digest: str = ""
+    notices: list[str] = field(default_factory=list)
+
+
+class Room:
+    """A private folder with a store of its own, for one build or for many; it goes when the context ends."""
+
+    def __init__(self, folder: str | None = None) -> None:
+        """`folder` is where it is made, where the environment names none for temporary files."""
+        self._folder = os.environ.get("TMPDIR") or folder
+        self.running: Build | None = None  # the build at work
+
+    def __enter__(self) -> Self:
+        if self._folder is not None:
+            os.makedirs(self._folder, exist_ok=True)
+        self._path = os.path.realpath(tempfile.mkdtemp(prefix=".buildrules-", dir=self._folder))
+        self._store = Store(os.path.join(self._path, "store"))
+        self._blobs = GivenBlobs(self._store.root)
+        self._store.blobs, self._store.records = self._blobs, Records(self._store.table, self._blobs)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._store.close()
+        shutil.rmtree(self._path, ignore_errors=True)
+
+    def build(self, request: Request) -> Report:
+        """Do it. Raises BuildrulesError."""
+        declared, report = read_declared(request.inputs), Report()
+        label = check_label(request.label)
+        tree = lay_out(request.root, declared, request.below, self._tree())
+        layouts = {path[-64:]: os.path.realpath(f"{tree}/{path}") for path in filter(BLOB.search, declared.files)}
+        self._blobs.given, self._blobs.touched = {**layouts, **declared.content}, set()
+        session: Session = OfflineSession(tree) if request.offline else Session()
+        try:
+            self._built(request, declared, label, tree, session, report)
+        finally:
+            self.running = None
+            session.close()
+            gc.unfreeze()  # what was loaded is garbage now
+        return report
+
+    def _tree(self) -> str:
+        """Where a workspace is laid out: always at one place, by which known digests are found again."""
+        path = os.path.join(self._path, "tree")
+        if os.path.lexists(path):
+            shutil.rmtree(path)
+        return path
+
+    def _built(
+        self, request: Request, declared: Declared, label: Label, tree: Tree, session: Session, report: Report
+    ) -> None:
+        def hear(event: Event) -> None:
+            if isinstance(event, Notice):
+                report.notices.append(f"{'warning: ' if event.warning else ''}{event.message}")
+
+        stream, kinds = Stream(hear), session.own(Kinds)
+        undeclared = Undeclared(tree, os.path.abspath(request.root), request.out)
+        options = {
+            "locked": True,
+            "platform": request.platform,
+            "configurations": request.configurations,
+            "done": "built for another build system",
+            "one": True,
+        }
+        disk = Disk(tree)
+        try:
+            prepared = prepare(
+                tree, "", [request.label], options, self._store, stream, session, alone=[label], disk=disk
+            )
+            check_refused(session)
+            plan = prepared.plan()
+        except BuildrulesError as error:
+            undeclared.explain(error, disk)
+            raise
+        plan.narrow(())
+        undeclared.check_plan(prepared, plan, self._blobs)
+        import_plugins(tree, list(prepared.loaded.workspace.settings.plugins), kinds)
+        content = content_of(plan, kinds, self._blobs)
+        if request.offline:
+            there = (url for one in content.values() for url in one.urls if workspace_file(url, tree))
+            wanted = [one for one in content.values() if one.kind != "layer" or request.layout]
+            check_content(wanted, self._blobs, there)
+        for one in content.values():  # also where nothing of it is to be read: a worker has seen it before
+            if one.kind != "layer" and one.sha256 in declared.content:
+                self._blobs.right(one.sha256)
+        build = self.running = Build(
+            plan, self._store, tree, session=session, kinds=kinds, expand=expand, stream=stream
+        )
+        build.run()
+        if not build.ok:
+            raise build.errors[0]
+        self._write(request, plan, build, report)
+        if request.depfile:
+            read = self._read(request, declared, tree, prepared, plan, content)
+            _write(request.depfile, depfile_text(os.path.join(request.out, "digest"), read))
+
+    def _write(self, request: Request, plan: Plan, build: Build, report: Report) -> None:
+        """Write the image's digest and descriptor, and its layout where that is wanted."""
+        result = _whole(goal_results(plan, build))
+        layers = [item.layer for item in result.layers]
+        read = read_index if result.goal.kind == "index" else read_image
+        image: Image | Index = read(self._blobs, result.digest, layers)
+        with writing("result", request.out):
+            os.makedirs(request.out, exist_ok=True)
+        layout = os.path.join(request.out, "layout")
+        if os.path.exists(os.path.join(layout, "oci-layout")):
+            shutil.rmtree(layout)  # of an earlier build: what is there follows from the inputs alone
+        if request.layout:
+            makers = {item.layer.digest: item.action for item in result.layers}
+            supply = Supply(build.here, lambda digest: build.sources.origin(makers[digest]), fetch_parts)
+            write_layout(layout, image, supply, names=[tagged(str(result.goal.info["name"]))])
+        _write(os.path.join(request.out, "descriptor.json"), json.dumps(image.descriptor(), sort_keys=True) + "\n")
+        _write(os.path.join(request.out, "digest"), f"{result.digest}\n")
+        report.digest = result.digest
+
+    def _read(
+        self,
+        request: Request,
+        declared: Declared,
+        tree: Tree,
+        prepared: Prepared,
+        plan: Plan,
+        content: dict[str, Content],
+    ) -> list[str]:
+        """What was read, as the host names it: files below its root, and content."""
+        files, _ = files_of(tree, prepared, plan)
+        files |= {path for one in content.values() for url in one.urls if (path := workspace_file(url, tree))}
+        read = {path for path in files & declared.files if not BLOB.search(path) or path[-64:] in self._blobs.touched}
+        given = [declared.content[sha256] for sha256 in sorted(self._blobs.touched & declared.content.keys())]
+        return [*(os.path.join(request.root, path) for path in sorted(read)), *given]
+
+
+def _write(path: str, text: str) -> None:
+    write_whole(path, [text.encode("utf-8", "surrogateescape")], "result", path)
+
+
+def check_label(label: str) -> Label:
+    """Read a label from the root. Raises UsageError for what is none."""
+    if not label.startswith("//"):
+        raise UsageError(f"'{label}' is no label from the root of a workspace", hint="write //package:name")
+    return parse_label(label, "")
+
+
+def _whole(results: list[GoalResult]) -> GoalResult:
+    """The index where there is one, else the image."""
+    return next((one for one in results if one.goal.kind == "index"), results[0])
+
+
+def depfile_text(target: str, paths: list[str]) -> str:
+    """A rule of Make, as ninja reads it too: what stands for itself is escaped as both take it."""
+
+    def escaped(path: str) -> str:
+        return path.replace("$", "$$").replace("#", "\\#").replace(" ", "\\ ").replace(":", "\\:")
+
+    return " \\\n  ".join([f"{escaped(target)}:", *map(escaped, paths)]) + "\n"
+
+
+@contextmanager
+def room_for(request: Request) -> Iterator[Room]:
+    """A room for one build, below what it writes where the environment names no folder for temporary files."""
+    made = not os.path.isdir(request.out)
+    try:
+        with Room(request.out) as room:
+            yield room
+    finally:
+        if made and os.path.isdir(request.out) and not os.listdir(request.out):
+            os.rmdir(request.out)

@@ -1,0 +1,49 @@
+"""What a host declares: a file with a line for each input.
+
+`PATH` is a file of the workspace, relative to its root; `PATH/` an empty folder of it; `sha256:HEX  PATH` content with
+that digest, at a path relative to the working directory. Two spaces, as sha256sum writes them.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+
+from buildrules.errors import UsageError
+
+_CONTENT = re.compile(r"sha256:([0-9a-f]{64})  (.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """`files` and `folders` are workspace-relative, without slashes at their ends; `content` has absolute paths without
+    links, by hex digest."""
+
+    files: frozenset[str]
+    folders: frozenset[str]
+    content: dict[str, str]
+
+
+def read_declared(path: str) -> Declared:
+    """Read such a file. Raises UsageError naming the line that is wrong, or where content is not there."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            lines = file.read().split("\n")
+    except OSError as error:
+        raise UsageError(f"cannot read the inputs {path!r}: {(error.strerror or str(error)).lower()}") from None
+    files: set[str] = set()
+    folders: set[str] = set()
+    content: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        where = f"{path}:{number}"
+        if (found := _CONTENT.fullmatch(line)) is not None:
+            real = os.path.realpath(found[2])
+            if not os.path.isfile(real):
+                raise UsageError(f"{where}: there is no file {found[2]!r}", hint=f"the host declares it: {line[:80]!r}")
+            content.setdefault(found[1], real)
+        elif line:
+            name = line.removesuffix("/")
+            if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\0" in name:
+                hint = "write a path relative to the workspace, as 'buildrules guest inputs' prints it"
+                raise UsageError(f"{where}: {line!r} is no path of a workspace", hint=hint)
+            (folders if line.endswith("/") else files).add(name)
+    return Declared(frozenset(files), frozenset(folders), content)

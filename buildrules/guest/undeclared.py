@@ -1,0 +1,117 @@
+"""Finds what a plain build would read and the host has not declared: an error, and no silent difference."""
+
+import os
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+
+from buildrules.analysis.loaded import Loaded
+from buildrules.document.nodes import Node
+from buildrules.engine.plan import Plan
+from buildrules.errors import BuildrulesError, LoadError, UndeclaredError
+from buildrules.guest.reads import Content, Read, asked_of, looked_at, sources_of
+from buildrules.prepared import Prepared
+from buildrules.store.blobs import Blobs
+from buildrules.workspace.disk import Disk
+from buildrules.workspace.globs import selects
+from buildrules.workspace.labels import parse_label
+from buildrules.workspace.root import BUILD_FILE, Tree
+
+BLOB = re.compile(r"/blobs/sha256/[0-9a-f]{64}$")
+"""The end of the path of a file in an image layout."""
+
+_WORD = re.compile(r"//([\w./-]*)")
+
+
+class Undeclared:
+    """Compares the laid-out `tree` with the host's folder `root`; what lies in the folder `out` is not looked at."""
+
+    def __init__(self, tree: Tree, root: str, out: str) -> None:
+        self._tree = tree
+        self._root = Tree(root, ("/",))  # only names are looked at, wherever they lead
+        self._out = os.path.realpath(out)
+
+    def check_plan(self, prepared: Prepared, plan: Plan, blobs: Blobs) -> None:
+        """Raise UndeclaredError for what the steps of a plan, or what it was made from, would see in the folder.
+
+        What a base image in a layout is made of must be there in any case, as a file or in `blobs`: without it bytecode
+        is left out.
+        """
+        seen = [*looked_at(prepared.disk), *(one for one, _ in sources_of(self._root, plan))]
+        base = [one for one in asked_of(self._tree, prepared) if not os.path.lexists(f"{self._tree}/{one.path}")]
+        named = [one for one in base if not BLOB.search(one.path) or not blobs.has(os.path.basename(one.path))]
+        self._refuse([*self._missing(seen), *named], prepared.loaded)
+
+    def explain(self, error: BuildrulesError, disk: Disk) -> None:
+        """Raise UndeclaredError where an error of loading may come of what is not declared."""
+        seen = list(looked_at(disk))
+        errors = error.errors if isinstance(error, LoadError) else [error]
+        said = " ".join(f"{one.message} {one.hint or ''}" for one in errors)
+        packages = {word.rstrip("/.") for word in _WORD.findall(said)}
+        seen += [Read(posixpath.join(package, BUILD_FILE), "") for package in packages]
+        self._refuse(self._missing(seen), None)
+
+    def _missing(self, seen: Iterable[Read]) -> Iterator[Read]:
+        for one in seen:
+            if not one.path.startswith(("/", "../")) and not os.path.lexists(f"{self._tree}/{one.path}"):
+                place = f"{self._root}/{one.path}"
+                inside = f"{os.path.realpath(place)}/".startswith(f"{self._out}/")
+                if os.path.lexists(place) and not inside:
+                    yield one
+
+    def _refuse(self, missing: Iterable[Read], loaded: Loaded | None) -> None:
+        found = {one.path: one for one in missing}
+        if not found:
+            return
+        lines = [f"'{path}'{_wanted_by(found[path], loaded)}" for path in sorted(found)]
+        more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
+        raise UndeclaredError(
+            f"not declared: {', '.join(lines[:5])}{more}",
+            hint="add it to the inputs ('buildrules guest inputs LABEL' lists them all), or exclude it in the target",
+        )
+
+
+def _wanted_by(read: Read, loaded: Loaded | None) -> str:
+    """Which target wants a path, and by which attribute, as far as that can be told."""
+    if not read.target or (read.target.startswith("//") and ":" not in read.target):
+        return ""
+    label = parse_label(read.target, "")
+    target = loaded.workspace.targets.get(label) if loaded is not None else None
+    for name, node in target.attributes.items() if target is not None else ():
+        if any(_names(text, read, label.package) for text in _texts(node)):
+            return f", which {read.target} wants by '{name}'"
+    return f", which {read.target} wants"
+
+
+def _names(text: str, read: Read, package: str) -> bool:
+    place = posixpath.normpath(posixpath.join(package, text))
+    if f"{read.path}/".startswith(f"{place}/"):
+        return True
+    try:
+        return selects(posixpath.relpath(read.path, package or "."), [text])
+    except LoadError:
+        return False
+
+
+def _texts(node: Node) -> Iterator[str]:
+    if node.kind == "map":
+        for below in node.entries.values():
+            yield from _texts(below)
+    elif node.kind == "list":
+        for below in node.items:
+            yield from _texts(below)
+    elif not node.is_null:
+        yield node.text
+
+
+def check_content(wanted: Iterable[Content], blobs: Blobs, there: Iterable[str]) -> None:
+    """Raise UndeclaredError for content that is neither given nor in a file of the workspace, of the urls `there`."""
+    known = set(there)
+    missing = [one for one in wanted if not blobs.has(one.sha256) and known.isdisjoint(one.urls)]
+    if missing:
+        lines = [f"{one.name} (sha256:{one.sha256}), which {one.target} wants" for one in missing[:5]]
+        more = f", and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise UndeclaredError(
+            f"content is not declared, and nothing is fetched: {', '.join(lines)}{more}",
+            hint="add a line 'sha256:HEX  PATH' for each to the inputs; 'buildrules guest inputs LABEL' lists them",
+        )
