@@ -15,7 +15,7 @@ from buildrules.actions.registry import Kinds
 from buildrules.engine.build import Build
 from buildrules.engine.events import Event, Notice, Stream
 from buildrules.engine.plan import Plan
-from buildrules.engine.result import GoalResult, goal_results
+from buildrules.engine.result import goal_result
 from buildrules.errors import BuildrulesError, UsageError
 from buildrules.guest.declared import Declared, read_declared
 from buildrules.guest.forest import lay_out
@@ -157,7 +157,9 @@ class Room:
 
     def _write(self, request: Request, plan: Plan, build: Build, report: Report) -> None:
         """Write the image's digest and descriptor, and its layout where that is wanted."""
-        result = _whole(goal_results(plan, build))
+        kinds = {goal.kind: goal for goal in plan.goals}
+        result = goal_result(plan, build, kinds.get("index") or kinds["image"])
+        assert result is not None  # what is built has no goal that failed
         layers = [item.layer for item in result.layers]
         read = read_index if result.goal.kind == "index" else read_image
         image: Image | Index = read(self._blobs, result.digest, layers)
@@ -200,11 +202,6 @@ def check_label(label: str) -> Label:
     if not label.startswith("//"):
         raise UsageError(f"'{label}' is no label from the root of a workspace", hint="write //package:name")
     return parse_label(label, "")
-
-
-def _whole(results: list[GoalResult]) -> GoalResult:
-    """The index where there is one, else the image."""
-    return next((one for one in results if one.goal.kind == "index"), results[0])
 
 
 def depfile_text(target: str, paths: list[str]) -> str:

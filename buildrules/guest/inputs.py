@@ -6,7 +6,7 @@ from typing import Any
 from buildrules.actions.registry import Kinds
 from buildrules.engine.events import Stream
 from buildrules.guest.build import check_label
-from buildrules.guest.reads import content_of, files_of, workspace_file
+from buildrules.guest.reads import content_of, files_of, located, workspace_file
 from buildrules.net.session import Session
 from buildrules.plugins import import_plugins
 from buildrules.prepared import prepare
@@ -16,11 +16,13 @@ VERSION = 1
 """Of the form of what `inputs` gives."""
 
 
-def inputs(root: str, labels: Sequence[str], platform: str | None, configurations: Sequence[str]) -> dict[str, Any]:
+def inputs(
+    root: str, labels: Sequence[str], platform: str | None, configurations: Sequence[str], *, urls: bool = False
+) -> dict[str, Any]:
     """The inputs of each target, as JSON has it; `root` is absolute. Locks must be there.
 
-    Manifests of base images that the store lacks are fetched. Raises LockError where a lock is missing or stale, and
-    what planning raises.
+    With `urls` package indexes are asked for what locks name without an address. Manifests of base images that the
+    store lacks are fetched. Raises LockError where a lock is missing or stale, and what planning raises.
     """
     store = Store()
     targets = []
@@ -29,7 +31,7 @@ def inputs(root: str, labels: Sequence[str], platform: str | None, configuration
         for label in labels:
             session = Session()
             try:
-                targets.append(_of(root, label, platform, configurations, store, session))
+                targets.append(_of(root, label, platform, configurations, store, session, urls=urls))
             finally:
                 session.close()
     finally:
@@ -38,7 +40,14 @@ def inputs(root: str, labels: Sequence[str], platform: str | None, configuration
 
 
 def _of(
-    root: str, label: str, platform: str | None, configurations: Sequence[str], store: Store, session: Session
+    root: str,
+    label: str,
+    platform: str | None,
+    configurations: Sequence[str],
+    store: Store,
+    session: Session,
+    *,
+    urls: bool,
 ) -> dict[str, Any]:
     options = {"locked": True, "platform": platform, "configurations": tuple(configurations), "done": "built"}
     prepared = prepare(root, "", [label], options, store, Stream(), session, alone=[check_label(label)])
@@ -53,8 +62,12 @@ def _of(
         if path is not None:
             files.add(path)
         else:
-            urls = [url for url in one.urls if not url.startswith(f"file://{root}/")]  # one may be put there one day
-            content.append({"name": one.name, "sha256": one.sha256, "size": one.size, "urls": urls})
+            places = tuple(
+                url for url in one.urls if not url.startswith(f"file://{root}/")
+            )  # one may be put there one day
+            if urls:
+                places = located(one._replace(urls=places), session, root).urls
+            content.append({"name": one.name, "sha256": one.sha256, "size": one.size, "urls": list(places)})
     return {
         "label": label,
         "platform": platform or ",".join(prepared.selection.platforms),

@@ -14,6 +14,7 @@ from buildrules.engine.kind import Row
 from buildrules.engine.plan import Plan
 from buildrules.engine.step import Step
 from buildrules.locking.locks import LockedBase
+from buildrules.net.session import Session
 from buildrules.plugins import plugin_files
 from buildrules.prepared import Prepared
 from buildrules.store.blobs import Blobs
@@ -136,6 +137,18 @@ def content_of(plan: Plan, kinds: Kinds, blobs: Blobs) -> dict[str, Content]:
             sha256 = row["digest"].removeprefix("sha256:")
             found.setdefault(sha256, _content(row, sha256, action))
     return found
+
+
+def located(one: Content, session: Session, root: str) -> Content:
+    """The same with the address that a package index has for it now, where the lock has none. Raises as fetching."""
+    if one.urls or one.kind not in ("wheel", "sdist") or not one.places.get("index"):
+        return one
+    from buildrules.actions.python.fetch import locked_file
+    from buildrules.actions.python.index import LockedFiles
+
+    row = locked_file({"filename": one.name, "digest": f"sha256:{one.sha256}"})
+    found = session.own(LockedFiles).locate([row], one.places["index"], root)
+    return one._replace(urls=(redact(found[one.name]),))
 
 
 def workspace_file(url: str, root: str) -> str | None:

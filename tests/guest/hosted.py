@@ -55,13 +55,17 @@ class Host:
 
     def build(self, root: Path, lines: Iterable[str], *options: str, code: int | None = 0, **named: Any) -> Result:
         """Build in a process with no environment at all, and no store."""
-        arguments = self.arguments(root, lines, *options, **named)
-        bare = ["env", "-i", sys.executable, "-I", "-c", BARE, "guest", "build", *arguments]
-        done = subprocess.run(bare, cwd=self.folder, capture_output=True, text=True, check=False, timeout=120)
+        words = self.bare(self.arguments(root, lines, *options, **named))
+        done = subprocess.run(words, cwd=self.folder, capture_output=True, text=True, check=False, timeout=120)
         assert code is None or done.returncode == code, (
             f"exit code {done.returncode}, not {code}:\n{done.stdout}{done.stderr}"
         )
         return Result(done.returncode, done.stdout, done.stderr)
+
+    @staticmethod
+    def bare(arguments: list[str]) -> list[str]:
+        """A process with no environment at all that builds with these arguments."""
+        return ["env", "-i", sys.executable, "-I", "-c", BARE, "guest", "build", *arguments]
 
     def digest(self, out: str = "out") -> str:
         """The digest that was written."""

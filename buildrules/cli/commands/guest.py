@@ -33,12 +33,15 @@ def command() -> None:
 @_root
 @_platform
 @_config
-def inputs(labels: tuple[str, ...], root: str, platform: str | None, configurations: tuple[str, ...]) -> None:
+@click.option("--urls", is_flag=True, help="Ask package indexes where wheels are that locks name without an address.")
+def inputs(
+    labels: tuple[str, ...], root: str, platform: str | None, configurations: tuple[str, ...], *, urls: bool
+) -> None:
     """Print what a host must declare for each target, as JSON: files of the workspace, and content to fetch."""
     from buildrules.guest.inputs import inputs
     from buildrules.workspace.root import find_root
 
-    sys.stdout.write(json.dumps(inputs(find_root(root), labels, platform, configurations), indent=2) + "\n")
+    sys.stdout.write(json.dumps(inputs(find_root(root), labels, platform, configurations, urls=urls), indent=2) + "\n")
 
 
 @command.command()

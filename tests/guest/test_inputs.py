@@ -1,0 +1,107 @@
+"""What a host is told to declare is what a build needs, and no more."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.guest.hosted import Host
+from tests.support.space import APP, BUILD, FILES, Space, make_base
+
+TWO = {
+    **FILES,
+    "BUILD.yaml": BUILD.partition("  code:")[0] + "  server: {rule: //rules:tiny}\n",
+    "a/BUILD.yaml": (
+        "targets:\n"
+        "  code: {rule: scoring_code, srcs: ['**/*.py'], entry_script: score.py}\n"
+        '  app: {rule: model_package, model: "//:m", base_env: "//:env", server: "//:server", code: ":code"}\n'
+        '  other: {rule: model_package, model: "//b:m", base_env: "//:env", server: "//:server", code: ":code"}\n'
+    ),
+    "a/score.py": "def run(data):\n    return data\n",
+    "b/BUILD.yaml": "targets:\n  m: {rule: model, path: m}\n",
+    "b/m/model.txt": "b\n",
+}
+
+
+@pytest.fixture
+def space(tmp_path: Path, wheelhouse: Path) -> Space:
+    space = Space(tmp_path, wheelhouse).populate(TWO)
+    space.run("lock", "//...")
+    return space
+
+
+def test_only_build_files_of_what_is_needed_are_inputs(space: Space) -> None:
+    host = Host(space)
+    lines = host.lines("//a:app")
+    assert [line for line in lines if line.endswith("BUILD.yaml")] == ["BUILD.yaml", "a/BUILD.yaml"]
+    host.build(host.staged(lines), lines, "--offline", label="//a:app")
+    assert host.digest() == space.build("//a:app").digests["//a:app"]
+    other = host.lines("//a:other")
+    assert {"b/BUILD.yaml", "b/m/model.txt"} <= set(other) and "weights/model.txt" not in other
+    host.build(space.root, lines, "--offline", label="//a:other", code=3).said("not declared: 'b/BUILD.yaml'")
+    host.build(space.root, lines, "--offline", label="//a:none", code=2).said("//a:none")
+    host.build(space.root, lines, "--offline", label=":app", code=2).said("write //package:name")
+
+
+def test_empty_folders_and_links_of_models_are_kept(space: Space) -> None:
+    space.write("weights/v2/model.txt", "two\n")
+    space.path("weights/latest").symlink_to("v2")
+    space.path("weights/best.txt").symlink_to("v2/model.txt")
+    space.path("weights/cache").mkdir()
+    host = Host(space)
+    lines = host.lines("//a:app")
+    assert {"weights/latest", "weights/best.txt", "weights/cache/"} <= set(lines)
+    host.build(host.staged(lines), lines, "--offline", label="//a:app")
+    assert host.digest() == space.build("//a:app").digests["//a:app"]
+
+
+def test_several_platforms_are_an_index(space: Space) -> None:
+    space.edit("BUILD.yaml", "[linux/amd64]", "[linux/amd64, linux/arm64]")
+    space.remove("oci.base-linux-amd64.lock")
+    for path in (space.root / "base").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    make_base(space.root / "base", platforms=("linux/amd64", "linux/arm64"))
+    space.run("lock", "//...")
+    host = Host(space)
+    assert host.target("//a:app")["platform"] == "linux/amd64,linux/arm64"
+    lines = host.lines("//a:app")
+    host.build(host.staged(lines), lines, "--offline", "--layout", label="//a:app")
+    assert "index" in json.loads((host.folder / "out/descriptor.json").read_text())["mediaType"]
+    space.run("export", "//a:app", "-o", str(space.folder / "exported"))
+    index = json.loads((space.folder / "exported/index.json").read_text())
+    assert host.digest() == index["manifests"][0]["digest"]
+    one = host.lines("//a:app", "--platform", "linux/amd64")
+    host.build(space.root, one, "--offline", "--platform", "linux/amd64", label="//a:app", out="one")
+    images = json.loads((host.folder / f"out/layout/blobs/sha256/{host.digest()[7:]}").read_text())["manifests"]
+    assert host.digest("one") == images[0]["digest"]
+
+
+def test_wheels_of_the_workspace_are_files_and_indexes_are_asked_on_request(space: Space) -> None:
+    host = Host(space)
+    assert not any(row["urls"] for row in host.target("//a:app")["content"])
+    asked = {row["name"]: row["urls"] for row in host.target("//a:app", "--urls")["content"]}
+    assert asked and all(len(urls) == 1 and urls[0].endswith(f"/{name}") for name, urls in asked.items())
+    name = "numlib-1.0-py3-none-any.whl"
+    space.write(name, (space.wheels / name).read_bytes())  # beside the lock
+    lines = host.lines("//a:app")
+    assert name in lines and not any(line.startswith("sha256:") and name in line for line in lines)
+    host.build(host.staged(lines), lines, "--offline", label="//a:app")
+    assert host.digest() == space.build("//a:app").digests["//a:app"]
+
+
+def test_a_plugin_is_an_input(tmp_path: Path, wheelhouse: Path) -> None:
+    space = Space(tmp_path, wheelhouse).populate()
+    space.edit("BUILD.yaml", "workspace:\n", "workspace:\n  plugins: [tools.kinds]\n")
+    space.write("tools/__init__.py", "")
+    space.write("tools/kinds.py", "import tools.helper\n")
+    space.write("tools/helper.py", "")
+    space.run("lock", APP)
+    done = space.process("guest", "inputs", APP, "--root", ".")
+    (target,) = json.loads(done.out)["targets"]
+    assert {"tools/__init__.py", "tools/kinds.py", "tools/helper.py"} <= set(target["files"])
+    host = Host(space)
+    lines = [*target["files"], *host.content(target["content"])]
+    host.build(host.staged(lines), lines, "--offline")
+    assert host.digest() == json.loads(space.process("build", APP, "--json").out)["targets"][0]["digest"]
+    host.build(space.root, [line for line in lines if "kinds" not in line], "--offline", code=2).said("tools.kinds")
