@@ -11,7 +11,7 @@ from buildrules.document.problems import Problems
 from buildrules.errors import UsageError
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.package import check_packages
-from buildrules.rules.resolve import resolve
+from buildrules.rules.resolver import resolve
 from buildrules.rules.selects import Conditions
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label, Patterns

@@ -13,29 +13,10 @@ Provider = Literal["base", "env", "server", "model", "input", "code", "library",
 PROVIDERS: tuple[str, ...] = Provider.__args__  # type: ignore[attr-defined]
 
 AttributeType = Literal[
-    "string",
-    "name",
-    "integer",
-    "number",
-    "boolean",
-    "label",
-    "labels",
-    "path",
-    "paths",
-    "globs",
-    "string_list",
-    "string_map",
-    "path_map",
-    "requirements",
-    "ports",
-    "routes",
-    "name_version",
-    "map",
-    "integers",
-    "json",
-    "record",
+    "string", "name", "integer", "number", "boolean", "label", "labels", "path", "paths", "globs", "string_list",
+    "string_map", "path_map", "requirements", "ports", "routes", "name_version", "map", "integers", "json", "record",
     "records",
-]
+]  # fmt: skip
 
 NUMBERS = ("integer", "number")
 LISTS = ("labels", "paths", "globs", "string_list", "requirements", "ports", "integers")
@@ -45,8 +26,7 @@ MAPS = ("string_map", "path_map", "routes", "map")
 RESERVED = frozenset({"rule", "visibility", "description"})
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+_ONE_OR_MORE = BeforeValidator(lambda said: [said] if isinstance(said, str) else said)
 
 
 class Attribute(Strict):
@@ -70,7 +50,7 @@ class Attribute(Strict):
     """The smallest number allowed."""
     maximum: int | float | None = None
     """The largest number allowed."""
-    provider: Annotated[list[Provider] | None, BeforeValidator(_as_list)] = None
+    provider: Annotated[list[Provider] | None, _ONE_OR_MORE] = None
     """What the named targets must provide; for labels. Globs that have it may hold labels."""
     rule_name: bool = False
     """Whether the name of a rule, used with its defaults, may stand for a label."""

@@ -142,8 +142,9 @@ def _layout(
         names["layout.code"] = found.code_directory
     if layout.model is None or not models:
         return list(models)
+    working_dir = _optional(rule.file.image.working_dir, names) if rule.file.image is not None else None
     root, found.model_places = place_models(
-        layout, names, models, keep_folder=keep, mount_path=mount_path, working_dir=_working_dir(rule, names)
+        layout, names, models, keep_folder=keep, mount_path=mount_path, working_dir=working_dir
     )
     scopes: list[Mapping[str, Any]] = [
         {**model, "layout.model": place.directory, "layout.model_path": place.path}
@@ -154,10 +155,6 @@ def _layout(
         names.update(scopes[0])
         names["layout.model_dir"] = names["layout.model"]
     return scopes
-
-
-def _working_dir(rule: Rule, names: dict[str, Any]) -> str | None:
-    return _optional(rule.file.image.working_dir, names) if rule.file.image is not None else None
 
 
 def _image(rule: Rule, found: Contribution, names: dict[str, Any]) -> None:
@@ -219,11 +216,8 @@ def _deep(value: Any, names: Mapping[str, Any]) -> Any:
     if isinstance(value, dict):
         return {key: _deep(item, names) for key, item in value.items()}
     if isinstance(value, list):
-        return (
-            [_deep(item, names) for item in value]
-            if any(isinstance(i, dict | list) for i in value)
-            else (substitute_list(value, names))
-        )
+        deeper = any(isinstance(item, dict | list) for item in value)
+        return [_deep(item, names) for item in value] if deeper else substitute_list(value, names)
     found = substitute(value, names)
     return found if isinstance(found, int | float | str | bool | list | dict | None) else str(found)
 

@@ -1,6 +1,7 @@
 """Rules as a reader sees them: data for lists and help, and the generated reference pages."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from buildrules.rules.attribute import PROVIDERS, Attribute
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.rule import Rule
 
+_BAR = "\\|"
 _COMMON = (
     ("description", "string", "What the target is, for people."),
     ("visibility", "list of patterns", "Packages that may use the target; everybody if left out."),
@@ -61,18 +63,17 @@ def _section(rule: Rule) -> list[str]:
     if rule.file.doc.strip():
         out += [rule.file.doc.strip(), ""]
     out += ["| attribute | type | default | meaning |", "|---|---|---|---|"]
-    for name, item in flat(rule.attributes):
-        default = (
-            "**required**" if item.required else f"`{yaml_text(item.default)}`" if item.default is not None else ""
-        )
-        doc = item.doc + (f" One of {', '.join(f'`{choice}`' for choice in item.choices)}." if item.choices else "")
-        out.append(f"| `{name}` | {type_text(item)} | {_cell(default)} | {_cell(doc)} |")
+    out += [row(name, item) for name, item in flat(rule.attributes)]
     notes = [f"- {note}" for note in _notes(rule)]
     return [*out, "", *notes, *([""] if notes else []), "```yaml", example(rule), "```", ""]
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def row(name: str, item: Attribute) -> str:
+    """An attribute as a row of a table."""
+    default = f"`{yaml_text(item.default)}`" if item.default is not None else ""
+    doc = item.doc + (f" One of {', '.join(f'`{choice}`' for choice in item.choices)}." if item.choices else "")
+    cells = (f"`{name}`", type_text(item), "**required**" if item.required else default, doc)
+    return f"| {' | '.join(' '.join(cell.replace('|', _BAR).splitlines()) for cell in cells)} |"
 
 
 def _notes(rule: Rule) -> list[str]:
@@ -116,8 +117,6 @@ def yaml_text(value: Any) -> str:
 
 def _plain(text: str) -> bool:
     """Whether a text can stand without quotes anywhere, even in a list on one line."""
-    import re
-
     if not re.fullmatch(r"[A-Za-z/.][A-Za-z0-9_./=+-]*(?::[A-Za-z0-9_./=+-]+)*", text):
         return False
     return text.lower() not in ("true", "false", "null", "yes", "no", "on", "off", ".", "..")

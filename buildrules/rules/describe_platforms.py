@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from buildrules.rules.describe import type_text, yaml_text
+from buildrules.rules.describe import row
 from buildrules.rules.platform import LISTS, NAMES, SINGLE, PlatformFile
 from buildrules.rules.platforms import Platforms
 from buildrules.rules.schema import docs_of
@@ -46,10 +46,7 @@ def _lines() -> Iterator[str]:
         file = platform.file
         yield f"\n## {platform.reference}\n\n{file.summary}\n\n{file.doc.strip()}\n"
         yield "\n| attribute | type | default | meaning |\n|---|---|---|---|\n"
-        for name, item in file.attributes.items():
-            default = f"`{yaml_text(item.default)}`" if item.default is not None else ""
-            doc = item.doc + (f" One of {', '.join(f'`{choice}`' for choice in item.choices)}." if item.choices else "")
-            yield f"| `{name}` | {type_text(item)} | {default} | {doc} |\n"
+        yield from (f"{row(name, item)}\n" for name, item in file.attributes.items())
         paths = ", ".join(f"`{path}`" for path in dict.fromkeys([*file.files, *file.jobs]))
         yield f"\n- Files: {paths}\n"
         yield from (f"- Needs a route `{route}`.\n" for route in file.needs)

@@ -8,6 +8,7 @@ What an `item` beside `each` says is the item of the list itself, such as a text
 """
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -44,7 +45,7 @@ def fill(value: Any, names: Mapping[str, Any]) -> Any:
     """
     found: dict[str, Any] | list[Any]
     if isinstance(value, dict):
-        found = _joined(value, names) if EACH in value else _entries(value, names)
+        found = functools.reduce(join, _repeated(value, names), {}) if EACH in value else _entries(value, names)
     elif isinstance(value, list):
         found = _items(value, names)
     else:
@@ -90,10 +91,3 @@ def _repeated(value: Mapping[str, Any], names: Mapping[str, Any]) -> Iterator[An
         scope = {f"{EACH}.{key}": field for key, field in one.items()} if isinstance(one, dict) else {EACH: one}
         with contextlib.suppress(MissingValueError):
             yield fill(rest.get(ITEM, rest), {**names, **scope})
-
-
-def _joined(value: Mapping[str, Any], names: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for one in _repeated(value, names):
-        found = join(found, one)
-    return found

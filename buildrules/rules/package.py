@@ -169,6 +169,14 @@ def take_apart(resolution: Resolution, label: Label, disk: Disk, shared: dict[La
             generated_code=generated,
             mount_path=package.values.get("mount_path"),
         )
+    env_part = _contribution(env, shared) if env is not None else None
+    if env is None and server_part.requirements:  # the packages of a server on a base alone need what is around wheels
+        env_part = Contribution(path=[f"{VENV}/bin"], environment={"PYTHONUNBUFFERED": "1", "VIRTUAL_ENV": VENV})
+    mode = package.values.get("mode") or "copy"
+    placed = [
+        Placed(model, place.directory, server_part.keep_folder, mode)
+        for model, place in zip(models, server_part.model_places, strict=False)  # a server may have no place for models
+    ]
     return PackageParts(
         package=package,
         base=base,
@@ -176,14 +184,14 @@ def take_apart(resolution: Resolution, label: Label, disk: Disk, shared: dict[La
         server=server,
         models=models,
         inputs=inputs,
-        placed=[*_placed_models(package, models, server_part), *_placed_inputs(package, inputs, server_part)],
+        placed=[*placed, *_placed_inputs(inputs, server_part, mode)],
         code=code,
         shared=others,
         groups={one.label: found for one in (*models, *inputs) if (found := _groups(resolution, [one]))},
         flavour=flavour,
         generated_code=generated,
         base_part=of_base(base, resolution, shared) if base is not None else Contribution(),
-        env_part=_contribution(env, shared) if env is not None else _own_venv(server_part),
+        env_part=env_part,
         server_part=server_part,
     )
 
@@ -220,13 +228,6 @@ def of_base(target: ResolvedTarget, resolution: Resolution, shared: dict[Label, 
             user=own.user or under.user,
         )
     return shared[target.label]
-
-
-def _own_venv(server_part: Contribution) -> Contribution | None:
-    """What a server's packages need around them where they stand on a base alone: as an environment contributes."""
-    if not server_part.requirements:
-        return None
-    return Contribution(path=[f"{VENV}/bin"], environment={"PYTHONUNBUFFERED": "1", "VIRTUAL_ENV": VENV})
 
 
 def gpu_of(*targets: ResolvedTarget | None) -> str | None:
@@ -278,10 +279,11 @@ def _code(
     groups += _groups(resolution, [*code, *groups])
     scripts = [target for target in code if target.values.get("entry_script") is not None]
     if len(scripts) > 1:
-        raise LoadError(
+        raise package.error(
+            "code",
             f"{scripts[0].label} and {scripts[1].label} both have an entry script, and a server starts one",
-            hint="make what they share a target without `entry_script`, such as a python_library",
-            position=package.position_of("code", named.index(scripts[1])),
+            "make what they share a target without `entry_script`, such as a python_library",
+            named.index(scripts[1]),
         )
     main = next(iter((*scripts, *code)), None)
     libraries = code_libraries(resolution, package, env)
@@ -291,33 +293,17 @@ def _code(
 
 def _groups(resolution: Resolution, targets: list[ResolvedTarget]) -> list[ResolvedTarget]:
     """The file groups among the `srcs` of these, and among theirs, each once."""
-    found: dict[Label, ResolvedTarget] = {}
-    waiting = list(targets)
-    while waiting:
-        for label in waiting.pop(0).deps.get("srcs") or ():
-            if label not in found:
-                found[label] = resolution.of(label)
-                waiting.append(found[label])
-    return list(found.values())
+    named = [label for target in targets for label in target.deps.get("srcs") or ()]
+    return list(resolution.closure(named, "srcs").values())
 
 
-def _placed_models(package: ResolvedTarget, models: list[ResolvedTarget], part: Contribution) -> list[Placed]:
-    """Where each model goes: the server's place for it, with the model's own name and version."""
-    mode = package.values.get("mode") or "copy"
-    return [
-        Placed(model, place.directory, part.keep_folder, mode)
-        for model, place in zip(models, part.model_places, strict=False)  # a server may have no place for models
-    ]
-
-
-def _placed_inputs(package: ResolvedTarget, inputs: list[ResolvedTarget], part: Contribution) -> list[Placed]:
+def _placed_inputs(inputs: list[ResolvedTarget], part: Contribution, mode: str) -> list[Placed]:
     """Where each input goes: its mount path, a relative one below the working directory."""
     placed = []
     for target in inputs:
         with target.errors_at("mount_path"):
             directory = mount_directory(target.values["mount_path"], part.working_dir)
-        mode = target.values.get("mode") or package.values.get("mode") or "copy"
-        placed.append(Placed(target, directory, False, mode))
+        placed.append(Placed(target, directory, False, target.values.get("mode") or mode))
     return placed
 
 

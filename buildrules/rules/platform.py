@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
@@ -19,7 +19,7 @@ from buildrules.rules.attribute import LISTS as LIST_TYPES
 from buildrules.rules.attribute import MAPS, RECORDS, Attribute
 from buildrules.rules.documents import EACH, Part, fill, parts
 from buildrules.workspace.suggest import did_you_mean
-from buildrules.workspace.validation import Strict, validate
+from buildrules.workspace.validation import Strict, fitting, validate
 
 NAMES = {
     "name": "the package's name there: lower case letters, digits and `-`, from its label",
@@ -65,18 +65,15 @@ SINGLE = ("liveness", "readiness", "scoring", "gpu", "check")
 REFUSABLE = ("gpu", "secrets", "job")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
-
-
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError(f"'{value}' is not a platform's name: use lower-case letters, digits and `_`")
-    return value
+_NO_NAME = "{} is not a platform's name: use lower-case letters, digits and `_`"
 
 
 class PlatformFile(Strict):
     """A platform."""
 
-    platform: Annotated[str, AfterValidator(_name)]
+    platform: Annotated[
+        str, fitting(_NAME.fullmatch, "{} is not a platform's name: use lower-case letters, digits and `_`")
+    ]
     """Its name, the same as the file's."""
     summary: str = ""
     """One line for lists."""

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from buildrules.errors import LoadError
 from buildrules.rules.resolve import ResolvedTarget
 
 
@@ -15,11 +14,11 @@ def check_versions(server: ResolvedTarget, models: list[ResolvedTarget], scopes:
         version = scope["model.version"]
         bare = scope["model.arrangement"].kind == "bare"
         if bare and not (version.isascii() and version.isdigit() and version.strip("0")):
-            raise LoadError(
+            raise model.error(
+                "version",
                 f"version '{version}' of {model.label} is not a number,"
                 f" which the server '{server.rule.reference}' wants",
-                hint='write a whole number from 1, such as version: "1"',
-                position=model.position_of("version"),
+                'write a whole number from 1, such as version: "1"',
             )
 
 
@@ -35,26 +34,27 @@ def check_requires(
     requires = server.rule.file.requires
     name = server.rule.reference
     if len(models) > 1 and (requires is None or requires.models == "one"):
-        raise LoadError(
+        raise package.error(
+            "models",
             f"server '{name}' takes one model, and the package has {len(models)}",
-            hint="make a package for each, or use a server that takes several (`buildrules rules`)",
-            position=package.position_of("models", 1),
+            "make a package for each, or use a server that takes several (`buildrules rules`)",
+            1,
         )
     if requires is None:
         return False
     if requires.model == "always" and model is None:
-        raise LoadError(f"server '{name}' needs a model", hint="add `model:`", position=package.position_of("server"))
+        raise package.error("server", f"server '{name}' needs a model", "add `model:`")
     if requires.flavour is not None and flavour not in (requires.flavour, None):
         assert model is not None
-        raise LoadError(
+        raise package.error(
+            "model" if package.deps.get("model") else "models",
             f"server '{name}' serves models of the flavour '{requires.flavour}', and {model.label} is '{flavour}'",
-            hint=f"use another server, or write `flavour: {requires.flavour}` in the model's target if it is one",
-            position=package.position_of("model" if package.deps.get("model") else "models"),
+            f"use another server, or write `flavour: {requires.flavour}` in the model's target if it is one",
         )
     for part, need, given in (("model", requires.model, model), ("code", requires.code, code)):
         if need == "never" and given is not None:
             attribute = part if package.deps.get(part) else f"{part}s"
-            raise LoadError(f"server '{name}' has no use for {part}", position=package.position_of(attribute))
+            raise package.error(attribute, f"server '{name}' has no use for {part}")
     if code is not None or requires.code in ("optional", "never"):
         return False
     unless = requires.code.rpartition(" ")[2] if requires.code.startswith("unless") else None
@@ -62,12 +62,7 @@ def check_requires(
         return server.rule.file.without_code is not None
     hint = "add `code:` with the label of a scoring_code target"
     if unless is not None:
-        hint += f"; only a model of the flavour '{unless}' needs none" + _other(models, flavour)
-    raise LoadError(f"server '{name}' needs code", hint=hint, position=package.position_of("server"))
-
-
-def _other(models: list[ResolvedTarget], flavour: str | None) -> str:
-    """Why the package has no such model."""
-    if len(models) == 1:
-        return f", and this one is '{flavour}' (`flavour:` in its target)"
-    return ", and there are several" if models else ", and there is no model"
+        other = ", and there are several" if models else ", and there is no model"
+        other = f", and this one is '{flavour}' (`flavour:` in its target)" if len(models) == 1 else other
+        hint += f"; only a model of the flavour '{unless}' needs none" + other
+    raise package.error("server", f"server '{name}' needs code", hint)

@@ -16,14 +16,7 @@ from buildrules.workspace.validation import validate
 TARGET_NAMES = ("target.name", "target.package")
 MODEL_NAMES = ("model.name", "model.version", "model.flavour", "model.basename", "model.served_name")
 SERVER_NAMES = (*MODEL_NAMES, "code.name", "code.entry_script", "package.name", "package.package")
-LAYOUT_NAMES = (
-    "layout.model",
-    "layout.model_path",
-    "layout.model_root",
-    "layout.model_dir",
-    "layout.code",
-    "models.last",
-)
+LAYOUT_NAMES = tuple(f"layout.{name}" for name in ("model", "model_path", "model_root", "model_dir", "code"))
 LIST_NAMES = {"models.names": "string_list"}
 PLACES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("python", "requirements"): LISTS,
@@ -205,7 +198,7 @@ def _check_templates(rule: Rule, node: Node, problems: Problems) -> None:
     before_layout.names_in(_at(rule.data, ("layout",)), node.find(("layout",)))
     directory = ("without_code", "directory")
     before_layout.names_in(_at(rule.data, directory), node.find(directory))
-    full = [*names, *LAYOUT_NAMES, *LIST_NAMES] if server else names
+    full = [*names, *LAYOUT_NAMES, "models.last", *LIST_NAMES] if server else names
     check = _Templates(full, {**kinds, **variants, **LIST_NAMES}, problems)
     for steps, wanted in PLACES.items():
         value, place = _at(rule.data, steps), node.find(steps)

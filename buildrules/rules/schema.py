@@ -109,7 +109,9 @@ def build_schema(catalogue: Catalogue) -> dict[str, Any]:
         definitions[key] = _target(rule)
         same = {"properties": {"rule": {"const": rule.reference}}, "required": ["rule"]}
         choices.append((rule, {"if": same, "then": {"$ref": f"#/$defs/{key}"}}))
-        needed = _needed(rule)
+        required = [name for name, attribute in rule.attributes.items() if attribute.required]
+        groups = [{"oneOf": [{"required": [name]} for name in group]} for group in rule.file.exactly_one]
+        needed = {**({"required": required} if required else {}), **({"allOf": groups} if groups else {})}
         needs += [{"if": same, "then": needed}] if needed else []
         attributes = {name: {"$ref": f"#/$defs/{key}/properties/{name}"} for name in definitions[key]["properties"]}
         del attributes["rule"], attributes["description"], attributes["visibility"]
@@ -174,13 +176,6 @@ def _for_each() -> dict[str, Any]:
         "required": ["folders", "targets"],
         "additionalProperties": False,
     }
-
-
-def _needed(rule: Rule) -> dict[str, Any]:
-    """What a target of the rule must say."""
-    required = [name for name, attribute in rule.attributes.items() if attribute.required]
-    groups = [{"oneOf": [{"required": [name]} for name in group]} for group in rule.file.exactly_one]
-    return {**({"required": required} if required else {}), **({"allOf": groups} if groups else {})}
 
 
 def rule_schema() -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """`select:` in attribute values: what is different on a platform, or in a configuration that the command line names."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
@@ -11,22 +13,21 @@ SELECT, DEFAULT = "select", "default"
 PLATFORMS = ("linux/amd64", "linux/arm64")
 
 
-class Conditions:
+class Conditions(NamedTuple):
     """What a `select` decides by: the platform, and which of the `declared` configurations are `chosen`."""
 
-    def __init__(self, platform: str, chosen: Collection[str] = (), declared: Collection[str] = ()) -> None:
-        self.platform = platform
-        self.chosen = frozenset(chosen)
-        self.declared = frozenset(declared)
+    platform: str
+    chosen: Collection[str] = ()
+    declared: Collection[str] = ()
 
 
+@dataclass(slots=True)
 class Chooser:
     """Takes the cases that hold, of one target. `asked` are all cases that its selects have: what it varies with."""
 
-    def __init__(self, conditions: Conditions, problems: Problems) -> None:
-        self.asked: set[str] = set()
-        self._conditions = conditions
-        self._problems = problems
+    conditions: Conditions
+    problems: Problems
+    asked: set[str] = field(default_factory=set)
 
     def attributes(self, given: Mapping[str, Node], types: Mapping[str, Attribute]) -> dict[str, Node]:
         """Attributes without selects; one whose case is nothing (`default: null`) is left out."""
@@ -57,18 +58,18 @@ class Chooser:
         """The first case that holds, in the order of the file, else the default."""
         place, at = node.keys[SELECT], node.entries[SELECT]
         if at.kind != "map":
-            self._problems.add_error(
+            self.problems.add_error(
                 at.error(f"the cases of `select` are a map, not {at.describe()}", "write {gpu: ..., default: ...}")
             )
             return _nothing(node)
-        conditions = self._conditions
+        conditions = self.conditions
         known = {*PLATFORMS, *conditions.declared, DEFAULT}
         for name, key in at.keys.items():
             if name not in known:
                 hint = did_you_mean(name, known, what="cases")
                 if "/" not in name and not (hint or "").startswith("did"):
                     hint = f"name it in the workspace section: `configurations: [{name}]`"
-                self._problems.add_error(key.error(f"there is no configuration or platform '{name}'", hint))
+                self.problems.add_error(key.error(f"there is no configuration or platform '{name}'", hint))
         self.asked.update(at.entries)
         for name, value in at.entries.items():
             if name == conditions.platform or name in conditions.chosen:
@@ -77,7 +78,7 @@ class Chooser:
             return self(at.entries[DEFAULT], attribute)
         told = ", ".join([conditions.platform, *sorted(conditions.chosen)])
         hint = "add `default:`, with null where nothing is to be given"
-        self._problems.add_error(place.error(f"no case of this select holds for {told}", hint))
+        self.problems.add_error(place.error(f"no case of this select holds for {told}", hint))
         return _nothing(node)
 
 

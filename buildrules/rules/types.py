@@ -247,10 +247,6 @@ def _map(node: Node, at: _At) -> Any:
     return node.value(at.problems)
 
 
-def _json(node: Node, at: _At) -> Any:
-    return node.value(at.problems)
-
-
 def _record(node: Node, at: _At) -> dict[str, Any] | bool:
     """A map whose fields are read each as its type; all of its errors are noted. Of a switch also {} and False."""
     attribute, problems = at.attribute, at.problems
@@ -342,7 +338,7 @@ _READERS: dict[str, Reader] = {
     "name_version": _name_version,
     "map": _map,
     "integers": _list_of(lambda node, _: node.integer(), alone=True),
-    "json": _json,
+    "json": lambda node, at: node.value(at.problems),
     "record": _record,
     "records": _list_of(_record),
 }

@@ -21,7 +21,7 @@ from buildrules.credentials.connections import Connections
 from buildrules.errors import BuildrulesError, FetchError, IntegrityError, LoadError, UsageError
 from buildrules.locking.models.huggingface import place, resolve
 from buildrules.locking.models.origin import resolve as resolve_all
-from buildrules.rules.resolve import hub_uri
+from buildrules.rules.resolver import hub_uri
 from buildrules.start.huggingface import headers, locate
 from buildrules.start.web import Web
 from tests.models.conftest import APP, download

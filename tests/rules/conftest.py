@@ -12,7 +12,8 @@ from buildrules.errors import LoadError
 from buildrules.graph.model import Graph
 from buildrules.rules.catalogue import Catalogue
 from buildrules.rules.package import PackageParts, check_packages
-from buildrules.rules.resolve import Resolution, resolve
+from buildrules.rules.resolve import Resolution
+from buildrules.rules.resolver import resolve
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label
 from buildrules.workspace.loader import load_workspace
