@@ -1,15 +1,15 @@
 """Locks bases: Debian roots, images of others, which are looked into, and interpreters on either."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from buildrules.actions.params import BaseParams
 from buildrules.actions.python.target import minor_of, number_of
 from buildrules.engine.step import Step
-from buildrules.errors import BuildrulesError, GoneError, Interrupted, LoadError, ResolutionError, UsageError
+from buildrules.errors import BuildrulesError, GoneError, Interrupted, ResolutionError, UsageError
 from buildrules.locking.keeper import LockKeeper, moves
 from buildrules.locking.locks import LockedBase
 from buildrules.oci.descriptor import Layer
@@ -26,19 +26,20 @@ if TYPE_CHECKING:
     from buildrules.locking.standalone.lock import InterpreterLock
 
 BUILDERS = ("linux/amd64", "linux/arm64")  # machines that interpreters are had for
+_FORMS = {"layout": "oci-layout:", "docker": "docker-daemon:", "image": ""}
+"""The attributes that name an image, and how references to it begin."""
 _GLIBC_OF_OTHERS = "2.28"  # what wheels for an image whose C library nobody declared may need at most
 
 
+@dataclass(slots=True)
 class BaseLocks:
     """The bases of one workspace, each looked at once per platform."""
 
-    def __init__(self, keeper: LockKeeper, settings: Settings, resolution: Resolution) -> None:
-        self._keeper = keeper
-        self._settings = settings
-        self._bytecode_wanted = settings.python.bytecode
-        self._resolution = resolution
-        self._done: dict[tuple[str, str, str], LockedBase] = {}
-        self._shared: set[Label] = set()  # labels of interpreters and the Debian below them alike
+    keeper: LockKeeper
+    settings: Settings
+    resolution: Resolution
+    _done: dict[tuple[str, str, str], LockedBase] = field(default_factory=dict)
+    _shared: set[Label] = field(default_factory=set)  # labels of interpreters and the Debian below them alike
 
     def of(self, target: ResolvedTarget, platform: str) -> LockedBase:
         """The base `target` for `platform`. Raises what locking raises."""
@@ -46,7 +47,7 @@ class BaseLocks:
         if key not in self._done:
             kinds = {"debian_base": self._debian, "python_standalone": self._standalone}
             found = kinds.get(str(target.rule.implementation), self._image)(target, platform)
-            self._done[key] = self._compiled(found) if self._bytecode_wanted else found
+            self._done[key] = self._compiled(found) if self.settings.python.bytecode else found
         return self._done[key]
 
     def _compiled(self, base: LockedBase) -> LockedBase:
@@ -60,7 +61,7 @@ class BaseLocks:
         host = host_platform()
         try:
             here = base if base.platform == host else self.of(base.target, host) if host in BUILDERS else None
-            return replace(base, bytecode=bytecode(base, here, self._settings, self._keeper.context))
+            return replace(base, bytecode=bytecode(base, here, self.settings, self.keeper.context))
         except BuildrulesError as error:
             if isinstance(error, Interrupted):
                 raise
@@ -68,7 +69,7 @@ class BaseLocks:
                 return replace(base, uncompiled=error.message)
             if not isinstance(error, (ResolutionError, UsageError)):  # as where an image has no such platform
                 raise
-            self._keeper.context.warn(
+            self.keeper.context.warn(
                 f"{base.target.label} for {base.platform}: no bytecode is put into its images: {error.message}"
             )
             return base
@@ -79,22 +80,22 @@ class BaseLocks:
         from buildrules.locking.standalone.choose import check_asked, make_lock
         from buildrules.oci.parts.python import PREFIX, interpreter_of
 
-        lower = below(target, self._resolution)
+        lower = below(target, self.resolution)
         assert lower is not None
         if lower.rule.implementation == target.rule.implementation:
-            raise LoadError(
+            raise target.error(
+                "base",
                 f"{target.label} stands on {lower.label}, which is a Python already",
-                hint="name a base that has a C library and no more, or leave `base` out",
-                position=target.position_of("base"),
+                "name a base that has a C library and no more, or leave `base` out",
             )
-        version, archive, mirror = target.values["version"], target.values["archive"], self._settings.python.mirror
+        version, archive, mirror = target.values["version"], target.values["archive"], self.settings.python.mirror
         path = os.path.join(target.label.package, locks.lock_name(target.lock_name, platform))
         asks = "version" if archive is None else "archive"
         with target.errors_at("version"):
             read_request(version)
-        if self._keeper.misses(path):  # before what is below has a lock, which would be of a target that cannot be
+        if self.keeper.misses(path):  # before what is below has a lock, which would be of a target that cannot be
             with target.errors_at(asks):
-                check_asked(version, platform, self._keeper.context, archive=archive, mirror=mirror)
+                check_asked(version, platform, self.keeper.context, archive=archive, mirror=mirror)
         if lower.label == target.label:
             self._shared.add(target.label)
         under = self.of(lower, platform)
@@ -102,29 +103,30 @@ class BaseLocks:
         inputs = locks.inputs_digest(version, platform, archive, image.digest if image else "")
 
         def make(_: locks.InterpreterLock | None) -> locks.InterpreterLock:
-            if under.lock is not None:
-                self._check_libraries(target, under.lock.versions())
+            missing = [name for name in LIBRARIES if under.lock is not None and name not in under.lock.versions()]
+            if missing:  # a Debian that somebody wrote lacks what wheels find outside of an interpreter
+                self.keeper.warn(
+                    f"the base of {target.label} has no {', '.join(missing)}, which many wheels need: name them in its"
+                    " `packages`, or leave `base` out"
+                )
             return make_lock(
                 version,
                 platform,
-                self._keeper.context,
+                self.keeper.context,
                 archive=archive,
                 mirror=mirror,
-                portable=self._settings.locks.portable,
+                portable=self.settings.locks.portable,
                 glibc=self._glibc(image) if image else "",
                 inputs=inputs,
             )
 
+        other = "another Python, or one on another image, is asked for"
         with target.errors_at(asks):
-            lock = self._keeper.obtain(
+            lock = self.keeper.obtain(
                 path,
                 f"the interpreter of {target.label}",
                 read=locks.read_lock,
-                stale=lambda found: (
-                    "another Python, or one on another image, is asked for"
-                    if found.inputs != inputs
-                    else self._replaced(target, found)
-                ),
+                stale=lambda found: (found.inputs != inputs and other) or self._replaced(target, found),
                 make=make,
                 write=locks.write_lock,
                 of=target.label,
@@ -138,7 +140,7 @@ class BaseLocks:
             interpreter=f"/{PREFIX}/bin/{interpreter_of(lock.python)}",
             glibc=lock.glibc or under.glibc,
             pins=digest_of(f"{under.pins} {lock.sha256}".encode()),
-            locks={**under.locks, path: self._keeper.digest(path)},
+            locks={**under.locks, path: self.keeper.digest(path)},
             variables=under.variables,
             standalone=lock,
             below=under,
@@ -152,18 +154,18 @@ class BaseLocks:
         """
         from buildrules.locking.standalone.choose import SUMS, pinned, unreadable
 
-        mirror = self._settings.python.mirror
+        mirror = self.settings.python.mirror
         if not lock.path or (target.values["archive"] is None and os.path.dirname(lock.path) != mirror):
             return None
         listed = None
         if target.values["archive"] is None:
             assert mirror is not None
-            self._keeper.disk.by(target.label).note(CONTENT, lock.path, f"{mirror}/{SUMS}")
-            listed = pinned(lock.filename, mirror, self._keeper.context)
-            if listed is None and not os.path.isfile(os.path.join(self._keeper.root, lock.path)):
+            self.keeper.disk.by(target.label).note(CONTENT, lock.path, f"{mirror}/{SUMS}")
+            listed = pinned(lock.filename, mirror, self.keeper.context)
+            if listed is None and not os.path.isfile(os.path.join(self.keeper.root, lock.path)):
                 return None
         try:
-            found = listed or self._keeper.file_digest(lock.path, target.label)
+            found = listed or self.keeper.file_digest(lock.path, target.label)
         except OSError as error:
             raise unreadable(lock.path, error) from None
         return f"{lock.path!r} is another file" if found != lock.sha256 else None
@@ -171,24 +173,15 @@ class BaseLocks:
     def _glibc(self, image: LockedBase) -> str:
         from buildrules.locking.standalone.libc import glibc_of
 
-        registry = self._settings.default_registry
+        registry = self.settings.default_registry
         places = {"reference": image.reference, "digest": image.digest, "default_registry": registry}
-        return glibc_of(str(image.target.label), image.platform, places, self._keeper.context)
-
-    def _check_libraries(self, target: ResolvedTarget, packages: Mapping[str, str]) -> None:
-        """Warn where a Debian that somebody wrote lacks what wheels find outside of an interpreter."""
-        missing = [name for name in LIBRARIES if name not in packages]
-        if missing:
-            self._keeper.warn(
-                f"the base of {target.label} has no {', '.join(missing)}, which many wheels need: name them in its"
-                " `packages`, or leave `base` out"
-            )
+        return glibc_of(str(image.target.label), image.platform, places, self.keeper.context)
 
     def _debian(self, target: ResolvedTarget, platform: str) -> LockedBase:
         from buildrules.locking.debian import lock as locks
         from buildrules.locking.debian.request import DebianRequest
 
-        settings = self._settings.debian
+        settings = self.settings.debian
         values = target.values
         request = DebianRequest(
             name=target.lock_name,
@@ -199,26 +192,26 @@ class BaseLocks:
             snapshot=settings.snapshot,
         )
         path = os.path.join(target.label.package, locks.lock_name(target.lock_name, platform))
-        lock = self._keeper.obtain(
+        lock = self.keeper.obtain(
             path,
             f"the Debian packages of {target.label}" if target.label in self._shared else str(target.label),
             read=locks.read_lock,
             stale=lambda found: "what it is asked to hold has changed" if found.is_stale(request) else None,
-            make=lambda _: locks.make_lock(request, settings.mirrors(), self._keeper.context),
+            make=lambda _: locks.make_lock(request, settings.mirrors(), self.keeper.context),
             write=locks.write_lock,
             of=target.label,
             describe=lambda old, new: moves(old.versions(), new.versions()),
         )
         python = locks.python_version(lock)
-        libc = next((one.version for one in lock.packages if one.name == "libc6"), "2.36")
+        libc = lock.versions().get("libc6", "2.36").rpartition(":")[2]
         return LockedBase(
             target=target,
             platform=platform,
             python=python[1] if python else None,
             interpreter=f"/usr/bin/python{python[0]}" if python else "",
-            glibc=_numbers(libc),
+            glibc=minor_of(libc.split("-")[0]),
             pins=locks.pins(lock),
-            locks={path: self._keeper.digest(path)},
+            locks={path: self.keeper.digest(path)},
             lock=lock,
         )
 
@@ -229,9 +222,10 @@ class BaseLocks:
         values = target.values
         if values["layout"] is not None:
             for name in ("index.json", "blobs/sha256"):
-                check_inside(self._keeper.root, f"{values['layout']}/{name}")
-        registry = self._settings.default_registry
-        parsed = parse_reference(_reference(values), registry)
+                check_inside(self.keeper.root, f"{values['layout']}/{name}")
+        registry = self.settings.default_registry
+        kind = next(name for name in _FORMS if values[name] is not None)
+        parsed = parse_reference(_FORMS[kind] + str(values[kind]), registry)
         if values["digest"]:
             parsed = parsed.at(values["digest"])
         reference = str(parsed)  # with the host that default_registry gives it: another one is another image
@@ -239,7 +233,7 @@ class BaseLocks:
         used: dict[str, str] = {}
         if lock is None:
             path = os.path.join(target.label.package, locks.lock_name(target.lock_name, platform))
-            lock = self._keeper.obtain(
+            lock = self.keeper.obtain(
                 path,
                 str(target.label),
                 read=locks.read_lock,
@@ -247,22 +241,22 @@ class BaseLocks:
                 make=lambda _: locks.make_lock(
                     reference,
                     platform,
-                    self._keeper.context,
-                    root=self._keeper.root,
+                    self.keeper.context,
+                    root=self.keeper.root,
                     default_registry=registry,
                 ),
                 write=locks.write_lock,
                 of=target.label,
                 describe=locks.changes,
             )
-            used[path] = self._keeper.digest(path)
-        with _own_digest(target) if not used else nullcontext():
+            used[path] = self.keeper.digest(path)
+        with _own_digest(target, kind) if not used else nullcontext():
             python, variables, declared, layers = self._look_inside(lock.digest, reference, platform, values["python"])
         interpreter = values["interpreter"]
         if interpreter is None:
             interpreter = f"/usr/local/bin/python{minor_of(python)}" if python else ""
             if values["python"] is not None and not declared:
-                self._keeper.context.warn(
+                self.keeper.context.warn(
                     f"{target.label}: {interpreter} is taken to be its Python; nothing in the image says so, and"
                     " without it no environment on it works. `interpreter:` names another, or this one"
                 )
@@ -293,9 +287,9 @@ class BaseLocks:
             version=OciBase.version,
             title="base",
             params=BaseParams(digest, platform, python)._asdict(),
-            places={"reference": reference, "default_registry": self._settings.default_registry},
+            places={"reference": reference, "default_registry": self.settings.default_registry},
         )
-        made = self._keeper.context.run(step)
+        made = self.keeper.context.run(step)
         values = made.values
         variables = dict(str(item).split("=", 1) for item in values["config"].get("Env") or () if "=" in str(item))
         said = values["python_version"]
@@ -303,30 +297,14 @@ class BaseLocks:
 
 
 @contextmanager
-def _own_digest(target: ResolvedTarget) -> Iterator[None]:
+def _own_digest(target: ResolvedTarget, kind: str) -> Iterator[None]:
     """Say where the digest of an image that is not there stands: the target has it, and no lock."""
-    with target.errors_at("digest" if target.values["digest"] else _kind(target.values)):
+    with target.errors_at("digest" if target.values["digest"] else kind):
         try:
             yield
         except GoneError as error:
             error.hint = "correct the digest; or leave it out, and the lock has that of the image as it is now"
             raise
-
-
-def _kind(values: Mapping[str, Any]) -> str:
-    """The attribute that names the image."""
-    return next(name for name in ("layout", "docker", "image") if values[name] is not None)
-
-
-def _reference(values: Mapping[str, Any]) -> str:
-    if values["layout"] is not None:
-        return f"oci-layout:{values['layout']}"
-    return f"docker-daemon:{values['docker']}" if values["docker"] else str(values["image"])
-
-
-def _numbers(version: str) -> str:
-    """The first two numbers of a Debian version: "2.36" of "2.36-9+deb12u14"."""
-    return minor_of(version.rpartition(":")[2].split("-")[0])
 
 
 def need_python(base: LockedBase, env: ResolvedTarget) -> str:

@@ -3,14 +3,15 @@
 The positions and suggestions a person needs are at hand here; an action that finds nothing knows only globs.
 """
 
+import contextlib
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from buildrules.actions.models.pointers import not_pulled
 from buildrules.document.problems import Problems
 from buildrules.errors import BuildrulesError, LoadError, Position
 from buildrules.locking.placing import globbed, import_root, library_files
-from buildrules.rules.language import ModelFile
 from buildrules.rules.package import PackageParts
 from buildrules.rules.requests import files_named
 from buildrules.rules.resolve import ResolvedTarget
@@ -20,20 +21,22 @@ from buildrules.workspace.globs import expand, selects
 from buildrules.workspace.suggest import did_you_mean
 
 
+@dataclass(slots=True)
 class PathChecks:
     """Notes what is missing in `problems`."""
 
-    def __init__(self, disk: Disk, problems: Problems) -> None:
-        self._disk = disk
-        self._problems = problems
-        self._done: set[str] = set()
+    disk: Disk
+    problems: Problems
+    _done: set[str] = field(default_factory=set)
 
     def package(self, parts: PackageParts) -> None:
         """Check the model, the code, the sample request and the extra files of a package."""
         for attribute in ("sample_request", "expected_response"):
             path = parts.package.values[attribute]
-            if self._exists(parts.package, attribute, path) and path is not None and parts.server_part.job is None:
-                self._is_file(parts.package, attribute, path)
+            there = self._exists(parts.package, attribute, path) and path is not None
+            if there and parts.server_part.job is None and os.path.isdir(self.disk.path(path)):
+                at = parts.package.position_of(attribute)
+                self.problems.add(f"'{path}' is a folder", hint="name a file in it", position=at)
         if parts.env is not None:
             for attribute in ("requirements_file", "pyproject", "conda_file"):
                 self._exists(parts.env, attribute, parts.env.values.get(attribute))
@@ -43,21 +46,15 @@ class PathChecks:
             self._model(target)
         requires = parts.server.rule.file.requires
         if requires is not None and requires.file is not None:
-            self._kind(parts, requires.file)
+            for model in parts.models:
+                path, wanted = model.values["path"], requires.file
+                if path is not None and not path.endswith(wanted.suffix):
+                    wrong = f"'{path}' is not a {wanted.what}, which is what {parts.server.rule.reference} takes"
+                    self.problems.add(wrong, hint=wanted.hint, position=model.position_of("path"))
         if parts.code is not None:
             self._code(parts.code, parts)
         for target in parts.shared:
             self._shared(target)
-
-    def _kind(self, parts: PackageParts, wanted: ModelFile) -> None:
-        for model in parts.models:
-            path = model.values["path"]
-            if path is not None and not path.endswith(wanted.suffix):
-                self._problems.add(
-                    f"'{path}' is not a {wanted.what}, which is what {parts.server.rule.reference} takes",
-                    hint=wanted.hint,
-                    position=model.position_of("path"),
-                )
 
     def test(self, target: ResolvedTarget) -> None:
         """Check the files that a `package_test` target names."""
@@ -67,23 +64,17 @@ class PathChecks:
     def _exists(self, target: ResolvedTarget, attribute: str, path: str | None) -> bool:
         return path is None or self.exists(path, target.position_of(attribute))
 
-    def _is_file(self, target: ResolvedTarget, attribute: str, path: str) -> None:
-        if os.path.isdir(self._disk.path(path)):
-            self._problems.add(
-                f"'{path}' is a folder", hint="name a file in it", position=target.position_of(attribute)
-            )
-
     def exists(self, path: str, position: Position | None) -> bool:
         """Whether there is something at a workspace-relative path; noted at `position` where there is not."""
-        if self._disk.exists(path):
+        if self.disk.exists(path):
             return True
-        command = not_pulled(path, lambda other: os.path.exists(self._disk.path(other)))
+        command = not_pulled(path, lambda other: os.path.exists(self.disk.path(other)))
         if command is not None:
-            self._problems.add(f"there is no '{path}' yet: DVC keeps it", hint=f"run `{command}`", position=position)
+            self.problems.add(f"there is no '{path}' yet: DVC keeps it", hint=f"run `{command}`", position=position)
             return False
         directory, name = os.path.split(path)
         try:
-            there = sorted(os.listdir(self._disk.path(directory)))
+            there = sorted(os.listdir(self.disk.path(directory)))
         except OSError:
             there = []
         shown = f"'{directory}/'" if directory else "the workspace's root"
@@ -91,7 +82,7 @@ class PathChecks:
             hint = did_you_mean(name, there, what=f"what is in {shown}", limit=8)
         else:
             hint = f"there is no directory {shown}"
-        self._problems.add(f"there is no '{path}'", hint=hint, position=position)
+        self.problems.add(f"there is no '{path}'", hint=hint, position=position)
         return False
 
     def _model(self, target: ResolvedTarget) -> None:
@@ -101,13 +92,10 @@ class PathChecks:
         path = target.values["path"]
         if path is None or not self._exists(target, "path", path):
             return
-        absolute = self._disk.path(path)
-        if os.path.isdir(absolute) and _is_empty(absolute):
-            self._problems.add(
-                f"the folder '{path}' is empty",
-                hint="put the model there, or name where it is",
-                position=target.position_of("path"),
-            )
+        with contextlib.suppress(OSError):  # the action that packs it says why it cannot be read
+            if os.path.isdir(self.disk.path(path)) and not os.listdir(self.disk.path(path)):
+                hint = "put the model there, or name where it is"
+                self.problems.add(f"the folder '{path}' is empty", hint=hint, position=target.position_of("path"))
 
     def _code(self, target: ResolvedTarget, parts: PackageParts) -> None:
         values = target.values
@@ -117,9 +105,9 @@ class PathChecks:
             )
             if self._has_what_is_named(parts, directory, include, exclude):
                 return
-            files, _ = expand(self._disk.root, directory, include, exclude)
+            files, _ = expand(self.disk.root, directory, include, exclude)
         except LoadError as error:
-            self._problems.add_error(error, target.position_of("srcs"))
+            self.problems.add_error(error, target.position_of("srcs"))
             return
         except BuildrulesError:
             return  # the action that packs the files says it better
@@ -129,11 +117,10 @@ class PathChecks:
             if include or not target.deps.get("srcs"):
                 self._nothing(target, directory, include)
         elif script is not None and script not in names:
-            self._look(directory, script)
             hint = did_you_mean(script, names, what="the code's files", limit=8)
-            self._problems.add(f"the code has no '{script}'", hint=hint, position=target.position_of("entry_script"))
+            self.problems.add(f"the code has no '{script}'", hint=hint, position=target.position_of("entry_script"))
         if script is not None:
-            self._look(directory, script)
+            self.disk.note(SHAPE, f"{directory}/{script}".lstrip("/"))
         if names and parts.server_part.module is not None:
             self._module(parts, parts.server_part.module, directory, names)
 
@@ -145,9 +132,9 @@ class PathChecks:
         try:
             source = library_files(target) if target.provides == "library" else globbed(target)
             root = import_root(target) if target.provides == "library" else None
-            files, _ = expand(self._disk.root, source.directory, source.include, source.exclude)
+            files, _ = expand(self.disk.root, source.directory, source.include, source.exclude)
         except LoadError as error:
-            self._problems.add_error(error, target.position_of("srcs"))
+            self.problems.add_error(error, target.position_of("srcs"))
             return
         except BuildrulesError:
             return  # the action that packs the files says it better
@@ -156,16 +143,16 @@ class PathChecks:
                 self._nothing(target, source.directory, source.include)
         elif root == "" and any(name == "__init__.py" for _, name, _ in files):
             name = source.directory.rpartition("/")[2]
-            self._problems.add(
+            self.problems.add(
                 f"{target.label} has an '__init__.py' that belongs to no package",
                 hint=f"write `import_as: {name if name.isidentifier() else 'NAME'}` if that is how it is imported",
                 position=target.position_of("srcs"),
             )
 
     def _nothing(self, target: ResolvedTarget, directory: str, include: Iterable[str]) -> None:
-        base = self._disk.path(directory)
+        base = self.disk.path(directory)
         folder = next((src for src in include if os.path.isdir(os.path.join(base, src))), None)
-        self._problems.add(
+        self.problems.add(
             f"no file matches the srcs of {target.label}",
             hint=f"globs are relative to '{target.label.package or '.'}/', where the BUILD.yaml is"
             if folder is None
@@ -182,8 +169,7 @@ class PathChecks:
             asked.append(_files_of(parts.server_part.module))
         return bool(asked) and all(
             any(
-                selects(name, include, exclude) and self._disk.is_file(f"{directory}/{name}".lstrip("/"))
-                for name in one
+                selects(name, include, exclude) and self.disk.is_file(f"{directory}/{name}".lstrip("/")) for name in one
             )
             for one in asked
         )
@@ -192,14 +178,15 @@ class PathChecks:
         """Look for the module of `said`, which is MODULE:OBJECT."""
         choices = _files_of(said)
         module = choices[0].removesuffix(".py")
-        for name in choices:
-            self._look(directory, name)
+        self.disk.note(SHAPE, *(f"{directory}/{name}".lstrip("/") for name in choices))
         if not any(name in names for name in choices):
             modules = [name.removesuffix(".py").replace("/", ".") for name in names if name.endswith(".py")]
-            self._problems.add(
+            server = parts.server
+            at = (server.position_of(name) for name in server.given if server.values.get(name) == said)
+            self.problems.add(
                 f"the code has no module '{module.replace('/', '.')}', in which the server looks for '{said}'",
                 hint=self._other_module(parts.server, said, modules),
-                position=_said_at(parts.server, said) or parts.package.position_of("server"),
+                position=next(at, None) or parts.package.position_of("server"),
             )
 
     @staticmethod
@@ -216,23 +203,8 @@ class PathChecks:
             way = f"make `NAME: {{rule: {server.rule.reference}, {value}}}` a target, and write `server: :NAME`"
         return f"{found}; {way}" if found else way
 
-    def _look(self, directory: str, name: str) -> None:
-        self._disk.note(SHAPE, f"{directory}/{name}" if directory else name)
-
 
 def _files_of(said: str) -> tuple[str, str]:
     """Where the module of MODULE:OBJECT may be."""
     module = said.partition(":")[0].replace(".", "/")
     return f"{module}.py", f"{module}/__init__.py"
-
-
-def _said_at(target: ResolvedTarget, value: str) -> Position | None:
-    """Where a target says a value, whatever the attribute is called."""
-    return next((target.position_of(name) for name in target.given if target.values.get(name) == value), None)
-
-
-def _is_empty(folder: str) -> bool:
-    try:
-        return not os.listdir(folder)
-    except OSError:
-        return False  # the action that packs it says why it cannot be read

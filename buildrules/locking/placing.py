@@ -74,10 +74,10 @@ def import_root(target: ResolvedTarget) -> str:
     if said is None:
         return ""
     if not all(step.isidentifier() for step in said.split(".")):
-        raise LoadError(
+        raise target.error(
+            "import_as",
             f"'{said}' is not the name of a Python package",
-            hint="write it as it is imported, such as `acme.features`",
-            position=target.position_of("import_as"),
+            "write it as it is imported, such as `acme.features`",
         )
     return str(said).replace(".", "/")
 
@@ -86,10 +86,10 @@ def grouped_files(placed: Placed, groups: Mapping[Label, Sequence[ResolvedTarget
     """The file groups that come with a model or an input. Raises LoadError where they would have to be fetched."""
     found = list(groups.get(placed.target.label, ()))
     if found and placed.mode != "copy":
-        raise LoadError(
+        raise placed.target.error(
+            "srcs",
             f"{placed.target.label} is fetched at start, and {found[0].label} is a file group of the workspace",
-            hint="use `mode: copy`, or name the files themselves",
-            position=placed.target.position_of("srcs"),
+            "use `mode: copy`, or name the files themselves",
         )
     return [group for group in found if group.values["srcs"]]
 
@@ -110,9 +110,7 @@ def locked_files(placed: Placed, lock: "ModelLock") -> tuple[list[dict[str, Any]
     """(files by their names below the prefix, the prefix, what was dropped from their paths in the lock)."""
     found = locked_content(lock.files, placed.target.values)
     if not found.files:
-        raise LoadError(
-            f"`exclude` leaves no file of {placed.target.label}", position=placed.target.position_of("exclude")
-        )
+        raise placed.target.error("exclude", f"`exclude` leaves no file of {placed.target.label}")
     place = placed.directory.strip("/")
     prefix = f"{place}/{found.basename}" if found.folder and placed.keep_folder else place
     rows = [file.to_dict() for file in found.files]

@@ -17,11 +17,13 @@ from buildrules.locking.keeper import LockKeeper
 from buildrules.locking.locks import LockedBase, LockedConda, LockedParts, Locks
 from buildrules.locking.models.locks import ModelLocks
 from buildrules.locking.overlap import check_overlap
+from buildrules.locking.python.asked import AskedFor
 from buildrules.locking.python.environments import EnvironmentLocks
 from buildrules.locking.python.gpu import GpuWarnings
 from buildrules.locking.python.membership import environments_of, group_of, members_of
 from buildrules.locking.python.models import ModelEnvironments
 from buildrules.locking.python.open_bases import OpenBases
+from buildrules.locking.python.projects import Projects
 from buildrules.locking.python.servers import server_needs
 from buildrules.rules.mlflow_example import MLFLOW_EXAMPLE, may_send_example
 from buildrules.rules.package import PackageParts
@@ -58,7 +60,6 @@ class _Settling:
         self.locks = Locks()
 
     def run(self) -> Locks:
-        """See `settle`."""
         loaded, keeper = self._loaded, self._keeper
         if self._options.sync:
             self._targets = list(environments_of(self._options.sync, loaded.resolution))
@@ -75,16 +76,10 @@ class _Settling:
         self._implied = ModelEnvironments(keeper, loaded.resolution, self._models, self._stream)
         self._open = OpenBases(keeper, loaded.resolution, self._implied, settings.debian.suite)
         self._gpu = GpuWarnings(keeper, loaded.packages.values())
-        portable = settings.locks.portable
+        asked = AskedFor(keeper, loaded.resolution, self._implied, Projects(keeper.root))
+        portable, whole = settings.locks.portable, self._options.locking
         self._environments = EnvironmentLocks(
-            keeper,
-            loaded.resolution,
-            needs,
-            self._implied,
-            self._conda,
-            self._found_base,
-            portable=portable,
-            whole=self._options.locking,
+            keeper, loaded.resolution, needs, asked, self._conda, self._found_base, portable, whole
         )
         if self._options.sync:
             self.locks.differences = self._environments.sync(self._options.sync, self._platforms)
@@ -201,7 +196,8 @@ class _Settling:
             yield from (parts.package.values["files"] or {}).values()
             if parts.server_part.job is not None and (path := parts.package.values["sample_request"]) is not None:
                 yield path
-        yield from (target.values["job"]["input"] for target in self._targets if _has_job(target))
+        jobs = (target.values["job"] for target in self._targets if target.provides == "test")
+        yield from (job["input"] for job in jobs if job is not None)
 
     def _target(self, target: ResolvedTarget, platform: str) -> None:
         """What the goal of one target needs."""
@@ -242,13 +238,9 @@ class _Settling:
 
     def _found_base(self, env: ResolvedTarget, platform: str) -> tuple[LockedBase, str]:
         """The base of an environment, and why it has that, where it leaves it open."""
-        base = self._bases.of(self._base_of(env), platform)
-        return base, self._open.said.get(env.label, "")
-
-    def _base_of(self, env: ResolvedTarget) -> ResolvedTarget:
-        """The base that an environment names, or the one that its Python chooses."""
         named = env.deps.get("base")
-        return self._loaded.resolution.of(named[0]) if named else self._open.of_environment(env)
+        found = self._loaded.resolution.of(named[0]) if named else self._open.of_environment(env)
+        return self._bases.of(found, platform), self._open.said.get(env.label, "")
 
     def _require(self, parts: PackageParts, platform: str) -> None:
         """Find what locks of a package are missing, where more cannot be said of them."""
@@ -295,7 +287,3 @@ class _Settling:
             return True
         self.locks.unstartable[platform] = f"it is built for {platform}, and this machine runs {host_platform()}"
         return False
-
-
-def _has_job(target: ResolvedTarget) -> bool:
-    return target.provides == "test" and target.values["job"] is not None

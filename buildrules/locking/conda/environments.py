@@ -31,10 +31,8 @@ def lock_conda(
         specs = [one for one in specs if one.name != "python"]
         specs = [*specs, Asked(f"python {python if python[:1] in '<>=!~' else f'{python}.*'}", place)]
     if not specs:
-        raise LoadError(
-            f"{target.label} asks for no conda package",
-            hint=f"name a `conda_file`; {PYTHON_HINT}",
-            position=target.position_of("conda_file"),
+        raise target.error(
+            "conda_file", f"{target.label} asks for no conda package", f"name a `conda_file`; {PYTHON_HINT}"
         )
     here = folder
     if values["channels"] is not None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from packaging.utils import canonicalize_name
+
 from buildrules.credentials.redact import scrub_output
 from buildrules.errors import (
     ActionError,
@@ -97,8 +99,6 @@ def make_lock(
     FetchError where a channel cannot be reached, LockError for what cannot be locked.
     """
     from importlib.util import find_spec
-
-    from packaging.utils import canonicalize_name
 
     if find_spec("rattler") is None:
         raise UsageError(

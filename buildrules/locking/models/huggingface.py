@@ -14,6 +14,8 @@ from collections.abc import Container, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
 from buildrules.actions.models.access import Access
 from buildrules.actions.models.file import LARGEST, File
 from buildrules.errors import FetchError, GoneError, IntegrityError, LoadError, Position, UsageError
@@ -55,7 +57,10 @@ def resolve(uri: str, access: Access) -> Resolved:
     source.update({"license": licence} if licence else {})
     if answer.get("private") or answer.get("gated"):
         source["restricted"] = True
-    listed = [_file(row, source, uri) for row in _rows(answer, source)]
+    rows = answer.get("siblings")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise _nonsense(source, "it lists no files")
+    listed = [_file(row, source, uri) for row in rows]
     if len(listed) > MOST_FILES:
         raise UsageError(f"{uri!r} has more than {MOST_FILES} files, which the hub does not list", hint="ask its owner")
     source["prefix"], chosen = _below(listed, source.get("prefix", ""), uri)
@@ -107,13 +112,6 @@ def _asked(source: Mapping[str, Any], access: Access) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise _nonsense(source, "it is no JSON object")
     return answer
-
-
-def _rows(answer: Mapping[str, Any], source: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows = answer.get("siblings")
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise _nonsense(source, "it lists no files")
-    return rows
 
 
 def _file(row: Mapping[str, Any], source: Mapping[str, Any], uri: str) -> dict[str, Any]:
@@ -214,8 +212,6 @@ def _licence(card: Any) -> str | None:
 
 
 def _spdx(name: str) -> str:
-    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
-
     plain = _UNFIT.sub("-", name)[:64]
     try:
         return str(canonicalize_license_expression(plain))

@@ -5,6 +5,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -22,13 +23,12 @@ if TYPE_CHECKING:
 _DIGEST = re.compile("(sha256:)?[0-9a-f]{64}")
 
 
+@dataclass(slots=True)
 class ModelLocks:
     """The locks of one plan, each looked at once."""
 
-    def __init__(self, keeper: LockKeeper) -> None:
-        self._keeper = keeper
-        self._root = keeper.root
-        self._locks: dict[Label, LockedModel] = {}
+    keeper: LockKeeper
+    _locks: dict[Label, LockedModel] = field(default_factory=dict)
 
     def of(self, target: ResolvedTarget) -> LockedModel:
         """The lock of a model that has a `uri`, made where it is missing, and its file. Raises what locking raises."""
@@ -36,22 +36,18 @@ class ModelLocks:
 
         if target.label not in self._locks:
             path = lock_path(target)
-            inputs = locks.inputs_digest(target.values)
-            lock = self._keeper.obtain(
+            wanted = (locks.inputs_digest(target.values), target.values["uri"])
+            lock = self.keeper.obtain(
                 path,
                 f"the {target.provides} {target.label}",
                 read=locks.read_lock,
-                stale=lambda found: (
-                    None
-                    if (found.inputs, found.uri) == (inputs, target.values["uri"])
-                    else "what the target says has changed"
-                ),
-                make=lambda old: self._make(target, inputs, old),
+                stale=lambda old: "what the target says has changed" if (old.inputs, old.uri) != wanted else None,
+                make=lambda old: self._make(target, wanted[0], old),
                 write=locks.write_lock,
                 of=target.label,
                 describe=locks.changes,
             )
-            self._locks[target.label] = LockedModel(target, lock, path, self._keeper.digest(path))
+            self._locks[target.label] = LockedModel(target, lock, path, self.keeper.digest(path))
         return self._locks[target.label]
 
     def text(self, target: ResolvedTarget, path: str) -> bytes | None:
@@ -64,7 +60,7 @@ class ModelLocks:
             if values["path"] is None:
                 return None
             place = f"{values['path']}/{path}".lstrip("/")
-            disk = self._keeper.disk.by(target.label)
+            disk = self.keeper.disk.by(target.label)
             try:
                 return disk.read(place)
             except OSError:
@@ -75,7 +71,7 @@ class ModelLocks:
         found = locked_content(locked.lock.files, values)
         for row in found.files:
             if row.path == found.folder + path:
-                places, context, digest = locked.places, self._keeper.context, f"sha256:{row.sha256}"
+                places, context, digest = locked.places, self.keeper.context, f"sha256:{row.sha256}"
                 for _ in range(2):  # a second time where the store has it damaged
                     provide([{"path": row.path, "size": row.size, "digest": digest}], places, context)
                     if context.blobs.heal(digest):
@@ -92,7 +88,7 @@ class ModelLocks:
             source = dict(self.of(target).lock.source)
         else:
             source = self._place(target, str(target.values["download_uri"]))
-        connection = connection_of(target, source, self._keeper.session.connections)
+        connection = connection_of(target, source, self.keeper.session.connections)
         if connection is not None and connection.roles():
             from buildrules.actions.models.connection import scope
 
@@ -105,7 +101,7 @@ class ModelLocks:
 
         with _errors_at(target, "download_uri"):
             source = place(self._above(target, uri))
-        connection = connection_of(target, source, self._keeper.session.connections)
+        connection = connection_of(target, source, self.keeper.session.connections)
         if connection is not None and source["kind"] == "oci" and connection.plain_http:
             source["plain_http"] = True
         if connection is not None and source["kind"] == "s3":
@@ -121,7 +117,7 @@ class ModelLocks:
     def _above(self, target: ResolvedTarget, uri: str) -> str:
         """The address of the folder that a single file lies in, where `download_uri` is the file's own."""
         path = target.values["path"]
-        if path is None or self._keeper.disk.is_directory(path):
+        if path is None or self.keeper.disk.is_directory(path):
             return uri
         folder, _, name = uri.rpartition("/")
         return folder if name in (posixpath.basename(path), quote(posixpath.basename(path))) else uri
@@ -136,9 +132,9 @@ class ModelLocks:
         with _errors_at(target, named):
             source = probe(uri, values["tracking_uri"])
         _check_of_kind(target, source["kind"])
-        connection = connection_of(target, source, self._keeper.session.connections)
+        connection = connection_of(target, source, self.keeper.session.connections)
         access = Access(
-            self._keeper.context,
+            self.keeper.context,
             name=target.name,
             connection=values["connection"],
             digest=values["digest"],
@@ -165,17 +161,17 @@ def _check_of_kind(target: ResolvedTarget, kind: str) -> None:
         ("files", "huggingface", "models of Hugging Face; `exclude` leaves files out of all others"),
     ):
         if target.values.get(name) and kind != wanted:
-            raise LoadError(
+            raise target.error(
+                name,
                 f"`{name}` has no effect here: it is for {whose}",
-                hint="leave it out" + (", the lock pins the digests" if name == "digest" else ""),
-                position=target.position_of(name),
+                "leave it out" + (", the lock pins the digests" if name == "digest" else ""),
             )
     digest = target.values["digest"]
     if digest and not _DIGEST.fullmatch(digest):
-        raise LoadError(
+        raise target.error(
+            "digest",
             f"'{digest}' is not a digest",
-            hint="write sha256: and 64 hex digits, as sha256sum shows them, or leave it out: the lock pins it",
-            position=target.position_of("digest"),
+            "write sha256: and 64 hex digits, as sha256sum shows them, or leave it out: the lock pins it",
         )
 
 

@@ -44,7 +44,11 @@ def resolve(uri: str, access: Access) -> Resolved:
 def place(uri: str) -> dict[str, Any]:
     """The source of files below `uri`; the endpoint is that of the surroundings."""
     bucket, _, prefix = uri.partition("://")[2].partition("/")
-    if not uri.startswith("s3://") or not _BUCKET.fullmatch(bucket) or not _sound(prefix):
+    if (
+        not uri.startswith("s3://")
+        or not _BUCKET.fullmatch(bucket)
+        or (prefix and not safe_path(prefix.removesuffix("/")))
+    ):
         raise UsageError(f"{uri!r} does not name an object or prefix of a bucket", hint="write s3://BUCKET/PREFIX")
     prefix = prefix.rstrip("/")
     return {"kind": "s3", "bucket": bucket, "prefix": f"{prefix}/" if prefix else ""}
@@ -197,7 +201,3 @@ def _endpoint(target: str, bucket: str) -> str:
     if rest.startswith(f"{bucket}."):
         return f"{scheme}://{{bucket}}{rest.removeprefix(bucket)}"
     return target.removesuffix(f"/{bucket}")
-
-
-def _sound(prefix: str) -> bool:
-    return not prefix or safe_path(prefix.removesuffix("/"))

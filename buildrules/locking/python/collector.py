@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from packaging.utils import canonicalize_name
+
 from buildrules.actions.python.versions import VARIABLES
 from buildrules.authoring.release import minor_of_patch
 from buildrules.credentials.address import split_userinfo
@@ -155,8 +157,6 @@ class Collector:
         connections: Connections | None = None,
         environment: Mapping[str, Any] | None = None,
     ) -> None:
-        from packaging.utils import canonicalize_name
-
         self.root = root
         self.asker = asker
         self.connections = connections or Connections()

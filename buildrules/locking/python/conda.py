@@ -12,6 +12,10 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
 from buildrules.actions.python.target import minor_of
 from buildrules.errors import LoadError, ResolutionError
 from buildrules.locking.python.collector import PythonPin
@@ -49,9 +53,6 @@ def wheel_name(name: str) -> str | None:
 def distribution_name(name: str, version: str) -> str:
     """What pip calls the conda package `name`, which is Python's: "" for Python itself, and for a version that pip does
     not know how to read."""
-    from packaging.utils import canonicalize_name
-    from packaging.version import InvalidVersion, Version
-
     try:
         Version(version)
     except InvalidVersion:
@@ -113,8 +114,6 @@ def python_specifier(rest: str) -> str:
 
 def _check(clause: str) -> None:
     """Raise ValueError for what PEP 440 does not know, such as "~=3" and ">=1.0+local"."""
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
     try:
         SpecifierSet(clause)
     except InvalidSpecifier:
@@ -123,8 +122,6 @@ def _check(clause: str) -> None:
 
 
 def _clause(text: str, exact: bool) -> str:
-    from packaging.version import InvalidVersion, Version
-
     match = _CLAUSE.match(text)
     if not match or (match[1] and not match[2]):
         raise ValueError("is not a version")
@@ -170,8 +167,6 @@ def specifier_of(python: str) -> str:
 
     Raises LoadError for what is neither.
     """
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
     specifier = python if python.startswith(tuple("<>=!~")) else f"=={python}.*"
     try:
         SpecifierSet(specifier)
@@ -188,8 +183,6 @@ def check_python(
 
     An explicit `override` ("3.11") stands above the conda file's pin, and is held against the base alone.
     """
-    from packaging.specifiers import SpecifierSet
-
     if override is not None:
         if not SpecifierSet(specifier_of(override)).contains(python):
             raise ResolutionError(

@@ -8,7 +8,7 @@ list for pip goes to the requirements either way.
 import os
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from buildrules.actions.python.exclusion import is_excluded
 from buildrules.document.nodes import Node
@@ -109,6 +109,11 @@ class CondaFile:
         if listed.kind != "list":
             raise listed.error("'channels' of a conda file must be a list")
         return [Asked(node.string("a channel").strip(), node.position) for node in listed.items]
+
+    @property
+    def said(self) -> Any:
+        """Its content, as JSON types."""
+        return self.root.value(Problems()) if self.root is not None else None
 
     @property
     def unread(self) -> list[str]:

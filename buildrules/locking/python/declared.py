@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from packaging.version import InvalidVersion, Version
+
 from buildrules.actions.python.versions import VARIABLES
 from buildrules.credentials.secret_names import seems_secret
 from buildrules.errors import LoadError
@@ -43,8 +45,6 @@ def add_projects(found: Requirements, root: str, env: ResolvedTarget, libraries:
 
 
 def _declared(library: ResolvedTarget, name: str) -> Declared:
-    from packaging.version import InvalidVersion, Version
-
     version, variables = library.values["version"] or "", library.values["variables"]
     for variable in variables:
         with library.errors_at("variables"):

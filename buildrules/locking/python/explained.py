@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Collection
 
+from packaging.requirements import Requirement as Parsed
 from packaging.utils import canonicalize_name
 
 from buildrules.actions.python.uvtool import Answer, failure
@@ -85,8 +86,6 @@ def explained(
 
 def _other_than_conda(log: str, named: Collection[str], request: EnvironmentRequest) -> ResolutionError | None:
     """The error for a version that is asked for where conda brings another one."""
-    from packaging.requirements import Requirement as Parsed
-
     for item in request.asked.items:
         brought = request.provided.get(item.name)
         if brought is None or item.name not in named or item.local:
@@ -105,8 +104,6 @@ def _older(
     log: str, named: Collection[str], request: EnvironmentRequest, last: Callable[[str], str | None]
 ) -> str | None:
     """The way out where the versions that are asked for do not support the Python: those that do, or another Python."""
-    from packaging.requirements import Requirement as Parsed
-
     found = _PYTHON.search(log)
     if found is None:
         return None

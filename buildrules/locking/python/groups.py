@@ -6,9 +6,8 @@ one that asks for the same, changes nothing; and who builds one model need not l
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from buildrules.errors import LoadError, LockError, ResolutionError
@@ -20,7 +19,7 @@ from buildrules.locking.python.lock import Lock, lock_filename, read_lock, write
 from buildrules.locking.python.membership import group_label, group_of, members_of
 from buildrules.locking.python.request import EnvironmentRequest
 from buildrules.locking.python.requirement import Requirement
-from buildrules.locking.python.sync import Unit, newest
+from buildrules.locking.python.sync import Made, Unit, newest
 from buildrules.net.session import Session
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.store.lockfile import inputs_digest
@@ -35,29 +34,21 @@ class Member(NamedTuple):
     request: EnvironmentRequest
 
 
+@dataclass(slots=True)
 class GroupLocks:
     """The locks of the groups of one workspace. `member` says what an environment asks for on a platform; `made` makes
     a lock, on which the servers of these environments are to stand. With `whole` a lock has to have all members of its
     group and no others.
     """
 
-    def __init__(
-        self,
-        keeper: LockKeeper,
-        resolution: Resolution,
-        member: Callable[[ResolvedTarget, str], Member],
-        made: Callable[[EnvironmentRequest, Lock | None, Sequence[Label]], Lock],
-        *,
-        whole: bool,
-    ) -> None:
-        self._keeper = keeper
-        self._resolution = resolution
-        self._member = member
-        self._made = made
-        self._whole = whole
-        self._members: dict[tuple[str, str], tuple[list[Member], str]] = {}
-        self._read: dict[str, Lock] = {}
-        self._labels: dict[str, Label] = {}
+    keeper: LockKeeper
+    resolution: Resolution
+    member: Callable[[ResolvedTarget, str], Member]
+    made: Made
+    whole: bool
+    _members: dict[tuple[str, str], tuple[list[Member], str]] = field(default_factory=dict)
+    _read: dict[str, Lock] = field(default_factory=dict)
+    _labels: dict[str, Label] = field(default_factory=dict)
 
     def of(self, target: ResolvedTarget, base: LockedBase, request: EnvironmentRequest) -> tuple[Lock, str]:
         """What `target`, which asks for `request`, gets of the lock of its group, and the path of that.
@@ -66,10 +57,10 @@ class GroupLocks:
         """
         group = str(group_of(target))
         if group not in self._labels:
-            self._labels[group] = group_label(group, members_of(group, self._resolution))
+            self._labels[group] = group_label(group, members_of(group, self.resolution))
         label = self._labels[group]
         path = lock_filename(label.name, base.platform)
-        keeper = self._keeper
+        keeper = self.keeper
         if target.label in keeper.named:  # nobody can name it
             keeper.named.add(label)
 
@@ -78,7 +69,7 @@ class GroupLocks:
             if part is None and lock.target == request.target:
                 return f"it has nothing for what {target.label} asks for"
             reason = resolve.stale(part or lock, request, shared=True)
-            if reason is None and self._whole and self._all(group, base.platform)[1] != lock.inputs:
+            if reason is None and self.whole and self._all(group, base.platform)[1] != lock.inputs:
                 return "the members of the group have changed"
             return reason
 
@@ -101,7 +92,7 @@ class GroupLocks:
         """The members of a group, and what its lock is to be made of."""
         key = (group, platform)
         if key not in self._members:
-            found = [self._member(one, platform) for one in members_of(group, self._resolution)]
+            found = [self.member(one, platform) for one in members_of(group, self.resolution)]
             self._members[key] = found, _inputs(one.request.digest() for one in found)
         return self._members[key]
 
@@ -111,23 +102,23 @@ class GroupLocks:
 
     def _at(self, path: str) -> Lock:
         if path not in self._read:
-            self._read[path] = read_lock(self._keeper.root, path)
+            self._read[path] = read_lock(self.keeper.root, path)
         return self._read[path]
 
     def _make(self, group: str, path: str, platform: str, old: Lock | None) -> Lock:
         members, _ = self._all(group, platform)
         for note in (note for member in members for note in member.request.asked.notes):
-            self._keeper.warn(note)
+            self.keeper.warn(note)
         together = joined(group, members)
-        if old is None and not self._keeper.upgrade:  # they keep what they had in locks of their own
-            locks = (_read(self._keeper.root, member.request) for member in members)
+        if old is None and not self.keeper.upgrade:  # they keep what they had in locks of their own
+            locks = (_read(self.keeper.root, member.request) for member in members)
             together = replace(together, preferred=newest([lock for lock in locks if lock is not None]))
         try:
-            made = self._made(together, old, [member.target.label for member in members])
+            made = self.made(together, old, [member.target.label for member in members])
         except ResolutionError as error:
             error.hint = error.hint or "change what one of them asks for, or write `lock: own` on one of them"
             raise
-        self._read[path] = shared_out(made, together, members, old, self._keeper.session)
+        self._read[path] = shared_out(made, together, members, old, self.keeper.session)
         return self._read[path]
 
 
@@ -158,14 +149,13 @@ def unit_of(what: str, members: Sequence[Member], root: str) -> Unit:
     first = members[0]
     group = group_of(first.target)
     request = joined(group, members) if group is not None else first.request
-    path = os.path.join(request.folder, lock_filename(request.name, request.target.platform))
-    return Unit(what, path, request, [member.target.label for member in members], _read(root, request))
+    return Unit(what, request.path, request, [member.target.label for member in members], _read(root, request))
 
 
 def _read(root: str, request: EnvironmentRequest) -> Lock | None:
     """The lock that there is for a request; None where there is none that can be read."""
     with contextlib.suppress(LockError):
-        return read_lock(root, os.path.join(request.folder, lock_filename(request.name, request.target.platform)))
+        return read_lock(root, request.path)
     return None
 
 
@@ -173,13 +163,13 @@ def _check_alike(first: Member, other: Member) -> None:
     ours, theirs = first.request, other.request
     if ours.target != theirs.target:
         target = ours.target
-        raise LoadError(
+        raise other.target.error(
+            "group",
             f"{first.target.label} and {other.target.label} cannot have one lock: they stand on {first.base} with"
             f" Python {target.python} and glibc {target.glibc}, and {other.base} with Python"
             f" {theirs.target.python} and glibc {theirs.target.glibc}",
-            hint=f"write lock: own on {other.target.label}, and 'buildrules lock --sync {other.target.values['group']}'"
+            f"write lock: own on {other.target.label}, and 'buildrules lock --sync {other.target.values['group']}'"
             " keeps both on equal versions; or give it another group",
-            position=other.target.position_of("group"),
         )
     if (ours.feeds.names, ours.feeds.urls) != (theirs.feeds.names, theirs.feeds.urls):
         raise LoadError(
@@ -200,10 +190,10 @@ def _add(together: Requirements, member: Member) -> None:
     together.preferred_by = together.preferred_by or asked.preferred_by
     for path, declared in asked.declared.items():
         if together.declared.setdefault(path, declared) != declared:
-            raise LoadError(
+            raise member.target.error(
+                "group",
                 f"the group of {member.target.label} has the project in {path!r} with two versions or variables",
-                hint="say them on one python_library, and name that in the others' `deps`",
-                position=member.target.position_of("group"),
+                "say them on one python_library, and name that in the others' `deps`",
             )
 
 

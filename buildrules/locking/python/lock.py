@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from buildrules.actions.python.feeds import Feeds
@@ -82,7 +83,7 @@ class Lock:
             file = package.file
             if file is None:
                 continue
-            near = _file_url(root, file.path or os.path.join(self.folder, file.filename))
+            near = Path(root, file.path or os.path.join(self.folder, file.filename)).as_uri()
             urls[file.filename] = [near, *([file.url] if file.url else [])]
             sizes[file.filename] = file.size
             if not package.direct:
@@ -90,12 +91,6 @@ class Lock:
         chosen = feeds.to_dict() if feeds else {}
         index = {"target": self.target.to_dict(), "pins": pins, **({"feeds": chosen} if chosen else {})}
         return {"urls": urls, "sizes": sizes, "index": index}
-
-
-def _file_url(root: str, path: str) -> str:
-    from pathlib import Path
-
-    return Path(root, path).as_uri()
 
 
 def lock_filename(name: str, platform: str) -> str:

@@ -13,6 +13,10 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as Parsed
+from packaging.version import InvalidVersion, Version
+
 from buildrules.actions.models.mlflow_files import DISTRIBUTIONS, MARK, REQUIREMENTS, Marked, ModelFiles, Said, text_at
 from buildrules.credentials.connections import Connections
 from buildrules.errors import LoadError, Position, ResolutionError
@@ -64,7 +68,6 @@ def collect_model(
     `root` is the absolute workspace root, for wheels that requirements name by path. Of the distributions in
     `without` nothing is taken: somebody else says which version. Raises LoadError with all that cannot be read.
     """
-    marked = files.marked
     sources = _sources(root, files, asker, exclude, connections)
     chosen = next((source for source in sources if source.found.items), None)
     if chosen is None:
@@ -73,7 +76,7 @@ def collect_model(
         chosen.finish()
     pythons = _pythons(files, sources)
     found = chosen.found
-    disagreements = [*_disagreements(chosen, sources, marked), *_python_disagreements(pythons), *_unread(files)]
+    disagreements = _disagreements(files, chosen, sources, pythons)
     installer = [item for item in found.items if item.conda == "pip"]  # which installs the list below it, there
     found.items = [item for item in found.items if item.name not in without and item not in installer]
     _add_mlflow(found, files, asker, {*without, *(item.name for item in found.items)})
@@ -117,8 +120,14 @@ def disagreements_of(files: ModelFiles, used: str | None) -> list[Disagreement]:
     chosen = next((one for one in sources if one.found.items and used in (None, one.name)), None)
     if chosen is None:
         return []
-    pythons = _python_disagreements(_pythons(files, sources))
-    return [*_disagreements(chosen, sources, files.marked), *pythons, *_unread(files)]
+    return _disagreements(files, chosen, sources, _pythons(files, sources))
+
+
+def _disagreements(
+    files: ModelFiles, chosen: "_Source", sources: "list[_Source]", pythons: list[Said]
+) -> list[Disagreement]:
+    others = (*_others(chosen, sources), *_python_disagreements(pythons))
+    return [*_versions(chosen, files.marked), *others, *_unread(files)]
 
 
 class _Source(Collector):
@@ -202,8 +211,6 @@ def _add_mlflow(found: Requirements, files: ModelFiles, asker: str, named: set[s
 
 def _pin(version: str | None) -> str:
     """The specifier for the MLflow a model was saved with; a development version was never published."""
-    from packaging.version import InvalidVersion, Version
-
     try:
         parsed = Version(version or "")
     except InvalidVersion:
@@ -211,16 +218,8 @@ def _pin(version: str | None) -> str:
     return f">={parsed.base_version}" if parsed.is_devrelease or parsed.local else f"=={parsed}"
 
 
-def _disagreements(chosen: _Source, sources: list[_Source], marked: Marked) -> Iterator[Disagreement]:
-    yield from _versions(chosen, marked)
-    yield from _others(chosen, sources)
-
-
 def _versions(chosen: _Source, marked: Marked) -> Iterator[Disagreement]:
     """Libraries that the model was saved with, and that are asked for in another version or not at all."""
-    from packaging.requirements import Requirement as Parsed
-    from packaging.version import InvalidVersion, Version
-
     items = chosen.items
     saved = dict(marked.versions)
     if marked.mlflow is not None:
@@ -319,9 +318,6 @@ def _minor(text: str) -> str | None:
 
 
 def _specifier(text: str) -> object:
-    from packaging.requirements import InvalidRequirement
-    from packaging.requirements import Requirement as Parsed
-
     try:
         parsed = Parsed(text)
     except InvalidRequirement:

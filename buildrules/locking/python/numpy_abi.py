@@ -6,6 +6,8 @@ since; the wheels' own metadata stays as it is, and so a resolver puts NumPy 2 b
 
 from collections.abc import Iterable
 
+from packaging.version import InvalidVersion, Version
+
 from buildrules.locking.python.locked import LockedPackage
 
 NUMPY_1 = "numpy<2"
@@ -31,8 +33,6 @@ _FIRST = {
 
 def compiled_for_numpy_1(packages: Iterable[LockedPackage]) -> list[str]:
     """The packages among `packages`, as `name version`, that do not load with the NumPy 2 among them."""
-    from packaging.version import InvalidVersion, Version
-
     versions = {}
     for package in packages:
         try:

@@ -4,19 +4,18 @@ All environments of a workspace that ask for one minor version stand on one base
 root, so their images share its layers.
 """
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from buildrules.authoring.release import STANDALONE, python_for
 from buildrules.errors import LoadError, Position
 from buildrules.locking.keeper import LockKeeper
+from buildrules.locking.python.conda import specifier_of
 from buildrules.locking.python.models import ModelEnvironments
+from buildrules.locking.python.requirements import collect_target, is_conda
 from buildrules.rules.package import PackageParts, of_base
 from buildrules.rules.resolve import Resolution, ResolvedTarget
 from buildrules.workspace.labels import Label
-
-if TYPE_CHECKING:
-    from buildrules.locking.python.collector import PythonPin
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +29,19 @@ class _Asked:
     free_threaded: bool = False
 
 
+@dataclass(slots=True)
 class OpenBases:
     """Chooses the bases of one workspace that are left open. `said` has the reasons, by who left it open."""
 
-    def __init__(
-        self, keeper: LockKeeper, resolution: Resolution, models: ModelEnvironments, suite: str | None
-    ) -> None:
-        self._keeper = keeper
-        self._resolution = resolution
-        self._models = models
-        self._suite = suite
-        self._chosen: dict[str, ResolvedTarget] = {}
-        self.said: dict[Label, str] = {}
+    keeper: LockKeeper
+    resolution: Resolution
+    models: ModelEnvironments
+    suite: str | None
+    said: dict[Label, str] = field(default_factory=dict)
+    _chosen: dict[str, ResolvedTarget] = field(default_factory=dict)
 
     def of_environment(self, env: ResolvedTarget) -> ResolvedTarget:
         """The base of `env`, which names none. Raises LoadError where there is no such Python."""
-        from buildrules.locking.python.requirements import is_conda
-
         if is_conda(env):  # whose Python is its own
             return self._made(env, "system@conda", "debian_base", python=False)
         return self._choose(env, self._asked(env))
@@ -59,31 +54,24 @@ class OpenBases:
             base = self.of_environment(parts.env)
         else:  # only what serves an MLflow model may leave out both
             (model,) = parts.models
-            base = self._choose(model, self._asked_by_model(self._models.implied(model)))
-        return replace(parts, base=base, base_part=of_base(base, self._resolution, {}))
+            base = self._choose(model, self._asked_by_model(self.models.implied(model)))
+        return replace(parts, base=base, base_part=of_base(base, self.resolution, {}))
 
     def _asked(self, env: ResolvedTarget) -> _Asked:
         """What an environment asks for: in its own words, else in those of its files."""
         if (said := env.values["python"]) is not None:
-            from buildrules.locking.python.conda import specifier_of
-
             with env.errors_at("python"):
                 specifier = specifier_of(said)
             return _Asked(specifier, f"it asks for {said}", env.position_of("python"), "name a base that has it")
-        pin = self._pin(env)
+        pin = collect_target(self.keeper.root, env, self.keeper.session.connections).python
         if pin is not None and pin.specifier:
             way_out = f'override {pin.asker}: write `python: "..."` on {env.label}'
             words = f"{pin.asker} asks for {pin.version}"
             return _Asked(pin.specifier, words, pin.position, way_out, pin.free_threaded)
         return self._asked_by_model(env) if env.deps.get("model") else _Asked()
 
-    def _pin(self, env: ResolvedTarget) -> "PythonPin | None":
-        from buildrules.locking.python.requirements import collect_target
-
-        return collect_target(self._keeper.root, env, self._keeper.session.connections).python
-
     def _asked_by_model(self, env: ResolvedTarget) -> _Asked:
-        said = self._models.python_of(env)
+        said = self.models.python_of(env)
         if said is None:
             return _Asked()
         minor = ".".join(said.text.lstrip("= ").split(".")[:2])
@@ -93,7 +81,7 @@ class OpenBases:
 
     def _choose(self, asker: ResolvedTarget, asked: _Asked) -> ResolvedTarget:
         try:
-            found = python_for(asked.specifier, self._suite)
+            found = python_for(asked.specifier, self.suite)
         except ValueError:  # whatever it is that a file asks for
             found = None
         if asked.free_threaded and found is not None:  # Debian has none
@@ -109,13 +97,13 @@ class OpenBases:
             base = self._made(asker, f"python@{found}", "python_standalone", version=found)
         else:
             base = self._made(asker, f"python@{found.minor}", "debian_base", suite=found.suite)
-        if asker.label in self._keeper.named:  # nobody can name it
-            self._keeper.named.add(base.label)
+        if asker.label in self.keeper.named:  # nobody can name it
+            self.keeper.named.add(base.label)
         self.said[asker.label] = asked.words or "nothing asks for another"
         return base
 
     def _made(self, asker: ResolvedTarget, name: str, rule_name: str, **said: Any) -> ResolvedTarget:
         """The target that nobody wrote. An @ is in its name, which no target of a BUILD.yaml can have."""
         if name not in self._chosen:
-            self._chosen[name] = self._resolution.unwritten(rule_name, Label("", name), said, asker.target)
+            self._chosen[name] = self.resolution.unwritten(rule_name, Label("", name), said, asker.target)
         return self._chosen[name]

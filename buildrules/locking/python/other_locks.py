@@ -7,6 +7,8 @@ version and source count; files and digests are chosen for the image's platform 
 import os
 from typing import TYPE_CHECKING, Any
 
+from packaging.utils import canonicalize_name
+
 from buildrules.document.plain_toml import read_toml
 from buildrules.errors import Position
 from buildrules.locking.python import formats
@@ -28,8 +30,6 @@ def read_other_lock(collector: "Collector", folders: list[str]) -> None:
 
     A package that is there in several versions, for several environments, has no preference.
     """
-    from packaging.utils import canonicalize_name
-
     collector.found.folders += folders
     paths = [os.path.join(folder, name) for folder in folders for name in formats.LOCKS]
     path = next((one for one in paths if os.path.isfile(os.path.join(collector.root, one))), None)

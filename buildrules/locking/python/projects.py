@@ -15,6 +15,8 @@ import shutil
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from packaging.utils import canonicalize_name
+
 from buildrules.document.plain_toml import read_toml
 from buildrules.engine.action import SourceSet
 from buildrules.errors import ActionError
@@ -193,8 +195,6 @@ class Projects:
 
         Those of its own pyproject.toml come before those of the root of its uv workspace.
         """
-        from packaging.utils import canonicalize_name
-
         seen = set[str]()
         for folder in (directory, *(above for above in self.roots(directory) if above != directory)):
             sources = uv_of(self._table(folder)).get("sources")
@@ -211,8 +211,6 @@ class Projects:
 
     def member(self, name: str, directory: str) -> Iterator[str]:
         """The folder of the member called `name` of the uv workspace that `directory` belongs to."""
-        from packaging.utils import canonicalize_name
-
         for above in self.roots(directory):
             for member in (above, *self._members(above)):
                 found = self._table(member).get("project")

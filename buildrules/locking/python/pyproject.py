@@ -4,6 +4,11 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from packaging.dependency_groups import resolve_dependency_groups
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+
 from buildrules.document.plain_toml import read_toml
 from buildrules.errors import Position
 from buildrules.locking.python.collector import PythonPin
@@ -93,8 +98,6 @@ class _Reader:
 
     def python(self, wanted: Any) -> None:
         """The pin on Python, PEP 621's `requires-python`."""
-        from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
         if wanted is None:
             return
         try:
@@ -154,9 +157,6 @@ class _Reader:
                 self.collector.found.notes.append(f"{self.path}: [tool.{tool}.{table}] is not read")
 
     def add_extras(self, table: dict[str, Any], own: str, extras: Sequence[str], position: Position | None) -> None:
-        from packaging.requirements import InvalidRequirement, Requirement
-        from packaging.utils import canonicalize_name
-
         known = {canonicalize_name(name): items for name, items in table.items()}
         wanted, done = [canonicalize_name(extra) for extra in extras], set[str]()
         while wanted:
@@ -182,9 +182,6 @@ class _Reader:
             self.add_all(rest, f"project.optional-dependencies.{extra}", ("extra", extra))
 
     def add_groups(self, table: dict[str, Any], groups: Sequence[str], position: Position | None) -> None:
-        from packaging.dependency_groups import resolve_dependency_groups
-        from packaging.utils import canonicalize_name
-
         for group in groups:
             try:
                 items = list(resolve_dependency_groups(table, group))

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from packaging.utils import canonicalize_name
+
 from buildrules.actions.python.feeds import ALL, Feeds
 from buildrules.actions.python.sources import Source
 from buildrules.actions.python.target import Target
@@ -48,8 +50,6 @@ class EnvironmentRequest:
 
     def inputs(self) -> dict[str, Any]:
         """What the digest is made of, as plain JSON types."""
-        from packaging.utils import canonicalize_name
-
         asked, base = self.asked, []
         if self.base:
             base = [[p.name, p.version, p.file.sha256 if p.file else p.directory] for p in self.base.packages]
@@ -87,6 +87,13 @@ class EnvironmentRequest:
     def digest(self) -> str:
         """`sha256:<hex>` of the inputs: a lock with another one is stale."""
         return inputs_digest(self.inputs())
+
+    @property
+    def path(self) -> str:
+        """The workspace-relative path of its lock."""
+        from buildrules.locking.python.lock import lock_filename
+
+        return os.path.join(self.folder, lock_filename(self.name, self.target.platform))
 
     def local_projects(self) -> Projects:
         """The projects of the workspace, as far as somebody has looked at them."""

@@ -5,6 +5,17 @@ import re
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, quote, unquote
 
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as Parsed
+from packaging.utils import (
+    InvalidName,
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+
 from buildrules.actions.models.pointers import LONGEST, pointer_of
 from buildrules.credentials.redact import scrub
 from buildrules.document.plain_toml import read_toml
@@ -139,10 +150,6 @@ def parse(text: str, root: str, folder: str, position: Position | None = None) -
     A wheel, source archive or project folder of the workspace is given by its path: `./wheels/a-1.0-py3-none-any.whl`.
     Raises LoadError with the position on anything that is not PEP 508 or that cannot be locked.
     """
-    from packaging.requirements import InvalidRequirement
-    from packaging.requirements import Requirement as Parsed
-    from packaging.utils import canonicalize_name
-
     text = text.strip()
     if _FORBIDDEN.search(text):
         raise LoadError(f"requirement {scrub(text)!r} holds a line break or NUL", position=position)
@@ -211,8 +218,6 @@ def local(
     """A wheel, source archive or project folder of the workspace by its path, as `parse` takes it; `name` is what it
     must be called, where somebody says. Raises LoadError.
     """
-    from packaging.utils import canonicalize_name
-
     found = _local(text, root, folder, position)
     wanted = canonicalize_name(name)
     if wanted and found.name and wanted != found.name:
@@ -227,8 +232,6 @@ def local(
 
 
 def _local(text: str, root: str, folder: str, position: Position | None) -> Requirement:
-    from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
-
     path = workspace_path(text, root, folder, position)
     place = os.path.join(root, path)
     if os.path.isdir(place):
@@ -252,8 +255,6 @@ def _local(text: str, root: str, folder: str, position: Position | None) -> Requ
 
 def _project_name(root: str, folder: str) -> str:
     """The normalised name that the pyproject.toml in a folder of the workspace says; "" where it says none."""
-    from packaging.utils import InvalidName, canonicalize_name
-
     try:
         table = read_toml(read_inside(root, os.path.join(folder, "pyproject.toml")))
         return canonicalize_name(table["project"]["name"], validate=True)

@@ -1,6 +1,7 @@
 """One request, put to uv as often as it takes: an answer may show what was missing in the question."""
 
 import os
+import tomllib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
@@ -63,14 +64,13 @@ class Resolution:
 
     def run(self, *limits: str) -> tuple[dict[str, Any], tuple[LockedPackage, ...]]:
         """uv's document (PEP 751) and the packages in it, with requirements as more `limits`."""
-        import tomllib
-
         answer = self._ask(limits)
         while answer.code and (
             self._projects.copy_missing(answer.errors, self._copies) or self._excluded.met(words_in(answer.errors))
         ):
             answer = self._ask(limits)
-        outside = self._outside(answer) if answer.code else None
+        folders = [item.text for item in self._request.asked.items if item.local] if answer.code else []
+        outside = self._projects.beyond(answer.errors, self._copies, folders)
         answer = replace(answer, errors=self._assigned.told(answer.errors, self._copies, self._folder))
         if outside is not None:
             raise ResolutionError(
@@ -97,8 +97,6 @@ class Resolution:
 
         With --no-deps uv takes versions for other Pythons as well, and of several at once what fits together.
         """
-        import tomllib
-
         folder = os.path.join(self._folder, "last")
         os.makedirs(folder, exist_ok=True)
         output = os.path.join(folder, f"pylock.{name}.toml")
@@ -108,10 +106,6 @@ class Resolution:
         with open(output, "rb") as file:
             tables = tomllib.load(file).get("packages", ())
         return next((table.get("version") for table in tables if table["name"] == name), None)
-
-    def _outside(self, answer: Answer) -> str | None:
-        folders = [item.text for item in self._request.asked.items if item.local]
-        return self._projects.beyond(answer.errors, self._copies, folders)
 
     def _ask(self, limits: Sequence[str]) -> Answer:
         arguments = [*self._arguments, *self._excluded.arguments(), *self._assigned.arguments(self._constraints)]

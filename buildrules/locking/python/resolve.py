@@ -53,7 +53,9 @@ def make_lock(
                 data, packages = resolution.run(NUMPY_1)
     packages = _settled(packages, data, request, session, known)
     if portable:
-        packages = tuple(_without_url(package) for package in packages)
+        packages = tuple(
+            replace(one, file=replace(one.file, url=None)) if one.file and not one.direct else one for one in packages
+        )
     _check_hashes(packages, request.asked)
     for text in (*resolution.said, *_deviations(packages, request), *_unbuildable(packages, request)):
         warn(text)
@@ -165,15 +167,11 @@ def _known_file(package: LockedPackage, data: dict[str, Any], locks: Sequence[Lo
         old = lock.get(package.name)
         if old is None or old.file is None or (old.version, old.kind) != (package.version, package.kind):
             continue
-        if old.file.sha256 != package.file.sha256 and old.file.sha256 in _offered(package.name, data):
+        tables = (table for table in data["packages"] if table["name"] == package.name)
+        offered = {digest_of(wheel) for table in tables for wheel in table.get("wheels", [])}
+        if old.file.sha256 != package.file.sha256 and old.file.sha256 in offered:
             return old
     return package
-
-
-def _offered(name: str, data: dict[str, Any]) -> set[str]:
-    return {
-        digest_of(wheel) for table in data["packages"] if table["name"] == name for wheel in table.get("wheels", [])
-    }
 
 
 def _sized(package: LockedPackage, data: dict[str, Any], root: str, session: Session) -> LockedPackage:
@@ -187,12 +185,6 @@ def _sized(package: LockedPackage, data: dict[str, Any], root: str, session: Ses
         urls = [entry.get("url") for entry in files_of(data) if digest_of(entry) == file.sha256]
         size = remote_size(str(urls[0]), root, file.filename, session)
     return replace(package, file=replace(file, size=size))
-
-
-def _without_url(package: LockedPackage) -> LockedPackage:
-    if package.direct or package.file is None:
-        return package
-    return replace(package, file=replace(package.file, url=None))
 
 
 def _deviations(packages: Sequence[LockedPackage], request: EnvironmentRequest) -> Iterable[str]:

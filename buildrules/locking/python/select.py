@@ -6,6 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from packaging.pylock import (
+    PackageArchive,
+    PackageDirectory,
+    PackageVcs,
+    Pylock,
+    PylockSelectError,
+    PylockUnsupportedVersionError,
+    PylockValidationError,
+)
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
 from buildrules.actions.python.target import Target
 from buildrules.credentials.redact import redact
 from buildrules.errors import LockError
@@ -28,16 +39,6 @@ def select(
     `folder` is the absolute folder relative paths start from, `root` the absolute workspace root they
     may not leave. `fresh` says that uv has just written it. Raises LockError.
     """
-    from packaging.pylock import (
-        PackageArchive,
-        PackageDirectory,
-        PackageVcs,
-        Pylock,
-        PylockSelectError,
-        PylockUnsupportedVersionError,
-        PylockValidationError,
-    )
-
     tags = target.tags()
     try:
         document = Pylock.from_dict(data)
@@ -114,8 +115,6 @@ def _inside(path: str, root: str, folder: str, label: str) -> str:
 
 
 def _check_wheel(filename: str, name: str, target: Target, fitting: "Collection[Tag]") -> None:
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
     try:
         found, _, _, tags = parse_wheel_filename(filename)
     except InvalidWheelFilename:

@@ -6,17 +6,18 @@ with them in view; the lock's digest knows nothing of it, and another server lat
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 from buildrules.errors import BuildrulesError, ResolutionError
+from buildrules.locking.python import resolve
+from buildrules.locking.python.collector import Requirements
+from buildrules.locking.python.lock import Lock
+from buildrules.locking.python.request import EnvironmentRequest
+from buildrules.locking.python.requirements import collect
+from buildrules.net.session import Session
 from buildrules.rules.package import PackageParts
 from buildrules.workspace.labels import Label
-
-if TYPE_CHECKING:
-    from buildrules.locking.python.collector import Requirements
-    from buildrules.locking.python.lock import Lock
-    from buildrules.locking.python.request import EnvironmentRequest
-    from buildrules.net.session import Session
 
 
 class Need(NamedTuple):
@@ -41,21 +42,19 @@ def server_needs(packages: Iterable[PackageParts]) -> dict[Label, list[Need]]:
 
 
 def lock_for_servers(
-    request: "EnvironmentRequest",
+    request: EnvironmentRequest,
     servers: Sequence[Need],
-    session: "Session",
+    session: Session,
     *,
-    existing: "Lock | None",
+    existing: Lock | None,
     upgrade: bool | Collection[str],
     portable: bool,
     warn: Callable[[str], None],
-) -> "Lock":
+) -> Lock:
     """The lock for `request`; where a server of `servers` cannot stand on it, one on which it can, if there is one.
 
     Raises as `resolve.make_lock` does, for `request` alone: that a server does not fit is said when it is locked.
     """
-    from buildrules.locking.python import resolve
-
     lock = resolve.make_lock(request, session, existing=existing, upgrade=upgrade, portable=portable, warn=warn)
     asked = [found for need in servers if (found := _parsed(request, need, session)) is not None]
     if all(_fits(request, lock, one, session) for one in asked):
@@ -72,10 +71,8 @@ def lock_for_servers(
     return lock
 
 
-def _parsed(request: "EnvironmentRequest", need: Need, session: "Session") -> "Requirements | None":
+def _parsed(request: EnvironmentRequest, need: Need, session: Session) -> Requirements | None:
     """A server's requirements; None where they cannot be read, which is said when the server is locked."""
-    from buildrules.locking.python.requirements import collect
-
     try:
         asked = need._asdict()
         return collect(request.root, request.folder, **asked, connections=session.connections, asker="the server")
@@ -83,20 +80,14 @@ def _parsed(request: "EnvironmentRequest", need: Need, session: "Session") -> "R
         return None
 
 
-def _with(request: "EnvironmentRequest", asked: "Sequence[Requirements]") -> "EnvironmentRequest":
-    from dataclasses import replace
-
+def _with(request: EnvironmentRequest, asked: Sequence[Requirements]) -> EnvironmentRequest:
     own = request.asked
     items = [*own.items, *(item for one in asked for item in one.items)]
     constraints = [*own.constraints, *(item for one in asked for item in one.constraints)]
     return replace(request, asked=replace(own, items=items, constraints=constraints))
 
 
-def _fits(request: "EnvironmentRequest", lock: "Lock", asked: "Requirements", session: "Session") -> bool:
-    from dataclasses import replace
-
-    from buildrules.locking.python import resolve
-
+def _fits(request: EnvironmentRequest, lock: Lock, asked: Requirements, session: Session) -> bool:
     on_top = replace(request.asked, items=asked.items, constraints=asked.constraints, exclude=[])
     try:
         resolve.make_lock(replace(request, asked=on_top, base=lock), session)

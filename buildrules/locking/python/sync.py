@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from packaging.version import Version
+
 from buildrules.errors import ResolutionError
 from buildrules.locking.python.lock import Lock
 from buildrules.locking.python.request import EnvironmentRequest
@@ -57,8 +59,6 @@ def synced(units: Sequence[Unit], made: Made, known: Mapping[str, str]) -> tuple
 
 def newest(locks: Sequence[Lock]) -> dict[str, str]:
     """The newest version of each package that any of the locks has."""
-    from packaging.version import Version
-
     found: dict[str, str] = {}
     for name, version in (row for lock in locks for row in lock.from_indexes().items()):
         if name not in found or Version(version) > Version(found[name]):

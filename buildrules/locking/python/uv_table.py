@@ -8,6 +8,11 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from packaging.markers import InvalidMarker, Marker
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as Parsed
+from packaging.utils import canonicalize_name
+
 from buildrules.credentials.redact import redact, scrub
 from buildrules.document.plain_toml import read_toml
 from buildrules.errors import LoadError, Position
@@ -97,10 +102,6 @@ class UvTable:
 
         `part` is ("extra", name) or ("group", name), normalised, where the requirement stands in one.
         """
-        from packaging.requirements import InvalidRequirement
-        from packaging.requirements import Requirement as Parsed
-        from packaging.utils import canonicalize_name
-
         if not self._sources:
             return False
         try:
@@ -122,9 +123,6 @@ class UvTable:
 
     def _holds(self, name: str, entry: dict[str, Any], part: tuple[str, str], place: Position) -> bool:
         """Whether an entry is for the image's platform, and for the extra or group that asks; as uv takes them."""
-        from packaging.markers import InvalidMarker, Marker
-        from packaging.utils import canonicalize_name
-
         for kind in ("extra", "group"):
             if kind in entry and (kind, canonicalize_name(str(entry[kind]))) != part:
                 return False
@@ -135,8 +133,6 @@ class UvTable:
             return True
 
     def _entry(self, parsed: "Parsed", folder: str, entry: dict[str, Any], place: Position) -> None:
-        from packaging.utils import canonicalize_name
-
         name = parsed.name
         if "git" in entry:
             revision = entry.get("rev") or entry.get("tag") or entry.get("branch") or ""

@@ -1,0 +1,136 @@
+"""What the environments of a workspace, and the servers on them, ask for on a base."""
+
+from dataclasses import dataclass
+
+from buildrules.actions.python.exclusion import NAME_OR_GLOB
+from buildrules.actions.python.feeds import Feeds
+from buildrules.actions.python.target import Target
+from buildrules.authoring.release import minor_of_patch
+from buildrules.locking.bases import need_python
+from buildrules.locking.keeper import LockKeeper
+from buildrules.locking.locks import LockedBase, LockedConda, LockedEnvironment
+from buildrules.locking.python.collector import Requirements
+from buildrules.locking.python.conda import check_python
+from buildrules.locking.python.declared import add_projects
+from buildrules.locking.python.models import ModelEnvironments
+from buildrules.locking.python.projects import Projects
+from buildrules.locking.python.request import EnvironmentRequest
+from buildrules.locking.python.requirements import collect, collect_target
+from buildrules.rules.contribution import Contribution
+from buildrules.rules.libraries import installed_projects
+from buildrules.rules.resolve import Resolution, ResolvedTarget
+
+
+@dataclass(slots=True)
+class AskedFor:
+    """Reads requests. Methods raise LoadError, ResolutionError, and UsageError for a feed that there is not."""
+
+    keeper: LockKeeper
+    resolution: Resolution
+    models: ModelEnvironments
+    projects: Projects
+
+    def by(
+        self, target: ResolvedTarget, base: LockedBase, chosen: str, conda: LockedConda | None = None
+    ) -> EnvironmentRequest:
+        """What an environment on a base asks for; `chosen` says why it is on that, where it leaves it open."""
+        python = need_python(base, target)
+        on = _on(base, python)
+        found = self.collect(target, on)
+        if conda is None:
+            self._check_python(target, base, python, found, chosen)
+        names = target.values["connections"]
+        feeds = Feeds(None if names is None else tuple(names), tuple(found.indexes), tuple(found.sources))
+        with target.errors_at("connections"):
+            assigned = feeds.assigned(self.keeper.session.connections)
+        return EnvironmentRequest(
+            name=target.lock_name,
+            root=self.keeper.root,
+            folder=target.label.package,
+            target=on,
+            asked=found,
+            feeds=feeds,
+            assigned=assigned,
+            projects=self.projects,
+            provided=conda.lock.distributions() if conda is not None else {},
+        )
+
+    def by_server(
+        self,
+        server: ResolvedTarget,
+        part: Contribution,
+        base: LockedBase,
+        env: LockedEnvironment | None,
+        folder: str,
+        name: str,
+    ) -> EnvironmentRequest:
+        """What `server`, which contributes `part`, asks for on an environment, or on a base alone."""
+        connections = self.keeper.session.connections
+        python = need_python(base, server)
+        found = collect(
+            self.keeper.root,
+            folder,
+            requirements=part.requirements,
+            constraints=part.constraints,
+            exclude=env.exclude if env else (),
+            connections=connections,
+            asker=f"the server {server.rule.reference}",
+            place=lambda attribute, _=None: server.position_of(attribute),
+        )
+        feeds = (env.feeds if env else None) or Feeds()
+        return EnvironmentRequest(
+            name=name,
+            root=self.keeper.root,
+            folder=folder,
+            target=_on(base, python),
+            asked=found,
+            feeds=feeds,
+            assigned=feeds.assigned(connections),
+            base=env.lock if env else None,
+            base_asker=f"the environment {(env or base).target.lock_name}",
+            projects=self.projects,
+            provided=env.conda.lock.distributions() if env and env.conda else {},
+        )
+
+    def collect(self, target: ResolvedTarget, on: Target | None) -> Requirements:
+        """The requirements of an environment; `on` is what wheels have to fit, None before conda's Python is known."""
+        root = self.keeper.root
+        if target.deps.get("model"):
+            found = self.models.collect(target)
+        else:
+            environment = on.environment() if on is not None else None
+            found = collect_target(root, target, self.keeper.session.connections, environment)
+        add_projects(found, root, target, installed_projects(self.resolution, target))
+        return found
+
+    def _check_python(
+        self, target: ResolvedTarget, base: LockedBase, python: str, found: Requirements, chosen: str
+    ) -> None:
+        """A base that was chosen has the minor version that is asked for, whatever patch release that is of."""
+        asked = target.values["python"]
+        if chosen and asked is not None:
+            asked = minor_of_patch(asked if asked[:1] == "=" else f"=={asked}") or asked
+        elif chosen and found.python is not None:
+            asked = found.python.minor
+        with target.errors_at("python"):
+            check_python(found.python, python, asked, free_threaded=base.free_threaded)
+            self.models.check_python(target, python)
+
+
+def check_attributes(target: ResolvedTarget) -> None:
+    """Raise LoadError for what an environment says that makes no sense, or has no effect."""
+    for number, name in enumerate(target.values["exclude"]):
+        if not NAME_OR_GLOB.fullmatch(name):
+            hint = 'write the name alone, without a version; or a glob of names, such as "nvidia-*"'
+            raise target.error("exclude", f"{name!r} is not the name of a distribution", hint, number)
+    for name in ("channels", "cuda"):
+        if target.values.get(name) is not None and target.values["solver"] != "conda":
+            raise target.error(name, f"'{name}' has no effect on wheels", "write `solver: conda`, or leave it out")
+    if target.values.get("group") is not None and target.values["solver"] == "conda":
+        hint = "leave out `group`, or take wheels: `solver: uv`"
+        raise target.error("group", "locks of a group have wheels only", hint)
+
+
+def _on(base: LockedBase, python: str) -> Target:
+    """What wheels on a base, whose version of Python is `python`, have to fit."""
+    return Target(base.platform, f"{python}t" if base.free_threaded else python, base.glibc)
