@@ -52,7 +52,8 @@ class Clock:
     counts."""
 
     def __init__(self, process: int | None) -> None:
-        self._process = process if process is not None and _measured(process) else None
+        needed = (f"/proc/{process}/task/{process}/{name}" for name in ("schedstat", "children"))
+        self._process = process if process is not None and all(map(os.path.exists, needed)) else None
         self._looked = time.monotonic()
         self._threads: dict[int, tuple[int, int]] = {}
         self._reading = Reading()
@@ -149,11 +150,6 @@ def joined(*parts: str) -> str:
 
 def _waited(used: Reading) -> str:
     return f", it waited {used.queued:.0f} s for a processor and {used.disk:.0f} s for a disk"
-
-
-def _measured(process: int) -> bool:
-    task = f"/proc/{process}/task/{process}"
-    return all(os.path.exists(f"{task}/{name}") for name in ("schedstat", "children"))
 
 
 def _threads(process: int) -> list[tuple[int, tuple[int, int], bool]]:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import tarfile
@@ -21,16 +22,7 @@ from buildrules.serving.runner import LARGEST, State, Stopped, too_long, wait_en
 
 ADDRESS = "127.0.0.1"  # a package under test is nobody else's business
 _BIRTH_SECONDS = 2.0
-_PODMAN_HELPERS = (
-    "slirp4netns",
-    "pasta",
-    "netavark",
-    "cni",
-    "network namespace",
-    "newuidmap",
-    "fuse-overlayfs",
-    "conmon",
-)
+_PODMAN_HELPERS = re.compile(r"slirp4netns|pasta|netavark|cni|network namespace|newuidmap|fuse-overlayfs|conmon")
 _PAUSES = (0.1, 0.4, 1.0)  # seconds before the engine is asked again for a file of which it sent nothing
 _NOTHING = "empty file"  # tarfile's words for it
 _STREAMS = {0: "stdin", 1: "stdout", 2: "stderr"}
@@ -277,7 +269,7 @@ class Container:
             return self._taken([port for port in self.ports.values() if port])
         if "No such image" in text:
             hint = "load the image first"
-        elif is_podman(self.engine) and any(helper in text.lower() for helper in _PODMAN_HELPERS):
+        elif is_podman(self.engine) and _PODMAN_HELPERS.search(text.lower()):
             hint = "Podman lacks a helper of its own: install it, or use --runner rootfs, which needs none"
         elif "no such file or directory" in text.lower() or "executable file not found" in text:
             hint = "the image's entry point does not exist in it; look at the server's rule and the base image"

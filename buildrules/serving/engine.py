@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 
 from buildrules.errors import BuildrulesError, DockerError, UsageError
 from buildrules.oci.docker import load
@@ -27,24 +28,24 @@ _PAUSES = (0.0, 0.1, 0.4, 1.0, 2.0)  # seconds before an image is removed whose 
 _EMULATING = ("Docker Desktop", "OrbStack")
 
 
+@dataclass(slots=True)
 class EngineRunner:
     """Loads what the engine lacks, and starts a container. `store` is the root of the local store.
 
     `engine` gives the engine for as long as a package runs.
     """
 
-    def __init__(self, name: str, engine: Callable[[], AbstractContextManager[Engine]], store: str) -> None:
-        self.name = name
-        self._engine = engine
-        self._store = store
-        self._loading = threading.Lock()
-        self._swept = False
-        self._users: dict[str, int] = {}  # of each image that was loaded, by its name
+    name: str
+    engine: Callable[[], AbstractContextManager[Engine]]
+    store: str
+    _loading: threading.Lock = field(default_factory=threading.Lock)
+    _swept: bool = False
+    _users: dict[str, int] = field(default_factory=dict)  # of each image that was loaded, by its name
 
     @contextlib.contextmanager
     def start(self, package: Package) -> Iterator[Container]:
         """See `runner.Runner`. Raises DockerError as well."""
-        with self._engine() as engine:
+        with self.engine() as engine:
             check_platform(engine, package.title, package.platform)
             with self._loading:
                 if not self._swept:
@@ -54,8 +55,9 @@ class EngineRunner:
                 self._users[name] = self._users.get(name, 0) + 1
             try:
                 with self._loading:
-                    report = load(engine, package.image, [name], package.stream, store=self._store)
-                    if report.previous is not None and not _names(engine, report.previous):
+                    report = load(engine, package.image, [name], package.stream, store=self.store)
+                    old = engine.inspect_image(report.previous) if report.previous is not None else None
+                    if report.previous is not None and not (old or {}).get("RepoTags"):
                         _forget(engine, report.previous)
                 with Container(
                     engine,
@@ -140,11 +142,6 @@ def _sweep(engine: Engine) -> None:
             _, tag, process = name.rpartition(f":{TAG}")
             if tag and leftover.is_left(process):
                 _forget(engine, name)
-
-
-def _names(engine: Engine, image: str) -> list[str]:
-    found = engine.inspect_image(image)
-    return list(found.get("RepoTags") or ()) if found is not None else []
 
 
 def _forget(engine: Engine, name: str) -> None:

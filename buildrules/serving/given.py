@@ -20,7 +20,8 @@ _MODES = (
     *("shared", "rshared", "slave", "rslave", "private", "rprivate", "U"),
 )
 """What a volume may say of itself (docker-run(1), --volume; U is Podman's)."""
-_UNREACHED = ("none", "container:")
+_NONE = "none"
+"""The network without any; one like `container:NAME` is another container's."""
 _DRIVERLESS = ("could not select device driver", "unknown or invalid runtime name: nvidia")
 
 
@@ -71,7 +72,7 @@ class Given:
             place = posixpath.normpath(text.split(":")[1])
             if (other := places.setdefault(place, text)) is not text:
                 raise UsageError(f"'{other}' and '{text}' both lie in {place}", hint="leave one of them out")
-        if self.network is not None and self.network.startswith(_UNREACHED):
+        if self.network == _NONE or (self.network or "").startswith("container:"):
             raise UsageError(
                 f"nobody can ask a package in the network '{self.network}'",
                 hint="name a network of the engine, or `host`; `buildrules load` and `docker run` take any",
@@ -105,7 +106,7 @@ class Given:
                 hint=f"choose another name, or remove that one with: {remove} {self.name}",
             )
         if self.network is not None and "network" in text and "not found" in text:
-            known = [str(one["Name"]) for one in engine.call("GET", "/networks") or () if one["Name"] not in _UNREACHED]
+            known = {str(one["Name"]) for one in engine.call("GET", "/networks") or ()} - {_NONE}
             hint = f"it has {', '.join(sorted(known))}; make one with: docker network create {self.network}"
             return ServingError(f"{engine.title} has no network '{self.network}'", hint=hint)
         if self.gpus is not None and any(words in text for words in _DRIVERLESS):

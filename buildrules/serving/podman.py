@@ -30,7 +30,9 @@ def podman_engine(sockets: Sequence[str] | None = None) -> Iterator[Engine]:
     It is asked at the first of `sockets` where it listens, the usual ones of this user if left out, else at a service
     of its own that ends on exit. Raises UsageError where there is no Podman that works.
     """
-    for path in _usual() if sockets is None else sockets:
+    folder = "/run" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR")
+    usual = [f"{folder}/podman/podman.sock"] if folder else []
+    for path in usual if sockets is None else sockets:
         engine = _engine(path)
         with contextlib.suppress(DockerError):
             ping(engine)
@@ -66,11 +68,6 @@ def _engine(path: str) -> Engine:
     return Engine("podman", unix(path), "podman")
 
 
-def _usual() -> list[str]:
-    folder = "/run" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR")
-    return [f"{folder}/podman/podman.sock"] if folder else []
-
-
 @contextlib.contextmanager
 def _service() -> Iterator[str]:
     """The socket of a service of our own, in a folder that nobody else may enter."""
@@ -90,7 +87,8 @@ def _service() -> Iterator[str]:
             while not _listens(path):
                 if process.poll() is not None:
                     said.seek(0)
-                    raise UsageError(f"podman does not work: {_last(said.read())}", hint=_HINT)
+                    last = said.read().decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+                    raise UsageError(f"podman does not work: {last[0].removeprefix('Error: ')}", hint=_HINT)
                 if time.monotonic() > deadline:
                     raise UsageError(f"podman did not start listening within {_SECONDS:g} s", hint=_HINT)
                 time.sleep(0.005)
@@ -111,9 +109,3 @@ def _listens(path: str) -> bool:
     except DockerError:
         return False
     return True
-
-
-def _last(text: bytes) -> str:
-    """The last line a command wrote, without its "Error:"."""
-    lines = text.decode(errors="replace").strip().splitlines()
-    return lines[-1].removeprefix("Error: ") if lines else "it said nothing"

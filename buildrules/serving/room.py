@@ -28,7 +28,9 @@ class Room:
         may hold all in memory. One that needs more than there is runs alone."""
         need = _OVERHEAD + size
         with self._condition:
-            while self._running and (alone or self._alone or not self._fits(need)):
+            while self._running and (
+                alone or self._alone or self._running >= processors() or self._needed + need > self._memory
+            ):
                 self._condition.wait()
             if not self._running:
                 self._memory = memory()
@@ -43,9 +45,6 @@ class Room:
                 self._needed -= need
                 self._alone = False
                 self._condition.notify_all()
-
-    def _fits(self, need: int) -> bool:
-        return self._running < processors() and self._needed + need <= self._memory
 
 
 def processors() -> int:
@@ -68,14 +67,10 @@ def memory() -> int:
     for group in _groups():
         most, used = kernel_text(f"{group}/memory.max").strip(), kernel_text(f"{group}/memory.current").strip()
         if most.isdigit() and used.isdigit():
-            free = min(free, int(most) - int(used) + _cached(group))
+            rows = (line.split() for line in kernel_text(f"{group}/memory.stat").splitlines())
+            files = sum(int(row[1]) for row in rows if row[0] in ("active_file", "inactive_file"))  # it can let go
+            free = min(free, int(most) - int(used) + files)
     return free
-
-
-def _cached(group: str) -> int:
-    """Bytes of files that a group holds and can let go."""
-    rows = (line.split() for line in kernel_text(f"{group}/memory.stat").splitlines())
-    return sum(int(row[1]) for row in rows if row[0] in ("active_file", "inactive_file"))
 
 
 def _groups() -> Iterator[str]:

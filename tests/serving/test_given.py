@@ -48,3 +48,8 @@ def test_no_volumes(text: str) -> None:
 def test_what_no_package_can_have(given: dict[str, str]) -> None:
     with pytest.raises(UsageError):
         Given(**given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("network", ["host", "models", "none-of-them", "containers"])
+def test_networks(network: str) -> None:
+    assert Given(network=network).network == network

@@ -39,20 +39,10 @@ from buildrules.serving.rootfs.linux import (
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 READ_ONLY = ("proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger")
 HIDDEN = (
-    "proc/acpi",
-    "proc/asound",
-    "proc/interrupts",
-    "proc/kcore",
-    "proc/keys",
-    "proc/latency_stats",
-    "proc/sched_debug",
-    "proc/scsi",
-    "proc/timer_list",
-    "proc/timer_stats",
-    "sys/devices/system/cpu/cpu*/thermal_throttle",
-    "sys/devices/virtual/powercap",
-    "sys/firmware",
-)
+    "proc/acpi", "proc/asound", "proc/interrupts", "proc/kcore", "proc/keys", "proc/latency_stats", "proc/sched_debug",
+    "proc/scsi", "proc/timer_list", "proc/timer_stats", "sys/devices/system/cpu/cpu*/thermal_throttle",
+    "sys/devices/virtual/powercap", "sys/firmware",
+)  # fmt: skip
 _SYSTEM = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _KEPT = {  # statvfs(3) -> mount(2): what a mount has must be said again when it is changed
     os.ST_NOSUID: MS_NOSUID,

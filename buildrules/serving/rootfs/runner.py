@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from buildrules.errors import ServingError, UsageError
@@ -44,14 +45,13 @@ _REFUSED = (
 )
 
 
+@dataclass(slots=True)
 class RootfsRunner:
     """See the module. `folder` is the store's folder for what is being written."""
 
-    name = "rootfs"
-
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self._refusal: str | None = None  # why Linux refuses namespaces; "" where it gives them
+    folder: str
+    name: str = field(default="rootfs", init=False)
+    _refusal: str | None = None  # why Linux refuses namespaces; "" where it gives them
 
     @contextlib.contextmanager
     def start(self, package: Package) -> Iterator["RootfsProcess"]:
@@ -70,7 +70,7 @@ class RootfsRunner:
             self._refusal = refusal()
         if self._refusal:
             raise _refused(package.title, self._refusal)
-        with private_folder(self._folder) as folder:
+        with private_folder(self.folder) as folder:
             root = os.path.join(folder, "root")
             os.mkdir(root, 0o755)
             unpack(root, package.image.layers, package.stream)

@@ -12,6 +12,7 @@ import shutil
 import stat
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import IO
 
 from buildrules.errors import IntegrityError, ServingError, StoreError
@@ -55,22 +56,21 @@ def unpack(
             raise ServingError(f"cannot unpack layer {name!r}: {what}") from error
 
 
+@dataclass(slots=True)
 class _Layer:
     """One layer on its way into the folder."""
 
-    def __init__(self, root: str, layer: Layer, numbers: Iterator[int], wanted: Callable[[str], object] | None) -> None:
-        self._root = root
-        self._layer = layer
-        self._numbers = numbers  # of the image's entries
-        self._room = room_of(layer)  # bytes of files that it may still bring
-        self._owner = os.geteuid() == 0
-        self._wanted = wanted
-        self._folders: dict[str, str] = {}  # path in the tar -> where it really is
-        self._written: set[str] = set()  # what this layer brought: opaque folders hide only what is below
+    root: str
+    layer: Layer
+    numbers: Iterator[int]  # of the image's entries
+    wanted: Callable[[str], object] | None
+    brought: int = 0  # bytes of files
+    folders: dict[str, str] = field(default_factory=dict)  # path in the tar -> where it really is
+    written: set[str] = field(default_factory=set)  # what this layer brought: opaque folders hide only what is below
 
     def apply(self, stream: LayerStream) -> None:
-        chunks = verified(self._layer, stream(self._layer))
-        file, damage = layer_unpacked(self._layer, chunk_file(chunks))
+        chunks = verified(self.layer, stream(self.layer))
+        file, damage = layer_unpacked(self.layer, chunk_file(chunks))
         try:
             with file:
                 for member, content in entries(file):
@@ -79,15 +79,15 @@ class _Layer:
             for _ in chunks:  # what lies behind the end of the tar, so that the digest is of everything
                 pass
         except damage as error:
-            raise IntegrityError(f"layer {self._layer.digest[:19]} is not a sound tar: {error}") from error
+            raise IntegrityError(f"layer {self.layer.digest[:19]} is not a sound tar: {error}") from error
 
     def _check(self, member: tarfile.TarInfo) -> None:
         """Raise ReadError where there is more than can be meant."""
-        if not 0 <= member.size <= self._room:
-            raise tarfile.ReadError(f"it unpacks to more than {room_of(self._layer)} bytes")
-        if next(self._numbers) > MOST_ENTRIES:
+        if not 0 <= member.size <= room_of(self.layer) - self.brought:
+            raise tarfile.ReadError(f"it unpacks to more than {room_of(self.layer)} bytes")
+        if next(self.numbers) > MOST_ENTRIES:
             raise tarfile.ReadError(f"the image has more than {MOST_ENTRIES} entries")
-        self._room -= member.size
+        self.brought += member.size
 
     def _entry(self, member: tarfile.TarInfo, content: IO[bytes] | None) -> None:
         steps = self._steps(member.name)
@@ -107,11 +107,11 @@ class _Layer:
         path = os.path.join(parent, name)
         if not (member.isdir() and _is_folder(path)):
             self._remove(path)
-        if self._wanted is not None and not (member.isdir() or member.issym() or self._wanted("/".join(steps))):
+        if self.wanted is not None and not (member.isdir() or member.issym() or self.wanted("/".join(steps))):
             return
         self._wrote(path)
         if member.isdir():
-            directory(self._root, [*os.path.relpath(parent, self._root).split("/"), name], create=True)
+            directory(self.root, [*os.path.relpath(parent, self.root).split("/"), name], create=True)
             self._adopt(path, member, member.mode & 0o1777 | 0o700)
         elif content is not None:
             self._file(content, member, path)
@@ -120,7 +120,7 @@ class _Layer:
             self._adopt(path, member, None)
         elif member.islnk():
             self._link(member, path)
-        elif member.isfifo() and self._wanted is None:  # what is read would be waited for
+        elif member.isfifo() and self.wanted is None:  # what is read would be waited for
             os.mkfifo(path)
             self._adopt(path, member, member.mode & 0o777)
 
@@ -135,14 +135,14 @@ class _Layer:
     def _link(self, member: tarfile.TarInfo, path: str) -> None:
         steps = self._steps(member.linkname)
         target = os.path.join(self._parent(steps[:-1]), *steps[-1:])
-        if self._wanted is not None and not os.path.lexists(target):
+        if self.wanted is not None and not os.path.lexists(target):
             return
         if not steps or not os.path.lexists(target) or _is_folder(target):
             raise self._bad(f"{member.name} -> {member.linkname}")
         os.link(target, path, follow_symlinks=False)
 
     def _adopt(self, path: str, member: tarfile.TarInfo, mode: int | None) -> None:
-        if self._owner:
+        if os.geteuid() == 0:
             os.chown(path, member.uid, member.gid, follow_symlinks=False)
         if mode is not None:
             os.chmod(path, mode)
@@ -154,26 +154,26 @@ class _Layer:
         return steps
 
     def _bad(self, name: str) -> IntegrityError:
-        return IntegrityError(f"layer {self._layer.digest[:19]} holds {name!r}, which leaves its root")
+        return IntegrityError(f"layer {self.layer.digest[:19]} holds {name!r}, which leaves its root")
 
     def _parent(self, steps: list[str]) -> str:
         key = "/".join(steps)
-        found = self._folders.get(key)
+        found = self.folders.get(key)
         if found is None:
-            found = directory(self._root, steps, create=True)
+            found = directory(self.root, steps, create=True)
             assert found is not None
-            self._folders[key] = found
+            self.folders[key] = found
         return found
 
     def _wrote(self, path: str) -> None:
-        while path not in self._written and path != self._root:
-            self._written.add(path)
+        while path not in self.written and path != self.root:
+            self.written.add(path)
             path = os.path.dirname(path)
 
     def _hide(self, folder: str) -> None:
         """Remove what the layers below have in a folder."""
         for entry in list(os.scandir(folder)):
-            if entry.path not in self._written:
+            if entry.path not in self.written:
                 self._remove(entry.path)
             elif entry.is_dir(follow_symlinks=False):
                 self._hide(entry.path)
@@ -185,11 +185,11 @@ class _Layer:
             return
         if stat.S_ISDIR(mode):
             shutil.rmtree(path)
-            self._folders.clear()
+            self.folders.clear()
         else:
             os.unlink(path)
             if stat.S_ISLNK(mode):
-                self._folders.clear()
+                self.folders.clear()
 
 
 def _is_folder(path: str) -> bool:
