@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 from buildrules.azureml.references import Reference, address
-from buildrules.azureml.table import READ_ONLY, Key, LeftOut, Map, Value
+from buildrules.azureml.table import READ_ONLY, Key, LeftOut, Map
 from buildrules.azureml.values import asset_name, choice, text, texts
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
@@ -11,10 +11,6 @@ from buildrules.document.problems import Problems
 A = TypeVar("A", bound="Asset")
 _FILES = "the file or folder"
 _FLAVOURS = {"custom_model": "custom", "mlflow_model": "mlflow", "triton_model": "triton"}
-
-
-def _flavour(value: Value) -> str:
-    return _FLAVOURS[choice(*_FLAVOURS)(value)]
 
 
 class Asset(Map):
@@ -42,7 +38,7 @@ class InlineModel(Asset):
 
     what = "a model"
     path = Key(address, "model_uri", needs=_FILES)
-    type = Key(_flavour, "model_type")
+    type = Key(lambda value: _FLAVOURS[choice(*_FLAVOURS)(value)], "model_type")
     flavors = LeftOut("")
     notes = LeftOut(
         "notes of Azure's own", "properties", "stage", "job_name", "default_deployment_template",

@@ -4,9 +4,12 @@ import os
 import re
 from typing import Any
 
+from packaging.specifiers import SpecifierSet
+
 from buildrules.authoring.release import RELEASES, STANDALONE, DebianRelease, python_for
 from buildrules.authoring.target import Local, Ref
 from buildrules.azureml.conversion import Conversion
+from buildrules.azureml.document import text_of
 from buildrules.errors import LoadError, UsageError
 from buildrules.locking.python.collector import PythonPin
 from buildrules.rules.chain import LIBRARIES
@@ -18,25 +21,14 @@ def python_to_write(asked: str | None, base: str | None, pin: PythonPin | None) 
     """The Python to write although the file asks for another: the one on the command line, or another patch release."""
     if asked is not None:
         there = [release.python for release in RELEASES if release.minor == asked] or [asked]
-        return None if pin is not None and any(_contains(pin, version) for version in there) else asked
+        return None if pin is not None and any(map(SpecifierSet(pin.specifier).contains, there)) else asked
     if pin is None or base is not None:
         return None
-    patch = next((release for release in RELEASES if _same_minor(pin, release.python)), None)
+    one = re.fullmatch(r"={2,3}(3\.\d+)(\.\d+)?(\.\*)?", pin.specifier)  # of one release, as ==3.11.9
+    patch = next((release for release in RELEASES if one is not None and release.python.startswith(f"{one[1]}.")), None)
     if patch is None:
         return pin.minor  # of one patch release the newest of its kind is taken
-    return None if _contains(pin, patch.python) else patch.minor
-
-
-def _contains(pin: PythonPin, version: str) -> bool:
-    from packaging.specifiers import SpecifierSet
-
-    return SpecifierSet(pin.specifier).contains(version)
-
-
-def _same_minor(pin: PythonPin, version: str) -> bool:
-    """Whether a pin of one release (==3.11.9) has the minor version of `version`."""
-    found = re.fullmatch(r"={2,3}(3\.\d+)(\.\d+)?(\.\*)?", pin.specifier)
-    return found is not None and version.startswith(f"{found[1]}.")
+    return None if SpecifierSet(pin.specifier).contains(patch.python) else patch.minor
 
 
 def is_release(base: str) -> bool:
@@ -113,7 +105,9 @@ def _given(conversion: Conversion, text: str, name: str, *, own_user: bool) -> R
     elif text.startswith(("oci-layout:", "layout:")) or os.path.isfile(os.path.join(text, "oci-layout")):
         attributes = {"layout": Local(os.path.abspath(re.sub(r"^(oci-)?layout:", "", text)))}
     else:  # a workspace's own default registry completes the name
-        attributes = {"image": text if conversion.default_registry() is not None else full_image(text)}
+        attributes = {
+            "image": text if text_of(conversion.workspace, "default_registry") is not None else full_image(text)
+        }
     attributes |= {"python": conversion.options.python, "user": "" if own_user else None}
     remarks = {"user": "the image's own" if own_user else None}
     return Ref(conversion.targets.add(f"{name}-base", "oci_base", attributes, remarks=remarks))

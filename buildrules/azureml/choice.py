@@ -50,7 +50,7 @@ def _referred(conversion: Conversion, named: Named, directory: str) -> Model:
         return checked(conversion, Model(*reference.files(directory, named.node, SAY), node=named.node))
     document = conversion.asset(directory, reference, Kind.MODEL)
     if document is not None:
-        return of_asset(conversion, _read(document))
+        return of_asset(conversion, read_asset(ModelFile, document.node))
     folder = _usual(directory)
     if folder is not None:
         conversion.note(f"model '{reference.asked}': no file describes it; took the folder {display(folder)}")
@@ -58,16 +58,12 @@ def _referred(conversion: Conversion, named: Named, directory: str) -> Model:
     raise named.node.error(*conversion.missing(directory, reference, reference.way_out(SAY), Kind.MODEL))
 
 
-def _read(document: Document) -> ModelFile:
-    return read_asset(ModelFile, document.node)
-
-
 def models_of_document(conversion: Conversion, document: Document) -> list[Model]:
     """The model a file describes. Raises LoadError.
 
     One that lies in a store of Azure is where `--model` says, if this file is the only one that may be meant.
     """
-    asset, models = _read(document), conversion.options.models
+    asset, models = read_asset(ModelFile, document.node), conversion.options.models
     if asset.place.place not in (Place.STORE, Place.ASSET):
         return [of_asset(conversion, asset)]
     only = sum(one.kind is Kind.MODEL for one in conversion.documents) == 1
@@ -92,7 +88,7 @@ def _unnamed(conversion: Conversion, spec: Specification) -> list[Model]:
         documents = [document for document in every if near.reaches(document)]
     if len(documents) == 1:
         conversion.note(f"model: from {documents[0].display}")
-        return [of_asset(conversion, _read(documents[0]))]
+        return [of_asset(conversion, read_asset(ModelFile, documents[0].node))]
     if documents:
         found = ", ".join(document.display for document in documents[:4])
         raise spec.document.node.error(f"which model? there are {len(documents)} nearby: {found}", SAY)
@@ -127,7 +123,7 @@ def _given(conversion: Conversion, text: str, directory: str, *, code: bool) -> 
     if os.path.isfile(text) and text.endswith((".yml", ".yaml", ".json")):
         document = read_document(conversion.disk, text, Problems())
         if document is not None and document.kind is Kind.MODEL:
-            return [of_asset(conversion, _read(document))]
+            return [of_asset(conversion, read_asset(ModelFile, document.node))]
     found = Model(text)
     if not os.path.isdir(text):
         conversion.disk.note(NAMES, os.path.dirname(text))
@@ -147,7 +143,7 @@ def _registered(conversion: Conversion, reference: Reference, directory: str) ->
     """A model that `--model` names as Azure ML does."""
     document = conversion.asset(directory, reference, Kind.MODEL)
     if document is not None:
-        return of_asset(conversion, _read(document))
+        return of_asset(conversion, read_asset(ModelFile, document.node))
     message, hint = conversion.missing(directory, reference, reference.way_out(_TAKES), Kind.MODEL)
     store = ", and a store of Azure is not read here" if "://" in reference.text else ""
     raise UsageError(f"--model '{reference.text}': {message}{store}", hint=hint)

@@ -1,5 +1,6 @@
 """The scoring code of a package: the folder its script stands in."""
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -88,15 +89,11 @@ def _likely(directory: str, code: Code) -> str | None:
     """A script of the name that is asked for below a directory, or one with init() and run(); relative."""
     scripts = list(_scripts(directory))
     same = [path for path in scripts if os.path.basename(path) == os.path.basename(code.scoring_script or "")]
-    alike = (path for path in scripts if is_script(_text(os.path.join(directory, path))))
-    return next(iter(same), None) or next(alike, None)
-
-
-def _text(path: str) -> str:
-    try:
-        return read_file(path).decode(errors="replace")
-    except OSError:
-        return ""
+    for path in () if same else scripts:
+        with contextlib.suppress(OSError):
+            if is_script(read_file(os.path.join(directory, path)).decode(errors="replace")):
+                return path
+    return next(iter(same), None)
 
 
 def is_script(text: str) -> bool:

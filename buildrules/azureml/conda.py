@@ -3,6 +3,9 @@
 import os
 import re
 
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
 from buildrules.actions.models.mlflow_files import ModelFiles, read_model_files
 from buildrules.authoring.paths import display
 from buildrules.azureml.document import text_of
@@ -58,9 +61,6 @@ def variables_of(conda: CondaFile) -> dict[str, str]:
 
 def requirements_of(conda: CondaFile, problems: Problems) -> tuple[list[str], list[str]]:
     """The dependencies as requirements of wheels, and comments on what was left out."""
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
     for error in conda.errors:
         problems.add_error(error)
     found: list[str] = []
@@ -82,8 +82,6 @@ def requirements_of(conda: CondaFile, problems: Problems) -> tuple[list[str], li
 
 def _line(line: Node, comments: list[str]) -> list[str]:
     """The requirement of a line for pip, if it is one."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
     text = re.split(r"\s+#", line.text.strip())[0]
     if text.startswith("-"):
         option = text.split()[0].split("=")[0]

@@ -117,11 +117,8 @@ class Conversion:
             return self.top
         return os.path.commonpath([path if os.path.isdir(path) else os.path.dirname(path) for path in self.named])
 
-    def default_registry(self) -> str | None:
-        """The registry that the workspace around the files sets for images that name none."""
-        return text_of(self._workspace(), "default_registry")
-
-    def _workspace(self) -> Node | None:
+    @property
+    def workspace(self) -> Node | None:
         """The settings of the workspace around the files."""
         if self.top is None:
             return None
@@ -135,7 +132,7 @@ class Conversion:
         for document in self.documents:
             if document.kind is Kind.CONNECTION:
                 found.append((text_of(document.node, "name"), text_of(document.node, "type", "category")))
-        workspace = self._workspace()
+        workspace = self.workspace
         there = workspace.entries.get("connections") if workspace is not None else None
         for key, node in (there.entries if there is not None and there.kind == "map" else {}).items():
             found.append((key, text_of(node, "type")))

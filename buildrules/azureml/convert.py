@@ -25,15 +25,8 @@ from buildrules.workspace.disk import Disk
 _PACKAGES = (Kind.PACKAGE, Kind.ONLINE, Kind.BATCH)
 _NOTED = {Kind.ENDPOINT: "there is nothing to build", Kind.DATA: "used where a package names it as input"}
 _ORDER = (
-    "debian_base",
-    "oci_base",
-    "python_standalone",
-    "python_env",
-    "model",
-    "input",
-    "scoring_code",
-    "",
-    "model_package",
+    *("debian_base", "oci_base", "python_standalone", "python_env", "model", "input", "scoring_code"),
+    *("", "model_package"),
 )
 """Of targets by their rule: what others stand on comes first; servers stand at ""."""
 

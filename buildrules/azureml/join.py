@@ -63,8 +63,9 @@ def _parts(conversion: Conversion, spec: Specification) -> Parts:
     lost = not models and len(conversion.problems) > before  # an MLflow model brings an environment; nobody knows now
     optional = spec.server == "custom" or (spec.deployment and spec.server == "azureml_online" and bool(spec.code))
     missing = not models and not optional and not lost
+    no_model = partial(conversion.fail, spec.at(), f"'{spec.name}' has no model", "name it: --model PATH")
     if missing and spec.environment is None and conversion.options.environment is None:
-        _no_model(conversion, spec)
+        no_model()
     plain = spec.environment is None and spec.code is None and spec.deployment
     if plain and models and all(model.flavour == "triton" for model in models):
         spec.server = "triton"
@@ -74,7 +75,7 @@ def _parts(conversion: Conversion, spec: Specification) -> Parts:
     if parts.stands is not None:
         choose_server(conversion, spec, parts.stands)
     if missing and len(conversion.problems) == before and spec.server != "custom":  # a container may need none
-        _no_model(conversion, spec)
+        no_model()
     unknown = parts.stands is None and spec.deployment and spec.environment is not None  # it may be a container
     if not unknown and len(conversion.problems) == sound:
         _check_code(conversion, spec, parts)
@@ -153,10 +154,6 @@ def _say_other_name(conversion: Conversion, spec: Specification, target: NewTarg
     said = f"{wanted} is named {target.name}: names of images know no capitals, and there is such a one"
     target.comments.append(said)
     conversion.note(f"{spec.document.display}: {said}")
-
-
-def _no_model(conversion: Conversion, spec: Specification) -> None:
-    conversion.fail(spec.at(), f"'{spec.name}' has no model", "name it: --model PATH")
 
 
 def _mode(conversion: Conversion, spec: Specification, models: list[Model]) -> str:

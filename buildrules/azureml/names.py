@@ -22,7 +22,7 @@ def environment_name(conversion: Conversion, environment: Environment, conda: Co
     name, file = environment.name or text_of(conda.root, "name"), environment.conda_file
     if name is None or file is None:
         return f"{fallback}-env"
-    path, said = file.path or os.path.abspath(environment.node.source.path), _said(conda)
+    path, said = file.path or os.path.abspath(environment.node.source.path), conda.said
     others = [
         (version, where)
         for other, version, where, says in _environments(conversion, environment.directory, os.path.dirname(path))
@@ -43,10 +43,6 @@ def _mark(path: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", re.sub(r"\.ya?ml$", "", path)).strip("-")
 
 
-def _said(conda: CondaFile) -> Any:
-    return conda.root.value(Problems()) if conda.root is not None else None
-
-
 def _environments(
     conversion: Conversion, directory: str, folder: str
 ) -> Iterator[tuple[str | None, str | None, str, Any]]:
@@ -60,8 +56,8 @@ def _environments(
             given = Environment(node, Problems()) if node is not None and node.kind == "map" else None
             if given is not None and (file := given.conda_file) is not None:
                 conda = CondaFile(file.content) if file.path is None else read_conda(conversion.disk, file.path)
-                yield given.name or text_of(conda.root, "name"), given.version, file.path or document.path, _said(conda)
+                yield given.name or text_of(conda.root, "name"), given.version, file.path or document.path, conda.said
     for name in [one for one in conversion.disk.names(folder) if one.endswith((".yml", ".yaml"))][:_MOST]:
         conda = read_conda(conversion.disk, os.path.join(folder, name))
         if conda.root is not None and "dependencies" in conda.root.entries:
-            yield text_of(conda.root, "name"), None, os.path.join(folder, name), _said(conda)
+            yield text_of(conda.root, "name"), None, os.path.join(folder, name), conda.said

@@ -1,7 +1,10 @@
 """Files of Azure ML near a file: what is named by name is looked for beside, below and above it."""
 
+import contextlib
+import itertools
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from buildrules.azureml.document import Document, Kind, read_document, text_of
 from buildrules.document.problems import Problems
@@ -15,6 +18,7 @@ _SKIPPED = frozenset({"node_modules", "__pycache__", "venv", "build", "dist"})
 _BELOW, _ABOVE, _FILES = 4, 3, 1000
 
 
+@dataclass(slots=True)
 class Nearby:
     """Reads the files around `start` (a directory) when something is first asked for.
 
@@ -22,72 +26,59 @@ class Nearby:
     `known` are the documents that the user gave.
     """
 
-    def __init__(self, disk: Disk, start: str, top: str | None, known: list[Document]) -> None:
-        self._disk = disk
-        self._start = start
-        self._top = top
-        self._known = known
-        self._read: list[Document] | None = None
-        self._broken: list[tuple[str, LoadError]] = []
+    disk: Disk
+    start: str
+    top: str | None
+    known: list[Document]
+    _read: list[Document] | None = None
+    _broken: list[tuple[str, LoadError]] = field(default_factory=list)
 
     def documents(self, kind: Kind) -> list[Document]:
         """Those of one kind: the ones given by the user first, then the others; the nearest first among both."""
         if self._read is None:
-            given = {document.path for document in self._known}
-            self._read = sorted(self._known, key=lambda document: self._distance(document.directory))
+            given = {document.path for document in self.known}
+            self._read = sorted(self.known, key=lambda document: self._way(document.directory))
             self._read += [one for path in self._paths() if path not in given and (one := self._look(path)) is not None]
         return [document for document in self._read if document.kind is kind]
 
     def broken(self, name: str) -> list[str]:
         """Where files are no YAML that hold the text `name`: nobody named them, so it matters where that is missing."""
-        found = [(self._disk.read(path), error) for path, error in self._broken]
+        found = [(self.disk.read(path), error) for path, error in self._broken]
         return [str(error.position) for data, error in found if name.encode() in data.replace(b"\0", b"")]
 
     def inside(self, document: Document) -> bool:
         """Whether a document stands in the start or below it."""
-        return f"{document.directory}/".startswith(self._start.rstrip("/") + "/")
+        return f"{document.directory}/".startswith(self.start.rstrip("/") + "/")
 
     def reaches(self, document: Document) -> bool:
         """Whether a document is as near as those that are looked for unasked; a large folder holds more."""
         up, down = self._way(document.directory)
         return up == 0 or (up <= _ABOVE and down <= 1)
 
-    def _distance(self, directory: str) -> int:
-        """Steps from the start to a directory; those down count less than any up."""
-        up, down = self._way(directory)
-        return 100 * up + down
-
     def _way(self, directory: str) -> tuple[int, int]:
-        way = os.path.relpath(directory, self._start).split(os.sep)
+        """Steps up from the start, and then down, to a directory."""
+        way = os.path.relpath(directory, self.start).split(os.sep)
         return way.count(".."), len(way) - way.count("..") - way.count(".")
 
     def _look(self, path: str) -> Document | None:
-        problems = Problems()
-        try:
+        problems, found = Problems(), None
+        with contextlib.suppress(OSError, UsageError):
             if os.path.getsize(path) <= LARGEST:
-                return read_document(self._disk, path, problems)
-        except (OSError, UsageError):
-            pass
-        finally:
-            self._broken += [(path, error) for error in problems.errors[:1]]
-        return None
+                found = read_document(self.disk, path, problems)
+        self._broken += [(path, error) for error in problems.errors[:1]]
+        return found
 
     def _paths(self) -> Iterator[str]:
         seen: set[str] = set()
-        count = 0
-        for directory, levels in self._roots():
-            for path in yaml_files(self._disk, directory, levels, seen):
-                count += 1
-                if count > _FILES:
-                    return
-                yield path
+        every = (yaml_files(self.disk, directory, levels, seen) for directory, levels in self._roots())
+        return itertools.islice(itertools.chain.from_iterable(every), _FILES)
 
     def _roots(self) -> Iterator[tuple[str, int]]:
-        yield self._start, _BELOW
-        directory = self._start
+        yield self.start, _BELOW
+        directory = self.start
         for _ in range(_ABOVE):
             parent = os.path.dirname(directory)
-            if directory in (self._top, parent) or parent == os.path.dirname(parent):
+            if directory in (self.top, parent) or parent == os.path.dirname(parent):
                 return
             directory = parent
             yield directory, 1

@@ -46,7 +46,8 @@ def _routes(conversion: Conversion, spec: Specification, environment: Environmen
         spec.routes = spec.routes or said
         return
     ports = {port for port, _ in said.values()}
-    if spec.server == "azureml_online" and len(ports) == 1 and _paths(said) == _paths(_INFERENCE_ROUTES):
+    usual = {name: (port, _INFERENCE_ROUTES[name][1]) for port in ports for name in _INFERENCE_ROUTES}
+    if spec.server == "azureml_online" and len(ports) == 1 and said == usual:
         if said != _INFERENCE_ROUTES:
             spec.server_attributes["port"] = ports.pop()
         return
@@ -55,10 +56,6 @@ def _routes(conversion: Conversion, spec: Specification, environment: Environmen
     left = f"inference_config of the environment '{environment.name or spec.name}' left out: {why}"
     spec.comments.append(left)
     conversion.note(f"{spec.document.display}: {left}")
-
-
-def _paths(routes: dict[str, tuple[int, str]]) -> dict[str, str]:
-    return {name: path for name, (_, path) in routes.items()}
 
 
 def server_target(

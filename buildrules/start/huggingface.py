@@ -76,12 +76,8 @@ def _token(environ: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
     name = next((name for name in _TOKENS if environ.get(name) or environ.get(f"{name}_FILE")), None)
     if name is not None:
         return name, environ
-    path = _token_path(environ)
-    return (TOKEN, {f"{TOKEN}_FILE": path}) if os.path.isfile(path) else ("", environ)
-
-
-def _token_path(environ: Mapping[str, str]) -> str:
-    """Where `hf auth login` keeps the token."""
+    # where `hf auth login` keeps it
     cache = environ.get("XDG_CACHE_HOME") or os.path.join(environ.get("HOME") or "/", ".cache")
     home = environ.get("HF_HOME") or os.path.join(cache, "huggingface")
-    return os.path.expanduser(environ.get("HF_TOKEN_PATH") or os.path.join(home, "token"))
+    path = os.path.expanduser(environ.get("HF_TOKEN_PATH") or os.path.join(home, "token"))
+    return (TOKEN, {f"{TOKEN}_FILE": path}) if os.path.isfile(path) else ("", environ)

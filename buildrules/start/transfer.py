@@ -54,10 +54,6 @@ def copy_to(read: Callable[[], bytes], path: str, size: int, sha256: str, *, sto
     return True
 
 
-def _nobody(_: int, __: int) -> None:
-    """Nobody wants to know."""
-
-
 class Transfer:
     """A file of `size` bytes with the digest `sha256` (hex); whatever comes where they are None."""
 
@@ -68,7 +64,7 @@ class Transfer:
         size: int | None = None,
         sha256: str | None = None,
         *,
-        moved: Moved = _nobody,
+        moved: Moved = lambda *_: None,
         stop: threading.Event | None = None,
         tries: int = TRIES,
     ) -> None:
@@ -129,9 +125,9 @@ class Transfer:
                 if self._file.size >= reached + CHUNK:
                     failures, reached = 1, self._file.size
                 if failures >= self._tries:
-                    raise Failure(
-                        failure.reason, f"{failure.text} (after {tries} tries)", hint=failure.hint or _patience(failure)
-                    ) from None
+                    hint = PATIENCE if failure.reason in (UNREACHABLE, MISSING) else None
+                    text = f"{failure.text} (after {tries} tries)"
+                    raise Failure(failure.reason, text, hint=failure.hint or hint) from None
                 if self._file.stop.wait(pause(failures) if failure.wait is None else failure.wait):
                     check(self._file.stop)
 
@@ -256,9 +252,3 @@ class Transfer:
         if self._file.size:
             self._moved(-self._file.size, 0)
             self._file.restart()
-
-
-def _patience(failure: Failure) -> str | None:
-    if failure.reason in (UNREACHABLE, MISSING):
-        return PATIENCE
-    return None
