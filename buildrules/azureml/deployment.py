@@ -27,15 +27,6 @@ _INJECTED = re.compile(r"\$\{\{.*\}\}", re.DOTALL)  # ${{azureml://connections/.
 _LEVELS = choice("debug", "info", "warning", "error", "critical")
 
 
-class _Probe(Map):
-    """A probe of Kubernetes."""
-
-    parts = LeftOut(
-        "", "initial_delay", "period", "timeout", "success_threshold", "failure_threshold", "path", "port", "scheme",
-        "method",
-    )  # fmt: skip
-
-
 class _Deployment(Map):
     """What both kinds have."""
 
@@ -56,9 +47,7 @@ class _Deployment(Map):
         "the network is the platform's matter", "egress_public_network_access", "private_network_connection"
     )
     data_collector = LeftOut("requests are not collected")
-    startup_probe = Key(Nested(_Probe), left_out=_PROBES)
-    liveness_probe = Key(Nested(_Probe), left_out=_PROBES)
-    readiness_probe = Key(Nested(_Probe), left_out=_PROBES)
+    probes = LeftOut(_PROBES, "startup_probe", "liveness_probe", "readiness_probe")
     properties = LeftOut("notes of Azure's own")
     packages = LeftOut("every target here is a package", "package_model", "with_package")
     platform = LeftOut("the platform's matter", "deployment_configuration", "deployment_template")
@@ -70,9 +59,10 @@ class _Requests(Map):
 
     request_timeout = Key(milliseconds, becomes="scoring_timeout_ms")
     request_timeout_ms = Key(whole(1), becomes="scoring_timeout_ms")
-    max_concurrent_requests_per_instance = Key(whole(0), left_out="queueing is the platform's matter")
-    max_queue_wait_ms = Key(whole(0), left_out="queueing is the platform's matter")
-    max_queue_wait = LeftOut("queueing is the platform's matter")
+    queueing = LeftOut(
+        "queueing is the platform's matter", "max_concurrent_requests_per_instance", "max_queue_wait_ms",
+        "max_queue_wait",
+    )  # fmt: skip
 
 
 class OnlineKeys(_Deployment):

@@ -20,7 +20,7 @@ from buildrules.locking.overlap import check_overlap
 from buildrules.locking.python.asked import AskedFor
 from buildrules.locking.python.environments import EnvironmentLocks
 from buildrules.locking.python.gpu import GpuWarnings
-from buildrules.locking.python.membership import environments_of, group_of, members_of
+from buildrules.locking.python.groups import environments_of, group_of, members_of
 from buildrules.locking.python.models import ModelEnvironments
 from buildrules.locking.python.open_bases import OpenBases
 from buildrules.locking.python.projects import Projects

@@ -15,10 +15,17 @@ from buildrules.locking.locks import LockedBase, LockedConda, LockedEnvironment
 from buildrules.locking.python import resolve
 from buildrules.locking.python.asked import AskedFor, check_attributes
 from buildrules.locking.python.collector import Requirements
-from buildrules.locking.python.groups import GroupLocks, Member, unit_of
+from buildrules.locking.python.groups import (
+    GroupLocks,
+    Member,
+    environments_of,
+    group_label,
+    group_of,
+    members_of,
+    unit_of,
+)
 from buildrules.locking.python.lock import Lock, lock_filename, read_lock, write_lock
 from buildrules.locking.python.locked import LockedPackage
-from buildrules.locking.python.membership import environments_of, group_label, group_of, members_of
 from buildrules.locking.python.request import EnvironmentRequest
 from buildrules.locking.python.requirements import is_conda
 from buildrules.locking.python.servers import Need, lock_for_servers
