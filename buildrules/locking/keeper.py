@@ -65,11 +65,8 @@ class LockKeeper:
         self._index = store.index
         self._stream = stream
         self._refused: dict[str, LockError] = {}  # by path, with `--locked`
-        self._locked = options.locked
-        self._preview = options.preview
-        self._relock = options.relock
+        self._options = options
         self._planning = options.relock and bool(options.upgrade or options.upgrade_packages or options.sync)
-        self._sync = bool(options.sync)
         self._pending: dict[str, Callable[[], object]] = {}  # what is to be written, by path
         self.replaced: dict[str, tuple[Any, Any]] = {}  # locks made now that say something new: the old, the new
         self.upgrade: bool | list[str] = options.upgrade or list(options.upgrade_packages)
@@ -107,7 +104,7 @@ class LockKeeper:
         old, reason = self._read(path, read)
         if old is not None:
             reason = stale(old)
-        elif reason == _MISSING and not self._locked:
+        elif reason == _MISSING and not self._options.locked:
             old = self._beside(path, what, read, stale, write)
             reason = None if old is not None else reason
         below = [str(label) for label in on if str(label) in self.unlocked]
@@ -117,14 +114,14 @@ class LockKeeper:
             return old
         if reason is None and old is not None and not self._asked_to(path, of, old, versions):
             return old
-        if self._preview:
+        if self._options.preview:
             self.unlocked.add(str(of))
             self._stream.emit(Notice(f"would lock {what}{' again' if old is not None else ''}: {reason}"))
             if old is not None:
                 return old
         # What only moves without being stale, as bases do, is looked at for `--check` too.
-        planned = self._planning and (versions is not None or (self._locked and reason is None))
-        if self._locked and not planned:
+        planned = self._planning and (versions is not None or (self._options.locked and reason is None))
+        if self._options.locked and not planned:
             self.refuse(path, what, str(reason))
             if old is None:
                 raise self._refused[path]
@@ -145,10 +142,10 @@ class LockKeeper:
 
     def _asked_to(self, path: str, of: Label, old: L, versions: Callable[[L], Mapping[str, str]] | None) -> bool:
         """Whether a lock that answers is to be made anew."""
-        if not self._relock or of not in self.named or path in self.made:
+        if not self._options.relock or of not in self.named or path in self.made:
             return False
-        if self._sync or self.upgrade is True or not self.upgrade:
-            return versions is not None or not self._sync
+        if self._options.sync or self.upgrade is True or not self.upgrade:
+            return versions is not None or not self._options.sync
         return versions is not None and not versions(old).keys().isdisjoint(self.upgrade)
 
     def file_digest(self, path: str, reader: object) -> str:
@@ -184,7 +181,7 @@ class LockKeeper:
 
     def misses(self, path: str) -> bool:
         """Whether `obtain` would make the lock at `path` since there is none."""
-        return not (self._locked or self._preview or os.path.exists(os.path.join(self.root, path)))
+        return not (self._options.locked or self._options.preview or os.path.exists(os.path.join(self.root, path)))
 
     def _make(self, what: str, old: L | None, make: Callable[[L | None], L]) -> L:
         try:
@@ -219,9 +216,9 @@ class LockKeeper:
         try:
             return read(absolute), None
         except LockError as error:
-            if self._locked:
+            if self._options.locked:
                 self._refused[path] = error
-            if not self._relock:
+            if not self._options.relock:
                 raise
             return None, "it cannot be read"
 
@@ -254,7 +251,7 @@ class LockKeeper:
 
     def require(self, path: str, what: str) -> None:
         """With `--locked`: refuse a lock that is not there."""
-        if self._locked and not os.path.exists(os.path.join(self.root, path)):
+        if self._options.locked and not os.path.exists(os.path.join(self.root, path)):
             self.refuse(path, what, _MISSING)
 
     @contextlib.contextmanager

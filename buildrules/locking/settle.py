@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from buildrules.analysis.loaded import Loaded
@@ -46,24 +46,22 @@ def settle(loaded: Loaded, selection: Selection, options: Options, keeper: LockK
         return _Settling(loaded, selection, options, keeper, stream).run()
 
 
+@dataclass
 class _Settling:
-    def __init__(
-        self, loaded: Loaded, selection: Selection, options: Options, keeper: LockKeeper, stream: Stream
-    ) -> None:
-        self._loaded = loaded
-        self._options = options
-        self._keeper = keeper
-        self._stream = stream
-        self._platforms = selection.platforms
-        self._targets = [loaded.resolution.of(label) for label in selection.labels]
-        self._models = ModelLocks(keeper)
-        self.locks = Locks()
+    loaded: Loaded
+    selection: Selection
+    options: Options
+    keeper: LockKeeper
+    stream: Stream
+    locks: Locks = field(default_factory=Locks)
 
     def run(self) -> Locks:
-        loaded, keeper = self._loaded, self._keeper
-        if self._options.sync:
-            self._targets = list(environments_of(self._options.sync, loaded.resolution))
-        if self._options.locking:
+        loaded, keeper = self.loaded, self.keeper
+        self._models = ModelLocks(keeper)
+        self._targets = [loaded.resolution.of(label) for label in self.selection.labels]
+        if self.options.sync:
+            self._targets = list(environments_of(self.options.sync, loaded.resolution))
+        if self.options.locking:
             self._targets += self._grouped()
         for target in self._targets:
             keeper.named |= self._locked_with(target)
@@ -73,24 +71,24 @@ class _Settling:
         self._look_at_paths()
         needs = server_needs(loaded.packages.values())
         self._bases = BaseLocks(keeper, settings, loaded.resolution)
-        self._implied = ModelEnvironments(keeper, loaded.resolution, self._models, self._stream)
+        self._implied = ModelEnvironments(keeper, loaded.resolution, self._models, self.stream)
         self._open = OpenBases(keeper, loaded.resolution, self._implied, settings.debian.suite)
         self._gpu = GpuWarnings(keeper, loaded.packages.values())
         asked = AskedFor(keeper, loaded.resolution, self._implied, Projects(keeper.root))
-        portable, whole = settings.locks.portable, self._options.locking
+        portable, whole = settings.locks.portable, self.options.locking
         self._environments = EnvironmentLocks(
             keeper, loaded.resolution, needs, asked, self._conda, self._found_base, portable, whole
         )
-        if self._options.sync:
-            self.locks.differences = self._environments.sync(self._options.sync, self._platforms)
-        for platform in self._platforms:
+        if self.options.sync:
+            self.locks.differences = self._environments.sync(self.options.sync, self.selection.platforms)
+        for platform in self.selection.platforms:
             for target in self._targets:
                 with keeper.refusing():
                     self._target(target, platform)
-        if keeper.made or self._options.locking:
+        if keeper.made or self.options.locking:
             from buildrules.locking.python.owners import check_owners
 
-            check_owners(self.locks, keeper, whole=self._options.locking)
+            check_owners(self.locks, keeper, whole=self.options.locking)
         if any(os.path.basename(path).startswith("pylock.") for path in keeper.made):
             self._tell_what_is_not_asked()
         return self.locks
@@ -100,20 +98,20 @@ class _Settling:
         from buildrules.actions.python.credentials import IndexLogins
         from buildrules.actions.python.pip_settings import not_read
 
-        root = self._keeper.root
-        if text := not_read(root, [one.url for one in self._keeper.session.own(IndexLogins).indexes(root)]):
-            self._keeper.warn(text)
+        root = self.keeper.root
+        if text := not_read(root, [one.url for one in self.keeper.session.own(IndexLogins).indexes(root)]):
+            self.keeper.warn(text)
 
     def _grouped(self) -> list[ResolvedTarget]:
         """The environments that have one lock with what is selected, and the packages on them: these move with it."""
         envs = {target.label: target for target in self._targets if target.provides == "env"}
         envs |= {parts.env.label: parts.env for parts in self._packages() if parts.env is not None}
         for group in {group_of(env): None for env in envs.values()}:
-            found = members_of(group, self._loaded.resolution) if group is not None else []
+            found = members_of(group, self.loaded.resolution) if group is not None else []
             envs |= {env.label: env for env in found}
         there = {target.label for target in self._targets}
         shared = {label: env for label, env in envs.items() if env.values.get("group") is not None}
-        packages = self._loaded.packages.values()
+        packages = self.loaded.packages.values()
         shared |= {
             one.package.label: one.package for one in packages if one.env is not None and one.env.label in shared
         }
@@ -123,19 +121,19 @@ class _Settling:
         from buildrules.locking.conda.bytecode import bytecode
         from buildrules.locking.conda.environments import lock_conda
 
-        conda, there = lock_conda(target, found, base, self._keeper)
-        settings, host = self._loaded.workspace.settings, host_platform()
+        conda, there = lock_conda(target, found, base, self.keeper)
+        settings, host = self.loaded.workspace.settings, host_platform()
         if not (settings.python.bytecode and target.values["bytecode"]):
             return conda, there
         here, libc = conda, base
         try:
             if base.platform != host and host in BUILDERS:  # the same packages for this machine, which compiles
                 libc = self._bases.of(base.target, host)
-                here, _ = lock_conda(target, found, libc, self._keeper)
+                here, _ = lock_conda(target, found, libc, self.keeper)
             known = here.lock if libc.platform == host else None
-            made = bytecode(conda.lock, known, libc, settings, self._keeper.root)
+            made = bytecode(conda.lock, known, libc, settings, self.keeper.root)
         except (ResolutionError, UsageError) as error:
-            self._keeper.context.warn(f"{target.label} for {base.platform}: {error.message}")
+            self.keeper.context.warn(f"{target.label} for {base.platform}: {error.message}")
             return conda, there
         return conda, replace(there, bytecode=made)
 
@@ -150,14 +148,14 @@ class _Settling:
     def _lock_models(self) -> None:
         """Have the locks of models that are not in the workspace: their files decide what a package is made of."""
         targets = [target for parts in self._packages() for target in (*parts.models, *parts.inputs)]
-        if self._options.locking:
+        if self.options.locking:
             targets += [target for target in self._targets if target.provides in ("model", "input")]
         for target in targets:
             if target.values["uri"] is not None and target.label not in self.locks.models:
-                with self._keeper.refusing():
+                with self.keeper.refusing():
                     self.locks.models[target.label] = self._models.of(target)
-        if self._keeper.written:
-            self._loaded.look_again()
+        if self.keeper.written:
+            self.loaded.look_again()
 
     def _packages(self) -> Iterator[PackageParts]:
         """The packages that are selected, or tested by what is."""
@@ -168,24 +166,24 @@ class _Settling:
 
     def _package_of(self, target: ResolvedTarget) -> PackageParts | None:
         label = target.deps["package"][0] if target.provides == "test" else target.label
-        return self._loaded.packages.get(label)
+        return self.loaded.packages.get(label)
 
     def _look_at_paths(self) -> None:
         """Find the files that targets name. Raises LoadError for all that are not there."""
         problems = Problems()
-        checks = PathChecks(self._keeper.disk, problems)
+        checks = PathChecks(self.keeper.disk, problems)
         for target in self._targets:
-            if target.label in self._loaded.packages:
-                checks.package(self._loaded.packages[target.label])
+            if target.label in self.loaded.packages:
+                checks.package(self.loaded.packages[target.label])
             elif target.provides == "test":
                 checks.test(target)
         problems.raise_all()
         for path in self._paths():
-            if self._keeper.disk.is_directory(path):
+            if self.keeper.disk.is_directory(path):
                 self.locks.folders.add(path)
         for parts in self._packages():
-            with self._keeper.refusing():
-                check_overlap(parts, self._keeper.root, self._models, self.locks.folders)
+            with self.keeper.refusing():
+                check_overlap(parts, self.keeper.root, self._models, self.locks.folders)
 
     def _paths(self) -> Iterator[str]:
         """The paths that may be those of folders."""
@@ -203,14 +201,14 @@ class _Settling:
         """What the goal of one target needs."""
         parts = self._package_of(target)
         if parts is not None:
-            if not self._options.test or (self._asks(target, parts) and self._starts(platform)):
+            if not self.options.test or (self._asks(target, parts) and self._starts(platform)):
                 self._package(parts, platform)
-        elif self._options.test:
+        elif self.options.test:
             return  # a base or an environment is not tested by itself
         elif target.provides == "base":
             self.locks.bases[target.label, platform] = self._bases.of(target, platform)
         elif target.provides == "env":
-            with self._keeper.refusing(lambda: self._require_env(target, None, platform)):
+            with self.keeper.refusing(lambda: self._require_env(target, None, platform)):
                 base, chosen = self._found_base(target, platform)
                 env = self._environments.environment(target, base, chosen)
                 self.locks.environments[target.label, platform] = env
@@ -220,7 +218,7 @@ class _Settling:
         key = (parts.package.label, platform)
         if key in self.locks.packages:
             return
-        with self._keeper.refusing(lambda: self._require(parts, platform)):
+        with self.keeper.refusing(lambda: self._require(parts, platform)):
             parts = self._open.completed(parts)
             assert parts.base is not None
             base = self._bases.of(parts.base, platform)
@@ -239,7 +237,7 @@ class _Settling:
     def _found_base(self, env: ResolvedTarget, platform: str) -> tuple[LockedBase, str]:
         """The base of an environment, and why it has that, where it leaves it open."""
         named = env.deps.get("base")
-        found = self._loaded.resolution.of(named[0]) if named else self._open.of_environment(env)
+        found = self.loaded.resolution.of(named[0]) if named else self._open.of_environment(env)
         return self._bases.of(found, platform), self._open.said.get(env.label, "")
 
     def _require(self, parts: PackageParts, platform: str) -> None:
@@ -254,7 +252,7 @@ class _Settling:
         if below.values.get("solver") == "conda":
             from buildrules.locking.conda.environments import require
 
-            require(below, platform, self._keeper)
+            require(below, platform, self.keeper)
         self._environments.require(below, server, platform)
 
     def _at_start(self, parts: PackageParts) -> None:
@@ -280,9 +278,9 @@ class _Settling:
 
     def _starts(self, platform: str) -> bool:
         """Whether images for `platform` can be started on this machine, or are to be where nobody asked."""
-        if self._options.platform or platform == host_platform():
+        if self.options.platform or platform == host_platform():
             return True
-        self._keeper.disk.note(SHAPE, emulator_path(platform))
+        self.keeper.disk.note(SHAPE, emulator_path(platform))
         if emulated(platform):
             return True
         self.locks.unstartable[platform] = f"it is built for {platform}, and this machine runs {host_platform()}"

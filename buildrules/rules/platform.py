@@ -6,7 +6,8 @@ Imports pydantic; only imported when manifests are written.
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
@@ -99,13 +100,12 @@ class PlatformFile(Strict):
     """What to do with the files, a command. A template that may also name `{folder}`, where they are."""
 
 
-class Platform:
+class Platform(NamedTuple):
     """A platform, read and checked. `reference` is what `--for` names it by, `values` are its attributes' defaults."""
 
-    def __init__(self, reference: str, file: PlatformFile, values: dict[str, Any]) -> None:
-        self.reference = reference
-        self.file = file
-        self.values = values
+    reference: str
+    file: PlatformFile
+    values: dict[str, Any]
 
     def set(self, settings: Iterable[str]) -> dict[str, Any]:
         """The attributes that texts `NAME=VALUE` give values. Raises UsageError, and LoadError for a wrong value."""
@@ -226,12 +226,12 @@ def _kind(name: str, field: str) -> str:
     return "string_list" if (name, field) == ("check", "command") else "string"
 
 
+@dataclass(slots=True)
 class _Templates:
     """Checks templates that may name `kinds`, which has their types."""
 
-    def __init__(self, kinds: Mapping[str, str], problems: Problems) -> None:
-        self.kinds = kinds
-        self.problems = problems
+    kinds: Mapping[str, str]
+    problems: Problems
 
     def of(self, node: Node | None, more: Mapping[str, str] | None = None) -> None:
         """Check all below a node, where `more` names exist."""

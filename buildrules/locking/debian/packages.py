@@ -133,13 +133,13 @@ def read_stanza(text: str, archive: str, where: str) -> Package:
     )
 
 
+@dataclass(slots=True)
 class Universe:
     """Several indexes seen as one: main, updates and security of one suite and architecture."""
 
-    def __init__(self, indexes: list[Index], architecture: str) -> None:
-        self.indexes = indexes
-        self.architecture = architecture
-        self._named: dict[str, list[Package]] = {}
+    indexes: list[Index]
+    architecture: str
+    _named: dict[str, list[Package]] = field(default_factory=dict)
 
     def named(self, name: str) -> list[Package]:
         """Every version of a package, newest first; where two archives hold the same one, the first index wins."""

@@ -1,7 +1,7 @@
 """The smallest closure of dependencies that holds: newest versions, first alternatives, nothing recommended."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from buildrules.errors import ResolutionError
 from buildrules.locking.debian import relations
@@ -42,19 +42,17 @@ def solve(request: DebianRequest, universe: Universe) -> list[Chosen]:
     raise reason or ResolutionError(f"packages of {request.name!r} cannot be resolved")
 
 
+@dataclass(slots=True)
 class _Attempt:
     """One pass: roots first, then whatever needs no choice, then alternatives."""
 
-    def __init__(
-        self, request: DebianRequest, universe: Universe, banned: set[tuple[str, str]], reason: ResolutionError | None
-    ) -> None:
-        self.request = request
-        self.universe = universe
-        self.banned = banned
-        self.reason = reason  # why the last attempt was given up: what to report where no version is left
-        self.chosen: dict[str, Chosen] = {}
-        self.plain: deque[tuple[Package, Group]] = deque()
-        self.choices: deque[tuple[Package, Group]] = deque()
+    request: DebianRequest
+    universe: Universe
+    banned: set[tuple[str, str]]
+    reason: ResolutionError | None  # why the last attempt was given up: what to report where no version is left
+    chosen: dict[str, Chosen] = field(default_factory=dict)
+    plain: deque[tuple[Package, Group]] = field(default_factory=deque)
+    choices: deque[tuple[Package, Group]] = field(default_factory=deque)
 
     def run(self) -> list[Chosen]:
         for text, asker in sorted(self.request.roots(self.universe).items()):
