@@ -7,20 +7,13 @@ from dataclasses import dataclass
 
 from buildrules.azureml.conda import conda_files
 from buildrules.azureml.specification import RouteKeys, RoutesKeys
-from buildrules.azureml.table import READ_ONLY, Key, LeftOut, Map, Nested, Value
+from buildrules.azureml.table import READ_ONLY, Key, LeftOut, Map, Nested, Value, anything
 from buildrules.azureml.values import choice, text, texts
 from buildrules.document.nodes import Node
 from buildrules.document.problems import Problems
 from buildrules.document.reader import parse
 
 _ALL = "all three: liveness_route, readiness_route, scoring_route"
-
-
-class _Build(Map):
-    """`build`."""
-
-    path = Key(text, "context_uri")
-    others = LeftOut("", "dockerfile_path", "target")
 
 
 class _Inference(RoutesKeys):
@@ -70,7 +63,7 @@ class Environment(Map):
     name = Key(text)
     version = Key(text)
     image = Key(text)
-    build = Key(Nested(_Build), "dockerfile")
+    build = Key(anything, "dockerfile")
     conda_file = Key(_conda)
     inference_config = Key(Nested(_Inference))
     os_type = Key(_linux)

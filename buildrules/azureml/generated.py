@@ -109,7 +109,6 @@ def _placed(conversion: Conversion, root: str, folder: str, made_from: str) -> G
 
 
 def _place(target: NewTarget, root: str, folder: str) -> str:
-    """The package of a target."""
     files = list(target.paths())
     directory = folder if all(is_within(path, folder) for path in files) else common_directory(files)
     wrong = _wrong(directory, root)

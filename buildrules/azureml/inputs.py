@@ -100,16 +100,28 @@ def input_target(conversion: Conversion, directory: str, given: Input) -> NewTar
 
 
 def _source(conversion: Conversion, directory: str, named: Named) -> _Files:
-    """Where an input is, as the command line, the file or a data asset nearby says."""
+    """Where an input is, as the command line, the file, or a data asset or a model nearby says."""
     reference = named.reference
     said = dict(conversion.options.inputs)
     last = last_of(reference.text, "input")
     for key in (reference.text, reference.asked, reference.name, last):
         if key and key in said:
-            return _placed(said[key], reference.name or os.path.basename(said[key]), reference.version)
-    if reference.place is Place.ASSET:
-        return _asset(conversion, directory, named.node, reference)
-    return _where(named.node, reference, directory, last, None)
+            text, name = said[key], reference.name or os.path.basename(said[key])
+            if parse_reference(text).place is Place.URI:
+                return _Files("", text, name, reference.version)
+            if not os.path.lexists(text):
+                raise UsageError(f"there is no '{display(text)}'", hint="--input takes NAME=PATH")
+            return _Files(os.path.abspath(text), None, name, reference.version)
+    if reference.place is not Place.ASSET:
+        return _where(named.node, reference, directory, last, None)
+    kinds = (Kind.DATA, Kind.MODEL)
+    document = conversion.asset(directory, reference, *kinds)
+    if document is None:
+        way = f"name where the files are: --input {reference.asked}=PATH"
+        raise named.node.error(*conversion.missing(directory, reference, way, *kinds))
+    asset = read_asset(DataFile if document.kind is Kind.DATA else ModelFile, document.node)
+    version = asset.version or reference.version
+    return _where(asset.at("path"), asset.place, asset.directory, reference.name, version)
 
 
 def _where(node: Node, reference: Reference, directory: str, name: str, version: str | None) -> _Files:
@@ -119,25 +131,3 @@ def _where(node: Node, reference: Reference, directory: str, name: str, version:
     if path and not os.path.lexists(path):
         raise node.error(f"'{reference.text}' is not there", hint)
     return _Files(path, uri, name, version)
-
-
-def _asset(conversion: Conversion, directory: str, node: Node, reference: Reference) -> _Files:
-    """What a data asset or a model nearby says."""
-    kinds = (Kind.DATA, Kind.MODEL)
-    document = conversion.asset(directory, reference, *kinds)
-    if document is None:
-        way = f"name where the files are: --input {reference.asked}=PATH"
-        raise node.error(*conversion.missing(directory, reference, way, *kinds))
-    rows = DataFile if document.kind is Kind.DATA else ModelFile
-    asset = read_asset(rows, document.node)
-    version = asset.version or reference.version
-    return _where(asset.at("path"), asset.place, asset.directory, reference.name, version)
-
-
-def _placed(text: str, name: str, version: str | None) -> _Files:
-    """What `--input` names. Raises UsageError."""
-    if parse_reference(text).place is Place.URI:
-        return _Files("", text, name, version)
-    if not os.path.lexists(text):
-        raise UsageError(f"there is no '{display(text)}'", hint="--input takes NAME=PATH")
-    return _Files(os.path.abspath(text), None, name, version)

@@ -87,7 +87,6 @@ def _parts(conversion: Conversion, spec: Specification) -> Parts:
 
 
 def _joined(conversion: Conversion, spec: Specification, parts: Parts, server: Ref | str, mode: str) -> NewTarget:
-    """The target of the package."""
     assert parts.stands is not None
     made, code, variables = parts.made, parts.code, {**parts.stands.variables, **spec.variables}
     folder = os.path.dirname(code.attributes["entry_script"]) if code is not None else ""

@@ -81,7 +81,13 @@ def checked(conversion: Conversion, model: Model) -> Model:
 
 def model_target(conversion: Conversion, model: Model) -> NewTarget:
     """The target of a model."""
-    name = model.name or _name_of(model)
+    name = model.name or ""
+    if not name and model.path:
+        name = os.path.basename(model.path.rstrip("/"))
+        name = os.path.splitext(name)[0] if os.path.isfile(model.path) else name
+    elif not name:  # of an address its last telling part
+        found = re.match(r"(?:models:/+|hf://[^/]+/)([^/@]+)", model.uri or "")
+        name = found[1] if found else last_of(model.uri or "", "model")
     attributes = {
         "path": Local(model.path) if model.path else None,
         "uri": model.uri,
@@ -124,15 +130,6 @@ def already_packed(conversion: Conversion, model: Model) -> bool:
             target.comments += [line for line in model.comments if line not in target.comments]
             return True
     return False
-
-
-def _name_of(model: Model) -> str:
-    """The name of a folder; of a file without its ending; of an address its last telling part."""
-    if model.path:
-        name = os.path.basename(model.path.rstrip("/"))
-        return os.path.splitext(name)[0] if os.path.isfile(model.path) else name
-    found = re.match(r"(?:models:/+|hf://[^/]+/)([^/@]+)", model.uri or "")
-    return found[1] if found else last_of(model.uri or "", "model")
 
 
 def last_of(uri: str, otherwise: str) -> str:

@@ -198,7 +198,6 @@ class _Settling:
         yield from (job["input"] for job in jobs if job is not None)
 
     def _target(self, target: ResolvedTarget, platform: str) -> None:
-        """What the goal of one target needs."""
         parts = self._package_of(target)
         if parts is not None:
             if not self.options.test or (self._asks(target, parts) and self._starts(platform)):

@@ -49,8 +49,6 @@ def resolve(
 
 
 class _Resolver:
-    """What reading a target needs."""
-
     def __init__(self, workspace: Workspace, catalogue: Catalogue, problems: Problems, conditions: Conditions) -> None:
         self.workspace = workspace
         self.conditions = conditions
@@ -88,7 +86,6 @@ class _Resolver:
         return found
 
     def target(self, target: Target, rule: Rule) -> None:
-        """Read one target."""
         problems = self.problems
         before = len(problems)
         label = target.label

@@ -51,11 +51,9 @@ class _Patient(socket.socket):
     seconds: float
 
     def recv_into(self, *args: Any) -> int:
-        """See `socket.socket`."""
         return self._wait(super().recv_into, *args)
 
     def sendall(self, data: Any, *args: Any) -> None:
-        """See `socket.socket`."""
         rest = memoryview(data)
         while rest:
             rest = rest[self._wait(super().send, rest, *args) :]

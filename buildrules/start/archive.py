@@ -112,7 +112,6 @@ class _Bounded:
         self._left = left
 
     def read(self, count: int) -> bytes:
-        """As a file's."""
         if self._left is not None:
             self._left -= count
             if self._left < 0:
