@@ -1,6 +1,6 @@
 """Says what a change touches: the quick way, where only sources differ, or by planning both sides of it."""
 
-from buildrules.cli.kept_sources import sources_of_workspace
+from buildrules.cli.kept_sources import KeptSources, sources_of_workspace
 from buildrules.errors import LockError, UsageError
 from buildrules.revisions.git import commit_of
 from buildrules.revisions.working import Differing
@@ -44,14 +44,9 @@ def affected(asked: Asked, why: "Sequence[str]" = ()) -> Answer:
     plain = asked.platform is None  # what is kept is of the platforms of the workspace
     known = sources_of_workspace(root, prefix, asked.configurations, testing=asked.testing) if plain else None
     paths = looking.paths()
-    if known is not None and not why:
-        labels = None if looking.links else known.touched(paths, looking.in_place)
-        if labels is not None and asked.committed:  # what is kept is of the files here: HEAD must have the same plan
-            rest = Differing(root, "HEAD")
-            labels = None if known.touched(rest.paths(), rest.in_place) is None or rest.links else labels
-        if labels is not None:
-            looking.check((at, *one[:2]) for at, rows in known.sets.items() for one in rows)
-            return Answer(_named(root, prefix, directory, asked, labels), [], root)
+    labels = None if known is None or why else _touched(root, known, asked, looking, paths)
+    if labels is not None:
+        return Answer(_named(root, prefix, directory, asked, labels), [], root)
     return _compared(root, directory, asked, commit_of(root, since), looking, paths, why)
 
 
@@ -67,6 +62,19 @@ def with_affected_tests(answer: Answer, asked: Asked) -> Answer:
             provides, _, _, values, _, _ = targets.detail(number)
             packages[label] = str(values["package"]) if provides == "test" else label
     return answer._replace(tests=packages)
+
+
+def _touched(
+    root: str, known: KeptSources, asked: Asked, looking: Differing, paths: "Sequence[str]"
+) -> list[str] | None:
+    """The labels, where both sides have the plan that is `known`; None where they may not."""
+    labels = None if looking.links else known.touched(paths, looking.in_place)
+    if labels is not None and asked.committed:  # what is known is of the files here: HEAD must have the same plan
+        rest = Differing(root, "HEAD")
+        labels = None if known.touched(rest.paths(), rest.in_place) is None or rest.links else labels
+    if labels is not None:
+        looking.check((at, *one[:2]) for at, rows in known.sets.items() for one in rows)
+    return labels
 
 
 def _named(root: str, prefix: str, directory: str, asked: Asked, labels: list[str]) -> list[str]:
@@ -94,7 +102,11 @@ def _compared(
     paths: "Sequence[str]",
     why: "Sequence[str]",
 ) -> Answer:
-    """The exact way: both sides are planned, and what their actions are made of is compared."""
+    """The exact way: both sides are planned, and what their actions are made of is compared.
+
+    Where only sources differ, one side is enough, and is kept for the next question.
+    """
+    from buildrules.cli.console import Console
     from buildrules.cli.kept_sources import keep_sources
     from buildrules.cli.revision import Comparing, at
     from buildrules.engine.remember import now
@@ -105,22 +117,25 @@ def _compared(
 
     options: dict[str, Any] = {"configurations": asked.configurations, "platform": asked.platform}
     options |= {"test": True} if asked.testing else {}
-    store, session = Store(), Session()
+    store, session, console = Store(), Session(), Console()
     try:
-        comparing = Comparing(root, directory, options, store, session)
+        comparing = Comparing(root, directory, options, store, session, console)
+        if not asked.committed:
+            began, differing = now(), changes(root, paths)
+            try:
+                side = comparing.here(["//..."], lambda: tree, differing)
+                if asked.platform is None:
+                    known = keep_sources(side, began, testing=asked.testing)
+                    labels = None if why else _touched(root, known, asked, looking, paths)
+                    if labels is not None:
+                        return Answer(_named(root, root + "/", directory, asked, labels), [], root)
+            except LockError:
+                side = comparing.here(asked.patterns, lambda: tree, differing)  # the locks of others do not matter
         with at(root, commit, store) as (tree, folder):
             if asked.committed:
                 with at(root, "HEAD", store) as (later, other):
                     after = comparing.there(asked.patterns, later, other).made
             else:
-                began, differing = now(), changes(root, paths)
-                try:
-                    side = comparing.here(["//..."], tree, differing)
-                    if asked.platform is None:
-                        plugins = side.prepared.loaded.workspace.settings.plugins
-                        keep_sources(side, began, plugins, testing=asked.testing)
-                except LockError:
-                    side = comparing.here(asked.patterns, tree, differing)  # the locks of others do not matter
                 after = side.made
             before = comparing.before(tree, folder, {label for label, _ in after.goals()})
             looking.check(
@@ -130,6 +145,7 @@ def _compared(
                 for source in action.sources
             )
     finally:
+        console.close()
         session.close()
         store.close()
     labels = _named(root, root + "/", directory, asked, differ(before, after))

@@ -74,14 +74,15 @@ def sources_of_workspace(
         return None
 
 
-def keep_sources(side: "Side", began: int, plugins: "Collection[str]", *, testing: bool) -> None:
-    """Keep what a plan of all targets, as they lie here, says."""
+def keep_sources(side: "Side", began: int, *, testing: bool) -> KeptSources:
+    """Keep what a plan of all targets, as they lie here, says; returns it."""
     from buildrules.cli.looked_at import inputs_of
     from buildrules.graph.model import ACTION as NODE
     from buildrules.workspace.globs import expand
 
     prepared, plan, root = side.prepared, side.plan, side.root
-    facts = inputs_of(root, began, prepared.disk, prepared.keeper.digests, list(plugins)).facts
+    settings = prepared.loaded.workspace.settings
+    facts = inputs_of(root, began, prepared.disk, prepared.keeper.digests, list(settings.plugins)).facts
     labels = sorted({goal.label for goal in plan.goals}, key=lambda label: label[2:].split(":"))
     numbers = {label: number for number, label in enumerate(labels)}
     users: dict[tuple[str, tuple[str, ...], tuple[str, ...]], set[int]] = {}
@@ -104,9 +105,9 @@ def keep_sources(side: "Side", began: int, plugins: "Collection[str]", *, testin
     looked_at = frozenset(os.path.join(one.at, name) for one in facts.values() for name in one.shapes if name)
     listed = {one.at for one in facts.values() if one.names is not None}
     above = {os.path.dirname(path) + "/" for path in linked}
-    record = marshal.dumps((labels, sets, read, looked_at, frozenset(listed), tuple(sorted(above))))
-    ignore = prepared.loaded.workspace.settings.ignore
-    keep(root, _ending(testing), began, facts, ignore, [record], prepared.options.configurations)
+    row = (labels, sets, read, looked_at, frozenset(listed), tuple(sorted(above)))
+    keep(root, _ending(testing), began, facts, settings.ignore, [marshal.dumps(row)], prepared.options.configurations)
+    return KeptSources(*row)
 
 
 def _ending(testing: bool) -> str:

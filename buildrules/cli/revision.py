@@ -2,14 +2,16 @@
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from buildrules.actions.registry import Kinds
 from buildrules.cli.hints import say_at
 from buildrules.cli.plugins import import_plugins, plugins_digest
 from buildrules.cli.prepared import Prepared, prepare
-from buildrules.engine.events import Stream
+from buildrules.engine.events import Progress, Stream
 from buildrules.engine.plan import Plan
 from buildrules.errors import BuildrulesError, LoadError, LockError, UsageError
 from buildrules.net.session import Session
@@ -25,13 +27,20 @@ from buildrules.workspace.labels import parse_label
 from buildrules.workspace.root import BUILD_FILE, is_workspace_file
 
 
-class Side(NamedTuple):
-    """One side of a comparison: the workspace in the folder `root`, its plan, and what its actions are made of."""
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: the workspace in the folder `root`, and its plan."""
 
     root: str
     prepared: Prepared
     plan: Plan
-    shapes: dict[str, Shape]  # by id of an action
+    _content: Content
+    _versions: Mapping[str, int | str]  # of kinds
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """What its actions are made of, by id."""
+        return shapes(self.plan, self.root, self._content, self._versions.__getitem__)
 
     @property
     def made(self) -> Made:
@@ -74,29 +83,36 @@ def about(tree: Tree) -> Iterator[None]:
 class Comparing:
     """Plans the workspace at `root` as it is here and at revisions, for what the same patterns name.
 
-    The locks that are there are used and none is made.
+    The locks that are there are used and none is made. Planning is told to `watch`.
     """
 
-    def __init__(self, root: str, directory: str, options: dict[str, Any], store: Store, session: Session) -> None:
+    def __init__(
+        self,
+        root: str,
+        directory: str,
+        options: dict[str, Any],
+        store: Store,
+        session: Session,
+        watch: Callable[[Progress], object] = lambda _: None,
+    ) -> None:
         self.root = root
         self._directory = directory
         self._options = {**options, "locked": True}
         self._store = store
         self._session = session
-        self._stream = Stream()
+        self._watch = watch
 
-    def here(
-        self, patterns: list[str], tree: Tree, changes: Mapping[str, str], only: Collection[str] | None = None
-    ) -> Side:
-        """The workspace as it lies here, where `changes` are git's names of all files that differ from `tree`."""
+    def here(self, patterns: list[str], tree: Callable[[], Tree], changes: Mapping[str, str]) -> Side:
+        """The workspace as it lies here, where `changes` are git's names of all files that differ from `tree`, which is
+        asked for when shapes are."""
 
         def content(path: str) -> tuple[str, int] | None:
             if path in changes:
                 return f"git:{changes[path]}", os.path.getsize(os.path.join(self.root, path))
-            entry = tree.files.get(path)
+            entry = tree().files.get(path)
             return (f"git:{entry.blob}", entry.size) if entry is not None else None
 
-        return self._side(self.root, patterns, content, only)
+        return self._side(self.root, patterns, content)
 
     def there(self, patterns: list[str], tree: Tree, folder: str, only: Collection[str] | None = None) -> Side:
         """The workspace as it is in `tree`, laid out in `folder`. Errors say which revision they are about."""
@@ -106,7 +122,7 @@ class Comparing:
             return (f"git:{entry.blob}", entry.size) if entry is not None else None
 
         with about(tree):
-            return self._side(folder, patterns, content, only)
+            return self._side(folder, patterns, content, only, f" at {tree.commit[:12]}")
 
     def before(self, tree: Tree, folder: str, labels: Collection[str]) -> Made:
         """All goals of the workspace at a revision; where some have no lock there, those of these labels that have."""
@@ -121,14 +137,18 @@ class Comparing:
                 found.shapes.update(one.shapes)
         return found
 
-    def _side(self, root: str, patterns: list[str], content: Content, only: Collection[str] | None) -> Side:
-        prepared = prepare(
-            root, self._directory, patterns, self._options, self._store, self._stream, self._session, only
-        )
+    def _side(
+        self, root: str, patterns: list[str], content: Content, only: Collection[str] | None = None, when: str = ""
+    ) -> Side:
+        what = f"planning {' '.join(patterns)}{when}"
+        self._watch(Progress(what, 0, None))
+        prepared = prepare(root, self._directory, patterns, self._options, self._store, Stream(), self._session, only)
         plan = prepared.plan()
+        self._watch(Progress(what, 1, 1))
         kinds = self._session.own(Kinds)
         plugins = list(prepared.loaded.workspace.settings.plugins)
         import_plugins(self.root, plugins, kinds)  # once in a process: as they are here
         if plugins:
             kinds.plugins = plugins_digest(self.root, root)
-        return Side(root, prepared, plan, shapes(plan, root, content, kinds.version))
+        versions = {kind: kinds.version(kind) for kind in {action.kind for action in plan.actions.values()}}
+        return Side(root, prepared, plan, content, versions)

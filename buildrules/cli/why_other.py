@@ -35,7 +35,7 @@ def since_lines(
         with at(root, revision, store) as (tree, folder):
             there = comparing.there(patterns, tree, folder)
             looking = Differing(root, tree.commit)
-            here = comparing.here(patterns, tree, changes(root, looking.paths()))
+            here = comparing.here(patterns, lambda: tree, changes(root, looking.paths()))
             actions = [action for side in (there, here) for action in side.plan.actions.values()]
             looking.check(source[:3] for action in actions for source in action.sources)
         yield from (f"{goal.label}  {goal.platform}  since {tree.commit[:12]}" for goal in here.plan.goals)
