@@ -67,7 +67,8 @@ class Invocation:
             plain=request.option("progress") == "plain",
         )
         self.log = BuildLog(self.store.root)
-        self.events = EventRows(id=self.log.id, verb=request.verb, patterns=request.patterns, workspace=root)
+        about = {"patterns": request.patterns, "configurations": list(request.option("configurations", ()))}
+        self.events = EventRows(id=self.log.id, verb=request.verb, workspace=root, **about)
         self._took: dict[str, float] = {}  # seconds by label of a target, of what takes long
         self.stream = Stream(self._hear, self.log, self.events)
         if request.option("progress") == "json":

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from buildrules.state.rows import open_regular
@@ -24,28 +24,35 @@ class Told(NamedTuple):
 
 
 class LastBuilds:
-    """The newest build that did something, the newest with tests, and the newest push; None where there is none."""
+    """The newest build that did something, the newest with tests, and the newest push; None where there is none.
 
-    def __init__(self, store: str, root: str) -> None:
-        """`store` is the store's folder, `root` that of the workspace."""
+    `results` are the newest row of each test, with the `time` of its build.
+    """
+
+    def __init__(self, store: str, root: str, configurations: Collection[str] = ()) -> None:
+        """`store` is the store's folder, `root` that of the workspace; of builds with these configurations."""
         self.build: Told | None = None
         self.tests: Told | None = None
         self.push: Told | None = None
-        for text in _texts(os.path.join(store, "logs"), root):
-            tested = self.tests is None and '{"event":"test_finished"' in text
+        results: dict[tuple[str, str], dict[str, Any]] = {}
+        for text in _texts(os.path.join(store, "logs"), root, set(configurations)):
+            tested = '{"event":"test_finished"' in text
             pushed = self.push is None and '{"event":"pushed"' in text
             if self.build is not None and not tested and not pushed:
                 continue
             told = _read(text)
             if self.build is None and (told.steps or "error" in told.end):
                 self.build = told
-            if tested:
+            if tested and self.tests is None:
                 self.tests = told
+            for row in told.others.get("test_finished", ()):
+                results.setdefault((row["label"], row["platform"]), {**row, "time": told.begin.get("time")})
             if pushed:
                 self.push = told
+        self.results = list(results.values())
 
 
-def _texts(folder: str, root: str) -> Iterator[str]:
+def _texts(folder: str, root: str, configurations: set[str]) -> Iterator[str]:
     """What the builds of the workspace told, the newest first."""
     try:
         with os.scandir(folder) as entries:
@@ -58,7 +65,8 @@ def _texts(folder: str, root: str) -> Iterator[str]:
             with open(open_regular(entry.path), encoding="utf-8") as file:
                 first = file.readline()
                 begin = json.loads(first)
-                if begin.get("workspace") == root and begin.get("schema") == _SCHEMA:
+                same = begin.get("workspace") == root and set(begin.get("configurations", ())) == configurations
+                if same and begin.get("schema") == _SCHEMA:
                     yield first + file.read()
         except (OSError, ValueError, AttributeError):  # removed meanwhile, or torn
             continue

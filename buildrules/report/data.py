@@ -5,7 +5,7 @@ It is read from the state of the workspace and from the events of its last build
 
 import marshal
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from buildrules import __version__
@@ -53,8 +53,11 @@ class Rows:
 class Report:
     """Gathers a report."""
 
-    def __init__(self, root: str, patterns: Patterns, words: Sequence[str]) -> None:
-        """Of the workspace at `root`, of what `patterns` select; `words` are these as they were written."""
+    def __init__(
+        self, root: str, patterns: Patterns, words: Sequence[str], configurations: Collection[str] = ()
+    ) -> None:
+        """Of the workspace at `root` with these configurations, of what `patterns`, written as `words`, select."""
+        self._configurations = sorted(set(configurations))
         self._root, self._patterns, self._words = root, patterns, words
         self._targets = Rows("label", "provides", "height", "order", "needs")
         self._needs: list[set[int]] = []  # by target
@@ -167,6 +170,7 @@ class Report:
             "schema": SCHEMA,
             "buildrules": __version__,
             "workspace": os.path.basename(self._root),
+            "configurations": self._configurations,
             "patterns": list(self._words),
             "targets": self._targets.to_dict(),
             "steps": self._steps.to_dict(),
@@ -174,7 +178,7 @@ class Report:
             "images": self._images.to_dict(),
             "reasons": self._reasons.rows,
             "build": build,
-            "tests": None if last.tests is None else {**_head(last.tests), "rows": last.tests.others["test_finished"]},
+            "tests": None if last.tests is None else {**_head(last.tests), "rows": last.results},
             "push": None if last.push is None else {**_head(last.push), **last.push.others["pushed"][-1]},
         }
 

@@ -1,5 +1,6 @@
 """`select` in attributes: by platform, and by configurations that the command line names."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -240,7 +241,9 @@ def test_the_way_to_a_missing_lock_names_the_configuration(configured: Space) ->
 
 def test_the_report_of_a_configuration(configured: Space) -> None:
     digest = configured.build(options=["--config", "gpu"]).digest
-    configured.run("report", "--config", "gpu", "-o", "r.json")
-    assert digest in configured.path("r.json").read_text()
-    configured.run("report", "-o", "other.json", code=None)
-    assert not configured.path("other.json").exists() or digest not in configured.path("other.json").read_text()
+    configured.run("report", "--config", "gpu", "-o", "r.json").said("r.json (--config gpu): ")
+    found = json.loads(configured.path("r.json").read_text())
+    assert digest in str(found["images"]) and found["configurations"] == ["gpu"] and found["build"]["verb"] == "build"
+    configured.run("report", "--config", "debug", code=2).said(
+        "nothing was built in this workspace with --config debug yet", "buildrules build --config debug //..."
+    )

@@ -31,3 +31,13 @@ def test_a_failed_test_is_shown_with_what_was_answered(
         expect(row).to_contain_text("golden: ")
         row.get_by_role("link", name="//:app", exact=True).click()
         expect(page.locator("aside h1")).to_have_text("//:app")
+    space.append("BUILD.yaml", TEST.replace("app_test:", "other_test:"))
+    space.run("test", "//:other_test", "--runner", "rootfs")
+    space.run("report")
+    with watched(browser, space.root / "report.html") as page:
+        page.get_by_role("link", name="Tests", exact=True).click()
+        expect(page.get_by_role("row").filter(has_text="//:other_test")).to_contain_text("passed")
+        row = page.get_by_role("row").filter(has_text="//:app_test")
+        expect(row).to_contain_text("failed")
+        row.get_by_role("link", name="//:app", exact=True).click()
+        expect(page.locator("aside h1")).to_have_text("//:app")

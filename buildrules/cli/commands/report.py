@@ -40,26 +40,27 @@ def command(patterns: tuple[str, ...], output: str, configurations: tuple[str, .
     began = time.perf_counter()
     root, directory, _ = here()
     words = list(patterns) or ["//..."]
-    report = Report(root, parse_patterns(words, directory), words)
+    report = Report(root, parse_patterns(words, directory), words, configurations)
+    given = "".join(f" --config {name}" for name in sorted(set(configurations)))
+    build = f"{given} {' '.join(words)}"
     wanted = identity(root, configurations)
     state = open_state(state_path(root, wanted), wanted)
-    last = LastBuilds(store_root(), root)
+    last = LastBuilds(store_root(), root, configurations)
     if state is None and last.build is None:
-        raise UsageError("nothing was built in this workspace yet", hint=f"buildrules build {' '.join(words)}")
+        raise UsageError(
+            f"nothing was built in this workspace{given and f' with{given}'} yet", hint=f"buildrules build{build}"
+        )
     if state is not None:
         try:
             report.add_state(state)
         except UNREADABLE as error:
-            raise UsageError(
-                "what is known of the last builds is damaged", hint=f"buildrules build {' '.join(words)}"
-            ) from error
+            raise UsageError("what is known of the last builds is damaged", hint=f"buildrules build{build}") from error
         finally:
             state.close()
     data = report.to_dict(last)
     text = encoded(data) + "\n" if output.endswith(".json") else page(data)
     write_own(output, text, '{"schema":' if output.endswith(".json") else "<title>buildrules report</title>")
     nodes = sum(len(data[name]["rows"]) for name in ("targets", "steps", "layers"))
-    click.echo(
-        harmless(f"{output}: {nodes} nodes, {size_text(len(text))} in {time.perf_counter() - began:.2f} s"),
-        err=output == "-",
-    )
+    what = f"{output} ({given.strip()})" if given else output
+    told = f"{what}: {nodes} nodes, {size_text(len(text))} in {time.perf_counter() - began:.2f} s"
+    click.echo(harmless(told), err=output == "-")

@@ -5,8 +5,9 @@ const find = document.getElementById("find");
 const found = document.getElementById("found");
 const help = document.getElementById("help");
 
-document.getElementById("workspace").textContent = report.workspace;
-document.title = `${report.workspace}: buildrules report`;
+const shown = [report.workspace, ...report.configurations.map((name) => `--config ${name}`)].join(" ");
+document.getElementById("workspace").textContent = shown;
+document.title = `${shown}: buildrules report`;
 for (const [name, [title]] of Object.entries(VIEWS)) tabs.append(link(`#/${name}`, title, { "data-view": name }));
 
 function show() {

@@ -146,12 +146,13 @@ const tested = (status) => report.tests.rows.filter((row) => row.status === stat
 function testsView() {
   if (!report.tests) return nothing("No tests of this workspace are kept.", "buildrules test //...");
   const label = (text) => (byLabel.has(text) ? targetLink(byLabel.get(text)) : text);
-  return [headline(report.tests), el("p", { class: "soft" }, "What the last command that tested ran; tests of other commands are not here."), sortable(report.tests.rows, [
+  return [headline(report.tests), el("p", { class: "soft" }, "The newest result of each test, as far back as logs are kept; the line above is of the last command that tested."), sortable(report.tests.rows, [
     { name: "test", value: (row) => row.label, show: (row) => label(row.label) },
     { name: "package", value: (row) => row.package || "", show: (row) => label(row.package || "") },
     { name: "platform", value: (row) => row.platform },
     { name: "status", value: (row) => row.status, show: (row) => el("span", { class: { failed: "bad", "not run": "bad", passed: "good", cached: "good" }[row.status] || "warn" }, row.status) },
     { name: "took", number: true, value: (row) => row.seconds || 0, show: (row) => seconds(row.seconds) },
+    { name: "asked", value: (row) => row.time || "" },
     { name: "what went wrong", value: (row) => JSON.stringify(row.failures || row.error || row.reason || row.flaky || ""), show: (row) => (row.failures ? errorText({ message: "", failures: row.failures }) : row.error ? errorText(row.error) : row.reason || row.flaky || "") },
   ], { sort: 3, placeholder: "Search tests" })];
 }
