@@ -10,7 +10,10 @@ from buildrules.workspace.root import here
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from buildrules.graph.targets import Targets
     from buildrules.revisions.affected import Made
+
+_ATTRIBUTES = "a .gitattributes differs: files are compared as git keeps them, and it may lay them out otherwise now"
 
 
 class Asked(NamedTuple):
@@ -22,6 +25,7 @@ class Asked(NamedTuple):
     testing: bool = False  # tests, instead of what is built
     configurations: tuple[str, ...] = ()
     platform: str | None = None  # instead of those of the workspace
+    tags: tuple[str, ...] = ()  # only targets with one of them, and none with one behind a minus
 
 
 class Answer(NamedTuple):
@@ -44,6 +48,11 @@ def affected(asked: Asked, why: "Sequence[str]" = ()) -> Answer:
     plain = asked.platform is None  # what is kept is of the platforms of the workspace
     known = sources_of_workspace(root, prefix, asked.configurations, testing=asked.testing) if plain else None
     paths = looking.paths()
+    if any(path.rpartition("/")[2] == ".gitattributes" for path in paths):
+        from buildrules.cli.console import Console
+        from buildrules.engine.events import Notice
+
+        Console()(Notice(_ATTRIBUTES, warning=True))
     labels = None if known is None or why else _touched(root, known, asked, looking, paths)
     if labels is not None:
         return Answer(_named(root, prefix, directory, asked, labels), [], root)
@@ -81,7 +90,7 @@ def _named(root: str, prefix: str, directory: str, asked: Asked, labels: list[st
     """Those of the labels that the patterns name. Raises UsageError where one names nothing at all."""
     from buildrules.workspace.labels import parse_label, parse_patterns
 
-    if asked.patterns == ["//..."]:
+    if asked.patterns == ["//..."] and not asked.tags:
         return labels
     from buildrules.cli.kept_targets import targets_of_workspace
     from buildrules.cli.query import select
@@ -90,7 +99,29 @@ def _named(root: str, prefix: str, directory: str, asked: Asked, labels: list[st
     for pattern in asked.patterns:
         if not pattern.startswith("-"):
             select(known, pattern, directory)
-    return [str(label) for label in parse_patterns(asked.patterns, directory).select(list(map(parse_label, labels)))]
+    found = parse_patterns(asked.patterns, directory).select(list(map(parse_label, labels)))
+    return _tagged(known.targets, list(map(str, found)), asked.tags) if asked.tags else list(map(str, found))
+
+
+def _tagged(targets: "Targets", labels: list[str], tags: "Sequence[str]") -> list[str]:
+    """As `analysis.selection.tagged`, of targets as they are kept."""
+    details = {targets.labels[number]: targets.detail(number) for number in targets.written}
+    tagged = {label: set(values.get("tags") or ()) for label, (_, _, _, values, _, _) in details.items()}
+    wanted = {tag for tag in tags if not tag.startswith("-")}
+    unwanted = {tag[1:] for tag in tags if tag.startswith("-")}
+    everyone = set().union(*tagged.values())
+    for tag in sorted((wanted | unwanted) - everyone):
+        from buildrules.workspace.suggest import did_you_mean
+
+        raise UsageError(f"no target has the tag '{tag}'", hint=did_you_mean(tag, everyone, what="tags"))
+    found = []
+    for label in labels:
+        own = tagged.get(label, set())
+        if label in details and details[label][0] == "test":
+            own = own | tagged.get(str(details[label][3]["package"]), set())
+        if (not wanted or own & wanted) and not own & unwanted:
+            found.append(label)
+    return found
 
 
 def _compared(

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
+from buildrules.cli.kept_targets import targets_of_workspace
 from buildrules.cli.main import cli
 from buildrules.cli.table import VERBS
 from buildrules.errors import BuildrulesError
+from buildrules.workspace.root import here
 
 _PLATFORMS = ("linux/amd64", "linux/arm64")
 
@@ -27,9 +29,13 @@ def candidates(words: Sequence[str]) -> list[str]:
         return []
     if isinstance(command, click.Group):
         return [name for name in command.list_commands(context) if name.startswith(current)]
-    option = next((one for one in command.params if isinstance(one, click.Option) and before[-1] in one.opts), None)
+    start, name, value = "", before[-1], current
+    if current.startswith("--") and "=" in current:
+        name, _, value = current.partition("=")
+        start = f"{name}="
+    option = next((one for one in command.params if isinstance(one, click.Option) and name in one.opts), None)
     if option is not None and not option.is_flag:
-        return [value for value in _values(option) if value.startswith(current)]
+        return [start + one for one in _values(option) if one.startswith(value)]
     if current.startswith("-") and not current.startswith(("-/", "-:")):
         names = [name for one in command.params if isinstance(one, click.Option) for name in one.opts]
         return sorted(name for name in [*names, "--help"] if name.startswith(current) and name.startswith("--"))
@@ -40,14 +46,35 @@ def candidates(words: Sequence[str]) -> list[str]:
 def _values(option: click.Option) -> Iterable[str]:
     if isinstance(option.type, click.Choice):
         return map(str, option.type.choices)
-    return _PLATFORMS if option.name == "platform" else ()
+    if option.name == "platform":
+        return _PLATFORMS
+    ask = {"configurations": _configurations, "with_tags": _tags, "since": _revisions}.get(str(option.name))
+    try:
+        return [] if ask is None else ask(*here())
+    except (BuildrulesError, OSError):
+        return []
+
+
+def _configurations(root: str, _directory: str, _prefix: str) -> Iterable[str]:
+    from buildrules.workspace.loader import read_settings
+
+    return read_settings(root).configurations
+
+
+def _tags(root: str, _directory: str, prefix: str) -> Iterable[str]:
+    targets = targets_of_workspace(root, prefix).targets
+    tags = {tag for number in targets.written for tag in targets.detail(number)[3].get("tags") or ()}
+    return [minus + tag for minus in ("", "-") for tag in sorted(tags)]
+
+
+def _revisions(root: str, _directory: str, _prefix: str) -> Iterable[str]:
+    from buildrules.revisions.git import git
+
+    return ["HEAD", *git(root, "for-each-ref", "--format=%(refname:short)").decode().split()]
 
 
 def labels(current: str) -> Iterator[str]:
     """The labels and packages that a pattern can become, a folder at a time, as paths are completed."""
-    from buildrules.cli.kept_targets import targets_of_workspace
-    from buildrules.workspace.root import here
-
     minus = "-" if current.startswith("-") else ""
     wanted = current.removeprefix("-")
     try:

@@ -114,6 +114,10 @@ class Watch:
         return build.returncode
 
     def _named(self, changed: Collection[str]) -> str:
+        from watchfiles import Change, DefaultFilter
+
+        written = DefaultFilter()  # and not what git, an editor or Python keeps beside
+        changed = [path for path in changed if written(Change.modified, path)] or changed
         changed = [path for path in changed if os.path.lexists(path)] or changed  # an editor's aside are gone
         names = sorted({harmless(os.path.relpath(path, self._root)).replace("\n", "\\n") for path in changed})
         more = len(names) - _NAMED

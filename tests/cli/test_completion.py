@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.cli.table import VERBS
+from tests.support.repository import Repository
 from tests.support.space import Space
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +127,22 @@ def test_verbs_options_and_values(nested: Space) -> None:
     assert completed(nested, "build", "--loc") == ["--locked"]
     assert completed(nested, "build", "--platform", "linux/a") == ["linux/amd64", "linux/arm64"]
     assert completed(nested, "nonsense", "x") == []
+    assert completed(nested, "build", "--platform=linux/am") == ["--platform=linux/amd64"]
     assert completed(nested, "export", "//:app", "-o", "") == []  # files, which the shell knows
+
+
+def test_configurations_tags_and_revisions(nested: Space) -> None:
+    nested.edit("BUILD.yaml", "workspace:\n", "workspace:\n  configurations: [gpu, debug]\n")
+    nested.edit("BUILD.yaml", "  code: {rule", "  code: {tags: [nightly], rule")
+    assert completed(nested, "build", "--config", "g") == ["gpu"]
+    assert completed(nested, "query", "--config=") == ["--config=gpu", "--config=debug"]
+    assert completed(nested, "test", "--tag", "") == ["nightly", "-nightly"]
+    assert completed(nested, "affected", "--since", "") == []  # no repository
+    repository = Repository(nested.root)
+    repository.commit()
+    repository.git("tag", "v1")
+    assert {"HEAD", "v1"} <= {*completed(nested, "affected", "--since", "")}
+    assert completed(nested, "why", "//:app", "--since", "v") == ["v1"]
 
 
 def test_outside_of_a_workspace_and_in_a_broken_one_nothing_is_said(nested: Space, tmp_path: Path) -> None:

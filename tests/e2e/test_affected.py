@@ -387,6 +387,14 @@ def test_tests_in_parts_are_all_and_none_twice(many: Path, wheelhouse: Path, tmp
     space.run(*shard, "BUILD.yaml", code=2).said("'BUILD.yaml' is no report of tests", "test //... --json >")
     space.run("test", "//...", "--timings", str(reports[0]), code=2).said("--timings are for --shards")
     space.run("test", "--affected", code=2).said("'buildrules test //...' tests them all")
+    space.edit("a/BUILD.yaml", "app: {rule", "app: {tags: [nightly], rule")
+    listed = space.run("affected", "--since", "HEAD", "--tests", "--tag", "nightly").out.split()
+    assert "//a:t0" in listed and all(label.startswith("//a:") for label in listed)
+    others = space.run("affected", "--since", "HEAD", "--tests", "--tag", "-nightly").out.split()
+    assert "//b:t0" in others and not set(others) & set(listed)
+    space.run("affected", "--since", "HEAD", "--tag", "nightl", code=2).said(
+        "no target has the tag 'nightl'", "nightly"
+    )
     report = space.folder / "junit.xml"
     done = space.run("test", "//b/c/...", "--affected", "--junit", str(report))
     assert done.out == "no tests affected since HEAD\n"

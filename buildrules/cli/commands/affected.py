@@ -3,7 +3,7 @@
 import click
 
 from buildrules.cli.affected_output import OUTPUTS
-from buildrules.cli.options import config_option
+from buildrules.cli.options import config_option, tag_option
 
 
 @click.command()
@@ -15,6 +15,7 @@ from buildrules.cli.options import config_option
 @click.option("-o", "--output", type=click.Choice(OUTPUTS), default=OUTPUTS[0], help="What to print.")
 @click.option("--shards", type=click.IntRange(1, 256), metavar="N", help="In N parts that take about as long.")
 @config_option
+@tag_option
 @click.option(
     "--why", multiple=True, metavar="LABEL", help="Say what of this one changed, and in which steps; can be repeated."
 )
@@ -27,6 +28,7 @@ def command(
     output: str,
     shards: int | None,
     configurations: tuple[str, ...],
+    with_tags: tuple[str, ...],
     why: tuple[str, ...],
 ) -> None:
     """List the packages, environments and bases that a change touches: what `build` would make anew.
@@ -39,6 +41,6 @@ def command(
     from buildrules.cli.affected_output import written
     from buildrules.cli.shortly import write
 
-    asked = Asked(list(patterns) or ["//..."], since, committed, tests, configurations)
+    asked = Asked(list(patterns) or ["//..."], since, committed, tests, configurations, tags=with_tags)
     answer = affected(asked, why)
     write(written(with_affected_tests(answer, asked) if with_tests else answer, output, shards))

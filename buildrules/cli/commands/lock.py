@@ -40,8 +40,9 @@ _LOCKED = ("package", "base", "env", "model", "input")
     help="Bring the environments of this group to equal versions, also those with locks of their own.",
 )
 @package_options
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @click.option("--check", is_flag=True, help="Write nothing; fail where a lock is missing or stale.")
-def command(patterns: tuple[str, ...], check: bool, upgrades: tuple[str, ...], **options: Any) -> int:
+def command(patterns: tuple[str, ...], check: bool, quiet: bool, upgrades: tuple[str, ...], **options: Any) -> int:
     """Resolve the environments and bases of the targets (all by default), and write their locks.
 
     Python versions that still fit are kept, unless --upgrade; Debian packages become what the archive has now, for it
@@ -69,7 +70,7 @@ def command(patterns: tuple[str, ...], check: bool, upgrades: tuple[str, ...], *
     root, directory, named = place_of(list(patterns), options)
     options |= {"locked": check, "relock": planned or not check, "locking": True}
     store = Store()
-    console = Console()
+    console = Console(quiet=quiet)
     try:
         store.lock()
         _check_names(root, options["upgrade_packages"])
