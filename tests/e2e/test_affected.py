@@ -401,6 +401,16 @@ def test_tests_in_parts_are_all_and_none_twice(many: Path, wheelhouse: Path, tmp
     assert ElementTree.parse(report).getroot().get("tests") == "0"
 
 
+def test_attributes_that_lay_files_out_otherwise_are_warned_of(many: Path, wheelhouse: Path, tmp_path: Path) -> None:
+    space = copy_of(many, tmp_path / "one", wheelhouse)
+    space.write("a/src/.gitattributes", "*.txt eol=crlf\n")
+    said = space.run("affected", "--since", "HEAD")
+    assert said.out == "//a:app\n//b/c:app\n"
+    said.said("warning: a .gitattributes differs: files are compared as git keeps them")
+    Repository(space.root).commit()
+    assert not space.run("affected", "--since", "HEAD").err
+
+
 def test_shards_take_as_long_as_each_other(many: Path, wheelhouse: Path, tmp_path: Path) -> None:
     space = copy_of(many, tmp_path / "one", wheelhouse)
     space.edit("rules/tiny.yaml", "default: 2", "default: 3")
