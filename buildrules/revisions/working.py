@@ -36,10 +36,12 @@ class Differing:
         """Wait for them; sorted. Raises UsageError where there is no such revision, and where git fails."""
         root = self._root
         code, out, said = self._compared.end()
-        listed = b"" if self._listed is None else self._listed.output()
         if code:
+            if self._listed is not None:
+                self._listed.end()
             commit_of(root, self._revision)  # which knows what to say
             raise UsageError(f"git: {said}")
+        listed = b"" if self._listed is None else self._listed.output()
         found, modules, unlooked = self._listing(listed)
         fields = words(out)
         moved: dict[str, tuple[str, str]] = {}  # submodules that are at another commit

@@ -401,8 +401,12 @@ def test_tests_in_parts_are_all_and_none_twice(many: Path, wheelhouse: Path, tmp
     assert ElementTree.parse(report).getroot().get("tests") == "0"
 
 
-def test_attributes_that_lay_files_out_otherwise_are_warned_of(many: Path, wheelhouse: Path, tmp_path: Path) -> None:
+def test_no_repository_and_attributes_that_differ(many: Path, wheelhouse: Path, tmp_path: Path) -> None:
     space = copy_of(many, tmp_path / "one", wheelhouse)
+    shutil.move(space.root / ".git", space.folder / "git")
+    said = space.run("affected", "--since", "HEAD", code=2)
+    said.said("is in no git repository that can be read", "hint: not a git repository")
+    shutil.move(space.folder / "git", space.root / ".git")
     space.write("a/src/.gitattributes", "*.txt eol=crlf\n")
     said = space.run("affected", "--since", "HEAD")
     assert said.out == "//a:app\n//b/c:app\n"
