@@ -65,9 +65,9 @@ def _parts(answer: Answer, tests: Mapping[str, str], count: int | None) -> list[
 
 def _gitlab(jobs: Mapping[str, Mapping[str, str]]) -> str:
     """A child pipeline; the jobs are those of the job `.buildrules` in a file of the repository."""
-    if not jobs:
-        return 'nothing is affected:\n  script: ["true"]\n'
     lines = ["include:", "  - local: .gitlab/buildrules.yml"]
+    if not jobs:
+        lines += ["nothing is affected:", '  script: ["true"]']
     for name, job in jobs.items():
         lines += [f"{json.dumps(name)}:", "  extends: .buildrules", "  variables:"]
         lines += [f"    {key.upper()}: {json.dumps(text)}" for key, text in job.items()]

@@ -1,14 +1,17 @@
 """A workspace of two packages with tests, in a repository with a remote; a registry, a shared cache, comments."""
 
+import base64
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
 from buildrules.oci.docker_http import Engine
-from tests.oci.registry.servers import PASSWORD, htpasswd_auth, registry
+from tests.oci.registry.servers import PASSWORD, USER, htpasswd_auth, registry
 from tests.support.comments import Comments
 from tests.support.dockerlab import tidy
 from tests.support.package_tests import TEST, answering
@@ -53,6 +56,13 @@ class Project:
         branch = self.local.git("branch", "--show-current")
         self.local.git("checkout", "-q", "main")
         self.local.git("merge", "-q", "--no-ff", "-m", "merge", branch)
+
+    def tags(self, name: str) -> set[str]:
+        """Those that a package has in the registry."""
+        path = f"http://{self.host}/v2/team/{self.space.name}/{name}/tags/list"
+        login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        with urlopen(Request(path, headers={"Authorization": f"Basic {login}"})) as answer:
+            return set(json.load(answer)["tags"])
 
     def cached(self) -> set[Path]:
         """The files of the shared cache."""

@@ -1,11 +1,8 @@
 """The workflow and the actions for GitHub, by the real bash: a pull request and a merge, as far as a runner goes."""
 
-import base64
-import json
 import os
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 
@@ -47,12 +44,6 @@ class GitHub:
         pull["head"] = {"ref": BRANCH, "repo": {"full_name": f"{owner}/models"}}
         return self.forge.run(workflow, "pull_request", {"pull_request": pull, "before": head}, "refs/pull/7/merge")
 
-    def tags(self, name: str) -> set[str]:
-        path = f"http://{self.project.host}/v2/team/{self.project.space.name}/{name}/tags/list"
-        login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        with urlopen(Request(path, headers={"Authorization": f"Basic {login}"})) as answer:
-            return set(json.load(answer)["tags"])
-
     def changes(self) -> list[str]:
         return [text for text in self.project.comments.all.values() if text.startswith("<!-- buildrules")]
 
@@ -72,7 +63,7 @@ def test_a_pull_request_and_its_merge(github: GitHub) -> None:
     space, comments = github.project.space, github.project.comments
     first = github.merged()["push"]
     assert (first.result, comments.asked) == ("success", []), first.said
-    assert github.tags("app") == {github.project.head(), "main"}
+    assert github.project.tags("app") == {github.project.head(), "main"}
 
     space.append("src/score", "# more\n")
     jobs = github.asked()
@@ -97,7 +88,7 @@ def test_a_pull_request_and_its_merge(github: GitHub) -> None:
 
     github.project.merge()
     pushed = github.merged()["push"]
-    assert "0 B sent" not in pushed.said and github.project.head() in github.tags("app"), pushed.said
+    assert "0 B sent" not in pushed.said and github.project.head() in github.project.tags("app"), pushed.said
     again = github.merged()["push"]
     assert "  built  " not in again.said and "0 B sent, 2 tags moved" in again.said, again.said
 

@@ -1,5 +1,6 @@
 """What goes into pipelines is sound by its platform's schema, by actionlint, and its scripts by shellcheck."""
 
+import json
 import re
 import subprocess
 import sys
@@ -11,9 +12,11 @@ import pytest
 import yaml
 
 from tests.support.github_runner import ROOT
+from tests.support.gitlab_runner import component
 
 BIN = Path(sys.executable).parent
 GITHUB = ROOT / "integrations/github"
+PAGE = ROOT / "docs/how-to/ci-elsewhere.md"
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 
 
@@ -22,13 +25,19 @@ def checked(*words: str | Path, told: str | None = None) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def snippet(name: str) -> str:
+    """The YAML of the page whose first line has this name."""
+    (text,) = (text for _, text in _FENCE.findall(PAGE.read_text()) if text.startswith(f"# {name}\n"))
+    return text
+
+
 def scripts() -> Iterator[tuple[str, str]]:
     """Each script of bash with its place."""
 
     def of(place: str, value: Any) -> Iterator[tuple[str, str]]:
         if isinstance(value, dict):
             for key, one in value.items():
-                if key == "run" and isinstance(one, str):
+                if key in ("run", "bash") and isinstance(one, str):
                     yield place, re.sub(r"\$\{\{.*?\}\}", "x", one)
                 else:
                     yield from of(f"{place}.{key}", one)
@@ -38,6 +47,14 @@ def scripts() -> Iterator[tuple[str, str]]:
 
     for path in sorted(GITHUB.rglob("*.yml")):
         yield from of(path.parent.name if path.stem == "action" else path.stem, yaml.safe_load(path.read_text()))
+    setup: list[str] = []
+    for name, job in component({}).items():
+        setup = setup or job["before_script"]
+        yield name, "\n".join((*setup, *job.get("script", ())))
+    yield from of("azure", yaml.safe_load(snippet("azure-pipelines.yml")))
+    for number, (language, text) in enumerate(_FENCE.findall(PAGE.read_text())):
+        if language == "bash":
+            yield f"page.{number}", text
 
 
 def test_the_workflow_and_the_actions_are_sound() -> None:
@@ -46,10 +63,35 @@ def test_the_workflow_and_the_actions_are_sound() -> None:
     checked("check-jsonschema", "--builtin-schema", "vendor.github-actions", *GITHUB.glob("*/action.yml"))
 
 
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ("gitlab-ci", json.dumps(component({}))),
+        ("gitlab-ci", json.dumps(component({"shards": "9", "stage": "check", "version": "0.9.0"}))),
+        ("azure-pipelines", snippet("azure-pipelines.yml")),
+        ("buildkite", snippet(".buildkite/pipeline.yml")),
+    ],
+)
+def test_other_pipelines_are_sound(schema: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / "pipeline.yml").write_text(text)
+    options = {  # Azure's schema has patterns that are none by the standard
+        "gitlab-ci": ["--data-transform=gitlab-ci"],
+        "azure-pipelines": ["--data-transform=azure-pipelines", "--regex-variant=nonunicode"],
+    }.get(schema, [])
+    checked("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *options, tmp_path / "pipeline.yml")
+
+
 @pytest.mark.parametrize("script", [pytest.param(text, id=place) for place, text in scripts()])
 def test_scripts_are_sound(script: str) -> None:
     # variables come from outside, and backquotes in single quotes are Markdown
-    checked("shellcheck", "--shell=bash", "--severity=style", "--exclude=SC2016,SC2153", "-", told=script)
+    checked(
+        "shellcheck",
+        "--shell=bash",
+        "--severity=style",
+        "--exclude=SC2016,SC2153",
+        "-",
+        told=f"set -eo pipefail\n{script}",
+    )
 
 
 @pytest.mark.parametrize("path", sorted(GITHUB.rglob("*.yml")), ids=lambda path: f"{path.parent.name}/{path.name}")
