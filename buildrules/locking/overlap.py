@@ -77,23 +77,18 @@ def _compare_all(parts: list[_Laid]) -> None:
     near = [one for one in parts if any(one is not other and _nested(one, other) for other in parts)]
     files: dict[str, _Laid] = {}
     folders: dict[str, _Laid] = {}
-    for part in near:
-        for path in part.paths:
-            _compare(path, part, files, folders)
-
-
-def _compare(path: str, part: _Laid, files: dict[str, _Laid], folders: dict[str, _Laid]) -> None:
-    above = [path[:at] for at, char in enumerate(path) if char == "/"]
-    other = files.get(path) or folders.get(path) or next((files[it] for it in above if it in files), None)
-    if other is not None and other is not part:
-        raise LoadError(
-            f"{other.what} and {part.what} would both be at '/{path}'",
-            hint="give one of them another place, or leave the file out of one with `exclude`",
-            position=part.position,
-        )
-    files[path] = part
-    for folder in above:
-        folders.setdefault(folder, part)
+    for part, path in ((one, path) for one in near for path in one.paths):
+        above = [path[:at] for at, char in enumerate(path) if char == "/"]
+        other = files.get(path) or folders.get(path) or next((files[it] for it in above if it in files), None)
+        if other is not None and other is not part:
+            raise LoadError(
+                f"{other.what} and {part.what} would both be at '/{path}'",
+                hint="give one of them another place, or leave the file out of one with `exclude`",
+                position=part.position,
+            )
+        files[path] = part
+        for folder in above:
+            folders.setdefault(folder, part)
 
 
 def _nested(one: _Laid, other: _Laid) -> bool:

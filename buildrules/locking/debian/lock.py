@@ -140,17 +140,16 @@ def read_lock(path: str) -> Lock:
             suite=checked(data["suite"], NAME),
             architecture=checked(data["architecture"], NAME),
             inputs=checked(data["inputs"], re.compile(r"sha256:[0-9a-f]{64}")),
-            releases=tuple(_release_from(one) for one in data.get("releases", [])),
+            releases=tuple(
+                LockedRelease(checked(one["archive"], ARCHIVE), checked(one["suite"], NAME), checked(one["date"], ANY))
+                for one in data.get("releases", [])
+            ),
             packages=tuple(package_from(one) for one in data["packages"]),
         )
     except KeyError as error:
         raise lockfile.unreadable(path, f"{error} is missing") from None
     except (TypeError, ValueError, IntegrityError) as error:
         raise lockfile.unreadable(path, str(error)) from None
-
-
-def _release_from(data: Mapping[str, Any]) -> LockedRelease:
-    return LockedRelease(checked(data["archive"], ARCHIVE), checked(data["suite"], NAME), checked(data["date"], ANY))
 
 
 def python_version(lock: Lock) -> tuple[str, str] | None:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildrules.errors import BuildrulesError, IntegrityError, UsageError
@@ -51,16 +52,14 @@ def _write_keys(keys: tuple[str, ...], folder: str, where: str) -> list[str]:
             raw = key.encode()
         else:
             try:
-                with open(key, "rb") as file:
-                    raw = file.read()
+                raw = Path(key).read_bytes()
             except OSError as error:
                 raise UsageError(
                     f"cannot read the keyring {key!r}: {error.strerror}", hint="check workspace.debian.keyring"
                 ) from None
-        path = os.path.join(folder, f"keyring-{number}.gpg")
-        with open(path, "wb") as file:
-            file.write(dearmour(raw) if raw.lstrip().startswith(b"-----BEGIN") else raw)
-        rings.append(path)
+        path = Path(folder, f"keyring-{number}.gpg")
+        path.write_bytes(dearmour(raw) if raw.lstrip().startswith(b"-----BEGIN") else raw)
+        rings.append(str(path))
     if not rings:
         raise UsageError(
             f"there is no keyring to check {where} with",
@@ -88,13 +87,12 @@ def dearmour(data: bytes) -> bytes:
 def _gpgv(data: bytes, rings: list[str], signers: tuple[str, ...], where: str, folder: str) -> bytes:
     import subprocess
 
-    signed, text = os.path.join(folder, "InRelease"), os.path.join(folder, "text")
-    with open(signed, "wb") as file:
-        file.write(data)
-    command = ["gpgv", "--homedir", folder, "--status-fd", "1", "--weak-digest", "SHA1", "--output", text]
+    signed, text = Path(folder, "InRelease"), Path(folder, "text")
+    signed.write_bytes(data)
+    command = ["gpgv", "--homedir", folder, "--status-fd", "1", "--weak-digest", "SHA1", "--output", str(text)]
     command += [word for ring in rings for word in ("--keyring", ring)]
     environment = os.environ | {"LC_ALL": "C"}
-    done = subprocess.run([*command, signed], capture_output=True, check=False, env=environment)
+    done = subprocess.run([*command, str(signed)], capture_output=True, check=False, env=environment)
     log = done.stderr.decode("utf-8", "replace").strip()
     good: list[str] = []
     for word, rest in _STATUS.findall(done.stdout.decode("utf-8", "replace")):
@@ -110,8 +108,7 @@ def _gpgv(data: bytes, rings: list[str], signers: tuple[str, ...], where: str, f
     if not good or (signers and not set(signers) & set(good)):
         raise _bad(f"{where} is not signed by a trusted key", log)
     try:
-        with open(text, "rb") as file:
-            return file.read()
+        return text.read_bytes()
     except FileNotFoundError:
         raise _bad(f"{where} is not a clear-signed file", log) from None
 
@@ -120,12 +117,11 @@ def _sqv(data: bytes, rings: list[str], signers: tuple[str, ...], where: str, fo
     import subprocess
 
     text, packets = split(data, where)
-    message, detached = os.path.join(folder, "message"), os.path.join(folder, "signature")
-    for path, content in ((message, text), (detached, packets)):
-        with open(path, "wb") as file:
-            file.write(content)
+    message, detached = Path(folder, "message"), Path(folder, "signature")
+    message.write_bytes(text)
+    detached.write_bytes(packets)
     keyrings = [word for ring in rings for word in ("--keyring", ring)]
-    done = subprocess.run(["sqv", *keyrings, detached, message], capture_output=True, text=True, check=False)
+    done = subprocess.run(["sqv", *keyrings, str(detached), str(message)], capture_output=True, text=True, check=False)
     good = done.stdout.split()
     if done.returncode or not good or (signers and not set(signers) & set(good)):
         raise _bad(f"{where} is not signed by a trusted key", done.stderr.strip())
