@@ -63,11 +63,16 @@ class Report:
     notices: list[str] = field(default_factory=list)
 
 
+class NeedsProcess(Exception):
+    """The workspace has plugins, whose code would stay in a process that builds many."""
+
+
 class Room:
     """A private folder with a store of its own, for one build or for many; it goes when the context ends."""
 
-    def __init__(self, folder: str | None = None) -> None:
+    def __init__(self, folder: str | None = None, *, many: bool = False) -> None:
         """`folder` is where it is made, where the environment names none for temporary files."""
+        self._many = many
         self._folder = os.environ.get("TMPDIR") or folder
         self.running: Build | None = None  # the build at work
 
@@ -85,7 +90,7 @@ class Room:
         shutil.rmtree(self._path, ignore_errors=True)
 
     def build(self, request: Request) -> Report:
-        """Do it. Raises BuildrulesError."""
+        """Do it. Raises BuildrulesError, and in a room for many NeedsProcess."""
         declared, report = read_declared(request.inputs), Report()
         label = check_label(request.label)
         tree = lay_out(request.root, declared, request.below, self._tree())
@@ -135,7 +140,10 @@ class Room:
             raise
         plan.narrow(())
         undeclared.check_plan(prepared, plan, self._blobs)
-        import_plugins(tree, list(prepared.loaded.workspace.settings.plugins), kinds)
+        plugins = list(prepared.loaded.workspace.settings.plugins)
+        if plugins and self._many:
+            raise NeedsProcess
+        import_plugins(tree, plugins, kinds)
         content = content_of(plan, kinds, self._blobs)
         if request.offline:
             there = (url for one in content.values() for url in one.urls if workspace_file(url, tree))

@@ -37,7 +37,9 @@ class Undeclared:
         What a base image in a layout is made of must be there in any case, as a file or in `blobs`: without it bytecode
         is left out.
         """
-        seen = [*looked_at(prepared.disk), *(one for one, _ in sources_of(self._root, plan))]
+        plugins = [name.replace(".", "/") for name in prepared.loaded.workspace.settings.plugins]
+        modules = [Read(f"{name}{ending}", "") for name in plugins for ending in (".py", "/__init__.py")]
+        seen = [*modules, *looked_at(prepared.disk), *(one for one, _ in sources_of(self._root, plan))]
         base = [one for one in asked_of(self._tree, prepared) if not os.path.lexists(f"{self._tree}/{one.path}")]
         named = [one for one in base if not BLOB.search(one.path) or not blobs.has(os.path.basename(one.path))]
         self._refuse([*self._missing(seen), *named], prepared.loaded)

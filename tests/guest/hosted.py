@@ -72,6 +72,42 @@ class Host:
         return (self.folder / out / "digest").read_text().strip()
 
 
+class Worker:
+    """A worker, and the conversation with it."""
+
+    def __init__(self, space: Space, *prefix: str) -> None:
+        environment = {**space.env, "PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(space.folder)}
+        self._process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", "buildrules", "guest", "worker", "--persistent_worker"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def send(self, **request: Any) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        return dict(json.loads(self._process.stdout.readline()))
+
+    def build(self, words: list[str], code: int = 0) -> str:
+        """Build; what was said."""
+        self.send(arguments=words, inputs=[], requestId=7)
+        answer = self.answer()
+        assert (answer["exitCode"], answer["requestId"]) == (code, 7), answer["output"]
+        return str(answer["output"])
+
+    def end(self) -> int:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        return self._process.wait(timeout=60)
+
+
 BARE = f"""
 import sys
 sys.path.insert(0, {os.fspath(Path(__file__).parents[2])!r})

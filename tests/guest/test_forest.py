@@ -4,7 +4,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,30 +18,32 @@ from buildrules.workspace.globs import expand
 
 NAMES = st.sampled_from(["a", "b", "c.bin", "d"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
-ENTRIES = st.dictionaries(PATHS, st.sampled_from(["file", "program", "folder", "link"]), max_size=7)
+ENTRIES = st.dictionaries(PATHS, st.sampled_from(["file", "program", "folder"]), max_size=6)
+LINKS = st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["x", "y"]), st.integers(0, 9)), max_size=3)
 SHAPES = ("absolute", "twice", "relative", "copy")
 
 
-def _source(root: Path, entries: dict[str, str], targets: list[str]) -> None:
-    """A model in a source tree: files, programs, empty folders, and relative links to the others."""
+def _source(root: Path, entries: dict[str, str], links: Sequence[tuple[int, str, int]] = ()) -> None:
+    """A model in a source tree: files, programs, empty folders; and relative links, each in one of the folders and to
+    one of what is there, by number."""
     (root / "m").mkdir(parents=True)
     (root / "BUILD.yaml").write_text("workspace: {name: w}\n")
-    links = []
     for path, kind in sorted(entries.items()):
         place = root / "m" / path
         if any((root / "m" / above).is_file() for above in [path, *map(str, Path(path).parents)]):
             continue
         if kind == "folder":
             place.mkdir(parents=True, exist_ok=True)
-        elif kind == "link":
-            links.append(place)
         elif not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(path)
             place.chmod(0o755 if kind == "program" else 0o644)
-    for place, target in zip(links, targets, strict=False):
-        if not os.path.lexists(place) and (root / "m" / target).exists() and place.parent.is_dir():
-            place.symlink_to(os.path.relpath(root / "m" / target, place.parent))
+    there = sorted((root / "m").rglob("*"))
+    folders = [root / "m", *(path for path in there if path.is_dir())]
+    for folder, name, target in links if there else ():
+        place = folders[folder % len(folders)] / name
+        if not os.path.lexists(place):
+            place.symlink_to(os.path.relpath(there[target % len(there)], place.parent))
 
 
 def _seen(root: str) -> list[tuple[str, int, str]]:
@@ -73,13 +75,13 @@ def _stage(source: Path, top: Path, path: str, shape: str) -> None:
         place.symlink_to(source / path)
 
 
-@given(ENTRIES, st.lists(PATHS, max_size=3), st.lists(st.sampled_from(SHAPES), min_size=12, max_size=12))
+@given(ENTRIES, LINKS, st.lists(st.sampled_from(SHAPES), min_size=12, max_size=12))
 def test_a_forest_of_any_shape_is_what_the_source_tree_is(
-    entries: dict[str, str], targets: list[str], shapes: list[str]
+    entries: dict[str, str], links: list[tuple[int, str, int]], shapes: list[str]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, top = Path(folder, "source"), Path(folder, "staged")
-        _source(source, entries, targets)
+        _source(source, entries, links)
         try:
             wanted = _seen(str(source))
             files = [(f"m/{name}", stat.S_IFMT(kind)) for name, kind, _ in wanted]
@@ -108,7 +110,7 @@ def _links(root: Path) -> Callable[[str], None]:
 
 def test_what_leads_elsewhere_is_an_error(tmp_path: Path) -> None:
     root, elsewhere = tmp_path / "ws", tmp_path / "elsewhere"
-    _source(root, {"a": "file"}, [])
+    _source(root, {"a": "file"})
     elsewhere.mkdir()
     (elsewhere / "secret").write_text("x")
     (root / "m/out").symlink_to(elsewhere / "secret")
@@ -133,7 +135,7 @@ def test_what_leads_elsewhere_is_an_error(tmp_path: Path) -> None:
 
 def test_a_named_folder_and_a_tool_s_own_store_may_hold_what_is_declared(tmp_path: Path) -> None:
     root, elsewhere = tmp_path / "ws", tmp_path / "elsewhere"
-    _source(root, {"a": "file"}, [])
+    _source(root, {"a": "file"})
     (root / ".git/annex").mkdir(parents=True)
     (root / ".git/annex/key").write_text("annexed")
     (root / "m/kept").symlink_to("../.git/annex/key")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guest.hosted import Host
+from tests.guest.hosted import Host, Worker
 from tests.support.space import APP, BUILD, FILES, Space, make_base
 
 TWO = {
@@ -104,4 +104,14 @@ def test_a_plugin_is_an_input(tmp_path: Path, wheelhouse: Path) -> None:
     lines = [*target["files"], *host.content(target["content"])]
     host.build(host.staged(lines), lines, "--offline")
     assert host.digest() == json.loads(space.process("build", APP, "--json").out)["targets"][0]["digest"]
-    host.build(space.root, [line for line in lines if "kinds" not in line], "--offline", code=2).said("tools.kinds")
+    host.build(space.root, [line for line in lines if "kinds" not in line], "--offline", code=3).said(
+        "'tools/kinds.py'"
+    )
+    worker = Worker(space)
+    words = host.arguments(space.root, lines, "--offline", out="worker")
+    before = host.digest()
+    worker.build(words)
+    assert host.digest("worker") == before
+    space.write("tools/helper.py", "raise SystemError('broken')\n")
+    assert "the plugin 'tools.kinds' cannot be imported" in worker.build(words, code=2)
+    assert worker.end() == 0

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -88,23 +89,29 @@ def worker(persistent_worker: bool) -> None:  # noqa: ARG001 - Bazel adds it
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever prints must not speak in the protocol
     _end_gently()
-    with Room() as room:
+    with Room(many=True) as room:
         Worker(room, _perform, answers).serve(sys.stdin)
 
 
 def _perform(words: Sequence[str], room: "Room") -> tuple[int, str]:
     """What `build` does with these arguments, in the worker's room."""
-    from buildrules.guest.build import Request
+    from buildrules.guest.build import NeedsProcess, Request
     from buildrules.guest.worker import arguments_of
 
     try:
-        context = build.make_context("build", arguments_of(words))
+        words = arguments_of(words)
+        context = build.make_context("build", list(words))
     except click.ClickException as error:
         return 2, f"error: {error.format_message()}\n"
     except OSError as error:
         return 2, f"error: cannot read '{error.filename}': {(error.strerror or str(error)).lower()}\n"
     request = Request(inputs=context.params.pop("declared"), **context.params)
-    return _told(lambda: room.build(request).notices)
+    try:
+        return _told(lambda: room.build(request).notices)
+    except NeedsProcess:
+        command = [sys.executable, "-m", "buildrules", "guest", "build", *words]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
 
 
 def _told(perform: Callable[[], list[str]]) -> tuple[int, str]:
@@ -112,6 +119,7 @@ def _told(perform: Callable[[], list[str]]) -> tuple[int, str]:
     from buildrules.cli.report import error_text
     from buildrules.engine.unexpected import unexpected
     from buildrules.errors import BuildrulesError, Interrupted
+    from buildrules.guest.build import NeedsProcess
 
     try:
         return 0, "".join(f"{line}\n" for line in perform())
@@ -119,6 +127,8 @@ def _told(perform: Callable[[], list[str]]) -> tuple[int, str]:
         return Interrupted.exit_code, "error: interrupted\n"
     except BuildrulesError as error:
         return error.exit_code, f"{error_text(error)}\n"
+    except NeedsProcess:
+        raise
     except Exception as raised:  # noqa: BLE001 - a worker goes on, and there is no log elsewhere
         bug = unexpected(raised, "the build", "")
         return bug.exit_code, f"{error_text(bug)}\n{bug.traceback}"
