@@ -50,8 +50,8 @@ def plan_again(
 ) -> Again | None:
     """Plan the `edited` packages (with the groups of their directories) anew; None where that is not enough."""
     from buildrules.cli.looked_at import inputs_of
-    from buildrules.cli.prepared import prepare
     from buildrules.engine.events import Notice, Stream
+    from buildrules.prepared import prepare
 
     known = marshal.loads(resumed.rest["interfaces"])  # noqa: S302 - made by ourselves
     options = {**request.options, "locked": True}

@@ -246,7 +246,7 @@ class Invocation:
         from buildrules.cli.carried import Carried
         from buildrules.cli.looked_at import inputs_of
         from buildrules.cli.memory import PlannedFrom
-        from buildrules.cli.prepared import prepare
+        from buildrules.prepared import prepare
 
         began = now()
         request = self.request
@@ -296,7 +296,7 @@ class Invocation:
     def _plug_in(self, plugins: list[str]) -> None:
         self._plugins = plugins
         if plugins or self.kinds.plugins:
-            from buildrules.cli.plugins import import_plugins
+            from buildrules.plugins import import_plugins
 
             import_plugins(self.root, plugins, self.kinds)
 

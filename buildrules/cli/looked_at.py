@@ -72,7 +72,7 @@ def inputs_of(root: str, began: int, disk: "Disk", digests: Mapping[str, str], p
         else:
             inputs.shape(at, for_whom, row, disk.found.get((SHAPE, path)))
     if plugins:
-        from buildrules.cli.plugins import plugin_files
+        from buildrules.plugins import plugin_files
 
         for path in plugin_files(root):
             inputs.content(_inside(root, path), None, {""}, row_of(path))

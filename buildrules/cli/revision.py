@@ -9,12 +9,12 @@ from typing import Any
 
 from buildrules.actions.registry import Kinds
 from buildrules.cli.hints import say_at
-from buildrules.cli.plugins import import_plugins, plugins_digest
-from buildrules.cli.prepared import Prepared, prepare
 from buildrules.engine.events import Progress, Stream
 from buildrules.engine.plan import Plan
 from buildrules.errors import BuildrulesError, LoadError, LockError, UsageError
 from buildrules.net.session import Session
+from buildrules.plugins import import_plugins, plugins_digest
+from buildrules.prepared import Prepared, prepare
 from buildrules.revisions.affected import Made
 from buildrules.revisions.git import commit_of
 from buildrules.revisions.laid import lay, lay_ignored

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.cli.prepared import prepare
 from buildrules.engine.events import Stream
 from buildrules.engine.key import walk
 from buildrules.engine.step import step_of
@@ -16,6 +15,7 @@ from buildrules.locking.debian import lock as debian
 from buildrules.locking.debian.request import DebianRequest
 from buildrules.locking.oci.lock import ImageLock, inputs_digest, read_lock, write_lock
 from buildrules.net.session import Session
+from buildrules.prepared import prepare
 from buildrules.store.store import Store
 from tests.support.space import APP, Space, make_base, make_wheels, wheel
 

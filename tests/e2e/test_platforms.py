@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.cli.prepared import prepare
 from buildrules.engine.events import Stream
 from buildrules.net.session import Session
+from buildrules.prepared import prepare
 from buildrules.serving.platform import emulator_path
 from buildrules.store.store import Store
 from buildrules.workspace.disk import SHAPE

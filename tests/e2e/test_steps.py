@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from buildrules.actions.registry import Kinds
-from buildrules.cli.prepared import prepare
 from buildrules.engine.build import Build
 from buildrules.engine.events import Stream
 from buildrules.engine.step import Step
 from buildrules.engine.step_file import StepFile
 from buildrules.net.session import Session
+from buildrules.prepared import prepare
 from buildrules.store.store import Store
 from buildrules.workspace.globs import expand
 from tests.support.space import APP, Space, make_base

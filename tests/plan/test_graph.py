@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from buildrules.cli.prepared import prepare
 from buildrules.engine.events import Stream
 from buildrules.engine.plan import Plan
 from buildrules.graph.model import ACTION, LAYER, TARGET, Laid
 from buildrules.net.session import Session
+from buildrules.prepared import prepare
 from buildrules.store.store import Store
 from buildrules.workspace.labels import Label
 from tests.support.space import Space

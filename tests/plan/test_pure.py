@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from buildrules.analysis.selection import select
-from buildrules.cli.prepared import prepare
 from buildrules.engine.events import Stream
 from buildrules.net.session import Session
 from buildrules.plan.planner import make_plan
+from buildrules.prepared import prepare
 from buildrules.store.store import Store
 from tests.support.purity import pure
 from tests.support.space import Space

@@ -7,12 +7,12 @@ import pytest
 
 from buildrules.actions.debian.locked import LockedPackage
 from buildrules.authoring.release import ENDS, RELEASES, STANDALONE, DebianRelease, ended, python_for
-from buildrules.cli.prepared import Prepared, prepare
 from buildrules.engine.events import Event, Notice, Stream
 from buildrules.errors import BuildrulesError, LoadError
 from buildrules.locking.debian.lock import Lock, lock_name, write_lock
 from buildrules.locking.debian.request import DebianRequest
 from buildrules.net.session import Session
+from buildrules.prepared import Prepared, prepare
 from buildrules.rules.chain import LIBRARIES
 from buildrules.store.store import Store
 from tests.support.space import Space, wheel

@@ -11,7 +11,7 @@ from buildrules.cli.azureml import package_options, place_of
 from buildrules.cli.options import PatternCommand, config_option, pattern_argument, restored, tag_option
 
 if TYPE_CHECKING:
-    from buildrules.cli.prepared import Prepared
+    from buildrules.prepared import Prepared
     from buildrules.store.store import Store
 
 _ALL = "//"  # no package is named so
@@ -52,11 +52,11 @@ def command(patterns: tuple[str, ...], check: bool, quiet: bool, upgrades: tuple
 
     from buildrules.cli.console import Console
     from buildrules.cli.movement import movement_lines
-    from buildrules.cli.prepared import prepare
     from buildrules.engine.events import Stream
     from buildrules.errors import UsageError
     from buildrules.net.session import Session
     from buildrules.plan.planner import user_of
+    from buildrules.prepared import prepare
     from buildrules.store.store import Store
 
     names = [canonicalize_name(name) for name in upgrades if not _is_pattern(name)]

@@ -65,8 +65,8 @@ def command(file: str) -> int:
 
 def _read(found: "StepFile", session: "Session", kinds: "Kinds", root: str) -> "Step":
     """The step of a file, once the session knows the connections, and `kinds` the plugins. Raises UsageError."""
-    from buildrules.cli.plugins import import_plugins
     from buildrules.errors import UsageError
+    from buildrules.plugins import import_plugins
 
     session.connect(found.connections, root)
     import_plugins(root, found.plugins, kinds)

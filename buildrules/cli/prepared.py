@@ -1,5 +1,0 @@
-"""See `buildrules.prepared`."""
-
-from buildrules.prepared import Prepared, prepare
-
-__all__ = ["Prepared", "prepare"]
