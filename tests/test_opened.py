@@ -68,6 +68,7 @@ REASONS = {
     """,
     "named on the command line": """
         cli/env_file.py
+        guest/build.py                         an earlier result, which is compared
         guest/declared.py
         guest/worker.py                        files of arguments
         cli/writing.py                         the first line of what is to be replaced

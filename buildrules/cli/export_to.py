@@ -6,10 +6,11 @@ from functools import partial
 
 from buildrules.authoring.paths import display
 from buildrules.cli.kept_targets import targets_of_workspace
-from buildrules.cli.opened import opened
 from buildrules.cli.query import select
 from buildrules.errors import UsageError
+from buildrules.guest.inputs import inputs
 from buildrules.hosts.export import Export, Target
+from buildrules.workspace.labels import parse_pattern
 from buildrules.workspace.root import package_of, read_inside
 
 
@@ -21,8 +22,10 @@ def export(root: str, directory: str, patterns: Sequence[str], configurations: S
     packages = sorted(known.targets.labels[one] for one in found if known.targets.detail(one)[0] == "package")
     if not packages:
         raise UsageError(f"no packages among '{' '.join(patterns)}'", hint="buildrules query lists all targets")
-    targets = [Target(label, "", opened(root, [label], configurations), ()) for label in packages]
-    return Export(root, directory, targets, configurations, known.packages, partial(present, directory))
+    rows = inputs(root, packages, None, configurations)["targets"]
+    targets = [Target(**row) for row in rows]
+    canonical = [str(parse_pattern(pattern, here)) for pattern in patterns]
+    return Export(root, directory, targets, canonical, configurations, known.packages, partial(present, directory))
 
 
 def present(directory: str, path: str) -> str | None:

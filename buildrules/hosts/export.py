@@ -7,27 +7,29 @@ from typing import Any, NamedTuple
 class Target(NamedTuple):
     """A package, as `guest inputs` tells of it.
 
-    `files` are the workspace-relative paths of all that its build reads; `content` what it fetches: name, sha256,
-    size (or None) and urls of each.
+    `files` are the workspace-relative paths of all that its build reads, `folders` empty folders among them; `content`
+    is what it fetches: name, sha256, size (or None) and urls of each.
     """
 
     label: str
     platform: str
     files: Sequence[str]
+    folders: Sequence[str]
     content: Sequence[Mapping[str, Any]]
 
 
 class Export(NamedTuple):
     """Targets (sorted by label) of the workspace at `root`, and the host's own root `directory`; both are absolute.
 
-    `configurations` are those that the targets were settled for. `present` gives the text of a file below `directory`
-    that is there now, and None where there is none. `packages` are all directories with a BUILD.yaml, relative to the
-    root.
+    `patterns` have named them (none: all), in their canonical form. `configurations` are those that the targets were
+    settled for. `present` gives the text of a file below `directory` that is there now, and None where there is none.
+    `packages` are all directories with a BUILD.yaml, relative to the root.
     """
 
     root: str
     directory: str
     targets: Sequence[Target]
+    patterns: Sequence[str]
     configurations: Sequence[str]
     packages: Sequence[str]
     present: Callable[[str], str | None]

@@ -4,7 +4,7 @@ from importlib import import_module
 
 from buildrules.hosts.export import Format
 
-FORMATS = {"bazel": "buildrules.hosts.bazel:files"}
+FORMATS = {"bazel": "buildrules.hosts.bazel:files", "ninja": "buildrules.hosts.ninja:files"}
 """By name: the module and the function."""
 
 
