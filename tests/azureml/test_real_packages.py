@@ -10,7 +10,6 @@ import pytest
 from buildrules.oci.docker_http import Engine
 from tests.support.dockerlab import running_engine, tidy
 from tests.support.example import Example
-from tests.support.real_python import archive_of, pythons
 
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("examples")]
 ANSWER = [11055.977245525679, 4503.079536107787]
@@ -50,20 +49,3 @@ def test_what_is_imported_is_the_same_image(example: Example) -> None:
     report = json.loads(example.run("build", "//...", "--json", "--locked"))
     assert {target["label"]: target["digest"] for target in report["targets"] if target["label"] in digests} == digests
     assert report["bytes"]["fetched"] == 0
-
-
-if PYTHON := [one for one in pythons() if one.minor == "3.12"]:  # that of its conda file, where this machine has it
-
-    @pytest.mark.docker
-    def test_the_package_answers_with_the_python_it_asks_for(
-        example: Example, tmp_path: Path, run_directory: Path
-    ) -> None:
-        folder = archive_of(PYTHON[0], run_directory / "pythons").parent
-        own = Example(
-            "examples/models/regressor", tmp_path / example.root.name, Path(example.env["BUILDRULES_CACHE_DIR"])
-        )
-        settings = f'{{bytecode: false, mirror: "{folder.as_uri()}"}}'
-        (own.root / "BUILD.yaml").write_text(f"workspace: {{name: {example.root.name}, python: {settings}}}\n")
-        engine = running_engine()
-        with tidy(engine, example.root.name):
-            assert own.ask("--package", "package-external.yml", "--model", "model") == ANSWER

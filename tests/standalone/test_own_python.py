@@ -55,8 +55,9 @@ def test_c1_the_custom_model_answers_with_its_own_python(example: Example, engin
     if own.minor != "3.12":
         conda.write_text(conda.read_text().replace("python=3.12\n", f"python={own.minor}\n"))
     settle(example, own, run_directory / "pythons")
-    options = ("--package", "package-moe.yml", "--model", "model")
-    assert example.ask(*options) == ANSWER
+    for package in ("package-external.yml", "package-moe.yml"):
+        options = ("--package", package, "--model", "model")
+        assert example.ask(*options) == ANSWER
     assert json.loads(example.run("show", *options, "--json"))["made_from"]["python"].startswith(own.minor)
 
 
