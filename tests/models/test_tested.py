@@ -30,6 +30,12 @@ connections:
     store: {{type: custom, target: "{url}/acme", plain_http: true, credentials: {{key: {{env: STORE_KEY}}}}}}"""
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all: each looks for a credential of its own in it."""
+    return tmp_path_factory.mktemp("tested") / "store"
+
+
 @pytest.fixture
 def web() -> Iterator[Web]:
     server = Web()
@@ -44,11 +50,11 @@ def hub() -> Iterator[Hub]:
     server.close()
 
 
-def test_the_credential_is_passed_on_and_kept_nowhere(tmp_path: Path, web: Web) -> None:
+def test_the_credential_is_passed_on_and_kept_nowhere(tmp_path: Path, store: Path, web: Web) -> None:
     canary = Canary(plain=True)
     web.files["/acme/answer.txt"] = b"forty-two"
     web.wanted = f"Bearer {canary.text}"
-    space = Real(tmp_path / "ws", tmp_path / "store")
+    space = Real(tmp_path / "ws", store)
     digest = hashlib.sha256(b"forty-two").hexdigest()
     space.workspace(TARGETS.format(url=web.url, digest=digest), CONNECTIONS.format(url=web.url))
     space.env["STORE_KEY"] = canary.text
@@ -65,19 +71,19 @@ def test_the_credential_is_passed_on_and_kept_nowhere(tmp_path: Path, web: Web) 
     done = space.run("test", "//:late", "--runner", "rootfs", code=1)
     assert "exited" in done.stdout
     assert "'STORE_KEY': '***'" in done.stdout
-    assert canary.found(space.root, tmp_path / "store") == []
+    assert canary.found(space.root, store) == []
     assert not canary.inside((out + done.stdout + done.stderr).encode())
     del space.env["STORE_KEY"]
     done = space.run("test", "//:late", "--runner", "rootfs", code=1)
     assert "the environment variable 'STORE_KEY' is not set" in done.stdout + done.stderr
 
 
-def test_the_token_of_the_hub_s_own_client_is_passed_on_and_kept_nowhere(tmp_path: Path, hub: Hub) -> None:
+def test_the_token_of_the_hub_s_own_client_is_passed_on_and_kept_nowhere(tmp_path: Path, store: Path, hub: Hub) -> None:
     """What the model's server says, which starts only once the model has been fetched."""
     canary = Canary(plain=True)
     hub.wanted = f"Bearer {canary.text}"
     hub.commit("acme/answers", {"answer.txt": b"forty-two"}, private=True)
-    space = Real(tmp_path / "ws", tmp_path / "store")
+    space = Real(tmp_path / "ws", store)
     space.env |= {"HF_TOKEN": canary.text, "HF_ENDPOINT": hub.url}
     said = f'uri: "{hub.url}/acme/answer.txt", digest: "sha256:"'
     targets = TARGETS.format(url=hub.url, digest="").replace(said, "hub: acme/answers")
@@ -85,4 +91,4 @@ def test_the_token_of_the_hub_s_own_client_is_passed_on_and_kept_nowhere(tmp_pat
     done = space.run("test", "//:late", "--runner", "rootfs", code=1)
     assert "exited" in done.stdout and "'HF_TOKEN': '***'" in done.stdout
     assert not canary.inside((done.stdout + done.stderr).encode())
-    assert canary.found(space.root, tmp_path / "store") == []
+    assert canary.found(space.root, store) == []

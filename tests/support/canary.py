@@ -97,14 +97,16 @@ def _gunzip(data: bytes) -> bytes:
 
 
 class CommandLines:
-    """Every command line seen in /proc while it watches."""
+    """Every command line seen in /proc while it watches, of what was started since."""
 
     def __init__(self) -> None:
         self.seen: set[bytes] = set()
+        self._others: set[str] = set()  # to read them all again and again would take half a processor
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> "CommandLines":
+        self._others.update(os.listdir("/proc"))
         self._thread.start()
         return self
 
@@ -115,7 +117,7 @@ class CommandLines:
     def _watch(self) -> None:
         while not self._stop.wait(0.004):
             for name in os.listdir("/proc"):
-                if name.isdecimal():
+                if name.isdecimal() and name not in self._others:
                     with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
                         self.seen.add(file.read())
 
