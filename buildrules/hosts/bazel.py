@@ -17,7 +17,7 @@ _FIRST = "# Begin: written by `buildrules export-to bazel`; write outside of thi
 _LAST = "# End: written by `buildrules export-to bazel`"
 _SECTION = re.compile(rf"^{re.escape(_FIRST)}\n.*?^{re.escape(_LAST)}\n?", re.MULTILINE | re.DOTALL)
 _NAMES = ("BUILD.bazel", "BUILD")
-_REFUSED = re.compile(r"[\x00-\x1f\x7f:\\]")
+_REFUSED = re.compile(r"[\x00-\x1f\x7f:\\\ud800-\udfff]")
 _PLAIN = re.compile(r"[\w.+-][^/]*(/.*)?")
 
 
@@ -60,7 +60,9 @@ class _Packages:
     def in_bazel(self, path: str) -> str:
         """A path of the workspace, as Bazel has it. Raises UsageError."""
         if _REFUSED.search(path):
-            raise UsageError(f"{path!r} cannot be a label of Bazel's", hint="rename it: no colon, no backslash")
+            raise UsageError(
+                f"{path!r} cannot be a label of Bazel's", hint="rename it: without colon and backslash, in UTF-8"
+            )
         return join(self.above, path) if path else self.above
 
     def of_label(self, label: str) -> str:
@@ -105,6 +107,8 @@ def _section(rules: list[str], exported: Iterable[str]) -> Iterator[str]:
 def _rule(target: Target, labels: list[str], above: str, configurations: Iterable[str]) -> str:
     package, _, name = target.label[2:].partition(":")
     given = {"name": _text(name), "target": _text(target.label), "srcs": _list(sorted(labels))}
+    if target.folders:
+        given["folders"] = _list(target.folders)
     if target.content:
         given["content"] = _list([f"@buildrules_content//:{join(package, name)}"])
     if above:
@@ -134,13 +138,17 @@ def _content(targets: Iterable[Target]) -> str:
         for label in labels:
             package, _, name = label[2:].partition(":")
             needs[join(package, name)].append(digests[0])
-    table = {
+    table: dict[str, Mapping[str, list[str]]] = {
         "files": {digest: found[digest] for digest in sorted(found)},
         "groups": {digests[0]: digests for digests in groups.values()},
         "targets": needs,
     }
-    said = '"""Written by `buildrules export-to bazel`: what packages fetch. Rules of Bazel read it as JSON."""\n\n'
-    return f"{said}CONTENT = {json.dumps(table, indent=4)}\n"
+    parts = []
+    for key, rows in table.items():
+        lines = ",\n".join(f"        {json.dumps(name)}: {json.dumps(row)}" for name, row in rows.items())
+        parts.append(f'    "{key}": {{\n{lines}\n    }}')
+    said = '"""Written by `buildrules export-to bazel`: what packages fetch. It is JSON as well."""\n\nCONTENT = {\n'
+    return said + ",\n".join(parts) + "\n}\n"
 
 
 def _text(text: str) -> str:
