@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from buildrules.actions.fetching import fetch_parts
 from buildrules.actions.registry import Kinds
 from buildrules.engine.build import Build
 from buildrules.engine.events import Event, Notice, Stream
+from buildrules.engine.inputs import surely_older
 from buildrules.engine.plan import Plan
 from buildrules.engine.result import goal_result
 from buildrules.errors import BuildrulesError, UsageError
@@ -33,6 +35,7 @@ from buildrules.oci.whole_file import write_whole, writing
 from buildrules.plugins import import_plugins
 from buildrules.prepared import Prepared, prepare
 from buildrules.store.records import Records
+from buildrules.store.statindex import StatIndex
 from buildrules.store.store import Store
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.globs import expand
@@ -92,6 +95,7 @@ class Room:
 
     def build(self, request: Request) -> Report:
         """Do it. Raises BuildrulesError, and in a room for many NeedsProcess."""
+        began = time.time_ns()
         declared, report = read_declared(request.inputs), Report()
         label = check_label(request.label)
         tree = lay_out(request.root, declared, request.below, self._tree())
@@ -102,6 +106,10 @@ class Room:
             self._built(request, declared, label, tree, session, report)
         finally:
             self.running = None
+            # What was modified too shortly before it was hashed could have changed since, and keep its stat.
+            sound = self._blobs.sound
+            self._blobs.sound = {name: row for name, row in sound.items() if surely_older((0, *row), began)}
+            self._store.index = StatIndex(self._store.table)
             session.close()
             gc.unfreeze()  # what was loaded is garbage now
         return report
