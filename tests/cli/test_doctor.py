@@ -99,10 +99,9 @@ def test_errors_of_the_workspace_are_listed_with_their_places(workspace: Space) 
         ('pants_ignore.add = ["models/"]', True),
     ],
 )
-@pytest.mark.parametrize("folder", ["", "../"])
-def test_pants_takes_our_files_for_its_own(workspace: Space, setting: str, clash: bool, folder: str) -> None:
+def test_pants_takes_our_files_for_its_own(workspace: Space, setting: str, clash: bool) -> None:
     (workspace.folder / ".git").mkdir()
-    workspace.write(f"{folder}pants.toml", f'[GLOBAL]\npants_version = "2.30.0"\n{setting}\n')
+    workspace.write("../pants.toml", f'[GLOBAL]\npants_version = "2.30.0"\n{setting}\n')
     rows = found(workspace, int(clash)).get("pants", [])
     assert [row["state"] for row in rows] == ["broken"] * clash
     assert all('build_patterns = ["BUILD", "BUILD.pants"]' in row["remedy"] for row in rows)
