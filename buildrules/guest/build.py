@@ -142,10 +142,11 @@ class Room:
             prepared = prepare(
                 tree, "", [request.label], options, self._store, stream, session, alone=[label], disk=disk
             )
-            check_refused(session)
+            check_refused(session, request.label)
             plan = prepared.plan()
         except BuildrulesError as error:
             undeclared.explain(error, disk)
+            check_refused(session, request.label)
             raise
         plan.narrow(())
         undeclared.check_plan(prepared, plan, self._blobs)

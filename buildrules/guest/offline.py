@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from buildrules.errors import FetchError
+from buildrules.errors import UndeclaredError
 from buildrules.guest.reads import workspace_file
 from buildrules.net.client import Answer, Client, FileAnswer
 from buildrules.net.session import Session
@@ -55,7 +55,9 @@ class _Offline(Client):
 HINT = "give it as content: a line 'sha256:HEX  PATH' of the inputs"
 
 
-def check_refused(session: Session) -> None:
-    """Raise FetchError where something was asked for that settling could do without: it would be another image."""
+def check_refused(session: Session, label: str) -> None:
+    """Raise UndeclaredError where something was asked for, though settling could do without it."""
     if isinstance(session, OfflineSession) and session.refused:
-        raise FetchError(f"nothing is fetched with --offline, {session.refused[0]} neither", hint=HINT)
+        raise UndeclaredError(
+            f"content is not declared, and nothing is fetched: {session.refused[0]}, which {label} wants", hint=HINT
+        )

@@ -222,9 +222,11 @@ def _of_debian(places: Mapping[str, Any], archive: str, path: str) -> list[str]:
 def _of_registry(image: Mapping[str, Any], kind: str, digest: str) -> list[str]:
     from buildrules.oci.auth import endpoint
     from buildrules.oci.reference import REGISTRY, parse_reference
+    from buildrules.start.address import is_loopback
 
     reference = parse_reference(str(image["reference"]), image.get("default_registry"))
     if reference.transport != REGISTRY:
         return []
     host, name = endpoint(str(reference.host), reference.name)
-    return [f"https://{host}/v2/{name}/{'manifests' if kind == 'manifest' else 'blobs'}/{digest}"]
+    scheme = "http" if is_loopback(host.partition(":")[0]) else "https"
+    return [f"{scheme}://{host}/v2/{name}/{'manifests' if kind == 'manifest' else 'blobs'}/{digest}"]

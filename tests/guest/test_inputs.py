@@ -77,6 +77,28 @@ def test_several_platforms_are_an_index(space: Space) -> None:
     assert host.digest("one") == images[0]["digest"]
 
 
+def test_a_base_of_a_registry_is_content(tmp_path: Path, wheelhouse: Path) -> None:
+    space = Space(tmp_path, wheelhouse).populate()
+    space.build()  # from now on the store has what the registry would be asked for
+    blobs = {path.name: path for path in (space.root / "base/blobs/sha256").iterdir()}
+    index = json.loads((space.root / "base/index.json").read_text())
+    image = f"127.0.0.1:1/base@{index['manifests'][0]['digest']}"
+    space.edit("BUILD.yaml", "layout: base", f'image: "{image}"')
+    space.run("lock", "//...")
+    host = Host(space)
+    target = host.target()
+    base = [row for row in target["content"] if row["sha256"] in blobs]
+    assert len(base) == 3
+    assert all(row["urls"][0].startswith("http://127.0.0.1:1/v2/base/") for row in base)
+    wheels = host.content(row for row in target["content"] if row not in base)
+    lines = [*target["files"], *wheels, *(f"sha256:{row['sha256']}  {blobs[row['sha256']]}" for row in base)]
+    host.build(space.root, lines, "--offline", "--layout")
+    assert host.digest() == space.build().digest
+    for row in base[::2]:
+        kept = [line for line in lines if row["sha256"] not in line]
+        host.build(space.root, kept, "--offline", code=3).said("nothing is fetched", row["sha256"], "//:app wants")
+
+
 def test_wheels_of_the_workspace_are_files_and_indexes_are_asked_on_request(space: Space) -> None:
     host = Host(space)
     assert not any(row["urls"] for row in host.target("//a:app")["content"])

@@ -28,8 +28,8 @@ def worker(host: Host) -> Iterator[Worker]:
 
 
 def test_packages_by_a_worker_are_those_of_plain_builds(tmp_path: Path) -> None:
-    space = workspace(tmp_path, 6)
-    words = arguments(space, 6)
+    space = workspace(tmp_path, 4)
+    words = arguments(space, 4)
     trace = tmp_path / "trace"
     worker = Worker(space, "strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=openat", "-o", str(trace))
     worker.build(words[0])
@@ -41,7 +41,7 @@ def test_packages_by_a_worker_are_those_of_plain_builds(tmp_path: Path) -> None:
     assert worker.end() == 0
     assert after_one == trace.read_text(errors="replace").count("numlib-1.0-py3-none-any.whl") > 0
     digests = space.build("//...").digests
-    for number in range(6):
+    for number in range(4):
         assert (tmp_path / f"out{number}/digest").read_text().strip() == digests[f"//p{number}:app"]
 
 
