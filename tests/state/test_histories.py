@@ -23,7 +23,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from buildrules.cli import again, prepared
+from buildrules import prepared
+from buildrules.cli import again
 from buildrules.cli.carried import Carried
 from buildrules.cli.looked_at import Search
 from buildrules.engine.action import SourceFile, SourceSet
