@@ -87,7 +87,7 @@ def ask(verb: str, words: Sequence[str], options: Mapping[str, Any], say: Callab
 def asked(invocation: Invocation) -> tuple[list[Named], Opener]:
     """The images that `ask` was asked for, of which some are built now."""
     request, records = invocation.request, invocation.store.records
-    registry = invocation.results[0].goal.info["registry"] if invocation.results else None
+    registry = invocation.results[0].goal.info.get("registry") if invocation.results else None
 
     def opened(one: Named) -> contextlib.AbstractContextManager[Described]:
         if one.here:

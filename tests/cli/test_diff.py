@@ -150,6 +150,7 @@ def test_markdown_of_hostile_names(workspace: Space) -> None:
 
 def test_what_is_wrong_is_said(built: Space) -> None:
     built.run("diff", "//:code", APP, code=2).said("'//:code' provides code")
+    built.run("diff", "//:env", APP, code=2).said("'//:env' is not an image")
     built.run("diff", "oci-layout:nowhere", code=2).said("is to be compared with nothing")
     built.run("diff", "oci-layout:nowhere", APP, code=2).said("nowhere")
     built.run("diff", f"{APP}@", APP, code=2).said("names no revision")
