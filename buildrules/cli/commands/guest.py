@@ -123,7 +123,7 @@ def _told(perform: Callable[[], list[str]]) -> tuple[int, str]:
 
     try:
         return 0, "".join(f"{line}\n" for line in perform())
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):  # nothing is kept, as its hint would say
         return Interrupted.exit_code, "error: interrupted\n"
     except BuildrulesError as error:
         return error.exit_code, f"{error_text(error)}\n"
