@@ -159,9 +159,10 @@ def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collecte
             os.unlink(path)
             done.bytes += stat.st_size
     for path in (store.blobs.root, store.blobs.tmp):
-        for name in os.listdir(path):
-            with contextlib.suppress(OSError):
-                os.rmdir(os.path.join(path, name))
+        with contextlib.suppress(OSError):  # something else is in its place
+            for name in os.listdir(path):
+                with contextlib.suppress(OSError):
+                    os.rmdir(os.path.join(path, name))
     for folder in FOLDERS:
         place = os.path.join(store.root, folder.name)
         if folder.collected == BY_FILE:
