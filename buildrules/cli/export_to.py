@@ -25,7 +25,12 @@ def export(root: str, directory: str, patterns: Sequence[str], configurations: S
     rows = inputs(root, packages, None, configurations)["targets"]
     targets = [Target(**row) for row in rows]
     canonical = [str(parse_pattern(pattern, here)) for pattern in patterns]
-    return Export(root, directory, targets, canonical, configurations, known.packages, partial(present, directory))
+
+    def executable(path: str) -> bool:
+        return bool(os.stat(os.path.join(root, path)).st_mode & 0o100)
+
+    there = partial(present, directory)
+    return Export(root, directory, targets, canonical, configurations, known.packages, there, executable)
 
 
 def present(directory: str, path: str) -> str | None:

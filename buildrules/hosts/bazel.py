@@ -38,7 +38,8 @@ def files(export: Export) -> Mapping[str, str]:
             if owner != home:
                 exported[owner].add(name)
             labels.append(name if owner == home and _PLAIN.fullmatch(name) else f"//{owner}:{name}")
-        rules[home].append(_rule(target, labels, packages.above, export.configurations))
+        executables = list(filter(export.executable, target.files))
+        rules[home].append(_rule(target, labels, executables, packages.above, export.configurations))
     sections = {
         folder: "\n".join([_FIRST, *_section(rules[folder], exported[folder]), _LAST, ""])
         for folder in sorted({*rules, *exported})
@@ -104,9 +105,11 @@ def _section(rules: list[str], exported: Iterable[str]) -> Iterator[str]:
         yield from ("", rule)
 
 
-def _rule(target: Target, labels: list[str], above: str, configurations: Iterable[str]) -> str:
+def _rule(target: Target, labels: list[str], executables: list[str], above: str, configurations: Iterable[str]) -> str:
     package, _, name = target.label[2:].partition(":")
     given = {"name": _text(name), "target": _text(target.label), "srcs": _list(sorted(labels))}
+    if executables:
+        given["executables"] = _list(executables)
     if target.folders:
         given["folders"] = _list(target.folders)
     if target.content:

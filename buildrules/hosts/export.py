@@ -23,7 +23,7 @@ class Export(NamedTuple):
 
     `patterns` have named them (none: all), in their canonical form. `configurations` are those that the targets were
     settled for. `present` gives the text of a file below `directory` that is there now, and None where there is none.
-    `packages` are all directories with a BUILD.yaml, relative to the root.
+    `packages` are all directories with a BUILD.yaml, relative to the root; `executable` tells of a workspace's file.
     """
 
     root: str
@@ -33,6 +33,7 @@ class Export(NamedTuple):
     configurations: Sequence[str]
     packages: Sequence[str]
     present: Callable[[str], str | None]
+    executable: Callable[[str], bool] = lambda _: False
 
 
 Format = Callable[[Export], Mapping[str, str]]

@@ -35,7 +35,7 @@ def inputs_text(root, srcs, folders, content, path_of):
 def _path_now(file):
     return file.path
 
-def _build(ctx, options, root, inputs, outputs, layout):
+def _build(ctx, options, root, inputs, more, outputs, layout):
     tool = ctx.attr.tool[BuildrulesToolInfo]
     first = ctx.actions.args()
     first.add_all(tool.arguments + ["guest", "build"], expand_directories = False)
@@ -50,7 +50,7 @@ def _build(ctx, options, root, inputs, outputs, layout):
     ctx.actions.run(
         executable = tool.executable,
         arguments = [first, given],
-        inputs = depset([inputs] + ctx.files.srcs + ctx.files.content, transitive = [tool.files]),
+        inputs = depset([inputs, more] + ctx.files.srcs + ctx.files.content, transitive = [tool.files]),
         tools = tool.tools,
         outputs = outputs,
         env = {},
@@ -66,11 +66,13 @@ def _model_image_impl(ctx):
     root = "/".join([part for part in [ctx.label.workspace_root, ctx.attr.root] if part])
     inputs = ctx.actions.declare_file(ctx.label.name + ".inputs")
     ctx.actions.write(inputs, inputs_text(root, ctx.files.srcs, ctx.attr.folders, ctx.files.content, _path_now))
+    executables = ctx.actions.declare_file(inputs.basename + ".executables")
+    ctx.actions.write(executables, "\n".join(ctx.attr.executables) + "\n")
     digest = ctx.actions.declare_file(ctx.label.name + ".image/digest")
     descriptor = ctx.actions.declare_file(ctx.label.name + ".image/descriptor.json")
-    _build(ctx, options, root, inputs, [digest, descriptor], False)
+    _build(ctx, options, root, inputs, executables, [digest, descriptor], False)
     layout = ctx.actions.declare_directory(ctx.label.name + ".layout/layout")
-    _build(ctx, options, root, inputs, [layout], True)
+    _build(ctx, options, root, inputs, executables, [layout], True)
     return [
         DefaultInfo(files = depset([digest, descriptor])),
         OutputGroupInfo(layout = depset([layout])),
@@ -94,6 +96,7 @@ model_image = rule(
         "target": attr.string(mandatory = True, doc = "The label in BUILD.yaml."),
         "srcs": attr.label_list(allow_files = True, doc = "All files of the workspace that it is made of."),
         "folders": attr.string_list(doc = "Empty folders that it is made of, relative to the root."),
+        "executables": attr.string_list(doc = "Which of srcs are executable, relative to the root: on other machines all are."),
         "content": attr.label_list(allow_files = True, doc = "What is fetched for it; each file is named by its SHA-256."),
         "root": attr.string(doc = "The workspace's folder, where it is not the root of this repository."),
         "platform": attr.string(doc = "Like linux/arm64; the workspace's platforms if left out."),

@@ -7,6 +7,7 @@ a package, from declared inputs alone.
 import os
 import shutil
 import sys
+import tempfile
 
 
 def words(arguments: list[str]) -> list[str]:
@@ -46,6 +47,31 @@ def laid_out(inputs: str, root: str, label: str, *more: str) -> list[str]:
     return ["test", label, "--runner", "rootfs", "--locked", "--no-remote", *report, *more]
 
 
+def with_modes(found: list[str]) -> str | None:
+    """Lay the workspace out anew where its files have lost their modes: for remote execution all are executable.
+
+    Changes the words of a build, and returns the folder if there is one. Beside the inputs stands which files are
+    executable.
+    """
+    if found[:2] != ["guest", "build"]:
+        return None
+    root, inputs = found.index("--root") + 1, found[found.index("--inputs") + 1]
+    with open(inputs, encoding="utf-8") as file:
+        files = [line for line in file.read().splitlines() if not line.startswith("sha256:") and not line.endswith("/")]
+    with open(f"{inputs}.executables", encoding="utf-8") as file:
+        executables = set(file.read().splitlines())
+    if not any(os.stat(os.path.join(found[root], path)).st_mode & 0o100 for path in files if path not in executables):
+        return None
+    folder = tempfile.mkdtemp(prefix=".buildrules-modes-")
+    for path in files:
+        to = os.path.join(folder, path)
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        shutil.copyfile(os.path.join(found[root], path), to)  # one that is a link to a cache has one mode only
+        os.chmod(to, 0o755 if path in executables else 0o644)
+    found[root] = folder
+    return folder
+
+
 def place(path: str, to: str) -> None:
     """Have a file in another place, without a copy where the file system allows it."""
     os.makedirs(os.path.dirname(to), exist_ok=True)
@@ -57,7 +83,15 @@ def place(path: str, to: str) -> None:
 
 if __name__ == "__main__":
     sys.path[0] = os.path.abspath(sys.argv[1])
-    sys.argv[1:] = words(sys.argv[2:])
-    from buildrules.__main__ import command
+    found = words(sys.argv[2:])
+    made = with_modes(found)
+    sys.argv[1:] = found
+    from buildrules.__main__ import command, main
 
-    command()
+    if made is None:
+        command()
+    try:
+        code = main()
+    finally:
+        shutil.rmtree(made)
+    sys.exit(code)

@@ -62,7 +62,7 @@ def test_nothing_is_read_but_the_declared_inputs(bazel: Bazel) -> None:
     bazel.space.append("src/score", "# one more line\n")
     bazel.build(APP)
     (run,) = bazel.runs()
-    root, execution = str(bazel.space.root), bazel.run("info", "execution_root").strip().splitlines()[-1]
+    root, execution = str(bazel.space.root), bazel.info("execution_root")
     declared = set(bazel.space.path("bazel-bin/app.inputs").read_text().splitlines())
     files = {line for line in declared if not line.startswith("sha256:")}
     content = {line.rpartition("/")[2] for line in declared - files}
@@ -132,6 +132,24 @@ def test_a_new_file_is_missing_in_the_exported_files_until_they_are_written_agai
     bazel.space.run("export-to", "bazel")
     bazel.build(APP)
     assert bazel.digest() == bazel.space.build().digest
+
+
+def test_pip_fills_the_repository_of_the_tool(bazel: Bazel) -> None:
+    name, data = wheel("buildrules", "9.9")
+    (bazel.space.wheels / name).write_bytes(data)
+    options = f'["--no-index", "--find-links={bazel.space.wheels}"]'
+    bazel.space.append(
+        "WORKSPACE",
+        'load("@buildrules//:repositories.bzl", "buildrules_install")\n'
+        f'buildrules_install(name = "installed", requirements = ["buildrules"], python = "{sys.executable}", '
+        f"pip_arguments = {options})\n",
+    )
+    bazel.build("@installed//:tool")
+    folder = Path(bazel.info("output_base")) / "external" / "installed"
+    assert sorted(path.name for path in (folder / "site").iterdir()) == ["buildrules", "buildrules-9.9.dist-info"]
+    assert not (folder / "site" / "buildrules-9.9.dist-info" / "RECORD").exists()  # which has digests of programs
+    worker = "worker = True" in (folder / "BUILD.bazel").read_text()
+    assert worker == (ANOTHER in os.environ)  # Bazel 2.1 would speak another protocol
 
 
 if ANOTHER in os.environ:  # workers that speak JSON are known from Bazel 4.2 on

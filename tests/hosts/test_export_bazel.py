@@ -16,7 +16,7 @@ from buildrules.hosts import bazel
 from buildrules.hosts.export import Export, Target
 from tests.support.space import APP, Space
 
-SHA = "0123456789abcdef" * 4
+RULES = Path(__file__).parents[2] / "integrations" / "bazel"
 
 
 def exported(target: Target, present: dict[str, str] | None = None, root: str = "/ws") -> dict[str, str]:
@@ -49,6 +49,27 @@ def test_what_bazel_gets_is_what_the_target_is_made_of(built: Space) -> None:
     table = json.loads(built.path("buildrules_content.bzl").read_text().partition("CONTENT = ")[2])
     group = [digest for name in table["targets"]["app"] for digest in table["groups"][name]]
     assert set(group) == set(table["files"]) == {row["sha256"] for row in inputs["content"]}
+
+
+def test_modes_that_a_host_loses_are_those_of_the_export(built: Space, tmp_path: Path) -> None:
+    built.path("src/helper.py").chmod(0o755)
+    digest = built.build().digest
+    built.run("export-to", "bazel")
+    ((_, given),) = [call for call in evaluated(built.path("BUILD.bazel").read_text()) if call[0] == "model_image"]
+    assert given["executables"] == ["src/helper.py"]
+    row = json.loads(built.run("guest", "inputs", APP, "--root", ".").out)["targets"][0]
+    for path in row["files"]:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(built.path(path).read_bytes())
+        (tmp_path / path).chmod(0o755)  # as machines that are sent it have it
+    content = [f"sha256:{one['sha256']}  {built.wheels / one['name']}" for one in row["content"]]
+    (tmp_path / "in").write_text("\n".join([*row["files"], *content]))
+    (tmp_path / "in.executables").write_text("src/helper.py\n")
+    words = ["guest", "build", APP, "--root", ".", "--inputs", "in", "--out", "out", "--offline"]
+    command = [sys.executable, str(RULES / "main.py"), str(RULES.parents[1]), *words]
+    subprocess.run(command, cwd=tmp_path, env={"TMPDIR": str(tmp_path)}, check=True)
+    assert (tmp_path / "out" / "digest").read_text().strip() == digest
+    assert not list(tmp_path.glob(".buildrules-*"))
 
 
 def test_check_names_what_differs_and_writes_nothing(built: Space) -> None:
@@ -157,8 +178,7 @@ def test_an_install_is_tidied_to_the_same_bytes_everywhere(tmp_path: Path) -> No
         (info / "RECORD").write_text(place)
         (info / "METADATA").write_text("Name: x\n")
         (site / "x.py").write_text("number = 1\n")
-        tidy = Path(__file__).parents[2] / "integrations" / "bazel" / "tidy.py"
-        subprocess.run([sys.executable, str(tidy), "site", "version"], cwd=site.parent, check=True)
+        subprocess.run([sys.executable, str(RULES / "tidy.py"), "site", "version"], cwd=site.parent, check=True)
         files = {path.relative_to(site): path.read_bytes() for path in site.rglob("*") if path.is_file()}
         found.append((files, (site.parent / "version").read_text()))
     assert found[0] == found[1]

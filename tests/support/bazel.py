@@ -150,6 +150,10 @@ class Bazel:
         assert json.loads((folder / "descriptor.json").read_text())["digest"] == digest
         return digest
 
+    def info(self, key: str) -> str:
+        """A folder that Bazel tells of."""
+        return next(line for line in self.run("info", key).splitlines() if line.startswith("/"))
+
     def cached(self) -> int:
         """Bytes in the disk cache."""
         return sum(path.stat().st_size for path in self.cache.rglob("*") if path.is_file())
