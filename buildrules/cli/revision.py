@@ -122,7 +122,9 @@ class Comparing:
             return (f"git:{entry.blob}", entry.size) if entry is not None else None
 
         with about(tree):
-            return self._side(folder, patterns, content, only, f" at {tree.commit[:12]}")
+            side = self._side(folder, patterns, content, only, f" at {tree.commit[:12]}")
+            side.shapes  # noqa: B018  read while the folder is there
+            return side
 
     def before(self, tree: Tree, folder: str, labels: Collection[str]) -> Made:
         """All goals of the workspace at a revision; where some have no lock there, those of these labels that have."""

@@ -17,7 +17,7 @@ def other(space: Space, revision: str) -> dict[str, list[str]]:
         with at(str(space.root), revision, store) as (tree, folder):
             there = comparing.there([APP], tree, folder)
             differ = Differing(str(space.root), tree.commit).paths()
-            here = comparing.here([APP], tree, changes(str(space.root), differ))
+            here = comparing.here([APP], lambda: tree, changes(str(space.root), differ))
     return {
         here.plan.actions[name].title: differences(
             here.plan.actions[name], dict(there.shapes[name].sees) if name in there.shapes else {}, dict(shape.sees)
