@@ -74,6 +74,9 @@ _config = partial(
 config_option = _config()
 """Of a command that builds nothing: it stands among its own."""
 
+platform_option = click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
+"""Of such a command."""
+
 _jobs = together(
     _option(
         "-j",

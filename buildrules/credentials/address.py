@@ -1,4 +1,4 @@
-"""Addresses: what may be read on the way, and logins that stand in them."""
+"""Addresses: what may be read on the way, logins that stand in them, and files they name."""
 
 from buildrules.start.address import is_loopback, origin_of
 
@@ -7,6 +7,13 @@ def is_open(url: str) -> bool:
     """Whether what is sent to `url` can be read on the way: http to another machine."""
     scheme, host, _ = origin_of(url)
     return scheme == "http" and not is_loopback(host)
+
+
+def path_of(url: str) -> str | None:
+    """The path of the file that a `file:` address names; None for all others."""
+    from urllib.parse import unquote, urlsplit
+
+    return unquote(urlsplit(url).path) if url.startswith("file:") else None
 
 
 def split_userinfo(url: str) -> tuple[str, tuple[str, str] | None]:

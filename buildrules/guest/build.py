@@ -81,9 +81,10 @@ class Room:
         self.running: Build | None = None  # the build at work
 
     def __enter__(self) -> Self:
-        if self._folder is not None:
-            os.makedirs(self._folder, exist_ok=True)
-        self._path = os.path.realpath(tempfile.mkdtemp(prefix=".buildrules-", dir=self._folder))
+        with writing("temporary files", self._folder or os.curdir):
+            if self._folder is not None:
+                os.makedirs(self._folder, exist_ok=True)
+            self._path = os.path.realpath(tempfile.mkdtemp(prefix=".buildrules-", dir=self._folder))
         self._store = Store(os.path.join(self._path, "store"))
         self._blobs = GivenBlobs(self._store.root)
         self._store.blobs, self._store.records = self._blobs, Records(self._store.table, self._blobs)
@@ -154,7 +155,7 @@ class Room:
         if plugins and self._many:
             raise NeedsProcess
         import_plugins(tree, plugins, kinds)
-        content = content_of(plan, kinds, self._blobs)
+        content = content_of(plan, session, self._blobs)
         if request.offline:
             there = (url for one in content.values() for url in one.urls if workspace_file(url, tree))
             wanted = [one for one in content.values() if one.kind != "layer" or request.layout]
@@ -171,7 +172,7 @@ class Room:
         self._write(request, plan, build, report)
         if request.depfile:
             read = self._read(request, declared, tree, prepared, plan, content)
-            _write(request.depfile, depfile_text(os.path.join(request.out, "digest"), read))
+            _write(request.depfile, depfile_text(os.path.join(request.out, "digest"), read), "depfile")
 
     def _write(self, request: Request, plan: Plan, build: Build, report: Report) -> None:
         """Write the image's digest and descriptor, and its layout where that is wanted."""
@@ -183,9 +184,9 @@ class Room:
         image: Image | Index = read(self._blobs, result.digest, layers)
         with writing("result", request.out):
             os.makedirs(request.out, exist_ok=True)
-        layout = os.path.join(request.out, "layout")
-        if os.path.exists(os.path.join(layout, "oci-layout")):
-            shutil.rmtree(layout)  # of an earlier build: what is there follows from the inputs alone
+            layout = os.path.join(request.out, "layout")
+            if os.path.exists(os.path.join(layout, "oci-layout")):
+                shutil.rmtree(layout)  # of an earlier build: what is there follows from the inputs alone
         if request.layout:
             makers = {item.layer.digest: item.action for item in result.layers}
             supply = Supply(build.here, lambda digest: build.sources.origin(makers[digest]), fetch_parts)
@@ -211,12 +212,12 @@ class Room:
         return [*(os.path.join(request.root, path) for path in sorted(read)), *given]
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, text: str, what: str = "result") -> None:
     data = text.encode("utf-8", "surrogateescape")
     with contextlib.suppress(OSError), open(path, "rb") as file:
         if file.read() == data:
             return  # ninja and make go by times
-    write_whole(path, [data], "result", path)
+    write_whole(path, [data], what, path)
 
 
 def check_label(label: str) -> Label:

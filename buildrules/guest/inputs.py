@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from buildrules.actions.registry import Kinds
+from buildrules.credentials.address import path_of
 from buildrules.engine.events import Stream
 from buildrules.guest.build import check_label
 from buildrules.guest.reads import content_of, files_of, located, workspace_file
@@ -53,18 +54,16 @@ def _of(
     prepared = prepare(root, "", [label], options, store, Stream(), session, alone=[check_label(label)])
     plan = prepared.plan()
     plan.narrow(())
-    kinds = session.own(Kinds)
-    import_plugins(root, list(prepared.loaded.workspace.settings.plugins), kinds)
+    import_plugins(root, list(prepared.loaded.workspace.settings.plugins), session.own(Kinds))
     files, folders = files_of(root, prepared, plan)
     content = []
-    for one in content_of(plan, kinds, store.blobs).values():
+    for one in content_of(plan, session, store.blobs).values():
         path = next((path for url in one.urls if (path := workspace_file(url, root))), None)
         if path is not None:
             files.add(path)
         else:
-            places = tuple(
-                url for url in one.urls if not url.startswith(f"file://{root}/")
-            )  # one may be put there one day
+            # A file of the workspace may be put there one day.
+            places = tuple(url for url in one.urls if not (path_of(url) or "").startswith(f"{root}/"))
             if urls:
                 places = located(one._replace(urls=places), session, root).urls
             content.append({"name": one.name, "sha256": one.sha256, "size": one.size, "urls": list(places)})

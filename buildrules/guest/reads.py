@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from buildrules.actions.registry import Kinds
+from buildrules.credentials.address import path_of
+from buildrules.credentials.connections import Connections
 from buildrules.credentials.redact import redact
 from buildrules.engine.action import Action
 from buildrules.engine.kind import Row
@@ -15,6 +17,7 @@ from buildrules.engine.plan import Plan
 from buildrules.engine.step import Step
 from buildrules.locking.locks import LockedBase
 from buildrules.net.session import Session
+from buildrules.oci.reference import LAYOUT, REGISTRY, Reference, parse_reference
 from buildrules.plugins import plugin_files
 from buildrules.prepared import Prepared
 from buildrules.store.blobs import Blobs
@@ -121,21 +124,22 @@ class Content(NamedTuple):
     places: Mapping[str, Any]
 
 
-def content_of(plan: Plan, kinds: Kinds, blobs: Blobs) -> dict[str, Content]:
+def content_of(plan: Plan, session: Session, blobs: Blobs) -> dict[str, Content]:
     """What the steps of a plan fetch, by sha256 (hex). `blobs` tell what the manifests of base images name."""
     found: dict[str, Content] = {}
+    kinds = session.own(Kinds)
     for name in plan.needed():
         action = plan.actions[name]
         rows: Iterable[Row] = kinds.named(action.kind).traits.content(
             Step(action.kind, 0, action.title, action.params, places=action.places)
         )
-        if action.kind == "oci_base" and "layout" not in str(action.places.get("reference")).partition(":")[0]:
+        if action.kind == "oci_base" and _reference(action.places).transport != LAYOUT:
             rows = _image(action, blobs)
         if action.kind == "fetched_model":
             rows = _unpacked(rows, action.places)
         for row in rows:
             sha256 = row["digest"].removeprefix("sha256:")
-            found.setdefault(sha256, _content(row, sha256, action))
+            found.setdefault(sha256, _content(row, sha256, action, session.connections))
     return found
 
 
@@ -153,9 +157,7 @@ def located(one: Content, session: Session, root: str) -> Content:
 
 def workspace_file(url: str, root: str) -> str | None:
     """The workspace-relative path of the file that an address names, None for all other addresses."""
-    from urllib.parse import unquote, urlsplit
-
-    path = unquote(urlsplit(url).path) if url.startswith("file:") else ""
+    path = path_of(url) or ""
     return path[len(root) + 1 :] if path.startswith(f"{root}/") and os.path.isfile(path) else None
 
 
@@ -179,7 +181,7 @@ def _image(action: Action, blobs: Blobs) -> Iterator[Row]:
             yield {"kind": "layer", "digest": str(one["digest"]), "size": one["size"]}
 
 
-def _content(row: Row, sha256: str, action: Action) -> Content:
+def _content(row: Row, sha256: str, action: Action, connections: Connections) -> Content:
     places = action.places
     kind, filename = row["kind"], str(row.get("filename") or "")
     size = row.get("size")
@@ -196,7 +198,7 @@ def _content(row: Row, sha256: str, action: Action) -> Content:
         filename, urls = str(known.get("filename") or ""), list(known.get("urls") or ())
     elif kind in ("layer", "manifest"):
         image = (places.get("images") or {}).get(row["digest"], places)
-        filename, urls = f"{kind} {sha256[:12]}", _of_registry(image, kind, row["digest"])
+        filename, urls = f"{kind} {sha256[:12]}", _of_registry(image, kind, row["digest"], connections)
     elif kind == "file":
         filename = str(row["path"])
         source = places.get("source") or {}
@@ -219,14 +221,19 @@ def _of_debian(places: Mapping[str, Any], archive: str, path: str) -> list[str]:
     return [f"{base}/{quote(path, safe='/~:')}" for base, _ in bases] if path else []
 
 
-def _of_registry(image: Mapping[str, Any], kind: str, digest: str) -> list[str]:
-    from buildrules.oci.auth import endpoint
-    from buildrules.oci.reference import REGISTRY, parse_reference
-    from buildrules.start.address import is_loopback
+def _reference(image: Mapping[str, Any]) -> Reference:
+    return parse_reference(str(image["reference"]), image.get("default_registry"))
 
-    reference = parse_reference(str(image["reference"]), image.get("default_registry"))
+
+def _of_registry(image: Mapping[str, Any], kind: str, digest: str, connections: Connections) -> list[str]:
+    from buildrules.oci.auth import endpoint
+    from buildrules.start.registry import base
+
+    reference = _reference(image)
     if reference.transport != REGISTRY:
         return []
-    host, name = endpoint(str(reference.host), reference.name)
-    scheme = "http" if is_loopback(host.partition(":")[0]) else "https"
-    return [f"{scheme}://{host}/v2/{name}/{'manifests' if kind == 'manifest' else 'blobs'}/{digest}"]
+    serving = connections.serving_registry(reference.host, reference.name)
+    plain = image.get("plain_http") or (serving is not None and serving.plain_http)
+    host, name = endpoint(reference.host, reference.name)
+    server = base({"registry": host, "plain_http": plain})
+    return [f"{server}/v2/{name}/{'manifests' if kind == 'manifest' else 'blobs'}/{digest}"]

@@ -14,23 +14,23 @@ from buildrules.errors import UsageError
 from buildrules.typed import BinaryIO
 
 _PART = re.compile(r".*\.\d+-[0-9a-f]{8}\.tmp")
-_FOLDER = "name a file in a folder that exists"
+_FOLDER, _PLACE = "name a file in a folder that exists", "name a place you may write to"
 _HINTS = {
     "layout": "name a place that can be made and written",
     "archive": _FOLDER,
     "list": _FOLDER,
-    "file": "name a place you may write to",
+    "depfile": _FOLDER,
 }
 
 
 @contextlib.contextmanager
 def writing(what: str, place: str) -> Iterator[None]:
-    """While inside, an OSError is one of writing `what` (a layout or archive) at `place`. Raises UsageError."""
+    """While inside, an OSError is one of writing `what`, as people call it, at `place`. Raises UsageError."""
     try:
         yield
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise UsageError(f"cannot write the {what} {place!r}: {reason}", hint=_HINTS[what]) from error
+        raise UsageError(f"cannot write the {what} {place!r}: {reason}", hint=_HINTS.get(what, _PLACE)) from error
 
 
 def write_whole(path: str, chunks: Iterable[bytes], what: str, place: str) -> None:

@@ -49,7 +49,7 @@ class Host:
         self, root: Path, lines: Iterable[str], *options: str, label: str = APP, out: str = "out"
     ) -> list[str]:
         """Those of `guest build`."""
-        inputs = self.folder / f"{out}.inputs"
+        inputs = self.folder / f"{out.replace('/', '-')}.inputs"
         inputs.write_text("".join(f"{line}\n" for line in lines))
         return [label, "--root", str(root), "--inputs", str(inputs), "--out", str(self.folder / out), *options]
 

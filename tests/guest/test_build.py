@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guest.hosted import Host
+from tests.guest.hosted import Host, Worker
 from tests.support.space import APP, Space
 
 
@@ -58,3 +58,18 @@ def test_what_is_declared_in_part_is_an_error(host: Host) -> None:
     kept = [line for line in lines if line != wheel]
     host.build(host.space.root, kept, "--offline", code=3).said("numlib-1.0-py3-none-any.whl", wheel[:71], "//:env")
     host.build(host.space.root, [*lines, "src/none.py"], code=2).said("'src/none.py' cannot be read")
+
+
+def test_a_result_that_cannot_be_written_is_an_error_with_its_path(host: Host) -> None:
+    lines = host.lines()
+    (host.folder / "file").touch()
+    (host.folder / "taken/digest").mkdir(parents=True)
+    host.build(host.space.root, lines, out="file/out", code=2).said("cannot write the temporary files", "file/out'")
+    host.build(host.space.root, lines, out="taken", code=2).said("cannot write the result", "taken/digest'")
+    host.build(host.space.root, lines, "--depfile", "none/d", code=2).said(
+        "cannot write the depfile 'none/d': no such file or directory", "name a file in a folder that exists"
+    )
+    worker = Worker(host.space)  # with a TMPDIR
+    said = worker.build(host.arguments(host.space.root, lines, out="file/out"), code=2)
+    assert "cannot write the result" in said and "not a directory" in said
+    assert worker.end() == 0

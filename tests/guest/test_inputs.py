@@ -25,7 +25,9 @@ TWO = {
 
 @pytest.fixture
 def space(tmp_path: Path, wheelhouse: Path) -> Space:
-    space = Space(tmp_path, wheelhouse).populate(TWO)
+    folder = tmp_path / "our work"
+    folder.mkdir()
+    space = Space(folder, wheelhouse).populate(TWO)
     space.run("lock", "//...")
     return space
 
@@ -82,14 +84,18 @@ def test_a_base_of_a_registry_is_content(tmp_path: Path, wheelhouse: Path) -> No
     space.build()  # from now on the store has what the registry would be asked for
     blobs = {path.name: path for path in (space.root / "base/blobs/sha256").iterdir()}
     index = json.loads((space.root / "base/index.json").read_text())
-    image = f"127.0.0.1:1/base@{index['manifests'][0]['digest']}"
-    space.edit("BUILD.yaml", "layout: base", f'image: "{image}"')
-    space.run("lock", "//...")
-    host = Host(space)
-    target = host.target()
-    base = [row for row in target["content"] if row["sha256"] in blobs]
-    assert len(base) == 3
-    assert all(row["urls"][0].startswith("http://127.0.0.1:1/v2/base/") for row in base)
+    connections = "connections: {ours: {type: container_registry, target: 'registry.test:1', plain_http: true}}"
+    space.edit("BUILD.yaml", "workspace:\n", f"workspace:\n  {connections}\n")
+    host, before = Host(space), "layout: base"
+    for server in ("[::1]:1", "registry.test:1"):
+        image = f'image: "{server}/layoutlm-base@{index["manifests"][0]["digest"]}"'
+        space.edit("BUILD.yaml", before, image)
+        before = image
+        space.run("lock", "//...")
+        target = host.target()
+        base = [row for row in target["content"] if row["sha256"] in blobs]
+        assert len(base) == 3
+        assert all(row["urls"][0].startswith(f"http://{server}/v2/layoutlm-base/") for row in base)
     wheels = host.content(row for row in target["content"] if row not in base)
     lines = [*target["files"], *wheels, *(f"sha256:{row['sha256']}  {blobs[row['sha256']]}" for row in base)]
     host.build(space.root, lines, "--offline", "--layout")

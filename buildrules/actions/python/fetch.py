@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from buildrules.credentials.address import path_of
 from buildrules.engine.kind import Context, Row
 from buildrules.errors import GoneError, IntegrityError
 from buildrules.net.download import Download, fetch_all
@@ -45,11 +46,8 @@ def _list(value: Any) -> list[str]:
 
 def _may_be(url: str) -> bool:
     """False for a file of this machine that is not there."""
-    if not url.startswith("file:"):
-        return True
-    from urllib.parse import unquote, urlsplit
-
-    return os.path.isfile(unquote(urlsplit(url).path))
+    path = path_of(url)
+    return path is None or os.path.isfile(path)
 
 
 def _fetch(

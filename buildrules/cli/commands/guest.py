@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from buildrules.cli.options import config_option, platform_option
+
 if TYPE_CHECKING:
     from buildrules.guest.build import Room
 
 _FOLDER = click.Path(exists=True, file_okay=False)
 _root = click.option("--root", required=True, type=_FOLDER, metavar="DIR", help="The root of the workspace.")
-_platform = click.option("--platform", metavar="OS/ARCH", help="Build for this platform instead of the workspace's.")
-_config = click.option(
-    "--config", "configurations", multiple=True, metavar="NAME", help="A configuration that holds; several."
-)
 
 
 @click.group(short_help="build for another build system, from declared inputs alone")
@@ -32,8 +30,8 @@ def command() -> None:
 @command.command()
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL...")
 @_root
-@_platform
-@_config
+@platform_option
+@config_option
 @click.option("--urls", is_flag=True, help="Ask package indexes where wheels are that locks name without an address.")
 def inputs(
     labels: tuple[str, ...], root: str, platform: str | None, configurations: tuple[str, ...], *, urls: bool
@@ -59,8 +57,8 @@ def inputs(
 @click.option("--out", required=True, type=click.Path(file_okay=False), metavar="DIR", help="Where the result goes.")
 @click.option("--offline", is_flag=True, help="Open no connection.")
 @click.option("--layout", is_flag=True, help="Write the image as well, as an OCI layout.")
-@_platform
-@_config
+@platform_option
+@config_option
 @click.option("--below", multiple=True, type=_FOLDER, metavar="DIR", help="Where links may lead; several.")
 @click.option("--depfile", type=click.Path(dir_okay=False), metavar="FILE", help="Write what was read, for make.")
 def build(declared: str, **options: Any) -> int:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from buildrules.cli.azureml import package_options, place_of
-from buildrules.cli.options import PatternCommand, config_option, pattern_argument, restored, tag_option
+from buildrules.cli.options import (
+    PatternCommand,
+    config_option,
+    pattern_argument,
+    platform_option,
+    restored,
+    tag_option,
+)
 
 if TYPE_CHECKING:
     from buildrules.prepared import Prepared
@@ -21,7 +28,7 @@ _LOCKED = ("package", "base", "env", "model", "input")
 @click.command(cls=PatternCommand)
 @pattern_argument
 @tag_option
-@click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
+@platform_option
 @config_option
 @click.option(
     "--upgrade",

@@ -7,7 +7,7 @@ import click
 from buildrules.cli.azureml import package_options, place_of
 from buildrules.cli.groups import GroupedCommand
 from buildrules.cli.harmless import harmless, in_line
-from buildrules.cli.options import config_option
+from buildrules.cli.options import config_option, platform_option
 from buildrules.cli.request import Request
 from buildrules.engine.build import FIRST
 from buildrules.engine.changes import INPUT, shown
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command(cls=GroupedCommand)
 @click.argument("label", required=False)
 @package_options
-@click.option("--platform", metavar="OS/ARCH", help="For this platform instead of the workspace's.")
+@platform_option
 @config_option
 @click.option("--no-remote", is_flag=True, help="Leave the shared cache out.")
 @click.option("--not-cached", is_flag=True, help="Compare with what the shared cache has, made by others.")
