@@ -32,7 +32,8 @@ class Secrets:
             value = _file(where, self._root, asker) if kind == "file" else self._keyring(where, asker)
         value = value.rstrip("\r\n")
         if not value:
-            raise CredentialsError(f"{asker}: {place(reference)} is empty", hint="put the secret there")
+            away = "; CI gives pull requests from forks an empty one" if kind == "env" else ""
+            raise CredentialsError(f"{asker}: {place(reference)} is empty", hint=f"put the secret there{away}")
         if any(ord(character) < 32 or ord(character) == 127 for character in value):
             raise CredentialsError(
                 f"{asker}: {place(reference)} holds a line break or control character, which no secret has",

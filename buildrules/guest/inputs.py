@@ -7,7 +7,7 @@ from buildrules.actions.registry import Kinds
 from buildrules.credentials.address import path_of
 from buildrules.engine.events import Stream
 from buildrules.guest.build import check_label
-from buildrules.guest.reads import content_of, files_of, located, workspace_file
+from buildrules.guest.reads import content_of, deciding, files_of, located, workspace_file
 from buildrules.net.session import Session
 from buildrules.plugins import import_plugins
 from buildrules.prepared import prepare
@@ -72,5 +72,6 @@ def _of(
         "platform": platform or ",".join(prepared.selection.platforms),
         "files": sorted(files),
         "folders": sorted(folders),
+        "decides": sorted(files & deciding(root, prepared)),
         "content": sorted(content, key=lambda row: (row["name"], row["sha256"])),
     }

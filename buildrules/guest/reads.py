@@ -81,6 +81,12 @@ def files_of(root: str, prepared: Prepared, plan: Plan) -> tuple[set[str], set[s
     return {path for path in found if not path.startswith(("/", "../"))}, folders
 
 
+def deciding(root: str, prepared: Prepared) -> set[str]:
+    """The workspace-relative paths of files that say what is built from which files; of no sources of steps."""
+    plugins = plugin_files(root) if prepared.loaded.workspace.settings.plugins else []
+    return {*prepared.disk.seen(CONTENT), *(os.path.relpath(path, root) for path in plugins)}
+
+
 def layout_files(root: str, base: LockedBase) -> Iterator[str]:
     """The descriptions of the image, in a layout of the workspace, that a base is: manifest, configuration, layers, and
     the indexes that lead there.

@@ -8,7 +8,8 @@ class Target(NamedTuple):
     """A package, as `guest inputs` tells of it.
 
     `files` are the workspace-relative paths of all that its build reads, `folders` empty folders among them; `content`
-    is what it fetches: name, sha256, size (or None) and urls of each.
+    is what it fetches: name, sha256, size (or None) and urls of each. `decides` are those of the files that say what is
+    built from which files.
     """
 
     label: str
@@ -16,6 +17,7 @@ class Target(NamedTuple):
     files: Sequence[str]
     folders: Sequence[str]
     content: Sequence[Mapping[str, Any]]
+    decides: Sequence[str] = ()
 
 
 class Export(NamedTuple):

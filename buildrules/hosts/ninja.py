@@ -1,7 +1,7 @@
 """build.ninja for packages, as https://ninja-build.org/manual.html#_ninja_file_reference has it.
 
 One edge fetches a file by its digest, one builds an image from declared inputs by `guest build`, and one writes all of
-this again where a BUILD.yaml, a lock or a folder with sources has changed.
+this again where a file that says what is built, or a folder with sources, has changed.
 """
 
 import os
@@ -66,15 +66,10 @@ def _again(export: Export, above: str) -> str:
     """The edge that writes build.ninja again."""
     words = ["-C", above or ".", "export-to", "ninja", "--dir", relpath(export.directory, export.root)]
     words += [word for name in export.configurations for word in ("--config", name)]
-    texts = {path for target in export.targets for path in target.files if _decides(path)}
+    texts = {path for target in export.targets for path in target.decides}
     looked = sorted(join(above, path) or "." for path in texts | set(_folders(export)))
     made = ["build.ninja", *(join(_folder(target.label), "inputs") for target in export.targets)]
     return _edge(made, "buildrules_again", looked, arguments=shlex.join([*words, "--", *export.patterns]))
-
-
-def _decides(path: str) -> bool:
-    """Whether what a file says decides what is built from which files."""
-    return path.endswith(("BUILD.yaml", ".lock", ".toml"))
 
 
 def _folders(export: Export) -> Iterator[str]:

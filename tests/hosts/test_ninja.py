@@ -99,6 +99,22 @@ def test_a_file_that_a_glob_finds_is_noticed(ninja: Ninja) -> None:
     assert "build //:third" in ninja.run()
 
 
+def test_a_rule_that_names_another_file_is_noticed(ninja: Ninja) -> None:
+    space = ninja.space
+    space.write("rules/a.py", "here = 'a'\n")
+    space.write("rules/b.py", "here = 'b'\n")
+    rule = space.path("rules/tiny.yaml").read_text()
+    space.write("rules/tiny.yaml", rule + "files:\n  /opt/x.py: {source: a.py}\n")
+    space.run("export-to", "ninja")
+    ninja.run()
+    before = ninja.digest("app")
+    space.write("rules/tiny.yaml", rule + "files:\n  /opt/x.py: {source: b.py}\n")
+    ninja.run()
+    assert ninja.digest("app") == space.build().digest != before
+    again = next(line for line in space.path("build.ninja").read_text().splitlines() if ": buildrules_again " in line)
+    assert "src/score.py" not in again
+
+
 def test_outputs_that_stay_the_same_end_there(ninja: Ninja) -> None:
     space = ninja.space
     copy = "rule copy\n  command = cp $in $out\nbuild copied: copy buildrules-out/app/digest\n"
