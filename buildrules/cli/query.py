@@ -78,7 +78,7 @@ def select(known: KeptTargets, word: str, directory: str) -> "Sequence[int]":
 
 
 def _inputs(root: str, targets: Targets, numbers: "Sequence[int]", configurations: "Sequence[str]") -> list[str]:
-    from buildrules.cli.opened import opened
+    from buildrules.guest.inputs import opened
 
     named = [number for number in numbers if number in targets.written]
     made = [number for number in named if targets.detail(number)[0] in ("package", "base", "env")]

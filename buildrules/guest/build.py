@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Self
@@ -19,13 +19,13 @@ from buildrules.engine.events import Event, Notice, Stream
 from buildrules.engine.inputs import surely_older
 from buildrules.engine.plan import Plan
 from buildrules.engine.result import goal_result
-from buildrules.errors import BuildrulesError, UsageError
-from buildrules.guest.declared import Declared, read_declared
+from buildrules.errors import BuildrulesError
+from buildrules.guest.declared import Declared, blob_of, read_declared
 from buildrules.guest.forest import lay_out
 from buildrules.guest.given import GivenBlobs
 from buildrules.guest.offline import OfflineSession, check_refused
 from buildrules.guest.reads import Content, content_of, files_of, workspace_file
-from buildrules.guest.undeclared import BLOB, Undeclared, check_content
+from buildrules.guest.undeclared import Undeclared, check_content
 from buildrules.net.session import Session
 from buildrules.oci.image import Image, Index, read_image, read_index
 from buildrules.oci.layout import write_layout
@@ -78,7 +78,7 @@ class Room:
         """`folder` is where it is made, where the environment names none for temporary files."""
         self._many = many
         self._folder = os.environ.get("TMPDIR") or folder
-        self.running: Build | None = None  # the build at work
+        self.stop: Callable[[], object] | None = None  # ends what is at work
 
     def __enter__(self) -> Self:
         with writing("temporary files", self._folder or os.curdir):
@@ -98,15 +98,15 @@ class Room:
         """Do it. Raises BuildrulesError, and in a room for many NeedsProcess."""
         began = time.time_ns()
         declared, report = read_declared(request.inputs), Report()
-        label = check_label(request.label)
+        label = parse_label(request.label)
         tree = lay_out(request.root, declared, request.below, self._tree())
-        layouts = {path[-64:]: os.path.realpath(f"{tree}/{path}") for path in filter(BLOB.search, declared.files)}
+        layouts = {name: os.path.realpath(f"{tree}/{path}") for path in declared.files if (name := blob_of(path))}
         self._blobs.given, self._blobs.touched = {**layouts, **declared.content}, set()
         session: Session = OfflineSession(tree) if request.offline else Session()
         try:
             self._built(request, declared, label, tree, session, report)
         finally:
-            self.running = None
+            self.stop = None
             # What was modified too shortly before it was hashed could have changed since, and keep its stat.
             sound = self._blobs.sound
             self._blobs.sound = {name: row for name, row in sound.items() if surely_older((0, *row), began)}
@@ -163,9 +163,8 @@ class Room:
         for one in content.values():  # also where nothing of it is to be read: a worker has seen it before
             if one.kind != "layer" and one.sha256 in declared.content:
                 self._blobs.right(one.sha256)
-        build = self.running = Build(
-            plan, self._store, tree, session=session, kinds=kinds, expand=expand, stream=stream
-        )
+        build = Build(plan, self._store, tree, session=session, kinds=kinds, expand=expand, stream=stream)
+        self.stop = build.here.cancel
         build.run()
         if not build.ok:
             raise build.errors[0]
@@ -207,8 +206,9 @@ class Room:
         """What was read, as the host names it: files below its root, and content."""
         files, _ = files_of(tree, prepared, plan)
         files |= {path for one in content.values() for url in one.urls if (path := workspace_file(url, tree))}
-        read = {path for path in files & declared.files if not BLOB.search(path) or path[-64:] in self._blobs.touched}
-        given = [declared.content[sha256] for sha256 in sorted(self._blobs.touched & declared.content.keys())]
+        touched = self._blobs.touched
+        read = {path for path in files & declared.files if (name := blob_of(path)) is None or name in touched}
+        given = [declared.content[sha256] for sha256 in sorted(touched & declared.content.keys())]
         return [*(os.path.join(request.root, path) for path in sorted(read)), *given]
 
 
@@ -218,13 +218,6 @@ def _write(path: str, text: str, what: str = "result") -> None:
         if file.read() == data:
             return  # ninja and make go by times
     write_whole(path, [data], what, path)
-
-
-def check_label(label: str) -> Label:
-    """Read a label from the root. Raises UsageError for what is none."""
-    if not label.startswith("//"):
-        raise UsageError(f"'{label}' is no label from the root of a workspace", hint="write //package:name")
-    return parse_label(label, "")
 
 
 def depfile_text(target: str, paths: list[str]) -> str:

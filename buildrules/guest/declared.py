@@ -11,6 +11,13 @@ from dataclasses import dataclass
 from buildrules.errors import UsageError
 
 _CONTENT = re.compile(r"sha256:([0-9a-f]{64})  (.+)")
+_BLOB = re.compile(r"/blobs/sha256/([0-9a-f]{64})$")
+
+
+def blob_of(path: str) -> str | None:
+    """The digest (hex) of a file in an image layout, by its path; None for other files."""
+    found = _BLOB.search(path)
+    return found and found[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from buildrules.analysis.loaded import Loaded
 from buildrules.document.nodes import Node
 from buildrules.engine.plan import Plan
 from buildrules.errors import BuildrulesError, LoadError, UndeclaredError
+from buildrules.guest.declared import blob_of
 from buildrules.guest.reads import Content, Read, asked_of, looked_at, sources_of
 from buildrules.prepared import Prepared
 from buildrules.store.blobs import Blobs
@@ -16,9 +17,6 @@ from buildrules.workspace.disk import Disk
 from buildrules.workspace.globs import selects
 from buildrules.workspace.labels import parse_label
 from buildrules.workspace.root import BUILD_FILE, Tree
-
-BLOB = re.compile(r"/blobs/sha256/[0-9a-f]{64}$")
-"""The end of the path of a file in an image layout."""
 
 _WORD = re.compile(r"//([\w./-]*)")
 
@@ -41,7 +39,7 @@ class Undeclared:
         modules = [Read(f"{name}{ending}", "") for name in plugins for ending in (".py", "/__init__.py")]
         seen = [*modules, *looked_at(prepared.disk), *(one for one, _ in sources_of(self._root, plan))]
         base = [one for one in asked_of(self._tree, prepared) if not os.path.lexists(f"{self._tree}/{one.path}")]
-        named = [one for one in base if not BLOB.search(one.path) or not blobs.has(os.path.basename(one.path))]
+        named = [one for one in base if (digest := blob_of(one.path)) is None or not blobs.has(digest)]
         self._refuse([*self._missing(seen), *named], prepared.loaded)
 
     def explain(self, error: BuildrulesError, disk: Disk) -> None:

@@ -79,8 +79,8 @@ class Worker:
     def _cancel(self, number: int) -> None:
         with self._lock:
             self._cancelled.add(number)
-            if self._at_work == number and (build := self._room.running) is not None:
-                build.here.cancel()
+            if self._at_work == number and (stop := self._room.stop) is not None:
+                stop()
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
         code, output = self._perform([str(word) for word in request.get("arguments") or ()], self._room)

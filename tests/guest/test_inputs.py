@@ -1,6 +1,7 @@
 """What a host is told to declare is what a build needs, and no more."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_only_build_files_of_what_is_needed_are_inputs(space: Space) -> None:
     assert {"b/BUILD.yaml", "b/m/model.txt"} <= set(other) and "weights/model.txt" not in other
     host.build(space.root, lines, "--offline", label="//a:other", code=3).said("not declared: 'b/BUILD.yaml'")
     host.build(space.root, lines, "--offline", label="//a:none", code=2).said("//a:none")
-    host.build(space.root, lines, "--offline", label=":app", code=2).said("write //package:name")
+    host.build(space.root, lines, "--offline", label=":app", code=2).said("write //package:app")
 
 
 def test_empty_folders_and_links_of_models_are_kept(space: Space) -> None:
@@ -142,4 +143,13 @@ def test_a_plugin_is_an_input(tmp_path: Path, wheelhouse: Path) -> None:
     assert host.digest("worker") == before
     space.write("tools/helper.py", "raise SystemError('broken')\n")
     assert "the plugin 'tools.kinds' cannot be imported" in worker.build(words, code=2)
+    os.mkfifo(space.folder / "begun")
+    space.write(
+        "tools/helper.py", f"import threading\nopen({str(space.folder / 'begun')!r}, 'w')\nthreading.Event().wait()\n"
+    )
+    worker.send(arguments=words, requestId=8)
+    (space.folder / "begun").read_text()  # until it is opened there as well
+    worker.send(requestId=8, cancel=True)
+    assert worker.answer() == {"exitCode": 0, "output": "", "wasCancelled": True, "requestId": 8}
     assert worker.end() == 0
+    assert not list(space.folder.glob(".buildrules-*"))

@@ -108,8 +108,17 @@ def _perform(words: Sequence[str], room: "Room") -> tuple[int, str]:
         return _told(lambda: room.build(request).notices)
     except NeedsProcess:
         command = [sys.executable, "-m", "buildrules", "guest", "build", *words]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        return done.returncode, done.stderr
+        null = subprocess.DEVNULL
+        with subprocess.Popen(command, stdin=null, stdout=null, stderr=subprocess.PIPE, text=True) as child:
+            room.stop = child.terminate
+            try:
+                said = child.communicate()[1]
+                return child.returncode, said
+            except BaseException:
+                child.terminate()  # and not killed: what is private is removed
+                raise
+            finally:
+                room.stop = None
 
 
 def _told(perform: Callable[[], list[str]]) -> tuple[int, str]:
