@@ -12,7 +12,7 @@ QUICK_WORKERS ?= $(shell expr 2 \* $$(nproc))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test histories fuzz quick lint format types contract check online-check bench docs clean
+.PHONY: help setup demo test histories fuzz quick lint format types contract check online-check bench bazel7 docs clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ histories: $(STAMP) ## follow ten thousand histories of edits and builds: cached
 
 fuzz: $(STAMP) ## feed each parser with ten thousand files that are nearly right
 	BUILDRULES_FUZZ_CASES=10000 $(BIN)/python -m pytest -q -rP --timeout 0 -n $(WORKERS) tests/hostile/test_fuzz.py
+
+bazel7: $(STAMP) ## run the tests of Bazel with a current one, in a root of Debian's (as root, 1.6 GB)
+	tests/hosts/bazel7.sh
 
 docs: $(STAMP) ## write the generated reference pages anew
 	$(BIN)/python docs/generate.py

@@ -84,8 +84,9 @@ def variables(given: dict[str, str]) -> dict[str, str]:
     if folders:
         found["DOCKER_CERT_PATH"] = folders.pop() or "."
     elif "tls" in given and "DOCKER_CERT_PATH" not in os.environ:
-        home = given.get("config") or os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
-        found["DOCKER_CERT_PATH"] = home
+        from buildrules.oci.docker_connect import config_folder
+
+        found["DOCKER_CERT_PATH"] = given.get("config") or config_folder(os.environ)
     if "tlsverify" in given:
         found["DOCKER_TLS_VERIFY"] = "" if given["tlsverify"] in ("false", "0") else "1"
     return {name: value for name, value in found.items() if value is not None}

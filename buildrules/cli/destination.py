@@ -4,7 +4,7 @@ from buildrules.cli.request import Request
 from buildrules.engine.result import GoalResult
 from buildrules.errors import UsageError
 from buildrules.oci.reference import REGISTRY, Reference, parse_reference
-from buildrules.workspace.labels import parse_patterns
+from buildrules.workspace.labels import parse_label, parse_patterns
 
 
 def destination(request: Request, result: GoalResult) -> Reference:
@@ -23,8 +23,8 @@ def destination(request: Request, result: GoalResult) -> Reference:
         host, _, repository = str(to).rstrip("/").partition("/")
         if ":" in repository or "@" in repository:
             raise UsageError(f"'{to}' names one image, and several packages go there", hint="use --tag")
-        package, _, name = result.goal.label.removeprefix("//").partition(":")
-        parts = [part.strip("._-").lower() for part in (*package.split("/"), name)]
+        label = parse_label(result.goal.label)
+        parts = [part.strip("._-").lower() for part in (*label.package.split("/"), label.name)]
         path = "/".join([str(to).rstrip("/"), *filter(None, parts)])
         bare = not repository and ("." in host or ":" in host or host == "localhost")  # a registry, and no path
         found = parse_reference(path, None if bare else registry)

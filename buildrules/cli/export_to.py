@@ -11,20 +11,20 @@ from buildrules.errors import UsageError
 from buildrules.guest.inputs import inputs
 from buildrules.hosts.export import Export, Target
 from buildrules.workspace.labels import parse_pattern
-from buildrules.workspace.root import package_of, read_inside
+from buildrules.workspace.root import here, read_inside
 
 
-def export(root: str, directory: str, patterns: Sequence[str], configurations: Sequence[str]) -> Export:
-    """The packages that the patterns name. Raises UsageError, LoadError, LockError."""
-    here = package_of(root, os.getcwd())
-    known = targets_of_workspace(root, "../" * (here.count("/") + 1) if here else "", configurations)
-    found = {number for pattern in patterns or ["//..."] for number in select(known, pattern, here)}
+def export(directory: str, patterns: Sequence[str], configurations: Sequence[str]) -> Export:
+    """The packages that the patterns name, of the workspace around us. Raises UsageError, LoadError, LockError."""
+    root, package, above = here()
+    known = targets_of_workspace(root, above, configurations)
+    found = {number for pattern in patterns or ["//..."] for number in select(known, pattern, package)}
     packages = sorted(known.targets.labels[one] for one in found if known.targets.detail(one)[0] == "package")
     if not packages:
         raise UsageError(f"no packages among '{' '.join(patterns)}'", hint="buildrules query lists all targets")
     rows = inputs(root, packages, None, configurations)["targets"]
     targets = [Target(**row) for row in rows]
-    canonical = [str(parse_pattern(pattern, here)) for pattern in patterns]
+    canonical = [str(parse_pattern(pattern, package)) for pattern in patterns]
 
     def executable(path: str) -> bool:
         return bool(os.stat(os.path.join(root, path)).st_mode & 0o100)

@@ -11,6 +11,7 @@ from posixpath import dirname, join, relpath
 
 from buildrules.errors import UsageError
 from buildrules.hosts.export import Export, Target
+from buildrules.workspace.labels import parse_label
 
 CONTENT = "buildrules_content.bzl"
 _FIRST = "# Begin: written by `buildrules export-to bazel`; write outside of this section"
@@ -67,7 +68,7 @@ class _Packages:
         return join(self.above, path) if path else self.above
 
     def of_label(self, label: str) -> str:
-        return self.in_bazel(label[2:].partition(":")[0])
+        return self.in_bazel(parse_label(label).package)
 
     def file(self, folder: str) -> str:
         """The file that makes a folder a package; BUILD.bazel where there is none yet."""
@@ -106,14 +107,14 @@ def _section(rules: list[str], exported: Iterable[str]) -> Iterator[str]:
 
 
 def _rule(target: Target, labels: list[str], executables: list[str], above: str, configurations: Iterable[str]) -> str:
-    package, _, name = target.label[2:].partition(":")
-    given = {"name": _text(name), "target": _text(target.label), "srcs": _list(sorted(labels))}
+    label = parse_label(target.label)
+    given = {"name": _text(label.name), "target": _text(target.label), "srcs": _list(sorted(labels))}
     if executables:
         given["executables"] = _list(executables)
     if target.folders:
         given["folders"] = _list(target.folders)
     if target.content:
-        given["content"] = _list([f"@buildrules_content//:{join(package, name)}"])
+        given["content"] = _list([f"@buildrules_content//:{join(label.package, label.name)}"])
     if above:
         given["root"] = _text(above)
     if chosen := list(configurations):
@@ -138,9 +139,8 @@ def _content(targets: Iterable[Target]) -> str:
         groups[tuple(users[digest])].append(digest)
     needs: dict[str, list[str]] = defaultdict(list)
     for labels, digests in groups.items():
-        for label in labels:
-            package, _, name = label[2:].partition(":")
-            needs[join(package, name)].append(digests[0])
+        for label in map(parse_label, labels):
+            needs[join(label.package, label.name)].append(digests[0])
     table: dict[str, Mapping[str, list[str]]] = {
         "files": {digest: found[digest] for digest in sorted(found)},
         "groups": {digests[0]: digests for digests in groups.values()},

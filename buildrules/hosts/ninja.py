@@ -13,6 +13,7 @@ from typing import Any
 
 from buildrules.errors import UsageError
 from buildrules.hosts.export import Export, Target
+from buildrules.workspace.labels import parse_label
 
 OUT = "buildrules-out"
 """Where all but build.ninja is written, below the host's root."""
@@ -110,8 +111,8 @@ def _image(target: Target, above: str, content: Iterable[str], configurations: I
 
 
 def _folder(label: str) -> str:
-    package, _, name = label[2:].partition(":")
-    return join(OUT, package, name)
+    found = parse_label(label)
+    return join(OUT, found.package, found.name)
 
 
 def _place(sha256: str) -> str:

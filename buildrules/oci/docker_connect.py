@@ -29,7 +29,7 @@ def connect(environment: Mapping[str, str] | None = None) -> Engine:
     host = environment.get("DOCKER_HOST") or ""
     folder, verify = environment.get("DOCKER_CERT_PATH") or "", bool(environment.get("DOCKER_TLS_VERIFY"))
     if verify and not folder:
-        folder = _home(environment)
+        folder = config_folder(environment)
     if not host:
         host, folder, verify = _context(environment)
     if "://" not in host:
@@ -134,7 +134,8 @@ def _tls(folder: str, verify: bool) -> "SSLContext":
     return context
 
 
-def _home(environment: Mapping[str, str]) -> str:
+def config_folder(environment: Mapping[str, str]) -> str:
+    """Where the settings of Docker's own client are."""
     home = environment.get("HOME") or os.path.expanduser("~")
     return environment.get("DOCKER_CONFIG") or os.path.join(home, ".docker")
 
@@ -145,7 +146,7 @@ def _context(environment: Mapping[str, str]) -> tuple[str, str, bool]:
     The current one is DOCKER_CONTEXT, else config.json's currentContext. Layout of the files: docker/cli,
     cli/context/store (contexts/meta/<sha256 of the name>/meta.json, contexts/tls/<sha256>/docker/*.pem).
     """
-    home = _home(environment)
+    home = config_folder(environment)
     name = environment.get("DOCKER_CONTEXT")
     if not name:
         with contextlib.suppress(OSError, ValueError, AttributeError), open(os.path.join(home, "config.json")) as file:

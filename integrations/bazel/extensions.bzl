@@ -1,21 +1,14 @@
 """What a MODULE.bazel uses."""
 
 load("//:content.bzl", "content_repositories")
-load("//:install.bzl", "buildrules_install")
+load("//:install.bzl", "INSTALL_ATTRS", "buildrules_install")
 
 def _buildrules_impl(ctx):
     installed = False
     for module in ctx.modules:
         for tag in module.tags.install if module.is_root else []:
             installed = True
-            buildrules_install(
-                name = "buildrules_tool",
-                requirements = tag.requirements,
-                requirements_file = tag.requirements_file,
-                pip_arguments = tag.pip_arguments,
-                python = tag.python,
-                worker = tag.worker,
-            )
+            buildrules_install(name = "buildrules_tool", **{name: getattr(tag, name) for name in INSTALL_ATTRS})
         for tag in module.tags.content if module.is_root else []:
             written = ctx.read(tag.file).partition("CONTENT = ")[2]
             content_repositories(json.decode(written), mirrors = tag.mirrors)
@@ -25,13 +18,7 @@ def _buildrules_impl(ctx):
 buildrules = module_extension(
     implementation = _buildrules_impl,
     tag_classes = {
-        "install": tag_class(attrs = {
-            "requirements": attr.string_list(),
-            "requirements_file": attr.label(),
-            "pip_arguments": attr.string_list(),
-            "python": attr.string(default = "python3"),
-            "worker": attr.bool(default = True),
-        }),
+        "install": tag_class(attrs = INSTALL_ATTRS),
         "content": tag_class(attrs = {
             "file": attr.label(mandatory = True, doc = "The buildrules_content.bzl that `buildrules export-to bazel` wrote."),
             "mirrors": attr.string_list(),

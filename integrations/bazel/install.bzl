@@ -37,16 +37,17 @@ def _install_impl(ctx):
     old = native.bazel_version.startswith(("0.", "1.", "2.", "3.", "4.0", "4.1"))
     ctx.file("BUILD.bazel", _BUILD.format(python = python, worker = ctx.attr.worker and not old))
 
+INSTALL_ATTRS = {
+    "requirements": attr.string_list(doc = "Like buildrules==0.1.0."),
+    "requirements_file": attr.label(doc = "A file for pip, best with hashes."),
+    "pip_arguments": attr.string_list(doc = "Such as --index-url URL."),
+    "python": attr.string(default = "python3", doc = "On this machine, and at the same path on those that run actions."),
+    "worker": attr.bool(default = True, doc = "Keep a process for many targets, where Bazel can (from 4.2 on)."),
+}
+
 buildrules_install = repository_rule(
     implementation = _install_impl,
     doc = "Installs buildrules with pip, for tool attributes: @NAME//:tool.",
-    attrs = {
-        "requirements": attr.string_list(doc = "Like buildrules==0.1.0."),
-        "requirements_file": attr.label(doc = "A file for pip, best with hashes."),
-        "pip_arguments": attr.string_list(doc = "Such as --index-url URL."),
-        "python": attr.string(default = "python3", doc = "On this machine, and at the same path on those that run actions."),
-        "worker": attr.bool(default = True, doc = "Keep a process for many targets, where Bazel can (from 4.2 on)."),
-        "_tidy": attr.label(default = "//:tidy.py"),
-    },
+    attrs = dict(INSTALL_ATTRS, _tidy = attr.label(default = "//:tidy.py")),
     environ = ["PATH"],
 )

@@ -36,7 +36,7 @@ def command(
             f"the workspace '{display(root)}' is not below '{display(directory)}'",
             hint="--dir names a folder around it",
         )
-    texts = format_named(name)(export(root, directory, patterns, configurations))
+    texts = format_named(name)(export(directory, patterns, configurations))
     changed = [path for path in sorted(texts) if texts[path] != (present(directory, path) or "")]
     for path in changed:
         place = os.path.join(directory, path)

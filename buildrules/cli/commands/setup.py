@@ -22,8 +22,9 @@ def docker(remove: bool) -> None:
 
     It lies in cli-plugins below $DOCKER_CONFIG, or ~/.docker, and stays when buildrules is upgraded in its place.
     """
-    home = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
-    link = os.path.join(home, "cli-plugins", _PLUGIN)
+    from buildrules.oci.docker_connect import config_folder
+
+    link = os.path.join(config_folder(os.environ), "cli-plugins", _PLUGIN)
     there = os.path.lexists(link)
     if there and not _ours(link):
         raise UsageError(f"'{link}' is not of buildrules", hint="look what it is, and move it out of the way")
