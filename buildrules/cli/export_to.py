@@ -14,15 +14,18 @@ from buildrules.workspace.labels import parse_pattern
 from buildrules.workspace.root import here, read_inside
 
 
-def export(directory: str, patterns: Sequence[str], configurations: Sequence[str]) -> Export:
-    """The packages that the patterns name, of the workspace around us. Raises UsageError, LoadError, LockError."""
+def export(directory: str, patterns: Sequence[str], configurations: Sequence[str], *, urls: bool) -> Export:
+    """The packages that the patterns name, of the workspace around us.
+
+    Raises UsageError, LoadError, LockError, and with `urls` FetchError.
+    """
     root, package, above = here()
     known = targets_of_workspace(root, above, configurations)
     found = {number for pattern in patterns or ["//..."] for number in select(known, pattern, package)}
     packages = sorted(known.targets.labels[one] for one in found if known.targets.detail(one)[0] == "package")
     if not packages:
         raise UsageError(f"no packages among '{' '.join(patterns)}'", hint="buildrules query lists all targets")
-    rows = inputs(root, packages, None, configurations)["targets"]
+    rows = inputs(root, packages, None, configurations, urls=urls)["targets"]
     targets = [Target(**row) for row in rows]
     canonical = [str(parse_pattern(pattern, package)) for pattern in patterns]
 
@@ -30,7 +33,7 @@ def export(directory: str, patterns: Sequence[str], configurations: Sequence[str
         return bool(os.stat(os.path.join(root, path)).st_mode & 0o100)
 
     there = partial(present, directory)
-    return Export(root, directory, targets, canonical, configurations, known.packages, there, executable)
+    return Export(root, directory, targets, canonical, configurations, known.packages, there, executable, urls)
 
 
 def present(directory: str, path: str) -> str | None:

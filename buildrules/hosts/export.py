@@ -26,6 +26,7 @@ class Export(NamedTuple):
     `patterns` have named them (none: all), in their canonical form. `configurations` are those that the targets were
     settled for. `present` gives the text of a file below `directory` that is there now, and None where there is none.
     `packages` are all directories with a BUILD.yaml, relative to the root; `executable` tells of a workspace's file.
+    With `urls` package indexes were asked for what locks have no address of.
     """
 
     root: str
@@ -36,6 +37,7 @@ class Export(NamedTuple):
     packages: Sequence[str]
     present: Callable[[str], str | None]
     executable: Callable[[str], bool] = lambda _: False
+    urls: bool = False
 
 
 Format = Callable[[Export], Mapping[str, str]]

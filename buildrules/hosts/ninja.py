@@ -67,6 +67,7 @@ def _again(export: Export, above: str) -> str:
     """The edge that writes build.ninja again."""
     words = ["-C", above or ".", "export-to", "ninja", "--dir", relpath(export.directory, export.root)]
     words += [word for name in export.configurations for word in ("--config", name)]
+    words += ["--urls"] if export.urls else []
     texts = {path for target in export.targets for path in target.decides}
     looked = sorted(join(above, path) or "." for path in texts | set(_folders(export)))
     made = ["build.ninja", *(join(_folder(target.label), "inputs") for target in export.targets)]

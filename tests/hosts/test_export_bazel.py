@@ -128,7 +128,7 @@ def test_a_workspace_below_the_root_of_bazel() -> None:
 
 
 @given(
-    st.text(st.characters(exclude_characters="/:\\\x7f", min_codepoint=32), min_size=1).filter(
+    st.text(st.characters(codec="utf-8", exclude_characters="/:\\\x7f", min_codepoint=32), min_size=1).filter(
         lambda name: name not in (".", "..")
     )
 )

@@ -80,6 +80,18 @@ def test_ninja_builds_what_has_changed(ninja: Ninja) -> None:
     assert ninja.run() == []
 
 
+def test_what_an_index_has_is_fetched_once(ninja: Ninja) -> None:
+    space = ninja.space
+    assert "sha256:" not in space.path("buildrules-out/app/inputs").read_text()
+    space.run("export-to", "ninja", "--urls")
+    wanted = {f"fetch {path.name}" for path in space.wheels.glob("numlib-*.whl")}
+    assert wanted & set(ninja.run(APP))
+    assert ninja.digest("app") == space.build().digest
+    space.write("src/late.py", "late = True\n")  # and so build.ninja is written again
+    assert ninja.run(APP) == [f"build {APP}"]
+    assert "sha256:" in space.path("buildrules-out/app/inputs").read_text()
+
+
 def test_a_file_that_a_glob_finds_is_noticed(ninja: Ninja) -> None:
     space = ninja.space
     ninja.run()

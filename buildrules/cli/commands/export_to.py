@@ -17,8 +17,14 @@ from buildrules.hosts.formats import FORMATS
 @click.option("--check", is_flag=True, help="Write nothing; name the files that would change, and exit with 1 if any.")
 @click.option("--dir", "directory", metavar="DIR", help="The other build system's root; without it the workspace's.")
 @config_option
+@click.option("--urls", is_flag=True, help="Ask package indexes where wheels are that locks name without an address.")
 def command(
-    name: str, patterns: tuple[str, ...], check: bool, directory: str | None, configurations: tuple[str, ...]
+    name: str,
+    patterns: tuple[str, ...],
+    check: bool,
+    directory: str | None,
+    configurations: tuple[str, ...],
+    urls: bool,
 ) -> int:
     """Write files that make packages targets of another build system; without patterns all packages.
 
@@ -36,7 +42,7 @@ def command(
             f"the workspace '{display(root)}' is not below '{display(directory)}'",
             hint="--dir names a folder around it",
         )
-    texts = format_named(name)(export(directory, patterns, configurations))
+    texts = format_named(name)(export(directory, patterns, configurations, urls=urls))
     changed = [path for path in sorted(texts) if texts[path] != (present(directory, path) or "")]
     for path in changed:
         place = os.path.join(directory, path)
