@@ -381,10 +381,9 @@ class Invocation:
         return errors[0].exit_code if errors else 1
 
     def say_error(self, error: BuildrulesError) -> None:
-        """Say an error to standard error, as text or as an event."""
-        if self.request.option("progress") == "json":
-            self.events.tell_error(error)
-        else:
+        """Say an error to those who hear the events, and to standard error."""
+        self.events.tell_error(error)
+        if self.request.option("progress") != "json":
             from buildrules.cli.report import error_text
 
             sys.stdout.flush()

@@ -32,7 +32,7 @@ class NeedsPatterns(PatternCommand):
             return left
         except click.MissingParameter as error:
             verb = self.name
-            ending = "es" if str(verb).endswith("sh") else "" if str(verb).endswith("s") else "s"
+            ending = "es" if str(verb).endswith(("sh", "ch")) else "" if str(verb).endswith("s") else "s"
             message = f"no targets given; 'buildrules {verb} //...' {verb}{ending} them all"
             raise click.UsageError(message, ctx) from error
 

@@ -146,8 +146,7 @@ def _failed(invocation: Invocation, raised: Exception) -> BuildrulesError:
     hint_at(error, invocation.request.option("configurations", ()))
     if invocation.log.state == "Running":
         invocation.log.end(ok=False, text=error_text(error))
-    if invocation.request.option("progress") == "json":
-        invocation.say_error(error)
+    invocation.events.tell_error(error)
     invocation.end(130 if isinstance(error, Interrupted) else error.exit_code, error)
     return error
 

@@ -1,5 +1,7 @@
 """All errors of a load, collected, so that the user sees them at once."""
 
+import re
+
 from buildrules.errors import LoadError, Position
 
 MOST = 1000
@@ -39,10 +41,10 @@ class Problems:
 
     @property
     def errors(self) -> list[LoadError]:
-        """The errors by place, then as they came; the same error at the same place only once."""
+        """The errors by place, then as they came; the same error at the same place only once, for all its folders."""
         seen: dict[tuple[str, str], LoadError] = {}
         for error in self._errors:
-            first = seen.setdefault((str(error.position), error.message), error).position
+            first = seen.setdefault((str(error.position), _for_any_folder(error)), error).position
             if first is not None and error.position is not None and first.folders != error.position.folders:
                 first.folders = tuple(dict.fromkeys((*first.folders, *error.position.folders)))
         return sorted(seen.values(), key=_place)
@@ -60,6 +62,16 @@ class Problems:
         files = {error.position.path for error in errors if error.position}
         where = f" in {len(files)} files" if len(files) > 1 else f" in {files.pop()}" if files else ""
         raise LoadError(f"{len(errors) + self._more} errors{where}", errors=errors)
+
+
+def _for_any_folder(error: LoadError) -> str:
+    """The message, with the names of the folder that a template stands for there taken out of what it quotes."""
+    if error.position is None or not error.position.folders:
+        return error.message
+    folder = error.position.folders[0]
+    names = "|".join(re.escape(name) for name in (folder, *reversed(folder.split("/"))))
+    own = re.compile(rf"(?<![^\W_])(?:{names})(?![^\W_])")
+    return re.sub(r"'[^']*'", lambda quoted: own.sub("{}", quoted[0]), error.message)
 
 
 def _place(error: LoadError) -> tuple[str, int, int]:

@@ -60,8 +60,9 @@ class _Template:
     def maps(self) -> Iterator[Node]:
         """The targets of each folder."""
         _map(self._node["targets"], "targets", "names of targets")
+        before = len(self._problems)
         folders = self._folders()
-        for name in self._override:
+        for name in self._override if len(self._problems) == before else ():  # else it may follow from what is wrong
             if name not in folders:
                 hint = did_you_mean(name, folders, what="folders", limit=8)
                 key = self._node["override"].keys[name]

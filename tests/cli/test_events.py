@@ -67,8 +67,9 @@ def test_a_failed_step_and_a_wrong_file_are_told_with_their_errors(built: Space)
     assert "model.txt" in failed["error"]["message"]
     assert found[-1]["exit_code"] == 1 and found[-1]["steps"]["failed"] == 1
     built.write("more/BUILD.yaml", "targets: [")
-    (first, *_, last) = told(built, "build", APP, code=2)
-    assert first["event"] == "build_started"
+    (first, *_, wrong, last) = told(built, "build", APP, code=2)
+    assert first["event"] == "build_started" and wrong["event"] == "error"
+    assert wrong["position"] == last["error"]["position"]
     assert last["exit_code"] == 2 and last["error"]["position"].startswith("more/BUILD.yaml:1")
 
 

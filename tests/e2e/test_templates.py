@@ -154,6 +154,7 @@ WRONG = [
         ('"{name}_code":', '"code":'),
         ["there are two targets 'code' (for the folder 'b', and 1 more)", "(for the folder 'a')"],
     ),
+    (('":{name}_model"', '":{name}_modl"'), ["'//models:a_modl' does not exist (for the folder 'a', and 2 more)"]),
     (("model_package: {base_env", "model_packag: {base_env"), ["unknown rule 'model_packag'", "mean 'model_package'?"]),
     (("{base_env: //:base", "{base_en: //:base"), ["has no attribute 'base_en'", "did you mean 'base_env'?"]),
     (("package.yaml", "../package.yaml"), ["'../package.yaml' is not the name of a file"]),
@@ -171,6 +172,12 @@ WRONG = [
 def test_mistakes_are_told_with_line_and_folder(models: Space, edit: tuple[str, str], said: list[str]) -> None:
     models.edit("models/BUILD.yaml", *edit)
     models.run("build", "//...", code=2).said(*said)
+
+
+def test_what_follows_from_a_wrong_glob_is_not_said(models: Space) -> None:
+    models.edit("models/BUILD.yaml", 'folders: "*"', 'folders: "q*"')
+    said = models.run("build", "//...", code=2).said("no folder matches 'q*'").err
+    assert "for_each has no folder" not in said
 
 
 @pytest.mark.parametrize("name", ["my model", "-x", "a:b", "{name}", "ü", "all", "x\ny", "a[b]"])
