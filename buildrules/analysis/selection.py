@@ -8,7 +8,7 @@ from buildrules.analysis.options import Options
 from buildrules.errors import UsageError
 from buildrules.rules.resolve import ResolvedTarget
 from buildrules.workspace.labels import Label, Patterns, parse_patterns
-from buildrules.workspace.suggest import did_you_mean
+from buildrules.workspace.tags import with_tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +81,13 @@ def tagged(loaded: Loaded, labels: list[Label], tags: Collection[str], *, known:
 
     Raises UsageError for a tag that no target has, where all targets are `known`.
     """
-    wanted = {tag for tag in tags if not tag.startswith("-")}
-    unwanted = {tag[1:] for tag in tags if tag.startswith("-")}
-    everyone = {tag for target in loaded.resolution.targets.values() for tag in target.tags}
-    for tag in (wanted | unwanted) - everyone if known else ():
-        raise UsageError(f"no target has the tag '{tag}'", hint=did_you_mean(tag, everyone, what="tags"))
-
-    def fits(label: Label) -> bool:
+    own = {}
+    for label in labels:
         target = loaded.resolution.of(label)
-        found = set(target.tags)
-        if target.provides == "test":
-            found.update(*(loaded.resolution.of(package).tags for package in target.deps["package"]))
-        return (not wanted or not wanted.isdisjoint(found)) and unwanted.isdisjoint(found)
-
-    return [label for label in labels if fits(label)]
+        packages = target.deps["package"] if target.provides == "test" else ()
+        own[label] = set(target.tags).union(*(loaded.resolution.of(package).tags for package in packages))
+    everyone = {tag for target in loaded.resolution.targets.values() for tag in target.tags}
+    return with_tags(labels, tags, own, everyone if known else None)
 
 
 def tests_of(loaded: Loaded) -> list[ResolvedTarget]:

@@ -65,12 +65,8 @@ def with_affected_tests(answer: Answer, asked: Asked) -> Answer:
 
     labels = set(affected(asked._replace(testing=True)).labels)
     targets = targets_of_workspace(answer.root, answer.root + "/", asked.configurations).targets
-    packages = {}
-    for number in targets.written:
-        if (label := targets.labels[number]) in labels:
-            provides, _, _, values, _, _ = targets.detail(number)
-            packages[label] = str(values["package"]) if provides == "test" else label
-    return answer._replace(tests=packages)
+    numbers = [number for number in targets.written if targets.labels[number] in labels]
+    return answer._replace(tests={targets.labels[number]: targets.package(number) for number in numbers})
 
 
 def _touched(
@@ -93,35 +89,25 @@ def _named(root: str, prefix: str, directory: str, asked: Asked, labels: list[st
     if asked.patterns == ["//..."] and not asked.tags:
         return labels
     from buildrules.cli.kept_targets import targets_of_workspace
-    from buildrules.cli.query import select
+    from buildrules.cli.query import check_patterns
 
     known = targets_of_workspace(root, prefix, asked.configurations)
-    for pattern in asked.patterns:
-        if not pattern.startswith("-"):
-            select(known, pattern, directory)
+    check_patterns(known, asked.patterns, directory)
     found = parse_patterns(asked.patterns, directory).select(list(map(parse_label, labels)))
     return _tagged(known.targets, list(map(str, found)), asked.tags) if asked.tags else list(map(str, found))
 
 
 def _tagged(targets: "Targets", labels: list[str], tags: "Sequence[str]") -> list[str]:
     """As `analysis.selection.tagged`, of targets as they are kept."""
-    details = {targets.labels[number]: targets.detail(number) for number in targets.written}
-    tagged = {label: set(values.get("tags") or ()) for label, (_, _, _, values, _, _) in details.items()}
-    wanted = {tag for tag in tags if not tag.startswith("-")}
-    unwanted = {tag[1:] for tag in tags if tag.startswith("-")}
-    everyone = set().union(*tagged.values())
-    for tag in sorted((wanted | unwanted) - everyone):
-        from buildrules.workspace.suggest import did_you_mean
+    from buildrules.workspace.tags import with_tags
 
-        raise UsageError(f"no target has the tag '{tag}'", hint=did_you_mean(tag, everyone, what="tags"))
-    found = []
-    for label in labels:
-        own = tagged.get(label, set())
-        if label in details and details[label][0] == "test":
-            own = own | tagged.get(str(details[label][3]["package"]), set())
-        if (not wanted or own & wanted) and not own & unwanted:
-            found.append(label)
-    return found
+    numbers = {targets.labels[number]: number for number in targets.written}
+    tagged = {label: set(targets.detail(number)[3].get("tags") or ()) for label, number in numbers.items()}
+    own = {
+        label: tagged[label] | tagged[targets.package(numbers[label])] if label in numbers else set()
+        for label in labels
+    }
+    return with_tags(labels, tags, own, set().union(*tagged.values()))
 
 
 def _compared(

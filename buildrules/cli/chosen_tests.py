@@ -33,23 +33,20 @@ def chosen(
     """`timings` are reports of tests to divide by (else by requests). Raises UsageError, and what `affected` raises."""
     from buildrules.cli.affected import Asked, affected
     from buildrules.cli.kept_targets import targets_of_workspace
-    from buildrules.cli.query import select
+    from buildrules.cli.query import check_patterns
     from buildrules.cli.took import failed_tests
     from buildrules.revisions.affected import shards
     from buildrules.workspace.labels import parse_label, parse_patterns
 
     known = targets_of_workspace(root, root + "/", configurations)
     targets = known.targets
-    for pattern in patterns:
-        if not pattern.startswith("-"):
-            select(known, pattern, directory)
+    check_patterns(known, patterns, directory)
     meant = parse_patterns(patterns, directory)
     asks: dict[str, int] = {}  # how many requests a test has
     for number in targets.written:
         label = targets.labels[number]
         provides, _, _, values, _, _ = targets.detail(number)
-        own = parse_label(label)
-        package = parse_label(str(values["package"])) if provides == "test" else own
+        own, package = parse_label(label), parse_label(targets.package(number))
         left_out = any(pattern.matches(own) for pattern in meant.excludes)
         if provides in ("package", "test") and not left_out and (meant.matches(own) or meant.matches(package)):
             asks[label] = len(values.get("requests") or ()) or 1

@@ -77,6 +77,13 @@ def select(known: KeptTargets, word: str, directory: str) -> "Sequence[int]":
     return found
 
 
+def check_patterns(known: KeptTargets, patterns: "Sequence[str]", directory: str) -> None:
+    """Raise UsageError for a pattern that names nothing, unless it leaves targets out."""
+    for pattern in patterns:
+        if not pattern.startswith("-"):
+            select(known, pattern, directory)
+
+
 def _inputs(root: str, targets: Targets, numbers: "Sequence[int]", configurations: "Sequence[str]") -> list[str]:
     from buildrules.guest.inputs import opened
 

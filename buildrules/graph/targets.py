@@ -59,6 +59,11 @@ class Targets:
         provides, path, place, values, written, by = self._details[number]
         return provides, path, place, values, written, by
 
+    def package(self, number: int) -> str:
+        """The label of the package that a test is of; of whatever is no test its own."""
+        provides, _, _, values, _, _ = self.detail(number)
+        return str(values["package"]) if provides == "test" else self.labels[number]
+
     def core(self) -> bytes:
         """What is kept, without the details."""
         return marshal.dumps((list(self.labels), list(self.rules), [tuple(one) for one in self.needs], self.implicit))
