@@ -54,7 +54,7 @@ a build says how it went: on standard output, or on standard error where it begi
 |---|---|
 | `test` | a test failed, or could not be run |
 | `lint` | something is an error; with `--strict` where anything is found |
-| `lock --check` | a lock is missing or stale |
+| `lock --check`, also with `--upgrade` or `--sync` | a lock is missing or stale, or would be written |
 | `push --tested` | a package was left out, because its tests failed or it has none |
 | `cache verify` | content is corrupt, or something has no signature by a key that the workspace trusts |
 | `import azureml` | a file could not be converted; the others are written |

@@ -43,7 +43,8 @@ class Answer(NamedTuple):
 def affected(asked: Asked, why: "Sequence[str]" = ()) -> Answer:
     """What differs since a revision, as it lies here or at HEAD. Raises UsageError, LoadError, LockError."""
     root, directory, prefix = here()
-    since = commit_of(root, asked.since) if asked.since.endswith("...") else asked.since
+    ranged = ".." in asked.since or asked.since.startswith("^")  # git diff would take them, and mean something else
+    since = commit_of(root, asked.since) if ranged else asked.since
     looking = Differing(root, since, "HEAD" if asked.committed else None)
     plain = asked.platform is None  # what is kept is of the platforms of the workspace
     known = sources_of_workspace(root, prefix, asked.configurations, testing=asked.testing) if plain else None

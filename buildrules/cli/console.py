@@ -74,7 +74,8 @@ class Console:
         elif event.status is Status.FAILED:
             failure = (event.action.target, str(event.error))
             if self._verbose or failure not in self._told:  # else many steps of a target lack one interpreter
-                self._line(f"FAILED  {event.action.title}  ({event.action.target})")
+                of = "" if event.action.target in event.action.title.split() else f"  ({event.action.target})"
+                self._line(f"FAILED  {event.action.title}{of}")
             self._told.add(failure)
             if self._verbose and isinstance(event.error, UnexpectedError):
                 self._line(event.error.traceback.rstrip())

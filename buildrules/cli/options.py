@@ -25,15 +25,20 @@ class NeedsPatterns(PatternCommand):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Say how to name all targets where none is named."""
+        typed = list(args)
         try:
             left = super().parse_args(ctx, args)
             if not ctx.params["patterns"] and not ctx.params["package"] and not ctx.params[self.optional]:
-                raise click.MissingParameter
+                if not ctx.params.get("rerun_failed"):
+                    raise click.MissingParameter
+                ctx.params["patterns"] = ("//...",)
             return left
         except click.MissingParameter as error:
-            verb = self.name
+            import shlex
+
+            verb, line = self.name, shlex.join([str(self.name), "//...", *typed])
             ending = "es" if str(verb).endswith(("sh", "ch")) else "" if str(verb).endswith("s") else "s"
-            message = f"no targets given; 'buildrules {verb} //...' {verb}{ending} them all"
+            message = f"no targets given; 'buildrules {line}' {verb}{ending} them all"
             raise click.UsageError(message, ctx) from error
 
 

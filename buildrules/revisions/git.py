@@ -85,8 +85,8 @@ def words(output: bytes) -> list[str]:
 def commit_of(root: str, revision: str) -> str:
     """The commit (hex) that `revision` names in the repository of the directory `root`.
 
-    `REV...` is where HEAD and REV parted. Raises UsageError where there is no such commit here, and says so where the
-    repository is a shallow clone.
+    `REV...` is where HEAD and REV parted. Raises UsageError for other ranges, and where there is no such commit here;
+    says so where the repository is a shallow clone.
     """
     if revision.endswith("..."):
         base = commit_of(root, revision[:-3])
@@ -95,6 +95,12 @@ def commit_of(root: str, revision: str) -> str:
             raise _unknown(root, f"git finds no commit that HEAD and '{revision[:-3]}' have in common", said)
         return out.decode().strip()
     code, out, said = Running(root, ["rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}"]).end()
+    if (code and ".." in revision) or out.startswith(b"^"):
+        start = revision.strip("^").partition("..")[0] or "main"
+        raise UsageError(
+            f"'{revision}' is a range, and here one revision is named: all since then counts",
+            hint=f"'{start}...' is where HEAD and {start} parted",
+        )
     if code:
         raise _unknown(root, f"there is no revision '{revision}' here", said)
     return out.decode().strip()

@@ -11,6 +11,7 @@ from buildrules.errors import ServingError
 from buildrules.oci.image import Image, LayerStream
 from buildrules.serving.clock import Clock, Limit
 
+_QUIET_SECONDS, _QUIET_TRIES = 0.4, 6
 LARGEST = 256 << 20
 """Bytes of an answer or a file that are read; a longer one is an error."""
 
@@ -86,6 +87,18 @@ def wait_end(running: Running, limit: Limit) -> State:
         time.sleep(pause)
         pause = min(pause * 1.5, 0.25)
     return state
+
+
+def quiet_log(running: Running, lines: int) -> str:
+    """The end of its log once nothing more comes, for a moment: servers write why they failed after they have answered,
+    and engines hand it on later still."""
+    text = running.log(lines)
+    for _ in range(_QUIET_TRIES):
+        time.sleep(_QUIET_SECONDS)
+        before, text = text, running.log(lines)
+        if text == before:
+            break
+    return text
 
 
 @dataclass(frozen=True, slots=True)

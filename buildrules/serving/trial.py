@@ -11,7 +11,7 @@ from buildrules.serving.expect import Failure, failures
 from buildrules.serving.probe import wait_ready
 from buildrules.serving.request import ask
 from buildrules.serving.route import Route
-from buildrules.serving.runner import Running, Stopped, wait_end
+from buildrules.serving.runner import Running, Stopped, quiet_log, wait_end
 
 _REQUEST_SECONDS = 120.0
 _DYING_SECONDS = 1.0
@@ -89,7 +89,7 @@ def _ask(running: Running, exchange: Exchange) -> Iterator[Failure]:
         return
     found = list(failures(exchange.expect, answer))
     if found and answer.status >= 500:
-        found[0] = with_log(found[0], running.log(LOG_LINES))
+        found[0] = with_log(found[0], quiet_log(running, LOG_LINES))
     yield from found
 
 

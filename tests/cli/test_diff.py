@@ -15,6 +15,7 @@ from buildrules.serving.platform import host_platform
 from tests.oci.registry.servers import registry
 from tests.support.dockerlab import tidy
 from tests.support.handmade import Shelf
+from tests.support.repository import Repository
 from tests.support.space import APP, Space, make_base
 
 MLMODEL = """\
@@ -154,6 +155,11 @@ def test_what_is_wrong_is_said(built: Space) -> None:
     built.run("diff", "oci-layout:nowhere", code=2).said("is to be compared with nothing")
     built.run("diff", "oci-layout:nowhere", APP, code=2).said("nowhere")
     built.run("diff", f"{APP}@", APP, code=2).said("names no revision")
+    built.run("diff", f"{APP}@", code=2).said("names no revision")
+    Repository(built.root).commit()
+    built.run("diff", f"{APP}@nope", code=2).said("there is no revision 'nope' here")
+    built.run("diff", f"{APP}@HEAD..main", code=2).said("'HEAD..main' is a range")
+    assert diff(built, f"{APP}@HEAD")["same"]
 
 
 def test_of_an_index_the_image_for_this_machine_or_the_platform_asked_for(workspace: Space) -> None:

@@ -386,7 +386,7 @@ def test_tests_in_parts_are_all_and_none_twice(many: Path, wheelhouse: Path, tmp
     space.run(*shard, "none.json", code=2).said("cannot read 'none.json': no such file")
     space.run(*shard, "BUILD.yaml", code=2).said("'BUILD.yaml' is no report of tests", "test //... --json >")
     space.run("test", "//...", "--timings", str(reports[0]), code=2).said("--timings are for --shards")
-    space.run("test", "--affected", code=2).said("'buildrules test //...' tests them all")
+    space.run("test", "--affected", code=2).said("'buildrules test //... --affected' tests them all")
     space.edit("a/BUILD.yaml", "app: {rule", "app: {tags: [nightly], rule")
     listed = space.run("affected", "--since", "HEAD", "--tests", "--tag", "nightly").out.split()
     assert "//a:t0" in listed and all(label.startswith("//a:") for label in listed)
@@ -395,6 +395,19 @@ def test_tests_in_parts_are_all_and_none_twice(many: Path, wheelhouse: Path, tmp
     space.run("affected", "--since", "HEAD", "--tag", "nightl", code=2).said(
         "no target has the tag 'nightl'", "nightly"
     )
+    for command in (["affected"], ["test"]):
+        for text in ("main..HEAD", "HEAD...main", "^main", "main.."):
+            said = space.run(*command, "//...", "--since", text, code=2)
+            said.said(f"'{text}' is a range", "...' is where HEAD and ")
+    since = ("affected", "--since", "HEAD")
+    space.run(*since, "--why", "--shards", "2", code=2).said("--why needs a LABEL, not '--shards'")
+    space.run(*since, "--why", "//a:app", "-o", "json", code=2).said("--why is answered in lines of text")
+    space.run(*since, "--shards", "1/4", code=2).said("write --shards 4; ", "`test --affected --shards 1/4`")
+    with space.inside(".", {}):
+        keep_failed(str(space.root), set(), {"//a:t0"})
+    assert space.run("test", "--rerun-failed").out == "no tests that failed before\n"
+    said = space.run("test", "--tag", "a b", code=2)
+    said.said("no targets given; 'buildrules test //... --tag 'a b'' tests them all")
     report = space.folder / "junit.xml"
     done = space.run("test", "//b/c/...", "--affected", "--junit", str(report))
     assert done.out == "no tests affected since HEAD\n"

@@ -5,7 +5,7 @@ import shlex
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,12 @@ import pytest
 from buildrules.errors import ServingError
 from buildrules.oci.docker import load
 from buildrules.oci.docker_http import Engine
+from buildrules.serving.attempt import Outcome
 from buildrules.serving.container import Container
 from buildrules.serving.probe import url_of, wait_ready
 from buildrules.serving.request import ask, curl_line
 from buildrules.serving.route import Route
+from buildrules.serving.trial import Exchange, Trial
 from tests.support.handmade import Shelf, image_of
 
 pytestmark = pytest.mark.docker
@@ -50,6 +52,17 @@ def other(engine: Engine, shelf: Shelf, busybox: bytes, name: str, *command: str
     tools = shelf.layer({"bin/busybox": busybox}, "tools", mode=0o755, packed=True)
     load(engine, image_of([tools], entrypoint=list(command), labels={"test": name}), [name + ":2"], shelf.stream)
     return name + ":2"
+
+
+class Nobody:
+    """Watches nothing."""
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Nothing to say."""
+
+    def at_cancel(self, stop: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
+        """Nobody cancels."""
+        return contextlib.nullcontext()
 
 
 def left(engine: Engine, image: str) -> list[str]:
@@ -186,6 +199,23 @@ def test_one_that_ignores_sigterm_is_killed(engine: Engine, shelf: Shelf, busybo
     with Container(engine, image, grace=1) as container:
         assert container.state().running
     assert left(engine, image) == []
+
+
+def test_a_failure_has_what_the_server_wrote_after_its_answer(
+    engine: Engine, shelf: Shelf, busybox: bytes, name: str
+) -> None:
+    script = "#!/bin/busybox sh\necho 'Status: 500'\necho\n(sleep 0.1; echo Traceback >/proc/1/fd/2) >&- 2>&- &\n"
+    files = {"bin/busybox": busybox, "www/cgi-bin/score": script.encode(), "www/ready": b"yes"}
+    tools = shelf.layer(files, "tools", mode=0o755, packed=True)
+    made = image_of([tools], entrypoint=["/bin/busybox", "sh", "-c", SERVE], environment={"PATH": "/bin"})
+    load(engine, made, [name + ":3"], shelf.stream)
+    asked = Exchange("first", "GET", Route.parse("8080/cgi-bin/score"), {}, None, {})
+    outcome = Outcome()
+    with Container(engine, name + ":3", ports={8080: None}) as container:
+        Trial([asked], Route.parse("8080/ready")).run(container, Nobody(), outcome)
+    (problem,) = outcome.problems
+    assert problem["kind"] == "wrong status"
+    assert "Traceback" in problem["log"]
 
 
 def test_what_cannot_start(engine: Engine, shelf: Shelf, busybox: bytes, name: str) -> None:

@@ -1,9 +1,32 @@
 """`buildrules affected`."""
 
+from typing import Any
+
 import click
 
 from buildrules.cli.affected_output import OUTPUTS
 from buildrules.cli.options import config_option, tag_option
+from buildrules.errors import UsageError
+
+
+def _labels(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Raise UsageError for an option that was taken for a label."""
+    for value in values:
+        if value.startswith("-"):
+            raise UsageError(f"--why needs a LABEL, not '{value}'", hint="write --why //models:name")
+    return values
+
+
+class _Number(click.IntRange):
+    """Of shards; who writes I/N is told which command takes that."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """As click has it."""
+        if isinstance(value, str) and "/" in value:
+            number, _, count = value.partition("/")
+            hint = f"write --shards {count or 4}; part {number} of them is run by `test --affected --shards {value}`"
+            raise UsageError(f"'{value}' is one part: all parts are listed, by their number", hint=hint)
+        return int(super().convert(value, param, ctx))
 
 
 @click.command()
@@ -13,11 +36,15 @@ from buildrules.cli.options import config_option, tag_option
 @click.option("--tests", is_flag=True, help="The tests that would run again, instead of what would be built again.")
 @click.option("--with-tests", is_flag=True, help="Both, each test beside its package: for jobs that build and test.")
 @click.option("-o", "--output", type=click.Choice(OUTPUTS), default=OUTPUTS[0], help="What to print.")
-@click.option("--shards", type=click.IntRange(1, 256), metavar="N", help="In N parts that take about as long.")
+@click.option("--shards", type=_Number(1, 256), metavar="N", help="In N parts that take about as long.")
 @config_option
 @tag_option
 @click.option(
-    "--why", multiple=True, metavar="LABEL", help="Say what of this one changed, and in which steps; can be repeated."
+    "--why",
+    multiple=True,
+    metavar="LABEL",
+    callback=_labels,
+    help="Say what of this one changed, and in which steps; can be repeated.",
 )
 def command(
     patterns: tuple[str, ...],
@@ -41,6 +68,9 @@ def command(
     from buildrules.cli.affected_output import written
     from buildrules.cli.shortly import write
 
+    if why and (shards or with_tests or output != OUTPUTS[0]):
+        other = "--shards" if shards else "--with-tests" if with_tests else f"--output {output}"
+        raise UsageError(f"--why is answered in lines of text, without {other}", hint="leave one of them out")
     asked = Asked(list(patterns) or ["//..."], since, committed, tests, configurations, tags=with_tags)
     answer = affected(asked, why)
     write(written(with_affected_tests(answer, asked) if with_tests else answer, output, shards))

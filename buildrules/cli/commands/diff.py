@@ -28,8 +28,8 @@ def command(before: str, after: str | None, **options: Any) -> int:
 
     Each is LABEL, which is built; LABEL@before, what it was before a build here made another image of it;
     LABEL@REVISION, what it is at a revision of git, built from the locks of then; HOST/REPOSITORY:TAG (or
-    @sha256:...), oci-layout:DIR[:NAME], oci-archive:FILE[:NAME] or docker-daemon:NAME. With one label alone that is
-    held against what it was before.
+    @sha256:...), oci-layout:DIR[:NAME], oci-archive:FILE[:NAME] or docker-daemon:NAME. One label alone is held
+    against what it was before, and LABEL@REVISION against LABEL.
     """
     from buildrules.cli.diff import compare_images
     from buildrules.cli.images import BEFORE, ask
@@ -38,7 +38,8 @@ def command(before: str, after: str | None, **options: Any) -> int:
     if options.pop("as_json"):
         options["form"] = "json"
     options["json"] = options["form"] == "json"
-    words = [before, after] if after else [f"{before}@{BEFORE}", before]
-    if after is None and (not before.startswith(("//", ":")) or "@" in before):
+    label, at, _ = before.partition("@")
+    words = [before, after or label] if after or at else [f"{before}@{BEFORE}", before]
+    if after is None and not before.startswith(("//", ":")):
         raise UsageError(f"'{before}' is to be compared with nothing", hint="name two images, or one label")
     return ask("diff", words, options, compare_images)
