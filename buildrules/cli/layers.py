@@ -89,7 +89,7 @@ def _lines(found: SharedLayers, most: int | None) -> Iterator[str]:
         size = size_text(sum(used.layer.size for used in rest))
         yield f"  and {len(rest)} more, {size}; --verbose shows all"
     shared = sum(len(used.images) > 1 for used in rows)
-    yield f"{found.images} images, {len(rows)} layers, {shared} of them in several images"
+    yield f"{found.images} image{'s' * (found.images != 1)}, {len(rows)} layers, {shared} of them in several images"
     yield f"stored    {size_text(found.stored)}, each layer once; {size_text(found.unshared)} if nothing were shared"
     yield f"compared  {found.ratio:.2f} x the {size_text(found.apart)} that a layer for each wheel would take"
 

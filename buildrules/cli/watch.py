@@ -27,9 +27,15 @@ _MOST_MS = 1600  # until they are handed on while more come
 class Watch:
     """Builds `words` (patterns and options of `build`) in the workspace at `root` whenever what they need changes."""
 
-    def __init__(self, root: str, directory: str, words: tuple[str, ...], then: str | None) -> None:
-        """`directory` is where the patterns were written, workspace-relative; `then` is "run", "test" or None."""
+    def __init__(
+        self, root: str, directory: str, patterns: tuple[str, ...], words: tuple[str, ...], then: str | None
+    ) -> None:
+        """`directory` is where the patterns were written, workspace-relative; `then` is "run", "test" or None.
+
+        `patterns` are those of the `words`, without options.
+        """
         self._root = root
+        self._patterns = patterns
         self._words = words
         self._then = then
         self._known = (directory, "build", *words)
@@ -63,7 +69,7 @@ class Watch:
                     code = self._build(())
                     if code == UsageError.exit_code:  # a label that is not there, or a file that says nothing sound
                         return code
-                    sys.stderr.write(f"watching {' '.join(self._words)}; Ctrl-C ends it\n")
+                    sys.stderr.write(f"watching {' '.join(self._patterns)}; Ctrl-C ends it\n")
                 elif paths and (self._answer is None or self._kept() is None):
                     self._build(paths)
                 first = False

@@ -166,7 +166,8 @@ def test_an_error_is_said_and_the_next_save_is_another_try(workspace: Space) -> 
 
 
 def test_what_was_built_is_tested(workspace: Space) -> None:
-    with watching(workspace, APP, "--test") as watched:
+    with watching(workspace, APP, "--test", "--progress", "plain") as watched:
+        assert f"watching {APP}; Ctrl-C" in watched.text
         watched.until(lambda: "not tested" in watched.text)
         workspace.write("src/score.py", "answer = 2\n")
         watched.until(lambda: watched.text.count("not tested") == 2)

@@ -107,6 +107,12 @@ def test_a_first_build_that_failed_is_shown(workspace: Space) -> None:
     assert found["build"]["exit_code"] == 1
 
 
+def test_a_workspace_that_never_loaded_is_said_to_have_no_nodes(workspace: Space) -> None:
+    workspace.write("more/BUILD.yaml", "targets: [")
+    workspace.run("build", APP, code=2)
+    workspace.run("report").said("nothing was built yet, only how the last build failed")
+
+
 def test_a_damaged_record_of_a_build_is_passed_over(built: Space) -> None:
     built.append("src/score.py", "# more\n")
     built.run("build", APP)

@@ -62,5 +62,6 @@ def command(patterns: tuple[str, ...], output: str, configurations: tuple[str, .
     write_own(output, text, '{"schema":' if output.endswith(".json") else "<title>buildrules report</title>")
     nodes = sum(len(data[name]["rows"]) for name in ("targets", "steps", "layers"))
     what = f"{output} ({given.strip()})" if given else output
-    told = f"{what}: {nodes} nodes, {size_text(len(text))} in {time.perf_counter() - began:.2f} s"
+    shown = f"{nodes} nodes" if nodes else "nothing was built yet, only how the last build failed"
+    told = f"{what}: {shown}, {size_text(len(text))} in {time.perf_counter() - began:.2f} s"
     click.echo(harmless(told), err=output == "-")

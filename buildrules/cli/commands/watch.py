@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from buildrules.cli.options import NeedsPatterns, building, pattern_argument
+from buildrules.cli.options import NeedsPatterns, building, pattern_argument, restored
 
 
 @click.command(cls=NeedsPatterns)
@@ -29,6 +29,6 @@ def command(patterns: tuple[str, ...], then: str | None, package: str | None, **
     argv: list[str] = click.get_current_context().obj
     words = [word for word in argv[argv.index("watch") + 1 :] if word not in ("--run", "--test")]
     try:
-        return Watch(root, directory, tuple(words), then).go()
+        return Watch(root, directory, tuple(restored(one) for one in patterns), tuple(words), then).go()
     except KeyboardInterrupt:
         return 0

@@ -35,7 +35,7 @@ function overview() {
     failed.length ? [el("h2", {}, "What failed"), failed.map((row) => el("div", {}, el("p", {}, statusText("failed"), " ", stepLink(steps[row.step]), " of ", targetLink(targets[steps[row.step].target])), row.error ? errorText(row.error) : null))] : null,
     el("div", { class: "columns" },
       el("div", {}, el("h2", {}, "Where the time is"), slow.length ? list(slow, (row) => [stepLink(steps[row.step]), el("span", { class: "kind" }, ` ${seconds(row.seconds)}, ${targets[steps[row.step].target].label}`), bar(row.seconds / slow[0].seconds)]) : el("p", { class: "soft" }, "nothing ran"), slow.length ? link("#/time", "timeline and critical path") : null),
-      el("div", {}, el("h2", {}, "Why it was built"), list([...causes].sort((a, b) => b[1] - a[1]).slice(0, 8), ([cause, number]) => [cause, " ", el("span", { class: "kind" }, counted(number, "step"))]), link("#/why", "each step")),
+      el("div", {}, el("h2", {}, "Why it was built"), causes.size ? [list([...causes].sort((a, b) => b[1] - a[1]).slice(0, 8), ([cause, number]) => [cause, " ", el("span", { class: "kind" }, counted(number, "step"))]), link("#/why", "each step")] : el("p", { class: "soft" }, "nothing was built; ", link("#/steps", "why each step was last"))),
       el("div", {}, el("h2", {}, "Largest layers"), list(large, (layer) => [layerLink(layer), layerNote(layer), bar(layer.size / large[0].size)]), link("#/layers", "all layers"))),
   ];
 }
@@ -106,7 +106,7 @@ function timeView() {
       el("button", { type: "button", "aria-label": "Larger", on: { click: () => drawn.zoom(1.6) } }, "+"), el("button", { type: "button", "aria-label": "Smaller", on: { click: () => drawn.zoom(1 / 1.6) } }, "−")),
     drawn,
     el("h2", {}, "Critical path"),
-    el("p", { class: "soft" }, `${counted(chain.length, "step")} that need each other, ${seconds(whole)} one after another: no number of workers makes the build faster than that.`),
+    el("p", { class: "soft" }, `${counted(chain.length, "step")}, ${seconds(whole)}${chain.length > 1 ? " one after another, each of which needs the one before" : ""}: no number of workers makes the build faster than that.`),
     sortable(chain, [
       { name: "began", number: true, value: (row) => row.at, show: (row) => seconds(row.at) },
       { name: "step", value: (row) => steps[row.step].title, show: (row) => stepLink(steps[row.step]) },
@@ -117,17 +117,18 @@ function timeView() {
   ];
 }
 
+const builtText = (row) => (isLint(row) && row.status === "executed" ? el("span", {}, dot(row.status), "linted") : statusText(row.status));
 const ranTable = (rows, sort) => sortable(rows, [
   { name: "step", value: (row) => steps[row.step].title, show: (row) => stepLink(steps[row.step]) },
   { name: "target", value: (row) => targets[steps[row.step].target].label, show: (row) => targetLink(targets[steps[row.step].target]) },
   { name: "took", number: true, value: (row) => row.seconds, show: (row) => seconds(row.seconds) },
-  { name: "status", value: (row) => STATUS[row.status], show: (row) => statusText(row.status) },
+  { name: "status", value: (row) => (isLint(row) && row.status === "executed" ? "linted" : STATUS[row.status]), show: builtText },
   { name: "why", value: (row) => why(row.reasons).join(" "), show: (row) => { const told = why(row.reasons); return told.length > 1 ? `${told[0]} (+${told.length - 1} more)` : told[0] || ""; } },
 ], { sort, down: sort === 2 });
 
 function whyView() {
   if (!ran.length) return nothing("No build of this workspace that did something is kept.", "buildrules build //...");
-  return [headline(report.build), ranTable(built(), 3)];
+  return [headline(report.build), built().length ? ranTable(built(), 3) : el("p", {}, "This build reused every step. ", link("#/steps", "Steps"), " has the reasons for which each was last built.")];
 }
 
 function stepsView(label, title) {
