@@ -24,6 +24,7 @@ from buildrules.guest.declared import Declared, blob_of, read_declared
 from buildrules.guest.forest import lay_out
 from buildrules.guest.given import GivenBlobs
 from buildrules.guest.offline import OfflineSession, check_refused
+from buildrules.guest.out import check_out, make_way
 from buildrules.guest.reads import Content, content_of, files_of, workspace_file
 from buildrules.guest.undeclared import Undeclared, check_content
 from buildrules.net.session import Session
@@ -98,6 +99,7 @@ class Room:
         """Do it. Raises BuildrulesError, and in a room for many NeedsProcess."""
         began = time.time_ns()
         declared, report = read_declared(request.inputs), Report()
+        check_out(request.root, declared, request.out, request.depfile)
         label = parse_label(request.label)
         tree = lay_out(request.root, declared, request.below, self._tree())
         layouts = {name: os.path.realpath(f"{tree}/{path}") for path in declared.files if (name := blob_of(path))}
@@ -181,16 +183,13 @@ class Room:
         layers = [item.layer for item in result.layers]
         read = read_index if result.goal.kind == "index" else read_image
         image: Image | Index = read(self._blobs, result.digest, layers)
-        with writing("result", request.out):
-            os.makedirs(request.out, exist_ok=True)
-            layout = os.path.join(request.out, "layout")
-            if os.path.exists(os.path.join(layout, "oci-layout")):
-                shutil.rmtree(layout)  # of an earlier build: what is there follows from the inputs alone
+        make_way(request.out, request.layout)
+        _write(os.path.join(request.out, "descriptor.json"), json.dumps(image.descriptor(), sort_keys=True) + "\n")
         if request.layout:
             makers = {item.layer.digest: item.action for item in result.layers}
             supply = Supply(build.here, lambda digest: build.sources.origin(makers[digest]), fetch_parts)
+            layout = os.path.join(request.out, "layout")
             write_layout(layout, image, supply, names=[tagged(str(result.goal.info["name"]))])
-        _write(os.path.join(request.out, "descriptor.json"), json.dumps(image.descriptor(), sort_keys=True) + "\n")
         _write(os.path.join(request.out, "digest"), f"{result.digest}\n")
         report.digest = result.digest
 

@@ -7,8 +7,10 @@ that digest, at a path relative to the working directory. Two spaces, as sha256s
 import os
 import re
 from dataclasses import dataclass
+from filecmp import cmp
 
 from buildrules.errors import UsageError
+from buildrules.state.rows import open_regular
 
 _CONTENT = re.compile(r"sha256:([0-9a-f]{64})  (.+)")
 _BLOB = re.compile(r"/blobs/sha256/([0-9a-f]{64})$")
@@ -33,7 +35,7 @@ class Declared:
 def read_declared(path: str) -> Declared:
     """Read such a file. Raises UsageError naming the line that is wrong, or where content is not there."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        with open(open_regular(path), encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             lines = file.read().split("\n")
     except OSError as error:
         raise UsageError(f"cannot read the inputs {path!r}: {(error.strerror or str(error)).lower()}") from None
@@ -43,10 +45,12 @@ def read_declared(path: str) -> Declared:
     for number, line in enumerate(lines, 1):
         where = f"{path}:{number}"
         if (found := _CONTENT.fullmatch(line)) is not None:
-            real = os.path.realpath(found[2])
-            if not os.path.isfile(real):
+            if "\0" in found[2] or not os.path.isfile(real := os.path.realpath(found[2])):
                 raise UsageError(f"{where}: there is no file {found[2]!r}", hint=f"the host declares it: {line[:80]!r}")
-            content.setdefault(found[1], real)
+            other = content.setdefault(found[1], real)
+            if other != real and not _same(other, real):
+                hint = "the host says the same digest of both; fetch them anew"
+                raise UsageError(f"{where}: {found[2]!r} differs from {other!r}", hint=hint)
         elif line:
             name = line.removesuffix("/")
             if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\0" in name:
@@ -54,3 +58,10 @@ def read_declared(path: str) -> Declared:
                 raise UsageError(f"{where}: {line!r} is no path of a workspace", hint=hint)
             (folders if line.endswith("/") else files).add(name)
     return Declared(frozenset(files), frozenset(folders), content)
+
+
+def _same(path: str, other: str) -> bool:
+    try:
+        return cmp(path, other, shallow=False)
+    except OSError:
+        return False

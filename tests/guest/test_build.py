@@ -1,6 +1,8 @@
 """The guest builds what a plain build does, from declared inputs alone."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,43 @@ def test_a_result_that_cannot_be_written_is_an_error_with_its_path(host: Host) -
     said = worker.build(host.arguments(host.space.root, lines, out="file/out"), code=2)
     assert "cannot write the result" in said and "not a directory" in said
     assert worker.end() == 0
+
+
+def test_nothing_but_its_own_layout_is_removed_and_no_input_is_written_over(host: Host) -> None:
+    lines, root = host.lines(), host.space.root
+    theirs = host.folder / "theirs/layout"
+    theirs.mkdir(parents=True)
+    for name in ("oci-layout", "index.json"):
+        (theirs / name).write_text("{}")
+    host.build(root, lines, out="theirs")
+    host.build(root, lines, "--layout", out="theirs", code=2).said("theirs/layout': something else is there")
+    assert sorted(path.name for path in theirs.iterdir()) == ["index.json", "oci-layout"]
+    for _ in range(2):
+        host.build(root, lines, "--layout")
+        assert (host.folder / "out/layout/index.json").exists()
+    host.build(root, lines)
+    assert not (host.folder / "out/layout").exists()
+    before = sorted(root.rglob("*"))
+    host.build(root, lines, out=str(root), code=2).said("the workspace lies there", "--out out/app")
+    host.build(root, lines, out=str(root / "src"), code=2).said("the input 'src/", "lies there")
+    for name in (root / lines[0], lines[-1].split("  ")[1]):
+        host.build(root, lines, "--depfile", str(name), code=2).said("it is an input")
+    assert sorted(root.rglob("*")) == before
+    (host.folder / "dangling").symlink_to("nowhere")
+    host.build(root, lines, out="dangling", code=2).said("cannot write", "dangling'")
+
+
+def test_inputs_that_are_no_list_or_are_not_what_they_say_are_errors(host: Host) -> None:
+    lines, root = host.lines(), host.space.root
+    name, _, place = next(line for line in lines if "numlib" in line).partition("  ")
+    copy = host.folder / "copy.whl"
+    copy.write_bytes(Path(place).read_bytes())
+    host.build(root, [*lines, f"{name}  {copy}"])
+    copy.write_bytes(b"another")
+    host.build(root, [*lines, f"{name}  {copy}"], code=2).said("copy.whl' differs from", "fetch them anew")
+    host.build(root, [*lines, f"{name}  a\0b"], code=2).said("there is no file 'a\\x00b'")
+    os.mkfifo(host.folder / "pipe")
+    words = host.arguments(root, lines)
+    words[words.index("--inputs") + 1] = str(host.folder / "pipe")
+    done = subprocess.run(host.bare(words), cwd=host.folder, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2 and "it is not a regular file" in done.stderr
