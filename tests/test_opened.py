@@ -70,6 +70,7 @@ REASONS = {
         cli/env_file.py
         guest/build.py                         an earlier result, which is compared
         guest/declared.py
+        guest/out.py                           what an earlier build wrote
         guest/worker.py                        files of arguments
         cli/writing.py                         the first line of what is to be replaced
         engine/step_file.py

@@ -1,5 +1,6 @@
 """Targets for many folders that are alike: the `for_each` section of a BUILD.yaml, written out folder by folder."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -11,6 +12,7 @@ from buildrules.errors import LoadError
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.globs import check_pattern, is_glob, matches, selects
 from buildrules.workspace.labels import check_name
+from buildrules.workspace.root import Tree
 from buildrules.workspace.suggest import did_you_mean
 
 KEYS = {
@@ -55,6 +57,7 @@ class _Template:
         self._disk, self._package, self._problems = disk, package, problems
         self._node = node.entries
         self._base = f"{package}/" if package else ""
+        self._partly = isinstance(disk.root, Tree)  # folders that a target does not need may not be laid out
         self._override = _map(node.entries.get("override"), "override", "folders")
 
     def maps(self) -> Iterator[Node]:
@@ -63,7 +66,7 @@ class _Template:
         before = len(self._problems)
         folders = self._folders()
         for name in self._override if len(self._problems) == before else ():  # else it may follow from what is wrong
-            if name not in folders:
+            if name not in folders and not self._partly:
                 hint = did_you_mean(name, folders, what="folders", limit=8)
                 key = self._node["override"].keys[name]
                 self._problems.add_error(key.error(f"for_each has no folder '{name}'", hint))
@@ -116,7 +119,7 @@ class _Template:
             if "**" in pattern:
                 raise place.error(f"the folders '{pattern}' have no depth", "write one `*` for each level: */*")
             below = {folder for folder in self._below(pattern) if not (exclude and matches(folder, exclude))}
-            if not below:
+            if not below and not self._partly:
                 there = f"folders are relative to '{self._package or '.'}/', where the BUILD.yaml is"
                 self._problems.add_error(place.error(f"no folder matches '{pattern}'", there))
             for folder in sorted(below):
@@ -137,10 +140,13 @@ class _Template:
             for folder in found:
                 for name in self._names(folder, part) if is_glob(part) else [part]:
                     path = f"{folder}/{name}" if folder else name
-                    if self._disk.is_directory(f"{self._base}{path}"):
+                    if self._is_there(f"{self._base}{path}"):
                         after.append(path)
             found = after
         return found
+
+    def _is_there(self, path: str) -> bool:
+        return os.path.isdir(self._disk.path(path)) if self._partly else self._disk.is_directory(path)
 
     def _names(self, folder: str, part: str) -> list[str]:
         """The names in a folder that a part of a pattern matches, without those that hold no packages either."""

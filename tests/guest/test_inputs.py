@@ -153,3 +153,35 @@ def test_a_plugin_is_an_input(tmp_path: Path, wheelhouse: Path) -> None:
     assert worker.answer() == {"exitCode": 0, "output": "", "wasCancelled": True, "requestId": 8}
     assert worker.end() == 0
     assert not list(space.folder.glob(".buildrules-*"))
+
+
+def test_folders_of_a_template_that_the_target_does_not_need_are_not_declared(space: Space) -> None:
+    app = "rule: model_package, base_env: '//:env', server: '//:server', code: '//a:code'"
+    template = (
+        "for_each:\n  folders: FOLDERS\n  targets:\n    '{name}': {rule: model, path: '{folder}'}\n"
+        f"    '{{name}}-app': {{{app}, model: ':{{name}}'}}\n  override: {{two: {{two: {{tags: [slow]}}}}}}\n"
+    )
+    for name in ("one", "two"):
+        space.write(f"many/{name}/model.txt", f"{name}\n")
+    host = Host(space)
+    for folders in ("'*'", "[one, two]"):
+        space.write("many/BUILD.yaml", template.replace("FOLDERS", folders))
+        space.run("lock", "//...")
+        lines = host.lines("//many:one-app")
+        assert "many/one/model.txt" in lines and "many/two/model.txt" not in lines
+        for root in (space.root, host.staged(lines, f"staged{len(folders)}")):
+            host.build(root, lines, "--offline", label="//many:one-app")
+            assert host.digest() == space.build("//many:one-app").digests["//many:one-app"]
+
+
+def test_requirements_that_include_others_are_read_through_the_links_of_a_host(space: Space) -> None:
+    space.edit("BUILD.yaml", "requirements: [numlib==1.0]", "requirements_file: wanted/all.txt")
+    space.write("wanted/all.txt", "-r more.txt\n-c limits.txt\n")
+    space.write("wanted/more.txt", "numlib\n")
+    space.write("wanted/limits.txt", "numlib==1.0\n")
+    space.run("lock", "//...")
+    host = Host(space)
+    lines = host.lines("//a:app")
+    assert {"wanted/all.txt", "wanted/more.txt", "wanted/limits.txt"} <= set(lines)
+    host.build(host.staged(lines), lines, "--offline", label="//a:app")
+    assert host.digest() == space.build("//a:app").digests["//a:app"]

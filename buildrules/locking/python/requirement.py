@@ -22,7 +22,7 @@ from buildrules.document.plain_toml import read_toml
 from buildrules.errors import LoadError, Position
 from buildrules.rules.repair import ADDRESS, VARIABLE, repair, without_variable
 from buildrules.rules.repository import repository_error
-from buildrules.workspace.root import is_inside, read_inside
+from buildrules.workspace.root import Tree, is_inside, read_inside
 
 PROJECT_FILES = ("pyproject.toml", "setup.py")
 """One of these makes a folder a project."""
@@ -283,7 +283,7 @@ def workspace_path(text: str, root: str, folder: str, position: Position | None)
 def inside_workspace(root: str, path: str) -> str | None:
     """The workspace-relative form of an absolute path, links resolved; None for one outside."""
     base, place = os.path.realpath(root), os.path.realpath(path)
-    if not is_inside(base, place):
+    if not is_inside(root if isinstance(root, Tree) else base, place):
         return None
     if place != base and not place.startswith(base + os.sep):  # where the user lets links lead
         place = os.path.normpath(path)
