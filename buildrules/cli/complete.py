@@ -25,10 +25,9 @@ def candidates(words: Sequence[str]) -> list[str]:
     for name in before[1:]:
         if isinstance(command, click.Group):
             command = command.get_command(context, name)
-    if command is None:
-        return []
-    if isinstance(command, click.Group):
-        return [name for name in command.list_commands(context) if name.startswith(current)]
+    if command is None or isinstance(command, click.Group):
+        names = [] if command is None else command.list_commands(context)
+        return [name for name in names if name.startswith(current)]
     start, name, value = "", before[-1], current
     if current.startswith("--") and "=" in current:
         name, _, value = current.partition("=")
@@ -39,8 +38,11 @@ def candidates(words: Sequence[str]) -> list[str]:
     if current.startswith("-") and not current.startswith(("-/", "-:")):
         names = [name for one in command.params if isinstance(one, click.Option) for name in one.opts]
         return sorted(name for name in [*names, "--help"] if name.startswith(current) and name.startswith("--"))
-    takes = {one.name for one in command.params if isinstance(one, click.Argument)}
-    return list(labels(current)) if takes & {"patterns", "label", "labels"} else []
+    takes = {str(one.name): one.type for one in command.params if isinstance(one, click.Argument)}
+    if takes.keys() & {"patterns", "label", "labels"}:
+        return list(labels(current))
+    first = next(iter(takes.values()), None) if len(before) == 1 else None
+    return [one for one in first.choices if one.startswith(current)] if isinstance(first, click.Choice) else []
 
 
 def _values(option: click.Option) -> Iterable[str]:
@@ -48,7 +50,13 @@ def _values(option: click.Option) -> Iterable[str]:
         return map(str, option.type.choices)
     if option.name == "platform":
         return _PLATFORMS
-    ask = {"configurations": _configurations, "with_tags": _tags, "since": _revisions}.get(str(option.name))
+    ask = {
+        "configurations": _configurations,
+        "with_tags": _tags,
+        "since": _revisions,
+        "sync": _groups,
+        "upgrades": _distributions,
+    }.get(str(option.name))
     try:
         return [] if ask is None else ask(*here())
     except (BuildrulesError, OSError):
@@ -65,6 +73,17 @@ def _tags(root: str, _directory: str, prefix: str) -> Iterable[str]:
     targets = targets_of_workspace(root, prefix).targets
     tags = {tag for number in targets.written for tag in targets.detail(number)[3].get("tags") or ()}
     return [minus + tag for minus in ("", "-") for tag in sorted(tags)]
+
+
+def _groups(root: str, _directory: str, prefix: str) -> Iterable[str]:
+    targets = targets_of_workspace(root, prefix).targets
+    return sorted({str(group) for n in targets.written if (group := targets.detail(n)[3].get("group")) is not None})
+
+
+def _distributions(root: str, _directory: str, _prefix: str) -> Iterable[str]:
+    from buildrules.cli.locked_names import locked_names
+
+    return sorted(locked_names(root))
 
 
 def _revisions(root: str, _directory: str, _prefix: str) -> Iterable[str]:

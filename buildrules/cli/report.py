@@ -150,9 +150,9 @@ def text_piece(result: GoalResult) -> str:
     return in_line(short_line(result, "unchanged")) + "\n"
 
 
-def text_frame(actions: int) -> tuple[str, str, str]:
-    """What stands before, between and after the pieces; the time is appended by whoever prints it."""
-    return "", "", f"0 built, {actions} reused, 0 B read, 0 B written in "
+def text_frame(actions: int, first: str) -> tuple[str, str, str]:
+    """What stands before (`first`), between and after the pieces; the time is appended by whoever prints it."""
+    return first, "", f"0 built, {actions} reused, 0 B read, 0 B written in "
 
 
 def _target_json(result: GoalResult, unchanged: Status | None = None) -> str:

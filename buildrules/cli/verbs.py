@@ -177,7 +177,9 @@ def _perform(invocation: Invocation, began: float) -> int:
     results = invocation.report_rows()
     as_json = bool(request.option("json"))
     told = invocation.results if as_json else results
-    report = text_report(told, build, seconds, verbose=bool(request.option("verbose")))
+    tags = [f"--tag {tag}" for tag in request.option("with_tags") or ()]
+    none = f"nothing that is named and can be built fits {' '.join(tags)}\n" if tags and not results else ""
+    report = none + text_report(told, build, seconds, verbose=bool(request.option("verbose")))
     invocation.log.end(ok=build.ok, text="\n".join([report, *(error_text(error) for error in failures(build))]))
     log = invocation.log.to_dict()
     shared = invocation.sharing.figures() if invocation.sharing is not None else None
@@ -195,7 +197,7 @@ def _perform(invocation: Invocation, began: float) -> int:
     sys.stdout.flush()
     actions = sum(counts(build).values())
     piece, frame = (
-        (json_piece, json_frame(actions, log, bool(results))) if as_json else (text_piece, text_frame(actions))
+        (json_piece, json_frame(actions, log, bool(results))) if as_json else (text_piece, text_frame(actions, none))
     )
     invocation.save([piece(result) for result in invocation.results], frame)
     if "after" not in calls:

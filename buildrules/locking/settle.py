@@ -89,7 +89,7 @@ class _Settling:
             from buildrules.locking.python.owners import check_owners
 
             check_owners(self.locks, keeper, whole=self.options.locking)
-        if any(os.path.basename(path).startswith("pylock.") for path in keeper.made):
+        if any(os.path.basename(path).startswith("pylock.") for path in keeper.replaced) and not self.options.locked:
             self._tell_what_is_not_asked()
         return self.locks
 

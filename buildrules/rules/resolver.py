@@ -62,7 +62,7 @@ class _Resolver:
         self._given: dict[str, dict[str, tuple[Mapping[str, Node], Mapping[str, Node]]]] = {}
         for package, defaults in workspace.defaults.items():
             if defaults.visibility is not None:
-                self._visible[package] = _visibility(defaults.visibility, package, problems)
+                self._visible[package] = self._visibility(defaults.visibility, package)
             if defaults.attributes is not None:
                 self._given[package] = self._defaults(package, defaults.attributes)
 
@@ -115,13 +115,47 @@ class _Resolver:
         sound = self.resolution.targets if len(problems) == before else self.resolution.broken
         sound[label] = found
 
+    def _visibility(self, node: Node, package: str) -> list[Pattern] | None:
+        """Its patterns; None, which is everybody, where they are wrong: that is said here, once."""
+        problems, before = self.problems, len(self.problems)
+        if node.kind != "list":
+            said = f"visibility is a list of patterns, not {node.describe()}"
+            problems.add_error(node.error(said, "write [//team/...]"))
+            return None
+        patterns = []
+        for item in node.items:
+            try:
+                text = item.string("a pattern")
+                pattern = parse_pattern(text, package)
+                if pattern.exclude:
+                    raise item.error(
+                        "visibility cannot leave packages out", "list the packages that may use the target"
+                    )
+                if ":" not in text and not self._may_exist(pattern.label):
+                    where = text.strip("/")
+                    raise item.error(
+                        f"'{text}' names the target '{pattern}', and there is none",
+                        f"write //{where}:all for the targets of that package, //{where}/... for those below it, too",
+                    )
+                patterns.append(pattern)
+            except UsageError as error:
+                problems.add(error.message, hint=error.hint, position=item.position)
+            except LoadError as error:
+                problems.add_error(error)
+        return patterns if len(problems) == before else None
+
+    def _may_exist(self, label: Label | None) -> bool:
+        """Whether nothing is known against it: of packages that were not loaded nothing is."""
+        known, unread = self.workspace.targets, self.workspace.unread
+        return label is None or label in known or label in unread or not self.workspace.whole
+
     def _common(self, found: ResolvedTarget, name: str, node: Node) -> None:
         """Read what every target may say."""
         package, problems = found.label.package, self.problems
         if name == "tags":
             found.tags = _tags(node, notes=name in found.rule.attributes, problems=problems)
         elif name == "visibility":
-            found.visibility = _visibility(node, package, problems)
+            found.visibility = self._visibility(node, package)
         elif name == "description":
             found.description = types.read(node, _DESCRIPTION, package, problems) or ""
         else:
@@ -293,21 +327,3 @@ def _check_providers(resolution: Resolution, problems: Problems) -> None:
                         hint=f"targets that do: {', '.join(map(str, able[:4]))}" if able else None,
                         position=target.position_of(name, index if several else None),
                     )
-
-
-def _visibility(node: Node, package: str, problems: Problems) -> list[Pattern] | None:
-    if node.kind != "list":
-        problems.add_error(node.error(f"visibility is a list of patterns, not {node.describe()}", "write [//team/...]"))
-        return None
-    patterns = []
-    for item in node.items:
-        try:
-            pattern = parse_pattern(item.string("a pattern"), package)
-            if pattern.exclude:
-                raise item.error("visibility cannot leave packages out", "list the packages that may use the target")
-            patterns.append(pattern)
-        except UsageError as error:
-            problems.add(error.message, hint=error.hint, position=item.position)
-        except LoadError as error:
-            problems.add_error(error)
-    return patterns

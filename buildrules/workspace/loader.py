@@ -60,6 +60,7 @@ class Workspace:
     packages: list[str] = field(default_factory=list)
     unread: set[Label] = field(default_factory=set)
     defaults: dict[str, Defaults] = field(default_factory=dict)
+    whole: bool = False
 
 
 def load_workspace(
@@ -93,6 +94,7 @@ def load_workspace(
     if whole and only is None:
         found = disk.packages(settings.ignore if settings else ())
     workspace = Workspace(disk.root, settings or Settings(name="workspace"), packages=found.packages)
+    workspace.whole = whole and only is None
     for path in found.misspelt:
         problems.add(f"'{path}' is not read", hint=f"rename it to {BUILD_FILE}", position=Position(path, 1))
     for package in found.packages:

@@ -124,6 +124,8 @@ def test_verbs_options_and_values(nested: Space) -> None:
     assert completed(nested, "") == list(VERBS)
     assert completed(nested, "cac") == ["cache"]
     assert completed(nested, "cache", "ver") == ["verify"]
+    assert completed(nested, "completion", "") == ["bash", "zsh", "fish"]
+    assert completed(nested, "completion", "bash", "") == []
     assert completed(nested, "build", "--loc") == ["--locked"]
     assert completed(nested, "build", "--platform", "linux/a") == ["linux/amd64", "linux/arm64"]
     assert completed(nested, "nonsense", "x") == []
@@ -134,6 +136,10 @@ def test_verbs_options_and_values(nested: Space) -> None:
 def test_configurations_tags_and_revisions(nested: Space) -> None:
     nested.edit("BUILD.yaml", "workspace:\n", "workspace:\n  configurations: [gpu, debug]\n")
     nested.edit("BUILD.yaml", "  code: {rule", "  code: {tags: [nightly], rule")
+    nested.edit("BUILD.yaml", "    requirements: [", "    group: models\n    requirements: [")
+    nested.run("lock", "//:env")
+    assert completed(nested, "lock", "--sync", "") == ["models"]
+    assert "numlib" in completed(nested, "lock", "--upgrade", "num")
     assert completed(nested, "build", "--config", "g") == ["gpu"]
     assert completed(nested, "query", "--config=") == ["--config=gpu", "--config=debug"]
     assert completed(nested, "test", "--tag", "") == ["nightly", "-nightly"]

@@ -431,3 +431,31 @@ def test_what_takes_the_place_of_a_default_visibility_is_all_of_it(workspace: Sp
     space.run("query", code=2).said("by `default_visibility`; give it `visibility: [//one/..., //two:all]`")
     space.edit("BUILD.yaml", "lib: {", "lib: {visibility: [//one/..., //two:all], ")
     space.run("query")
+
+
+def test_a_visibility_that_names_a_package_and_means_a_target_is_one_error(workspace: Space) -> None:
+    lib = "targets:\n  m: {rule: model, path: data, visibility: [HERE]}\n"
+    workspace.write("lib/BUILD.yaml", lib.replace("HERE", "//other"))
+    workspace.write("lib/data/w.bin", "1")
+    user = (
+        "targets:\n  SELF: {rule: model_package, model: //lib:m, base_env: //:env, server: //:server, code: //:code}\n"
+    )
+    workspace.write("other/BUILD.yaml", user.replace("SELF", "app") + user.replace("SELF", "more").partition("\n")[2])
+    said = workspace.run("query", code=2)
+    said.said("lib/BUILD.yaml:2:", "'//other' names the target '//other:other'", "write //other:all")
+    assert "is not visible" not in said.err
+    workspace.write("lib/BUILD.yaml", lib.replace(", visibility: [HERE]", "") + "default_visibility: [//nowhere]\n")
+    workspace.run("query", code=2).said("lib/BUILD.yaml:3:", "write //nowhere:all")
+    workspace.write("lib/BUILD.yaml", lib.replace("HERE", "//other:all"))
+    workspace.run("query")
+    workspace.write("lib/BUILD.yaml", lib.replace("HERE", "//other"))
+    workspace.write("other/BUILD.yaml", user.replace("SELF", "other"))
+    workspace.run("query")
+
+
+def test_a_tag_that_nothing_named_has_is_said(workspace: Space) -> None:
+    workspace.edit("BUILD.yaml", "  code: {rule", "  code: {tags: [nightly], rule")
+    for _ in range(2):  # and where nothing has changed
+        workspace.run("build", "//:base", "--tag", "nightly").said(
+            "nothing that is named and can be built fits --tag nightly\n0 built, 0 reused"
+        )

@@ -60,6 +60,8 @@ def test_a17_folders_are_not_said_again_once_the_hint_is_followed(unlocked: Spac
     said = unlocked.run("lock").err
     text = said.split("warning: ")[-1]
     assert text.startswith(f"not asked, since pip's settings are no part of the workspace: {index.as_uri()}, {more} (")
+    assert text.count("in a uv.toml") == 1
+    assert warnings(unlocked) == []  # nothing new was resolved
     assert said.endswith(text) and "locking" not in text  # it stands last
     kept = Path(unlocked.env.pop("UV_CONFIG_FILE"))  # of all tests
     lines = [*text.split("`")[1::2], kept.read_text() if kept.exists() else ""]

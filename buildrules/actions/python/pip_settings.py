@@ -38,6 +38,7 @@ def not_read(root: str, known: Collection[str]) -> str | None:
         f"under workspace.connections `feed{n or ''}: {{type: python_feed, target: {url!r}}}`"
         for n, url in enumerate(feeds)
     ]
+    settings = []
     for setting in ("find-links", "extra-index-url"):
         urls = [
             shown[url]
@@ -45,7 +46,9 @@ def not_read(root: str, known: Collection[str]) -> str | None:
             if shown[url] not in feeds and (key == "find-links") == (setting == "find-links")
         ]
         if urls:
-            ways.append(f"in a uv.toml at the workspace's root `{setting} = {json.dumps(urls)}`")
+            settings.append(f"`{setting} = {json.dumps(urls)}`")
+    if settings:
+        ways.append(f"in a uv.toml at the workspace's root {' and '.join(settings)}")
     places = " and ".join(dict.fromkeys(where for _, where in missed.values()))
     return (
         f"not asked, since pip's settings are no part of the workspace: {', '.join(shown.values())} ({places})"

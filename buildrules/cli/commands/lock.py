@@ -1,6 +1,5 @@
 """`buildrules lock`."""
 
-import contextlib
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -144,30 +143,13 @@ def _check_names(root: str, names: list[str]) -> None:
     """Raise UsageError for a name to upgrade that no lock of the workspace has. Where there is no lock, any will do."""
     from packaging.utils import canonicalize_name
 
+    from buildrules.cli.locked_names import locked_names
     from buildrules.errors import UsageError
     from buildrules.workspace.suggest import did_you_mean
 
-    locked = _locked_names(root) if names else set()
+    locked = locked_names(root) if names else set()
     for name in names:
         if locked and canonicalize_name(name) not in locked:
             raise UsageError(
                 f"no lock has a package '{name}'", hint=did_you_mean(name, locked) or "a new one is locked without this"
             )
-
-
-def _locked_names(root: str) -> set[str]:
-    from packaging.utils import canonicalize_name
-
-    from buildrules.document.plain_toml import read_toml
-    from buildrules.locking.keeper import locks_in
-    from buildrules.workspace.loader import packages_below
-    from buildrules.workspace.root import read_file
-
-    names: set[str] = set()
-    for folder in packages_below(root):
-        for name in locks_in(folder):
-            if name.startswith(("pylock.", "conda.")):
-                with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                    rows = read_toml(read_file(os.path.join(folder, name), root))["packages"]
-                    names |= {canonicalize_name(row["name"]) for row in rows}
-    return names

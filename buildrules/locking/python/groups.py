@@ -66,8 +66,10 @@ class GroupLocks:
 
         def stale(lock: Lock) -> str | None:
             part = lock.part(request.digest())
-            if part is None and lock.target == request.target:
-                return f"it has nothing for what {target.label} asks for"
+            asking = self._all(group, base.platform)[0] if self.whole else ()
+            lacking = [one.target.label for one in asking if lock.part(one.request.digest()) is None]
+            if (part is None or lacking) and lock.target == request.target:
+                return f"it has nothing for what {lacking[0] if lacking else target.label} asks for"
             reason = resolve.stale(part or lock, request, shared=True)
             if reason is None and self.whole and self._all(group, base.platform)[1] != lock.inputs:
                 return "the members of the group have changed"
