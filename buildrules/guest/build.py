@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -156,7 +157,11 @@ class Room:
         plugins = list(prepared.loaded.workspace.settings.plugins)
         if plugins and self._many:
             raise NeedsProcess
-        import_plugins(tree, plugins, kinds)
+        with _imports() as names:
+            try:
+                import_plugins(tree, plugins, kinds)
+            finally:
+                undeclared.check_imports(names)
         content = content_of(plan, session, self._blobs)
         if request.offline:
             there = (url for one in content.values() for url in one.urls if workspace_file(url, tree))
@@ -226,6 +231,23 @@ def depfile_text(target: str, paths: list[str]) -> str:
         return path.replace("$", "$$").replace("#", "\\#").replace(" ", "\\ ").replace(":", "\\:")
 
     return " \\\n  ".join([f"{escaped(target)}:", *map(escaped, paths)]) + "\n"
+
+
+@contextmanager
+def _imports() -> Iterator[list[str]]:
+    """While inside, the names of modules that Python looks for, also in vain."""
+    names: list[str] = []
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            names.append(name)
+
+    sys.meta_path.insert(0, Finder)
+    try:
+        yield names
+    finally:
+        sys.meta_path.remove(Finder)
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 import os
 import posixpath
 import re
+import sys
 from collections.abc import Iterable, Iterator
+from importlib.machinery import EXTENSION_SUFFIXES
 
 from buildrules.analysis.loaded import Loaded
 from buildrules.document.nodes import Node
@@ -19,6 +21,7 @@ from buildrules.workspace.labels import parse_label
 from buildrules.workspace.root import BUILD_FILE, Tree
 
 _WORD = re.compile(r"//([\w./-]*)")
+_NO_BLOB = re.compile(r"layout '([^']*)' has no blob sha256:([0-9a-f]{64})")
 
 
 class Undeclared:
@@ -49,7 +52,25 @@ class Undeclared:
         said = " ".join(f"{one.message} {one.hint or ''}" for one in errors)
         packages = {word.rstrip("/.") for word in _WORD.findall(said)}
         seen += [Read(posixpath.join(package, BUILD_FILE), "") for package in packages]
+        seen += [Read(f"{layout}/blobs/sha256/{name}", "") for layout, name in _NO_BLOB.findall(said)]
         self._refuse(self._missing(seen), None)
+
+    def check_imports(self, names: Iterable[str]) -> None:
+        """Raise UndeclaredError for what a plain build would have imported for these names of modules."""
+        self._refuse(self._missing(Read(path, "") for name in names for path in self._modules(name)), None)
+
+    def _modules(self, name: str) -> Iterator[str]:
+        """The paths that Python takes for a module before that which it took here."""
+        top = getattr(sys.modules.get(name.partition(".")[0]), "__file__", None)
+        if "." in name and top and not top.startswith(f"{self._tree}/"):
+            return  # a part of what is installed
+        path = name.replace(".", "/")
+        for ending in ("/__init__.py", *EXTENSION_SUFFIXES, ".py"):
+            if os.path.lexists(f"{self._tree}/{path}{ending}"):
+                return
+            yield f"{path}{ending}"
+        if name not in sys.modules:
+            yield path  # a folder alone is a package as well
 
     def _missing(self, seen: Iterable[Read]) -> Iterator[Read]:
         for one in seen:

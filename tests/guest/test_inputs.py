@@ -185,3 +185,34 @@ def test_requirements_that_include_others_are_read_through_the_links_of_a_host(s
     assert {"wanted/all.txt", "wanted/more.txt", "wanted/limits.txt"} <= set(lines)
     host.build(host.staged(lines), lines, "--offline", label="//a:app")
     assert host.digest() == space.build("//a:app").digests["//a:app"]
+
+
+def test_blobs_of_a_base_layout_that_are_not_declared_are_said_to_be(space: Space) -> None:
+    host = Host(space)
+    lines = host.lines("//a:app")
+    blobs = [line for line in lines if line.startswith("base/blobs/")]
+    assert len(blobs) == 3
+    for blob in blobs:
+        kept = [line for line in lines if line != blob]
+        host.build(space.root, kept, "--offline", label="//a:app", code=3).said(f"not declared: '{blob}'")
+
+
+def test_what_plugins_import_otherwise_than_a_plain_build_is_an_error(tmp_path: Path, wheelhouse: Path) -> None:
+    space = Space(tmp_path, wheelhouse).populate()
+    space.edit("BUILD.yaml", "workspace:\n", "workspace:\n  plugins: [tools.kinds]\n")
+    space.write("tools/__init__.py", "")
+    space.write("tools/kinds.py", "import colorsys\nimport tools.helper\n")
+    space.write("tools/helper.py", "")
+    space.run("lock", APP)
+    (target,) = json.loads(space.process("guest", "inputs", APP, "--root", ".").out)["targets"]
+    host = Host(space)
+    lines = [*target["files"], *host.content(target["content"])]
+    for name in ("tools/helper.py", "tools/__init__.py"):
+        kept = [line for line in lines if line != name]
+        host.build(space.root, kept, "--offline", code=3).said(f"not declared: '{name}'")
+    host.build(space.root, lines, "--offline")
+    for late in ("tools/helper/__init__.py", "colorsys.py"):
+        space.write(late, "")
+        host.build(space.root, lines, "--offline", code=3).said(f"not declared: '{late}'")
+        host.build(host.staged(lines, late.replace("/", "-")), lines, "--offline")
+        space.remove(late)
