@@ -1,6 +1,7 @@
 """The workflow and the actions for GitHub, by the real bash: a pull request and a merge, as far as a runner goes."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,21 @@ from tests.support.space import wheel
 
 WORKFLOW = ROOT / "integrations/github/packages.yml"
 PATH = os.environ["PATH"]
+PROJECT = """\
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+BACKEND = """\
+import shutil
+from pathlib import Path
+
+def build_wheel(folder, *_):
+    (wheel,) = Path().glob("*.whl")
+    shutil.copy(wheel, folder)
+    return wheel.name
+"""
 BRANCH = 'x";touch${IFS}pwned;"'
 
 
@@ -24,11 +40,11 @@ class GitHub:
             folder, project.remote, project.env, project.comments.url, PASSWORD, {"REGISTRY": project.host}, USER
         )
 
-    def merged(self) -> dict[str, Job]:
-        """What is in the workspace is pushed to main."""
+    def merged(self, sha: str = "") -> dict[str, Job]:
+        """What is in the workspace is pushed to main; the workflow runs at an older commit if one is given."""
         self.project.local.commit()
         self.project.push("main")
-        return self.forge.run(WORKFLOW, "push", {"before": "0" * 40}, "refs/heads/main")
+        return self.forge.run(WORKFLOW, "push", {"before": "0" * 40}, "refs/heads/main", sha)
 
     def asked(self, workflow: Path = WORKFLOW, owner: str = "acme") -> dict[str, Job]:
         """What is in the workspace is asked for by a pull request, whose merge GitHub makes."""
@@ -61,13 +77,13 @@ def results(jobs: dict[str, Job]) -> dict[str, str]:
 def test_a_pull_request_and_its_merge(github: GitHub) -> None:
     """It builds and tests the one package that it touches, and says so in one comment; the merge is pushed."""
     space, comments = github.project.space, github.project.comments
-    first = github.merged()["push"]
+    first, old = github.merged()["push"], github.project.head()
     assert (first.result, comments.asked) == ("success", []), first.said
-    assert github.project.tags("app") == {github.project.head(), "main"}
+    assert github.project.tags("app") == {old, "main"}
 
     space.append("src/score", "# more\n")
     jobs = github.asked()
-    assert results(jobs) == {"affected": "success", "1 of 4": "success", "comment": "success"}
+    assert results(jobs) == {"affected": "success", "1 of 4": "success", "comment": "success", "packages": "success"}
     assert '"labels": "//:app", "tests": "//:app_test"}]' in jobs["affected"].summary
     said = jobs["1 of 4"].said
     assert "2 built, 5 reused" in said and "1 passed in" in said and "//:other" not in said
@@ -88,33 +104,51 @@ def test_a_pull_request_and_its_merge(github: GitHub) -> None:
     assert "0 B sent" not in pushed.said and github.project.head() in github.project.tags("app"), pushed.said
     again = github.merged()["push"]
     assert "  built  " not in again.said and "0 B sent, 2 tags moved" in again.said, again.said
+    assert "app:main  all there" in again.said
+    late = github.merged(old)["push"]
+    assert f"app:{old}  all there" in late.said and "app:main" not in late.said, "the branch's tag is of the newest"
 
 
 @needs_docker
 def test_a_fork_and_a_shallow_clone(github: GitHub, tmp_path: Path) -> None:
-    """A fork gets no token and fills no cache; a failed test fails its job, and what differs is told all the same."""
+    """A fork gets no token and fills no cache; a failed test fails its job, and what differs is told all the same. What
+    is built on main is kept where it fails."""
     project, shallow = github.project, tmp_path / "packages.yml"
     shallow.write_text(WORKFLOW.read_text().replace("fetch-depth: 0", "fetch-depth: 1", 1))
     project.space.edit("src/score", "1.0, 2.5", "1.0, 2.6")
     before = project.cached()
     jobs = github.asked(shallow, owner="eve")
     assert "the clone is shallow: the rest of its history is fetched" in jobs["affected"].said
-    assert results(jobs) == {"affected": "success", "1 of 4": "failure", "comment": "success"}
+    assert results(jobs) == {"affected": "success", "1 of 4": "failure", "comment": "success", "packages": "failure"}
     assert "wrong answer: $.numbers[1]: off by 0.1" in jobs["1 of 4"].said
     assert "~ srv/cgi-bin/score" in jobs["comment"].summary
     assert (project.comments.asked, project.cached()) == ([], before)
+    project.merge()
+    jobs = github.merged()
+    assert results(jobs) == {"push": "failure", "packages": "failure"}
+    assert "//:app_test failed" in jobs["push"].said
+    assert list(project.space.folder.glob("forge/caches/*/*")), "what was built is kept"
 
 
-def test_setting_up_installs_what_is_asked_for(tmp_path: Path) -> None:
-    """And nothing where the runner has it, which the other tests show."""
-    (tmp_path / "wheels").mkdir()
-    name, data = wheel("buildrules", "9.1")
-    (tmp_path / "wheels" / name).write_bytes(data)
-    forge = Forge(tmp_path, tmp_path, {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "wheels"), "PATH": PATH})
-    given = {"version": "9.1", "shared-cache": "https://cache.example.com", "restore": "false"}
+@pytest.mark.parametrize("package", ["buildrules==9.1", ""])
+def test_setting_up_installs_what_is_asked_for(package: str, tmp_path: Path) -> None:
+    """Or else the repository that the action is in; and nothing where the runner has it, which the other tests show."""
+    actions = tmp_path / "actions"
+    shutil.copytree(ROOT / "integrations", actions / "integrations")
+    name, data = wheel("buildrules", "9.1" if package else "9.2")
+    wheels = tmp_path / "wheels" if package else actions
+    wheels.mkdir(exist_ok=True)
+    (wheels / name).write_bytes(data)
+    (actions / "pyproject.toml").write_text(PROJECT)
+    (actions / "backend.py").write_text(BACKEND)
+    path = ":".join(one for one in PATH.split(":") if not Path(one, "buildrules").exists())
+    env = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "wheels"), "PATH": path}
+    forge = Forge(tmp_path, tmp_path, env, actions=actions)
+    given = {"package": package, "shared-cache": "https://cache.example.com", "restore": "false"}
     machine = Machine(forge, {"github": {"sha": "1234", "ref": "", "repository": ""}})
-    machine.job({"steps": [{"uses": "OWNER/buildrules/integrations/github/setup@main", "with": given}]})
+    machine.job({"steps": [{"uses": "OWNER/buildrules/integrations/github/setup@REV", "with": given}]})
     assert machine.found.result == "success", machine.found.said
-    assert (Path(machine.path[0]) / "buildrules").exists()
+    program = Path(machine.path[0]) / "buildrules"
+    assert program.exists() and list(program.parents[1].glob(f"lib/*/site-packages/{name.split('-py')[0]}.dist-info"))
     assert machine.env["BUILDRULES_CACHE"] == "https://cache.example.com"
     assert machine.env["BUILDRULES_CACHE_DIR"] == f"{machine.home}/.cache/buildrules"

@@ -14,7 +14,9 @@ class GitLab:
         secrets = {"BUILDRULES_TOKEN": PASSWORD, "CI_REGISTRY": project.host}
         secrets |= {"CI_REGISTRY_USER": USER, "CI_REGISTRY_PASSWORD": PASSWORD}
         folder = project.space.folder / "forge"
-        self.forge = Forge(folder, project.remote, project.env, project.comments.url, secrets, {"shards": "2"})
+        self.forge = Forge(
+            folder, project.remote, project.env, project.comments.url, secrets, {"shards": "2", "package": ""}
+        )
 
     def pushed(self) -> Job:
         """What is in the workspace is pushed to main."""

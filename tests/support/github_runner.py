@@ -21,7 +21,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 _TOKEN = re.compile(r"\s*('(?:[^']|'')*'|&&|\|\||==|!=|[!(),]|[\w*.-]+)")
-_OWN = re.compile(r"OWNER/buildrules/(integrations/github/\w+)@main")
+_ALWAYS = re.compile(r"(cancelled|always)\(\)")
+_OWN = re.compile(r"OWNER/buildrules/(integrations/github/\w+)@REV")
 
 
 def text(value: Any) -> str:
@@ -76,7 +77,12 @@ class Expression:
             return self.functions[token](*arguments)
         found = self.contexts
         for name in token.split("."):
-            found = found.get(name) if isinstance(found, Mapping) else None
+            if name == "*":
+                found = list(found.values())
+            elif isinstance(found, list):
+                found = [one.get(name) for one in found]
+            else:
+                found = found.get(name) if isinstance(found, Mapping) else None
         return found
 
     def _next(self, word: str) -> bool:
@@ -108,12 +114,15 @@ class Forge:
     vars: dict[str, str] = field(default_factory=dict)
     actor: str = ""
     repository: str = "acme/models"
+    actions: Path = ROOT
 
-    def run(self, workflow: Path, name: str, event: dict[str, Any], ref: str) -> dict[str, Job]:
-        """Run a workflow for an event, at a ref of the remote. The jobs by name; those of a matrix by theirs."""
+    def run(self, workflow: Path, name: str, event: dict[str, Any], ref: str, sha: str = "") -> dict[str, Job]:
+        """Run a workflow for an event, at a ref of the remote, or at a commit that it had. The jobs by name; those of a
+        matrix by theirs.
+        """
         shutil.rmtree(self.folder / "artifacts", ignore_errors=True)
         git = ["git", "-C", str(self.remote), "rev-parse", ref]
-        sha = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
+        sha = sha or subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip()
         github = {"event_name": name, "event": event, "ref": ref, "sha": sha, "repository": self.repository}
         github |= {"base_ref": event.get("pull_request", {}).get("base", {}).get("ref", ""), "token": self.token}
         jobs: dict[str, Job] = {}
@@ -123,7 +132,7 @@ class Forge:
             contexts: dict[str, Any] = {"github": github, "secrets": {"GITHUB_TOKEN": self.token}, "vars": self.vars}
             contexts["needs"] = {need: {"result": done[need].result, "outputs": done[need].outputs} for need in needs}
             condition = str(spec.get("if", "true"))
-            sound = "cancelled()" in condition or all(done[need].result == "success" for need in needs)
+            sound = _ALWAYS.search(condition) or all(done[need].result == "success" for need in needs)
             done[key] = Job()
             if not sound or not Machine(self, contexts).holds(condition):
                 continue
@@ -144,6 +153,7 @@ class Machine:
         self.work, self.home, self.temp = (self.folder / name for name in ("work", "home", "temp"))
         self.env: dict[str, str] = {}
         self.path: list[str] = []
+        self.action = Path()
 
     def filled(self, value: Any) -> str:
         """A value with its expressions in place."""
@@ -164,6 +174,8 @@ class Machine:
         functions: dict[str, Callable[..., Any]] = {
             "fromJSON": json.loads,
             "cancelled": lambda: False,
+            "always": lambda: True,
+            "contains": lambda values, value: value in values,
             "hashFiles": self._hash,
         }
         return Expression(source.strip(), self.contexts, functions).value()
@@ -192,9 +204,9 @@ class Machine:
         self.contexts["steps"] = here
         for step in steps:
             condition = str(step.get("if", "true"))
-            if ("cancelled()" in condition or self.found.result == "success") and self.holds(condition):
+            if (_ALWAYS.search(condition) or self.found.result == "success") and self.holds(condition):
                 outputs = self._bash(step) if "run" in step else self._action(step)
-                here[step.get("id", "")] = {"outputs": outputs}
+                here[step.get("id", "")] = {"outputs": outputs, "outcome": self.found.result}
         self.contexts["steps"] = outer
         if outer is None:
             self.contexts["steps"] = here
@@ -203,7 +215,8 @@ class Machine:
     def _action(self, step: dict[str, Any]) -> dict[str, str]:
         given = {name: self.filled(value) for name, value in step.get("with", {}).items()}
         if own := _OWN.fullmatch(step["uses"]):
-            spec = yaml.safe_load((ROOT / own[1] / "action.yml").read_text())
+            self.action = self.forge.actions / own[1]
+            spec = yaml.safe_load((self.action / "action.yml").read_text())
             assert set(given) <= set(spec["inputs"]), f"{step['uses']} has no {set(given) - set(spec['inputs'])}"
             before = self.contexts.get("inputs")
             self.contexts["inputs"] = {
@@ -232,6 +245,7 @@ class Machine:
             "GITHUB_REPOSITORY": github["repository"],
             "GITHUB_ACTOR": self.forge.actor,
         }
+        env |= {"GITHUB_REF": github["ref"], "GITHUB_SHA": github["sha"], "GITHUB_ACTION_PATH": str(self.action)}
         env |= {"GITHUB_REF_NAME": github["ref"].removeprefix("refs/heads/"), "GITHUB_ACTIONS": "true"}
         env |= self.env | {name: self.filled(value) for name, value in step.get("env", {}).items()}
         env["PATH"] = os.pathsep.join((*self.path, env["PATH"]))
@@ -258,7 +272,7 @@ class Machine:
         if depth == "0":
             git("fetch", "-q", "origin", "+refs/heads/*:refs/remotes/origin/*")
         limit = () if depth == "0" else (f"--depth={depth}",)
-        git("fetch", "-q", *limit, "origin", self.contexts["github"]["ref"])
+        git("fetch", "-q", *limit, "origin", self.contexts["github"]["sha"])
         git("checkout", "-q", "--detach", "FETCH_HEAD")
 
     def _cache_restore(self, given: dict[str, str]) -> None:

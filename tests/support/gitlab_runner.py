@@ -25,7 +25,7 @@ def component(given: dict[str, str]) -> dict[str, Any]:
     header, body = TEMPLATE.read_text().split("\n---\n")
     inputs = yaml.safe_load(header)["spec"]["inputs"]
     assert set(given) <= set(inputs)
-    values = {name: given.get(name, spec["default"]) for name, spec in inputs.items()}
+    values = {name: given[name] if name in given else spec["default"] for name, spec in inputs.items()}
     found: dict[str, Any] = yaml.safe_load(re.sub(r"\$\[\[ inputs\.([\w-]+) \]\]", lambda m: str(values[m[1]]), body))
     return found
 
@@ -66,7 +66,13 @@ class Forge:
     def run(self, ref: str, **variables: str) -> dict[str, Job]:
         """Run a pipeline at a ref of the remote; the jobs by name, those of child pipelines among them."""
         shutil.rmtree(self.folder / "artifacts", ignore_errors=True)
-        known = {"CI": "true", "CI_PROJECT_ID": "5", "CI_DEFAULT_BRANCH": "main", "CI_API_V4_URL": self.api}
+        known = {
+            "CI": "true",
+            "CI_PROJECT_ID": "5",
+            "CI_PIPELINE_ID": "42",
+            "CI_DEFAULT_BRANCH": "main",
+            "CI_API_V4_URL": self.api,
+        }
         known |= {"CI_PROJECT_DIR": str(self.folder / "work"), "CI_COMMIT_REF_SLUG": ref.replace("/", "-")}
         known |= {"CI_COMMIT_REF_NAME": ref, **self.secrets, **variables}
         return self._pipeline(component(self.inputs), known, ref)
@@ -96,7 +102,7 @@ class Forge:
         return merged(self._whole(config, spec["extends"]), spec) if "extends" in spec else spec
 
     def _job(self, name: str, spec: dict[str, Any], variables: dict[str, str], ref: str) -> Job:
-        work, artifacts, cache = self.folder / "work", self.folder / "artifacts", spec.get("cache", {})
+        work, artifacts, cache = self.folder / "work", self.folder / "artifacts", spec.get("cache") or {}
         shutil.rmtree(work, ignore_errors=True)
         own = {key: _text(str(value), variables) for key, value in spec.get("variables", {}).items()}
         work.mkdir(parents=True)
@@ -121,7 +127,7 @@ class Forge:
             ["bash", "-eo", "pipefail", "-c", script], cwd=work, env=env,
             check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        if cache.get("policy") == "pull-push" and not done.returncode:
+        if cache.get("policy") == "pull-push" and (not done.returncode or cache.get("when") == "always"):
             place = self.folder / "caches" / _text(cache["key"], variables)
             shutil.rmtree(place, ignore_errors=True)
             shutil.copytree(work / cache["paths"][0], place, symlinks=True)
