@@ -72,23 +72,33 @@ class Host:
         return (self.folder / out / "digest").read_text().strip()
 
 
+MODULE = (sys.executable, "-m", "buildrules", "guest", "worker")
+
+
 class Worker:
     """A worker, and the conversation with it."""
 
-    def __init__(self, space: Space, *prefix: str) -> None:
+    def __init__(self, space: Space, *prefix: str, command: Iterable[str] = MODULE, folder: Path | None = None) -> None:
         environment = {**space.env, "PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(space.folder)}
         self._process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "buildrules", "guest", "worker", "--persistent_worker"],
+            [*prefix, *command, "--persistent_worker"],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            stderr=subprocess.PIPE,
+            cwd=folder,
         )
 
-    def send(self, **request: Any) -> None:
+    def write(self, line: bytes) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.write(line + b"\n")
         self._process.stdin.flush()
+
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def send(self, **request: Any) -> None:
+        self.write(json.dumps(request).encode())
 
     def answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -102,10 +112,9 @@ class Worker:
         return str(answer["output"])
 
     def end(self) -> int:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        return self._process.wait(timeout=60)
+        """Its exit code, at the end of the requests; what it says then is in `said`."""
+        self.said = self._process.communicate(timeout=60)[1].decode()
+        return self._process.returncode
 
 
 BARE = f"""

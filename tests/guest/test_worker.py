@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from benchmarks.guest import arguments, workspace
 from tests.guest.hosted import Host, Worker
 from tests.support.space import APP, Space
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -85,3 +89,110 @@ def test_a_worker_goes_on_after_what_makes_no_sense_and_after_what_was_cancelled
     os.remove(host.folder / "out/digest")
     worker.build(words)
     assert host.digest() == host.space.build().digest
+
+
+KIND = """\
+import os, time
+folder = os.environ.get("TMPDIR", "")
+open(f"{folder}/begun", "w").close()
+while os.path.exists(f"{folder}/slow"):
+    time.sleep(0.01)
+"""
+
+
+@pytest.fixture
+def plugged(host: Host) -> tuple[Space, list[str]]:
+    """A workspace with a plugin, which is imported in a process of its own; the arguments that build it."""
+    space = host.space
+    lines = [*host.lines(), "tools/kinds.py"]
+    space.write("tools/kinds.py", KIND)
+    space.edit("BUILD.yaml", "workspace:\n", "workspace:\n  plugins: [tools.kinds]\n")
+    return space, host.arguments(space.root, lines, "--offline")
+
+
+SITE = f"""\
+import sys
+sys.path[:] = {[str(ROOT), *sys.path]!r}
+sys.argv[1:] = ["guest", "worker"]
+from buildrules.__main__ import command
+command()
+"""
+
+
+@pytest.mark.parametrize("flags", [["-I", "-S", "-B"], ["-P"]])
+def test_a_plugin_is_run_as_the_worker_is(plugged: tuple[Space, list[str]], flags: list[str]) -> None:
+    """With its modules and none of the working directory, though it has no site folder, as for Bazel."""
+    space, words = plugged
+    trap = space.folder / "trap"
+    (trap / "buildrules").mkdir(parents=True)
+    for name in ("buildrules/__init__.py", "json.py", "sitecustomize.py"):
+        (trap / name).write_text(f"open({str(trap / 'ran')!r}, 'w')\nraise SystemExit(9)\n")
+    worker = Worker(space, command=[sys.executable, *flags, "-c", SITE], folder=trap)
+    worker.build(words)
+    assert (space.folder / "begun").exists()
+    assert not (trap / "ran").exists()
+    assert worker.end() == 0, worker.said
+
+
+def test_requests_that_make_no_sense_are_answered(host: Host, worker: Worker, tmp_path: Path) -> None:
+    own, other, latin = (tmp_path / name for name in ("own", "other", "latin"))
+    own.write_text(f"@{other}\n")
+    other.write_text(f"@{own}\n")
+    latin.write_bytes(b"caf\xe9\n")
+    for words, said in (
+        (["--help"], "ask for help"),
+        ([f"@{own}"], "within itself"),
+        ([f"@{latin}"], "is not UTF-8"),
+        (["a\0b"], r"'a\x00b' cannot be an argument"),
+        (["\ud800"], r"'\ud800' cannot be an argument"),
+        ([1], "1 cannot be an argument"),
+        ("//:app", "must be a list"),
+        ({"a": 1}, "must be a list"),
+    ):
+        worker.send(arguments=words, requestId=3)
+        answer = worker.answer()
+        assert (answer["exitCode"], answer["requestId"]) == (2, 3)
+        assert said in answer["output"]
+    for number in ("x", 1.5, [1]):
+        worker.send(arguments=[], requestId=number)
+        assert worker.answer() == {
+            "exitCode": 2, "output": f"error: requestId must be a number, not {number!r}\n", "requestId": 0
+        }  # fmt: skip
+        worker.send(requestId=number, cancel=True)
+    worker.write(b'{"arguments": ["caf\xe9"], "requestId": 4}')
+    assert worker.answer()["exitCode"] == 2
+    worker.build(host.arguments(host.space.root, host.lines(), "--offline"))
+
+
+@pytest.mark.parametrize("line", [b"[" * 100_000, b"{", b"[]", b"\xff"], ids=range(4))
+def test_lines_that_are_no_requests_end_it_after_those_before(tmp_path: Path, wheelhouse: Path, line: bytes) -> None:
+    worker = Worker(Space(tmp_path, wheelhouse))
+    worker.send(arguments=[], requestId=1)
+    worker.write(line)
+    assert worker.answer()["requestId"] == 1
+    assert worker.end() == 2
+    assert "error: a line of standard input is no request: " in worker.said
+
+
+def test_sigterm_ends_it_and_what_it_runs(plugged: tuple[Space, list[str]]) -> None:
+    space, words = plugged
+    (space.folder / "slow").touch()
+    worker = Worker(space)
+    worker.send(arguments=words, requestId=1)
+    while not (space.folder / "begun").exists():
+        time.sleep(0.01)
+    worker.terminate()
+    assert worker.end() == 130
+    assert not list(space.folder.glob(".buildrules-*"))
+
+
+def test_sigterm_ends_a_worker_that_reads(host: Host) -> None:
+    """In its own process, where a request is at work."""
+    inputs = host.folder / "inputs"
+    os.mkfifo(inputs)
+    worker = Worker(host.space)
+    worker.send(arguments=[APP, "--root", str(host.space.root), "--inputs", str(inputs), "--out", "out"], requestId=1)
+    with inputs.open("w"):  # once it reads there
+        worker.terminate()
+        assert worker.end() == 130
+    assert not list(host.space.folder.glob(".buildrules-*"))

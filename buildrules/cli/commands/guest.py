@@ -1,11 +1,12 @@
 """`buildrules guest`."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -87,29 +88,43 @@ def worker(persistent_worker: bool) -> None:  # noqa: ARG001 - Bazel adds it
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever prints must not speak in the protocol
     _end_gently()
+    requests = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")
     with Room(many=True) as room:
-        Worker(room, _perform, answers).serve(sys.stdin)
+        Worker(room, _perform, answers).serve(requests)
 
 
-def _perform(words: Sequence[str], room: "Room") -> tuple[int, str]:
+_CHILD = "import sys; sys.path[:] = {path!r}; from buildrules.__main__ import main; sys.exit(main())"
+
+
+def _perform(words: object, room: "Room") -> tuple[int, str]:
     """What `build` does with these arguments, in the worker's room."""
+    from buildrules.cli.report import error_text
+    from buildrules.errors import Interrupted, UsageError
     from buildrules.guest.build import NeedsProcess, Request
     from buildrules.guest.worker import arguments_of
 
     try:
         words = arguments_of(words)
         context = build.make_context("build", list(words))
-    except click.ClickException as error:
-        return 2, f"error: {error.format_message()}\n"
+    except UsageError as error:
+        return 2, f"{error_text(error)}\n"
+    except (click.ClickException, click.exceptions.Exit) as error:
+        asked = "the arguments ask for help, and not for a build"
+        return 2, f"error: {error.format_message() if isinstance(error, click.ClickException) else asked}\n"
     except OSError as error:
         return 2, f"error: cannot read '{error.filename}': {(error.strerror or str(error)).lower()}\n"
     request = Request(inputs=context.params.pop("declared"), **context.params)
     try:
-        return _told(lambda: room.build(request).notices)
+        code, said = _told(lambda: room.build(request).notices)
+        if code == Interrupted.exit_code:
+            raise KeyboardInterrupt  # the worker's end as well
+        return code, said
     except NeedsProcess:
-        command = [sys.executable, "-m", "buildrules", "guest", "build", *words]
-        null = subprocess.DEVNULL
-        with subprocess.Popen(command, stdin=null, stdout=null, stderr=subprocess.PIPE, text=True) as child:
+        # as this process was started, which has no code from the working directory and perhaps no site folder
+        flags = ["-I" if sys.flags.isolated else "-P", *["-S"] * sys.flags.no_site, *["-B"] * sys.dont_write_bytecode]
+        command = [sys.executable, *flags, "-c", _CHILD.format(path=sys.path), "guest", "build", *words]
+        null, pipe = subprocess.DEVNULL, subprocess.PIPE
+        with subprocess.Popen(command, stdin=null, stdout=null, stderr=pipe, text=True, errors="replace") as child:
             room.stop = child.terminate
             try:
                 said = child.communicate()[1]
