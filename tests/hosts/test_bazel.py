@@ -136,13 +136,13 @@ def test_a_new_file_is_missing_in_the_exported_files_until_they_are_written_agai
 
 def test_pip_fills_the_repository_of_the_tool(bazel: Bazel) -> None:
     name, data = wheel("buildrules", "9.9")
-    (bazel.space.wheels / name).write_bytes(data)
-    options = f'["--no-index", "--find-links={bazel.space.wheels}"]'
+    bazel.space.write(f"feed/{name}", data)
+    bazel.space.write("requirements.txt", f"./feed/{name}\n")  # which is not where pip would look by itself
     bazel.space.append(
         "WORKSPACE",
         'load("@buildrules//:repositories.bzl", "buildrules_install")\n'
-        f'buildrules_install(name = "installed", requirements = ["buildrules"], python = "{sys.executable}", '
-        f"pip_arguments = {options})\n",
+        f'buildrules_install(name = "installed", requirements_file = "//:requirements.txt", '
+        f'python = "{sys.executable}", pip_arguments = ["--no-index"])\n',
     )
     bazel.build("@installed//:tool")
     folder = Path(bazel.info("output_base")) / "external" / "installed"
