@@ -1,6 +1,7 @@
 """A report: what the builds of a workspace made, and what the last of them did. The form: docs/reference/report.md.
 
-It is read from the state of the workspace and from the events of its last builds. Nothing is planned, built or written.
+It is read from the state of the workspace and from the events of its last builds; what needs what is that of its graph
+where it loads. Nothing is planned or built.
 """
 
 import marshal
@@ -14,6 +15,7 @@ from buildrules.engine.kept import Brief, Kept
 from buildrules.engine.plan import Goal
 from buildrules.engine.result import layer_titles
 from buildrules.errors import UsageError
+from buildrules.graph.targets import Targets
 from buildrules.report.builds import LastBuilds, Told
 from buildrules.report.contents import KINDS, OTHER
 from buildrules.report.layout import heights, orders
@@ -158,9 +160,15 @@ class Report:
         if goal.kind == "test" and info.get("package"):
             self._tie(target, self._named(info["package"], "package"))
 
-    def to_dict(self, last: LastBuilds) -> dict[str, Any]:
-        """The report: what was added, and what the last builds did. Plain JSON types."""
+    def to_dict(self, last: LastBuilds, graph: Targets | None = None) -> dict[str, Any]:
+        """The report: what was added, and what the last builds did. Plain JSON types.
+
+        What targets need is what `graph` says; without it, and where it lacks a target, what their steps say.
+        """
         build = None if last.build is None else self._build(last.build)
+        for number, label in enumerate(graph.labels if graph else ()):
+            if graph and label in self._targets.numbers:
+                self._needs[self._targets.numbers[label]] = self._needed_in(graph, number)
         needs = self._acyclic()
         height = heights(needs)
         for row, at, place, needed in zip(self._targets.rows, height, orders(needs, height), needs, strict=True):
@@ -181,6 +189,18 @@ class Report:
             "tests": None if last.tests is None else {**_head(last.tests), "rows": last.results},
             "push": None if last.push is None else {**_head(last.push), **last.push.others["pushed"][-1]},
         }
+
+    def _needed_in(self, graph: Targets, number: int) -> set[int]:
+        """Those of the report that a target of the graph needs, by way of such as have no steps."""
+        found, waiting, seen = set(), list(graph.needs[number]), {number}
+        while waiting:
+            other = waiting.pop()
+            if graph.labels[other] in self._targets.numbers:
+                found.add(self._targets.numbers[graph.labels[other]])
+            elif other not in seen:
+                seen.add(other)
+                waiting += graph.needs[other]
+        return found
 
     def _acyclic(self) -> list[set[int]]:
         """What each target needs. Steps have no cycles, but two targets may have steps that need each other's: such

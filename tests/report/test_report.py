@@ -46,8 +46,10 @@ def test_layers_and_who_has_them_are_those_that_layers_says(reported: Space) -> 
 def test_targets_need_what_their_files_say(reported: Space) -> None:
     found = rows(told(reported)["targets"])
     needs = {row["label"]: {found[number]["label"] for number in row["needs"]} for row in found}
-    assert needs[APP] == {"//:base", "//:env", "//:server", "//:m", "//:code"}
-    assert {"//:base"} <= needs["//:env"]
+    assert needs[APP] == {"//:env", "//:server", "//:m", "//:code"}
+    for label in (APP, "//:env", "//:code"):
+        said = set(reported.run("query", f"deps({label}, 1)").out.split())
+        assert {one for one in said if one.startswith("//:")} - {label} == needs[label]
     assert all(found[number]["height"] < row["height"] for row in found for number in row["needs"])
     assert {row["label"]: row["provides"] for row in found}[APP] == "package"
 

@@ -1,5 +1,6 @@
 """`buildrules report`."""
 
+import contextlib
 import time
 
 import click
@@ -26,9 +27,10 @@ def command(patterns: tuple[str, ...], output: str, configurations: tuple[str, .
     also where they failed. The page is one file that loads nothing.
     """
     from buildrules.cli.harmless import harmless
+    from buildrules.cli.kept_targets import targets_of_workspace
     from buildrules.cli.report import size_text
     from buildrules.cli.writing import write_own
-    from buildrules.errors import UsageError
+    from buildrules.errors import BuildrulesError, UsageError
     from buildrules.report.builds import LastBuilds
     from buildrules.report.data import Report
     from buildrules.report.page import encoded, page
@@ -57,7 +59,10 @@ def command(patterns: tuple[str, ...], output: str, configurations: tuple[str, .
             raise UsageError("what is known of the last builds is damaged", hint=f"buildrules build{build}") from error
         finally:
             state.close()
-    data = report.to_dict(last)
+    graph = None
+    with contextlib.suppress(BuildrulesError):  # then what was built is shown as it was
+        graph = targets_of_workspace(root, root + "/", configurations).targets
+    data = report.to_dict(last, graph)
     text = encoded(data) + "\n" if output.endswith(".json") else page(data)
     write_own(output, text, '{"schema":' if output.endswith(".json") else "<title>buildrules report</title>")
     nodes = sum(len(data[name]["rows"]) for name in ("targets", "steps", "layers"))
