@@ -133,7 +133,7 @@ class Room:
                 report.notices.append(f"{'warning: ' if event.warning else ''}{event.message}")
 
         stream, kinds = Stream(hear), session.own(Kinds)
-        undeclared = Undeclared(tree, os.path.abspath(request.root), request.out)
+        undeclared = Undeclared(tree, os.path.abspath(request.root), request.out, request.label)
         options = {
             "locked": True,
             "platform": request.platform,
@@ -166,7 +166,7 @@ class Room:
         if request.offline:
             there = (url for one in content.values() for url in one.urls if workspace_file(url, tree))
             wanted = [one for one in content.values() if one.kind != "layer" or request.layout]
-            check_content(wanted, self._blobs, there)
+            check_content(wanted, self._blobs, there, request.label)
         for one in content.values():  # also where nothing of it is to be read: a worker has seen it before
             if one.kind != "layer" and one.sha256 in declared.content:
                 self._blobs.right(one.sha256)
@@ -225,12 +225,16 @@ def _write(path: str, text: str, what: str = "result") -> None:
 
 
 def depfile_text(target: str, paths: list[str]) -> str:
-    """A rule of Make, as ninja reads it too: what stands for itself is escaped as both take it."""
+    """A rule of Make, as ninja reads it too: what stands for itself is escaped as both take it.
+
+    As with gcc's -MP, each path is a target of nothing, so that make goes on where one is gone.
+    """
 
     def escaped(path: str) -> str:
         return path.replace("$", "$$").replace("#", "\\#").replace(" ", "\\ ").replace(":", "\\:")
 
-    return " \\\n  ".join([f"{escaped(target)}:", *map(escaped, paths)]) + "\n"
+    names = [*map(escaped, paths)]
+    return " \\\n  ".join([f"{escaped(target)}:", *names]) + "\n" + "".join(f"{name}:\n" for name in names)
 
 
 @contextmanager

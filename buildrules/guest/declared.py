@@ -13,6 +13,7 @@ from buildrules.errors import UsageError
 from buildrules.state.rows import open_regular
 
 _CONTENT = re.compile(r"sha256:([0-9a-f]{64})  (.+)")
+_NEARLY = re.compile(r"sha256:[0-9a-fA-F]{64}[ \t*]+\S")
 _BLOB = re.compile(r"/blobs/sha256/([0-9a-f]{64})$")
 
 
@@ -51,6 +52,9 @@ def read_declared(path: str) -> Declared:
             if other != real and not _same(other, real):
                 hint = "the host says the same digest of both; fetch them anew"
                 raise UsageError(f"{where}: {found[2]!r} differs from {other!r}", hint=hint)
+        elif _NEARLY.match(line):
+            hint = "write 'sha256:', 64 hex digits in lower case, two spaces and the path"
+            raise UsageError(f"{where}: {line[:80]!r} is neither content nor a path of a workspace", hint=hint)
         elif line:
             name = line.removesuffix("/")
             if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\0" in name:

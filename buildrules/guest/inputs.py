@@ -82,7 +82,7 @@ def _of(
                 places = located(one._replace(urls=places), session, root).urls
             content.append({"name": one.name, "sha256": one.sha256, "size": one.size, "urls": list(places)})
     return {
-        "label": label,
+        "label": str(parse_label(label)),
         "platform": options["platform"] or ",".join(prepared.selection.platforms),
         "files": sorted(files),
         "folders": sorted(folders),

@@ -25,9 +25,12 @@ _NO_BLOB = re.compile(r"layout '([^']*)' has no blob sha256:([0-9a-f]{64})")
 
 
 class Undeclared:
-    """Compares the laid-out `tree` with the host's folder `root`; what lies in the folder `out` is not looked at."""
+    """Compares the laid-out `tree` with the host's folder `root`, for the target `label`; what lies in the folder `out`
+    is not looked at.
+    """
 
-    def __init__(self, tree: Tree, root: str, out: str) -> None:
+    def __init__(self, tree: Tree, root: str, out: str, label: str) -> None:
+        self._label = label
         self._tree = tree
         self._root = Tree(root, ("/",))  # only names are looked at, wherever they lead
         self._out = os.path.realpath(out)
@@ -53,7 +56,7 @@ class Undeclared:
         packages = {word.rstrip("/.") for word in _WORD.findall(said)}
         seen += [Read(posixpath.join(package, BUILD_FILE), "") for package in packages]
         seen += [Read(f"{layout}/blobs/sha256/{name}", "") for layout, name in _NO_BLOB.findall(said)]
-        self._refuse(self._missing(seen), None)
+        self._refuse(self._missing(seen), None, errors[0])
 
     def check_imports(self, names: Iterable[str]) -> None:
         """Raise UndeclaredError for what a plain build would have imported for these names of modules."""
@@ -80,28 +83,40 @@ class Undeclared:
                 if os.path.lexists(place) and not inside:
                     yield one
 
-    def _refuse(self, missing: Iterable[Read], loaded: Loaded | None) -> None:
+    def _refuse(self, missing: Iterable[Read], loaded: Loaded | None, led: BuildrulesError | None = None) -> None:
         found = {one.path: one for one in missing}
         if not found:
             return
-        lines = [f"'{path}'{_wanted_by(found[path], loaded)}" for path in sorted(found)]
-        more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
+        wanted = {path: _wanted_by(found[path], loaded) for path in sorted(found)}
+        more = f" and {len(wanted) - 5} more" if len(wanted) > 5 else ""
+        exclude = ", or exclude it in the target" if any(by_glob for _, by_glob in wanted.values()) else ""
+        lines = [f"'{path}'{said}" for path, (said, _) in wanted.items()]
         raise UndeclaredError(
-            f"not declared: {', '.join(lines[:5])}{more}",
-            hint="add it to the inputs ('buildrules guest inputs LABEL' lists them all), or exclude it in the target",
+            f"not declared: {', '.join(lines[:5])}{more}{f'; so {led.message}' if led else ''}",
+            hint=f"add it to the inputs: {way_out(self._label)}{exclude}",
+            position=led.position if led else None,
         )
 
 
-def _wanted_by(read: Read, loaded: Loaded | None) -> str:
-    """Which target wants a path, and by which attribute, as far as that can be told."""
+def way_out(label: str) -> str:
+    """How to have the inputs of a target right, for a hint."""
+    return (
+        f"'buildrules guest inputs {label}' lists them all, and where export-to wrote the rules, run 'buildrules"
+        " export-to FORMAT' again"
+    )
+
+
+def _wanted_by(read: Read, loaded: Loaded | None) -> tuple[str, bool]:
+    """Which target wants a path, and by which attribute, as far as that can be told; and whether that's by a glob."""
     if not read.target or (read.target.startswith("//") and ":" not in read.target):
-        return ""
+        return "", False
     label = parse_label(read.target, "")
     target = loaded.workspace.targets.get(label) if loaded is not None else None
     for name, node in target.attributes.items() if target is not None else ():
-        if any(_names(text, read, label.package) for text in _texts(node)):
-            return f", which {read.target} wants by '{name}'"
-    return f", which {read.target} wants"
+        for text in _texts(node):
+            if _names(text, read, label.package):
+                return f", which {read.target} wants by '{name}'", not {"*", "?", "["}.isdisjoint(text)
+    return f", which {read.target} wants", False
 
 
 def _names(text: str, read: Read, package: str) -> bool:
@@ -125,7 +140,7 @@ def _texts(node: Node) -> Iterator[str]:
         yield node.text
 
 
-def check_content(wanted: Iterable[Content], blobs: Blobs, there: Iterable[str]) -> None:
+def check_content(wanted: Iterable[Content], blobs: Blobs, there: Iterable[str], label: str) -> None:
     """Raise UndeclaredError for content that is neither given nor in a file of the workspace, of the urls `there`."""
     known = set(there)
     missing = [one for one in wanted if not blobs.has(one.sha256) and known.isdisjoint(one.urls)]
@@ -134,5 +149,5 @@ def check_content(wanted: Iterable[Content], blobs: Blobs, there: Iterable[str])
         more = f", and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise UndeclaredError(
             f"content is not declared, and nothing is fetched: {', '.join(lines)}{more}",
-            hint="add a line 'sha256:HEX  PATH' for each to the inputs; 'buildrules guest inputs LABEL' lists them",
+            hint=f"add a line 'sha256:HEX  PATH' for each to the inputs: {way_out(label)}",
         )

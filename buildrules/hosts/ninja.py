@@ -20,7 +20,7 @@ OUT = "buildrules-out"
 _FIRST = "# Written by `buildrules export-to ninja`, and again by ninja itself where that is due"
 _HEAD = f"""\
 {_FIRST}
-ninja_required_version = 1.8
+ninja_required_version = 1.9
 builddir = {OUT}
 buildrules = buildrules
 

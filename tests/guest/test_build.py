@@ -40,8 +40,9 @@ def test_what_a_glob_matches_and_nobody_declared_is_an_error_with_file_target_an
     lines = host.lines()
     host.space.write("src/late.py", "x = 1\n")
     host.build(host.space.root, lines, "--offline", code=3).said(
-        "not declared: 'src/late.py', which //:code wants by 'srcs'", "buildrules guest inputs"
-    )
+        "not declared: 'src/late.py', which //:code wants by 'srcs'", "'buildrules guest inputs //:app' lists",
+        "export-to FORMAT' again, or exclude it in the target",
+    )  # fmt: skip
     host.build(host.staged(lines), lines, "--offline")
     host.build(host.space.root, [*lines, "src/late.py"], "--offline", out="both")
     assert host.digest("both") == host.space.build().digest != host.digest()
@@ -50,16 +51,24 @@ def test_what_a_glob_matches_and_nobody_declared_is_an_error_with_file_target_an
 def test_what_is_declared_in_part_is_an_error(host: Host) -> None:
     lines = host.lines()
     for left_out, said in (
-        ("rules/tiny.yaml", "'rules/tiny.yaml'"),
-        ("pylock.env-linux-amd64.toml", "'pylock.env-linux-amd64.toml'"),
+        ("rules/tiny.yaml", "'rules/tiny.yaml'; so there is no rule '//rules:tiny'"),
+        (
+            "pylock.env-linux-amd64.toml",
+            "'pylock.env-linux-amd64.toml'; so the lock 'pylock.env-linux-amd64.toml' of //:env",
+        ),
+        ("src/score.py", "'src/score.py'; so the code has no 'score.py'"),
         ("weights/model.txt", "'weights/model.txt', which //:m wants by 'path'"),
     ):
         kept = [line for line in lines if line != left_out]
-        host.build(host.space.root, kept, "--offline", code=3).said(f"not declared: {said}")
+        done = host.build(host.space.root, kept, "--offline", code=3)
+        done.said(f"not declared: {said}", *(["BUILD.yaml:"] if "score" in said else []))
+        assert "exclude it" not in done.err
     wheel = next(line for line in lines if "numlib" in line)
     kept = [line for line in lines if line != wheel]
     host.build(host.space.root, kept, "--offline", code=3).said("numlib-1.0-py3-none-any.whl", wheel[:71], "//:env")
     host.build(host.space.root, [*lines, "src/none.py"], code=2).said("'src/none.py' cannot be read")
+    near = wheel.replace("  ", " ", 1)
+    host.build(host.space.root, [*kept, near], code=2).said("is neither content nor a path", "two spaces and the path")
 
 
 def test_a_result_that_cannot_be_written_is_an_error_with_its_path(host: Host) -> None:

@@ -40,7 +40,9 @@ def opened(trace: Path, root: Path) -> set[str]:
 
 def dependencies(depfile: Path) -> list[str]:
     """The names in a rule of make."""
-    names = re.split(r"(?<!\\)\s+", depfile.read_text().replace("\\\n", " ").strip())[1:]
+    rule, *alone = depfile.read_text().replace("\\\n", " ").splitlines()
+    names = re.split(r"(?<!\\)\s+", rule.strip())[1:]
+    assert alone == [f"{name}:" for name in names]
     return [re.sub(r"\\([ #:])", r"\1", name).replace("$$", "$") for name in names]
 
 
@@ -96,3 +98,50 @@ def test_make_and_ninja_understand_the_depfile(host: Host) -> None:
     host.space.write("weights/large $x #1: y.bin", b"smaller")
     assert "guest build" in ninja()
     assert host.digest() == host.space.build().digest
+
+
+def test_the_makefile_of_the_documentation(host: Host) -> None:
+    page = Path(__file__).parents[2] / "docs/how-to/other-build-systems.md"
+    recipe = page.read_text().partition("```make\n")[2].partition("```")[0]
+    space = host.space
+    for documented, here in (
+        ("//models:iris", APP),
+        ("models/iris/src", "src"),
+        (" models/iris ", " "),
+        ("models/", ""),
+    ):
+        assert documented in recipe
+        recipe = recipe.replace(documented, here)
+    space.write("Makefile", recipe)
+    space.write("bin/buildrules", f'#!/bin/sh\nexec "{sys.executable}" -m buildrules "$@"\n', 0o755)
+    environment = {
+        **space.env,
+        "PATH": f"{space.root}/bin:{space.env['PATH']}",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+
+    def make(code: int = 0) -> str:
+        done = subprocess.run(["make"], cwd=space.root, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def digest() -> str:
+        return next(space.root.glob("buildrules-out/**/digest")).read_text().strip()
+
+    (lock,) = space.root.glob("pylock.env-*")
+    kept = lock.read_bytes()
+    lock.unlink()
+    assert "it is missing" in make(code=2)
+    assert "it is missing" in make(code=2)  # no empty list stands in the way
+    lock.write_bytes(kept)
+    make()
+    assert digest() == space.build().digest
+    assert "up to date" in make()
+    space.write("src/late.py", "late = True\n")
+    make()
+    late = digest()
+    assert late == space.build().digest
+    space.remove("src/late.py")
+    make()
+    assert digest() == space.build().digest != late
+    assert "up to date" in make()

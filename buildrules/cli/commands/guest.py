@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from buildrules.guest.build import Room
 
 _FOLDER = click.Path(exists=True, file_okay=False)
-_root = click.option("--root", required=True, type=_FOLDER, metavar="DIR", help="The root of the workspace.")
 
 
 @click.group(short_help="build for another build system, from declared inputs alone")
@@ -30,7 +29,9 @@ def command() -> None:
 
 @command.command()
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL...")
-@_root
+@click.option(
+    "--root", default=".", type=_FOLDER, metavar="DIR", help="A folder of the workspace (default: the current one)."
+)
 @platform_option
 @config_option
 @click.option("--urls", is_flag=True, help="Ask package indexes where wheels are that locks name without an address.")
@@ -46,7 +47,7 @@ def inputs(
 
 @command.command()
 @click.argument("label", metavar="LABEL")
-@_root
+@click.option("--root", required=True, type=_FOLDER, metavar="DIR", help="The root of the workspace.")
 @click.option(
     "--inputs",
     "declared",
