@@ -81,15 +81,28 @@ def variables(given: dict[str, str]) -> dict[str, str]:
         folders |= {folder} if option in given else set()
     if len(folders) > 1:
         raise ValueError("--tlscacert, --tlscert and --tlskey must name files of one folder")
-    if folders:
-        found["DOCKER_CERT_PATH"] = folders.pop() or "."
-    elif "tls" in given and "DOCKER_CERT_PATH" not in os.environ:
+    tls, verify = (
+        _truth(option, given[option]) if option in given else bool(os.environ.get(variable))
+        for option, variable in (("tls", "DOCKER_TLS"), ("tlsverify", "DOCKER_TLS_VERIFY"))
+    )
+    if tls or verify or "tlsverify" in given:  # as --tlsverify=false is TLS, whose certificate is not checked
         from buildrules.oci.docker_connect import config_folder
 
-        found["DOCKER_CERT_PATH"] = given.get("config") or config_folder(os.environ)
-    if "tlsverify" in given:
-        found["DOCKER_TLS_VERIFY"] = "" if given["tlsverify"] in ("false", "0") else "1"
+        certificates = (folders.pop() or ".") if folders else os.environ.get("DOCKER_CERT_PATH")
+        found["DOCKER_CERT_PATH"] = certificates or config_folder(os.environ)
+        found["DOCKER_TLS_VERIFY"] = "1" if verify else ""
+    elif folders or "tls" in given:  # without TLS Docker looks at no certificates
+        found["DOCKER_CERT_PATH"] = ""
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _truth(option: str, value: str) -> bool:
+    """Whether an option is on, as Go reads it (strconv.ParseBool). Raises ValueError."""
+    if value in ("", "1", "t", "T", "TRUE", "true", "True"):
+        return True
+    if value in ("0", "f", "F", "FALSE", "false", "False"):
+        return False
+    raise ValueError(f"'--{option}={value}' is neither true nor false")
 
 
 def _metadata() -> dict[str, str]:

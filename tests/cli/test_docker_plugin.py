@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from buildrules import __version__, docker_plugin
 from buildrules.oci.docker_http import Engine
+from tests.oci.registry.servers import certify
 from tests.support.dockerlab import tidy
 from tests.support.space import APP, Space
 
@@ -136,6 +138,45 @@ def test_files_of_certificates() -> None:
         docker_plugin.variables({"tlscacert": "/c/own.pem"})
     with pytest.raises(ValueError, match="one folder"):
         docker_plugin.variables({"tlscacert": "/c/ca.pem", "tlskey": "/d/key.pem"})
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "secured"),
+    [
+        (["--tlsverify=false"], {}, True),
+        (["--tlsverify=F"], {}, True),
+        (["--tls=false"], {}, False),
+        (["--tls=0"], {"DOCKER_CERT_PATH": "certificates", "DOCKER_TLS": "1"}, False),
+        (["--tls=False"], {"DOCKER_TLS_VERIFY": "1"}, True),
+        (["--tls=T"], {}, True),
+        (["--tlscacert", "certificates/ca.pem"], {}, False),
+        ([], {"DOCKER_TLS": "1"}, True),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list | dict) else "",
+)
+def test_it_speaks_tls_where_docker_does(
+    docker: Docker, tmp_path: Path, options: list[str], env: dict[str, str], secured: bool
+) -> None:
+    certify(tmp_path)
+    folders = docker.link.parents[1], docker.space.path("certificates")
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+        shutil.copy(tmp_path / "certificate.pem", folder / "ca.pem")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        for own in (["version"], ["buildrules", "load", APP]):
+            host = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+            process = docker.start(*options, "-H", host, *own, **env)
+            peer, _ = server.accept()
+            with peer:
+                assert (peer.recv(1) == b"\x16") == secured, own  # a handshake, RFC 8446, 5.1
+            process.kill()
+            process.communicate()
+
+
+def test_what_is_neither_true_nor_false() -> None:
+    with pytest.raises(ValueError, match="'--tls=yes' is neither true nor false"):
+        docker_plugin.variables({"tls": "yes"})
 
 
 _VALUES = st.text("ab=-/:.", min_size=1).map(lambda text: f"v{text}")
