@@ -43,6 +43,8 @@ rule buildrules_image
   description = build $name
 """
 _REFUSED = re.compile(r"[\x00-\x1f\x7f|\ud800-\udfff]")
+_UNSAID = re.compile(r"""["&'*;<>?^`]|\\(?=[ #$:])|[\\:]$""")
+"""What ninja does not find again in a depfile (src/depfile_parser.in.cc), and would build for ever."""
 
 
 def files(export: Export) -> Mapping[str, str]:
@@ -100,7 +102,12 @@ def _fetch(one: Mapping[str, Any]) -> str:
 def _image(target: Target, above: str, content: Iterable[str], configurations: Iterable[str]) -> Iterator[str]:
     """The edges of a package: its digest, its layout, and names for both."""
     folder = _folder(target.label)
-    inputs = [join(folder, "inputs"), *(join(above, path) for path in target.files), *content]
+    files = [join(above, path) for path in target.files]
+    for path in filter(_UNSAID.search, files):
+        raise UsageError(
+            f"{path!r} cannot stand in a depfile of ninja's", hint="rename it: letters, digits and '._-' can"
+        )
+    inputs = [join(folder, "inputs"), *files, *content]
     words = [target.label, "--root", above or ".", "--inputs", inputs[0]]
     words += [word for name in configurations for word in ("--config", name)]
     for ending, option, made in (("", (), "digest"), (".layout", ("--layout",), "layout/digest")):

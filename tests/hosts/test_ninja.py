@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.errors import UsageError
+from buildrules.guest.build import depfile_text
 from buildrules.hosts.export import Export, Target
-from buildrules.hosts.ninja import files
+from buildrules.hosts.ninja import _path, files
 from tests.support.space import APP, Space
 
 ROOT = Path(__file__).parents[2]
@@ -146,12 +148,14 @@ def test_a_layout_is_made_when_it_is_asked_for(ninja: Ninja) -> None:
 def test_check_and_hostile_names(ninja: Ninja) -> None:
     space = ninja.space
     space.run("export-to", "ninja", "--check").said("0 of 3 files would change")
-    space.write("src/a b$c:d'e.py", "")
+    space.write("src/a b$c:d#e.py", "")
     space.run("export-to", "ninja", "--check", code=1).said("build.ninja")
     ninja.run()
     space.run("export-to", "ninja")
     ninja.run()
     assert ninja.digest("app") == space.build().digest
+    ninja.run()
+    assert "no work to do" in ninja.said
     space.write("src/a|b.py", "")
     space.run("export-to", "ninja", code=2).said("cannot stand in a build.ninja", "src/a|b.py")
 
@@ -193,3 +197,32 @@ def test_content_is_fetched_by_its_digest(workspace: Space, tmp_path: Path) -> N
     assert not place.exists()
     fetch(f"file://{tmp_path}/bad.whl", good.as_uri(), code=0)
     assert place.read_text() == "good"
+
+
+def _refused(path: str) -> bool:
+    target = Target(APP, "linux/amd64", [path], [], [])
+    try:
+        files(Export("/ws", "/ws", [target], [], [], [""], lambda _: None))
+    except UsageError:
+        return True
+    return False
+
+
+def test_names_that_are_not_refused_are_found_in_depfiles(tmp_path: Path) -> None:
+    """Else they are built for ever; of all pairs of signs."""
+    assert all(map(_refused, ("s/a\\ b", "s/end\\", "s/*.py", "s/a:", "s/a\\#b", "s/a\\$b")))
+    signs = list(" aé!\"#$%&'()*+,-.:;<=>?@[\\]^_`{}~")
+    names = [f"s/{one}{two}{end}" for one in signs for two in signs for end in ("", "b")]
+    names = [name for name in names if not re.search(r"[\"&'*;<>?^`]", name) and name not in ("s/..",)]
+    names = [name for name in names if not _refused(name)]
+    assert len(names) > 800
+    rule = "rule r\n  command = cp $out.dep $out.d && touch $out\n  depfile = $out.d\n  deps = gcc\n"
+    (tmp_path / "s").mkdir()
+    for number, name in enumerate(names):
+        (tmp_path / name).touch()
+        (tmp_path / f"{number}.dep").write_text(depfile_text(str(number), [name]))
+        rule += f"build {number}: r {_path(name)}\n"
+    (tmp_path / "build.ninja").write_text(rule)
+    subprocess.run(["ninja", "--quiet"], cwd=tmp_path, check=True)
+    done = subprocess.run(["ninja"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert "no work to do" in done.stdout
