@@ -67,7 +67,9 @@ def cli(directory: str | None) -> None:
 def run(argv: list[str]) -> int:
     """Run a command line; returns the exit code."""
     try:
-        value: Any = cli.main(args=argv, prog_name="buildrules", standalone_mode=False, obj=argv)
+        name = os.path.basename(sys.argv[0])
+        prog = "docker buildrules" if name == "docker-buildrules" else "buildrules"
+        value: Any = cli.main(args=argv, prog_name=prog, standalone_mode=False, obj=argv)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return 2

@@ -1,7 +1,9 @@
 """What a build says at its end: lines for a person, one JSON object for a program."""
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 
 from buildrules.cli.harmless import harmless, in_line, in_lines
 from buildrules.engine.build import FIRST, Build
@@ -14,6 +16,8 @@ from buildrules.start.secret import hide
 from buildrules.typed import Any
 
 _FROM = {False: "from the store", True: "from the cache"}
+_MANY = 4
+_PASSING = re.compile(r"[\d.,]*:\d[\d:.,]*")  # times of a day, and addresses with ports
 _WORDS = {Status.EXECUTED: "built", Status.CACHED: "reused", Status.UNCHANGED: "reused"}
 
 
@@ -282,10 +286,19 @@ def error_text(error: BuildrulesError) -> str:
     if error.position and error.position.excerpt:
         lines += ["    " + line for line in error.position.excerpt.splitlines()]
     if error.log:
-        lines += ["    " + line for line in error.log.strip().splitlines()]
+        lines += ["    " + line for line in folded(error.log.strip().splitlines())]
     if error.hint:
         lines.append(f"  hint: {error.hint}")
     return harmless(_shown("\n".join(lines)))
+
+
+def folded(lines: list[str]) -> Iterator[str]:
+    """Lines of a log, where many in a row that differ in times and ports alone are one."""
+    for _, group in groupby(lines, lambda line: _PASSING.sub("", line)):
+        alike = list(group)
+        yield from alike[:1] if len(alike) >= _MANY else alike
+        if len(alike) >= _MANY:
+            yield f"... {len(alike) - 1} more"
 
 
 def _shown(text: str) -> str:

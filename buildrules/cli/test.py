@@ -3,13 +3,11 @@
 import json
 import re
 import sys
-from collections.abc import Iterator
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from buildrules.cli.harmless import harmless
 from buildrules.cli.invocation import Invocation, once
-from buildrules.cli.report import error_json, error_text
+from buildrules.cli.report import error_json, error_text, folded
 from buildrules.cli.took import keep_failed
 from buildrules.cli.writing import write_own
 from buildrules.engine.build import Build, Outcome
@@ -18,8 +16,6 @@ from buildrules.engine.plan import Goal
 from buildrules.errors import BuildrulesError, PackageTestError
 
 _LOG_LINES = 30
-_MANY = 4
-_PASSING = re.compile(r"[\d.,]*:\d[\d:.,]*")  # times of a day, and addresses with ports
 
 
 class Row(NamedTuple):
@@ -124,17 +120,8 @@ def _failure_lines(error: BuildrulesError) -> list[str]:
         lines += [f"      {line}" for line in item.get("detail", "").splitlines()]
         if item.get("log"):
             lines.append("    its last log lines:")
-            lines += [f"      {line}" for line in _folded(item["log"].splitlines()[-_LOG_LINES:])]
+            lines += [f"      {line}" for line in folded(item["log"].splitlines()[-_LOG_LINES:])]
     return lines
-
-
-def _folded(lines: list[str]) -> Iterator[str]:
-    """Lines of a log, where many in a row that differ in times and ports alone are one."""
-    for _, group in groupby(lines, lambda line: _PASSING.sub("", line)):
-        alike = list(group)
-        yield from alike[:1] if len(alike) >= _MANY else alike
-        if len(alike) >= _MANY:
-            yield f"... {len(alike) - 1} more"
 
 
 def _plain(row: Row) -> dict[str, Any]:

@@ -25,15 +25,15 @@ def content_repositories(content, mirrors = []):
 
     Args:
         content: CONTENT of the buildrules_content.bzl that `buildrules export-to bazel` wrote.
-        mirrors: addresses to try after the locked ones, such as "https://files.example.com/{sha256}/{name}".
+        mirrors: addresses to try before the locked ones, such as "https://files.example.com/{sha256}/{name}".
     """
     for digest, row in content["files"].items():
-        urls = row[1:] + [url.format(sha256 = digest, name = row[0]) for url in mirrors]
+        urls = [url.format(sha256 = digest, name = row[0]) for url in mirrors] + row[1:]
         http_file(
             name = _FILE % digest,
             downloaded_file_path = digest,
             sha256 = digest,
-            # the repository cache may have it; what fails says what is missing
-            urls = urls or ["https://no-address-is-locked.invalid/" + row[0]],
+            # a --distdir may have it by this name; what fails says where to look
+            urls = urls or ["https://no-address-is-locked.see-mirrors-of-content-repositories.invalid/" + row[0]],
         )
     _hub(name = "buildrules_content", groups = content["groups"], targets = content["targets"])

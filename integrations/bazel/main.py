@@ -43,6 +43,10 @@ def laid_out(inputs: str, root: str, label: str, *more: str) -> list[str]:
             place(os.path.join(root, line), os.path.join(workspace, line))
     os.environ["BUILDRULES_CACHE_DIR"] = store
     os.chdir(workspace)
+    if kept := os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR"):
+        os.makedirs(store, exist_ok=True)
+        os.symlink(kept, os.path.join(store, "logs"))  # the store goes with the test
+        sys.stderr.write("logs are kept in test.outputs, beside test.log\n")
     report = ["--junit", os.environ["XML_OUTPUT_FILE"]] if "XML_OUTPUT_FILE" in os.environ else []
     return ["test", label, "--runner", "rootfs", "--locked", "--no-remote", *report, *more]
 

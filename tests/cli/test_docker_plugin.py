@@ -67,6 +67,7 @@ def test_docker_knows_it(docker: Docker) -> None:
     assert "buildrules*" in docker.run("--help")
     (plugin,) = json.loads(docker.run("info", "--format", "{{json .ClientInfo.Plugins}}").splitlines()[0])
     assert (plugin["Name"], plugin["Version"], plugin.get("Err")) == ("buildrules", __version__, None)
+    assert "Usage: docker buildrules build" in docker.run("buildrules", "build", "--help")
     assert docker.run("help", "buildrules", "build") == docker.run("buildrules", "build", "--help")
 
 

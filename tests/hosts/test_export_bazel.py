@@ -41,7 +41,9 @@ def evaluated(text: str) -> list[tuple[str, dict[str, object]]]:
 
 
 def test_what_bazel_gets_is_what_the_target_is_made_of(built: Space) -> None:
-    built.run("export-to", "bazel").said("BUILD.bazel", "2 of 2 files changed")
+    built.run("export-to", "bazel").said(
+        "BUILD.bazel", "2 of 2 files changed", "warning: 3 files have no address: give content_repositories mirrors"
+    )
     inputs = json.loads(built.run("guest", "inputs", APP, "--root", ".").out)["targets"][0]
     ((_, given),) = [call for call in evaluated(built.path("BUILD.bazel").read_text()) if call[0] == "model_image"]
     assert given["srcs"] == inputs["files"]

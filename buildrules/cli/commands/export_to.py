@@ -42,7 +42,8 @@ def command(
             f"the workspace '{display(root)}' is not below '{display(directory)}'",
             hint="--dir names a folder around it",
         )
-    texts = format_named(name)(export(directory, patterns, configurations, urls=urls))
+    given = export(directory, patterns, configurations, urls=urls)
+    texts = format_named(name)(given)
     changed = [path for path in sorted(texts) if texts[path] != (present(directory, path) or "")]
     for path in changed:
         place = os.path.join(directory, path)
@@ -52,6 +53,12 @@ def command(
             os.makedirs(os.path.dirname(place), exist_ok=True)
             write_whole(place, [texts[path].encode()], "file", display(place))
         sys.stdout.write(f"{display(place)}\n")
+    without = {one["sha256"] for target in given.targets for one in target.content if not one["urls"]}
+    if name == "bazel" and without:
+        sys.stderr.write(
+            f"warning: {len(without)} files have no address: give content_repositories mirrors, ask indexes for"
+            " those of wheels with --urls, or lock without locks.portable from an index\n"
+        )
     said = "would change" if check else "changed"
     sys.stderr.write(f"{len(changed)} of {len(texts)} files {said}\n")
     return 1 if check and changed else 0
