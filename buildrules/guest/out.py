@@ -41,8 +41,8 @@ def make_way(out: str, layout: bool) -> None:
     place = os.path.join(out, "layout")
     with writing("result", out):
         os.makedirs(out, exist_ok=True)
-        if not os.path.lexists(place):
-            return
+        if not os.path.lexists(place) or (os.path.isdir(place) and not os.listdir(place)):
+            return  # Bazel makes the folders of its outputs
         if _is_ours(out, place):
             shutil.rmtree(place)
         elif layout:

@@ -95,6 +95,7 @@ def test_nothing_but_its_own_layout_is_removed_and_no_input_is_written_over(host
     host.build(root, lines, out="theirs")
     host.build(root, lines, "--layout", out="theirs", code=2).said("theirs/layout': something else is there")
     assert sorted(path.name for path in theirs.iterdir()) == ["index.json", "oci-layout"]
+    (host.folder / "out/layout").mkdir(parents=True)
     for _ in range(2):
         host.build(root, lines, "--layout")
         assert (host.folder / "out/layout/index.json").exists()
