@@ -96,9 +96,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pre-commit")]
 
 
 def test_sound_workspaces_pass(runner: Runner, space: Space) -> None:
+    shutil.copytree(space.folder / "other", space.folder / "-dashed")
+    git(space.folder, "add", "--", "-dashed")
     found = runner.run(space, "--all-files")
     assert [found[name] for name in (FMT, LINT, LOCKS)] == ["Passed"] * 3
-    assert found[""].count("locks are up to date") == 2, "one line for each workspace"
+    assert found[""].count("locks are up to date") == 3, "one line for each workspace"
 
 
 def test_a_commit_of_other_files_runs_nothing(runner: Runner, space: Space) -> None:
