@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 from tests.integrations.conftest import Project, needs_docker
 from tests.oci.registry.servers import PASSWORD, USER
 from tests.support.github_runner import ROOT, Forge, Job, Machine
-from tests.support.space import wheel
+from tests.support.repository import Repository
+from tests.support.space import Space, wheel
 
 WORKFLOW = ROOT / "integrations/github/packages.yml"
 PATH = os.environ["PATH"]
@@ -22,6 +25,8 @@ backend-path = ["."]
 """
 BACKEND = """\
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 def build_wheel(folder, *_):
@@ -152,3 +157,41 @@ def test_setting_up_installs_what_is_asked_for(package: str, tmp_path: Path) -> 
     assert program.exists() and list(program.parents[1].glob(f"lib/*/site-packages/{name.split('-py')[0]}.dist-info"))
     assert machine.env["BUILDRULES_CACHE"] == "https://cache.example.com"
     assert machine.env["BUILDRULES_CACHE_DIR"] == f"{machine.home}/.cache/buildrules"
+
+
+def test_what_was_there_before_a_forced_push(new_space: Callable[..., Space], tmp_path: Path) -> None:
+    """It is fetched; where it is gone what counts is where the branches parted."""
+    space = new_space()
+    local = Repository(space.root)
+    main = local.commit()
+    space.append("src/score.py", "# one\n")
+    one = local.commit()
+    local.git("reset", "-q", "--hard", main)
+    space.append("src/score.py", "# two\n")
+    two = local.commit()
+    remote = Repository(tmp_path / "remote")
+    remote.git("config", "uploadpack.allowAnySHA1InWant", "true")  # as GitHub has it
+    for sha, branch in ((main, "base"), (one, "late"), (two, "topic")):
+        local.git("push", "-q", f"file://{remote.root}", f"{sha}:refs/heads/{branch}")
+    remote.git("update-ref", "-d", "refs/heads/late")
+    env = {"PATH": f"{Path(sys.executable).parent}:{PATH}"}
+
+    def asked(before: str, sha: str) -> Job:
+        forge = Forge(tmp_path, remote.root, env)
+        event = {"before": before, "repository": {"default_branch": "base"}}
+        github = {"event_name": "push", "event": event, "sha": sha, "ref": "", "repository": "", "base_ref": ""}
+        steps: list[dict[str, Any]] = [
+            {"uses": "actions/checkout@v4", "with": {"fetch-depth": "0"}},
+            {"id": "ask", "uses": "OWNER/buildrules/integrations/github/affected@REV"},
+        ]
+        outputs = {name: f"${{{{ steps.ask.outputs.{name} }}}}" for name in ("since", "any")}
+        return Machine(forge, {"github": github}).job({"steps": steps, "outputs": outputs})
+
+    found = asked(one, two)
+    assert found.outputs == {"since": one, "any": "true"}, found.said
+    found = asked("1" * 40, two)
+    assert found.outputs == {"since": main, "any": "true"}, found.said
+    assert "is gone: what counts is where the branch and base parted" in found.said
+    found = asked("1" * 40, main)
+    assert found.result == "failure"
+    assert "nothing is left to compare with" in found.said
