@@ -30,7 +30,9 @@ SLOW_SECONDS = 1800  # images are pulled, environments are made
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests have longer than the `timeout` of pyproject.toml, which is there to end what would never end."""
+    """Slow tests have longer than the `timeout` of pyproject.toml, which is there to end what would never end. They
+    come first: otherwise one process has some of them left to do when all others are done."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_SECONDS))

@@ -5,6 +5,7 @@ import os
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
+from buildrules.sha256 import hex_digest
 from buildrules.state.rows import open_regular
 
 _SCHEMA = 1  # of events
@@ -43,11 +44,11 @@ class LastBuilds:
             told = _read(text)
             if self.build is None and (told.steps or "error" in told.end):
                 self.build = told
-            if tested and self.tests is None:
+            if "test_finished" in told.others and self.tests is None:
                 self.tests = told
             for row in told.others.get("test_finished", ()):
                 results.setdefault((row["label"], row["platform"]), {**row, "time": told.begin.get("time")})
-            if pushed:
+            if pushed and "pushed" in told.others:
                 self.push = told
         self.results = list(results.values())
 
@@ -64,22 +65,31 @@ def _texts(folder: str, root: str, configurations: set[str]) -> Iterator[str]:
         try:
             with open(open_regular(entry.path), encoding="utf-8") as file:
                 first = file.readline()
-                begin = json.loads(first)
+                begin = _row(first)
                 same = begin.get("workspace") == root and set(begin.get("configurations", ())) == configurations
                 if same and begin.get("schema") == _SCHEMA:
                     yield first + file.read()
-        except (OSError, ValueError, AttributeError):  # removed meanwhile, or torn
+        except (OSError, ValueError):  # removed meanwhile, or damaged
             continue
+
+
+def _row(line: str) -> dict[str, Any]:
+    """A row that was kept, with the digest that stands before it. Raises ValueError where it was damaged."""
+    digest, _, text = line.rstrip("\n").partition(" ")
+    if hex_digest(text.encode())[:16] != digest:
+        raise ValueError("it is not what was written")
+    row: dict[str, Any] = json.loads(text)
+    return row
 
 
 def _read(text: str) -> Told:
     told = Told({}, [], {})
-    for line in text.splitlines():
+    for line in text.split("\n"):
         try:
-            row = json.loads(line)
-            name = row.pop("event")
-        except (ValueError, KeyError, AttributeError):
-            continue  # the last line of a file that was cut off
+            row = _row(line)
+        except ValueError:
+            continue
+        name = row.pop("event")
         if name == "build_started":
             told.begin.update(row)
         elif name == "step_finished":

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.workspace import generate
+from buildrules.report.builds import LastBuilds
 from buildrules.report.data import critical_path
 from buildrules.report.layout import heights, orders
 from tests.report.conftest import EVIL_FILE
@@ -127,6 +128,25 @@ def test_a_damaged_record_of_a_build_is_passed_over(built: Space) -> None:
     kept.unlink()
     os.mkfifo(kept)  # opened like a file, it would wait for its other end
     assert (told(built)["build"] or {}).get("id") != kept.stem
+
+
+def test_whatever_byte_of_a_record_is_another_only_its_row_is_missing(built: Space) -> None:
+    built.append("src/score.py", "# more\n")
+    built.run("build", APP)
+    (kept, *_) = sorted((built.store / "logs").glob("*.jsonl"), reverse=True)
+    data = kept.read_bytes()
+
+    def steps() -> list[dict[str, Any]]:
+        found = LastBuilds(str(built.store), str(built.root)).build
+        return found.steps if found is not None and found.begin["id"] == kept.stem else []
+
+    sound = steps()
+    assert len(sound) > 1
+    for at in range(0, len(data), 7):
+        kept.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+        found = steps()
+        assert all(row in sound for row in found)
+        assert not found or len(found) >= len(sound) - 2  # a line end that is gone damages both beside it
 
 
 def test_a_page_is_as_small_as_promised(tmp_path: Path, wheelhouse: Path) -> None:
