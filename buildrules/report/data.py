@@ -78,7 +78,7 @@ class Report:
                 package, _, name = goal.label.removeprefix("//").partition(":")
                 if self._patterns.matches(Label(package, name)):
                     goals.setdefault((goal.label, goal.platform, goal.kind), (goal, number))
-        if not goals and state.action_count:
+        if not goals and state.action_count and self._words != ["//..."]:
             raise UsageError(
                 f"'{' '.join(self._words)}' names nothing that was built here",
                 hint=f"buildrules build {' '.join(self._words)}; without a pattern all that was built is shown",

@@ -116,6 +116,16 @@ def test_a_workspace_that_never_loaded_is_said_to_have_no_nodes(workspace: Space
     workspace.run("report").said("nothing was built yet, only how the last build failed")
 
 
+def test_a_damaged_state_leaves_the_last_build(built: Space) -> None:
+    built.append("src/score.py", "# more\n")
+    built.run("build", APP)
+    (state,) = (built.store / "workspaces").glob("*/*.state")
+    data = state.read_bytes()
+    for at in range(0, len(data), len(data) // 60):
+        state.write_bytes(data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :])
+        assert told(built)["build"]["id"]
+
+
 def test_a_damaged_record_of_a_build_is_passed_over(built: Space) -> None:
     built.append("src/score.py", "# more\n")
     built.run("build", APP)

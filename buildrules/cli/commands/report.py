@@ -56,7 +56,11 @@ def command(patterns: tuple[str, ...], output: str, configurations: tuple[str, .
         try:
             report.add_state(state)
         except UNREADABLE as error:
-            raise UsageError("what is known of the last builds is damaged", hint=f"buildrules build{build}") from error
+            damaged = "what is known of the last builds is damaged"
+            if last.build is None:
+                raise UsageError(damaged, hint=f"buildrules build{build}") from error
+            click.echo(f"warning: {damaged}: only the last one is shown\n  hint: buildrules build{build}", err=True)
+            report = Report(root, parse_patterns(words, directory), words, configurations)
         finally:
             state.close()
     graph = None
