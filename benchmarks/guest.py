@@ -1,6 +1,6 @@
 """Many packages for another build system: by one worker, and by a process each.
 
-    python -m benchmarks.guest [PACKAGES]
+    python -m benchmarks guest [PACKAGES]
 
 Prints seconds and their ratio. The packages differ in code, and share environment, server and model.
 """
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.support.space import BUILD, FILES, Space, make_wheels
@@ -67,14 +68,10 @@ def by_processes(words: list[list[str]]) -> float:
     return time.perf_counter() - began
 
 
-def main() -> None:
-    """Measure and print."""
-    packages = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+def main(words: Sequence[str] = ()) -> None:
+    """Measure and print, of as many packages as the first word says."""
+    packages = int(words[0]) if words else 100
     with tempfile.TemporaryDirectory() as folder:
-        words = arguments(workspace(Path(folder), packages), packages)
-        worker, processes = by_worker(words), by_processes(words)
+        asked = arguments(workspace(Path(folder), packages), packages)
+        worker, processes = by_worker(asked), by_processes(asked)
     print(f"{packages} packages: worker {worker:.2f} s, processes {processes:.2f} s, ratio {processes / worker:.1f}")
-
-
-if __name__ == "__main__":
-    main()
