@@ -60,6 +60,6 @@ class Folder:
 
 @pytest.fixture
 def folder(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Folder:
-    root = tmp_path / "ws"
-    root.mkdir()
+    root = tmp_path / "of" / "its" / "own" / "ws"  # files nearby are looked for three levels up: no other test's
+    root.mkdir(parents=True)
     return Folder(root, capsys, monkeypatch)
