@@ -40,6 +40,7 @@ from buildrules.typed import TYPE_CHECKING, Any
 from buildrules.workspace.globs import expand
 
 if TYPE_CHECKING:
+    from buildrules.cli.away import Away
     from buildrules.cli.carried import Carried
     from buildrules.cli.memory import PlannedFrom
     from buildrules.cli.sharing import Sharing
@@ -95,6 +96,7 @@ class Invocation:
         self._planned_from: PlannedFrom | None = None  # where the plan is a new one
         self._carried: Carried | None = None
         self.sharing: Sharing | None = None  # where a cache is shared
+        self.away: Away | None = None  # where steps are run on other machines
         self._lost = lost
 
     @property
@@ -131,6 +133,7 @@ class Invocation:
             jobs=self.request.option("jobs"),
             keep_going=bool(self.request.option("keep_going")),
             shared=self.sharing,
+            elsewhere=self.away,
             note=self._write_step if self.request.option("steps") else None,
         )
 
@@ -159,6 +162,7 @@ class Invocation:
         self._plug_in(rest["plugins"])
         self.session.connect(rest["connections"], self.root)
         self._share(rest["cache"])
+        self._send(rest["executor"], rest["cache"])
         replanned = self._replan(resumed, edited) if edited else ()
         if replanned is None:
             return False
@@ -182,7 +186,7 @@ class Invocation:
         plan = kept.plan(order)
         plan.goals = [Goal(*marshal.loads(rest["goals"][at])) for at in resumed.goals]  # noqa: S302 - made by ourselves
         plan.connections = rest["connections"]
-        plan.cache = rest["cache"]
+        plan.cache, plan.executor = rest["cache"], rest["executor"]
         plan.sides = {
             kept[number].action.id: Side(*side)
             for number, side in zip(known.sides, rest["sides"], strict=True)
@@ -268,6 +272,7 @@ class Invocation:
             list(settings.ignore),
         )
         self._share(self.plan.cache)
+        self._send(self.plan.executor, self.plan.cache)
         self.run = self._new_build(self.plan)
         if self._state is not None:
             with contextlib.suppress(*UNREADABLE):
@@ -292,6 +297,15 @@ class Invocation:
                     settings, self.root, self.store, self.session, self.stream, self.kinds.fits, self._lost
                 )
                 self.store.blobs.elsewhere = self.sharing
+
+    def _send(self, executor: Mapping[str, Any], cache: Mapping[str, Any]) -> None:
+        """Run steps elsewhere, where the command line, the environment or the settings of the workspace say so."""
+        if self.away is None and (self.request.option("executor") or executor or "BUILDRULES_EXECUTOR" in os.environ):
+            from buildrules.cli.away import Away, address_of
+
+            url = address_of(executor, self.request.option("executor"))
+            if url is not None:
+                self.away = Away(url, executor, cache, self.root, self.store, self.session, self.stream)
 
     def _plug_in(self, plugins: list[str]) -> None:
         self._plugins = plugins
@@ -351,6 +365,8 @@ class Invocation:
         self.end(130)  # unless it ended otherwise
         if self.sharing is not None:
             self.sharing.close()
+        if self.away is not None:
+            self.away.close()
         self.session.close()
         self.store.close()
         self._aside.close()

@@ -84,6 +84,7 @@ def write_build(
         "sides": [tuple(side) for side in sides.values()],
         "connections": build.plan.connections,
         "cache": build.plan.cache,
+        "executor": build.plan.executor,
         "plugins": made.plugins,
         "ignore": made.ignore,
         "interfaces": interfaces,

@@ -95,6 +95,7 @@ _jobs = together(
     _config(cls=GroupedOption, group=BUILDING),
     _option("--locked", is_flag=True, help="Fail where a lock is missing or stale instead of writing it."),
     _option("--no-remote", is_flag=True, help="Leave the shared cache out."),
+    _option("--executor", metavar="URL", help="Run steps on other machines: grpc(s)://, dask+tls://; local is here."),
     _option("-q", "--quiet", is_flag=True, help="Show no progress."),
     _option(
         "--progress",

@@ -14,14 +14,14 @@ from buildrules.engine.executor import Executor, FetchFirst, LocalExecutor, Note
 from buildrules.engine.key import Listing, Walker
 from buildrules.engine.kind import Kinds
 from buildrules.engine.plan import Plan
-from buildrules.engine.scheduler import Scheduler
+from buildrules.engine.scheduler import AWAY, Scheduler
 from buildrules.engine.sources import Expand, SourceReader
 from buildrules.engine.step import Dependency, Step, step_of
 from buildrules.errors import ActionError, BuildrulesError, Interrupted
 from buildrules.net.session import Session
 from buildrules.store.blobs import FULL
 from buildrules.store.store import Store
-from buildrules.typed import NamedTuple
+from buildrules.typed import NamedTuple, Protocol
 
 
 class Look(NamedTuple):
@@ -53,6 +53,16 @@ class Before(NamedTuple):
     reasons: Sequence[str]
 
 
+class Elsewhere(Protocol):
+    """Who runs steps on other machines."""
+
+    slots: int
+    """How many steps may be under way there at a time."""
+
+    def executor(self, here: LocalExecutor, waiting: Callable[[], AbstractContextManager[None]]) -> Executor:
+        """What runs steps, some of them `here`; `waiting` is entered while one is run by others."""
+
+
 Recall = Callable[[str], Before | None]
 """What is known of the action of that id; None before it was first built."""
 
@@ -71,8 +81,8 @@ _BUG = "this is a bug of a plugin or of buildrules; the traceback is in the buil
 class Build:
     """One run over a plan: the order, keys, the cache, the executor, events.
 
-    `outcomes` is complete after `run`, whether it succeeded or not. `here` counts bytes, and is the executor if no
-    other is given; the cache is by default that of the store. `recall` says what actions were.
+    `outcomes` is complete after `run`, whether it succeeded or not. `here` counts bytes, and runs what is not run
+    `elsewhere`; the cache is by default that of the store. `recall` says what actions were.
     """
 
     def __init__(
@@ -90,7 +100,7 @@ class Build:
         previous: Mapping[str, Outcome] = NOTHING,
         cache: Cache | None = None,
         shared: Shared | None = None,
-        executor: Executor | None = None,
+        elsewhere: Elsewhere | None = None,
         note: Callable[[Step], object] | None = None,
     ) -> None:
         """`previous` is how the actions ended at the last build of this workspace, by id.
@@ -106,7 +116,8 @@ class Build:
         self.previous = previous
         self.seconds = 0.0
         self.here = LocalExecutor(root, store.blobs, session, kinds, stream, jobs=jobs)
-        runs = executor or self.here
+        self._away = AWAY if elsewhere is None else max(AWAY, elsewhere.slots)
+        runs = self.here if elsewhere is None else elsewhere.executor(self.here, self._waiting_for_servers)
         self._executor = FetchFirst(Noted(runs, note) if note else runs, kinds, self._waiting_for_servers)
         self._walker = Walker()
         self._running: dict[str, threading.Lock] = {}  # by key
@@ -163,6 +174,7 @@ class Build:
             work=self._work,
             skip=self._skip,
             jobs=self.here.jobs,
+            away=self._away,
             keep_going=self._keep_going,
             interrupted=self.here.cancel,
         )

@@ -25,6 +25,7 @@ class Traits(NamedTuple):
     shareable: bool = True  # False where programs of this host have a part in what it makes: records stay here
     opens: bool = False  # it looks into the layers of its dependencies, and has to know where their bytes are
     content: Callable[[Step], Sequence[Row]] = _nothing  # what has to be in the store before a step is run
+    places: tuple[str, ...] = ()  # which of a step's places are more than where to fetch from
 
 
 class Context(Fetching, Protocol):

@@ -40,6 +40,7 @@ class Plan:
         self.connections: list[dict[str, Any]] = []  # rows for `credentials.connections.use`: references, no secrets
         self.notes: list[str] = []  # what people should know of how it was planned
         self.cache: dict[str, Any] = {}  # settings of the shared cache: plain data, references, no secrets
+        self.executor: dict[str, Any] = {}  # and those of the machines that steps are run on
 
     def narrow(self, sides: Collection[str], *, goals: bool = True) -> None:
         """Drop what is made beside the goals, except what has one of the roles `sides`; and the goals if not wanted."""

@@ -16,7 +16,7 @@ class Scheduler:
     It returns False where the node failed: everything above it is then handed to `skip` instead,
     and without `keep_going` no further node is begun. The calling thread is worker 0. Threads that share one
     interpreter slow short work down: so one node is worked on at a time, but for those that called `more` because they
-    take a while. `jobs` are at work at once, and up to `AWAY` besides them that wait for servers. `interrupted` is
+    take a while. `jobs` are at work at once, and up to `away` besides them that wait for servers. `interrupted` is
     called when the calling thread is (Ctrl-C), before the rest is waited for.
     """
 
@@ -29,6 +29,7 @@ class Scheduler:
         work: Callable[[str, int], bool],
         skip: Callable[[str], None],
         jobs: int,
+        away: int = AWAY,
         keep_going: bool = False,
         interrupted: Callable[[], None] = lambda: None,
     ) -> None:
@@ -36,6 +37,7 @@ class Scheduler:
         self._interrupted = interrupted
         self._skip = skip
         self._jobs = max(1, jobs)
+        self._most_away = away
         self._keep_going = keep_going
         self._waiting = {node: len(set(deps[node])) for node in nodes}
         self._above: dict[str, list[str]] = {node: [] for node in nodes}
@@ -50,7 +52,7 @@ class Scheduler:
         self._threads: list[threading.Thread] = []
         self._running = 0
         self._idle = 0
-        self._away = 0
+        self._away = 0  # nodes that wait for servers now
         self._short: int | None = None  # the worker whose node has not called `more`
         self._stopped = False
         self._failure: BaseException | None = None
@@ -121,7 +123,7 @@ class Scheduler:
         return self._short is not None or not self._ready or self._running >= self._allowed()
 
     def _allowed(self) -> int:
-        return self._jobs + min(self._away, AWAY)
+        return self._jobs + min(self._away, self._most_away)
 
     @contextlib.contextmanager
     def waiting_for_servers(self) -> Iterator[None]:

@@ -39,6 +39,7 @@ class Step(NamedTuple):
     sources: Sources = ()
     deps: Sequence[Dependency] = ()
     places: Places = NOWHERE
+    weight: float = 1.0  # rough seconds, as of the action
 
     @property
     def files(self) -> list[SourceFile]:
@@ -77,6 +78,7 @@ class Step(NamedTuple):
                 for dep in self.deps
             ],
             "places": dict(self.places),
+            "weight": self.weight,
         }
 
     @classmethod
@@ -90,6 +92,7 @@ class Step(NamedTuple):
                 for row in data["deps"]
             ]
             fields = {name: data[name] for name in ("kind", "version", "title", "params", "places")}
+            fields["weight"] = data.get("weight", 1.0)
             return _fitting(cls(**fields, sources=_files(data["sources"]), deps=deps))
         except KeyError as error:
             raise UsageError(f"a part of it has no {error.args[0]!r}") from None
@@ -133,4 +136,4 @@ def step_of(action: Action, version: int | str, sources: Sources, outputs: Seque
     """The step of an action, from its files and what its dependencies made, in its order."""
     roles = action.roles or ("",) * len(outputs)
     deps = [Dependency(role, made) for role, made in zip(roles, outputs, strict=True)]
-    return Step(action.kind, version, action.title, action.params, sources, deps, action.places)
+    return Step(action.kind, version, action.title, action.params, sources, deps, action.places, action.weight)

@@ -31,6 +31,7 @@ def make_plan(loaded: Loaded, locks: Locks, selection: Selection, options: Optio
     settings = loaded.workspace.settings
     plan.connections = settings.rows()
     plan.cache = settings.shared_cache()
+    plan.executor = settings.executor_row()
     models = ModelPlanner(plan, locks)
     packages = PackagePlanner(plan, loaded, locks, models, root, options.source_date_epoch)
     tests = _tests(plan, packages, locks, loaded, options) if options.test else None

@@ -48,6 +48,23 @@ class Cache(Strict):
     """Where this workspace's builds write; they read there, and in `main`."""
 
 
+class Executor(Strict):
+    """Where steps are run: an execution engine that exists. What belongs to this host is run here in any case."""
+
+    url: Address
+    """Its address: grpc://HOST:PORT/INSTANCE or grpcs:// (Remote Execution API), dask+tls://HOST:PORT (Dask)."""
+    connection: str | None = None
+    """Name of the connection whose credentials are used."""
+    shortest: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Steps shorter than so many seconds are run here; what a round trip costs if left out."""
+    runners: list[Literal["docker", "process"]] = Field(default_factory=list)
+    """Runners of package tests that its workers have: tests are run there."""
+    properties: dict[str, str] = Field(default_factory=dict)
+    """What a worker must have, as the engine names it: platform properties, or resources of Dask."""
+    trusted: bool = False
+    """Whether its answers are believed unsigned where the workspace requires signatures."""
+
+
 class Debian(Strict):
     """Where `debian_base` gets packages from; apt's usual places if left out."""
 
@@ -119,6 +136,7 @@ class Settings(Strict):
     locks: Locks = Locks()
     tls: Tls = Tls()
     cache: Cache = Cache()
+    executor: Address | Executor | None = None
     connections: dict[Name, Connection] = Field(default_factory=dict)
     """Connections by name."""
 
@@ -139,10 +157,17 @@ class Settings(Strict):
             "workspace": self.name,
         }
 
+    def executor_row(self) -> dict[str, Any]:
+        """What plans keep of `executor`: plain values; empty where steps are run here."""
+        found = Executor(url=self.executor) if isinstance(self.executor, str) else self.executor
+        return {} if found is None else found.model_dump(exclude_none=True)
+
     @model_validator(mode="after")
     def _connection_exists(self) -> "Settings":
-        if self.cache.connection is not None and self.cache.connection not in self.connections:
-            raise ValueError(f"cache.connection: there is no connection '{self.cache.connection}'")
+        executor = self.executor.connection if isinstance(self.executor, Executor) else None
+        for place, name in (("cache", self.cache.connection), ("executor", executor)):
+            if name is not None and name not in self.connections:
+                raise ValueError(f"{place}.connection: there is no connection '{name}'")
         return self
 
     @model_validator(mode="after")

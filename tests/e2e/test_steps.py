@@ -37,7 +37,7 @@ def built(space: Space, store: Path, executor: OtherProcess | None) -> Build:
             kinds=kinds,
             expand=expand,
             stream=stream,
-            executor=executor,
+            elsewhere=executor,
         )
         build.run()
     opened.close()

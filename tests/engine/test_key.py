@@ -80,7 +80,7 @@ HASHED = {
     },
 }
 NOT_HASHED = {
-    Step: {"title": "other", "places": {"url": "https://example.invalid"}},
+    Step: {"title": "other", "places": {"url": "https://example.invalid"}, "weight": 9.0},
     Dependency: {"places": {"url": "https://example.invalid"}, "sources": [[FILE]]},
     SourceFile: {"path": "z/x.py", "stat": (1, 2, 3, 4, 5)},  # the name below the set is
     Outputs: {},

@@ -65,7 +65,7 @@ class BytecodeLayer:
 
     name = "bytecode_layer"
     version = 1
-    traits = Traits(content=_content)
+    traits = Traits(content=_content, places=("interpreter",))
 
     def run(self, step: Step, context: BuildContext) -> Outputs:
         """One layer, or none. Raises ActionError where the interpreter cannot be run, and what sources raise."""

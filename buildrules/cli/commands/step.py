@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from buildrules.actions.registry import Kinds
     from buildrules.engine.step import Step
     from buildrules.engine.step_file import StepFile
-    from buildrules.errors import BuildrulesError
     from buildrules.net.session import Session
 
 
@@ -32,6 +31,7 @@ def command(file: str) -> int:
     from buildrules.engine.step_file import StepFile
     from buildrules.engine.unexpected import unexpected
     from buildrules.errors import BuildrulesError
+    from buildrules.executors.told import told
     from buildrules.net.session import Session
     from buildrules.store.store import Store
     from buildrules.workspace.root import find_root
@@ -54,7 +54,7 @@ def command(file: str) -> int:
     except Exception as raised:  # noqa: BLE001 - a kind may be a plugin's, and whoever asked wants an answer
         error = raised if isinstance(raised, BuildrulesError) else unexpected(raised, "the step", root)
         sys.stderr.write(error_text(error) + "\n")
-        answer["error"], code = _told(error), error.exit_code
+        answer["error"], code = told(error), error.exit_code
     finally:
         session.close()
         store.close()
@@ -78,17 +78,3 @@ def _read(found: "StepFile", session: "Session", kinds: "Kinds", root: str) -> "
             hint="use the version of buildrules that wrote it",
         )
     return step
-
-
-def _told(error: "BuildrulesError") -> dict[str, Any]:
-    """An error as a program wants it, by its class, with what only that class has."""
-    from buildrules.cli.report import error_json
-    from buildrules.errors import DamagedError, PackageTestError
-    from buildrules.start.secret import hide
-
-    told = {"class": type(error).__name__, **error_json(error)}
-    if isinstance(error, DamagedError):
-        told["digest"] = error.digest
-    if isinstance(error, PackageTestError):
-        told["failures"] = [{name: hide(text) for name, text in one.items()} for one in error.failures]
-    return told

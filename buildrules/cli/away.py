@@ -1,0 +1,74 @@
+"""The machines that one command runs steps on, by its options, the environment, and the settings of its workspace.
+
+BUILDRULES_EXECUTOR=URL stands in for `workspace.executor`, `--executor` for both; "local" is this machine.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from buildrules.actions.fetching import fetch_parts
+from buildrules.actions.registry import Kinds
+from buildrules.engine.events import Notice, Stream
+from buildrules.engine.executor import Executor, LocalExecutor
+from buildrules.executors.away import AwayExecutor
+from buildrules.executors.opening import open_engine
+from buildrules.executors.placement import Placement
+from buildrules.net.session import Session
+from buildrules.remote.keys import MAIN
+from buildrules.remote.trust import Trust
+from buildrules.store.noted import NotedSizes
+from buildrules.store.store import Store
+from buildrules.workspace.trust import open_trust
+
+LOCAL = "local"
+
+
+def address_of(settings: Mapping[str, Any], asked: str | None) -> str | None:
+    """The address of the engine; None where steps are run here."""
+    url = asked or os.environ.get("BUILDRULES_EXECUTOR") or settings.get("url")
+    return None if url == LOCAL else url
+
+
+class Away:
+    """See `engine.build.Elsewhere`."""
+
+    def __init__(
+        self,
+        url: str,
+        settings: Mapping[str, Any],
+        cache: Mapping[str, Any],
+        root: str,
+        store: Store,
+        session: Session,
+        stream: Stream,
+    ) -> None:
+        """`settings` are the row of `workspace.executor`, `cache` those of the shared cache. Raises UsageError,
+        CredentialsError."""
+        self._store = store
+        self._kinds = session.own(Kinds)
+        self._namespace = cache.get("namespace", MAIN)
+        self._trust = Trust("off") if settings.get("trusted") else open_trust(cache, root)
+        self.engine = open_engine(url, session, settings, lambda text: stream.emit(Notice(text, warning=True)))
+        self.slots = self.engine.slots
+        shortest = float(settings.get("shortest", self.engine.overhead))
+        self.placement = Placement(self._kinds, shortest, settings.get("runners", ()))
+
+    def executor(self, here: LocalExecutor, waiting: Callable[[], AbstractContextManager[None]]) -> Executor:
+        """See `engine.build.Elsewhere`."""
+        return AwayExecutor(
+            self.engine,
+            here,
+            waiting,
+            kinds=self._kinds,
+            placement=self.placement,
+            trust=self._trust,
+            namespace=self._namespace,
+            sizes=NotedSizes(self._store.table),
+            fetch=fetch_parts,
+        )
+
+    def close(self) -> None:
+        """End what is open."""
+        self.engine.close()

@@ -1,0 +1,125 @@
+"""The executor that hands steps to an engine, and runs here what belongs here."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from buildrules.engine.action import Outputs
+from buildrules.engine.executor import LocalExecutor
+from buildrules.engine.kind import Kinds
+from buildrules.engine.parcel import named, unpacked
+from buildrules.engine.step import Step
+from buildrules.errors import BuildrulesError, IntegrityError
+from buildrules.executors.answer import Answer, opened
+from buildrules.executors.depot import Depot
+from buildrules.executors.engine import Engine, EngineError, LostInputError, Ran
+from buildrules.executors.needs import Needs, needs_of, portable
+from buildrules.executors.placement import Placement
+from buildrules.executors.task import Task, task_key
+from buildrules.oci.supply import Fetch
+from buildrules.remote.backend import Blob
+from buildrules.remote.trust import Trust
+from buildrules.store.noted import NotedSizes
+
+
+class AwayExecutor:
+    """Runs steps by `engine`, as `placement` decides. See `engine.executor.Executor`.
+
+    `waiting` is entered while others work; `trust` judges answers, for `namespace`.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        here: LocalExecutor,
+        waiting: Callable[[], AbstractContextManager[None]],
+        *,
+        kinds: Kinds,
+        placement: Placement,
+        trust: Trust,
+        namespace: str,
+        sizes: NotedSizes,
+        fetch: Fetch,
+    ) -> None:
+        self._engine = engine
+        self._here = here
+        self._waiting = waiting
+        self._kinds = kinds
+        self._placement = placement
+        self._trust = trust
+        self._namespace = namespace
+        self._sizes = sizes
+        self._fetch = fetch
+        self._depot = Depot(engine.place)
+
+    def run(self, step: Step) -> Outputs:
+        """See `Executor.run`. Raises what the step raises there, and EngineError that names the worker."""
+        traits = self._kinds.named(step.kind).traits
+        needs = None if self._placement.stays(step) else needs_of(step, traits, self._here, self._fetch)
+        if needs is None or self._placement.heavy(step, needs.size):
+            return self._here.run(step)
+        sent = portable(step, traits)
+        task = Task(sent, {digest: need.blob.size for digest, need in needs.blobs.items()}, self._namespace)
+        with self._waiting():
+            return self._sent(task, needs)
+
+    def _sent(self, task: Task, needs: Needs) -> Outputs:
+        """The outputs of a task. Content that is lost after it was sent or made is sent or made once more."""
+        again = False
+        for attempt in (1, 2):
+            sent = self._depot.have(needs.all)
+            self._here.count(sent=sent)
+            try:
+                ran = self._engine.run(task, needs, self._here, again=again)
+            except LostInputError:
+                if attempt == 2:
+                    raise
+                self._depot.forget(needs.all.keys())
+                continue
+            answer = self._answer(task, ran)
+            if answer.error is not None:
+                raise _there(answer.error, ran.worker)
+            if self._brought(answer):
+                return self._outputs(task, answer, ran, sent)
+            again = True
+        raise EngineError(
+            f"{self._engine.name} does not give what {task.step.title!r} made there: its content is lost",
+            hint="it may lack room: look at its logs; without --executor the build needs nobody else",
+        )
+
+    def _outputs(self, task: Task, answer: Answer, ran: Ran, sent: int) -> Outputs:
+        for text in answer.warnings:
+            self._here.warn(text)
+        assert answer.outputs is not None
+        self._placement.ran(task.step, ran, answer.seconds, sent)
+        return answer.outputs
+
+    def _answer(self, task: Task, ran: Ran) -> Answer:
+        worker = ran.worker or self._engine.name
+        body = opened(ran.answer, task_key(task.data()), self._namespace, self._trust, worker)
+        kind = task.step.kind
+        try:
+            if (blob := named(body)) is not None:
+                body = unpacked(b"".join(self._engine.place.read(blob)))
+            return Answer.of(body, lambda outputs: self._kinds.fits(kind, outputs))
+        except (ValueError, FileNotFoundError) as error:
+            raise IntegrityError(f"worker {worker} answered with what is no answer: {error}") from None
+
+    def _brought(self, answer: Answer) -> bool:
+        """Have what was made in the store, but for what the build's cache has too; False where it is lost."""
+        assert answer.outputs is not None
+        self._sizes.note(answer.blobs)
+        wanted = set(answer.outputs.blobs.values())
+        left = wanted - self._here.blobs.holds(wanted)
+        for digest in left:
+            size = answer.blobs.get(digest)
+            if size is None or not self._engine.place.bring(Blob(digest, size), self._here.blobs):
+                return False
+            self._here.count(fetched=size, source="executor")
+        return True
+
+
+def _there(error: BuildrulesError, worker: str) -> BuildrulesError:
+    """The error of a step, with where it was run."""
+    if worker:
+        error.log = f"(on worker {worker})" + (f"\n{error.log}" if error.log else "")
+    return error

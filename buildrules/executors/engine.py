@@ -1,0 +1,57 @@
+"""The interface of an engine: other people's software that runs tasks on other machines."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from buildrules.errors import BuildrulesError
+from buildrules.executors.needs import Needs
+from buildrules.executors.task import Task
+from buildrules.remote.guarded import Guarded
+from buildrules.typed import NamedTuple, Protocol
+
+
+class Ran(NamedTuple):
+    """How a task was run: `answer` is what the worker wrote (`executors.answer`), `worker` its name, "" for unknown;
+    `cached` whether the engine had the answer already; `queued` the seconds that the task waited for a worker."""
+
+    answer: bytes
+    worker: str = ""
+    cached: bool = False
+    queued: float = 0.0
+
+
+class Watch(Protocol):
+    """What an engine needs of the build meanwhile."""
+
+    @property
+    def cancelled(self) -> bool:
+        """True after Ctrl-C."""
+
+    def at_cancel(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
+        """While inside, Ctrl-C calls `stop`, from another thread."""
+
+
+class Engine(Protocol):
+    """One engine. Safe for concurrent threads; `run` is called by up to `slots` at a time."""
+
+    name: str  # its address, without credentials
+    place: Guarded  # where tasks find content, and leave it
+    slots: int  # tasks that may be under way at a time
+    overhead: float  # seconds that a task costs besides its run, as far as nobody has measured it
+
+    def run(self, task: Task, needs: Needs, watch: Watch, *, again: bool = False) -> Ran:
+        """Run a task whose content is in `place`; `again` where what the engine remembers is of no use.
+
+        Raises LostInputError, EngineError, Interrupted.
+        """
+
+    def close(self) -> None:
+        """End what is open."""
+
+
+class EngineError(BuildrulesError):
+    """A task could not be run there; `log` has the last lines of its worker."""
+
+
+class LostInputError(EngineError):
+    """Content that was sent is not there any more."""

@@ -1,0 +1,107 @@
+"""Runs a task where it arrived: whoever calls sees to its content, before and after."""
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+
+from buildrules import __version__
+from buildrules.engine.events import Event, Notice, Stream
+from buildrules.engine.executor import LocalExecutor
+from buildrules.engine.kind import Kinds
+from buildrules.engine.parcel import naming, packed
+from buildrules.engine.unexpected import unexpected
+from buildrules.errors import BuildrulesError, UsageError
+from buildrules.executors.answer import LARGEST
+from buildrules.executors.folder import ANSWER, OUT, STORE, TASK, WORKSPACE
+from buildrules.executors.task import Task, task_key
+from buildrules.executors.told import told
+from buildrules.net.session import Session
+from buildrules.remote.envelope import Envelope, Signer
+from buildrules.store.blobs import Blobs
+from buildrules.store.store import Store
+from buildrules.typed import Any
+
+_ROOM = 1 << 10  # bytes of an envelope besides its body
+
+
+def work(task: Task, workspace: str, store: Store, session: Session, kinds: Kinds) -> dict[str, Any]:
+    """The body of the answer to a task (`executors.answer`). Its files lie below `workspace`, its blobs in the store.
+
+    Raises nothing that a step may raise.
+    """
+    warnings: list[str] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Notice):
+            warnings.append(event.message)
+
+    answer: dict[str, Any] = {}
+    began = time.perf_counter()
+    try:
+        check(task, kinds)
+        outputs = LocalExecutor(workspace, store.blobs, session, kinds, Stream(listen)).run(task.step)
+        answer["outputs"] = outputs.to_dict()
+        blobs = {digest: size_of(store.blobs, digest) for digest in outputs.blobs.values()}
+    except Exception as raised:  # noqa: BLE001 - whoever asked wants an answer
+        error = raised if isinstance(raised, BuildrulesError) else unexpected(raised, "the step", workspace)
+        answer["error"], blobs = told(error), {}
+    seconds = round(time.perf_counter() - began, 4)
+    return {**answer, "blobs": blobs, "warnings": warnings, "seconds": seconds, "program": __version__}
+
+
+def check(task: Task, kinds: Kinds) -> None:
+    """Raise UsageError where another buildrules sent the task."""
+    version = kinds.version(task.step.kind)
+    if task.program != __version__ or version != task.step.version:
+        raise UsageError(
+            f"the task is of buildrules {task.program} ({task.step.kind}/{task.step.version}), "
+            f"and this worker has {__version__} ({task.step.kind}/{version})",
+            hint="install the same version on both",
+        )
+
+
+def sealed(data: bytes, task: Task, body: Mapping[str, Any], signer: Signer | None) -> tuple[bytes, bytes]:
+    """The answer as it is sent for the task that came as `data`; and, where it is long, a blob that it names."""
+    answer, blob = Envelope(task_key(data), task.namespace, dict(body)).seal(signer), b""
+    if len(answer) > LARGEST - _ROOM:
+        found, blob = packed(body)
+        answer = Envelope(task_key(data), task.namespace, naming(found)).seal(signer)
+    return answer, blob
+
+
+def size_of(blobs: Blobs, digest: str) -> int:
+    """Bytes of a blob. Raises FileNotFoundError, DamagedError."""
+    with blobs.open(digest) as file:
+        return file.seek(0, 2)
+
+
+def put_out(blobs: Blobs, digest: str, folder: str) -> None:
+    """A blob as a file of a folder, called by its hex digits."""
+    target = os.path.join(folder, digest.removeprefix("sha256:"))
+    try:
+        os.link(blobs.path(digest), target)
+    except OSError:
+        shutil.copyfile(blobs.path(digest), target)
+
+
+def run_folder(folder: str, session: Session, kinds: Kinds) -> int:
+    """Run the task that lies in a folder, as `executors.folder` says; returns the exit code. Raises UsageError."""
+    with open(os.path.join(folder, TASK), "rb") as file:
+        data = file.read()
+    task = Task.read(data)
+    store = Store(os.path.join(os.path.abspath(folder), STORE))
+    try:
+        body = work(task, os.path.join(os.path.abspath(folder), WORKSPACE), store, session, kinds)
+        out = os.path.join(folder, OUT)
+        os.makedirs(out, exist_ok=True)
+        for digest in body["blobs"].keys() - task.blobs.keys():
+            put_out(store.blobs, digest, out)
+        answer, blob = sealed(data, task, body, None)
+        if blob:
+            put_out(store.blobs, store.blobs.put(blob), out)
+    finally:
+        store.close()
+    with open(os.path.join(folder, ANSWER), "wb") as file:
+        file.write(answer)
+    return 1 if "error" in body else 0

@@ -1,0 +1,76 @@
+"""Steps that are run by workers make what they make here, and say what is wrong as they do here."""
+
+from pathlib import Path
+
+from buildrules.actions.fetching import fetch_parts
+from buildrules.actions.registry import Kinds
+from buildrules.engine.build import Build
+from buildrules.engine.events import Stream
+from buildrules.executors.away import AwayExecutor
+from buildrules.executors.placement import Placement
+from buildrules.net.session import Session
+from buildrules.prepared import prepare
+from buildrules.remote.trust import Trust
+from buildrules.store.noted import NotedSizes
+from buildrules.store.store import Store
+from buildrules.workspace.globs import expand
+from tests.support.folder_engine import FolderEngine
+from tests.support.space import Space
+
+
+class Elsewhere:
+    """See `engine.build.Elsewhere`: all that can be run elsewhere is."""
+
+    slots = 4
+
+    def __init__(self, engine: FolderEngine, kinds: Kinds, store: Store, trust: Trust) -> None:
+        self.engine, self.kinds, self.store, self.trust = engine, kinds, store, trust
+        self.placement = Placement(kinds, 0.0, ["process"])
+
+    def executor(self, here, waiting):
+        sizes = NotedSizes(self.store.table)
+        given = {"kinds": self.kinds, "placement": self.placement, "trust": self.trust, "namespace": "main"}
+        return AwayExecutor(self.engine, here, waiting, **given, sizes=sizes, fetch=fetch_parts)
+
+
+def built(space: Space, store: Path, engine: FolderEngine | None, trust: Trust | None = None) -> Build:
+    """All that the workspace has, built in a store of its own."""
+    session, stream, opened = Session(), Stream(), Store(str(store))
+    kinds = session.own(Kinds)
+    with space.inside(".", {}):
+        plan = prepare(str(space.root), "", ["//..."], {}, opened, stream, session).plan()
+        elsewhere = None if engine is None else Elsewhere(engine, kinds, opened, trust or Trust())
+        common = {"session": session, "kinds": kinds, "expand": expand, "stream": stream}
+        build = Build(plan, opened, str(space.root), **common, elsewhere=elsewhere)
+        build.run()
+    opened.close()
+    return build
+
+
+def test_steps_that_workers_run_make_the_same(workspace: Space, tmp_path: Path) -> None:
+    workspace.run("lock")
+    here = built(workspace, tmp_path / "one", None)
+    engine = FolderEngine(tmp_path / "engine")
+    there = built(workspace, tmp_path / "two", engine)
+    assert not here.errors
+    assert not there.errors
+    assert {name: outcome.outputs for name, outcome in there.outcomes.items()} == {
+        name: outcome.outputs for name, outcome in here.outcomes.items()
+    }
+    assert {"files_layer", "wheel_layer", "inline_layer", "image", "installed"} <= {*engine.ran}
+
+
+def test_an_unsigned_answer_is_refused_where_signatures_are_required(workspace: Space, tmp_path: Path) -> None:
+    workspace.run("lock")
+    build = built(workspace, tmp_path / "one", FolderEngine(tmp_path / "engine"), Trust("require"))
+    assert "the answer of worker a folder is refused: it is unsigned" in build.errors[0].message
+
+
+def test_the_error_of_a_step_comes_back_with_its_place(workspace: Space, tmp_path: Path) -> None:
+    workspace.edit("rules/tiny.yaml", "model: optional}", "model: optional, functions: [nowhere]}")
+    workspace.run("lock")
+    here = built(workspace, tmp_path / "one", None).errors[0]
+    there = built(workspace, tmp_path / "two", FolderEngine(tmp_path / "engine")).errors[0]
+    assert (type(there), there.message, there.hint) == (type(here), here.message, here.hint)
+    assert there.position is not None
+    assert (str(there.position), there.position.excerpt) == (str(here.position), here.position.excerpt)  # type: ignore[union-attr]

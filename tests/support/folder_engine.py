@@ -1,0 +1,50 @@
+"""An engine on this machine: lays each task out in a folder of its own, and runs `buildrules worker` there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from buildrules.executors.engine import EngineError, Ran, Watch
+from buildrules.executors.folder import ANSWER, OUT, TASK, laid
+from buildrules.executors.needs import Needs
+from buildrules.executors.task import Task
+from buildrules.net.session import Session
+from buildrules.remote.backend import Blob
+from buildrules.remote.guarded import Guarded
+from buildrules.remote.opening import open_backend
+
+
+class FolderEngine:
+    """Content comes from a folder, and goes to it. `ran` are the kinds of the tasks, in order."""
+
+    slots, overhead = 4, 0.0
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"file://{folder}"
+        self.folder = folder
+        (folder / "content").mkdir(parents=True)
+        self.place = Guarded(open_backend(f"file://{folder}/content", Session()))
+        self.ran: list[str] = []
+
+    def run(self, task: Task, needs: Needs, watch: Watch, *, again: bool = False) -> Ran:
+        at = self.folder / "work" / os.urandom(4).hex()
+        for path, need in laid(needs).items():
+            target = at / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(b"".join(self.place.read(need.blob)))
+        at.mkdir(parents=True, exist_ok=True)
+        (at / TASK).write_bytes(task.data())
+        self.ran.append(task.step.kind)
+        command = [sys.executable, "-m", "buildrules", "worker", str(at)]
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "HOME": "/nonexistent"}
+        done = subprocess.run(command, cwd=at, env=env, capture_output=True, text=True, check=False)
+        if not (at / ANSWER).exists():
+            raise EngineError("the worker gave no answer", log=done.stderr)
+        for file in (at / OUT).iterdir():
+            data = file.read_bytes()
+            assert self.place.write(Blob(f"sha256:{file.name}", len(data)), lambda data=data: [data])  # type: ignore[misc]
+        return Ran((at / ANSWER).read_bytes(), "a folder")
+
+    def close(self) -> None:
+        self.place.close()
