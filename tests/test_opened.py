@@ -31,6 +31,7 @@ REASONS = {
         cli/edits.py
         engine/hashing.py
         engine/inputs.py
+        executors/needs.py
         oci/parts/archive.py
         oci/parts/conda_package.py
         oci/parts/deb.py
@@ -69,6 +70,7 @@ REASONS = {
     "named on the command line": """
         cli/env_file.py
         guest/build.py                         an earlier result, which is compared
+        executors/worker.py                    a task that an engine has laid out
         guest/declared.py
         guest/out.py                           what an earlier build wrote
         guest/worker.py                        files of arguments
