@@ -1,16 +1,15 @@
 """The servers that executors are tested with: what they give an action, and what they keep from it."""
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from buildrules.remote.backend import RemoteError
 from tests.support.casd import Casd, casd_server
-from tests.support.execute import Client
+from tests.support.execute import Client, runs, wait_for
 
 SHELL = ("/bin/busybox", "sh", "-c")
 
@@ -62,20 +61,3 @@ def test_nothing_runs_on_after_a_kill(tmp_path: Path, busybox: bytes) -> None:
     thread.join()
     assert failed[0].retry
     wait_for(lambda: not runs(command))
-
-
-def runs(command: list[str]) -> bool:
-    """Whether a process of this machine has this command, in whatever namespace."""
-    wanted = "\0".join(command).encode() + b"\0"
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if path.read_bytes() == wanted:
-                return True
-    return False
-
-
-def wait_for(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)

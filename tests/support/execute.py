@@ -1,7 +1,10 @@
 """A small client of Execute, to ask the servers of the tests what they can; the product has its own."""
 
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from buildrules.net.session import Session
@@ -145,3 +148,21 @@ class Client:
 
 def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in sorted(values.items())]
+
+
+def runs(command: list[str]) -> bool:
+    """Whether a process of this machine has this command, in whatever namespace."""
+    wanted = "\0".join(command).encode() + b"\0"
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if path.read_bytes() == wanted:
+                return True
+    return False
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    """Wait until something is true, for a minute at most."""
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)

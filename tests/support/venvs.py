@@ -14,9 +14,9 @@ from pathlib import Path
 import uv
 
 
-def environment(name: str, *requirements: str) -> Path:
-    """The `bin` directory of a virtual environment, for this Python, with these requirements installed."""
-    wanted = "\n".join([sys.version, *sorted(requirements)])
+def environment(name: str, *requirements: str, python: str = sys.executable) -> Path:
+    """The `bin` directory of a virtual environment, for this or another Python, with these requirements installed."""
+    wanted = "\n".join([sys.version if python == sys.executable else python, *sorted(requirements)])
     folder = cache_folder() / f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
     complete = folder / "complete"
@@ -24,7 +24,7 @@ def environment(name: str, *requirements: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not complete.exists():
             tool, venv = str(uv.find_uv_bin()), str(folder / "venv")
-            _run(tool, "venv", "--quiet", "--clear", "--python", sys.executable, venv)
+            _run(tool, "venv", "--quiet", "--clear", "--python", python, venv)
             _run(tool, "pip", "install", "--quiet", "--python", venv, *requirements)
             complete.touch()
     return folder / "venv" / "bin"
