@@ -40,6 +40,7 @@ REASONS = {
     "the store's, or this program's own": """
         actions/models/start.py
         actions/python/interpreter.py          what was unpacked; links in it are read as links
+        executors/reapi/tool.py                this Python, and what was laid of it
         locking/python/conda.py
         locking/standalone/builds.py           the table of an installed package
         locking/python/resolution.py           what uv has written

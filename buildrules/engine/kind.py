@@ -31,8 +31,8 @@ class Traits(NamedTuple):
 class Context(Fetching, Protocol):
     """What a kind may use besides its step."""
 
-    def count(self, *, read: int = 0, fetched: int = 0, source: str = "elsewhere") -> None:
-        """Add to the bytes read from the workspace and fetched from elsewhere; `source` says in a word where from."""
+    def count(self, *, read: int = 0, fetched: int = 0, sent: int = 0, source: str = "elsewhere") -> None:
+        """Add to the bytes read from the workspace, sent, and fetched; `source` says in a word where from."""
 
     def warn(self, message: str) -> None:
         """Tell the user something that is not an error."""

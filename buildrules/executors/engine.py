@@ -1,8 +1,6 @@
 """The interface of an engine: other people's software that runs tasks on other machines."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
+from buildrules.engine.kind import BuildContext
 from buildrules.errors import BuildrulesError
 from buildrules.executors.needs import Needs
 from buildrules.executors.task import Task
@@ -20,17 +18,6 @@ class Ran(NamedTuple):
     queued: float = 0.0
 
 
-class Watch(Protocol):
-    """What an engine needs of the build meanwhile."""
-
-    @property
-    def cancelled(self) -> bool:
-        """True after Ctrl-C."""
-
-    def at_cancel(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
-        """While inside, Ctrl-C calls `stop`, from another thread."""
-
-
 class Engine(Protocol):
     """One engine. Safe for concurrent threads; `run` is called by up to `slots` at a time."""
 
@@ -39,8 +26,9 @@ class Engine(Protocol):
     slots: int  # tasks that may be under way at a time
     overhead: float  # seconds that a task costs besides its run, as far as nobody has measured it
 
-    def run(self, task: Task, needs: Needs, watch: Watch, *, again: bool = False) -> Ran:
-        """Run a task whose content is in `place`; `again` where what the engine remembers is of no use.
+    def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
+        """Run a task of the build of `context`, whose content is in `place`; `again` where what the engine remembers is
+        of no use.
 
         Raises LostInputError, EngineError, Interrupted.
         """

@@ -50,7 +50,7 @@ def needs_of(step: Step, traits: Traits, context: BuildContext, fetch: Fetch) ->
     """
     blobs = context.blobs
     files = {
-        file.path: Need(Blob(file.digest, file.size), _file(os.path.join(context.workspace, file.path)))
+        file.path: Need(Blob(file.digest, file.size), file_body(os.path.join(context.workspace, file.path)))
         for file in step.files
         if file.plain and file.path
     }
@@ -69,7 +69,9 @@ def needs_of(step: Step, traits: Traits, context: BuildContext, fetch: Fetch) ->
     return Needs(files, found)
 
 
-def _file(path: str) -> Body:
+def file_body(path: str) -> Body:
+    """The bytes of a file here."""
+
     def chunks() -> Iterator[bytes]:
         with open(path, "rb") as file:
             while chunk := file.read(CHUNK):
@@ -79,4 +81,4 @@ def _file(path: str) -> Body:
 
 
 def _stored(context: BuildContext, digest: str) -> Body:
-    return _file(context.blobs.path(digest))
+    return file_body(context.blobs.path(digest))

@@ -1,5 +1,6 @@
 """Runs a task where it arrived: whoever calls sees to its content, before and after."""
 
+import contextlib
 import os
 import shutil
 import time
@@ -90,6 +91,8 @@ def run_folder(folder: str, session: Session, kinds: Kinds) -> int:
     with open(os.path.join(folder, TASK), "rb") as file:
         data = file.read()
     task = Task.read(data)
+    with contextlib.suppress(FileNotFoundError):
+        os.chmod(os.path.join(folder, STORE), 0o700)  # engines lay folders with rights that no store may have
     store = Store(os.path.join(os.path.abspath(folder), STORE))
     try:
         body = work(task, os.path.join(os.path.abspath(folder), WORKSPACE), store, session, kinds)

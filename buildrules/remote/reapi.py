@@ -7,7 +7,7 @@ at the result only. Its size is `ACTION_SIZE` always, since some servers count i
 """
 
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from threading import Lock
 from urllib.parse import unquote, urlsplit
 
@@ -25,8 +25,8 @@ LARGEST_BATCH = (4 << 20) - (64 << 10)  # bytes of content: gRPC takes messages 
 SMALL = 1 << 20  # bytes; larger content is streamed
 PIECE = 1 << 20  # bytes of a message of a stream
 BATCH = 10_000  # digests in a message, each of less than 100 bytes
-_API = "/build.bazel.remote.execution.v2"
-_CAS = f"{_API}.ContentAddressableStorage"
+API = "/build.bazel.remote.execution.v2"
+_CAS = f"{API}.ContentAddressableStorage"
 _STREAM = "/google.bytestream.ByteStream"
 
 
@@ -57,7 +57,7 @@ class Server:
         with self._lock:
             if self._limits is None:
                 tables = forms.GET_CAPABILITIES, forms.CAPABILITIES
-                method = f"{_API}.Capabilities/GetCapabilities"
+                method = f"{API}.Capabilities/GetCapabilities"
                 said = self.channel.ask(method, tables, {"instance_name": self.instance}, seconds=SHORT)
                 found = said["cache_capabilities"]
                 if not found or forms.SHA256 not in found["digest_functions"]:
@@ -68,6 +68,32 @@ class Server:
                     batch, found["max_cas_blob_size_bytes"], bool(update and update["update_enabled"])
                 )
             return self._limits
+
+    @property
+    def known(self) -> bool:
+        """Whether it has said what it can."""
+        return self._limits is not None
+
+    def put(self, small: Mapping[Blob, bytes]) -> None:
+        """Keep contents, in few requests. Raises RemoteError."""
+        batch, size, most = list[dict[str, Any]](), 0, min(SMALL, self.limits().batch)
+        for blob, data in small.items():
+            if blob.size > most:
+                Content(self).write(blob, lambda data=data: [data])  # type: ignore[misc]
+                continue
+            if size + blob.size > most:
+                self._put(batch, size)
+                batch, size = [], 0
+            batch.append({"digest": digest_message(blob), "data": data})
+            size += blob.size
+        if batch:
+            self._put(batch, size)
+
+    def _put(self, batch: list[dict[str, Any]], size: int) -> None:
+        tables = forms.BATCH_UPDATE, forms.BATCH_UPDATED
+        answers = self.ask(f"{_CAS}/BatchUpdateBlobs", tables, {"requests": batch}, size=size)["responses"]
+        for answer in answers:
+            check_status(answer["status"])
 
     def name(self, *parts: str) -> str:
         """The name of a resource of ByteStream."""
@@ -86,7 +112,7 @@ class Results:
         message = {"action_digest": _action(key), "inline_stdout": True}
         try:
             found = self._server.ask(
-                f"{_API}.ActionCache/GetActionResult", (forms.GET_RESULT, forms.ACTION_RESULT), message, seconds=SHORT
+                f"{API}.ActionCache/GetActionResult", (forms.GET_RESULT, forms.ACTION_RESULT), message, seconds=SHORT
             )
         except CallError as error:
             if error.code == "NOT_FOUND":
@@ -109,10 +135,10 @@ class Results:
             raise RemoteError("it takes no records of this client", refused=True)
         if not replace and self.get(key) is not None:
             return
-        files = [{"path": hex_name(blob.digest), "digest": _digest(blob)} for blob in sorted(set(blobs))]
+        files = [{"path": hex_name(blob.digest), "digest": digest_message(blob)} for blob in sorted(set(blobs))]
         result = {"output_files": files, "stdout_raw": data}
         self._server.ask(
-            f"{_API}.ActionCache/UpdateActionResult",
+            f"{API}.ActionCache/UpdateActionResult",
             (forms.UPDATE_RESULT, forms.ACTION_RESULT),
             {"action_digest": _action(key), "action_result": result},
             size=len(data),
@@ -130,7 +156,7 @@ class Content:
         answer = self._server.ask(
             f"{_CAS}/FindMissingBlobs",
             (forms.FIND_MISSING, forms.MISSING),
-            {"blob_digests": [_digest(blob) for blob in blobs]},
+            {"blob_digests": [digest_message(blob) for blob in blobs]},
         )
         missing = {f"sha256:{one['hash']}" for one in answer["missing_blob_digests"]}
         return {blob.digest for blob in blobs} - missing
@@ -146,7 +172,7 @@ class Content:
                 "read_offset": offset,
             }
             tables = forms.READ, forms.READ_ANSWER
-            for answer in self._server.channel.receive(f"{_STREAM}/Read", tables, message, blob.size - offset):
+            for answer in self._server.channel.receive(f"{_STREAM}/Read", tables, message, size=blob.size - offset):
                 yield answer["data"]
         except CallError as error:
             if error.code == "NOT_FOUND":
@@ -155,7 +181,7 @@ class Content:
 
     def _small(self, blob: Blob) -> bytes:
         tables = forms.BATCH_READ, forms.BATCH_CONTENT
-        message = {"digests": [_digest(blob)]}
+        message = {"digests": [digest_message(blob)]}
         answers = self._server.ask(f"{_CAS}/BatchReadBlobs", tables, message, size=blob.size)["responses"]
         if len(answers) != 1:
             raise RemoteError(f"it sent {len(answers)} blobs instead of one")
@@ -169,11 +195,7 @@ class Content:
         if limits.blob and blob.size > limits.blob:
             raise RemoteError(f"it takes blobs of {limits.blob} bytes", too_large=True)
         if blob.size <= min(SMALL, limits.batch):
-            tables = forms.BATCH_UPDATE, forms.BATCH_UPDATED
-            message = {"requests": [{"digest": _digest(blob), "data": b"".join(body())}]}
-            answers = self._server.ask(f"{_CAS}/BatchUpdateBlobs", tables, message, size=blob.size)["responses"]
-            for answer in answers:
-                check_status(answer["status"])
+            self._server.put({blob: b"".join(body())})
             return
         tables = forms.WRITE, forms.WRITTEN
         done = self._server.channel.send(f"{_STREAM}/Write", tables, self._pieces(blob, body), blob.size)
@@ -192,15 +214,23 @@ class Content:
                 name, at = "", at + len(data)
 
 
+def open_server(url: str, session: Session, connection: str | None = None) -> Server:
+    """The instance at `url`, whose path is its name. Raises UsageError, CredentialsError."""
+    return Server(Channel(url, session, connection), unquote(urlsplit(url).path).strip("/"))
+
+
 def open_place(url: str, session: Session, connection: str | None = None) -> Backend:
-    """The place at `url`, whose path is the name of the instance. Raises UsageError, CredentialsError."""
-    channel = Channel(url, session, connection)
-    server = Server(channel, unquote(urlsplit(url).path).strip("/"))
+    """The place at `url`. Raises UsageError, CredentialsError."""
+    return place_of(redact(url), open_server(url, session, connection))
+
+
+def place_of(url: str, server: Server) -> Backend:
+    """What a server keeps; `url` is without credentials."""
     content = Content(server)
-    return Backend(redact(url), Results(server, content), content, batch=BATCH, close=channel.close)
+    return Backend(url, Results(server, content), content, batch=BATCH, close=server.channel.close)
 
 
-def _digest(blob: Blob) -> dict[str, Any]:
+def digest_message(blob: Blob) -> dict[str, Any]:
     return {"hash": hex_name(blob.digest), "size_bytes": blob.size}
 
 

@@ -5,7 +5,8 @@ Sources: github.com/grpc/grpc, doc/statuscodes.md; google/rpc/error_details.prot
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
 from urllib.parse import urlsplit
 
@@ -42,7 +43,7 @@ _TRANSIENT = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "ABORTED", "DEADLINE_EXCEEDED
 _REFUSED = ("UNAUTHENTICATED", "PERMISSION_DENIED")
 _CODES = {3: "INVALID_ARGUMENT", 5: "NOT_FOUND", 8: "RESOURCE_EXHAUSTED", 10: "ABORTED", 13: "INTERNAL"}
 _CODES |= {2: "UNKNOWN", 4: "DEADLINE_EXCEEDED", 7: "PERMISSION_DENIED", 11: "OUT_OF_RANGE", 14: "UNAVAILABLE"}
-_CODES |= {16: "UNAUTHENTICATED"}
+_CODES |= {16: "UNAUTHENTICATED", 1: "CANCELLED", 9: "FAILED_PRECONDITION", 12: "UNIMPLEMENTED"}
 
 
 class CallError(RemoteError):
@@ -86,14 +87,25 @@ class Channel:
             limit = seconds or deadline(size)
             return decode(forms[1], call(encode(forms[0], message), timeout=limit, metadata=self._metadata))
 
-    def receive(self, method: str, forms: tuple[Table, Table], message: Message, size: int) -> Iterator[dict[str, Any]]:
-        """The answers to a call that has several. Raises CallError."""
+    def receive(
+        self,
+        method: str,
+        forms: tuple[Table, Table],
+        message: Message,
+        *,
+        seconds: float = 0,
+        size: int = 0,
+        at_cancel: Callable[[Callable[[], None]], AbstractContextManager[None]] = lambda _: nullcontext(),
+    ) -> Iterator[dict[str, Any]]:
+        """The answers to a call that has several, see `ask`. What `at_cancel` gets breaks it off. Raises CallError."""
         call = self._open().unary_stream(method)
         with _Errors():
-            answers = call(encode(forms[0], message), timeout=deadline(size), metadata=self._metadata)
+            limit = seconds or deadline(size)
+            answers = call(encode(forms[0], message), timeout=limit, metadata=self._metadata)
             try:
-                for answer in answers:
-                    yield decode(forms[1], answer)
+                with at_cancel(answers.cancel):
+                    for answer in answers:
+                        yield decode(forms[1], answer)
             finally:
                 answers.cancel()  # where nobody wants the rest
 
@@ -132,7 +144,7 @@ class Channel:
             import grpc
         except ImportError:
             raise UsageError(
-                "caches at grpc: addresses need the package 'grpcio'", hint="install it: pip install 'buildrules[grpc]'"
+                "grpc: addresses need the package 'grpcio'", hint="install it: pip install 'buildrules[grpc]'"
             ) from None
         with self._lock:
             if self._channel is None:

@@ -126,7 +126,7 @@ class Client:
 
     def _follow(self, method: str, form: Table, message: dict[str, Any]) -> Ran:
         self.stages = []
-        for answer in self._channel.receive(method, (form, _OPERATION), message, 300 << 20):
+        for answer in self._channel.receive(method, (form, _OPERATION), message, size=300 << 20):
             self.operation = answer["name"]
             self.stages.append(decode(_STAGE, (answer["metadata"] or {"value": b""})["value"])["stage"])
             assert not answer["error"], answer["error"]

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from buildrules.executors.engine import EngineError, Ran, Watch
+from buildrules.engine.kind import BuildContext
+from buildrules.executors.engine import EngineError, Ran
 from buildrules.executors.folder import ANSWER, OUT, TASK, laid
 from buildrules.executors.needs import Needs
 from buildrules.executors.task import Task
@@ -27,7 +28,7 @@ class FolderEngine:
         self.place = Guarded(open_backend(f"file://{folder}/content", Session()))
         self.ran: list[str] = []
 
-    def run(self, task: Task, needs: Needs, watch: Watch, *, again: bool = False) -> Ran:
+    def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
         at = self.folder / "work" / os.urandom(4).hex()
         for path, need in laid(needs).items():
             target = at / path

@@ -6,13 +6,14 @@ store, and imports nothing that images hold. Beside it lies a list of its files,
 listed any more is unpacked again.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from stat import S_ISDIR
 from typing import Any, NamedTuple
 
@@ -148,19 +149,38 @@ def _files(root: str) -> dict[str, list[Any]]:
     return found
 
 
+def kept(folder: str, context: Context, lay: Callable[[str], None]) -> tuple[str, Mapping[str, Any]]:
+    """The root that `lay` fills once, in `folder`, and the list of its files: path -> rights, size, SHA-256."""
+    with contextlib.suppress(OSError, ValueError), open(os.path.join(folder, _LIST), encoding="utf-8") as file:
+        os.utime(folder)  # it is used
+        return os.path.join(folder, _ROOT), json.load(file)
+    _laid(folder, context, lay)
+    with open(os.path.join(folder, _LIST), encoding="utf-8") as file:
+        return os.path.join(folder, _ROOT), json.load(file)
+
+
 def _unpack(parts: Sequence[Mapping[str, Any]], folder: str, context: Context) -> None:
-    """Lay the files of `parts` below the root of `folder`, all or none, and list them. What was there makes way."""
-    aside = context.blobs.tmp_path()
-    try:
+    """Lay the files of `parts` below the root of `folder`."""
+
+    def lay(root: str) -> None:
         local = Local(context.blobs)
-        root = os.path.join(aside, _ROOT)
-        os.makedirs(root, mode=0o700)
         layers = [Layer.from_dict(dict(part)) for part in parts if part["kind"] == LAYER]
         unpack(root, layers, lambda layer: _chunks(layer, context), _WANTED.fullmatch)
         with Reader() as reader:
             for part in parts:
                 for entry in () if part["kind"] == LAYER else expander(part["kind"])(dict(part), local):
                     _lay(entry, root, reader)
+
+    _laid(folder, context, lay)
+
+
+def _laid(folder: str, context: Context, lay: Callable[[str], None]) -> None:
+    """Have `lay` fill the root of `folder`, all or nothing, and list its files. What was there makes way."""
+    aside = context.blobs.tmp_path()
+    try:
+        root = os.path.join(aside, _ROOT)
+        os.makedirs(root, mode=0o700)
+        lay(root)
         with open(os.path.join(aside, _LIST), "x", encoding="utf-8") as file:
             json.dump(_files(root), file)
         os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)

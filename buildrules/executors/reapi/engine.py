@@ -1,0 +1,258 @@
+"""Tasks on a server of the Remote Execution API, version 2: grpc://HOST[:PORT][/INSTANCE], grpcs: with TLS.
+
+Source: build/bazel/remote/execution/v2/remote_execution.proto, service Execution. A task is an action whose input root
+is the task's folder (`executors.folder`), with the Python that runs it in `tool` (`reapi.tool`); its outputs are
+`answer.json` and `out`. A step that fails ends with another exit code than 0, so that no server keeps it.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from buildrules.credentials.redact import redact
+from buildrules.engine.kind import BuildContext
+from buildrules.errors import Interrupted
+from buildrules.executors.depot import Depot
+from buildrules.executors.engine import EngineError, LostInputError, Ran
+from buildrules.executors.folder import ANSWER, OUT, TASK, laid
+from buildrules.executors.needs import Needs, file_body
+from buildrules.executors.reapi import messages as forms
+from buildrules.executors.reapi.failures import action_failed, call_failed, unanswered, waited
+from buildrules.executors.reapi.patient import Patient
+from buildrules.executors.reapi.tool import Tool, tool
+from buildrules.executors.reapi.tree import Leaf, Messages
+from buildrules.executors.task import Task
+from buildrules.net.session import Session
+from buildrules.remote.backend import Blob, RemoteError
+from buildrules.remote.guarded import Guarded
+from buildrules.remote.protobuf import decode
+from buildrules.remote.reapi import API, SHORT, Server, digest_message, open_server, place_of
+from buildrules.remote.rpc import CallError
+from buildrules.typed import Any
+
+SLOTS = 32
+OVERHEAD = 1.0  # seconds, of a scheduler; a server that runs actions itself takes a quarter
+PATIENCE = 120.0  # seconds that a server which was there may be away
+QUEUED = 300.0  # seconds that a task may wait for a worker while none of this build gets one
+_TOOL = "tool"
+_LONGEST = 600.0  # seconds of a stream, after which it is opened anew: a line may be dead with nobody noticing
+
+
+class ReapiEngine:
+    """See `executors.engine.Engine`."""
+
+    slots = SLOTS
+    overhead = OVERHEAD
+
+    def __init__(
+        self,
+        url: str,
+        server: Server,
+        told: Callable[[str], None],
+        properties: Mapping[str, str],
+        queued: float,
+    ) -> None:
+        self.name = url
+        self.place = Guarded(Patient(place_of(url, server), PATIENCE).place, told)
+        self._server = server
+        self._properties = properties
+        self._queued = queued
+        self._depot = Depot(self.place)
+        self._tool: Tool | None = None
+        self._moved = time.monotonic()  # when a task of ours got a worker, or came back
+        self._lock = threading.Lock()
+
+    def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
+        """See `Engine.run`."""
+        with self._lock:
+            brought = self._tool = self._tool or tool(context)
+        context.count(sent=self._depot.have({blob: file_body(path) for blob, path in brought.files.items()}))
+        action, sent = self._action(task, needs, brought)
+        for fresh in (True,) if again else (False, True):
+            done = _Execution(self._server, context, action, sent, fresh, self._waits).result(self.name)
+            self._moved = time.monotonic()
+            try:
+                ran = self._ran(done, task)
+            except LostInputError:
+                self._depot.forget(brought.files.keys())
+                raise
+            if ran is not None:
+                return ran
+        raise unanswered(self.name, task, done, "")
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self.place.close()
+
+    def _action(self, task: Task, needs: Needs, brought: Tool) -> tuple[Blob, Messages]:
+        """The action of a task, and all messages that describe it."""
+        sent = Messages()
+        leaves = {path: Leaf(need.blob) for path, need in laid(needs).items()}
+        leaves[TASK] = Leaf(sent.keep(task.data()))
+        leaves |= {f"{_TOOL}/{path}": leaf for path, leaf in brought.leaves.items()}
+        platform = {"properties": _pairs(self._properties)} if self._properties else None
+        command = {
+            "arguments": brought.command(_TOOL),
+            "environment_variables": _pairs(brought.variables(_TOOL)),
+            "output_paths": sorted((ANSWER, OUT)),
+            "platform": platform,
+        }
+        action = {
+            "command_digest": digest_message(sent.put(forms.COMMAND, command)),
+            "input_root_digest": digest_message(sent.tree(leaves)),
+            "platform": platform,
+        }
+        return sent.put(forms.ACTION, action), sent
+
+    def _waits(self, stage: int, since: float) -> float:
+        """Seconds that a task may go on waiting for a worker. Raises EngineError where it has waited too long."""
+        if stage != forms.QUEUED:
+            self._moved = time.monotonic()
+            return _LONGEST
+        left = self._queued - (time.monotonic() - max(self._moved, since))
+        if left <= 0:
+            raise waited(self.name, self._queued, self._properties)
+        return left
+
+    def _ran(self, done: Mapping[str, Any], task: Task) -> Ran | None:
+        """What an ExecuteResponse says; None where the server keeps a result whose answer is lost. Raises EngineError,
+        LostInputError."""
+        result = done["result"] or decode(forms.RESULT, b"")
+        about = result["execution_metadata"] or decode(forms.METADATA, b"")
+        worker = str(about["worker"])
+        if done["status"] and done["status"]["code"]:
+            raise action_failed(self.name, worker, task, done)
+        found = next((file["digest"] for file in result["output_files"] if file["path"] == ANSWER), None)
+        if found is not None:
+            with suppress(FileNotFoundError):
+                answer = b"".join(self.place.read(_blob(found)))
+                return Ran(answer, worker, bool(done["cached_result"]), _queued(about))
+        elif result["exit_code"]:
+            raise unanswered(self.name, task, done, self._stderr(result))
+        return None
+
+    def _stderr(self, result: Mapping[str, Any]) -> str:
+        data: bytes = result["stderr_raw"]
+        apart = result["stderr_digest"]
+        if not data and apart and 0 < apart["size_bytes"] < 1 << 20:
+            with suppress(FileNotFoundError):
+                data = b"".join(self.place.read(_blob(apart)))
+        return data.decode(errors="replace")
+
+
+class _Execution:
+    """One action under way: `waits` says, by its stage and when it began, how long to listen."""
+
+    def __init__(
+        self,
+        server: Server,
+        context: BuildContext,
+        action: Blob,
+        sent: Messages,
+        fresh: bool,
+        waits: Callable[[int, float], float],
+    ) -> None:
+        self._server = server
+        self._context = context
+        self._action = action
+        self._sent = sent
+        self._fresh = fresh
+        self._waits = waits
+        self._operation = ""  # its name, once there is one
+        self._stage = forms.QUEUED
+        self._ended = threading.Event()
+
+    def result(self, name: str) -> dict[str, Any]:
+        """The ExecuteResponse. A server that is away is asked again until it is there, with a pause that grows.
+
+        Raises EngineError, LostInputError, Interrupted.
+        """
+        began = answered = time.monotonic()
+        pause = 0.25
+        with self._context.at_cancel(self._ended.set):
+            while True:
+                operation = self._operation
+                try:
+                    done = self._followed(self._waits(self._stage, began))
+                    if done is not None:
+                        return done
+                    failure = CallError("UNAVAILABLE", "it ended the stream without a result")
+                except CallError as error:
+                    failure = error
+                except RemoteError as error:
+                    raise EngineError(f"{name} runs no steps: {error.text}") from None
+                if self._context.cancelled:
+                    self._cancel()
+                    raise Interrupted("interrupted")
+                if failure.code == "DEADLINE_EXCEEDED" and self._operation:
+                    answered = time.monotonic()  # we have listened long enough: ask how it stands
+                    continue
+                if operation and failure.code in ("NOT_FOUND", "UNIMPLEMENTED", "INVALID_ARGUMENT"):
+                    self._operation, self._stage = "", forms.QUEUED  # it knows nothing of it any more
+                    continue
+                if self._operation != operation:
+                    answered, pause = time.monotonic(), 0.25
+                there = self._server.known
+                if not failure.retry or time.monotonic() - answered > (PATIENCE if there else 5.0):
+                    raise call_failed(name, self._server, failure)
+                self._ended.wait(pause if failure.wait is None else failure.wait)
+                pause = min(2 * pause, 8.0)
+
+    def _followed(self, seconds: float) -> dict[str, Any] | None:
+        """The ExecuteResponse of an operation that is begun, or went on meanwhile; None where the stream ends early.
+
+        Raises RemoteError.
+        """
+        service = f"{API}.Execution"
+        if self._operation:
+            method, table = f"{service}/WaitExecution", forms.NAMED
+            message: dict[str, Any] = {"name": self._operation}
+        else:
+            self._server.put(self._sent)
+            method, table = f"{service}/Execute", forms.EXECUTE
+            asked = {"action_digest": digest_message(self._action), "skip_cache_lookup": self._fresh}
+            message = {"instance_name": self._server.instance, **asked}
+        answers = self._server.channel.receive(
+            method, (table, forms.OPERATION), message, seconds=seconds, at_cancel=self._context.at_cancel
+        )
+        for answer in answers:
+            self._operation = answer["name"] or self._operation
+            if answer["metadata"]:
+                self._stage = decode(forms.STAGE, answer["metadata"]["value"])["stage"]
+            if answer["error"] and answer["error"]["code"]:
+                return {**decode(forms.RESPONSE, b""), "status": answer["error"]}
+            if answer["response"]:
+                return decode(forms.RESPONSE, answer["response"]["value"])
+        return None
+
+    def _cancel(self) -> None:
+        if self._operation:
+            with suppress(RemoteError):
+                method = "/google.longrunning.Operations/CancelOperation"
+                self._server.channel.ask(method, (forms.NAMED, {}), {"name": self._operation}, seconds=SHORT)
+
+
+def open_engine(
+    url: str, session: Session, settings: Mapping[str, Any], told: Callable[[str], None] = lambda _: None
+) -> ReapiEngine:
+    """See `executors.opening.open_engine`."""
+    server = open_server(url, session, settings.get("connection"))
+    return ReapiEngine(redact(url), server, told, settings.get("properties", {}), settings.get("queued", QUEUED))
+
+
+def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": values[name]} for name in sorted(values)]
+
+
+def _blob(digest: Mapping[str, Any]) -> Blob:
+    return Blob(f"sha256:{digest['hash']}", digest["size_bytes"])
+
+
+def _queued(about: Mapping[str, Any]) -> float:
+    """Seconds between being queued and being begun, where the server says both."""
+    queued, begun = about["queued_timestamp"], about["worker_start_timestamp"]
+    if not queued or not begun:
+        return 0.0
+    waited: float = begun["seconds"] - queued["seconds"] + (begun["nanos"] - queued["nanos"]) / 1e9
+    return max(0.0, waited)

@@ -1,0 +1,62 @@
+"""What a server says of an action that was not run, in words and with a way out."""
+
+from collections.abc import Mapping
+
+from buildrules.executors.engine import EngineError, LostInputError
+from buildrules.executors.task import Task
+from buildrules.remote.reapi import Server
+from buildrules.remote.rpc import CallError
+from buildrules.start.secret import hide
+from buildrules.typed import Any
+
+_LINES = 20  # of what a worker wrote last
+_CODES = {4: "took longer than the server allows", 1: "was cancelled there"}
+_STAGING, _GONE = 13, 9  # INTERNAL, FAILED_PRECONDITION
+
+
+def call_failed(name: str, server: Server, error: CallError) -> EngineError:
+    """The error for a call that failed for good."""
+    text, hint = error.text, "--executor local runs all steps here"
+    if error.code == "UNIMPLEMENTED":
+        text, hint = "it is a cache only, and executes nothing", "name it in workspace.cache, or ask for its executor"
+    elif error.code == "FAILED_PRECONDITION" and "propert" in text.lower():
+        hint = "see workspace.executor.properties: the server's administrator says which ones it knows"
+    elif error.code == "FAILED_PRECONDITION":
+        return LostInputError(f"{name} lost what was sent to it: {text}", hint=hint)
+    elif error.code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
+        hint = "see workspace.executor.connection"
+    elif not server.channel.encrypted and not server.known:
+        hint = "is it running? does it want TLS (grpcs://)?"
+    elif not server.known:
+        hint = "is it running? does it speak TLS, or is it grpc://?"
+    return EngineError(f"{name} runs no steps: {text}", hint=hint)
+
+
+def action_failed(name: str, worker: str, task: Task, done: Mapping[str, Any]) -> EngineError:
+    """The error for the status of an action."""
+    code, said = done["status"]["code"], hide(done["status"]["message"])[:300]
+    where = f"worker {worker} of {name}" if worker else name
+    if code == _GONE or (code == _STAGING and "stag" in said.lower()):
+        return LostInputError(f"{where} did not find the input of {task.step.title!r}: {said}")
+    what = _CODES.get(code, f"could not be run ({code})")
+    return EngineError(f"{task.step.title!r} {what}, by {where}: {said}", hint="--executor local runs all steps here")
+
+
+def unanswered(name: str, task: Task, done: Mapping[str, Any], stderr: str) -> EngineError:
+    """The error for a task that ended without an answer; `stderr` is what its worker wrote."""
+    result = done["result"] or {"exit_code": 0, "execution_metadata": None}
+    worker = (result["execution_metadata"] or {"worker": ""})["worker"]
+    where, code = f"worker {worker} of {name}" if worker else name, result["exit_code"]
+    hint = "it was killed: does it have the memory?" if code == 137 else "--executor local runs all steps here"
+    log = hide("\n".join(stderr.splitlines()[-_LINES:])) or None
+    return EngineError(f"{where} gave no answer for {task.step.title!r}: it ended with {code}", hint=hint, log=log)
+
+
+def waited(name: str, seconds: float, properties: Mapping[str, str]) -> EngineError:
+    """The error for a task that no worker takes."""
+    wanted = ", ".join(f"{key}={value}" for key, value in sorted(properties.items()))
+    asked = f" that has {wanted}" if wanted else ""
+    return EngineError(
+        f"no worker of {name}{asked} took a step of this build within {seconds:.0f} seconds",
+        hint="start one, or correct workspace.executor.properties; workspace.executor.queued is how long to wait",
+    )
