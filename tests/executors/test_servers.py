@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from tests.support.execute import Client, runs, wait_for
 SHELL = ("/bin/busybox", "sh", "-c")
 
 pytestmark = pytest.mark.network
-
-
-@pytest.fixture(scope="module")
-def casd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Casd]:
-    with casd_server(tmp_path_factory.mktemp("casd") / "content", jobs=2) as server:
-        yield server
 
 
 def test_an_action_has_its_input_root_and_nothing_of_the_host(casd: Casd, busybox: bytes) -> None:

@@ -15,6 +15,7 @@ from buildrules.credentials.connections import Connections
 from buildrules.errors import CredentialsError
 from buildrules.start.trust import VARIABLES
 from buildrules.start.web import Web
+from tests.support.certificates import authority, signed
 from tests.support.feed import lay_index
 from tests.support.quick import first_quick
 from tests.support.space import APP, WHEELS, Space, wheel
@@ -28,24 +29,11 @@ class Index(NamedTuple):
     stranger: Path
 
 
-def _authority(folder: Path, name: str) -> Path:
-    return _certificate(folder, name, "-x509", "-addext", "basicConstraints=critical,CA:TRUE")
-
-
-def _certificate(folder: Path, name: str, *options: str) -> Path:
-    path = folder / f"{name}.pem"
-    command = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}", *options]
-    subprocess.run([*command, "-keyout", folder / f"{name}.key", "-out", path], check=True, capture_output=True)
-    return path
-
-
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     folder = tmp_path_factory.mktemp("tls")
-    authority, stranger = _authority(folder, "authority"), _authority(folder, "stranger")
-    names = ("-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE")
-    signed = ("-CA", str(authority), "-CAkey", str(folder / "authority.key"))
-    server_pem = _certificate(folder, "server", "-x509", *signed, *names)
+    vouching, stranger = authority(folder, "authority"), authority(folder, "stranger")
+    server_pem = signed(folder, "server", vouching)
     files = dict(wheel(name, version, requires) for name, version, requires in WHEELS)
     www = lay_index(folder / "www", files)
     (www / "model.bin").write_bytes(b"1 2 3")
@@ -56,7 +44,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield Index(f"https://127.0.0.1:{server.server_port}", authority, stranger)
+        yield Index(f"https://127.0.0.1:{server.server_port}", vouching, stranger)
         server.shutdown()
         thread.join()
 

