@@ -11,7 +11,7 @@
     sources the files those numbers mean, one each
     deps    the image, then the actions that made its layers, in its order
     places  `package` (label), `runner`, `name` (the image's repository), `variables` (names of those that downloads at
-            start take credentials from)
+            start take credentials from), `resources` (what the package is given where it is deployed: `cpu`, `memory`)
 
 Outputs: values `requests` (how many passed; 0 of a job), `seconds`, `ready_seconds`, `runner`, `flaky` (what was
 wrong at the first of two attempts; "" where one was enough). Which runner was used is not part of the key: a package

@@ -10,7 +10,7 @@ from typing import Any
 
 from buildrules.actions.fetching import fetch_parts
 from buildrules.actions.registry import Kinds
-from buildrules.engine.events import Notice, Stream
+from buildrules.engine.events import Notice, Placed, Stream
 from buildrules.engine.executor import Executor, LocalExecutor
 from buildrules.executors.away import AwayExecutor
 from buildrules.executors.opening import open_engine
@@ -18,7 +18,7 @@ from buildrules.executors.placement import Placement
 from buildrules.net.session import Session
 from buildrules.remote.keys import MAIN
 from buildrules.remote.trust import Trust
-from buildrules.store.noted import NotedSizes
+from buildrules.store.noted import NotedSizes, NotedTrips
 from buildrules.store.store import Store
 from buildrules.workspace.trust import open_trust
 
@@ -52,8 +52,11 @@ class Away:
         self._trust = Trust("off") if settings.get("trusted") else open_trust(cache, root)
         self.engine = open_engine(url, session, settings, lambda text: stream.emit(Notice(text, warning=True)))
         self.slots = self.engine.slots
-        shortest = float(settings.get("shortest", self.engine.overhead))
-        self.placement = Placement(self._kinds, shortest, settings.get("runners", ()))
+        self._trips = NotedTrips(store.table, self.engine.name)
+        self.measured = self._trips.median()
+        shortest = settings.get("shortest", self.engine.overhead if self.measured is None else self.measured)
+        fleet = {name: settings[name] for name in ("runners", "classes", "properties") if name in settings}
+        self.placement = Placement(self._kinds, float(shortest), **fleet)
 
     def executor(self, here: LocalExecutor, waiting: Callable[[], AbstractContextManager[None]]) -> Executor:
         """See `engine.build.Elsewhere`."""
@@ -69,6 +72,11 @@ class Away:
             fetch=fetch_parts,
         )
 
+    def placed(self) -> Placed | None:
+        """See `engine.build.Elsewhere`."""
+        return self.placement.placed()
+
     def close(self) -> None:
-        """End what is open."""
+        """Remember what tasks cost, and end what is open."""
+        self._trips.note(self.placement.round_trips)
         self.engine.close()

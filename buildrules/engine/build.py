@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from buildrules.engine.action import NOTHING, Action, Outputs
 from buildrules.engine.cache import Cache, Record, Shared, StoreCache, Whole, lacking
 from buildrules.engine.changes import Names, differences
-from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Status, Stream
+from buildrules.engine.events import ActionFinished, ActionStarted, BuildStarted, Placed, Status, Stream
 from buildrules.engine.executor import Executor, FetchFirst, LocalExecutor, Noted
 from buildrules.engine.key import Listing, Walker
 from buildrules.engine.kind import Kinds
@@ -42,7 +42,8 @@ class Outcome(NamedTuple):
     error: BuildrulesError | None = None
     unstable: bool = False  # its inputs changed while it ran: used now, recorded nowhere
     borrowed: bool = False  # the record came from elsewhere just now
-    seconds: float = 0.0  # that it took to fail
+    seconds: float = 0.0  # that it took to run, or to fail
+    placed: Placed | None = None  # where it ran, where a build has other machines
 
 
 class Before(NamedTuple):
@@ -61,6 +62,9 @@ class Elsewhere(Protocol):
 
     def executor(self, here: LocalExecutor, waiting: Callable[[], AbstractContextManager[None]]) -> Executor:
         """What runs steps, some of them `here`; `waiting` is entered while one is run by others."""
+
+    def placed(self) -> Placed | None:
+        """Where the step was run that this thread had run last; None where it was asked that already."""
 
 
 Recall = Callable[[str], Before | None]
@@ -116,6 +120,7 @@ class Build:
         self.previous = previous
         self.seconds = 0.0
         self.here = LocalExecutor(root, store.blobs, session, kinds, stream, jobs=jobs)
+        self._elsewhere = elsewhere
         self._away = AWAY if elsewhere is None else max(AWAY, elsewhere.slots)
         runs = self.here if elsewhere is None else elsewhere.executor(self.here, self._waiting_for_servers)
         self._executor = FetchFirst(Noted(runs, note) if note else runs, kinds, self._waiting_for_servers)
@@ -213,14 +218,12 @@ class Build:
 
             outcome = Outcome(Status.FAILED, error=unexpected(error, action.title, self.here.workspace, _BUG))
         seconds = time.perf_counter() - self._began - began
-        if outcome.outputs is None:
-            outcome = outcome._replace(seconds=seconds)
+        placed = None if self._elsewhere is None else self._elsewhere.placed()
+        if outcome.outputs is None or outcome.status is Status.EXECUTED:
+            outcome = outcome._replace(seconds=seconds, placed=placed)
         self.outcomes[name] = outcome
-        self._stream.emit(
-            ActionFinished(
-                action, outcome.status, outcome.reasons, began, seconds, worker, outcome.outputs, outcome.error
-            )
-        )
+        ended = (outcome.status, outcome.reasons, began, seconds, worker, outcome.outputs, outcome.error)
+        self._stream.emit(ActionFinished(action, *ended, placed))
         return outcome.outputs is not None
 
     def _os_error(self, action: Action, error: OSError) -> BuildrulesError:

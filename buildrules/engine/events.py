@@ -33,8 +33,21 @@ class ActionStarted(NamedTuple):
     worker: int
 
 
+class Placed(NamedTuple):
+    """Where a step was run, in a build that has other machines: here, where `stayed` says why, or by a worker there."""
+
+    stayed: str = ""
+    worker: str = ""  # its name; empty where nobody says it
+    cached: bool = False  # the engine had the answer already: nothing ran now
+    queued: float | None = None  # seconds that the step waited for a worker; None where nobody says it
+    seconds: float | None = None  # that it ran there; None where no answer came
+    sent: int = 0  # bytes that were sent there for it
+    fetched: int = 0  # bytes that were fetched from there for it
+
+
 class ActionFinished(NamedTuple):
-    """An action ended. `reasons` says why it ran; `outputs` is None where it failed."""
+    """An action ended. `reasons` says why it ran; `outputs` is None where it failed, `placed` where it did not run, or
+    in a build that has no other machines."""
 
     action: Action
     status: Status
@@ -44,6 +57,7 @@ class ActionFinished(NamedTuple):
     worker: int
     outputs: Outputs | None = None
     error: BuildrulesError | None = None
+    placed: Placed | None = None
 
 
 class Progress(NamedTuple):

@@ -1,9 +1,11 @@
 """The executor that hands steps to an engine, and runs here what belongs here."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from buildrules.engine.action import Outputs
+from buildrules.engine.events import Placed
 from buildrules.engine.executor import LocalExecutor
 from buildrules.engine.kind import Kinds
 from buildrules.engine.parcel import named, unpacked
@@ -54,44 +56,59 @@ class AwayExecutor:
     def run(self, step: Step) -> Outputs:
         """See `Executor.run`. Raises what the step raises there, and EngineError that names the worker."""
         traits = self._kinds.named(step.kind).traits
-        needs = None if self._placement.stays(step) else needs_of(step, traits, self._here, self._fetch)
-        if needs is None or self._placement.heavy(step, needs.size):
-            return self._here.run(step)
-        sent = portable(step, traits)
-        task = Task(sent, {digest: need.blob.size for digest, need in needs.blobs.items()}, self._namespace)
-        with self._waiting():
-            return self._sent(task, needs)
+        why = self._placement.stays(step)
+        if not why:
+            needs = needs_of(step, traits, self._here, self._fetch)
+            with self._waiting():
+                lacking = self._depot.lacking(needs.all)
+                why = self._placement.heavy(step, sum(blob.size for blob in lacking))
+                if not why:
+                    blobs = {digest: need.blob.size for digest, need in needs.blobs.items()}
+                    wanted = self._placement.properties(step)
+                    task = Task(portable(step, traits), blobs, self._namespace, properties=wanted)
+                    return self._sent(task, needs, lacking)
+        self._placement.note(Placed(why))
+        return self._here.run(step)
 
-    def _sent(self, task: Task, needs: Needs) -> Outputs:
+    def _sent(self, task: Task, needs: Needs, lacking: Sequence[Blob]) -> Outputs:
         """The outputs of a task. Content that is lost after it was sent or made is sent or made once more."""
-        again = False
+        again, placed = False, Placed()
         for attempt in (1, 2):
-            sent = self._depot.have(needs.all)
+            sent = self._depot.send(lacking, needs.all)
             self._here.count(sent=sent)
+            placed = placed._replace(sent=placed.sent + sent)
+            self._placement.note(placed)
+            began = time.perf_counter()
             try:
                 ran = self._engine.run(task, needs, self._here, again=again)
             except LostInputError:
                 if attempt == 2:
                     raise
                 self._depot.forget(needs.all.keys())
+                lacking = self._depot.lacking(needs.all)
                 continue
+            took = time.perf_counter() - began
+            placed = placed._replace(worker=ran.worker, cached=ran.cached, queued=ran.queued)
+            self._placement.note(placed)
             answer = self._answer(task, ran)
+            if not ran.cached:
+                self._placement.round_trips.append(max(0.0, took - answer.seconds - (ran.queued or 0.0)))
+            placed = placed._replace(seconds=answer.seconds)
+            self._placement.note(placed)
+            for text in answer.warnings:
+                self._here.warn(text)
             if answer.error is not None:
                 raise _there(answer.error, ran.worker)
-            if self._brought(answer):
-                return self._outputs(task, answer, ran, sent)
-            again = True
+            fetched = self._brought(answer)
+            if fetched is not None:
+                self._placement.note(placed._replace(fetched=fetched))
+                assert answer.outputs is not None
+                return answer.outputs
+            again, lacking = True, []
         raise EngineError(
             f"{self._engine.name} does not give what {task.step.title!r} made there: its content is lost",
             hint="it may lack room: look at its logs; without --executor the build needs nobody else",
         )
-
-    def _outputs(self, task: Task, answer: Answer, ran: Ran, sent: int) -> Outputs:
-        for text in answer.warnings:
-            self._here.warn(text)
-        assert answer.outputs is not None
-        self._placement.ran(task.step, ran, answer.seconds, sent)
-        return answer.outputs
 
     def _answer(self, task: Task, ran: Ran) -> Answer:
         worker = ran.worker or self._engine.name
@@ -104,18 +121,20 @@ class AwayExecutor:
         except (ValueError, FileNotFoundError) as error:
             raise IntegrityError(f"worker {worker} answered with what is no answer: {error}") from None
 
-    def _brought(self, answer: Answer) -> bool:
-        """Have what was made in the store, but for what the build's cache has too; False where it is lost."""
+    def _brought(self, answer: Answer) -> int | None:
+        """Have what was made in the store, but for what the build's cache has too; the bytes that came for that, None
+        where it is lost."""
         assert answer.outputs is not None
         self._sizes.note(answer.blobs)
         wanted = set(answer.outputs.blobs.values())
-        left = wanted - self._here.blobs.holds(wanted)
+        left, fetched = wanted - self._here.blobs.holds(wanted), 0
         for digest in left:
             size = answer.blobs.get(digest)
             if size is None or not self._engine.place.bring(Blob(digest, size), self._here.blobs):
-                return False
+                return None
             self._here.count(fetched=size, source="executor")
-        return True
+            fetched += size
+        return fetched
 
 
 def _there(error: BuildrulesError, worker: str) -> BuildrulesError:

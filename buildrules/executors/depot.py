@@ -17,23 +17,31 @@ class Depot:
         self._sending: dict[Blob, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def have(self, wanted: Mapping[Blob, Body]) -> int:
-        """Have all of it there; returns how many bytes were sent. Raises FetchError where that cannot be."""
+    def lacking(self, wanted: Collection[Blob]) -> list[Blob]:
+        """What of it is not there."""
         with self._lock:
             left = [blob for blob in wanted if blob not in self._there]
         there = self.place.holds(left) if left else set()
+        with self._lock:
+            self._there.update(blob for blob in left if blob.digest in there)
+        return [blob for blob in left if blob.digest not in there]
+
+    def send(self, blobs: Collection[Blob], bodies: Mapping[Blob, Body]) -> int:
+        """Have them there, which `lacking` gave; returns how many bytes were sent. Raises FetchError where that cannot
+        be."""
         sent = 0
-        for blob in left:
-            if blob.digest not in there:
-                with self._lock:
-                    turn = self._sending.setdefault(blob, threading.Lock())
-                with turn:  # one sends what many need
-                    if blob not in self._there:
-                        self._send(blob, wanted[blob])
-                        sent += blob.size
+        for blob in blobs:
             with self._lock:
-                self._there.add(blob)
+                turn = self._sending.setdefault(blob, threading.Lock())
+            with turn:  # one sends what many need
+                if blob not in self._there:
+                    self._send(blob, bodies[blob])
+                    sent += blob.size
         return sent
+
+    def have(self, wanted: Mapping[Blob, Body]) -> int:
+        """Have all of it there; see `send`."""
+        return self.send(self.lacking(wanted), wanted)
 
     def _send(self, blob: Blob, body: Body) -> None:
         if not self.place.write(blob, body):

@@ -10,12 +10,13 @@ from buildrules.typed import NamedTuple, Protocol
 
 class Ran(NamedTuple):
     """How a task was run: `answer` is what the worker wrote (`executors.answer`), `worker` its name, "" for unknown;
-    `cached` whether the engine had the answer already; `queued` the seconds that the task waited for a worker."""
+    `cached` whether the engine had the answer already; `queued` the seconds that the task waited for a worker, None for
+    unknown."""
 
     answer: bytes
     worker: str = ""
     cached: bool = False
-    queued: float = 0.0
+    queued: float | None = None
 
 
 class Engine(Protocol):

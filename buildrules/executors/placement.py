@@ -1,67 +1,55 @@
-"""Which steps are run elsewhere, and why the others stay."""
+"""Which steps are run elsewhere, by which workers, and why the others stay."""
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
+from buildrules.engine.action import NOTHING
+from buildrules.engine.events import Placed
 from buildrules.engine.kind import Kinds
 from buildrules.engine.step import Step
-from buildrules.executors.engine import Ran
-from buildrules.typed import NamedTuple
+from buildrules.typed import Any
 
 SPEED = 100e6
 """Bytes a second that content is sent with, where it is not there yet."""
 
-
-class Away(NamedTuple):
-    """One step that was run elsewhere; seconds, and bytes that went there for it."""
-
-    kind: str
-    title: str
-    worker: str
-    cached: bool
-    queued: float
-    seconds: float
-    sent: int
+_UNITS = {"Mi": 1 << 20, "Gi": 1 << 30}
 
 
 class Placement:
     """Decides by the traits of kinds and by weights. Safe for concurrent threads.
 
-    A step goes away if it is at least `shortest` seconds long. `runners` are those of package tests that workers have.
+    A step goes away if it is at least `shortest` seconds long. `runners` are those of package tests that workers have,
+    `classes` the sizes of workers (`workspace.executor.classes`), `properties` what all of them must have.
     """
 
-    def __init__(self, kinds: Kinds, shortest: float, runners: Collection[str] = ()) -> None:
-        self.away: list[Away] = []
-        self.stayed: dict[tuple[str, str], int] = {}  # how many, by kind and why
+    def __init__(
+        self,
+        kinds: Kinds,
+        shortest: float,
+        runners: Collection[str] = (),
+        classes: Sequence[Mapping[str, Any]] = (),
+        properties: Mapping[str, str] = NOTHING,
+    ) -> None:
+        self.shortest = shortest
+        self.round_trips: list[float] = []  # seconds that tasks took besides their run, and their wait for a worker
         self._kinds = kinds
-        self._shortest = shortest
         self._runners = runners
-        self._lock = threading.Lock()
+        self._classes = classes
+        self._properties = properties
+        self._placed: dict[int, Placed] = {}  # by thread
 
-    def stays(self, step: Step) -> bool:
-        """Whether the step is run here."""
-        return self._noted(step, self._why(step))
+    def note(self, placed: Placed) -> None:
+        """Where the step of this thread is run."""
+        self._placed[threading.get_ident()] = placed
 
-    def heavy(self, step: Step, size: int) -> bool:
-        """Whether it takes longer to send `size` bytes than to run the step."""
-        moved = self._shortest > 0 and size / SPEED > step.weight
-        return self._noted(step, "its content takes longer to move" if moved else "")
+    def placed(self) -> Placed | None:
+        """What was noted last in this thread, once."""
+        return self._placed.pop(threading.get_ident(), None)
 
-    def ran(self, step: Step, ran: Ran, seconds: float, sent: int) -> None:
-        """A step was run elsewhere."""
-        row = Away(step.kind, step.title, ran.worker, ran.cached, ran.queued, seconds, sent)
-        with self._lock:
-            self.away.append(row)
-
-    def _noted(self, step: Step, why: str) -> bool:
-        if why:
-            with self._lock:
-                self.stayed[step.kind, why] = self.stayed.get((step.kind, why), 0) + 1
-        return bool(why)
-
-    def _why(self, step: Step) -> str:
+    def stays(self, step: Step) -> str:
+        """Why the step is run here; "" where it is not."""
         traits = self._kinds.named(step.kind).traits
-        untested = _not_tested_there(step.places, self._runners) if traits.engine else ""
+        untested = self._untested(step) if traits.engine else ""
         why = (
             (traits.network, "it asks servers, with the credentials of this host"),
             (not traits.shareable, "programs of this host have a part in it"),
@@ -69,15 +57,51 @@ class Placement:
             (any(file.as_layer is not None for file in step.files), "its files are hashed here anyway"),
             (untested, untested),
             (traits.opens and not traits.engine, "it looks into layers that are here"),
-            (step.weight < self._shortest, "it is shorter than a round trip"),
+            (step.weight < self.shortest, "it is shorter than a round trip"),
+        )
+        return next((words for holds, words in why if holds), "")
+
+    def heavy(self, step: Step, size: int) -> str:
+        """Why the step is run here after all, where `size` bytes would have to be sent for it first."""
+        moved = self.shortest > 0 and size / SPEED > step.weight
+        return "its content takes longer to send" if moved else ""
+
+    def properties(self, step: Step) -> Mapping[str, str]:
+        """What a worker must have for it: the properties of the first class that is large enough, and those of all."""
+        found = self._class_of(step)
+        return {**self._properties, **(found or {}).get("properties", {})}
+
+    def _class_of(self, step: Step) -> Mapping[str, Any] | None:
+        said: Mapping[str, Any] = step.places.get("resources") or {}
+        asked = (said.get("cpu", 0), _bytes(said.get("memory")), _gpus(step))
+        for one in self._classes:
+            has = (one.get("cpu", float("inf")), _bytes(one.get("memory")) or float("inf"), one.get("gpu", 0))
+            if all(number <= most for number, most in zip(asked, has, strict=True)):
+                return one
+        return None
+
+    def _untested(self, step: Step) -> str:
+        """Why no worker can run a test; "" where one can."""
+        runner, gpus = step.places.get("runner"), str(step.params.get("gpus") or "")
+        said = step.places.get("resources") or {}
+        wanted = ", ".join(f"{name} {value}" for name, value in {**said, "gpu": _gpus(step)}.items() if value)
+        lacking = (self._classes or _gpus(step)) and self._class_of(step) is None
+        why = (
+            (step.places.get("variables"), "it takes credentials of this host"),
+            (gpus.startswith("device="), "it takes devices of this host"),
+            (not self._runners, "workspace.executor.runners names no runner that workers have"),
+            (runner not in (None, *self._runners), f"workers have no runner {runner!r}"),
+            (lacking, f"no class of workspace.executor.classes is large enough for {wanted}"),
         )
         return next((words for holds, words in why if holds), "")
 
 
-def _not_tested_there(places: Mapping[str, object], runners: Collection[str]) -> str:
-    if places.get("variables"):
-        return "it takes credentials of this host"
-    if not runners:
-        return "workspace.executor.runners names no runner that workers have"
-    runner = places.get("runner")
-    return "" if runner in (None, *runners) else f"workers have no runner {runner!r}"
+def _bytes(memory: str | None) -> int:
+    """An amount of memory, as "512Mi" or "4Gi"; 0 for none."""
+    return int(memory[:-2]) * _UNITS[memory[-2:]] if memory else 0
+
+
+def _gpus(step: Step) -> int:
+    """How many GPUs a test is given at least: by `--gpus`, for a package for GPUs has none without it either."""
+    said = str(step.params.get("gpus") or "0")
+    return int(said) if said.isdecimal() else 1

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 
 from buildrules import __version__
+from buildrules.engine.action import NOTHING
 from buildrules.engine.step import Step
 from buildrules.errors import UsageError
 from buildrules.oci.descriptor import is_digest, is_size
@@ -19,12 +20,16 @@ from buildrules.typed import NamedTuple
 
 
 class Task(NamedTuple):
-    """A step for a worker. `blobs` are sizes in bytes by digest: what has to be in the worker's store."""
+    """A step for a worker. `blobs` are sizes in bytes by digest: what has to be in the worker's store.
+
+    `properties` are what the worker must have, as the engine names it: no part of what is sent.
+    """
 
     step: Step
     blobs: Mapping[str, int]
     namespace: str
     program: str = __version__
+    properties: Mapping[str, str] = NOTHING
 
     def data(self) -> bytes:
         """The bytes that are sent."""

@@ -143,6 +143,7 @@ class TestPlanner:
                 "package": str(parts.package.label),
                 "name": without_tag(image.info["name"]),
                 "variables": _needed(self._plan, image.action),
+                "resources": parts.package.values["resources"],
             },
         )
         names = [item["name"] for item in test.requests]

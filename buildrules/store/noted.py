@@ -1,11 +1,12 @@
-"""What is known of places elsewhere: how large content is that was never here, and which records were sent there."""
+"""What is known of places elsewhere: how large content is that was never here, which records were sent there, and what
+a task costs there."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from buildrules.store.table import Table
 
-_SIZES, _SENT, _IMAGES = PREFIXES = ("b:", "u:", "i:")
+_SIZES, _SENT, _IMAGES, _TRIPS = PREFIXES = ("b:", "u:", "i:", "t:")
 """What the keys begin with."""
 
 
@@ -71,3 +72,28 @@ class NotedImages:
         """Keep it. A failing table loses that."""
         if self.get(name) != (digest, key):
             self._table.set(_IMAGES + name, f"{digest} {key}".encode())
+
+
+class NotedTrips:
+    """What tasks cost at one engine besides their run: the last round trips, in seconds. They are forgotten after a day
+    without one: what was once slow may have kept all steps away since."""
+
+    kept, age = 50, 86400.0
+
+    def __init__(self, table: Table, address: str) -> None:
+        self._table = table
+        self._name = _TRIPS + address
+        row = [int(part) for part in (table.get(self._name) or b"0").split() if part.isdigit() and len(part) < 12]
+        at, *known = row or [0]
+        self._known = [micro / 1e6 for micro in known] if 0 <= time.time() - at < self.age else []
+
+    def median(self) -> float | None:
+        """Of those that are known; None where none is."""
+        return sorted(self._known)[len(self._known) // 2] if self._known else None
+
+    def note(self, seconds: Sequence[float]) -> None:
+        """Keep more of them. A failing table loses that."""
+        if seconds:
+            self._known = [*self._known, *seconds][-self.kept :]
+            row = (time.time(), *(one * 1e6 for one in self._known))
+            self._table.set(self._name, b" ".join(b"%d" % round(number) for number in row))

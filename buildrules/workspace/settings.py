@@ -48,6 +48,19 @@ class Cache(Strict):
     """Where this workspace's builds write; they read there, and in `main`."""
 
 
+class WorkerClass(Strict):
+    """A size of workers. A test is run by the first class that has what `resources` of its package asks for."""
+
+    cpu: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Processors of such a worker; enough for all if left out."""
+    memory: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,8}[MG]i$")] | None = None
+    """Memory of such a worker, as 512Mi or 4Gi; enough for all if left out."""
+    gpu: Annotated[int, Field(ge=0)] = 0
+    """GPUs of such a worker."""
+    properties: dict[str, str] = Field(default_factory=dict)
+    """What such a worker has, as the engine names it."""
+
+
 class Executor(Strict):
     """Where steps are run: an execution engine that exists. What belongs to this host is run here in any case."""
 
@@ -61,6 +74,8 @@ class Executor(Strict):
     """Runners of package tests that its workers have: tests are run there."""
     properties: dict[str, str] = Field(default_factory=dict)
     """What a worker must have, as the engine names it: platform properties, or resources of Dask."""
+    classes: list[WorkerClass] = Field(default_factory=list)
+    """Sizes of workers, the smallest first."""
     trusted: bool = False
     """Whether its answers are believed unsigned where the workspace requires signatures."""
 

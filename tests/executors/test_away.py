@@ -27,6 +27,9 @@ class Elsewhere:
         self.engine, self.kinds, self.store, self.trust = engine, kinds, store, trust
         self.placement = Placement(kinds, 0.0, ["process"])
 
+    def placed(self):
+        return self.placement.placed()
+
     def executor(self, here, waiting):
         sizes = NotedSizes(self.store.table)
         given = {"kinds": self.kinds, "placement": self.placement, "trust": self.trust, "namespace": "main"}

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 from buildrules.credentials.redact import redact
 from buildrules.engine.kind import BuildContext
@@ -50,13 +51,11 @@ class ReapiEngine:
         url: str,
         server: Server,
         told: Callable[[str], None],
-        properties: Mapping[str, str],
         queued: float,
     ) -> None:
         self.name = url
         self.place = Guarded(Patient(place_of(url, server), PATIENCE).place, told)
         self._server = server
-        self._properties = properties
         self._queued = queued
         self._depot = Depot(self.place)
         self._tool: Tool | None = None
@@ -70,7 +69,8 @@ class ReapiEngine:
         context.count(sent=self._depot.have({blob: file_body(path) for blob, path in brought.files.items()}))
         action, sent = self._action(task, needs, brought)
         for fresh in (True,) if again else (False, True):
-            done = _Execution(self._server, context, action, sent, fresh, self._waits).result(self.name)
+            waits = partial(self._waits, task.properties)
+            done = _Execution(self._server, context, action, sent, fresh, waits).result(self.name)
             self._moved = time.monotonic()
             try:
                 ran = self._ran(done, task)
@@ -91,7 +91,7 @@ class ReapiEngine:
         leaves = {path: Leaf(need.blob) for path, need in laid(needs).items()}
         leaves[TASK] = Leaf(sent.keep(task.data()))
         leaves |= {f"{_TOOL}/{path}": leaf for path, leaf in brought.leaves.items()}
-        platform = {"properties": _pairs(self._properties)} if self._properties else None
+        platform = {"properties": _pairs(task.properties)} if task.properties else None
         command = {
             "arguments": brought.command(_TOOL),
             "environment_variables": _pairs(brought.variables(_TOOL)),
@@ -105,14 +105,17 @@ class ReapiEngine:
         }
         return sent.put(forms.ACTION, action), sent
 
-    def _waits(self, stage: int, since: float) -> float:
-        """Seconds that a task may go on waiting for a worker. Raises EngineError where it has waited too long."""
+    def _waits(self, wanted: Mapping[str, str], stage: int, since: float) -> float:
+        """Seconds that a task may go on waiting for a worker that has `wanted`.
+
+        Raises EngineError where it has waited too long.
+        """
         if stage != forms.QUEUED:
             self._moved = time.monotonic()
             return _LONGEST
         left = self._queued - (time.monotonic() - max(self._moved, since))
         if left <= 0:
-            raise waited(self.name, self._queued, self._properties)
+            raise waited(self.name, self._queued, wanted)
         return left
 
     def _ran(self, done: Mapping[str, Any], task: Task) -> Ran | None:
@@ -238,7 +241,7 @@ def open_engine(
 ) -> ReapiEngine:
     """See `executors.opening.open_engine`."""
     server = open_server(url, session, settings.get("connection"))
-    return ReapiEngine(redact(url), server, told, settings.get("properties", {}), settings.get("queued", QUEUED))
+    return ReapiEngine(redact(url), server, told, settings.get("queued", QUEUED))
 
 
 def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
@@ -249,10 +252,10 @@ def _blob(digest: Mapping[str, Any]) -> Blob:
     return Blob(f"sha256:{digest['hash']}", digest["size_bytes"])
 
 
-def _queued(about: Mapping[str, Any]) -> float:
-    """Seconds between being queued and being begun, where the server says both."""
+def _queued(about: Mapping[str, Any]) -> float | None:
+    """Seconds between being queued and being begun; None where the server does not say both."""
     queued, begun = about["queued_timestamp"], about["worker_start_timestamp"]
     if not queued or not begun:
-        return 0.0
+        return None
     waited: float = begun["seconds"] - queued["seconds"] + (begun["nanos"] - queued["nanos"]) / 1e9
     return max(0.0, waited)
