@@ -1,5 +1,6 @@
 """The cluster of Dask, as the tests of the executors have it: who may speak to it, what its workers are given."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,8 +61,9 @@ def test_another_worker_goes_on_after_a_kill(dask: DaskCluster) -> None:
         dask.kill_worker(number)
         wait_for(lambda: not runs(command))
         assert asked.result() == 0
-        dask.start_worker(number)
+        dask.start_worker(number, {"MORE": "2"})
         asking.wait_for_workers(3)
+        assert asking.submit(os.getenv, "MORE", workers=f"w{number}").result() == "2"
 
 
 def test_a_scheduler_comes_back_and_the_workers_with_it(dask: DaskCluster) -> None:

@@ -135,6 +135,7 @@ class BuildGrid:
         casd += ["--reserved=1G", "--findmissingblobs-cache-ttl=0", str(folder / "casd")]
         worker = [*forky_program("buildbox", "buildbox-worker"), f"--bots-remote={remote}", "--cas-remote=unix:sock"]
         worker += [*sandbox(), "--concurrent-jobs=1", "--max-wait-time=1"]
+        worker += ["--bots-retry-delay=100"]  # milliseconds at first: it has a new session soon after BuildGrid is back
         for name, value in self._platform.items():
             worker += ["--platform", f"{name}={value}"]
         worker.append(f"w{number}")  # it ends when BuildGrid was away for longer than KEEPALIVE

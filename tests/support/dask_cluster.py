@@ -64,7 +64,7 @@ class DaskCluster:
         """Start everything, and wait until the workers have found the scheduler."""
         self._launch_scheduler()
         for number in self._numbers:
-            self._launch_worker(number)
+            self._launch_worker(number, {})
         for number in self._numbers:
             self._wait(f"w{number}")
 
@@ -81,9 +81,12 @@ class DaskCluster:
         self._scheduler.wait()
         self._scheduler = None
 
-    def start_worker(self, number: int) -> None:
-        """Start a worker, with the store that it had, and wait until it has found the scheduler."""
-        self._launch_worker(number)
+    def start_worker(self, number: int, environment: Mapping[str, str] | None = None) -> None:
+        """Start a worker, with the store that it had, and wait until it has found the scheduler.
+
+        `environment` has variables that this one has more than others, until it is killed.
+        """
+        self._launch_worker(number, environment or {})
         self._wait(f"w{number}")
 
     def kill_worker(self, number: int) -> None:
@@ -112,7 +115,7 @@ class DaskCluster:
         for number in self._workers:
             self._mark(f"w{number}")
 
-    def _launch_worker(self, number: int) -> None:
+    def _launch_worker(self, number: int, more: Mapping[str, str]) -> None:
         name, folder = f"w{number}", self.folder / f"w{number}"
         self._mark(name)
         command = [
@@ -127,7 +130,7 @@ class DaskCluster:
         command += ["--local-directory", str(folder / "scratch")]
         if self._resources:
             command += ["--resources", " ".join(f"{kind}={amount}" for kind, amount in self._resources.items())]
-        environment = {**self._environment, "BUILDRULES_CACHE_DIR": str(self.store(number))}
+        environment = {**self._environment, "BUILDRULES_CACHE_DIR": str(self.store(number)), **more}
         self._workers[number] = Machine(command, folder=folder, log=self._log(name), environment=environment)
 
     def _dask(self, role: str) -> list[str]:
