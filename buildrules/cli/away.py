@@ -10,6 +10,7 @@ from typing import Any
 
 from buildrules.actions.fetching import fetch_parts
 from buildrules.actions.registry import Kinds
+from buildrules.cli.sharing import settings_of
 from buildrules.engine.events import Notice, Placed, Stream
 from buildrules.engine.executor import Executor, LocalExecutor
 from buildrules.executors.away import AwayExecutor
@@ -50,7 +51,8 @@ class Away:
         self._kinds = session.own(Kinds)
         self._namespace = cache.get("namespace", MAIN)
         self._trust = Trust("off") if settings.get("trusted") else open_trust(cache, root)
-        self.engine = open_engine(url, session, settings, lambda text: stream.emit(Notice(text, warning=True)))
+        given = {**settings, "cache": settings_of(cache), "root": root}
+        self.engine = open_engine(url, session, given, lambda text: stream.emit(Notice(text, warning=True)))
         self.slots = self.engine.slots
         self._trips = NotedTrips(store.table, self.engine.name)
         self.measured = self._trips.median()

@@ -1,5 +1,6 @@
 """The executor that hands steps to an engine, and runs here what belongs here."""
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -51,7 +52,10 @@ class AwayExecutor:
         self._namespace = namespace
         self._sizes = sizes
         self._fetch = fetch
-        self._depot = Depot(engine.place)
+
+    @functools.cached_property
+    def _depot(self) -> Depot:
+        return Depot(self._engine.place)
 
     def run(self, step: Step) -> Outputs:
         """See `Executor.run`. Raises what the step raises there, and EngineError that names the worker."""

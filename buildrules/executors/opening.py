@@ -20,7 +20,8 @@ _MODULES = {
 def open_engine(
     url: str, session: Session, settings: Mapping[str, Any], told: Callable[[str], None] = lambda _: None
 ) -> Engine:
-    """The engine at `url`; nobody is asked yet. `settings` is a row of `workspace.executor`.
+    """The engine at `url`; nobody is asked yet. `settings` is a row of `workspace.executor`, with
+    the shared cache as `cache`, as the environment has it, and the workspace's folder as `root`.
 
     Each module has `open_engine(url, session, settings, told) -> Engine`. Raises UsageError, CredentialsError.
     """
@@ -30,6 +31,11 @@ def open_engine(
         scheme = ""
     module = _MODULES.get(scheme)
     if module is None:
+        if scheme in ("tcp", "tls", "dask", "dask+tcp"):  # as Dask writes it
+            raise UsageError(
+                f"{redact(url)!r} is refused: a scheduler of Dask without TLS runs what anybody sends",
+                hint="write dask+tls://HOST:PORT, and see docs/how-to/run-steps-elsewhere.md for its certificates",
+            )
         hint = f"'local', or an address: {', '.join(f'{one}://' for one in _MODULES)}"
         raise UsageError(f"{redact(url)!r} is not the address of an executor", hint=hint)
     found: Engine = importlib.import_module(f"buildrules.executors.{module}").open_engine(url, session, settings, told)

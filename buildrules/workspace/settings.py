@@ -61,6 +61,18 @@ class WorkerClass(Strict):
     """What such a worker has, as the engine names it."""
 
 
+class ExecutorTls(Strict):
+    """Files (PEM) that a Dask cluster knows this client by; what Dask's own configuration names if left out. Relative
+    paths start at the workspace."""
+
+    authority: str | None = None
+    """File with the certificate of the cluster's authority."""
+    certificate: str | None = None
+    """File with the certificate of this client."""
+    key: str | None = None
+    """File with the key of that certificate."""
+
+
 class Executor(Strict):
     """Where steps are run: an execution engine that exists. What belongs to this host is run here in any case."""
 
@@ -78,6 +90,8 @@ class Executor(Strict):
     """Sizes of workers, the smallest first."""
     trusted: bool = False
     """Whether its answers are believed unsigned where the workspace requires signatures."""
+    tls: ExecutorTls = ExecutorTls()
+    """Certificates of a Dask cluster."""
 
 
 class Debian(Strict):

@@ -1,0 +1,242 @@
+"""Tasks by a scheduler of Dask: dask+tls://HOST[:PORT]. See https://distributed.dask.org/en/stable/client.html.
+
+Content lies in the shared cache of the workspace. A task is submitted under its own key, so that clients that want the
+same one get one run; who asked holds the answer until its command ends. Nothing of buildrules is unpickled by the
+scheduler: what is called there is `eval`, of an expression that imports what a worker runs (dask/distributed#9283).
+"""
+
+import functools
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+from buildrules.credentials.redact import redact
+from buildrules.engine.kind import BuildContext
+from buildrules.errors import Interrupted, UsageError
+from buildrules.executors.answer import LARGEST
+from buildrules.executors.dask.tls import SilentError, greet, security
+from buildrules.executors.engine import EngineError, LostInputError, Ran
+from buildrules.executors.needs import Needs
+from buildrules.executors.task import Task, task_key
+from buildrules.net.session import Session
+from buildrules.remote.backend import Blob
+from buildrules.remote.guarded import Guarded
+from buildrules.remote.opening import open_backend
+from buildrules.sha256 import digest_of
+from buildrules.typed import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+PORT = 8786
+_CALL = "__import__('buildrules.executors.dask.work', fromlist=['run']).run(request)"
+_PATIENCE = 60.0  # seconds for a scheduler that is started again
+_ALONE = 120.0  # seconds for a worker that has what a task asks for
+_LOOK = 5.0  # seconds between looks at the workers
+_RETRIES = 2  # times that what a worker could not do is tried elsewhere
+_PROBE = b"buildrules\n"
+
+
+class DaskEngine:
+    """See `executors.engine.Engine`."""
+
+    slots = 32
+    overhead = 0.1
+
+    def __init__(
+        self,
+        url: str,
+        settings: Mapping[str, Any],
+        session: Session,
+        told: Callable[[str], None],
+    ) -> None:
+        """Nobody is asked yet."""
+        parts = urlsplit(url)
+        self.name = redact(url)
+        self._address = parts.hostname or "", parts.port or PORT
+        self._settings = settings
+        self._session = session
+        self._told = told
+        self._client: Client | None = None
+        self._held: list[Future[Any]] = []  # others may want the answer
+        self._lock = threading.Lock()
+
+    @functools.cached_property
+    def place(self) -> Guarded:
+        """The nearest cache of the workspace that takes content. Raises UsageError, CredentialsError."""
+        cache = self._settings["cache"]
+        connection = cache.get("connection")
+        places = [Guarded(open_backend(url, self._session, connection), self._told) for url in cache["remote"]]
+        probe = Blob(digest_of(_PROBE), len(_PROBE))
+        return next((one for one in places[:-1] if one.write(probe, lambda: [_PROBE])), places[-1])
+
+    def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
+        """See `Engine.run`."""
+        data = task.data()
+        key = f"br-{task_key(data)}" + (f"-{os.urandom(4).hex()}" if again else "")
+        request: dict[str, Any] = {"task": data.decode()}
+        if len(data) > LARGEST:
+            blob = Blob(digest_of(data), len(data))
+            if not self.place.write(blob, lambda: [data]):
+                raise EngineError(f"the task {task.step.title!r} cannot be sent to {self.place.url}")
+            request = {"digest": blob.digest, "size": blob.size}
+        resources = _numbers(task.properties)
+        until = time.monotonic() + _PATIENCE
+        while True:
+            if context.cancelled:
+                raise Interrupted("interrupted")
+            try:
+                found = self._asked(key, request, resources, context)
+            except SilentError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.5)
+                continue
+            if found is not None:
+                return found
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._drop(self._client)
+        if "place" in self.__dict__:
+            self.place.close()
+
+    def _asked(
+        self, key: str, request: Mapping[str, Any], resources: Mapping[str, float], context: BuildContext
+    ) -> Ran | None:
+        """How a request ended; None where the scheduler went away. Raises SilentError, EngineError, Interrupted."""
+        client = self._open()
+        began = time.monotonic()
+        done = threading.Event()
+        try:
+            future: Future[Any] = client.submit(
+                eval, _CALL, {"request": dict(request)}, key=key, pure=False, retries=_RETRIES, resources=resources
+            )
+            future.add_done_callback(lambda _: done.set())
+            with context.at_cancel(done.set):
+                while not done.wait(_LOOK):
+                    self._look(client, resources, time.monotonic() - began)
+            if context.cancelled:
+                future.cancel()
+                raise Interrupted("interrupted")
+            if future.status == "finished":
+                answer = future.result(timeout=_PATIENCE)
+                with self._lock:
+                    self._held.append(future)
+                return self._ran(answer, time.monotonic() - began)
+            if future.status == "error":
+                error = future.exception(timeout=_PATIENCE)
+                future.cancel()  # who asks again wants a new one
+                raise self._failed(error)
+        except (OSError, RuntimeError, ValueError) as error:  # among them those of a connection that breaks
+            if isinstance(error, UsageError) or client.status == "running":
+                raise EngineError(f"{self.name}: {type(error).__name__}: {error}") from None
+        self._drop(client)
+        return None
+
+    def _ran(self, answer: Any, seconds: float) -> Ran:
+        """What a worker answered, who may say anything. Raises LostInputError, EngineError."""
+        try:
+            worker, took = _plain(answer["worker"]), float(answer["seconds"])
+            if "lost" in answer:
+                raise LostInputError(f"worker {worker} lacks what it needs: {_plain(answer['lost'])}")
+            return Ran(answer["answer"].encode(), worker, queued=max(0.0, round(seconds - took, 4)))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise EngineError(f"a worker of {self.name} answered with what is no answer") from None
+
+    def _failed(self, error: BaseException) -> EngineError:
+        """The error of a task that no worker could do."""
+        text, _, log = str(error).partition("\n")
+        if type(error).__name__ == "KilledWorker":
+            worker = getattr(getattr(error, "last_worker", None), "address", "?")
+            return EngineError(
+                f"the workers of {self.name} die of it, the last one was {_plain(worker)}",
+                hint="see its log: a step that takes more memory than a worker has ends like this",
+            )
+        if isinstance(error, ModuleNotFoundError):
+            return EngineError(
+                f"the workers of {self.name} lack something: {_plain(text)}",
+                hint="install buildrules of this version there, with the extra `dask`",
+            )
+        return EngineError(f"{_plain(text)}", hint=f"tried {_RETRIES + 1} times by {self.name}", log=log or None)
+
+    def _look(self, client: "Client", resources: Mapping[str, float], waited: float) -> None:
+        """Raise EngineError where a task waits for a worker that there is not."""
+        if waited < self._settings.get("queued", _ALONE) or client.status != "running":
+            return
+        workers = client.scheduler_info().get("workers", {}).values()
+        offers = [worker.get("resources", {}) for worker in workers]
+        if any(all(offer.get(name, 0) >= count for name, count in resources.items()) for offer in offers):
+            return
+        asked = ", ".join(f"{name}={count:g}" for name, count in resources.items()) or "any"
+        raise EngineError(
+            f"no worker of {self.name} has what the task asks for ({asked}), since {waited:.0f} seconds",
+            hint="start one: dask worker --resources NAME=COUNT; or change workspace.executor.properties",
+        )
+
+    def _open(self) -> "Client":
+        """The connection to the scheduler. Raises EngineError, CredentialsError."""
+        with self._lock:
+            if self._client is None:
+                try:
+                    from distributed import Client
+                except ImportError:
+                    raise UsageError(
+                        "steps go to a Dask cluster by what the extra `dask` installs",
+                        hint="pip install 'buildrules[dask]'",
+                    ) from None
+                for name in ("distributed", "tornado", "asyncio"):  # what is of interest is told as an error
+                    logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+                secured = security(self._settings.get("tls") or {}, self._settings["root"])
+                greet(self.name, self._address, secured)
+                host, port = self._address
+                address = f"tls://[{host}]:{port}" if ":" in host else f"tls://{host}:{port}"
+                try:
+                    self._client = Client(address, security=secured, timeout=10, set_as_default=False)
+                except OSError as error:
+                    raise SilentError(f"{self.name} does not answer: {error}") from None
+            return self._client
+
+    def _drop(self, client: "Client | None") -> None:
+        """Use a connection no more."""
+        with self._lock:
+            if client is None or client is not self._client:
+                return
+            self._client = None
+            self._held.clear()
+        client.close(timeout=2)
+
+
+def open_engine(url: str, session: Session, settings: Mapping[str, Any], told: Callable[[str], None]) -> DaskEngine:
+    """See `executors.opening.open_engine`. Raises UsageError."""
+    parts = urlsplit(url)
+    try:
+        sound = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        sound = False
+    if not sound or parts.path.strip("/") or parts.query or parts.fragment or parts.username:
+        raise UsageError(f"{redact(url)!r} is no scheduler of Dask", hint="write dask+tls://HOST[:PORT]")
+    if not settings["cache"].get("remote"):
+        raise UsageError(
+            "a Dask cluster needs a shared cache: content of steps lies there, and never goes through the scheduler",
+            hint="name one: workspace.cache.remote in BUILD.yaml, or BUILDRULES_CACHE",
+        )
+    _numbers(settings.get("properties", {}))
+    return DaskEngine(url, settings, session, told)
+
+
+def _numbers(properties: Mapping[str, str]) -> dict[str, float]:
+    try:
+        return {name: float(value) for name, value in properties.items()}
+    except ValueError:
+        raise UsageError(
+            "workspace.executor.properties: resources of Dask are numbers", hint="such as {GPU: '1'}"
+        ) from None
+
+
+def _plain(text: object) -> str:
+    """A text of others on one line."""
+    return "".join(letter for letter in str(text) if letter.isprintable())[:500]
