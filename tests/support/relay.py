@@ -2,6 +2,8 @@
 
 import contextlib
 import http.client
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
@@ -158,3 +160,40 @@ def sharing_by_manifest(running: Relay) -> Interfere:
         return without_mounts(asked)
 
     return interfere
+
+
+class Counted:
+    """A relay of connections to a port of this machine, which counts the bytes that pass, both ways."""
+
+    def __init__(self, backend: int) -> None:
+        self.passed = 0
+        self._backend = backend
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = [self._listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> "Counted":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._open:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                here, _ = self._listener.accept()
+                there = socket.create_connection(("127.0.0.1", self._backend))
+                self._open += [here, there]
+                for pair in ((here, there), (there, here)):
+                    threading.Thread(target=self._copy, args=pair, daemon=True).start()
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(CHUNK):
+                self.passed += len(data)
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
