@@ -1,7 +1,6 @@
 """The kind "start_layers": what fetches models when a container starts, instead of the models themselves."""
 
 import json
-import os
 from functools import cache
 from typing import Any
 
@@ -74,15 +73,11 @@ class StartLayers:
 
 @cache
 def _files() -> tuple[tuple[str, str], ...]:
-    from buildrules import start
+    from importlib.resources import files
 
-    folder = os.path.dirname(start.__file__)
-    found = [("__main__.py", _MAIN)]
-    for name in sorted(os.listdir(folder)):
-        if name.endswith(".py"):
-            with open(os.path.join(folder, name), encoding="utf-8") as file:
-                found.append((f"start/{name}", file.read()))
-    return tuple(found)
+    there = sorted(files("buildrules.start").iterdir(), key=lambda file: file.name)  # which may be in an archive
+    sources = ((f"start/{file.name}", file.read_text("utf-8")) for file in there if file.name.endswith(".py"))
+    return ("__main__.py", _MAIN), *sources
 
 
 def _code() -> list[recipes.Part]:
