@@ -88,6 +88,8 @@ class Executor(Strict):
     """What a worker must have, as the engine names it: platform properties, or resources of Dask."""
     classes: list[WorkerClass] = Field(default_factory=list)
     """Sizes of workers, the smallest first."""
+    queued: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Seconds that a step waits for a worker while no other step of the build gets one: 300 if left out."""
     trusted: bool = False
     """Whether its answers are believed unsigned where the workspace requires signatures."""
     tls: ExecutorTls = ExecutorTls()

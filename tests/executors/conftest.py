@@ -6,6 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from buildrules.actions.registry import Kinds
+from buildrules.engine.events import Stream
+from buildrules.engine.executor import LocalExecutor
+from buildrules.executors.reapi.tool import tool
+from buildrules.net.session import Session
+from buildrules.store.store import Store
 from tests.support.buildgrid import BuildGrid, buildgrid_server
 from tests.support.casd import Casd, casd_server
 from tests.support.dask_cluster import DaskCluster, dask_cluster
@@ -23,6 +29,15 @@ def casd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Casd]:
     """A buildbox-casd that executes two actions at a time."""
     with casd_server(tmp_path_factory.mktemp("casd") / "content", jobs=2) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python that steps bring along, which is made once."""
+    store, session = Store(str(tmp_path_factory.mktemp("tools") / "store")), Session()
+    tool(LocalExecutor("/", store.blobs, session, session.own(Kinds), Stream()))
+    store.close()
+    return Path(store.root) / "interpreters"
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,7 @@ class Interpreters:
         if not loaders and any(part["kind"] == LAYER for part in parts):
             raise ActionError(f"there is no glibc to run /{program} of the image with", hint=OFF)
         here = os.path.realpath("/proc/self/exe")
-        if not loaders and os.path.basename(here).startswith("ld-"):  # this Python's was named: none may be in its place
+        if not loaders and os.path.basename(here).startswith("ld-"):  # none may be where one is looked for
             loaders, libraries = {here}, [*libraries, os.path.dirname(here)]
         loaded = [min(loaders), "--inhibit-cache", "--library-path", ":".join(sorted(libraries))] if loaders else []
         return Interpreter(root, [*loaded, real], os.path.dirname(os.path.dirname(real)))

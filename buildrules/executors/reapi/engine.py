@@ -59,7 +59,7 @@ class ReapiEngine:
         self._queued = queued
         self._depot = Depot(self.place)
         self._tool: Tool | None = None
-        self._moved = time.monotonic()  # when a task of ours got a worker, or came back
+        self._moved: dict[str, float] = {}  # by what workers must have: when a task of ours got one
         self._lock = threading.Lock()
 
     def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
@@ -71,7 +71,7 @@ class ReapiEngine:
         for fresh in (True,) if again else (False, True):
             waits = partial(self._waits, task.properties)
             done = _Execution(self._server, context, action, sent, fresh, waits).result(self.name)
-            self._moved = time.monotonic()
+            waits(forms.EXECUTING, 0.0)
             try:
                 ran = self._ran(done, task)
             except LostInputError:
@@ -110,10 +110,11 @@ class ReapiEngine:
 
         Raises EngineError where it has waited too long.
         """
+        now, name = time.monotonic(), repr(wanted)
         if stage != forms.QUEUED:
-            self._moved = time.monotonic()
+            self._moved[name] = now
             return _LONGEST
-        left = self._queued - (time.monotonic() - max(self._moved, since))
+        left = self._queued - (now - max(self._moved.get(name, since), since))
         if left <= 0:
             raise waited(self.name, self._queued, wanted)
         return left

@@ -1,0 +1,54 @@
+"""Builds whose steps an engine of the Remote Execution API runs, in this process."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from buildrules.engine.action import Outputs
+from buildrules.engine.build import Build
+from buildrules.engine.kind import BuildContext
+from buildrules.executors.engine import Ran
+from buildrules.executors.needs import Needs
+from buildrules.executors.opening import open_engine
+from buildrules.executors.task import Task
+from buildrules.net.session import Session
+from tests.executors.test_away import built
+from tests.support.space import Space
+
+There = Callable[[Space, "Watched"], Build]
+
+
+class Watched:
+    """An engine; `ran` are the kinds of the tasks that it was given, `cached` how many it had the answers to."""
+
+    def __init__(self, url: str, **settings: Any) -> None:
+        self._engine = open_engine(url, Session(), settings)
+        self.name, self.place = self._engine.name, self._engine.place
+        self.slots, self.overhead = self._engine.slots, self._engine.overhead
+        self.ran: list[str] = []
+        self.cached = 0
+
+    def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
+        self.ran.append(task.step.kind)
+        ran = self._engine.run(task, needs, context, again=again)
+        self.cached += ran.cached
+        return ran
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+def build_there(space: Space, engine: Watched, tools: Path) -> Build:
+    """Build all of a workspace, in a store that has nothing but the tool, and send all that can be sent."""
+    store = space.folder / f"there-{os.urandom(4).hex()}"
+    store.mkdir()
+    shutil.copytree(tools, store / "interpreters", copy_function=os.link)
+    return built(space, store, engine)  # type: ignore[arg-type]
+
+
+def outputs(build: Build) -> dict[str, Outputs]:
+    """What its actions made."""
+    assert not build.errors
+    return {name: outcome.outputs for name, outcome in build.outcomes.items()}
