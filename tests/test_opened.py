@@ -38,6 +38,7 @@ REASONS = {
         oci/reader.py
     """,
     "the store's, or this program's own": """
+        actions/models/start.py
         actions/python/interpreter.py          what was unpacked; links in it are read as links
         executors/reapi/tool.py                this Python, and what was laid of it
         locking/python/conda.py
