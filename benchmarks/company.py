@@ -94,6 +94,16 @@ class Company:
                 found.append(self._build(None, model, self._heads[model], merged=True, second=second))
         return sorted(found, key=lambda build: build.second)
 
+    def rebased(self, second: int) -> list[Build]:
+        """The builds of all models on one of the five bases, which has got other packages."""
+        base = self._step(self.said.base)._replace(recipe=False)
+        found = []
+        for environment in range(0, self.said.environments, 5):
+            self._below[environment] = (base, *self._below[environment][1:])
+            for model in self._users.get(environment, ()):
+                found.append(self._build(None, model, self._heads[model], merged=True, second=second, based=base.key))
+        return found
+
     def _developers(self) -> Iterator[Build]:
         said, draw = self.said, self._random
         for developer, own in enumerate(self._own):
@@ -131,6 +141,7 @@ class Company:
         merged: bool = False,
         started: bool = False,
         second: int | None = None,
+        based: int = 0,
     ) -> Build:
         code, weights = version
         below = self._below[self._of[model]]
@@ -138,7 +149,7 @@ class Company:
             *below,
             self._known(self._sizes[model], "model", model, weights),
             self._known(40_000, "code", model, code),
-            self._known(12_000, "image", model, version, below[-1].key),
+            self._known(12_000, "image", model, version, below[-1].key, based),
         )
         return Build(self._second() if second is None else second, who, merged, steps, started)
 
