@@ -315,6 +315,9 @@ def test_a_build_of_a_free_threaded_python_asks_for_one(root: Path, spec: str) -
     pin = read(root, f"dependencies:\n- {spec}\n").python
     check_python(pin, "3.13.5", free_threaded=True)
     check_python(pin, "3.13.5", override="3.13")
+    check_python(pin, "3.13.5", override="3.13t", free_threaded=True)
+    with pytest.raises(ResolutionError, match=r"python '3\.13t' is asked for, and the base has Python 3\.13\.5"):
+        check_python(pin, "3.13.5", override="3.13t")
     with pytest.raises(ResolutionError, match=r"asks for Python 3\.13t, and the base has Python 3\.13\.5") as caught:
         check_python(pin, "3.13.5")
     assert '{rule: python_standalone, version: "3.13t"}' in str(caught.value.hint)

@@ -126,6 +126,13 @@ def test_a_conda_file_with_a_free_threaded_build_gets_one(space: Space) -> None:
     assert (found.base.target.label.name, found.chosen) == ("python@3.13t", "the conda file asks for 3.13t")
 
 
+def test_the_targets_own_words_ask_for_a_free_threaded_build(space: Space) -> None:
+    space.edit("BUILD.yaml", "requirements: [numlib==1.0]}", 'requirements: [numlib==1.0], python: "3.14.1t"}')
+    (found,) = settled(space).locks.environments.values()
+    assert (found.base.target.label.name, found.chosen) == ("python@3.14t", "it asks for 3.14.1t")
+    assert found.lock.target.python_name == "3.14t"
+
+
 def test_an_edit_of_the_conda_file_chooses_again(space: Space) -> None:
     space.write("conda.yaml", CONDA.format("3.11"))
     space.edit("BUILD.yaml", "requirements: [numlib==1.0]}", "conda_file: conda.yaml}")

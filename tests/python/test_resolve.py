@@ -65,6 +65,27 @@ def test_wheels_of_the_free_threaded_build_are_locked_for_it_alone(feed: Index, 
         assert lock.packages[0].params()["filename"].startswith(name)
 
 
+def test_a_wheel_is_worth_an_older_version_where_nobody_can_build(feed: Index, asking: Asking) -> None:
+    wheel = "cp313-cp313-manylinux_2_17_x86_64"
+    for number in (1, 2, 3):
+        feed.add("aa", f"{number}.0", tag=wheel if number == 3 else wheel.replace("cp313-m", "cp313t-m"))
+        feed.add_sdist("aa", f"{number}.0")
+        feed.add("bb", f"{number}.0", requires=[f"aa=={number}"], tag=wheel if number > 1 else "py3-none-any")
+        feed.add_sdist("bb", f"{number}.0")
+    feed.add_sdist("pure", "1.0")
+    told: list[str] = []
+
+    def locked(*asked: str, python: str = "3.13.5t") -> dict[str, str]:
+        lock = make_lock(asking(*asked, target=Target("linux/amd64", python)), Session(), warn=told.append)
+        return {one.name: f"{one.version} {one.kind}" for one in lock.packages}
+
+    assert locked("aa", "pure") == {"aa": "2.0 wheel", "pure": "1.0 sdist"}
+    assert any("no wheel fits of pure 1.0, and this machine has no Python 3.13t" in text for text in told)
+    assert locked("aa==3") == {"aa": "3.0 sdist"}
+    assert locked("bb") == {"aa": "1.0 wheel", "bb": "1.0 wheel"}
+    assert locked("aa", python="3.13.5") == {"aa": "3.0 wheel"}
+
+
 def test_exclude_leaves_out_whoever_asks(feed: Index, asking: Asking) -> None:
     feed.add("aa", "1.0", requires=["gpu-lib>=1"])
     assert pins(make_lock(asking("aa", exclude=("GPU_lib",)), Session())) == {"aa": "1.0"}

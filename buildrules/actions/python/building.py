@@ -46,7 +46,7 @@ def build(
     """
     out = os.path.join(folder, "out")
     arguments = ["build", "--wheel", "--no-create-gitignore", "--no-progress", "--out-dir", out]
-    interpreter = interpreter_for(target.python_minor)
+    interpreter = interpreter_for(target.python_name) or interpreter_for(target.python_minor)
     if interpreter:
         arguments += ["--python", interpreter]
     if params.constraints:

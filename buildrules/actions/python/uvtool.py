@@ -84,7 +84,7 @@ def uv_binary() -> str:
 
 
 def interpreter_for(version: str) -> str | None:
-    """A Python of this host for `version` ("3.11"), only used to run build back ends; None where there is none."""
+    """A Python of this host for `version` ("3.11", "3.13t"), only used to run build back ends; None without one."""
     if version == ".".join(map(str, sys.version_info[:2])):
         return sys.executable
     return _find(version)
@@ -229,15 +229,15 @@ def compile_arguments(folder: str, requirements: Sequence[str], target: Target, 
     """Arguments of `uv pip compile` for a target, with an answer of that form; `folder` takes the requirements file."""
     arguments = ["pip", "compile", write_lines(folder, "requirements.in", requirements), "--format", form]
     arguments += ["--no-header", "--python-platform", target.uv_platform, "--python-version", target.number]
-    interpreter = interpreter_for(target.python_minor)
-    if target.free_threaded:
-        interpreter = _free_threaded(folder, interpreter or sys.executable)
+    interpreter = interpreter_for(target.python_name)
+    if target.free_threaded and interpreter is None:
+        interpreter = _free_threaded(folder, interpreter_for(target.python_minor) or sys.executable)
     return [*arguments, "--python", interpreter] if interpreter else arguments
 
 
 def _free_threaded(folder: str, interpreter: str) -> str:
     """A program in `folder` that answers as `interpreter`, and that it has no global lock: which ABI wheels are for, uv
-    takes from that answer alone (`sysconfig`, PEP 703)."""
+    takes from that answer alone (`sysconfig`, PEP 703), and not from --python-version (astral-sh/uv, issue 21149)."""
     path = os.path.join(folder, "python")
     code = "import sys, sysconfig; sysconfig.get_config_vars()['Py_GIL_DISABLED'] = 1"
     code += "; exec(sys.argv[sys.argv.index('-c', 1) + 1])"

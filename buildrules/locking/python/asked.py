@@ -9,7 +9,7 @@ from packaging.version import InvalidVersion, Version
 
 from buildrules.actions.python.exclusion import NAME_OR_GLOB
 from buildrules.actions.python.feeds import Feeds
-from buildrules.actions.python.target import Target
+from buildrules.actions.python.target import Target, number_of
 from buildrules.actions.python.versions import VARIABLES
 from buildrules.authoring.release import minor_of_patch
 from buildrules.credentials.secret_names import seems_secret
@@ -119,7 +119,9 @@ class AskedFor:
         """A base that was chosen has the minor version that is asked for, whatever patch release that is of."""
         asked = target.values["python"]
         if chosen and asked is not None:
-            asked = minor_of_patch(asked if asked[:1] == "=" else f"=={asked}") or asked
+            number, free_threaded = number_of(asked)
+            minor = minor_of_patch(number if number[:1] == "=" else f"=={number}")
+            asked = minor + ("t" if free_threaded else "") if minor else asked
         elif chosen and found.python is not None:
             asked = found.python.minor
         with target.errors_at("python"):

@@ -16,7 +16,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from buildrules.actions.python.target import minor_of
+from buildrules.actions.python.target import minor_of, number_of
 from buildrules.errors import LoadError, ResolutionError
 from buildrules.locking.python.collector import PythonPin
 
@@ -163,11 +163,11 @@ def _version_of(rest: str, brackets: str | None) -> str:
 
 
 def specifier_of(python: str) -> str:
-    """The specifier (PEP 440) that a `python` attribute stands for: itself, or that of a version ("3.11").
+    """The specifier (PEP 440) that a `python` attribute stands for: itself, or that of a version ("3.11", "3.13t").
 
     Raises LoadError for what is neither.
     """
-    specifier = python if python.startswith(tuple("<>=!~")) else f"=={python}.*"
+    specifier = python if python.startswith(tuple("<>=!~")) else f"=={number_of(python)[0]}.*"
     try:
         SpecifierSet(specifier)
     except InvalidSpecifier:
@@ -184,7 +184,8 @@ def check_python(
     An explicit `override` ("3.11") stands above the conda file's pin, and is held against the base alone.
     """
     if override is not None:
-        if not SpecifierSet(specifier_of(override)).contains(python):
+        fits = SpecifierSet(specifier_of(override)).contains(python)
+        if not fits or (number_of(override)[1] and not free_threaded):
             raise ResolutionError(
                 f"python {override!r} is asked for, and the base has Python {python}",
                 hint=f"choose a base with Python {override}{_such(override)}, or set python: '{minor_of(python)}'",

@@ -131,7 +131,7 @@ class EnvironmentLocks:
             pins=lock.pins() if conda is None or not frame else digest_of((conda.lock.pins() + lock.pins()).encode()),
             exclude=tuple(request.asked.exclude),
             prefer=tuple(canonicalize_name(name) for name in target.values.get("prefer") or ()),
-            builder=builder_for(lock.target.python_minor) if built else "",
+            builder=(builder_for(lock.target.python_name) or builder_for(lock.target.python_minor)) if built else "",
             sources={folder: self.asked.projects.files_of(folder) for folder in folders},
             conda=conda,
         )

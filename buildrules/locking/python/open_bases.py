@@ -7,6 +7,7 @@ root, so their images share its layers.
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from buildrules.actions.python.target import number_of
 from buildrules.authoring.release import STANDALONE, python_for
 from buildrules.errors import LoadError, Position
 from buildrules.locking.keeper import LockKeeper
@@ -62,7 +63,8 @@ class OpenBases:
         if (said := env.values["python"]) is not None:
             with env.errors_at("python"):
                 specifier = specifier_of(said)
-            return _Asked(specifier, f"it asks for {said}", env.position_of("python"), "name a base that has it")
+            words, place = f"it asks for {said}", env.position_of("python")
+            return _Asked(specifier, words, place, "name a base that has it", number_of(said)[1])
         pin = collect_target(self.keeper.root, env, self.keeper.session.connections).python
         if pin is not None and pin.specifier:
             way_out = f'override {pin.asker}: write `python: "..."` on {env.label}'

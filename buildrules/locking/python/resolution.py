@@ -61,6 +61,17 @@ class Resolution:
         self._environment = {**uv_environment(request.feeds, session.connections), **machine}
         self._write_preferences()
         self.said: list[str] = []
+        self._limits: tuple[str, ...] = ()
+        self._wheels: list[str] = []
+
+    def run_with_wheel(self, name: str) -> tuple[dict[str, Any], tuple[LockedPackage, ...]]:
+        """As `run` did last, but with a wheel of the package `name`; where there is none, it is as if never asked."""
+        self._wheels.append(name)
+        try:
+            return self.run(*self._limits)
+        except ResolutionError:
+            self._wheels.remove(name)
+            raise
 
     def run(self, *limits: str) -> tuple[dict[str, Any], tuple[LockedPackage, ...]]:
         """uv's document (PEP 751) and the packages in it, with requirements as more `limits`."""
@@ -88,6 +99,7 @@ class Resolution:
         if self._assigned.turned_up(data):
             self._write_preferences()
             return self.run(*limits)
+        self._limits = limits
         self.said = [*self._left, *warnings_in(answer.errors)]
         what = f"the lock of {self._request.name!r}"
         return data, tuple(select(data, self._request.target, self._copies, self._folder, what=what, fresh=True))
@@ -109,6 +121,7 @@ class Resolution:
 
     def _ask(self, limits: Sequence[str]) -> Answer:
         arguments = [*self._arguments, *self._excluded.arguments(), *self._assigned.arguments(self._constraints)]
+        arguments += [f"--only-binary={name}" for name in self._wheels]
         arguments += ["--constraints", write_lines(self._folder, "limits.txt", limits)] if limits else []
         return run_uv(arguments, self._request.root, self._environment)
 

@@ -51,6 +51,12 @@ def make_lock(
         if compiled_for_numpy_1(packages):
             with contextlib.suppress(ResolutionError):  # NumPy 2 is asked for: then it is as it is
                 data, packages = resolution.run(NUMPY_1)
+        tried = set[str]()
+        while request.target.free_threaded and (source := next(_sources(packages, tried), None)) is not None:
+            # The newest releases often have no wheel for it, and hardly a machine has such a Python to build with.
+            tried.add(source.name)
+            with contextlib.suppress(ResolutionError):
+                data, packages = resolution.run_with_wheel(source.name)
     packages = _settled(packages, data, request, session, known)
     if portable:
         packages = tuple(
@@ -63,10 +69,14 @@ def make_lock(
     return Lock(request.name, request.folder, request.target, request.digest(), packages, portable, below)
 
 
+def _sources(packages: Sequence[LockedPackage], tried: Collection[str] = ()) -> Iterator[LockedPackage]:
+    return (one for one in packages if one.kind == SDIST and one.name not in tried)
+
+
 def _unbuildable(packages: Sequence[LockedPackage], request: EnvironmentRequest) -> Iterator[str]:
     """What is to be said of source archives that no Python of this machine may be able to build."""
-    minor = request.target.python_minor
-    sources = [f"{one.name} {one.version}" for one in packages if one.kind == SDIST]
+    minor = request.target.python_name
+    sources = [f"{one.name} {one.version}" for one in _sources(packages)]
     if sources and interpreter_for(minor) is None:
         yield (
             f"no wheel fits of {', '.join(sources)}, and this machine has no Python {minor} to build one: another"
