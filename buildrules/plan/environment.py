@@ -89,7 +89,7 @@ class EnvironmentPlanner:
         parts += [{"kind": "symlink", "path": f"{_PREFIX}/bin/{link}", "target": base.interpreter} for link in links]
         title = "virtual environment"
         action = Action(
-            id=f"venv {base.interpreter} {python} {platform}",
+            id=f"venv {base.target.label} {platform}",
             target=str(target.label),
             kind="inline_layer",
             title=title,

@@ -302,6 +302,7 @@ def test_a_standalone_python_compiles_also_on_an_image_of_others(workspace: Spac
     assert not any("numlib" in name for name in again.built if not name.endswith("bytecode"))
     said = workspace.run("why", APP, "--verbose").out
     assert said.count("Python changed: CPython 3.12.1 (") == 3, said
+    assert "file opt/venv/pyvenv.cfg changed: " in said, said
 
 
 def test_an_interpreter_that_cannot_be_had_is_told_once(workspace: Space) -> None:
