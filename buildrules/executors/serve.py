@@ -18,12 +18,13 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
 from buildrules.engine.kind import Kinds
 from buildrules.errors import BuildrulesError, StoreError
+from buildrules.executors.engine import EngineError, LostInputError
 from buildrules.executors.needs import file_body
 from buildrules.executors.task import Task
 from buildrules.executors.worker import check, sealed, work
@@ -44,14 +45,6 @@ _AGES = (7 * 86400.0, 86400.0, 3600.0, 600.0)  # seconds: what is older goes, un
 _MEASURED = 50  # tasks, after which the store is measured again
 _GRACE = 5.0  # seconds that a step has to end what it has started
 _LAST = 2000  # bytes that are told of what a process wrote before it died
-
-
-class _LostError(Exception):
-    """The cache lacks something."""
-
-
-class _FailedError(Exception):
-    """A task cannot be done here."""
 
 
 class Server:
@@ -152,30 +145,35 @@ class Server:
     def _answer(self, line: bytes) -> dict[str, Any]:
         """The answer to a request. Raises nothing that a step may raise."""
         try:
-            return {"answer": self._done(self._task(json.loads(line))).decode()}
-        except _LostError as error:
-            return {"lost": hide(str(error))}
-        except _FailedError as error:
-            return {"failed": hide(str(error)), "log": ""}
+            return {"answer": self._done(self._task(line)).decode()}
+        except LostInputError as error:
+            return {"lost": hide(error.message)}
         except BuildrulesError as error:
             return {"failed": hide(error.message + (f" ({error.hint})" if error.hint else "")), "log": ""}
+        except (OSError, ValueError) as error:
+            return {"failed": hide(f"this worker cannot do it: {error}"), "log": ""}
 
-    def _task(self, request: Mapping[str, Any]) -> bytes:
-        """The bytes of the task. Raises _FailedError, _LostError."""
+    def _task(self, line: bytes) -> bytes:
+        """The bytes of the task. Raises EngineError, LostInputError."""
+        try:
+            request = dict(json.loads(line))
+        except (ValueError, TypeError, RecursionError):
+            request = {}
         if isinstance(request.get("task"), str):
             return str(request["task"]).encode()
         blob = Blob(request.get("digest", ""), request.get("size", 0))
         if not is_digest(blob.digest) or not is_size(blob.size):
-            raise _FailedError("what came is no request for a worker")
+            raise EngineError("what came is no request for a worker")
         for place in self._places:
             with contextlib.suppress(FileNotFoundError):
                 return b"".join(place.read(blob))
         raise self._lacking(blob.digest)
 
     def _done(self, data: bytes) -> bytes:
-        """The sealed answer to a task; what was made is in the cache. Raises _LostError, _FailedError, UsageError."""
+        """The sealed answer to a task; what was made is in the cache. Raises BuildrulesError, LostInputError among
+        them."""
         if not self._places:
-            raise _FailedError("this worker knows no shared cache: set BUILDRULES_CACHE to its address where it starts")
+            raise EngineError("this worker knows no shared cache: set BUILDRULES_CACHE to its address where it starts")
         task = Task.read(data)
         check(task, self._kinds)
         store = Store()
@@ -194,7 +192,7 @@ class Server:
         return answer
 
     def _laid_out(self, task: Task, blobs: Blobs, folder: str) -> None:
-        """Have the blobs of a task in the store and its files in a folder. Raises _LostError, _FailedError."""
+        """Have the blobs of a task in the store and its files in a folder. Raises LostInputError, EngineError."""
         files = {file.path: Blob(file.digest, file.size) for file in task.step.files if file.plain and file.path}
         wanted = {*files.values(), *(Blob(*item) for item in task.blobs.items())}
         left = [blob for blob in wanted if not blobs.has(*blob)]
@@ -212,22 +210,22 @@ class Server:
             shutil.copyfile(blobs.path(blob.digest), target)
 
     def _keep(self, made: Sequence[Blob], blobs: Blobs) -> None:
-        """Send content to the nearest cache that takes it. Raises _FailedError."""
+        """Send content to the nearest cache that takes it. Raises EngineError."""
         for place in self._places:
             there = place.holds(made) if made else set()
             if all(blob.digest in there or place.write(blob, file_body(blobs.path(blob.digest))) for blob in made):
                 return
             place.tell()
-        raise _FailedError(
+        raise EngineError(
             f"what was made cannot be sent to {', '.join(place.url for place in self._places)}: {self._why()}"
         )
 
-    def _lacking(self, digest: str) -> Exception:
+    def _lacking(self, digest: str) -> EngineError:
         for place in self._places:
             place.tell()
         if self._said:
-            return _FailedError(f"this worker cannot fetch what the task needs: {self._why()}")
-        return _LostError(f"{', '.join(place.url for place in self._places)} has no {digest}")
+            return EngineError(f"this worker cannot fetch what the task needs: {self._why()}")
+        return LostInputError(f"{', '.join(place.url for place in self._places)} has no {digest}")
 
     def _why(self) -> str:
         return "; ".join(self._said) or "it takes nothing of this worker"
@@ -238,17 +236,17 @@ def shrink(room: int) -> None:
 
     While others use the store it may become twice as large.
     """
-    store = Store()
-    try:
-        for age in _AGES:
+    for age in _AGES:
+        store = Store()
+        try:
             size = sum(entry.stat(follow_symlinks=False).st_size for _, entry in blob_files(store))
             if size <= room:
                 break
             collect(store, keep_seconds=age, wait=size > 2 * room)
-    except (StoreError, OSError):  # in use, or a file went meanwhile: later
-        pass
-    finally:
-        store.close()
+        except (StoreError, OSError):  # in use, or a file went meanwhile: later
+            break
+        finally:
+            store.close()
 
 
 def _end(child: int) -> None:

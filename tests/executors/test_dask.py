@@ -2,7 +2,6 @@
 
 import functools
 import os
-import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +32,7 @@ from tests.support.dask_cluster import DaskCluster, dask_cluster
 from tests.support.execute import runs, wait_for
 from tests.support.local import Local
 from tests.support.relay import Counted
+from tests.support.service import free_ports
 from tests.support.space import Space
 
 pytestmark = pytest.mark.xdist_group("dask")
@@ -54,6 +54,9 @@ if "worker" in sys.orig_argv:
                 file.write(f"{os.getpid()} {os.environ['BUILDRULES_CACHE_DIR']}\\n")
             os.write(2, b"the last line\\n")
             subprocess.run(["/bin/sleep", str(step.params["seconds"])])
+            if step.params.get("takes_along"):  # the Dask worker, which has started what has started this
+                with open(f"/proc/{os.getppid()}/stat") as file:
+                    os.kill(int(file.read().rpartition(")")[2].split()[1]), signal.SIGKILL)
             if step.params.get("dies"):
                 os.kill(os.getpid(), signal.SIGSEGV)
             return Outputs()
@@ -163,16 +166,22 @@ def test_workers_make_the_same_and_the_scheduler_sees_no_content_and_no_secret(
         }
         security = Security(require_encryption=True, **{name: str(path) for name, path in files.items()})
         with Client(cluster.address, security=security, set_as_default=False) as admin:
-            seen = admin.run_on_scheduler(everything)
+            everything.__module__ = "__main__"  # it is sent as it is: the scheduler need not find this file
+            imported, seen = admin.run_on_scheduler(everything)
+    assert not imported
     assert len(seen) >= len(engine.ran)
     for text in seen:
         assert not canary.inside(text)
         assert str(tmp_path).encode() not in text
 
 
-def everything(dask_scheduler: Any) -> list[bytes]:
-    """All that a scheduler knows of its tasks."""
-    return [pickle.dumps((task.key, task.run_spec, task.annotations)) for task in dask_scheduler.tasks.values()]
+def everything(dask_scheduler: Any) -> tuple[bool, list[bytes]]:
+    """Whether a scheduler has needed buildrules, and all that it knows of its tasks."""
+    import pickle
+    import sys
+
+    found = [pickle.dumps((task.key, task.run_spec, task.annotations)) for task in dask_scheduler.tasks.values()]
+    return "buildrules" in sys.modules, found
 
 
 def test_another_key_than_the_workspace_trusts_is_refused(
@@ -202,6 +211,13 @@ def test_what_cannot_be_done_names_the_worker_and_its_last_lines(
         engine.run(lost, Needs({}, {}), context)
     assert not (tmp_path / "other").exists()
     engine.run(shown(tmp_path / "log", note="x" * 100_000), Needs({}, {}), context)  # which no scheduler sees
+
+
+@pytest.mark.slow
+def test_a_step_that_kills_workers_is_given_up(tmp_path: Path, engines: Callable[..., DaskEngine]) -> None:
+    task = shown(tmp_path / "log", takes_along=True)
+    with pytest.raises(EngineError, match=r"the workers of dask.* die of it, the last one was tls://127"):
+        engines().run(task, Needs({}, {}), here(tmp_path))
 
 
 def test_two_clients_have_each_step_run_once(tmp_path: Path, engines: Callable[..., DaskEngine]) -> None:
@@ -260,5 +276,8 @@ def test_who_speaks_to_what_is_not_this_cluster_is_told_so_at_once(
     stranger = signed(tmp_path, "stranger", other)
     with pytest.raises(EngineError, match="refuses the certificate of this client"):
         engines(certificate=stranger, key=stranger.with_suffix(".key")).run(task, Needs({}, {}), context)
+    nobody = free_ports(1)[0]
+    with pytest.raises(EngineError, match="does not answer: connection refused"):
+        engines(f"dask+tls://127.0.0.1:{nobody}").run(task, Needs({}, {}), context)
     with Local(lambda request: request.send(200)) as plain, pytest.raises(EngineError, match="does not speak TLS"):
         engines(f"dask+tls://{plain.host}").run(task, Needs({}, {}), context)

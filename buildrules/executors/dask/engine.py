@@ -61,6 +61,7 @@ class DaskEngine:
         self._session = session
         self._told = told
         self._client: Client | None = None
+        self._until = 0.0  # when a scheduler that went away has to be back
         self._held: list[Future[Any]] = []  # others may want the answer
         self._lock = threading.Lock()
 
@@ -84,19 +85,17 @@ class DaskEngine:
                 raise EngineError(f"the task {task.step.title!r} cannot be sent to {self.place.url}")
             request = {"digest": blob.digest, "size": blob.size}
         resources = _numbers(task.properties)
-        until = time.monotonic() + _PATIENCE
-        while True:
-            if context.cancelled:
-                raise Interrupted("interrupted")
+        while not context.cancelled:
             try:
                 found = self._asked(key, request, resources, context)
             except SilentError:
-                if time.monotonic() > until:
+                if time.monotonic() > self._until:
                     raise
                 time.sleep(0.5)
                 continue
             if found is not None:
                 return found
+        raise Interrupted("interrupted")
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -134,7 +133,7 @@ class DaskEngine:
         except (OSError, RuntimeError, ValueError) as error:  # among them those of a connection that breaks
             if isinstance(error, UsageError) or client.status == "running":
                 raise EngineError(f"{self.name}: {type(error).__name__}: {error}") from None
-        self._drop(client)
+        self._drop(client, lost=True)
         return None
 
     def _ran(self, answer: Any, seconds: float) -> Ran:
@@ -200,12 +199,15 @@ class DaskEngine:
                     raise SilentError(f"{self.name} does not answer: {error}") from None
             return self._client
 
-    def _drop(self, client: "Client | None") -> None:
+    def _drop(self, client: "Client | None", *, lost: bool = False) -> None:
         """Use a connection no more."""
         with self._lock:
             if client is None or client is not self._client:
                 return
             self._client = None
+            if lost:
+                self._until = time.monotonic() + _PATIENCE
+                self._told(f"{self.name} went away; what was under way there is sent again when it is back")
             self._held.clear()
         client.close(timeout=2)
 

@@ -68,5 +68,7 @@ def greet(name: str, address: tuple[str, int], secured: "Security") -> None:
             hint="start the scheduler with --protocol tls: without it anybody may run anything there",
         ) from None
     except OSError as error:
-        raise SilentError(f"{name} does not answer: {error.strerror or error}", hint="is the scheduler up?") from None
+        raise SilentError(
+            f"{name} does not answer: {(error.strerror or str(error)).lower()}", hint="is the scheduler up?"
+        ) from None
     raise SilentError(f"{name} hangs up", hint="see the log of the scheduler")
