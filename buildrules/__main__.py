@@ -20,6 +20,7 @@ def command() -> "NoReturn":
     Taking an interpreter down module by module takes as long as an unchanged build of one target. Whatever has to be
     closed or removed was, by those who opened it.
     """
+    use_utf8()
     code = main()
     for stream in (sys.stdout, sys.stderr):
         try:  # noqa: SIM105 - contextlib costs more than all that is imported here
@@ -27,6 +28,12 @@ def command() -> "NoReturn":
         except (OSError, ValueError):
             pass  # what could not be written was said, or nobody hears it
     os._exit(code)
+
+
+def use_utf8() -> None:
+    """Begin anew where the locale has names of files in another encoding: they would be others in images (PEP 540)."""
+    if sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
 
 
 def main() -> int:
@@ -165,4 +172,5 @@ def _terminable(command: "Callable[[], T]") -> "T":
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main())

@@ -20,6 +20,9 @@ _NO_SPACE, _NO_FILES = 2, 4  # cobra's ShellCompDirective
 
 def command() -> None:
     """What the installed program runs: answers Docker, or becomes `buildrules` with its options as variables."""
+    from buildrules.__main__ import use_utf8
+
+    use_utf8()
     words = sys.argv[1:]
     if words[:1] == ["docker-cli-plugin-metadata"]:
         sys.stdout.write(json.dumps(_metadata()))

@@ -14,7 +14,7 @@ from buildrules.document.reader import parse
 from buildrules.errors import UsageError
 from buildrules.workspace.disk import Disk
 from buildrules.workspace.labels import Label, check_name
-from buildrules.workspace.root import BUILD_FILE, find_root
+from buildrules.workspace.root import BUILD_FILE, check_root, find_root
 
 
 @dataclass(slots=True)
@@ -56,6 +56,7 @@ def generate(path: str, options: Options, disk: Disk) -> Generated:
     if top is not None and _wrong(folder, top) and all(is_within(item, folder) for item in files):
         top = None  # no label can name the folder; a workspace of its own needs none
     root = common_directory([folder + "/", *files]) if top is None else top
+    check_root(root)
     found = _placed(conversion, root, folder, display(path))
     if around is None:
         section = render_workspace(os.path.basename(folder), conversion.connections)

@@ -35,6 +35,10 @@ class Output:
             self._begun = is_begun(text, begun=self._begun)
         try:
             return self._stream.write(shown)
+        except (
+            UnicodeEncodeError
+        ) as error:  # of a name that is no text, or what the reader's encoding has no letter for
+            return self._stream.write(shown.encode(error.encoding, "backslashreplace").decode(error.encoding))
         except OSError as error:
             raise unheard(self._stream, error) from error
 

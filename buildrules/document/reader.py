@@ -252,7 +252,7 @@ def not_utf8(path: str, error: UnicodeDecodeError) -> LoadError:
     """The error for a file in another encoding, with the way out; it says which, where the file does."""
     data, hint = error.object, "save it as UTF-8"
     name = "UTF-32" if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff") else "UTF-16"
-    if name == "UTF-32" or data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:4]:
+    if name == "UTF-32" or data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:2]:
         hint = f"it is {name}: {hint}, such as with iconv -f {name} -t UTF-8"
     line = data.count(b"\n", 0, error.start) + 1
     return LoadError(f"'{path}' is not UTF-8", hint=hint, position=Position(path, line))

@@ -168,6 +168,7 @@ def find_root(start: str = ".") -> str:
     while True:
         path = os.path.join(directory, BUILD_FILE)
         if is_workspace_file(path):
+            check_root(directory)
             return directory
         if not nearest and os.path.isfile(path):
             nearest = path
@@ -187,6 +188,14 @@ def find_root(start: str = ".") -> str:
     )
 
 
+def check_root(directory: str) -> None:
+    """Raise UsageError for a folder whose path is not UTF-8: what is kept of a workspace is named by it."""
+    try:
+        directory.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the path of the workspace, {directory!r}, is not UTF-8", hint="rename the folder") from None
+
+
 def _rootless(path: str) -> UsageError:
     """The error where the nearest BUILD.yaml opens no workspace, and none above does."""
     from difflib import get_close_matches
@@ -194,8 +203,11 @@ def _rootless(path: str) -> UsageError:
     shown = os.path.relpath(path)
     hint = f"add `workspace: {{name: NAME}}` to the {BUILD_FILE} at the root"
     data = read_file(path)
-    if b"\0" in data[:4] and any(32 < byte < 127 for byte in data[:4]):  # a letter of UTF-16 or UTF-32
-        return UsageError(f"no workspace here: {shown} is not UTF-8", hint="save it as UTF-8")
+    if b"\0" in data[:8] and any(32 < byte < 127 for byte in data[:8]):  # a letter of UTF-16 or UTF-32
+        from buildrules.document.reader import not_utf8
+
+        wrong = not_utf8(shown, UnicodeDecodeError("utf-8", data, 0, 1, "NUL"))
+        return UsageError(f"no workspace here: {shown} is not UTF-8", hint=wrong.hint)
     for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
         key = line.partition(":")[0].strip("'\"")
         if ":" in line and line[:1].strip() and get_close_matches(key, ["workspace"]):

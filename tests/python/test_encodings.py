@@ -63,6 +63,20 @@ def test_a17_a_lock_that_an_editor_gave_a_mark(workspace: Space) -> None:
     workspace.build(options=["--locked"])
 
 
-def test_a17_a_build_file_in_utf16(workspace: Space) -> None:
-    workspace.write("BUILD.yaml", workspace.path("BUILD.yaml").read_text().encode("utf-16"))
-    workspace.run("build", APP, code=2).said("BUILD.yaml is not UTF-8", "save it as UTF-8")
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_a17_a_build_file_in_another_encoding(workspace: Space, encoding: str) -> None:
+    workspace.write("BUILD.yaml", workspace.path("BUILD.yaml").read_text().encode(encoding))
+    name = encoding.upper()[:6]
+    workspace.run("build", APP, code=2).said("BUILD.yaml is not UTF-8", f"it is {name}: save it as UTF-8")
+
+
+def test_a17_what_is_no_text_is_not_called_utf16(root: Path) -> None:
+    (root / "r.txt").write_bytes(b"\x1f\x8b\x08\0\0\0\0\0\0\xff")
+    with pytest.raises(LoadError) as caught:
+        collect(str(root), "", requirements_file="r.txt")
+    assert caught.value.hint == "save it as UTF-8"
+
+
+def test_a17_settings_of_uv_in_another_encoding(workspace: Space) -> None:
+    (workspace.folder / "uv.toml").write_bytes(b"no-index = true # caf\xe9\n")
+    workspace.run("lock", code=1).said("uv.toml`: stream did not contain valid UTF-8", "hint: save the file as UTF-8")

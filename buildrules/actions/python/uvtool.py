@@ -295,4 +295,5 @@ def failure(answer: Answer, what: str, connections: Connections) -> ResolutionEr
             hint="give them in ~/.netrc, by 'uv auth login', or as UV_INDEX_<NAME>_USERNAME and _PASSWORD",
             log=log,
         )
-    return ResolutionError(f"uv could not {what}", log=log)
+    hint = "save the file as UTF-8" if "did not contain valid UTF-8" in log else None
+    return ResolutionError(f"uv could not {what}", hint=hint, log=log)
