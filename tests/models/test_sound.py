@@ -172,6 +172,39 @@ def test_b1_what_is_cut_off_is_an_error_and_what_is_whole_is_not(workspace: Spac
     workspace.build()
 
 
+@pytest.mark.parametrize("name", ["m.safetensors", "m.onnx", "m.pkl", "m.h5", "m.npz"])
+def test_b1_a_file_of_zeros(workspace: Space, name: str) -> None:
+    assert f"'weights/{name}' is cut off" in refused(workspace, name, bytes(9000))
+
+
+def test_b1_json_that_is_cut_off(workspace: Space) -> None:
+    whole = b"\xef\xbb\xbf" + json.dumps({"trees": list(range(3000))}).encode() + b"\n"
+    assert "'weights/m.json' is cut off" in refused(workspace, "m.json", whole[:-3])
+    assert "'weights/m.json' is cut off" in refused(workspace, "m.json", b"[1, 2")
+    (workspace.root / "weights/m.json").write_bytes(whole)
+    workspace.build()
+
+
+def test_b1_a_shard_that_is_missing(workspace: Space) -> None:
+    shards = {"a": "m-1-of-2.safetensors", "b": "m-2-of-2.safetensors"}
+    index = json.dumps({"metadata": {}, "weight_map": shards}, indent=2).encode()
+    (workspace.root / "weights/llm").mkdir()
+    (workspace.root / "weights/llm/m-1-of-2.safetensors").write_bytes(safetensors())
+    error = refused(workspace, "llm/m.safetensors.index.json", index)
+    assert "'weights/llm/m.safetensors.index.json' needs 'llm/m-2-of-2.safetensors', which is not there" in error
+    (workspace.root / "weights/llm/m-2-of-2.safetensors").write_bytes(safetensors())
+    (workspace.root / "weights/llm/pytorch_model.bin.index.json").write_bytes(index.replace(b"safetensors", b"bin"))
+    workspace.build()  # of the other form of the model nothing is there
+
+
+def test_b1_data_that_an_onnx_file_keeps_outside(workspace: Space) -> None:
+    entry = b"\x0a\x08location\x12\x0bm.onnx.data"
+    model = b"\x08\x09" + b"\x3a" + bytes([len(entry)]) + entry
+    assert "'weights/m.onnx' needs 'm.onnx.data', which is not there" in refused(workspace, "m.onnx", model)
+    (workspace.root / "weights/m.onnx.data").write_bytes(bytes(99))
+    workspace.build()
+
+
 def test_b1_ordinary_small_files_stay_ordinary(workspace: Space) -> None:
     files: dict[str, bytes] = {
         "__init__.py": b"",

@@ -8,7 +8,7 @@ import io
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from buildrules.actions.models.pointers import LONGEST, pointer_of
 from buildrules.engine.action import SourceFile
@@ -50,6 +50,12 @@ _PICKLES = (".joblib", ".pickle", ".pkl")
 _FIXED = {0: 0, 1: 8, 2: 0, 5: 4}  # bytes behind the tag and the number of a field, by the kind of field
 _FIELDS = 10_000  # of a model that are looked at
 _ONNX = b"\x08"  # ModelProto's first field, ir_version, as all writers begin
+_BLANK = (".gguf", ".h5", ".hdf5", ".keras", ".mar", ".npy", ".npz", ".onnx", ".parquet", ".zip", *_PICKLES)
+"""Endings of formats that no file of zeros is of: a full disk, or a machine that stopped, leaves such files."""
+_SHARD = re.compile(rb'"([^"\\]+\.(?:safetensors|bin|h5|msgpack))"\s*[,}]')
+_BESIDE = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])(.{1,127})", re.DOTALL)
+"""An entry of TensorProto.external_data (onnx.proto3) and what follows: the key, and length and text of the value."""
+_OUTLINE = 64 << 20  # bytes of a file that may say which others belong to it
 
 
 def check_sound(files: Sequence[SourceFile], local: Local, what: str) -> None:
@@ -60,12 +66,15 @@ def check_sound(files: Sequence[SourceFile], local: Local, what: str) -> None:
     named = [file for file in files if not file.name.rpartition("/")[2].startswith(".")]
     if named and not any(file.size for file in files):
         raise _error(named[0], f"is empty, and the {what} has nothing else", "put the file itself there")
+    names = {file.name for file in files}
     for file in files:
         if _HALF.fullmatch(file.name):
             raise _error(file, "is a download that did not end", "fetch it again")
-        if _WEIGHTS.fullmatch(file.name) or file.size <= LONGEST or len(files) == 1:
+        known = _WEIGHTS.fullmatch(file.name) or file.name.endswith(".json")
+        if known or file.size <= LONGEST or len(files) == 1:
             try:
                 _check(file, local.path(file.digest), alone=len(files) == 1)
+                _check_parts(file, local.path(file.digest), names)
             except OSError as error:
                 raise ActionError(f"cannot read {_shown(file)!r}: {error.strerror}") from error
 
@@ -85,12 +94,37 @@ def _check(file: SourceFile, path: str, *, alone: bool) -> None:
             raise _error(file, f"is a pointer of {pointer.tool}, not the file itself", way_out)
         if head.startswith(_CRYPT):
             raise _error(file, "is still encrypted by git-crypt", "run `git-crypt unlock`")
+        if ending == ".json" and head.removeprefix(_BOM).lstrip()[:1] in (b"{", b"["):
+            content.seek(-min(file.size, 64), os.SEEK_END)
+            if content.read(64).rstrip()[-1:] not in (b"}", b"]", b""):
+                raise _error(file, "is cut off", "make or fetch it again")
         if not holds_numbers and (not alone or ending in _PAGES):
             return
         if _PAGE.match(head.removeprefix(_BOM)) or (holds_numbers and _REFUSAL.match(head)):
             raise _error(file, "is what a server said instead of sending the file", "fetch it again, signed in")
         if _is_cut(content, head, file.size, ending):
             raise _error(file, "is cut off, or not what its name says", "make or fetch it again")
+
+
+def _check_parts(file: SourceFile, path: str, names: Collection[str]) -> None:
+    """Raise ActionError where a file that says which others belong to it has some that are not among `names`.
+
+    An index of shards (Hugging Face, "sharded checkpoints") of which none is there is of another form of the model.
+    """
+    index = file.name.endswith(".index.json")
+    if not (index or file.name.endswith(".onnx")) or file.size > _OUTLINE:
+        return
+    with open(path, "rb") as content:
+        data = content.read()
+    if index:
+        found = [match[1] for match in _SHARD.finditer(data)] if b'"weight_map"' in data else []
+    else:
+        found = [match[2][: match[1][0]] for match in _BESIDE.finditer(data)]
+    folder = os.path.dirname(file.name)
+    parts = {os.path.normpath(os.path.join(folder, name.decode(errors="replace"))) for name in found}
+    missing = sorted(parts - set(names))
+    if missing and not (index and len(missing) == len(parts)):
+        raise _error(file, f"needs {missing[0]!r}, which is not there", "put it there as well")
 
 
 def _shown(file: SourceFile) -> str:
@@ -104,8 +138,10 @@ def _error(file: SourceFile, wrong: str, way_out: str) -> ActionError:
 def _is_cut(content: BinaryIO, head: bytes, size: int, ending: str) -> bool:
     """Whether a file of `size` bytes should have more, as far as its format tells."""
     end = 0
+    if ending in _BLANK and not head.strip(b"\0"):
+        return True
     if ending == ".safetensors":
-        end = _safetensors_end(content, head)
+        end = _safetensors_end(content, head, size)
     elif head.startswith(b"PK\x03\x04"):  # zip, and what is made of it: npz, keras, torch
         import zipfile
 
@@ -127,11 +163,11 @@ def _is_cut(content: BinaryIO, head: bytes, size: int, ending: str) -> bool:
     return end > size
 
 
-def _safetensors_end(content: BinaryIO, head: bytes) -> int:
+def _safetensors_end(content: BinaryIO, head: bytes, size: int) -> int:
     """Where the file ends: 8 bytes for the header's length, the header, the tensors (safetensors, "Format")."""
     length = int.from_bytes(head[:8], "little")
-    if len(head) < 8 or length > _HEADER:
-        return 8 + _HEADER  # longer than the format allows: no file is
+    if len(head) < 8 or not 2 <= length <= _HEADER:
+        return size + 1  # no header is shorter than {}, or longer than the format allows
     content.seek(8)
     header = content.read(length)
     if len(header) < length:
