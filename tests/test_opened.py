@@ -43,6 +43,7 @@ REASONS = {
         executors/reapi/tool.py                this Python, and what was laid of it
         locking/python/conda.py
         locking/standalone/builds.py           the table of an installed package
+        locking/python/opened.py               what its own hook has written
         locking/python/resolution.py           what uv has written
         oci/docker_record.py
         report/builds.py                       logs of builds

@@ -75,7 +75,14 @@ def test_a1_a_project_without_a_project_table_is_read_by_its_back_end(aa: Index,
     assert stale(lock, asking("./dyn"))
 
 
-@pytest.mark.parametrize("place", ['"../asked.txt"', 'os.path.join(os.getcwd(), "../asked.txt")'])
+IN_A_PROGRAM = '__import__("subprocess").check_call(["cat", "../asked.txt"])'
+IN_ITS_OWN_WORDS = 'exec("raise FileNotFoundError(\\"../asked.txt\\")")'
+
+
+@pytest.mark.parametrize(
+    "place",
+    ['"../asked.txt"', 'os.path.join(os.getcwd(), "../asked.txt")', IN_A_PROGRAM, IN_ITS_OWN_WORDS],
+)
 def test_a1_a_file_outside_of_a_project_is_refused_and_a_link_to_it_is_watched(
     aa: Index, root: Path, asking: Asking, place: str
 ) -> None:
@@ -91,6 +98,20 @@ def test_a1_a_file_outside_of_a_project_is_refused_and_a_link_to_it_is_watched(
     assert lock.versions() == {"aa": "2.0", "dyn": ""}
     (root / "asked.txt").write_text("aa==1.0\n")
     assert stale(lock, asking("./dyn"))
+
+
+def test_a1_a_file_of_this_machine_that_a_project_reads_is_told(
+    aa: Index, root: Path, asking: Asking, tmp_path: Path
+) -> None:
+    machine = tmp_path / "machine.txt"
+    machine.write_text("aa==2.0\n")
+    lay(root / "dyn", DYNAMIC, back_py=READS.replace('"data/asked.txt"', repr(str(machine))))
+    said: list[str] = []
+    assert make_lock(asking("./dyn"), Session(), warn=said.append).versions() == {"aa": "2.0", "dyn": ""}
+    assert [text.partition(", which")[0] for text in said] == [f"a project that is installed reads {str(machine)!r}"]
+    lay(root / "dyn", DYNAMIC, back_py=READS, data__asked_txt="aa==2.0\n")
+    make_lock(asking("./dyn"), Session(), warn=said.append)
+    assert len(said) == 1
 
 
 def test_a1_of_a_project_that_says_it_all_only_that_counts(aa: Index, root: Path, asking: Asking) -> None:

@@ -40,6 +40,7 @@ _WRITTEN = ("build/lib.*/**", "build/bdist.*/**", "build/temp.*/**", "build/scri
 _BUILD_TREE = ("CMakeCache.txt", "build.ninja")
 """Where one of these lies, all was written by CMake or Meson."""
 _ABSENT = re.compile(r"No\s+such\s+file\s+or\s+directory:\s+b?['\"]([^'\"]+)")  # uv wraps lines
+_ABOVE = re.compile(r"(?:\.\./)+[^\s'\"`,:;)]+")  # back ends and programs they start have words of their own for it
 _OURS = ("**/pylock.*.toml", "**/*.lock", "**/BUILD.yaml")  # locks are made of it, and not it of locks
 
 
@@ -144,9 +145,9 @@ class Projects:
     def beyond(self, said: str, into: str, folders: Iterable[str]) -> str | None:
         """The file of the workspace that a back end of a project in one of `folders` looked for outside of its project,
         by what it `said`; copies lie below `into`."""
-        for match in _ABSENT.finditer(said):
+        for name in (*_ABSENT.findall(said), *_ABOVE.findall(said)):
             for folder in folders:
-                path = os.path.relpath(os.path.join(into, folder, match[1]), into)
+                path = os.path.relpath(os.path.join(into, folder, name), into)
                 inside = inside_workspace(self.root, os.path.join(self.root, path)) is not None
                 if inside and os.path.isfile(os.path.join(self.root, path)) and not os.path.lexists(f"{into}/{path}"):
                     return path

@@ -16,6 +16,7 @@ from buildrules.locking.python.assigned import Assigned, empty_wheel
 from buildrules.locking.python.explained import explained, words_in
 from buildrules.locking.python.lock import Lock, lock_text
 from buildrules.locking.python.locked import WHEEL, LockedFile, LockedPackage
+from buildrules.locking.python.opened import Opened
 from buildrules.locking.python.request import EnvironmentRequest
 from buildrules.locking.python.select import select
 from buildrules.net.session import Session
@@ -58,7 +59,9 @@ class Resolution:
         builds = {declared.name: declared.environment() for declared in asked.declared.values()}
         machine, self._left = machine_settings(request.root, folder, builds)
         self._left += [f"{name} is left out: a lock follows from the workspace" for name in left_out()]
-        self._environment = {**uv_environment(request.feeds, session.connections), **machine}
+        self._opened = Opened(folder)
+        feeds = uv_environment(request.feeds, session.connections)
+        self._environment = {**feeds, **machine, **self._opened.environment()}
         self._write_preferences()
         self.said: list[str] = []
         self._limits: tuple[str, ...] = ()
@@ -100,7 +103,7 @@ class Resolution:
             self._write_preferences()
             return self.run(*limits)
         self._limits = limits
-        self.said = [*self._left, *warnings_in(answer.errors)]
+        self.said = [*self._left, *self._opened.told(), *warnings_in(answer.errors)]
         what = f"the lock of {self._request.name!r}"
         return data, tuple(select(data, self._request.target, self._copies, self._folder, what=what, fresh=True))
 
