@@ -196,6 +196,34 @@ def test_a4_tables_of_other_tools_beside_a_project(root: Path) -> None:
     assert "[tool.poetry.dependencies] says where 'six' comes from" in error.message
 
 
+@pytest.mark.parametrize(
+    ("table", "noted"),
+    [
+        ('poetry.dependencies]\nsix = "1.15.0"', True),
+        ('poetry.dependencies]\nsix = {version = "1.15.0", extras = ["x"]}', True),
+        ('poetry.dependencies]\npython = "^3.9"\nsix = {extras = ["x"]}', False),
+        ('pixi.dependencies]\npython = "3.11.*"\nnumpy = "*"', True),
+        ('pixi.pypi-dependencies]\nnumpy = "*"', True),
+        ('pixi.dependencies]\npython = "3.11.*"', False),
+    ],
+)
+def test_a4_tables_that_ask_for_more_than_the_project(root: Path, table: str, noted: bool) -> None:
+    lay(root, static("app", '"six"', f"[tool.{table}\n"))
+    name = table.partition("]")[0]
+    assert collect(str(root), "", pyproject="").notes == [f"pyproject.toml: [tool.{name}] is not read"] * noted
+
+
+def test_a5_a_group_has_a_limit_of_its_own(root: Path) -> None:
+    groups = '[dependency-groups]\nserve = ["six"]\nold = []\n[tool.uv.dependency-groups]\n'
+    limit = 'serve = {requires-python = ">=3.12"}\nold = {requires-python = "<3.9"}\n'
+    lay(root, static("app", "", groups + limit).replace("dependencies = []", 'requires-python = ">=3.10"'))
+    check_python(collect(str(root), "", pyproject="").python, "3.11.2")
+    pin = collect(str(root), "", pyproject="", groups=["serve"]).python
+    check_python(pin, "3.12.4")
+    with pytest.raises(ResolutionError, match=r"asks for Python >=3.10,>=3.12, and the base has Python 3.11.2"):
+        check_python(pin, "3.11.2")
+
+
 def test_a5_requires_python_is_a_pin(root: Path) -> None:
     lay(root, '[project]\nname = "a"\nrequires-python = ">=3.12,<3.13"\n')
     pin = collect(str(root), "", pyproject="pyproject.toml").python

@@ -29,7 +29,7 @@ LOCKS = [("uv.lock", UV_LOCK), ("poetry.lock", POETRY_LOCK), ("pdm.lock", POETRY
 
 
 def asked(root: Path, **more: object) -> EnvironmentRequest:
-    found = collect(str(root), "", pyproject="pyproject.toml")
+    found = collect(str(root), "", pyproject="pyproject.toml", environment=AMD64.environment())
     return EnvironmentRequest(
         "env",
         str(root),
@@ -58,6 +58,41 @@ def test_a6_the_versions_of_another_lock_are_preferred(aa: Index, root: Path, na
     assert asked(root).digest() != before
     assert make_lock(asked(root), Session(), existing=first).versions() == {"a-a": "2.0"}
     assert make_lock(asked(root), Session(), existing=first, upgrade=["a-a"]).versions() == {"a-a": "3.0"}
+
+
+OLD, NEW = "python_version < '3.9'", "python_version >= '3.9'"
+FORKS = {
+    "uv.lock": (
+        "version = 1\n",
+        "package",
+        'source = { registry = "x" }\nresolution-markers = ["MARKER", "os_name == \'x\'"]',
+    ),
+    "poetry.lock": ('[metadata]\nlock-version = "2.1"\n', "package", 'markers = "MARKER"'),
+    "poetry.lock of groups": (
+        '[metadata]\nlock-version = "2.1"\n',
+        "package",
+        'markers = {main = "MARKER", dev = "MARKER"}',
+    ),
+    "pdm.lock": ('[metadata]\nlock_version = "4.5"\n', "package", 'marker = "MARKER"'),
+    "pylock.toml": ('lock-version = "1.0"\n', "packages", 'marker = "MARKER"'),
+}
+
+
+@pytest.mark.parametrize("kind", FORKS)
+def test_a6_of_several_versions_that_of_the_image_is_preferred(aa: Index, root: Path, kind: str) -> None:
+    top, table, more = FORKS[kind]
+    for first, second in ((OLD, NEW), (NEW, OLD)):
+        rows = [
+            f'[[{table}]]\nname = "a-a"\nversion = "{version}"\n{more.replace("MARKER", marker)}\n'
+            for version, marker in (("1.0", first), ("2.0", second))
+        ]
+        (root / kind.split(maxsplit=1)[0]).write_text(top + "".join(rows))
+        found = asked(root).asked
+        assert (found.preferences, found.notes) == ({"a-a": "1.0" if first == NEW else "2.0"}, [])
+    (root / kind.split(maxsplit=1)[0]).write_text(top + "".join(rows).replace(OLD, NEW))
+    found = asked(root).asked
+    assert found.preferences == {}
+    assert found.notes == [f"{kind.split(maxsplit=1)[0]}: of 'a-a' it has 1.0 and 2.0, so none is preferred"]
 
 
 def test_a6_what_deviates_is_said(aa: Index, root: Path) -> None:

@@ -171,7 +171,10 @@ all = [{include-group = "base"}, "scipy"]
     found = collect(str(root), "", pyproject="pyproject.toml", extras=["serve-it"])
     assert texts(found) == ["numpy==2.3.1", "flask", "structlog"]
     assert str(found.items[0].position) == "pyproject.toml:4:18"
-    assert texts(collect(str(root), "", pyproject="pyproject.toml", groups=["all"])) == ["pandas", "scipy"]
+    found = collect(str(root), "", pyproject="pyproject.toml", groups=["all"])
+    assert texts(found) == ["pandas", "scipy"]
+    assert found.notes == ["pyproject.toml:4:1: project.dependencies are left out: groups are taken by themselves"]
+    assert collect(str(root), "", pyproject="pyproject.toml", groups=["all"], extras=["log"]).notes == []
     with pytest.raises(LoadError, match="has no extra 'none'") as caught:
         collect(str(root), "", pyproject="pyproject.toml", extras=["none"])
     assert caught.value.hint == "it has: log, serve-it"
@@ -459,6 +462,12 @@ def test_a17_paths_that_cannot_be_used(root: Path, line: str, message: str, hint
         ("idna = 3.10", "write idna==3.10"),
         ("--no-binary :all:", "remove it: what has a wheel for the image is taken as that"),
         ("--use-feature=fast-deps", "remove it"),
+        ("--pre --no-binary=:all:", "remove it: what has a wheel for the image is taken as that"),
+        (
+            "--prefer-binary -i https://x.example/simple",
+            '`feed: {type: python_feed, target: "https://x.example/simple"}`',
+        ),
+        ("idna --global-option=x", "`pip wheel --no-deps -w wheels idna --global-option=x`"),
         ("-i https://x.example/simple", '`feed: {type: python_feed, target: "https://x.example/simple"}`'),
     ],
 )

@@ -72,6 +72,21 @@ def test_what_of_a_models_files_is_not_known(root: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("env", ["{virtualenv: envs/python.yaml, conda: conda.yaml}", "../conda.yaml", "other.yaml"])
+def test_c3_an_environment_that_is_not_beside_the_model(root: Path, env: str) -> None:
+    mark = f"flavors:\n  python_function:\n    env: {env}\n    python_version: 3.11.2\n"
+    files = {
+        "MLmodel": mark,
+        "requirements.txt": "mlflow==3.1.0\n",
+        "conda.yaml": "dependencies: [pip: [mlflow==3.1.0]]\n",
+    }
+    found = collect_model(str(root), read_model_files("m", lambda name: _bytes(files.get(name))), asker="")
+    name = env.removeprefix("{virtualenv: ").partition(",")[0]
+    assert [str(one) for one in found.disagreements] == [
+        f"m/MLmodel:3:{10 + env.index(name)}: there is no {name!r} in the model's own folder: it is not read"
+    ]
+
+
 def _bytes(text: str | None) -> bytes | None:
     return text.encode() if text is not None else None
 

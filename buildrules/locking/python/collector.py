@@ -34,6 +34,7 @@ _IGNORED = {name for name, verdict in REQUIREMENTS.items() if verdict == HARMLES
 _BUILT = "remove it: what has a wheel for the image is taken as that, and all else is built from source"
 _WITHOUT = {"--no-binary": _BUILT, "--only-binary": _BUILT}
 _OPTION = re.compile(r"(--?[A-Za-z][A-Za-z-]*)(?:[=\s]\s*(.*)|(.*))$")
+_NEXT = re.compile(r"\s+(?=--?[A-Za-z])")  # a line may have several
 _MOST = 20_000  # a hundred times as many as a large environment has
 _MOST_ERRORS = 1000
 _NAME = re.compile(r"(?:[^\s\[]*::)?([A-Za-z0-9_.-]+)")
@@ -258,13 +259,18 @@ class Collector:
         if not text:
             return
         if text.startswith("-"):
-            self._option(text, folder, position, constraint)
+            for option in _NEXT.split(text):
+                self._option(option, folder, position, constraint)
             return
         hashes = tuple(_HASH.findall(text))
         text = _HASH.sub("", text).strip()
         into = self.found.constraints if constraint else self.found.items
         if " --" in text:
-            self.fail(f"options of a single requirement are not supported: {scrub(text)!r}", position)
+            self.fail(
+                f"options of a single requirement are not supported: {scrub(text)!r}",
+                position,
+                f"build a wheel and give its path: `pip wheel --no-deps -w wheels {scrub(text)}`",
+            )
         else:
             self._keep(into, text, folder, position, hashes=hashes)
 

@@ -22,7 +22,8 @@ PROJECT = _table(
 """Keys of [project] (PEP 621, PEP 639, PEP 794)."""
 
 UV = _table(
-    honoured="sources workspace index constraint-dependencies exclude-dependencies prerelease dev-dependencies",
+    honoured="sources workspace index constraint-dependencies exclude-dependencies prerelease dev-dependencies"
+    " dependency-groups",
     refused="override-dependencies resolution fork-strategy dependency-metadata exclude-newer exclude-newer-package"
     " index-strategy no-index find-links no-sources no-sources-package no-binary no-binary-package no-build"
     " no-build-package prerelease-package torch-backend build-constraint-dependencies extra-build-dependencies"
@@ -33,12 +34,15 @@ UV = _table(
     " http-proxy https-proxy no-proxy allow-insecure-host link-mode compile-bytecode upgrade upgrade-package reinstall"
     " reinstall-package python-install-mirror pypy-install-mirror graalpy-install-mirror pyodide-install-mirror"
     " python-downloads-json-url publish-url trusted-publishing check-url add-bounds audit cache-keys environments"
-    " required-environments conflicts managed package default-groups dependency-groups build-backend",
+    " required-environments conflicts managed package default-groups build-backend",
 )
 """Keys of [tool.uv], by the list that uv itself gives when it meets one that it does not know."""
 
 ELSEWHERE = frozenset(
-    ("sources", "workspace", "dev-dependencies", "index", "index-url", "extra-index-url", "no-index", "find-links")
+    _table(
+        where="index index-url extra-index-url no-index find-links",
+        projects="sources workspace dev-dependencies dependency-groups",
+    )
 )
 """Those of them that say where packages come from, or belong to single projects."""
 
@@ -92,23 +96,22 @@ LOCKS = {
             " manifest",
         ),
         _table(
-            honoured="name version source",
-            harmless="dependencies sdist wheels optional-dependencies dev-dependencies metadata resolution-markers",
+            honoured="name version source resolution-markers",
+            harmless="dependencies sdist wheels optional-dependencies dev-dependencies metadata",
         ),
     ),
     "poetry.lock": (
         _table(honoured="package metadata", harmless="extras"),
         _table(
-            honoured="name version source",
-            harmless="description category optional python-versions groups files markers dependencies extras develop",
+            honoured="name version source markers",
+            harmless="description category optional python-versions groups files dependencies extras develop",
         ),
     ),
     "pdm.lock": (
         _table(honoured="package metadata"),
         _table(
-            honoured="name version path git url",
-            harmless="summary requires_python groups marker dependencies files extras revision ref editable"
-            " subdirectory",
+            honoured="name version path git url marker",
+            harmless="summary requires_python groups dependencies files extras revision ref editable subdirectory",
         ),
     ),
     "pylock.toml": (
@@ -117,8 +120,8 @@ LOCKS = {
             harmless="environments requires-python extras dependency-groups default-groups created-by tool",
         ),
         _table(
-            honoured="name version vcs directory archive",
-            harmless="marker requires-python dependencies index sdist wheels attestation-identities tool",
+            honoured="name version vcs directory archive marker",
+            harmless="requires-python dependencies index sdist wheels attestation-identities tool",
         ),
     ),
 }

@@ -305,6 +305,10 @@ def _unread(files: ModelFiles) -> Iterator[Disagreement]:
         for key, place in node.keys.items() if node is not None else ():
             if key not in known:
                 yield Disagreement(f"{key!r} is not known here, and not read", place.position)
+    for step in ((), ("conda",), ("virtualenv",)):
+        said = text_at(root, "flavors", "python_function", "env", *step)
+        if said is not None and said.text not in (files.texts if not step else files.marked.names):
+            yield Disagreement(f"there is no {said.text!r} in the model's own folder: it is not read", said.position)
     flavours = root.entries.get("flavors") if root is not None else None
     for flavour in flavours.entries.values() if flavours is not None else ():
         for key, place in flavour.keys.items():

@@ -5,8 +5,10 @@ version and source count; files and digests are chosen for the image's platform 
 """
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from packaging.markers import InvalidMarker, Marker, UndefinedEnvironmentName
 from packaging.utils import canonicalize_name
 
 from buildrules.document.plain_toml import read_toml
@@ -28,7 +30,7 @@ _VERSIONS = {
 def read_other_lock(collector: "Collector", folders: list[str]) -> None:
     """Add the versions of the first lock in one of `folders` (workspace-relative) to what `collector` found.
 
-    A package that is there in several versions, for several environments, has no preference.
+    Of a package in several versions, for several environments, that of the image is taken.
     """
     collector.found.folders += folders
     paths = [os.path.join(folder, name) for folder in folders for name in formats.LOCKS]
@@ -47,14 +49,18 @@ def read_other_lock(collector: "Collector", folders: list[str]) -> None:
     listed = data.get("packages" if "packages" in formats.LOCKS[name][0] else "package", [])
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     collector.found.notes += _unread(path, data, entries)
-    found: dict[str, set[str]] = {}
+    found: dict[str, dict[str, bool]] = {}  # for each package its versions, and whether they are for the image
     for entry in entries:
-        if _from_an_index(entry):
-            found.setdefault(canonicalize_name(str(entry.get("name", ""))), set()).add(str(entry.get("version", "")))
+        if _from_an_index(entry) and (version := str(entry.get("version", ""))):
+            versions = found.setdefault(canonicalize_name(str(entry.get("name", ""))), {})
+            versions[version] = versions.get(version, False) or _is_meant(entry, collector.environment)
     collector.found.preferred_by = path
-    collector.found.preferences = {
-        name: next(iter(versions)) for name, versions in found.items() if len(versions) == 1 and versions != {""}
-    }
+    for name, versions in found.items():
+        meant = [version for version, fits in versions.items() if fits] if len(versions) > 1 else list(versions)
+        if len(meant) == 1:
+            collector.found.preferences[name] = meant[0]
+        elif meant:
+            collector.found.notes.append(f"{path}: of {name!r} it has {' and '.join(meant)}, so none is preferred")
 
 
 def _unread(path: str, data: dict[str, Any], entries: list[dict[str, Any]]) -> list[str]:
@@ -69,6 +75,16 @@ def _unread(path: str, data: dict[str, Any], entries: list[dict[str, Any]]) -> l
         [*(data.keys() - top.keys()), *(key for one in entries for key in one.keys() - package.keys())]
     )
     return [*notes, *(f"{path}: {key!r} is not known, and not read" for key in sorted(unknown))]
+
+
+def _is_meant(entry: dict[str, Any], environment: Mapping[str, Any] | None) -> bool:
+    """Whether a package is for the image, by its markers: several of uv's, poetry's one for each group."""
+    said = next((entry[key] for key in ("resolution-markers", "markers", "marker") if key in entry), ())
+    markers = [said] if isinstance(said, str) else list(said.values() if isinstance(said, dict) else said)
+    try:
+        return not markers or any(Marker(one).evaluate(environment and dict(environment)) for one in markers)
+    except (InvalidMarker, UndefinedEnvironmentName, TypeError):
+        return True
 
 
 def _from_an_index(entry: dict[str, Any]) -> bool:

@@ -41,7 +41,10 @@ def read_pyproject(
     tools = reader.table(data, "tool")
     uv = reader.table(tools, "uv", "tool.")
     reader.uv = UvTable(collector, path, reader.position)
-    reader.python(project.get("requires-python"))
+    limits = reader.table(uv, "dependency-groups", "tool.uv.")
+    reader.python(
+        [project.get("requires-python"), *(reader.table(limits, one).get("requires-python") for one in groups)]
+    )
     if not project and not groups:
         reader.fail_without_project(tools)
         return
@@ -62,6 +65,9 @@ def read_pyproject(
                 reader.by_folder(),
             )
         reader.add_all(project.get("dependencies", []), "project.dependencies")
+    elif project.get("dependencies"):
+        place = reader.position("dependencies")
+        collector.found.notes.append(f"{place}: project.dependencies are left out: groups are taken by themselves")
     optional = reader.table(project, "optional-dependencies", "project.")
     reader.add_extras(optional, str(project.get("name", "")), extras, position)
     table = reader.table(data, "dependency-groups")
@@ -96,10 +102,12 @@ class _Reader:
             if not self.uv.add(item, position, part):
                 self.collector.add(item, os.path.dirname(self.path), position)
 
-    def python(self, wanted: Any) -> None:
-        """The pin on Python, PEP 621's `requires-python`."""
-        if wanted is None:
+    def python(self, limits: Sequence[Any]) -> None:
+        """The pin on Python: PEP 621's `requires-python`, and those that uv has for groups."""
+        given = [one for one in limits if one is not None]
+        if not given:
             return
+        wanted = ",".join(given) if all(isinstance(one, str) for one in given) else given[0]
         try:
             pin = PythonPin(str(SpecifierSet(wanted)), wanted, self.position("requires-python"), "the pyproject.toml")
         except (InvalidSpecifier, TypeError, AttributeError):
@@ -152,7 +160,8 @@ class _Reader:
                     "say it in [tool.uv.sources], or give the package in requirements by its path",
                 )
             elif table in ("source", "sources", "resolution", "pypi-options") or (
-                tool not in {"setuptools", "hatch"} and not project.get("dependencies")
+                tool not in {"setuptools", "hatch"}
+                and (not project.get("dependencies") or (isinstance(found, dict) and _says_more(tool, found)))
             ):
                 self.collector.found.notes.append(f"{self.path}: [tool.{tool}.{table}] is not read")
 
@@ -194,6 +203,14 @@ class _Reader:
                 )
                 continue
             self.add_all(items, f"dependency-groups.{group}", ("group", canonicalize_name(group)))
+
+
+def _says_more(tool: str, table: dict[str, Any]) -> bool:
+    """Whether a table beside [project] asks for more than it: pixi adds its packages, poetry limits their versions."""
+    versions = [
+        one.get("version", "*") if isinstance(one, dict) else one for name, one in table.items() if name != "python"
+    ]
+    return any(tool == "pixi" or version != "*" for version in versions)
 
 
 def _first(error: BaseException) -> str:
