@@ -21,19 +21,19 @@ There = Callable[[Space, "Watched"], Build]
 
 
 class Watched:
-    """An engine; `ran` are the kinds of the tasks that it was given, `cached` how many it had the answers to."""
+    """An engine; `ran` are the kinds of the tasks that it was given, `cached` of those that it had the answers to."""
 
     def __init__(self, url: str, **settings: Any) -> None:
         self._engine = open_engine(url, Session(), settings)
         self.name, self.place = self._engine.name, self._engine.place
         self.slots, self.overhead = self._engine.slots, self._engine.overhead
         self.ran: list[str] = []
-        self.cached = 0
+        self.cached: list[str] = []
 
     def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
         self.ran.append(task.step.kind)
         ran = self._engine.run(task, needs, context, again=again)
-        self.cached += ran.cached
+        self.cached += [task.step.kind] * ran.cached
         return ran
 
     def close(self) -> None:
@@ -50,5 +50,6 @@ def build_there(space: Space, engine: Watched, tools: Path) -> Build:
 
 def outputs(build: Build) -> dict[str, Outputs]:
     """What its actions made."""
-    assert not build.errors
+    for error in build.errors:
+        raise error
     return {name: outcome.outputs for name, outcome in build.outcomes.items()}
