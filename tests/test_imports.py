@@ -92,7 +92,7 @@ def test_a_code_edit_imports_nothing_heavy(settled: Space) -> None:
     assert not _of(names, CODE_EDIT)
     assert sum(name.startswith("buildrules.") for name in names) <= OWN
     assert len(names) <= ALL
-    analysis = ("buildrules.rules", "buildrules.analysis", "buildrules.plan")
+    analysis = ("buildrules.rules", "buildrules.analysis", "buildrules.plan", "buildrules.executors")
     assert not {name for name in names if name.startswith(analysis)}
 
 

@@ -55,8 +55,8 @@ class Away:
         self.engine = open_engine(url, session, given, lambda text: stream.emit(Notice(text, warning=True)))
         self.slots = self.engine.slots
         self._trips = NotedTrips(store.table, self.engine.name)
-        self.measured = self._trips.median()
-        shortest = settings.get("shortest", self.engine.overhead if self.measured is None else self.measured)
+        measured = self._trips.median()
+        shortest = settings.get("shortest", self.engine.overhead if measured is None else measured)
         fleet = {name: settings[name] for name in ("runners", "classes", "properties") if name in settings}
         self.placement = Placement(self._kinds, float(shortest), **fleet)
 
@@ -78,7 +78,13 @@ class Away:
         """See `engine.build.Elsewhere`."""
         return self.placement.placed()
 
+    def round_trip(self) -> float | None:
+        """Seconds that a task costs besides its run, as it was measured; None before."""
+        self._trips.note(self.placement.round_trips)
+        self.placement.round_trips.clear()
+        return self._trips.median()
+
     def close(self) -> None:
         """Remember what tasks cost, and end what is open."""
-        self._trips.note(self.placement.round_trips)
+        self.round_trip()
         self.engine.close()

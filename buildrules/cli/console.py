@@ -80,7 +80,7 @@ class Console:
             if self._verbose and isinstance(event.error, UnexpectedError):
                 self._line(event.error.traceback.rstrip())
         elif event.status is Status.EXECUTED and (self._verbose or slow):
-            self._line(f"done    {event.action.title}  {event.seconds:.1f} s")
+            self._line(f"done    {event.action.title}  {event.seconds:.1f} s{_where(event)}")
         elif self._verbose and event.status is not Status.SKIPPED:
             self._line(f"reused  {event.action.title}")
 
@@ -177,6 +177,15 @@ class Console:
             self._rows, self._shown, self._steps = {}, {}, (0, 0)
         if watcher is not None:
             watcher.join()
+
+
+def _where(event: ActionFinished) -> str:
+    """Where a step was run, if that was not here."""
+    if event.placed is None or event.placed.stayed:
+        return ""
+    from buildrules.cli.placed import placed_row, placed_words
+
+    return f"  {placed_words(placed_row(event.placed))}"
 
 
 def make_bars(stream: TextIO) -> "Bars":

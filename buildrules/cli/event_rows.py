@@ -120,6 +120,10 @@ class EventRows:
         }
         if event.outputs is not None:
             row["layers"] = [{"digest": layer.digest, "size": layer.size} for layer in event.outputs.layers]
+        if event.placed is not None:
+            from buildrules.cli.placed import placed_row
+
+            row["placed"] = placed_row(event.placed)
         if event.error is not None:
             row["error"] = _error(event.error)
         self.tell("step_finished", row, keep=keep)

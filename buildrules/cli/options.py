@@ -124,6 +124,10 @@ def _checked_gpus(_context: click.Context, _parameter: click.Parameter, value: s
     return value
 
 
+explain_option = click.option(
+    "--explain-executor", is_flag=True, help="Say at the end which steps ran where, why, and what that cost."
+)
+
 gpus_option = click.option(
     "--gpus", metavar="all|NUMBER|device=IDS", callback=_checked_gpus, help="GPUs that the container gets."
 )

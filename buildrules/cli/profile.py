@@ -36,6 +36,7 @@ class Profile:
                         "target": event.action.target,
                         "status": event.status.value,
                         "reasons": event.reasons[:20],
+                        **_placed(event),
                     },
                 }
             )
@@ -43,3 +44,11 @@ class Profile:
     def write(self) -> None:
         """Write the profile. Raises UsageError."""
         write_own(self._path, json.dumps({"traceEvents": self._events, "displayTimeUnit": "ms"}), _MARK)
+
+
+def _placed(event: ActionFinished) -> dict[str, Any]:
+    if event.placed is None:
+        return {}
+    from buildrules.cli.placed import placed_row
+
+    return {"placed": placed_row(event.placed)}

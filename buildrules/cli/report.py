@@ -113,15 +113,17 @@ def short_line(result: GoalResult, origin: str) -> str:
 def summary(build: Build, seconds: float) -> str:
     """The last line."""
     count = counts(build)
-    parts = [f"{count['executed']} built, {count['cached']} reused"]
+    found = (outcome.placed for name, outcome in build.outcomes.items() if name not in build.plan.sides)
+    away = sum(placed is not None and not placed.stayed for placed in found)
+    elsewhere = f" ({away} elsewhere)" if away else ""
+    parts = [f"{count['executed']} built{elsewhere}, {count['cached']} reused"]
     if count["failed"]:
         parts.append(f"{count['failed']} failed")
     parts.append(f"{size_text(build.here.bytes_read)} read")
     parts.append(f"{size_text(build.here.blobs.bytes_written)} written")
     if build.here.bytes_fetched:
         parts.append(fetched_text(build.here.moved))
-    if build.here.bytes_sent:
-        parts.append(f"{size_text(build.here.bytes_sent)} sent to the cache")
+    parts += [f"{size_text(size)} sent to the {place}" for place, size in build.here.sent.items()]
     return ", ".join(parts) + f" in {seconds:.2f} s"
 
 
@@ -210,16 +212,19 @@ def json_report(
     log: dict[str, str],
     findings: Sequence[Finding] = (),
     shared: dict[str, int] | None = None,
+    executor: Mapping[str, Any] | None = None,
 ) -> str:
     """The one object of `--json`; with `errors` where something failed, and `findings` of lints where there are any.
 
-    `log` is the build's id, state and log file; `shared` is what the shared cache cost and brought. A result that is
-    text is a goal that nothing touched, see `json_piece`.
+    `log` is the build's id, state and log file; `shared` is what the shared cache cost and brought, `executor` what
+    --explain-executor says. A result that is text is a goal that nothing touched, see `json_piece`.
     """
     here = build.here
     value = _object(log, counts(build), here.bytes_read, here.blobs.bytes_written, here.bytes_fetched, here.moved)
     if shared is not None:
         value["cache"] = shared
+    if executor is not None:
+        value["executor"] = executor
     if findings:
         value["findings"] = [finding.to_dict() for finding in findings]
     if build.errors:

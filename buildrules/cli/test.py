@@ -47,7 +47,12 @@ def report(invocation: Invocation, build: Build, seconds: float) -> int:
     )
     for row in rows:
         invocation.events.tell("test_finished", _plain(row))
-    text = _text(rows, seconds)
+    text, executor = _text(rows, seconds), None
+    if request.option("explain_executor"):
+        from buildrules.cli.placed import explained
+
+        executor, lines = explained(invocation.away, build)
+        text += lines
     invocation.log.end(ok=build.ok, text="\n".join([text, *(error_text(error) for error in broken)]))
     if build.ok:
         invocation.save([""] * len(rows), ("", "", ""))  # no command answers with it
@@ -56,7 +61,7 @@ def report(invocation: Invocation, build: Build, seconds: float) -> int:
     if request.option("junit"):
         write_junit(str(request.option("junit")), rows)
     if request.option("json"):
-        sys.stdout.write(_json(rows, broken, invocation.log.to_dict(), seconds))
+        sys.stdout.write(_json(rows, broken, invocation.log.to_dict(), seconds, executor))
     else:
         sys.stdout.write(text)
     if not build.ok:
@@ -81,7 +86,9 @@ def _row(goal: Goal, outcome: Outcome | None) -> Row:
     again = f", at the second attempt; before it {values['flaky']}" if values["flaky"] else ""
     if outcome.status is Status.EXECUTED:
         status = "flaky" if again else "passed"
-        return Row(goal, status, f"{asked} in {took:.1f} s ({values['runner']}){again}", took, outcome)
+        placed = outcome.placed
+        where = f" on {placed.worker or 'another machine'}" if placed is not None and not placed.stayed else ""
+        return Row(goal, status, f"{asked} in {took:.1f} s ({values['runner']}{where}){again}", took, outcome)
     passed = "it passed" if goal.info["job"] else "they passed"
     return Row(goal, "cached", f"{asked}, unchanged since {passed} ({values['runner']}){again}", 0.0, outcome)
 
@@ -142,8 +149,16 @@ def _plain(row: Row) -> dict[str, Any]:
     return test
 
 
-def _json(rows: list[Row], broken: list[BuildrulesError], log: dict[str, Any], seconds: float) -> str:
+def _json(
+    rows: list[Row],
+    broken: list[BuildrulesError],
+    log: dict[str, Any],
+    seconds: float,
+    executor: dict[str, Any] | None,
+) -> str:
     value: dict[str, Any] = {"build": log, "tests": [_plain(row) for row in rows]}
+    if executor is not None:
+        value["executor"] = executor
     if broken:
         value["errors"] = [error_json(error) for error in broken]
     value["seconds"] = round(seconds, 4)

@@ -182,9 +182,11 @@ def _perform(invocation: Invocation, began: float) -> int:
     report = none + text_report(told, build, seconds, verbose=bool(request.option("verbose")))
     invocation.log.end(ok=build.ok, text="\n".join([report, *(error_text(error) for error in failures(build))]))
     log = invocation.log.to_dict()
+    executor, lines = _explained(invocation, build) if request.option("explain_executor") else (None, "")
+    report += lines
     shared = invocation.sharing.figures() if invocation.sharing is not None else None
     if as_json and request.verb == "build":
-        sys.stdout.write(json_report(results, build, seconds, log, findings, shared))
+        sys.stdout.write(json_report(results, build, seconds, log, findings, shared, executor))
     elif request.verb == "build":
         sys.stdout.write(report)
     elif executed(build) or not build.ok:
@@ -217,6 +219,12 @@ def _call(name: str, invocation: Invocation, *more: object) -> Any:
     """Call that function of the verb, see `cli.table`."""
     module = __import__(f"buildrules.cli.{module_of(invocation.request.verb)}", fromlist=[name])
     return getattr(module, name)(invocation, *more)
+
+
+def _explained(invocation: Invocation, build: Build) -> tuple[dict[str, Any], str]:
+    from buildrules.cli.placed import explained
+
+    return explained(invocation.away, build)
 
 
 def _profiled(invocation: Invocation) -> Build:

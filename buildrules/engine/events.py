@@ -37,6 +37,7 @@ class Placed(NamedTuple):
     """Where a step was run, in a build that has other machines: here, where `stayed` says why, or by a worker there."""
 
     stayed: str = ""
+    expected: float = 0.0  # seconds that it was expected to run
     worker: str = ""  # its name; empty where nobody says it
     cached: bool = False  # the engine had the answer already: nothing ran now
     queued: float | None = None  # seconds that the step waited for a worker; None where nobody says it

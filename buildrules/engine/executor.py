@@ -95,7 +95,7 @@ class LocalExecutor:
         self.cancelled = False
         self.bytes_read = 0
         self.bytes_fetched = 0
-        self.bytes_sent = 0
+        self.sent: dict[str, int] = {}  # bytes sent, by where to
         self.moved: dict[str, int] = {}  # bytes fetched, by where from
         self._kinds = kinds
         self._stream = stream
@@ -117,7 +117,8 @@ class LocalExecutor:
         with self._lock:
             self.bytes_read += read
             self.bytes_fetched += fetched
-            self.bytes_sent += sent
+            if sent:
+                self.sent[source] = self.sent.get(source, 0) + sent
             if fetched:
                 self.moved[source] = self.moved.get(source, 0) + fetched
 

@@ -1,6 +1,7 @@
 """The executor that hands steps to an engine, and runs here what belongs here."""
 
 import functools
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -52,6 +53,9 @@ class AwayExecutor:
         self._namespace = namespace
         self._sizes = sizes
         self._fetch = fetch
+        self._under_way = 0
+        self._answered = False  # whether a task came back, so that nothing has to be made ready any more
+        self._lock = threading.Lock()
 
     @functools.cached_property
     def _depot(self) -> Depot:
@@ -69,19 +73,23 @@ class AwayExecutor:
                 if not why:
                     blobs = {digest: need.blob.size for digest, need in needs.blobs.items()}
                     wanted = self._placement.properties(step)
-                    task = Task(portable(step, traits), blobs, self._namespace, properties=wanted)
+                    sent = self._placement.there(portable(step, traits))
+                    task = Task(sent, blobs, self._namespace, properties=wanted)
                     return self._sent(task, needs, lacking)
-        self._placement.note(Placed(why))
+        self._placement.note(Placed(why, self._placement.seconds(step)))
         return self._here.run(step)
 
     def _sent(self, task: Task, needs: Needs, lacking: Sequence[Blob]) -> Outputs:
         """The outputs of a task. Content that is lost after it was sent or made is sent or made once more."""
-        again, placed = False, Placed()
+        again, placed = False, Placed(expected=self._placement.seconds(task.step))
         for attempt in (1, 2):
             sent = self._depot.send(lacking, needs.all)
-            self._here.count(sent=sent)
+            self._here.count(sent=sent, source="executor")
             placed = placed._replace(sent=placed.sent + sent)
             self._placement.note(placed)
+            with self._lock:
+                alone, ready = not self._under_way, self._answered
+                self._under_way += 1
             began = time.perf_counter()
             try:
                 ran = self._engine.run(task, needs, self._here, again=again)
@@ -91,11 +99,15 @@ class AwayExecutor:
                 self._depot.forget(needs.all.keys())
                 lacking = self._depot.lacking(needs.all)
                 continue
-            took = time.perf_counter() - began
+            finally:
+                took = time.perf_counter() - began
+                with self._lock:
+                    self._under_way -= 1
+            self._answered = True
             placed = placed._replace(worker=ran.worker, cached=ran.cached, queued=ran.queued)
             self._placement.note(placed)
             answer = self._answer(task, ran)
-            if not ran.cached:
+            if ready and not ran.cached and (alone or ran.queued is not None):  # else it may have waited for a worker
                 self._placement.round_trips.append(max(0.0, took - answer.seconds - (ran.queued or 0.0)))
             placed = placed._replace(seconds=answer.seconds)
             self._placement.note(placed)

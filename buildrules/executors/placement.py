@@ -1,7 +1,7 @@
 """Which steps are run elsewhere, by which workers, and why the others stay."""
 
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from buildrules.engine.action import NOTHING
 from buildrules.engine.events import Placed
@@ -11,6 +11,9 @@ from buildrules.typed import Any
 
 SPEED = 100e6
 """Bytes a second that content is sent with, where it is not there yet."""
+
+PACKING = 20e6
+"""Bytes a second that files of the workspace are compressed with."""
 
 _UNITS = {"Mi": 1 << 20, "Gi": 1 << 30}
 
@@ -26,7 +29,7 @@ class Placement:
         self,
         kinds: Kinds,
         shortest: float,
-        runners: Collection[str] = (),
+        runners: Sequence[str] = (),
         classes: Sequence[Mapping[str, Any]] = (),
         properties: Mapping[str, str] = NOTHING,
     ) -> None:
@@ -46,6 +49,11 @@ class Placement:
         """What was noted last in this thread, once."""
         return self._placed.pop(threading.get_ident(), None)
 
+    def seconds(self, step: Step) -> float:
+        """How long a step is expected to run: by the plan, or where it only packs files, by their size."""
+        packs = step.sources and not step.deps
+        return 0.001 + sum(file.size for file in step.files) / PACKING if packs else step.weight
+
     def stays(self, step: Step) -> str:
         """Why the step is run here; "" where it is not."""
         traits = self._kinds.named(step.kind).traits
@@ -57,19 +65,25 @@ class Placement:
             (any(file.as_layer is not None for file in step.files), "its files are hashed here anyway"),
             (untested, untested),
             (traits.opens and not traits.engine, "it looks into layers that are here"),
-            (step.weight < self.shortest, "it is shorter than a round trip"),
+            (self.seconds(step) < self.shortest, "it is shorter than a round trip"),
         )
         return next((words for holds, words in why if holds), "")
 
     def heavy(self, step: Step, size: int) -> str:
         """Why the step is run here after all, where `size` bytes would have to be sent for it first."""
-        moved = self.shortest > 0 and size / SPEED > step.weight
+        moved = self.shortest > 0 and size / SPEED > self.seconds(step)
         return "its content takes longer to send" if moved else ""
 
     def properties(self, step: Step) -> Mapping[str, str]:
-        """What a worker must have for it: the properties of the first class that is large enough, and those of all."""
+        """What a worker must have for `step`: the properties of all, and of the first class that is large enough."""
         found = self._class_of(step)
         return {**self._properties, **(found or {}).get("properties", {})}
+
+    def there(self, step: Step) -> Step:
+        """The step as it is run there: a test that names no runner takes the first of the workers'."""
+        if step.places.get("runner", "") is None:
+            return step._replace(places={**step.places, "runner": self._runners[0]})
+        return step
 
     def _class_of(self, step: Step) -> Mapping[str, Any] | None:
         said: Mapping[str, Any] = step.places.get("resources") or {}

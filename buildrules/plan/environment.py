@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from buildrules.locking.python.locked import LockedPackage
 
 _PREFIX = VENV.strip("/")
-_BYTES_PER_SECOND = 60e6  # for weights only
+_SMALL, _SMALL_SPEED, _SPEED = 12e6, 12e6, 80e6  # bytes, and bytes a second: of large wheels most is one library
 
 
 class EnvironmentPlanner:
@@ -71,7 +71,7 @@ class EnvironmentPlanner:
                 deps=tuple(name for name in layers if self._plan.actions[name].kind in ("wheel_layer", "conda_layer")),
                 places={key: {**found[0][key], **found[-1][key]} for key in ("urls", "sizes")}
                 | {"index": found[-1]["index"]},
-                weight=0.1,
+                weight=0.5,
             )
         )
 
@@ -157,7 +157,7 @@ class EnvironmentPlanner:
                 "sizes": {wheel["filename"]: wheel["size"] for wheel in wheels},
                 "index": places["index"],
             },
-            weight=0.02 + sum(wheel["size"] or 0 for wheel in wheels) / _BYTES_PER_SECOND,
+            weight=0.02 + sum(_seconds(wheel["size"] or 0) for wheel in wheels),
         )
 
     def _built_wheel(
@@ -188,3 +188,8 @@ class EnvironmentPlanner:
             )
         )
         return self._plan.add(self._wheel_layer(package.name, title, [], label, name, env, places, deps=(build,)))
+
+
+def _seconds(size: int) -> float:
+    """What laying a wheel of so many bytes takes, for weights."""
+    return min(size, _SMALL) / _SMALL_SPEED + max(0.0, size - _SMALL) / _SPEED

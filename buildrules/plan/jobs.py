@@ -110,7 +110,9 @@ class Jobs:
 
     def _inline(self, target: str, name: str, part: dict[str, Any]) -> Action:
         title = name.rpartition(" ")[2]
-        return Action(id=name, target=target, kind="inline_layer", title=title, params=InlineParams([part])._asdict())
+        return Action(
+            id=name, target=target, kind="inline_layer", title=title, params=InlineParams([part])._asdict(), weight=0.01
+        )
 
     def _results(self, expect: dict[str, Any]) -> list[dict[str, Any]]:
         """The server's own file of results; none where it has none."""

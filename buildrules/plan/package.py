@@ -182,6 +182,7 @@ class PackagePlanner:
                 kind="inline_layer",
                 title=f"{server.rule.name} files",
                 params=InlineParams(parts)._asdict(),
+                weight=0.01,
             )
         )
 
@@ -251,6 +252,7 @@ class PackagePlanner:
                 kind="inline_layer",
                 title=f"user {parts.user}",
                 params=InlineParams(account.parts)._asdict(),
+                weight=0.01,
             )
         )
 

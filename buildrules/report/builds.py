@@ -53,6 +53,17 @@ class LastBuilds:
         self.results = list(results.values())
 
 
+def last_placed(store: str, root: str, configurations: Collection[str] = ()) -> dict[str, dict[str, Any]]:
+    """Where steps ran last, by their names: those that are known to have run when there were other machines."""
+    texts = list(_texts(os.path.join(store, "logs"), root, set(configurations)))
+    found: dict[str, dict[str, Any]] = {}
+    for text in texts if any('"placed":' in text for text in texts) else ():
+        for row in _read(text).steps:
+            if row["status"] == "executed":
+                found.setdefault(row["step"], row.get("placed") or {})
+    return {step: row for step, row in found.items() if row}
+
+
 def _texts(folder: str, root: str, configurations: set[str]) -> Iterator[str]:
     """What the builds of the workspace told, the newest first."""
     try:

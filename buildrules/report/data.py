@@ -223,7 +223,7 @@ class Report:
         return self._needs
 
     def _build(self, told: Told) -> dict[str, Any]:
-        rows = Rows("step", "status", "at", "seconds", "worker", "reasons", "critical", "error")
+        rows = Rows("step", "status", "at", "seconds", "worker", "reasons", "critical", "error", "placed")
         critical = critical_path(told.steps)
         for row in told.steps:
             name = row["step"]
@@ -234,7 +234,7 @@ class Report:
                 self._steps.add(name, (target, action.title, action.kind, "", self._reason(()), needs, []))
             step = self._steps.numbers[name]
             times = (row["at"], row["seconds"], row["worker"])
-            rest = (self._reason(row["reasons"]), int(name in critical), row.get("error"))
+            rest = (self._reason(row["reasons"]), int(name in critical), row.get("error"), row.get("placed"))
             rows.add(name, (step, row["status"], *times, *rest))
         end = told.end
         more = {"error": end["error"]} if "error" in end else {}

@@ -95,5 +95,5 @@ class NotedTrips:
         """Keep more of them. A failing table loses that."""
         if seconds:
             self._known = [*self._known, *seconds][-self.kept :]
-            row = (time.time(), *(one * 1e6 for one in self._known))
+            row = (int(time.time()), *(one * 1e6 for one in self._known))
             self._table.set(self._name, b" ".join(b"%d" % round(number) for number in row))

@@ -82,8 +82,8 @@ class Executor(Strict):
     """Name of the connection whose credentials are used."""
     shortest: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Steps shorter than so many seconds are run here; what a round trip costs if left out."""
-    runners: list[Literal["docker", "process"]] = Field(default_factory=list)
-    """Runners of package tests that its workers have: tests are run there."""
+    runners: list[Literal["docker", "podman", "rootfs"]] = Field(default_factory=list)
+    """Runners of package tests that its workers have, the most wanted first: with one of them tests are run there."""
     properties: dict[str, str] = Field(default_factory=dict)
     """What a worker must have, as the engine names it: platform properties, or resources of Dask."""
     classes: list[WorkerClass] = Field(default_factory=list)

@@ -25,7 +25,7 @@ class Elsewhere:
 
     def __init__(self, engine: FolderEngine, kinds: Kinds, store: Store, trust: Trust) -> None:
         self.engine, self.kinds, self.store, self.trust = engine, kinds, store, trust
-        self.placement = Placement(kinds, 0.0, ["process"])
+        self.placement = Placement(kinds, 0.0, ["rootfs"])
 
     def placed(self):
         return self.placement.placed()

@@ -17,7 +17,8 @@ from buildrules.remote.opening import open_backend
 
 
 class FolderEngine:
-    """Content comes from a folder, and goes to it. `ran` are the kinds of the tasks, in order."""
+    """Content comes from a folder, and goes to it. `ran` are the kinds of the tasks, in order, `asked` what
+    their workers must have."""
 
     slots, overhead = 4, 0.0
 
@@ -25,8 +26,14 @@ class FolderEngine:
         self.name = f"file://{folder}"
         self.folder = folder
         (folder / "content").mkdir(parents=True)
-        self.place = Guarded(open_backend(f"file://{folder}/content", Session()))
         self.ran: list[str] = []
+        self.asked: list[dict[str, str]] = []
+        self.open()
+
+    def open(self) -> "FolderEngine":
+        """For one command more."""
+        self.place = Guarded(open_backend(f"{self.name}/content", Session()))
+        return self
 
     def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
         at = self.folder / "work" / os.urandom(4).hex()
@@ -37,6 +44,7 @@ class FolderEngine:
         at.mkdir(parents=True, exist_ok=True)
         (at / TASK).write_bytes(task.data())
         self.ran.append(task.step.kind)
+        self.asked.append(dict(task.properties))
         command = [sys.executable, "-m", "buildrules", "worker", str(at)]
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "HOME": "/nonexistent"}
         done = subprocess.run(command, cwd=at, env=env, capture_output=True, text=True, check=False)

@@ -5,13 +5,14 @@ from typing import Any
 import click
 
 from buildrules.cli.main import perform_request
-from buildrules.cli.options import NeedsPatterns, building, pattern_argument, tag_option
+from buildrules.cli.options import NeedsPatterns, building, explain_option, pattern_argument, tag_option
 
 
 @click.command(name="build", cls=NeedsPatterns)
 @pattern_argument
 @tag_option
 @building
+@explain_option
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--steps", type=click.Path(file_okay=False), help="Write each step that runs to a file in this folder.")
 def command(patterns: tuple[str, ...], **options: Any) -> int:

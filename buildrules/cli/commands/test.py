@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from buildrules.cli.main import perform_request
-from buildrules.cli.options import NeedsPatterns, building, gpus_option, pattern_argument, tag_option
+from buildrules.cli.options import NeedsPatterns, building, explain_option, gpus_option, pattern_argument, tag_option
 from buildrules.cli.request import Request
 from buildrules.errors import UsageError
 from buildrules.serving import RUNNERS
@@ -36,6 +36,7 @@ from buildrules.serving import RUNNERS
     help="What an earlier test --json printed: parts take about as long by it; may be given again.",
 )
 @click.option("--rerun-failed", is_flag=True, help="Only what failed when it was last run here.")
+@explain_option
 @click.option("--json", is_flag=True, help="Print one JSON object instead of text.")
 @click.option("--junit", type=click.Path(dir_okay=False), help="Write the results as JUnit XML as well.")
 def command(patterns: tuple[str, ...], **options: Any) -> int:

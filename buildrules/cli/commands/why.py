@@ -43,6 +43,7 @@ def command(label: str | None, **options: Any) -> int:
     from buildrules.engine.events import Event, Notice, Stream
     from buildrules.engine.inspection import inspect
     from buildrules.errors import LockError, UsageError
+    from buildrules.report.builds import last_placed
     from buildrules.state.location import identity, state_path
     from buildrules.state.reader import open_state
 
@@ -85,7 +86,8 @@ def command(label: str | None, **options: Any) -> int:
         click.echo(harmless(line))
     for goal in plan.goals:
         click.echo(f"{goal.label}  {goal.platform}")
-    for line in _report(plan, findings, verbose=bool(options["verbose"])):
+    placed = last_placed(invocation.store.root, root, options["configurations"])
+    for line in _report(plan, findings, placed, verbose=bool(options["verbose"])):
         click.echo(in_line(line))
     return 0
 
@@ -120,7 +122,9 @@ def _other(invocation: "Invocation", options: dict[str, Any]) -> None:
         invocation.sharing.tell()
 
 
-def _report(plan: "Plan", findings: dict[str, Finding], *, verbose: bool) -> list[str]:
+def _report(
+    plan: "Plan", findings: dict[str, Finding], placed: dict[str, dict[str, Any]], *, verbose: bool
+) -> list[str]:
     """What would be done; where nothing would, what did not come with the first build."""
     lines: list[str] = []
     settled = all(finding.need is Need.NONE for finding in findings.values())
@@ -131,7 +135,7 @@ def _report(plan: "Plan", findings: dict[str, Finding], *, verbose: bool) -> lis
         elif not verbose and finding.need is Need.NONE and (not settled or finding.last in ([], [FIRST])):
             current += 1
         else:
-            lines += _lines(plan.actions[name].title, finding, verbose=verbose)
+            lines += _lines(plan.actions[name].title, finding, placed.get(name), verbose=verbose)
     if unlocked:
         lines.append(f"  {_steps(unlocked, 'depends', 'depend')} on the new lock")
     if current:
@@ -143,7 +147,7 @@ def _steps(number: int, one: str, several: str) -> str:
     return f"1 step {one}" if number == 1 else f"{number} steps {several}"
 
 
-def _lines(title: str, finding: Finding, *, verbose: bool) -> list[str]:
+def _lines(title: str, finding: Finding, placed: dict[str, Any] | None, *, verbose: bool) -> list[str]:
     from buildrules.cli.why_other import first_of
 
     lines = [f"  {title}: {finding.need.value}"]
@@ -151,6 +155,10 @@ def _lines(title: str, finding: Finding, *, verbose: bool) -> list[str]:
     prefix = "last built because: " if finding.need is Need.NONE else ""
     ordered = reasons if verbose else sorted(reasons, key=_obscurity)
     lines += first_of([f"{prefix}{reason}" for reason in ordered], verbose=verbose)
+    if placed is not None and finding.need is Need.NONE:
+        from buildrules.cli.placed import placed_words
+
+        lines.append(f"      last ran {placed_words(placed)}")
     if verbose and finding.key:
         lines.append(f"      key {shown(finding.key)}")
         lines += [f"      sees {name} = {shown(value)}" for name, value in finding.sees.items()]

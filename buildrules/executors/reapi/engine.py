@@ -66,7 +66,8 @@ class ReapiEngine:
         """See `Engine.run`."""
         with self._lock:
             brought = self._tool = self._tool or tool(context)
-        context.count(sent=self._depot.have({blob: file_body(path) for blob, path in brought.files.items()}))
+        files = {blob: file_body(path) for blob, path in brought.files.items()}
+        context.count(sent=self._depot.have(files), source="executor")
         action, sent = self._action(task, needs, brought)
         for fresh in (True,) if again else (False, True):
             waits = partial(self._waits, task.properties)

@@ -53,6 +53,7 @@ function stepDetails(step) {
       ["of", targetLink(targets[step.target])],
       ["kind", step.kind],
       ["key", step.key ? el("span", { class: "mono" }, step.key) : ""],
+      ["where", whereRan(row?.placed)],
       ["last build", row ? [statusText(row.status), `, ${seconds(row.seconds)}, began at ${seconds(row.at)}`] : "not looked at: nothing it reads had changed"],
       ["critical", row?.critical ? "on the longest chain of the build" : ""],
     ]),
@@ -61,6 +62,15 @@ function stepDetails(step) {
     section("Layers", step.layers.map((number) => layers[number]), (layer) => [layerLink(layer), " ", el("span", { class: "kind" }, bytes(layer.size))]),
     section("Reads what these made", step.needs.map((number) => steps[number]), (other) => [stepLink(other), " ", el("span", { class: "kind" }, targets[other.target].label)]),
     section("Read by", step.needed.map((number) => steps[number]), (other) => [stepLink(other), " ", el("span", { class: "kind" }, targets[other.target].label)]));
+}
+
+/* Where a step was run, of a build that had other machines. */
+function whereRan(row) {
+  if (!row) return "";
+  if (row.stayed) return `here: ${row.stayed}`;
+  const took = row.cached ? "which had made it before" : row.seconds == null ? "" : `which took ${seconds(row.seconds)}`;
+  return [`on ${row.worker || "another machine"}`, took, row.queued ? `after ${seconds(row.queued)} of waiting` : "",
+    row.sent ? `${bytes(row.sent)} there` : "", row.fetched ? `${bytes(row.fetched)} back` : ""].filter(Boolean).join(", ");
 }
 
 function errorText(error) {
