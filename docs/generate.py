@@ -74,6 +74,7 @@ where nothing that `run` started has the name.
 | `BUILDRULES_CACHE` | the [shared cache](../how-to/shared-cache.md), instead of `cache.remote`; several with `,` |
 | `BUILDRULES_CACHE_UPLOAD` | who fills it, instead of `cache.upload`: `never`, `ci`, `always` |
 | `BUILDRULES_CACHE_NAMESPACE` | where builds write in a shared cache, see [trust](../explanation/trust.md) |
+| `BUILDRULES_SIGNING_KEY`, `BUILDRULES_WORKER_ROOM` | of workers: see [a Dask cluster](../how-to/dask.md) |
 | `BUILDRULES_LINK_ROOTS` | where links may lead outside of the workspace, as in sandboxes: folders, with `:` between |
 | `SOURCE_DATE_EPOCH` | seconds since 1970 for the image's `created`; 0 if not set |
 | `DOCKER_HOST`, `DOCKER_CONTEXT`, `DOCKER_CONFIG` | which Docker is used, as for Docker's own client |

@@ -270,6 +270,8 @@ def test_who_speaks_to_what_is_not_this_cluster_is_told_so_at_once(
     for url in ("dask+tcp://127.0.0.1:8786", "tcp://127.0.0.1:8786"):
         with pytest.raises(UsageError, match="without TLS"):
             engines(url)
+    with pytest.raises(UsageError, match="needs a shared cache: content of steps lies there"):
+        open_engine("dask+tls://127.0.0.1", Session(), {"root": "/", "cache": {}})
     other = authority(tmp_path, "other")
     with pytest.raises(EngineError, match="a certificate that is not of the cluster's authority"):
         engines(authority=other).run(task, Needs({}, {}), context)

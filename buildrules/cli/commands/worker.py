@@ -5,7 +5,13 @@ import click
 
 @click.command(short_help="run tasks of an execution engine")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False), metavar="[FOLDER]", required=False)
-@click.option("--room", default=50.0, metavar="GB", help="Without FOLDER: what the store may hold, in gigabytes.")
+@click.option(
+    "--room",
+    default=50.0,
+    envvar="BUILDRULES_WORKER_ROOM",
+    metavar="GB",
+    help="Without FOLDER: what the store may hold, in gigabytes. BUILDRULES_WORKER_ROOM says it too.",
+)
 def command(folder: str | None, room: float) -> int:
     """Run the task in FOLDER, which an engine of remote execution has laid out there, and write the answer to it.
 

@@ -11,11 +11,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
 from urllib.parse import urlsplit
 
 from buildrules.credentials.redact import redact
 from buildrules.engine.kind import BuildContext
-from buildrules.errors import Interrupted, UsageError
+from buildrules.errors import BuildrulesError, Interrupted, UsageError
 from buildrules.executors.answer import LARGEST
 from buildrules.executors.dask.tls import SilentError, greet, security
 from buildrules.executors.engine import EngineError, LostInputError, Ran
@@ -130,9 +131,11 @@ class DaskEngine:
                 error = future.exception(timeout=_PATIENCE)
                 future.cancel()  # who asks again wants a new one
                 raise self._failed(error)
-        except (OSError, RuntimeError, ValueError) as error:  # among them those of a connection that breaks
-            if isinstance(error, UsageError) or client.status == "running":
-                raise EngineError(f"{self.name}: {type(error).__name__}: {error}") from None
+        except BuildrulesError:
+            raise
+        except Exception as error:  # noqa: BLE001 - Dask has many for a connection that breaks
+            if client.status == "running" and not isinstance(error, CancelledError):
+                raise EngineError(f"{self.name}: {type(error).__name__}: {_plain(error)}") from None
         self._drop(client, lost=True)
         return None
 

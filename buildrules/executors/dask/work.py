@@ -4,7 +4,6 @@ Nothing here knows of stores, caches or keys: those are that process's, from the
 """
 
 import json
-import os
 import queue
 import socket
 import subprocess
@@ -14,9 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from buildrules.executors.answer import LARGEST
-
-ROOM = "BUILDRULES_WORKER_ROOM"
-"""The variable that says how many gigabytes of content the store of a worker may hold."""
 
 _LOOK = 0.25  # seconds, after which is looked whether anybody wants the task still
 _GRACE = 15.0  # seconds that a step has to end
@@ -62,8 +58,7 @@ class _Beside:
     def __init__(self) -> None:
         self._line, there = socket.socketpair()
         self._line.settimeout(_LOOK)
-        room = ["--room", os.environ[ROOM]] if ROOM in os.environ else []
-        command = [sys.executable, "-P", "-m", "buildrules", "worker", *room]
+        command = [sys.executable, "-P", "-m", "buildrules", "worker"]
         self._process = subprocess.Popen(command, stdin=there.fileno(), stdout=there.fileno())
         there.close()
 
