@@ -106,6 +106,10 @@ class LocalExecutor:
         """See `Executor.run`."""
         return self._kinds.named(step.kind).run(step, self)
 
+    def another(self) -> "LocalExecutor":
+        """One that is cancelled by itself, and counts by itself."""
+        return LocalExecutor(self.workspace, self.blobs, self.session, self._kinds, self._stream, jobs=self.jobs)
+
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Report long work. Raises Interrupted after Ctrl-C."""
         if self.cancelled:

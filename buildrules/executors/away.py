@@ -18,6 +18,7 @@ from buildrules.executors.depot import Depot
 from buildrules.executors.engine import Engine, EngineError, LostInputError, Ran
 from buildrules.executors.needs import Needs, needs_of, portable
 from buildrules.executors.placement import Placement
+from buildrules.executors.race import PATIENCE, is_idle, raced
 from buildrules.executors.task import Task, task_key
 from buildrules.oci.supply import Fetch
 from buildrules.remote.backend import Blob
@@ -43,6 +44,8 @@ class AwayExecutor:
         namespace: str,
         sizes: NotedSizes,
         fetch: Fetch,
+        patience: float = PATIENCE,
+        idle: Callable[[], bool] = is_idle,
     ) -> None:
         self._engine = engine
         self._here = here
@@ -53,6 +56,8 @@ class AwayExecutor:
         self._namespace = namespace
         self._sizes = sizes
         self._fetch = fetch
+        self._patience = patience
+        self._idle = idle
         self._under_way = 0
         self._answered = False  # whether a task came back, so that nothing has to be made ready any more
         self._lock = threading.Lock()
@@ -75,11 +80,19 @@ class AwayExecutor:
                     wanted = self._placement.properties(step)
                     sent = self._placement.there(portable(step, traits))
                     task = Task(sent, blobs, self._namespace, properties=wanted)
-                    return self._sent(task, needs, lacking)
+                    if traits.engine:  # this machine may have no runner
+                        return self._sent(task, needs, lacking, self._here)
+                    patience = self._patience + 4 * self._placement.seconds(step)
+                    made, late = raced(
+                        lambda there: self._sent(task, needs, lacking, there), step, self._here, patience, self._idle
+                    )
+                    if late:
+                        self._placement.note(Placed("its worker took too long", self._placement.seconds(step)))
+                    return made
         self._placement.note(Placed(why, self._placement.seconds(step)))
         return self._here.run(step)
 
-    def _sent(self, task: Task, needs: Needs, lacking: Sequence[Blob]) -> Outputs:
+    def _sent(self, task: Task, needs: Needs, lacking: Sequence[Blob], context: LocalExecutor) -> Outputs:
         """The outputs of a task. Content that is lost after it was sent or made is sent or made once more."""
         again, placed = False, Placed(expected=self._placement.seconds(task.step))
         for attempt in (1, 2):
@@ -92,7 +105,7 @@ class AwayExecutor:
                 self._under_way += 1
             began = time.perf_counter()
             try:
-                ran = self._engine.run(task, needs, self._here, again=again)
+                ran = self._engine.run(task, needs, context, again=again)
             except LostInputError:
                 if attempt == 2:
                     raise

@@ -1,13 +1,19 @@
 """Steps that are run by workers make what they make here, and say what is wrong as they do here."""
 
+import threading
 from pathlib import Path
 
 from buildrules.actions.fetching import fetch_parts
 from buildrules.actions.registry import Kinds
 from buildrules.engine.build import Build
 from buildrules.engine.events import Stream
+from buildrules.engine.kind import BuildContext
+from buildrules.errors import Interrupted
 from buildrules.executors.away import AwayExecutor
+from buildrules.executors.engine import Ran
+from buildrules.executors.needs import Needs
 from buildrules.executors.placement import Placement
+from buildrules.executors.task import Task
 from buildrules.net.session import Session
 from buildrules.prepared import prepare
 from buildrules.remote.trust import Trust
@@ -23,7 +29,8 @@ class Elsewhere:
 
     slots = 4
 
-    def __init__(self, engine: FolderEngine, kinds: Kinds, store: Store, trust: Trust) -> None:
+    def __init__(self, engine: FolderEngine, kinds: Kinds, store: Store, trust: Trust, **more: object) -> None:
+        self.more = more
         self.engine, self.kinds, self.store, self.trust = engine, kinds, store, trust
         self.placement = Placement(kinds, 0.0, ["rootfs"])
 
@@ -33,16 +40,16 @@ class Elsewhere:
     def executor(self, here, waiting):
         sizes = NotedSizes(self.store.table)
         given = {"kinds": self.kinds, "placement": self.placement, "trust": self.trust, "namespace": "main"}
-        return AwayExecutor(self.engine, here, waiting, **given, sizes=sizes, fetch=fetch_parts)
+        return AwayExecutor(self.engine, here, waiting, **given, sizes=sizes, fetch=fetch_parts, **self.more)
 
 
-def built(space: Space, store: Path, engine: FolderEngine | None, trust: Trust | None = None) -> Build:
+def built(space: Space, store: Path, engine: FolderEngine | None, trust: Trust | None = None, **more: object) -> Build:
     """All that the workspace has, built in a store of its own."""
     session, stream, opened = Session(), Stream(), Store(str(store))
     kinds = session.own(Kinds)
     with space.inside(".", {}):
         plan = prepare(str(space.root), "", ["//..."], {}, opened, stream, session).plan()
-        elsewhere = None if engine is None else Elsewhere(engine, kinds, opened, trust or Trust())
+        elsewhere = None if engine is None else Elsewhere(engine, kinds, opened, trust or Trust(), **more)
         common = {"session": session, "kinds": kinds, "expand": expand, "stream": stream}
         build = Build(plan, opened, str(space.root), **common, elsewhere=elsewhere)
         build.run()
@@ -77,3 +84,42 @@ def test_the_error_of_a_step_comes_back_with_its_place(workspace: Space, tmp_pat
     assert (type(there), there.message, there.hint) == (type(here), here.message, here.hint)
     assert there.position is not None
     assert (str(there.position), there.position.excerpt) == (str(here.position), here.position.excerpt)  # type: ignore[union-attr]
+
+
+class SilentEngine(FolderEngine):
+    """Its workers are heard of no more."""
+
+    def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
+        self.ran.append(task.step.kind)
+        cancelled = threading.Event()
+        with context.at_cancel(cancelled.set):
+            assert cancelled.wait(200)
+        raise Interrupted("interrupted")
+
+
+def test_steps_of_silent_workers_are_run_here_where_nothing_else_is_done(workspace: Space, tmp_path: Path) -> None:
+    here = built(workspace, tmp_path / "one", None)
+    engine, asked = SilentEngine(tmp_path / "engine"), []
+
+    def idle() -> bool:
+        asked.append(True)
+        return len(asked) > 2  # two steps find it busy at first
+
+    there = built(workspace, tmp_path / "two", engine, patience=-50.0, idle=idle)
+    assert not there.errors
+    assert engine.ran
+    assert {name: outcome.outputs for name, outcome in there.outcomes.items()} == {
+        name: outcome.outputs for name, outcome in here.outcomes.items()
+    }
+    stayed = {outcome.placed.stayed for outcome in there.outcomes.values() if outcome.placed}
+    assert "its worker took too long" in stayed
+
+
+def test_a_step_that_fails_there_fails_and_is_not_run_here(workspace: Space, tmp_path: Path) -> None:
+    def idle() -> bool:
+        raise AssertionError("nobody has waited for so long")
+
+    workspace.edit("rules/tiny.yaml", "model: optional}", "model: optional, functions: [nowhere]}")
+    workspace.run("lock")
+    build = built(workspace, tmp_path / "one", FolderEngine(tmp_path / "engine"), idle=idle)
+    assert "nowhere" in build.errors[0].message

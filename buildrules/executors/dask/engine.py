@@ -190,7 +190,12 @@ class DaskEngine:
                         "steps go to a Dask cluster by what the extra `dask` installs",
                         hint="pip install 'buildrules[dask]'",
                     ) from None
-                for name in ("distributed", "tornado", "asyncio"):  # what is of interest is told as an error
+                for name in (
+                    "distributed",
+                    "distributed.client",
+                    "tornado",
+                    "asyncio",
+                ):  # what is of interest is told as an error
                     logging.getLogger(name).setLevel(logging.CRITICAL + 1)
                 secured = security(self._settings.get("tls") or {}, self._settings["root"])
                 greet(self.name, self._address, secured)
