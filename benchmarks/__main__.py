@@ -6,7 +6,7 @@ import platform
 import sys
 
 NAMES = ("unchanged", "edit", "model", "environment", "cold", "shared", "demo", "bytecode")
-WITH_OPTIONS = ("bazel", "guest", "scale", "shared_cache", "team", "push", "layers", "page", "workers")
+WITH_OPTIONS = ("bazel", "guest", "scale", "shared_cache", "team", "push", "layers", "page", "workers", "executors")
 
 
 def main() -> None:

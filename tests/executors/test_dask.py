@@ -16,6 +16,7 @@ from buildrules.engine.step import Step
 from buildrules.errors import Interrupted, UsageError
 from buildrules.executors.answer import opened
 from buildrules.executors.dask.engine import DaskEngine
+from buildrules.executors.dask.tls import SilentError
 from buildrules.executors.engine import EngineError, LostInputError, Ran
 from buildrules.executors.needs import Needs
 from buildrules.executors.opening import open_engine
@@ -281,5 +282,7 @@ def test_who_speaks_to_what_is_not_this_cluster_is_told_so_at_once(
     nobody = free_ports(1)[0]
     with pytest.raises(EngineError, match="does not answer: connection refused"):
         engines(f"dask+tls://127.0.0.1:{nobody}").run(task, Needs({}, {}), context)
+    with Counted(nobody) as proxy, pytest.raises(SilentError):  # of a scheduler that is away
+        engines(f"dask+tls://127.0.0.1:{proxy.port}").run(task, Needs({}, {}), context)
     with Local(lambda request: request.send(200)) as plain, pytest.raises(EngineError, match="does not speak TLS"):
         engines(f"dask+tls://{plain.host}").run(task, Needs({}, {}), context)

@@ -186,7 +186,11 @@ class Counted:
         with contextlib.suppress(OSError):
             while True:
                 here, _ = self._listener.accept()
-                there = socket.create_connection(("127.0.0.1", self._backend))
+                try:
+                    there = socket.create_connection(("127.0.0.1", self._backend))
+                except OSError:  # it is away
+                    here.close()
+                    continue
                 self._open += [here, there]
                 for pair in ((here, there), (there, here)):
                     threading.Thread(target=self._copy, args=pair, daemon=True).start()

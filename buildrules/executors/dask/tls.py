@@ -59,6 +59,8 @@ def greet(name: str, address: tuple[str, int], secured: "Security") -> None:
         raise EngineError(
             f"{name} shows a certificate that is not of the cluster's authority: {error.verify_message}", hint=_HINT
         ) from None
+    except ssl.SSLEOFError:
+        pass  # as a proxy does whose scheduler is away
     except ssl.SSLError as error:
         if "ALERT" in (error.reason or ""):
             text = f"{name} refuses the certificate of this client: {error.reason}"
