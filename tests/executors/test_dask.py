@@ -22,6 +22,7 @@ from buildrules.executors.needs import Needs
 from buildrules.executors.opening import open_engine
 from buildrules.executors.task import Task, task_key
 from buildrules.net.session import Session
+from buildrules.remote.backend import Blob
 from buildrules.remote.keys import PrivateKey, new_key
 from buildrules.remote.trust import Trust
 from buildrules.sha256 import digest_of
@@ -92,10 +93,10 @@ def engines(cluster: DaskCluster, cache: Path) -> Iterator[Callable[..., DaskEng
     """Open engines, which are closed after the test."""
     made: list[DaskEngine] = []
 
-    def make(url: str = "", **tls: Path) -> DaskEngine:
+    def make(url: str = "", queued: float = 120.0, **tls: Path) -> DaskEngine:
         files = {"authority": cluster.authority, "certificate": cluster.certificate, "key": cluster.key, **tls}
         settings: dict[str, Any] = {"root": "/", "tls": {name: str(path) for name, path in files.items()}}
-        settings["cache"] = {"remote": [f"file://{cache}"]}
+        settings |= {"cache": {"remote": [f"file://{cache}"]}, "queued": queued}
         made.append(open_engine(url or cluster.url, Session(), settings))  # type: ignore[arg-type]
         return made[-1]
 
@@ -207,10 +208,14 @@ def test_what_cannot_be_done_names_the_worker_and_its_last_lines(
     foreign = shown(tmp_path / "other")._replace(program="0.0.9")
     with pytest.raises(EngineError, match=r"the task is of buildrules 0\.0\.9 .* and this worker has"):
         engine.run(foreign, Needs({}, {}), context)
-    lost = shown(tmp_path / "other")._replace(blobs={digest_of(b"nowhere"): 7})
+    digest = digest_of(b"nowhere")
+    lost = shown(tmp_path / "other")._replace(blobs={digest: 7})
     with pytest.raises(LostInputError, match=r"worker w\d lacks what it needs: file:.* has no sha256:"):
         engine.run(lost, Needs({}, {}), context)
     assert not (tmp_path / "other").exists()
+    assert engine.place.write(Blob(digest, 7), lambda: [b"nowhere"])
+    engine.run(lost, Needs({}, {}), context)
+    assert len(begun(tmp_path / "other")) == 1
     engine.run(shown(tmp_path / "log", note="x" * 100_000), Needs({}, {}), context)  # which no scheduler sees
 
 
@@ -251,6 +256,14 @@ def test_a_build_outlives_a_worker_and_the_scheduler(
         cluster.kill_scheduler()
         cluster.start_scheduler()
         assert asked.result().answer
+
+
+def test_what_no_worker_has_is_not_waited_for(tmp_path: Path, engines: Callable[..., DaskEngine]) -> None:
+    task = shown(tmp_path / "log")._replace(properties={"GPU": "1"})
+    with pytest.raises(EngineError, match=r"no worker of dask.* has what the task asks for \(GPU=1\)"):
+        engines(queued=0).run(task, Needs({}, {}), here(tmp_path))
+    with pytest.raises(UsageError, match="resources of Dask are numbers"):
+        engines().run(task._replace(properties={"GPU": "some"}), Needs({}, {}), here(tmp_path))
 
 
 def test_ctrl_c_ends_the_step_there(tmp_path: Path, engines: Callable[..., DaskEngine]) -> None:

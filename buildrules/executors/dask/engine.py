@@ -63,7 +63,7 @@ class DaskEngine:
         self._told = told
         self._client: Client | None = None
         self._until = 0.0  # when a scheduler that went away has to be back
-        self._held: list[Future[Any]] = []  # others may want the answer
+        self._held: dict[str, Future[Any]] = {}  # by key: others may want the answer
         self._lock = threading.Lock()
 
     @functools.cached_property
@@ -78,7 +78,9 @@ class DaskEngine:
     def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
         """See `Engine.run`."""
         data = task.data()
-        key = f"br-{task_key(data)}" + (f"-{os.urandom(4).hex()}" if again else "")
+        key = f"br-{task_key(data)}"
+        if again or key in self._held:  # what Dask knows of it is of no use
+            key += f"-{os.urandom(4).hex()}"
         request: dict[str, Any] = {"task": data.decode()}
         if len(data) > LARGEST:
             blob = Blob(digest_of(data), len(data))
@@ -124,13 +126,10 @@ class DaskEngine:
                 raise Interrupted("interrupted")
             if future.status == "finished":
                 answer = future.result(timeout=_PATIENCE)
-                with self._lock:
-                    self._held.append(future)
+                self._held[key] = future
                 return self._ran(answer, time.monotonic() - began)
             if future.status == "error":
-                error = future.exception(timeout=_PATIENCE)
-                future.cancel()  # who asks again wants a new one
-                raise self._failed(error)
+                raise self._failed(future.exception(timeout=_PATIENCE))
         except BuildrulesError:
             raise
         except Exception as error:  # noqa: BLE001 - Dask has many for a connection that breaks
