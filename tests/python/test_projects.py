@@ -1,11 +1,14 @@
 """What local projects ask for, wherever they keep it: a lock follows it, and no machine's cache answers for it."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from buildrules.errors import ResolutionError
 from buildrules.locking.python.lock import read_lock, write_lock
+from buildrules.locking.python.requirements import collect
 from buildrules.locking.python.resolve import make_lock, stale
 from buildrules.net.session import Session
 
@@ -168,6 +171,34 @@ def test_a1_variables_of_the_machine_reach_no_back_end(
     lay(root / "dyn", DYNAMIC, back_py=reads)
     monkeypatch.setenv("WANTED", "aa==1.0")
     assert versions(asking("./dyn")) == {"aa": "2.0", "dyn": ""}
+
+
+def test_a1_two_machines_write_the_same_lock(
+    aa: Index, root: Path, asking: Asking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay(root / "libs/dyn", DYNAMIC, back_py=READS, data__asked_txt="aa\n")
+    lay(root / "libs/lib", static("lib", '"dyn"', '[tool.uv.sources]\ndyn = {path = "../dyn"}\n'))
+    first = make_lock(asking("./libs/lib"), Session())
+    other = tmp_path / "an other #place" / "of the workspace"
+    shutil.copytree(root, other)
+    shutil.rmtree(other / "libs/dyn/data/__pycache__", ignore_errors=True)
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "another cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LC_ALL", "tr_TR.UTF-8")
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    (tmp_path / "config/uv").mkdir(parents=True)
+    (tmp_path / "config/uv/uv.toml").write_text('resolution = "lowest"\n')
+    second = make_lock(
+        replace(
+            asking("./libs/lib"),
+            root=str(other),
+            asked=collect(str(other), "", requirements=["./libs/lib"], asker="the environment //:env"),
+        ),
+        Session(),
+    )
+    assert write_lock(second, str(other)) == write_lock(first, str(root))
+    assert first.versions() == {"aa": "2.0", "dyn": "", "lib": ""}
 
 
 def test_a8_no_setting_of_the_machine_chooses_versions(

@@ -41,7 +41,9 @@ class Opened:
             return []
         with open(self._log, "rb") as file:
             names = sorted({os.path.realpath(os.fsdecode(name)) for name in file.read().split(b"\0") if name})
-        own = tuple(f"{os.path.realpath(one)}/" for one in (self._folder, store_root()))
+        own = tuple(
+            f"{os.path.realpath(one)}/" for one in (self._folder, os.environ.get("UV_CACHE_DIR") or store_root())
+        )
         return [
             f"a project that is installed reads {name!r}, which is of this machine: on another the lock may be another"
             for name in names
