@@ -148,6 +148,16 @@ def test_a1_a_project_reached_through_another(aa: Index, root: Path, asking: Ask
     assert versions(request) == {"aa": "1.0", "dyn": "", "first": ""}
 
 
+@pytest.mark.parametrize("excluded", ["libs/a*", "libs/adyn/"])
+def test_a2_what_a_uv_workspace_excludes_is_no_member(aa: Index, root: Path, excluded: str) -> None:
+    for name, version in (("adyn", "1.0"), ("dyn", "2.0")):
+        lay(root / "libs" / name, static("dyn", f'"aa=={version}"'), back_py=READS)
+    lay(root / "app", static("app", '"dyn"', "[tool.uv.sources]\ndyn = {workspace = true}\n"))
+    members = f'members = ["app", "libs/*"]\nexclude = ["{excluded}"]\n'
+    (root / "pyproject.toml").write_text(f"[tool.uv.workspace]\n{members}")
+    assert [item.text for item in collect(str(root), "", pyproject="app").items] == ["libs/dyn"]
+
+
 @pytest.mark.parametrize("odd", ["a #b", "50%", "a%20b", "${HOME}", "ümlaut", "[x]"])
 def test_a14_paths_mean_themselves(
     aa: Index, root: Path, asking: Asking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str

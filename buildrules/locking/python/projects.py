@@ -221,12 +221,12 @@ class Projects:
 
     def _members(self, directory: str) -> list[str]:
         """The folders of the members of a uv workspace in `directory`."""
-        patterns = (uv_of(self._table(directory)).get("workspace") or {}).get("members") or ()
-        found = []
-        for pattern in patterns:
-            names = expand(self.root, directory, [f"{str(pattern).rstrip('/')}/pyproject.toml"])[0]
-            found += [os.path.dirname(path) for path, _, _ in names]
-        return found
+        found: dict[str, list[str]] = {"members": [], "exclude": []}
+        for key, folders in found.items():
+            for pattern in (uv_of(self._table(directory)).get("workspace") or {}).get(key) or ():
+                names = expand(self.root, directory, [f"{str(pattern).rstrip('/')}/pyproject.toml"])[0]
+                folders += [os.path.dirname(path) for path, _, _ in names]
+        return [folder for folder in found["members"] if folder not in found["exclude"]]
 
     @staticmethod
     def _above(directory: str) -> list[str]:
