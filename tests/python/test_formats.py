@@ -248,6 +248,28 @@ def test_every_setting_of_uv_has_a_verdict(tmp_path: Path) -> None:
     assert known == set(formats.UV)
 
 
+def test_every_key_of_an_index_has_a_verdict(tmp_path: Path) -> None:
+    """uv refuses a key that it knows where the value makes no sense, and passes over any other."""
+    file, known = tmp_path / "uv.toml", set()
+    for key in (*formats.INDEX, "unheard-of"):
+        address = "" if key == "url" else "url = 'https://x.example/'\n"
+        file.write_text(f"[[index]]\n{address}{key} = {{api = 1}}\n")
+        command = [uv_binary(), "--config-file", str(file), "pip", "compile", "/dev/null"]
+        known |= {key} if subprocess.run(command, capture_output=True, check=False).returncode else set()
+    assert known == set(formats.INDEX)
+
+
+@pytest.mark.parametrize("line", ['format = "flat"', 'exclude-newer = "2020-01-01"'])
+def test_a2_an_index_that_cannot_be_taken_as_it_is(root: Path, line: str) -> None:
+    table = f'[[tool.uv.index]]\nname = "mine"\nurl = "https://x.example/simple"\nexplicit = true\n{line}\n'
+    error = fails(root, static("app", '"six"', f'[tool.uv.sources]\nsix = {{index = "mine"}}\n{table}'))
+    assert error.message == f"{line.split(maxsplit=1)[0]!r} of the index 'mine' is not supported"
+    assert str(error.position).startswith("app/pyproject.toml:15:")
+    table = table.replace(line, 'format = "simple"\nfrob = 1')
+    lay(root, static("app", '"six"', f'[tool.uv.sources]\nsix = {{index = "mine"}}\n{table}'))
+    assert collect(str(root), "", pyproject="").notes == ["pyproject.toml:10:1: 'frob' of the index 'mine' is not read"]
+
+
 def test_every_option_of_requirements_files_has_a_verdict() -> None:
     from pip._internal.req import req_file
 

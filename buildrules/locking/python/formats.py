@@ -46,6 +46,13 @@ ELSEWHERE = frozenset(
 )
 """Those of them that say where packages come from, or belong to single projects."""
 
+INDEX = _table(
+    honoured="name url explicit default format",
+    refused="exclude-newer exclude-newer-package",
+    harmless="publish-url authenticate ignore-error-codes cache-control hash-algorithm",
+)
+"""Keys of an entry of [[tool.uv.index]] that a source names; of formats only that of PEP 503 is known."""
+
 SOURCE = _table(
     honoured="path workspace url index marker extra group package",
     refused="git subdirectory rev tag branch",

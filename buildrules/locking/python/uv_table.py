@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from buildrules.credentials.redact import redact, scrub
 from buildrules.document.plain_toml import read_toml
 from buildrules.errors import LoadError, Position
-from buildrules.locking.python.formats import HARMLESS, HONOURED, REFUSED, SOURCE, UV
+from buildrules.locking.python.formats import HARMLESS, HONOURED, INDEX, REFUSED, SOURCE, UV
 from buildrules.locking.python.projects import Projects, uv_of
 from buildrules.locking.python.requirement import local
 from buildrules.rules.repository import released
@@ -181,6 +181,15 @@ class UvTable:
         """The url of an index: one of the workspace's files, or a connection. Raises LoadError."""
         for table in self._projects.indexes(self._folder):
             if table.get("name") == name:
+                for key, value in table.items():
+                    if INDEX.get(key) == REFUSED or (key == "format" and value != "simple"):
+                        raise LoadError(
+                            f"{key!r} of the index {name!r} is not supported",
+                            position=self._position(key),
+                            hint="remove it; or give the package by its path or url",
+                        )
+                    if key not in INDEX:
+                        self._collector.found.notes.append(f"{place}: {key!r} of the index {name!r} is not read")
                 url = str(table.get("url", ""))
                 if not url.startswith(("http://", "https://")) or redact(url) != url:
                     raise LoadError(
