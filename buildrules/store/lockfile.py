@@ -68,9 +68,10 @@ def write_whole(path: str, text: str, display: str | None = None) -> bool:
             file.write(data)
         os.replace(tmp, path)
     except OSError as error:
+        hint = "let this user write there, or build with --locked where the locks are complete"
         raise LockError(
             f"cannot write the lock {display or path!r}: {(error.strerror or str(error)).lower()}",
-            hint="let this user write there, or build with --locked where the locks are complete",
+            hint="move the directory away" if os.path.isdir(path) else hint,
         ) from None
     finally:
         with contextlib.suppress(OSError):

@@ -202,6 +202,17 @@ def test_names() -> None:
     assert is_valid_pylock_path(Path(lock_filename("my.env", "linux/arm64")))
 
 
+def test_d10_a_directory_in_the_place_of_a_lock(root: Path) -> None:
+    write_lock(lock_of(), str(root))
+    place = next(root.rglob("pylock*"))
+    place.unlink()
+    place.mkdir()
+    with pytest.raises(LockError, match="cannot write the lock") as caught:
+        write_lock(lock_of(), str(root))
+    assert caught.value.hint == "move the directory away"
+    assert [path.name for path in place.parent.iterdir()] == [place.name]
+
+
 def test_nothing_is_left_where_a_lock_cannot_be_written(root: Path) -> None:
     lock = lock_of()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
