@@ -45,9 +45,10 @@ class Depot:
 
     def _send(self, blob: Blob, body: Body) -> None:
         if not self.place.write(blob, body):
+            why = f": {self.place.failure}" if self.place.failure else ""
             raise FetchError(
-                f"{blob.digest[:19]} ({blob.size} bytes) cannot be sent to {self.place.url}",
-                hint="see the warnings above; without --executor the build needs nobody else",
+                f"{blob.digest[:19]} ({blob.size} bytes) cannot be sent to {self.place.url}{why}",
+                hint="is it running, and does it have room? --executor local runs all steps here",
             )
         with self._lock:
             self._there.add(blob)

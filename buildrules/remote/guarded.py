@@ -79,6 +79,11 @@ class Guarded:
         self._wrong: set[Blob] = set()  # what other bytes are kept for
 
     @property
+    def failure(self) -> str:
+        """What failed last when something was sent there; "" where nothing has."""
+        return self._unsaid.get("writing", "")
+
+    @property
     def refuses(self) -> bool:
         """Whether the place takes nothing from us, as it has said."""
         return self._breakers["writing"].state is State.REFUSED

@@ -9,6 +9,8 @@ from buildrules.store.table import Table
 _SIZES, _SENT, _IMAGES, _TRIPS = PREFIXES = ("b:", "u:", "i:", "t:")
 """What the keys begin with."""
 
+_FEW = 5  # round trips: of fewer the median says little
+
 
 class NotedSizes:
     """Sizes in bytes by digest (`sha256:<hex>`), in a table."""
@@ -88,8 +90,9 @@ class NotedTrips:
         self._known = [micro / 1e6 for micro in known] if 0 <= time.time() - at < self.age else []
 
     def median(self) -> float | None:
-        """Of those that are known; None where none is."""
-        return sorted(self._known)[len(self._known) // 2] if self._known else None
+        """Of those that are known, of a few the shortest: one may have come upon a busy moment. None where none is."""
+        known = sorted(self._known)
+        return known[len(known) // 2 if len(known) >= _FEW else 0] if known else None
 
     def note(self, seconds: Sequence[float]) -> None:
         """Keep more of them. A failing table loses that."""
