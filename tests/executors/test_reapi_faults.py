@@ -44,7 +44,7 @@ def steps(server: Casd) -> list[int]:
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             here = int((path / "stat").read_text().rpartition(")")[2].split()[3]) == server.process.pid  # its session
-            if here and b"buildrules.executors" in (path / "cmdline").read_bytes():
+            if here and (path / "cmdline").read_bytes().startswith(b"tool/lib/ld-"):  # no longer bwrap
                 found.append(int(path.name))
     return found
 
@@ -72,6 +72,7 @@ def test_a_server_that_is_killed_and_comes_back(workspace: Space, server: Casd, 
 
 def test_ctrl_c_ends_what_runs_there(workspace: Space, server: Casd, tools: Path) -> None:
     _, process = begun(workspace, server, tools)
+    time.sleep(1)  # until the build has heard what the operation is called
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130, err
@@ -114,6 +115,18 @@ def test_a_step_that_fails_says_what_it_says_here(workspace: Space, casd: Casd, 
         assert (type(error), error.message, error.hint) == (type(here), here.message, here.hint)
     assert "entry_script" in engine.ran
     assert "entry_script" not in engine.cached
+
+
+def test_an_address_where_nobody_answers_as_it_should(workspace: Space, casd: Casd, tools: Path) -> None:
+    workspace.run("lock")
+    for url, said in (
+        (casd.url.replace("grpc:", "grpcs:"), "it speaks no TLS"),
+        ("grpc://127.0.0.1:1", "is it running"),
+    ):
+        error = build_there(workspace, Watched(url), tools).errors[0]
+        assert isinstance(error, EngineError)
+        assert f"{url} runs no steps" in error.message
+        assert said in (error.hint or "")
 
 
 def test_a_server_that_executes_nothing(workspace: Space, tools: Path, tmp_path: Path) -> None:

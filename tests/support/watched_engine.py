@@ -14,6 +14,7 @@ from buildrules.executors.needs import Needs
 from buildrules.executors.opening import open_engine
 from buildrules.executors.task import Task
 from buildrules.net.session import Session
+from buildrules.remote.guarded import Guarded
 from tests.executors.test_away import built
 from tests.support.space import Space
 
@@ -25,10 +26,14 @@ class Watched:
 
     def __init__(self, url: str, **settings: Any) -> None:
         self._engine = open_engine(url, Session(), settings)
-        self.name, self.place = self._engine.name, self._engine.place
+        self.name = self._engine.name
         self.slots, self.overhead = self._engine.slots, self._engine.overhead
         self.ran: list[str] = []
         self.cached: list[str] = []
+
+    @property
+    def place(self) -> Guarded:
+        return self._engine.place
 
     def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
         self.ran.append(task.step.kind)

@@ -8,8 +8,8 @@ is the task's folder (`executors.folder`), with the Python that runs it in `tool
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from functools import partial
+from contextlib import AbstractContextManager, suppress
+from functools import cached_property, partial
 
 from buildrules.credentials.redact import redact
 from buildrules.engine.kind import BuildContext
@@ -35,7 +35,9 @@ from buildrules.typed import Any
 SLOTS = 32
 OVERHEAD = 1.0  # seconds, of a scheduler; a server that runs actions itself takes a quarter
 PATIENCE = 120.0  # seconds that a server which was there may be away
+FIRST = 0.25, 0.5, 1.0  # seconds between attempts to reach one that has not answered yet
 QUEUED = 300.0  # seconds that a task may wait for a worker while none of this build gets one
+LAG, FOLLOWING = 0.3, 10.0  # seconds that we let another build go first, and for how long
 _TOOL = "tool"
 _LONGEST = 600.0  # seconds of a stream, after which it is opened anew: a line may be dead with nobody noticing
 
@@ -54,13 +56,32 @@ class ReapiEngine:
         queued: float,
     ) -> None:
         self.name = url
-        self.place = Guarded(Patient(place_of(url, server), PATIENCE).place, told)
         self._server = server
+        self._told = told
         self._queued = queued
-        self._depot = Depot(self.place)
         self._tool: Tool | None = None
+        self._follows = 0.0  # until when we let another build go first
         self._moved: dict[str, float] = {}  # by what workers must have: when a task of ours got one
         self._lock = threading.Lock()
+
+    @cached_property
+    def place(self) -> Guarded:
+        """See `Engine`; the server is asked what it can before. Raises EngineError where it does not answer."""
+        for pause in (*FIRST, None):
+            try:
+                self._server.limits()
+                break
+            except CallError as error:
+                if pause is None or not error.retry:
+                    raise call_failed(self.name, self._server, error) from None
+                time.sleep(pause)
+            except RemoteError as error:
+                raise EngineError(f"{self.name} runs no steps: {error.text}") from None
+        return Guarded(Patient(place_of(self.name, self._server), PATIENCE).place, self._told)
+
+    @cached_property
+    def _depot(self) -> Depot:
+        return Depot(self.place)
 
     def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
         """See `Engine.run`."""
@@ -70,9 +91,11 @@ class ReapiEngine:
         context.count(sent=self._depot.have(files), source="executor")
         action, sent = self._action(task, needs, brought)
         for fresh in (True,) if again else (False, True):
-            waits = partial(self._waits, task.properties)
-            done = _Execution(self._server, context, action, sent, fresh, waits).result(self.name)
+            waits, lag = partial(self._waits, task.properties), LAG if time.monotonic() < self._follows else 0.0
+            began = time.monotonic() + lag
+            done = _Execution(self._server, context, action, sent, fresh, waits).result(self.name, lag)
             waits(forms.EXECUTING, 0.0)
+            self._note(done, time.monotonic() - began)
             try:
                 ran = self._ran(done, task)
             except LostInputError:
@@ -84,7 +107,7 @@ class ReapiEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
-        self.place.close()
+        (self.place if "place" in vars(self) else self._server.channel).close()
 
     def _action(self, task: Task, needs: Needs, brought: Tool) -> tuple[Blob, Messages]:
         """The action of a task, and all messages that describe it."""
@@ -120,19 +143,30 @@ class ReapiEngine:
             raise waited(self.name, self._queued, wanted)
         return left
 
+    def _note(self, done: Mapping[str, Any], seconds: float) -> None:
+        """Whether another build asked for the same before, so that the server ran it once: it was queued for longer
+        than the `seconds` that we waited. Both get the result, and would ask for the next step, at the same moment, at
+        which servers run it twice.
+        """
+        about = (done["result"] or {}).get("execution_metadata") or decode(forms.METADATA, b"")
+        whole = _between(about["queued_timestamp"], about["worker_completed_timestamp"])
+        if whole is not None and not done["cached_result"] and seconds < whole:
+            self._follows = time.monotonic() + FOLLOWING
+
     def _ran(self, done: Mapping[str, Any], task: Task) -> Ran | None:
         """What an ExecuteResponse says; None where the server keeps a result whose answer is lost. Raises EngineError,
         LostInputError."""
         result = done["result"] or decode(forms.RESULT, b"")
         about = result["execution_metadata"] or decode(forms.METADATA, b"")
         worker = str(about["worker"])
+        queued = _between(about["queued_timestamp"], about["worker_start_timestamp"])
         if done["status"] and done["status"]["code"]:
             raise action_failed(self.name, worker, task, done)
         found = next((file["digest"] for file in result["output_files"] if file["path"] == ANSWER), None)
         if found is not None:
             with suppress(FileNotFoundError):
                 answer = b"".join(self.place.read(_blob(found)))
-                return Ran(answer, worker, bool(done["cached_result"]), _queued(about))
+                return Ran(answer, worker, bool(done["cached_result"]), queued)
         elif result["exit_code"]:
             raise unanswered(self.name, task, done, self._stderr(result))
         return None
@@ -168,14 +202,16 @@ class _Execution:
         self._stage = forms.QUEUED
         self._ended = threading.Event()
 
-    def result(self, name: str) -> dict[str, Any]:
-        """The ExecuteResponse. A server that is away is asked again until it is there, with a pause that grows.
+    def result(self, name: str, lag: float) -> dict[str, Any]:
+        """The ExecuteResponse, asked for after `lag` seconds.
 
-        Raises EngineError, LostInputError, Interrupted.
+        A server that is away is asked again until it is there, with a pause that grows. Raises EngineError,
+        LostInputError, Interrupted.
         """
-        began = answered = time.monotonic()
         pause = 0.25
         with self._context.at_cancel(self._ended.set):
+            self._ended.wait(lag)
+            began = answered = time.monotonic()
             while True:
                 operation = self._operation
                 try:
@@ -187,6 +223,9 @@ class _Execution:
                     failure = error
                 except RemoteError as error:
                     raise EngineError(f"{name} runs no steps: {error.text}") from None
+                except KeyboardInterrupt:  # in the main thread, which runs steps as well
+                    self._cancel()
+                    raise
                 if self._context.cancelled:
                     self._cancel()
                     raise Interrupted("interrupted")
@@ -198,8 +237,7 @@ class _Execution:
                     continue
                 if self._operation != operation:
                     answered, pause = time.monotonic(), 0.25
-                there = self._server.known
-                if not failure.retry or time.monotonic() - answered > (PATIENCE if there else 5.0):
+                if not failure.retry or time.monotonic() - answered > PATIENCE:
                     raise call_failed(name, self._server, failure)
                 self._ended.wait(pause if failure.wait is None else failure.wait)
                 pause = min(2 * pause, 8.0)
@@ -218,11 +256,13 @@ class _Execution:
             method, table = f"{service}/Execute", forms.EXECUTE
             asked = {"action_digest": digest_message(self._action), "skip_cache_lookup": self._fresh}
             message = {"instance_name": self._server.instance, **asked}
-        answers = self._server.channel.receive(
-            method, (table, forms.OPERATION), message, seconds=seconds, at_cancel=self._context.at_cancel
-        )
-        for answer in answers:
+        if self._context.cancelled:
+            return None
+        tables = table, forms.OPERATION
+        for answer in self._server.channel.receive(method, tables, message, seconds=seconds, at_cancel=self._at_cancel):
             self._operation = answer["name"] or self._operation
+            if self._context.cancelled:
+                return None
             if answer["metadata"]:
                 self._stage = decode(forms.STAGE, answer["metadata"]["value"])["stage"]
             if answer["error"] and answer["error"]["code"]:
@@ -230,6 +270,17 @@ class _Execution:
             if answer["response"]:
                 return decode(forms.RESPONSE, answer["response"]["value"])
         return None
+
+    def _at_cancel(self, stop: Callable[[], None]) -> AbstractContextManager[None]:
+        """Ctrl-C ends a stream; but one that has not named its operation yet, without which nobody can cancel it, has a
+        moment to do so."""
+
+        def ended() -> None:
+            later = threading.Timer(0.0 if self._operation else SHORT, stop)
+            later.daemon = True
+            later.start()
+
+        return self._context.at_cancel(ended)
 
     def _cancel(self) -> None:
         if self._operation:
@@ -254,10 +305,8 @@ def _blob(digest: Mapping[str, Any]) -> Blob:
     return Blob(f"sha256:{digest['hash']}", digest["size_bytes"])
 
 
-def _queued(about: Mapping[str, Any]) -> float | None:
-    """Seconds between being queued and being begun; None where the server does not say both."""
-    queued, begun = about["queued_timestamp"], about["worker_start_timestamp"]
-    if not queued or not begun:
+def _between(first: Mapping[str, int] | None, last: Mapping[str, int] | None) -> float | None:
+    """Seconds between two times, where the server says both."""
+    if not first or not last:
         return None
-    waited: float = begun["seconds"] - queued["seconds"] + (begun["nanos"] - queued["nanos"]) / 1e9
-    return max(0.0, waited)
+    return max(0.0, last["seconds"] - first["seconds"] + (last["nanos"] - first["nanos"]) / 1e9)

@@ -25,10 +25,12 @@ def call_failed(name: str, server: Server, error: CallError) -> EngineError:
         return LostInputError(f"{name} lost what was sent to it: {text}", hint=hint)
     elif error.code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
         hint = "see workspace.executor.connection"
-    elif not server.channel.encrypted and not server.known:
-        hint = "is it running? does it want TLS (grpcs://)?"
+    elif "CERTIFICATE_VERIFY_FAILED" in text:
+        hint = "name the certificates to trust: workspace.tls.certificates, or the variable SSL_CERT_FILE"
+    elif "WRONG_VERSION_NUMBER" in text:
+        hint = "it speaks no TLS: write grpc://, where the network is trusted"
     elif not server.known:
-        hint = "is it running? does it speak TLS, or is it grpc://?"
+        hint = "is it running" + ("?" if server.channel.encrypted else ", and does it want TLS (grpcs://)?")
     return EngineError(f"{name} runs no steps: {text}", hint=hint)
 
 

@@ -51,6 +51,7 @@ METADATA: Table = {
     "worker": Field(1, TEXT),
     "queued_timestamp": Field(2, _TIME),
     "worker_start_timestamp": Field(3, _TIME),
+    "worker_completed_timestamp": Field(4, _TIME),
 }
 RESULT: Table = {
     "output_files": Field(2, {"path": Field(1, TEXT), "digest": Field(2, DIGEST)}, many=True),

@@ -14,15 +14,11 @@ T = TypeVar("T")
 
 
 class Patient:
-    """Content as `place` has it, asked for up to `seconds` again; `place` is what asks this way.
-
-    One that never answered is not waited for.
-    """
+    """Content as `place` has it, asked for up to `seconds` again; `place` is what asks this way."""
 
     def __init__(self, place: Backend, seconds: float) -> None:
         self._inner = place.content
         self._seconds = seconds
-        self._answered = False
         self._closed = threading.Event()
         self.place = place._replace(content=self, close=self._close)
         self._end = place.close
@@ -54,12 +50,9 @@ class Patient:
         until, pause = time.monotonic() + self._seconds, 0.25
         while True:
             try:
-                found = attempt()
+                return attempt()
             except RemoteError as error:
-                waits = error.retry and self._answered and time.monotonic() < until
+                waits = error.retry and time.monotonic() < until
                 if not waits or self._closed.wait(pause if error.wait is None else error.wait):
                     raise
                 pause = min(2 * pause, 4.0)
-            else:
-                self._answered = True
-                return found
