@@ -60,6 +60,7 @@ class ReapiEngine:
         self._told = told
         self._queued = queued
         self._tool: Tool | None = None
+        self._broken: EngineError | None = None  # what is wrong with it from the start: the next step does not ask
         self._follows = 0.0  # until when we let another build go first
         self._moved: dict[str, float] = {}  # by what workers must have: when a task of ours got one
         self._lock = threading.Lock()
@@ -67,16 +68,20 @@ class ReapiEngine:
     @cached_property
     def place(self) -> Guarded:
         """See `Engine`; the server is asked what it can before. Raises EngineError where it does not answer."""
-        for pause in (*FIRST, None):
+        for pause in (*FIRST, None) if self._broken is None else ():
             try:
                 self._server.limits()
                 break
             except CallError as error:
                 if pause is None or not error.retry:
-                    raise call_failed(self.name, self._server, error) from None
+                    self._broken = call_failed(self.name, self._server, error)
+                    break
                 time.sleep(pause)
             except RemoteError as error:
-                raise EngineError(f"{self.name} runs no steps: {error.text}") from None
+                self._broken = EngineError(f"{self.name} runs no steps: {error.text}")
+                break
+        if self._broken is not None:
+            raise self._broken
         return Guarded(Patient(place_of(self.name, self._server), PATIENCE).place, self._told)
 
     @cached_property
