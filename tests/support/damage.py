@@ -14,7 +14,7 @@ from tests.support.space import APP, Space
 
 VERBS = (
     *("build", "export", "show", "lint", "why", "query", "test", "step"),
-    *("affected", "diff", "size", "report"),
+    *("affected", "diff", "size", "report", "layers", "bundle", "deploy", "nearest"),
     *("lock", "gc", "verify", "info", "clean", "expunge"),
 )
 
@@ -82,6 +82,7 @@ DAMAGES: dict[str, Callable[[Path, random.Random], None]] = {
     "append": lambda path, _: _instead(path, path.read_bytes() + b"\n"),
     "swap": _swap,
     "empty": lambda path, _: _instead(path, b""),
+    "zeros": lambda path, _: _instead(path, bytes(path.stat().st_size)),  # as a machine leaves it that lost its power
     "delete": lambda path, _: _delete(path),
     "directory": _directory,
     "link": lambda path, _: _link(path, "/etc/passwd"),
@@ -181,6 +182,9 @@ class Damaged:
             "build": ("build", APP, "--json"),
             "affected": ("affected", "--since", "HEAD", "//..."),
             "diff": ("diff", APP, APP),
+            "bundle": ("bundle", APP, "-o", str(self.space.folder / "bundle")),
+            "deploy": ("deploy-files", APP, "--for", "kubernetes", "--to", "registry.example/app", "-o", "-"),
+            "nearest": ("why", APP, "--nearest"),
             "report": ("report", "-o", str(self.space.folder / "report.json")),
         }.get(verb, (verb, APP))
 
