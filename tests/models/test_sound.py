@@ -205,6 +205,32 @@ def test_b1_data_that_an_onnx_file_keeps_outside(workspace: Space) -> None:
     workspace.build()
 
 
+MLMODEL = b"""flavors:
+  python_function:
+    code: null
+    data: null
+    env: {conda: conda.yaml}
+    loader_module: mlflow.sklearn
+    model_path: NAME
+  sklearn:
+    pickled_model: NAME
+metadata:
+    data: theirs
+"""
+
+
+@pytest.mark.parametrize("name", ["model.pkl", "data"])
+def test_b1_a_file_that_mlmodel_names(workspace: Space, name: str) -> None:
+    (workspace.root / "weights/own").mkdir()
+    mark = MLMODEL.replace(b"NAME", name.encode())
+    error = refused(workspace, "own/MLmodel", mark)
+    assert f"'weights/own/MLmodel' needs 'own/{name}', which is not there" in error
+    if name == "data":
+        (workspace.root / "weights/own/data").mkdir()
+    (workspace.root / "weights/own" / ("data/x.bin" if name == "data" else name)).write_bytes(pickle.dumps(1))
+    workspace.build()
+
+
 def test_b1_ordinary_small_files_stay_ordinary(workspace: Space) -> None:
     files: dict[str, bytes] = {
         "__init__.py": b"",

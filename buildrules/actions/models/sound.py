@@ -8,7 +8,7 @@ import io
 import math
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from buildrules.actions.models.pointers import LONGEST, pointer_of
 from buildrules.engine.action import SourceFile
@@ -55,6 +55,11 @@ _BLANK = (".gguf", ".h5", ".hdf5", ".keras", ".mar", ".npy", ".npz", ".onnx", ".
 _SHARD = re.compile(rb'"([^"\\]+\.(?:safetensors|bin|h5|msgpack))"\s*[,}]')
 _BESIDE = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])(.{1,127})", re.DOTALL)
 """An entry of TensorProto.external_data (onnx.proto3) and what follows: the key, and length and text of the value."""
+_FLAVOURS = re.compile(rb"^flavors:\s*\n((?: .*\n?|\n)*)", re.MULTILINE)
+_LOADED = re.compile(
+    rb"^ {4}(?:pickled_model|python_model|model_data|model_path|data): *(?!null\b)([\w][\w./-]*)\s*$", re.MULTILINE
+)
+"""In MLmodel its flavours, and a line of one that names the file or folder it loads (`mlflow.models.Model.to_dict`)."""
 _OUTLINE = 64 << 20  # bytes of a file that may say which others belong to it
 
 
@@ -111,20 +116,29 @@ def _check_parts(file: SourceFile, path: str, names: Collection[str]) -> None:
 
     An index of shards (Hugging Face, "sharded checkpoints") of which none is there is of another form of the model.
     """
-    index = file.name.endswith(".index.json")
-    if not (index or file.name.endswith(".onnx")) or file.size > _OUTLINE:
+    folder, _, base = file.name.rpartition("/")
+    index, onnx = base.endswith(".index.json"), base.endswith(".onnx")
+    if not (index or onnx or base == "MLmodel") or file.size > (_OUTLINE if onnx else _OUTLINE >> 4):
         return
     with open(path, "rb") as content:
         data = content.read()
     if index:
         found = [match[1] for match in _SHARD.finditer(data)] if b'"weight_map"' in data else []
+    elif base == "MLmodel":
+        found = [match[1] for flavours in _FLAVOURS.findall(data) for match in _LOADED.finditer(flavours)]
+        names = {*names, *(parent for name in names for parent in _above(name))}
     else:
         found = [match[2][: match[1][0]] for match in _BESIDE.finditer(data)]
-    folder = os.path.dirname(file.name)
     parts = {os.path.normpath(os.path.join(folder, name.decode(errors="replace"))) for name in found}
     missing = sorted(parts - set(names))
     if missing and not (index and len(missing) == len(parts)):
         raise _error(file, f"needs {missing[0]!r}, which is not there", "put it there as well")
+
+
+def _above(name: str) -> Iterator[str]:
+    """The folders that a name lies in."""
+    while name := name.rpartition("/")[0]:
+        yield name
 
 
 def _shown(file: SourceFile) -> str:
