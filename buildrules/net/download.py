@@ -20,7 +20,8 @@ from buildrules.start import failure as reasons
 from buildrules.start.failure import Failure
 from buildrules.start.header import content_length
 from buildrules.start.partial import Arrived, check
-from buildrules.start.transfer import Locate, Request, Transfer
+from buildrules.start.parts import Locate, Request
+from buildrules.start.transfer import Transfer
 from buildrules.store.blobs import Blobs, hex_of
 
 HERE = "disk"
@@ -116,10 +117,12 @@ def bring(
     tries: int = TRIES,
     stop: Stop | None = None,
     source: str = "elsewhere",
+    streams: int = 1,
 ) -> tuple[int, str]:
     """Have one file in the store, whatever its digest where `sha256` (hex) is None; gives its size and digest.
 
-    `locate` gives url and headers anew for every try, `request` sends them. Raises Failure, Interrupted.
+    A large one whose digest is known comes in parts, `streams` at once. `locate` gives url and headers anew for every
+    try, `request` sends them. Raises Failure, Interrupted.
     """
     blobs = context.blobs
     partial = os.path.join(blobs.tmp, "partial", sha256) if sha256 else blobs.tmp_path()
@@ -150,7 +153,8 @@ def bring(
         return locate()
 
     try:
-        transfer = Transfer(counted, placed, size, sha256, moved=moved, stop=stop or Stop(context), tries=tries)
+        stop = stop or Stop(context)
+        transfer = Transfer(counted, placed, size, sha256, moved=moved, stop=stop, tries=tries, streams=streams)
         found = transfer.fetch(partial, there)
         os.chmod(partial, 0o444)
         blobs.take(partial, found[1])

@@ -16,6 +16,7 @@ from .address import is_loopback
 from .archive import Content, members
 from .failure import NO_SPACE, REFUSED, UNREACHABLE, UNUSABLE, WRONG, Failure
 from .partial import CHUNK, disk_failure, is_right
+from .parts import streams
 from .sources import advice, describe, join, locate
 from .transfer import PATIENCE, TRIES, Transfer, copy_to
 from .web import Web
@@ -56,6 +57,7 @@ class Fetcher:
         self._lock = threading.Lock()
         self._done = 0
         self._fetched = 0
+        self._streams = 1
         self._tries = positive(environ, "BUILDRULES_FETCH_TRIES", TRIES)
 
     def run(self) -> None:
@@ -68,6 +70,8 @@ class Fetcher:
             self._say(f"{self._names(self._downloads)}: already there, digests are right")
             return
         self._say(f"{self._names([item for item, _ in missing])}: fetching {count} files, {_bytes(total)}")
+        sent = [row for item, files in missing for row in (*files, *item.get("archives", ())) if not row.get("archive")]
+        self._streams = streams([row["size"] for row in sent], self._parallel)
         jobs: list[Job] = []
         for download, files in missing:
             self._check_space(download, files)
@@ -140,6 +144,7 @@ class Fetcher:
             moved=self._moved,
             stop=self._stop,
             tries=self._tries,
+            streams=self._streams,
         ).to(path)
 
     def _unpack(self, file: dict[str, Any], content: Content, path: str) -> None:

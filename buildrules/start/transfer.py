@@ -1,7 +1,7 @@
 """A file from its source to its place: resumed, retried, checked, renamed.
 
 What has arrived is kept in a partial file under a lock, so that a restart goes on where it stopped and two processes
-that want one file fetch it once.
+that want one file fetch it once. A large file comes in parts, several at once, where its server gives parts.
 """
 
 from __future__ import annotations
@@ -16,17 +16,13 @@ from .address import redacted
 from .failure import MISSING, UNREACHABLE, WRONG, Failure
 from .header import content_length, content_range
 from .partial import CHUNK, Arrived, Partial, check, disk_failure, is_right, put
+from .parts import LARGE, PART, READ, Locate, Parts, Request
 from .retry import pause
 from .web import broken, failure_of
 
 PATIENCE = "see that the address is right and can be reached from here"
 TRIES = 5  # in a row without a mebibyte of progress among them
-READ = 256 << 10
 
-Locate = Callable[[], "tuple[str, dict[str, str]]"]
-"""Gives url and headers, anew for every try."""
-Request = Callable[[str, Mapping[str, str], Mapping[str, str]], Any]
-"""Sends a GET: url, headers for its own origin, headers for every hop; gives an answer as `Web.request` does."""
 Moved = Callable[[int, int], None]
 """Called with the bytes by which what is there grew, or shrank where a transfer starts over, and the bytes received."""
 
@@ -55,7 +51,10 @@ def copy_to(read: Callable[[], bytes], path: str, size: int, sha256: str, *, sto
 
 
 class Transfer:
-    """A file of `size` bytes with the digest `sha256` (hex); whatever comes where they are None."""
+    """A file of `size` bytes with the digest `sha256` (hex); whatever comes where they are None.
+
+    Where both are known, `streams` requests at once bring a large one.
+    """
 
     def __init__(
         self,
@@ -67,6 +66,7 @@ class Transfer:
         moved: Moved = lambda *_: None,
         stop: threading.Event | None = None,
         tries: int = TRIES,
+        streams: int = 1,
     ) -> None:
         self._request = request
         self._locate = locate
@@ -75,6 +75,7 @@ class Transfer:
         self._moved = moved
         self._stop = stop or threading.Event()
         self._tries = tries
+        self._streams = streams if size and sha256 else 1
         self._tag: str | None = None  # of what has arrived, where the digest is not known
         self._whole = size  # bytes there must be in the end, as far as anybody has said
         self._file: Partial
@@ -122,6 +123,7 @@ class Transfer:
                 if not failure.retry:
                     raise
                 failures += 1
+                self._streams = max(1, self._streams // 2)  # the server may not want so many
                 if self._file.size >= reached + CHUNK:
                     failures, reached = 1, self._file.size
                 if failures >= self._tries:
@@ -140,13 +142,18 @@ class Transfer:
         url = ""
         if not resumed or resumed != size:
             url, headers = self._locate()
-            extra = {"Range": f"bytes={resumed}-"} if resumed else {}
+            in_parts = self._streams > 1 and size is not None and size > LARGE and size - resumed > PART
+            last = resumed + PART - 1 if in_parts else ""
+            extra = {"Range": f"bytes={resumed}-{last}"} if resumed or in_parts else {}
             if resumed and self._expected is None:
                 extra["If-Range"] = self._tag or ""
             answer = self._request(url, headers, extra)
             try:
-                self._judge(answer, url)
-                self._append(answer, url)
+                self._judge(answer, url, part=bool(extra))
+                if in_parts and answer.status == 206 and content_length(answer.headers) == PART:
+                    self._append_parts(answer, url)
+                else:
+                    self._append(answer, url)
             finally:
                 answer.close()
         if self._expected is None:
@@ -185,8 +192,8 @@ class Transfer:
             hint="the file was changed after it was locked: put it back, or lock and build again",
         )
 
-    def _judge(self, answer: Any, url: str) -> None:
-        """Go on, or raise Failure; puts the partial file where the answer starts."""
+    def _judge(self, answer: Any, url: str, *, part: bool) -> None:
+        """Go on, or raise Failure; puts the partial file where the answer starts. `part` says if one was asked for."""
         tag = answer.headers.get("ETag") or ""
         if answer.status == 200:
             self._restart()
@@ -195,7 +202,7 @@ class Transfer:
                 raise self._wrong(url, f"{length} bytes")
             self._whole = self._size if self._size is not None else length
         elif answer.status == 206:
-            problem = self._mismatch(answer.headers, tag)
+            problem = self._mismatch(answer.headers, tag) if part else "another range than was asked for"
             if problem:
                 self._restart()
                 raise Failure(UNREACHABLE, f"{redacted(url)} answered with {problem}", retry=True)
@@ -214,7 +221,7 @@ class Transfer:
         """
         size = self._file.size
         found = content_range(headers)
-        if not size or found is None or found[0] != size:
+        if found is None or found[0] != size:
             return "another range than was asked for"
         if self._expected is None:
             whole = self._whole if found[1] is None else found[1]
@@ -246,6 +253,18 @@ class Transfer:
             if self._expected is None and self._tag is None:  # nothing says that the rest would be of the same file
                 self._restart()
             raise
+
+    def _append_parts(self, first: Any, url: str) -> None:
+        """The part that `first` answers, and all behind it, which are asked for meanwhile."""
+        file = self._file
+        parts = Parts(self._request, self._locate, file.size + PART, self._size or 0, self._streams - 1, file.stop)
+        try:
+            self._append(first, url)
+            for data in parts:
+                file.write(data)
+                self._moved(len(data), len(data))
+        finally:
+            parts.close()
 
     def _restart(self) -> None:
         self._tag, self._whole = None, self._size

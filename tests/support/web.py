@@ -63,8 +63,10 @@ class Answering(Handler):
             data = bytes(reversed(data))
         wanted = self.headers.get("Range")
         if wanted and web.ranges:
-            start = int(wanted.removeprefix("bytes=").partition("-")[0])
-            return self._send(206, data[start:], len(data), what, **{"Content-Range": f"bytes {start}-/{len(data)}"})
+            first, _, last = wanted.removeprefix("bytes=").partition("-")
+            start, end = int(first), min(int(last or len(data)) + 1, len(data))
+            where = f"bytes {start}-{end - 1}/{len(data)}"
+            return self._send(206, data[start:end], len(data), what, **{"Content-Range": where})
         return self._send(200, data, len(data), what)
 
     def do_HEAD(self) -> None:

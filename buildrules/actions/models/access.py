@@ -16,11 +16,13 @@ from buildrules.net.session import Fetching
 from buildrules.start import failure as reasons
 from buildrules.start.archive import Content, members
 from buildrules.start.failure import Failure
+from buildrules.start.parts import streams
 from buildrules.start.retry import retrying
 from buildrules.start.sources import advice, locate
 from buildrules.start.transfer import PATIENCE
 from buildrules.store.blobs import CHUNK
 
+PARALLEL = 8  # requests for files
 TRIES = 4
 FILE_TRIES = 5
 MOVED = "it was moved or removed: put it back, or give its new address and run 'buildrules lock'"
@@ -113,7 +115,9 @@ class Access:
             raise self.error(failure, source) from None
         return headers, body
 
-    def take(self, source: Mapping[str, Any], file: Mapping[str, Any], stop: Stop | None = None) -> tuple[int, str]:
+    def take(
+        self, source: Mapping[str, Any], file: Mapping[str, Any], stop: Stop | None = None, streams: int = PARALLEL
+    ) -> tuple[int, str]:
         """Have a file in the store; gives its size and sha256 (hex).
 
         `file` has `path`, `key` where the source calls it otherwise, and `size` and `sha256` where they are known. One
@@ -135,13 +139,15 @@ class Access:
                 tries=FILE_TRIES,
                 stop=stop,
                 source="model store",
+                streams=streams,
             )
         except Failure as failure:
             raise self.error(failure, source, file["path"]) from None
 
     def take_all(self, source: Mapping[str, Any], files: Sequence[Mapping[str, Any]]) -> list[tuple[int, str]]:
         """`take` for many files at once, in their order. Raises the first error after the others have ended."""
-        return side_by_side(lambda file, stop: self.take(source, file, stop), files, self.context)
+        each = streams([file.get("size") or 0 for file in files], PARALLEL)
+        return side_by_side(lambda file, stop: self.take(source, file, stop, each), files, self.context, PARALLEL)
 
     def files(self, source: Mapping[str, Any], keys: Mapping[str, str | None]) -> list[File]:
         """Files whose digests nobody knows yet, fetched into the store.
