@@ -53,6 +53,9 @@ class OtherProcess:
         """See `engine.build.Elsewhere`."""
         return self
 
+    def placed(self) -> None:
+        """See `engine.build.Elsewhere`."""
+
     def run(self, step: Step) -> Outputs:
         file = self._root.parent / f"step-{len(self.ran)}-{os.urandom(4).hex()}.json"
         self.ran.append(step.kind)
