@@ -87,8 +87,8 @@ class Serial(Away):
     """Hands over one step at a time: `overheads` are seconds that each took besides its run."""
 
     def __init__(self, client: Client, engine: Running, store: Store, session: Session) -> None:
-        cache = {"remote": [engine.variables["BUILDRULES_CACHE"]]} if "BUILDRULES_CACHE" in engine.variables else {}
-        cache["namespace"] = client.env["BUILDRULES_CACHE_NAMESPACE"]
+        remote = [engine.variables["BUILDRULES_CACHE"]] if "BUILDRULES_CACHE" in engine.variables else []
+        cache = {"remote": remote, "namespace": client.env["BUILDRULES_CACHE_NAMESPACE"]}
         settings = {**engine.settings, "shortest": 0}
         super().__init__(str(engine.settings["url"]), settings, cache, str(client.root), store, session, Stream())
         self.overheads: list[float] = []
@@ -148,11 +148,13 @@ def overhead(bench: Bench, said: argparse.Namespace) -> list[Row]:
 
 
 def restart(bench: Bench, said: argparse.Namespace) -> list[Row]:
-    """The scheduler is killed in the middle of a build."""
-    expected, usual, workspace = _undisturbed(bench, said.steps)
+    """The scheduler is killed as soon as one step of a build was run there."""
+    expected, _, workspace = _undisturbed(bench, said.steps)
     client = bench.client(workspace)
-    process = client.start("build", "//...", "--json")
-    time.sleep(usual / 2)
+    events = client.profile.with_name("events")
+    process = client.start("build", "//...", "--json", "--events", str(events))
+    while process.poll() is None and not (events.exists() and '"sent"' in events.read_text()):
+        time.sleep(0.02)
     running = process.poll() is None
     bench.engine.kill()
     bench.engine.start()

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from buildrules.credentials.redact import redact
@@ -216,7 +217,8 @@ class DaskEngine:
                 self._until = time.monotonic() + _PATIENCE
                 self._told(f"{self.name} went away; what was under way there is sent again when it is back")
             self._held.clear()
-        client.close(timeout=2)
+        with suppress(Exception):  # what breaks off a handshake raises more than says that it is closed
+            client.close(timeout=2)
 
 
 def open_engine(url: str, session: Session, settings: Mapping[str, Any], told: Callable[[str], None]) -> DaskEngine:
