@@ -47,7 +47,7 @@ VERBS = {
     "test": Verb("start packages, send their requests and compare the answers", ("report",)),
     "watch": Verb("build targets again whenever something changes that they are made of"),
     "lint": Verb("look for what is likely wrong in packages", ("report",), sides=("lint",), goals=False),
-    "worker": Verb("run a task that an execution engine has laid out in a folder"),
+    "worker": Verb("run tasks of an execution engine, one after the other"),
     "export": Verb("write one package as an OCI layout or an archive", ("after",), "exported", one=True),
     "export-to": Verb("write files that make packages targets of another build system"),
     "copy": Verb("copy an image, unchanged, between registries and layouts"),

@@ -15,7 +15,7 @@ def main() -> int:
     from buildrules.net.session import Session
 
     session = Session()
-    return run_folder(".", session, session.own(Kinds))
+    return run_folder(session, session.own(Kinds))
 
 
 if __name__ == "__main__":

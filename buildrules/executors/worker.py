@@ -77,34 +77,25 @@ def size_of(blobs: Blobs, digest: str) -> int:
         return file.seek(0, 2)
 
 
-def put_out(blobs: Blobs, digest: str, folder: str) -> None:
-    """A blob as a file of a folder, called by its hex digits."""
-    target = os.path.join(folder, digest.removeprefix("sha256:"))
-    try:
-        os.link(blobs.path(digest), target)
-    except OSError:
-        shutil.copyfile(blobs.path(digest), target)
-
-
-def run_folder(folder: str, session: Session, kinds: Kinds) -> int:
-    """Run the task that lies in a folder, as `executors.folder` says; returns the exit code. Raises UsageError."""
-    with open(os.path.join(folder, TASK), "rb") as file:
+def run_folder(session: Session, kinds: Kinds) -> int:
+    """Run the task in the current folder, as `executors.folder` says; returns the exit code. Raises UsageError."""
+    with open(TASK, "rb") as file:
         data = file.read()
     task = Task.read(data)
     with contextlib.suppress(FileNotFoundError):
-        os.chmod(os.path.join(folder, STORE), 0o700)  # engines lay folders with rights that no store may have
-    store = Store(os.path.join(os.path.abspath(folder), STORE))
-    try:
-        body = work(task, os.path.join(os.path.abspath(folder), WORKSPACE), store, session, kinds)
-        out = os.path.join(folder, OUT)
-        os.makedirs(out, exist_ok=True)
-        for digest in body["blobs"].keys() - task.blobs.keys():
-            put_out(store.blobs, digest, out)
-        answer, blob = sealed(data, task, body, None)
-        if blob:
-            put_out(store.blobs, store.blobs.put(blob), out)
-    finally:
-        store.close()
-    with open(os.path.join(folder, ANSWER), "wb") as file:
+        os.chmod(STORE, 0o700)  # engines lay folders with rights that no store may have
+    store = Store(os.path.abspath(STORE))
+    body = work(task, os.path.abspath(WORKSPACE), store, session, kinds)
+    os.makedirs(OUT, exist_ok=True)
+    answer, blob = sealed(data, task, body, None)
+    made = [digest for digest in body["blobs"] if digest not in task.blobs]
+    for digest in [*made, store.blobs.put(blob)] if blob else made:
+        target = os.path.join(OUT, digest.removeprefix("sha256:"))
+        try:
+            os.link(store.blobs.path(digest), target)
+        except OSError:
+            shutil.copyfile(store.blobs.path(digest), target)
+    store.close()
+    with open(ANSWER, "wb") as file:
         file.write(answer)
     return 1 if "error" in body else 0

@@ -1,6 +1,5 @@
 """The servers that executors are tested with."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from buildrules.net.session import Session
 from buildrules.store.store import Store
 from tests.support.buildgrid import BuildGrid, buildgrid_server
 from tests.support.casd import Casd, casd_server
-from tests.support.dask_cluster import DaskCluster, dask_cluster
 
 
 @pytest.fixture(scope="session")
@@ -38,13 +36,3 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tool(LocalExecutor("/", store.blobs, session, session.own(Kinds), Stream()))
     store.close()
     return Path(store.root) / "interpreters"
-
-
-@pytest.fixture(scope="session")
-def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
-    """A cluster of three workers; who kills a part of it starts it again. For tests of the group `dask`."""
-    folder = tmp_path_factory.mktemp("dask") / "cluster"
-    with dask_cluster(folder, environment={"GIVEN": "1"}, resources={"cpu": 2}) as cluster:
-        yield cluster
-    left = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
-    assert not [command for command in left if os.fsencode(folder) in command]

@@ -31,8 +31,8 @@ from tests.executors.test_away import built
 from tests.support.canary import Canary
 from tests.support.certificates import authority, signed
 from tests.support.dask_cluster import DaskCluster, dask_cluster
-from tests.support.execute import runs, wait_for
 from tests.support.local import Local
+from tests.support.processes import runs, wait_for
 from tests.support.relay import Counted
 from tests.support.service import free_ports
 from tests.support.space import Space

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.buildgrid import BuildGrid
-from tests.support.execute import wait_for
+from tests.support.processes import wait_for
 from tests.support.space import Report, Space
 
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.xdist_group("buildgrid")]

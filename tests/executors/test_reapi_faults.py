@@ -15,7 +15,7 @@ import pytest
 from buildrules.executors.engine import EngineError
 from tests.executors.test_away import built
 from tests.support.casd import Casd, casd_server
-from tests.support.execute import wait_for
+from tests.support.processes import wait_for
 from tests.support.space import Report, Space
 from tests.support.watched_engine import Watched, build_there, outputs
 

@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -56,7 +56,7 @@ schedulers:
     action-cache: *cache
     property-set: !dynamic-property-set
       match-property-keys: [{matched}]
-      wildcard-property-keys: [{free}]
+      wildcard-property-keys: []
     bot-session-keepalive-timeout: {keepalive}
     session-expiry-timer-interval: 0.5
     poll-interval: 0.1
@@ -75,18 +75,15 @@ thread-pool-size: 40
 
 
 class BuildGrid:
-    """A scheduler with its storage, and `workers`, numbered from 1, which are called w1, w2 and offer `platform`.
+    """A scheduler with its storage, and `workers`, numbered from 1, which are called w1, w2.
 
-    Actions may have `free` properties as well, which no worker is chosen by. What all parts say is in `logs`.
+    What all parts say is in `logs`.
     """
 
-    def __init__(
-        self, folder: Path, workers: int = 2, platform: Mapping[str, str] = PLATFORM, free: Collection[str] = ()
-    ) -> None:
+    def __init__(self, folder: Path, workers: int = 2) -> None:
         self.folder = folder
         self.logs = folder / "logs"
         self.port, self._database_port = free_ports(2)
-        self._platform, self._free = platform, free
         self._workers = workers
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._machines: dict[int, Machine] = {}
@@ -104,8 +101,7 @@ class BuildGrid:
                 port=self.port,
                 database=self._database,
                 folder=self.folder,
-                matched=", ".join(self._platform),
-                free=", ".join(self._free),
+                matched=", ".join(PLATFORM),
                 keepalive=KEEPALIVE,
             )
         )
@@ -136,7 +132,7 @@ class BuildGrid:
         worker = [*forky_program("buildbox", "buildbox-worker"), f"--bots-remote={remote}", "--cas-remote=unix:sock"]
         worker += [*sandbox(), "--concurrent-jobs=1", "--max-wait-time=1"]
         worker += ["--bots-retry-delay=100"]  # milliseconds at first: it has a new session soon after BuildGrid is back
-        for name, value in self._platform.items():
+        for name, value in PLATFORM.items():
             worker += ["--platform", f"{name}={value}"]
         worker.append(f"w{number}")  # it ends when BuildGrid was away for longer than KEEPALIVE
         log = self.logs / f"w{number}.log"
@@ -202,11 +198,9 @@ class BuildGrid:
 
 
 @contextlib.contextmanager
-def buildgrid_server(
-    folder: Path, workers: int = 2, platform: Mapping[str, str] = PLATFORM, free: Collection[str] = ()
-) -> Iterator[BuildGrid]:
+def buildgrid_server(folder: Path, workers: int = 2) -> Iterator[BuildGrid]:
     """A running BuildGrid."""
-    server = BuildGrid(folder, workers, platform, free)
+    server = BuildGrid(folder, workers)
     try:
         server.start()
         yield server

@@ -16,7 +16,7 @@ class DaskCluster:
     """A scheduler and `workers`, numbered from 1, which are called w1, w2, ..., each with one thread.
 
     A worker has the variables of `environment` and PATH, nothing else of this process's, and a BUILDRULES_CACHE_DIR of
-    its own. It offers `resources`. It ends when the scheduler does, and is started again until it finds one. What all
+    its own. It ends when the scheduler does, and is started again until it finds one. What all
     parts say is in `logs`. `variables` are for clients: with them, distributed finds its certificates.
     """
 
@@ -25,7 +25,6 @@ class DaskCluster:
         folder: Path,
         workers: int = 3,
         environment: Mapping[str, str] | None = None,
-        resources: Mapping[str, float] | None = None,
     ) -> None:
         self.folder = folder
         self.logs = folder / "logs"
@@ -35,7 +34,6 @@ class DaskCluster:
         self.certificate = signed(folder, "member", self.authority)
         self.key = self.certificate.with_suffix(".key")
         self._environment = {"PATH": PATH, **(environment or {}), "DASK_CONFIG": str(folder)}  # not that of the user
-        self._resources = resources or {}
         self._numbers = range(1, workers + 1)
         self._scheduler: subprocess.Popen[bytes] | None = None
         self._workers: dict[int, Machine] = {}
@@ -56,15 +54,11 @@ class DaskCluster:
         pair = {f"{tls}__CLIENT__CERT": str(self.certificate), f"{tls}__CLIENT__KEY": str(self.key)}
         return {f"{tls}__CA_FILE": str(self.authority), **pair}
 
-    def store(self, number: int) -> Path:
-        """The store of a worker."""
-        return self.folder / f"w{number}" / "store"
-
     def start(self) -> None:
         """Start everything, and wait until the workers have found the scheduler."""
         self._launch_scheduler()
         for number in self._numbers:
-            self._launch_worker(number, {})
+            self._launch_worker(number)
         for number in self._numbers:
             self._wait(f"w{number}")
 
@@ -81,12 +75,9 @@ class DaskCluster:
         self._scheduler.wait()
         self._scheduler = None
 
-    def start_worker(self, number: int, environment: Mapping[str, str] | None = None) -> None:
-        """Start a worker, with the store that it had, and wait until it has found the scheduler.
-
-        `environment` has variables that this one has more than others, until it is killed.
-        """
-        self._launch_worker(number, environment or {})
+    def start_worker(self, number: int) -> None:
+        """Start a worker, with the store that it had, and wait until it has found the scheduler."""
+        self._launch_worker(number)
         self._wait(f"w{number}")
 
     def kill_worker(self, number: int) -> None:
@@ -115,7 +106,7 @@ class DaskCluster:
         for number in self._workers:
             self._mark(f"w{number}")
 
-    def _launch_worker(self, number: int, more: Mapping[str, str]) -> None:
+    def _launch_worker(self, number: int) -> None:
         name, folder = f"w{number}", self.folder / f"w{number}"
         self._mark(name)
         command = [
@@ -128,9 +119,7 @@ class DaskCluster:
             name,
         ]
         command += ["--local-directory", str(folder / "scratch")]
-        if self._resources:
-            command += ["--resources", " ".join(f"{kind}={amount}" for kind, amount in self._resources.items())]
-        environment = {**self._environment, "BUILDRULES_CACHE_DIR": str(self.store(number)), **more}
+        environment = {**self._environment, "BUILDRULES_CACHE_DIR": str(folder / "store")}
         self._workers[number] = Machine(command, folder=folder, log=self._log(name), environment=environment)
 
     def _dask(self, role: str) -> list[str]:
@@ -158,10 +147,9 @@ def dask_cluster(
     folder: Path,
     workers: int = 3,
     environment: Mapping[str, str] | None = None,
-    resources: Mapping[str, float] | None = None,
 ) -> Iterator[DaskCluster]:
     """A running cluster."""
-    cluster = DaskCluster(folder, workers, environment, resources)
+    cluster = DaskCluster(folder, workers, environment)
     try:
         cluster.start()
         yield cluster

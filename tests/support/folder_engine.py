@@ -1,4 +1,4 @@
-"""An engine on this machine: lays each task out in a folder of its own, and runs `buildrules worker` there."""
+"""An engine on this machine: lays each task out in a folder of its own, and runs what an engine starts there."""
 
 import os
 import subprocess
@@ -45,7 +45,7 @@ class FolderEngine:
         (at / TASK).write_bytes(task.data())
         self.ran.append(task.step.kind)
         self.asked.append(dict(task.properties))
-        command = [sys.executable, "-m", "buildrules", "worker", str(at)]
+        command = [sys.executable, "-m", "buildrules.executors"]
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "HOME": "/nonexistent"}
         done = subprocess.run(command, cwd=at, env=env, capture_output=True, text=True, check=False)
         if not (at / ANSWER).exists():
