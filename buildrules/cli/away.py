@@ -10,14 +10,13 @@ from typing import Any
 
 from buildrules.actions.fetching import fetch_parts
 from buildrules.actions.registry import Kinds
-from buildrules.cli.sharing import settings_of
+from buildrules.cli.sharing import namespace_of, settings_of
 from buildrules.engine.events import Notice, Placed, Stream
 from buildrules.engine.executor import Executor, LocalExecutor
 from buildrules.executors.away import AwayExecutor
 from buildrules.executors.opening import open_engine
 from buildrules.executors.placement import Placement
 from buildrules.net.session import Session
-from buildrules.remote.keys import MAIN
 from buildrules.remote.trust import Trust
 from buildrules.store.noted import NotedSizes, NotedTrips
 from buildrules.store.store import Store
@@ -49,7 +48,7 @@ class Away:
         CredentialsError."""
         self._store = store
         self._kinds = session.own(Kinds)
-        self._namespace = cache.get("namespace", MAIN)
+        self._namespace = namespace_of(cache)
         self._trust = Trust("off") if settings.get("trusted") else open_trust(cache, root)
         given = {**settings, "cache": settings_of(cache), "root": root}
         self.engine = open_engine(url, session, given, lambda text: stream.emit(Notice(text, warning=True)))

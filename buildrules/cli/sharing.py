@@ -51,14 +51,18 @@ def settings_of(cache: Mapping[str, Any], *, remote: bool = True, preview: bool 
         raise UsageError(f"BUILDRULES_CACHE_UPLOAD is {upload!r}", hint=f"it is one of {', '.join(UPLOAD)}")
     trusted = os.environ.get("CI", "").lower() in ("true", "1", "yes")
     writes = upload == "always" or (upload == "ci" and trusted)
+    return {**cache, "remote": places, "writes": writes and not preview, "namespace": namespace_of(cache)}
+
+
+def namespace_of(cache: Mapping[str, Any]) -> str:
+    """The namespace of `plan.cache` as the environment has it, also where nothing is shared. Raises UsageError."""
     from buildrules.remote.keys import MAIN, is_namespace
 
     namespace = os.environ.get("BUILDRULES_CACHE_NAMESPACE")
     if namespace and not is_namespace(namespace):
         hint = "it is a name such as main or pull-request/7"
         raise UsageError(f"BUILDRULES_CACHE_NAMESPACE is {namespace!r}", hint=hint)
-    namespace = namespace or cache.get("namespace", MAIN)
-    return {**cache, "remote": places, "writes": writes and not preview, "namespace": namespace}
+    return namespace or str(cache.get("namespace", MAIN))
 
 
 class Sharing:

@@ -89,6 +89,15 @@ def test_people_are_told_and_round_trips_are_remembered(workspace: Space, engine
     assert re.search(r"^  files_layer +1  a folder +0\.00 s +\d\.\d\d s +\? +\d+ B$", out.out, re.M)
 
 
+def test_the_namespace_of_the_environment_is_that_of_tasks(workspace: Space, engine: FolderEngine) -> None:
+    variable = "BUILDRULES_CACHE_NAMESPACE"
+    workspace.run("build", APP, *AWAY, code=2, env={variable: "../main"}).said(
+        "BUILDRULES_CACHE_NAMESPACE is '../main'"
+    )
+    workspace.run("build", APP, *AWAY, env={variable: "pull-request/7"})
+    assert engine.namespaces == {"pull-request/7"}
+
+
 def test_packages_are_tested_elsewhere(new_space: Callable[..., Space], busybox: bytes, engine: FolderEngine) -> None:
     space = answering(new_space(), busybox)
     space.append("BUILD.yaml", TEST + TEST.replace("app_test", "wrong").replace("greeting: hello", "greeting: hi"))

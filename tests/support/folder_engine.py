@@ -28,6 +28,7 @@ class FolderEngine:
         (folder / "content").mkdir(parents=True)
         self.ran: list[str] = []
         self.asked: list[dict[str, str]] = []
+        self.namespaces: set[str] = set()
         self.open()
 
     def open(self) -> "FolderEngine":
@@ -45,6 +46,7 @@ class FolderEngine:
         (at / TASK).write_bytes(task.data())
         self.ran.append(task.step.kind)
         self.asked.append(dict(task.properties))
+        self.namespaces.add(task.namespace)
         command = [sys.executable, "-m", "buildrules.executors"]
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "HOME": "/nonexistent"}
         done = subprocess.run(command, cwd=at, env=env, capture_output=True, text=True, check=False)
