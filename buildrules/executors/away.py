@@ -1,6 +1,5 @@
 """The executor that hands steps to an engine, and runs here what belongs here."""
 
-import functools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,6 @@ from buildrules.engine.parcel import named, unpacked
 from buildrules.engine.step import Step
 from buildrules.errors import BuildrulesError, IntegrityError
 from buildrules.executors.answer import Answer, opened
-from buildrules.executors.depot import Depot
 from buildrules.executors.engine import Engine, EngineError, LostInputError, Ran
 from buildrules.executors.needs import Needs, needs_of, portable
 from buildrules.executors.placement import Placement
@@ -62,10 +60,6 @@ class AwayExecutor:
         self._answered = False  # whether a task came back, so that nothing has to be made ready any more
         self._lock = threading.Lock()
 
-    @functools.cached_property
-    def _depot(self) -> Depot:
-        return Depot(self._engine.place)
-
     def run(self, step: Step) -> Outputs:
         """See `Executor.run`. Raises what the step raises there, and EngineError that names the worker."""
         traits = self._kinds.named(step.kind).traits
@@ -73,7 +67,7 @@ class AwayExecutor:
         if not why:
             needs = needs_of(step, traits, self._here, self._fetch)
             with self._waiting():
-                lacking = self._depot.lacking(needs.all)
+                lacking = self._engine.depot.lacking(needs.all)
                 why = self._placement.heavy(step, sum(blob.size for blob in lacking))
                 if not why:
                     blobs = {digest: need.blob.size for digest, need in needs.blobs.items()}
@@ -96,7 +90,7 @@ class AwayExecutor:
         """The outputs of a task. Content that is lost after it was sent or made is sent or made once more."""
         again, placed = False, Placed(expected=self._placement.seconds(task.step))
         for attempt in (1, 2):
-            sent = self._depot.send(lacking, needs.all)
+            sent = self._engine.depot.send(lacking, needs.all)
             self._here.count(sent=sent, source="executor")
             placed = placed._replace(sent=placed.sent + sent)
             self._placement.note(placed)
@@ -109,8 +103,8 @@ class AwayExecutor:
             except LostInputError:
                 if attempt == 2:
                     raise
-                self._depot.forget(needs.all.keys())
-                lacking = self._depot.lacking(needs.all)
+                self._engine.depot.forget(needs.all.keys())
+                lacking = self._engine.depot.lacking(needs.all)
                 continue
             finally:
                 took = time.perf_counter() - began
@@ -145,7 +139,7 @@ class AwayExecutor:
         kind = task.step.kind
         try:
             if (blob := named(body)) is not None:
-                body = unpacked(b"".join(self._engine.place.read(blob)))
+                body = unpacked(b"".join(self._engine.depot.place.read(blob)))
             return Answer.of(body, lambda outputs: self._kinds.fits(kind, outputs))
         except (ValueError, FileNotFoundError) as error:
             raise IntegrityError(f"worker {worker} answered with what is no answer: {error}") from None
@@ -159,7 +153,7 @@ class AwayExecutor:
         left, fetched = wanted - self._here.blobs.holds(wanted), 0
         for digest in left:
             size = answer.blobs.get(digest)
-            if size is None or not self._engine.place.bring(Blob(digest, size), self._here.blobs):
+            if size is None or not self._engine.depot.place.bring(Blob(digest, size), self._here.blobs):
                 return None
             self._here.count(fetched=size, source="executor")
             fetched += size

@@ -2,9 +2,9 @@
 
 from buildrules.engine.kind import BuildContext
 from buildrules.errors import BuildrulesError
+from buildrules.executors.depot import Depot
 from buildrules.executors.needs import Needs
 from buildrules.executors.task import Task
-from buildrules.remote.guarded import Guarded
 from buildrules.typed import NamedTuple, Protocol
 
 
@@ -23,12 +23,12 @@ class Engine(Protocol):
     """One engine. Safe for concurrent threads; `run` is called by up to `slots` at a time."""
 
     name: str  # its address, without credentials
-    place: Guarded  # where tasks find content, and leave it
+    depot: Depot  # where tasks find content, and leave it
     slots: int  # tasks that may be under way at a time
     overhead: float  # seconds that a task costs besides its run, as far as nobody has measured it
 
     def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
-        """Run a task of the build of `context`, whose content is in `place`; `again` where what the engine remembers is
+        """Run a task of the build of `context`, whose content is in `depot`; `again` where what the engine remembers is
         of no use.
 
         Raises LostInputError, EngineError, Interrupted.

@@ -10,7 +10,7 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from buildrules.errors import BuildrulesError, CredentialsError, Interrupted, UsageError
 from buildrules.oci.descriptor import is_digest
@@ -32,6 +32,7 @@ SILENCE = 2.5  # seconds with nothing after which an attempt that fails says tha
 IN_FLIGHT = 32  # requests under way at a time, of one `holds`
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 
 class _UnlikeError(Exception):
@@ -73,15 +74,11 @@ class Guarded:
         self._lock = threading.Lock()
         self._breakers = {"reading": Breaker(clock), "writing": Breaker(clock)}
         self._largest: int | None = None  # bytes: so much was too large for the place
+        self.failure = ""  # what failed last
         self._said: set[str] = set()
         self._unsaid: dict[str, str] = {}  # direction -> what failed last, where that was no news yet
         self._gone: set[str] = set()  # digests of content that was asked for in vain
         self._wrong: set[Blob] = set()  # what other bytes are kept for
-
-    @property
-    def failure(self) -> str:
-        """What failed last when something was sent there; "" where nothing has."""
-        return self._unsaid.get("writing", "")
 
     @property
     def refuses(self) -> bool:
@@ -122,16 +119,20 @@ class Guarded:
 
     def holds(self, blobs: Collection[Blob]) -> set[str]:
         """The digests of those that are there, as far as that can be learned."""
+        return self.looked(blobs)[0]
+
+    def looked(self, blobs: Collection[Blob]) -> tuple[set[str], bool]:
+        """The digests of those that are there, and whether that was learned of all."""
         wanted = [blob for blob in dict.fromkeys(blobs) if is_digest(blob.digest) and blob.digest not in self._gone]
         groups = [wanted[at : at + self._place.batch] for at in range(0, len(wanted), self._place.batch)]
 
-        def ask(group: list[Blob]) -> set[str]:
-            found = self._tried("reading", lambda: self._place.content.holds(group)) or set()
-            return found & {blob.digest for blob in group}
+        def ask(group: list[Blob]) -> set[str] | None:
+            return self._tried("reading", lambda: self._place.content.holds(group))
 
-        found = set().union(*_side_by_side(ask, groups))
+        answers = side_by_side(ask, groups)
+        found = set().union(*filter(None, answers)) & {blob.digest for blob in wanted}
         self._count(misses=len(wanted) - len(found))
-        return found
+        return found, None not in answers
 
     def read(self, blob: Blob) -> Iterator[bytes]:
         """The content. Raises FileNotFoundError where it cannot be had, also at the end, where it was other content:
@@ -294,7 +295,7 @@ class Guarded:
         self._count(failures=1)
         if breaker.ended(well=False):
             self._left_alone(direction, failure)
-        self._unsaid[direction] = failure.text
+        self.failure = self._unsaid[direction] = failure.text
         return failure.text
 
     def _left_alone(self, direction: str, failure: RemoteError) -> None:
@@ -343,8 +344,8 @@ def _understood(error: Exception) -> RemoteError:
     return RemoteError(f"{type(error).__name__}: {error}")
 
 
-def _side_by_side(ask: Callable[[T], set[str]], groups: Sequence[T]) -> Iterable[set[str]]:
-    """What `ask` gives for each group, with IN_FLIGHT of them under way."""
+def side_by_side(ask: Callable[[T], V], groups: Sequence[T]) -> list[V]:
+    """What `ask` gives for each group, with IN_FLIGHT of them under way. Raises the first of what it raises."""
     if len(groups) < 2:
         return [ask(group) for group in groups]
     from concurrent.futures import ThreadPoolExecutor

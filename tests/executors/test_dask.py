@@ -213,7 +213,7 @@ def test_what_cannot_be_done_names_the_worker_and_its_last_lines(
     with pytest.raises(LostInputError, match=r"worker w\d lacks what it needs: file:.* has no sha256:"):
         engine.run(lost, Needs({}, {}), context)
     assert not (tmp_path / "other").exists()
-    assert engine.place.write(Blob(digest, 7), lambda: [b"nowhere"])
+    assert engine.depot.place.write(Blob(digest, 7), lambda: [b"nowhere"])
     engine.run(lost, Needs({}, {}), context)
     assert len(begun(tmp_path / "other")) == 1
     engine.run(shown(tmp_path / "log", note="x" * 100_000), Needs({}, {}), context)  # which no scheduler sees

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from buildrules.engine.kind import BuildContext
+from buildrules.executors.depot import Depot
 from buildrules.executors.engine import EngineError, Ran
 from buildrules.executors.folder import ANSWER, OUT, TASK, laid
 from buildrules.executors.needs import Needs
@@ -33,7 +34,7 @@ class FolderEngine:
 
     def open(self) -> "FolderEngine":
         """For one command more."""
-        self.place = Guarded(open_backend(f"{self.name}/content", Session()))
+        self.depot = Depot(lambda: Guarded(open_backend(f"{self.name}/content", Session())))
         return self
 
     def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
@@ -41,7 +42,7 @@ class FolderEngine:
         for path, need in laid(needs).items():
             target = at / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(b"".join(self.place.read(need.blob)))
+            target.write_bytes(b"".join(self.depot.place.read(need.blob)))
         at.mkdir(parents=True, exist_ok=True)
         (at / TASK).write_bytes(task.data())
         self.ran.append(task.step.kind)
@@ -54,8 +55,8 @@ class FolderEngine:
             raise EngineError("the worker gave no answer", log=done.stderr)
         for file in (at / OUT).iterdir():
             data = file.read_bytes()
-            assert self.place.write(Blob(f"sha256:{file.name}", len(data)), lambda data=data: [data])  # type: ignore[misc]
+            assert self.depot.place.write(Blob(f"sha256:{file.name}", len(data)), lambda data=data: [data])  # type: ignore[misc]
         return Ran((at / ANSWER).read_bytes(), "a folder")
 
     def close(self) -> None:
-        self.place.close()
+        self.depot.close()

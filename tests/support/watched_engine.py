@@ -9,12 +9,12 @@ from typing import Any
 from buildrules.engine.action import Outputs
 from buildrules.engine.build import Build
 from buildrules.engine.kind import BuildContext
+from buildrules.executors.depot import Depot
 from buildrules.executors.engine import Ran
 from buildrules.executors.needs import Needs
 from buildrules.executors.opening import open_engine
 from buildrules.executors.task import Task
 from buildrules.net.session import Session
-from buildrules.remote.guarded import Guarded
 from tests.executors.test_away import built
 from tests.support.space import Space
 
@@ -32,8 +32,8 @@ class Watched:
         self.cached: list[str] = []
 
     @property
-    def place(self) -> Guarded:
-        return self._engine.place
+    def depot(self) -> Depot:
+        return self._engine.depot
 
     def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
         self.ran.append(task.step.kind)

@@ -5,7 +5,6 @@ same one get one run; who asked holds the answer until its command ends. Nothing
 scheduler: what is called there is `eval`, of an expression that imports what a worker runs (dask/distributed#9283).
 """
 
-import functools
 import logging
 import os
 import threading
@@ -20,6 +19,7 @@ from buildrules.engine.kind import BuildContext
 from buildrules.errors import BuildrulesError, Interrupted, UsageError
 from buildrules.executors.answer import LARGEST
 from buildrules.executors.dask.tls import SilentError, greet, security
+from buildrules.executors.depot import Depot
 from buildrules.executors.engine import EngineError, LostInputError, Ran
 from buildrules.executors.needs import Needs
 from buildrules.executors.task import Task, task_key
@@ -66,15 +66,18 @@ class DaskEngine:
         self._until = 0.0  # when a scheduler that went away has to be back
         self._held: dict[str, Future[Any]] = {}  # by key: others may want the answer
         self._lock = threading.Lock()
+        self.depot = Depot(self._open_place)
 
-    @functools.cached_property
-    def place(self) -> Guarded:
+    def _open_place(self) -> Guarded:
         """The nearest cache of the workspace that takes content. Raises UsageError, CredentialsError."""
         cache = self._settings["cache"]
-        connection = cache.get("connection")
-        places = [Guarded(open_backend(url, self._session, connection), self._told) for url in cache["remote"]]
-        probe = Blob(digest_of(_PROBE), len(_PROBE))
-        return next((one for one in places[:-1] if one.write(probe, lambda: [_PROBE])), places[-1])
+        connection, probe = cache.get("connection"), Blob(digest_of(_PROBE), len(_PROBE))
+        for url in cache["remote"]:
+            place = Guarded(open_backend(url, self._session, connection), self._told)
+            if url == cache["remote"][-1] or place.write(probe, lambda: [_PROBE]):
+                break
+            place.close()
+        return place
 
     def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
         """See `Engine.run`."""
@@ -85,8 +88,8 @@ class DaskEngine:
         request: dict[str, Any] = {"task": data.decode()}
         if len(data) > LARGEST:
             blob = Blob(digest_of(data), len(data))
-            if not self.place.write(blob, lambda: [data]):
-                raise EngineError(f"the task {task.step.title!r} cannot be sent to {self.place.url}")
+            if not self.depot.place.write(blob, lambda: [data]):
+                raise EngineError(f"the task {task.step.title!r} cannot be sent to {self.depot.place.url}")
             request = {"digest": blob.digest, "size": blob.size}
         resources = _numbers(task.properties)
         while not context.cancelled:
@@ -104,8 +107,7 @@ class DaskEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         self._drop(self._client)
-        if "place" in self.__dict__:
-            self.place.close()
+        self.depot.close()
 
     def _asked(
         self, key: str, request: Mapping[str, Any], resources: Mapping[str, float], context: BuildContext

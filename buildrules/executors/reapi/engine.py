@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from functools import cached_property, partial
+from functools import partial
 
 from buildrules.credentials.redact import redact
 from buildrules.engine.kind import BuildContext
@@ -20,13 +20,13 @@ from buildrules.executors.folder import ANSWER, OUT, TASK, laid
 from buildrules.executors.needs import Needs, file_body
 from buildrules.executors.reapi import messages as forms
 from buildrules.executors.reapi.failures import action_failed, call_failed, unanswered, waited
-from buildrules.executors.reapi.patient import Patient
 from buildrules.executors.reapi.tool import Tool, tool
 from buildrules.executors.reapi.tree import Leaf, Messages
 from buildrules.executors.task import Task
 from buildrules.net.session import Session
 from buildrules.remote.backend import Blob, RemoteError
 from buildrules.remote.guarded import Guarded
+from buildrules.remote.patient import Patient, again
 from buildrules.remote.protobuf import decode
 from buildrules.remote.reapi import API, SHORT, Server, digest_message, open_server, place_of
 from buildrules.remote.rpc import CallError
@@ -35,7 +35,7 @@ from buildrules.typed import Any
 SLOTS = 32
 OVERHEAD = 1.0  # seconds, of a scheduler; a server that runs actions itself takes a quarter
 PATIENCE = 120.0  # seconds that a server which was there may be away
-FIRST = 0.25, 0.5, 1.0  # seconds between attempts to reach one that has not answered yet
+FIRST = 1.5  # seconds that one which has not answered yet is asked again
 QUEUED = 300.0  # seconds that a task may wait for a worker while none of this build gets one
 LAG, FOLLOWING = 0.3, 10.0  # seconds that we let another build go first, and for how long
 _TOOL = "tool"
@@ -63,37 +63,29 @@ class ReapiEngine:
         self._broken: EngineError | None = None  # what is wrong with it from the start: the next step does not ask
         self._follows = 0.0  # until when we let another build go first
         self._moved: dict[str, float] = {}  # by what workers must have: when a task of ours got one
+        self._closed = threading.Event()
         self._lock = threading.Lock()
+        self.depot = Depot(self._open_place)
 
-    @cached_property
-    def place(self) -> Guarded:
-        """See `Engine`; the server is asked what it can before. Raises EngineError where it does not answer."""
-        for pause in (*FIRST, None) if self._broken is None else ():
+    def _open_place(self) -> Guarded:
+        """The server's content; it is asked what it can before. Raises EngineError where it does not answer."""
+        if self._broken is None:
             try:
-                self._server.limits()
-                break
+                again(self._server.limits, FIRST, self._closed)
             except CallError as error:
-                if pause is None or not error.retry:
-                    self._broken = call_failed(self.name, self._server, error)
-                    break
-                time.sleep(pause)
+                self._broken = call_failed(self.name, self._server, error)
             except RemoteError as error:
                 self._broken = EngineError(f"{self.name} runs no steps: {error.text}")
-                break
         if self._broken is not None:
             raise self._broken
         return Guarded(Patient(place_of(self.name, self._server), PATIENCE).place, self._told)
-
-    @cached_property
-    def _depot(self) -> Depot:
-        return Depot(self.place)
 
     def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
         """See `Engine.run`."""
         with self._lock:
             brought = self._tool = self._tool or tool(context)
         files = {blob: file_body(path) for blob, path in brought.files.items()}
-        context.count(sent=self._depot.have(files), source="executor")
+        context.count(sent=self.depot.have(files), source="executor")
         action, sent = self._action(task, needs, brought)
         for fresh in (True,) if again else (False, True):
             waits, lag = partial(self._waits, task.properties), LAG if time.monotonic() < self._follows else 0.0
@@ -104,7 +96,7 @@ class ReapiEngine:
             try:
                 ran = self._ran(done, task)
             except LostInputError:
-                self._depot.forget(brought.files.keys())
+                self.depot.forget(brought.files.keys())
                 raise
             if ran is not None:
                 return ran
@@ -112,7 +104,9 @@ class ReapiEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
-        (self.place if "place" in vars(self) else self._server.channel).close()
+        self._closed.set()
+        self.depot.close()
+        self._server.channel.close()
 
     def _action(self, task: Task, needs: Needs, brought: Tool) -> tuple[Blob, Messages]:
         """The action of a task, and all messages that describe it."""
@@ -170,7 +164,7 @@ class ReapiEngine:
         found = next((file["digest"] for file in result["output_files"] if file["path"] == ANSWER), None)
         if found is not None:
             with suppress(FileNotFoundError):
-                answer = b"".join(self.place.read(_blob(found)))
+                answer = b"".join(self.depot.place.read(_blob(found)))
                 return Ran(answer, worker, bool(done["cached_result"]), queued)
         elif result["exit_code"]:
             raise unanswered(self.name, task, done, self._stderr(result))
@@ -181,7 +175,7 @@ class ReapiEngine:
         apart = result["stderr_digest"]
         if not data and apart and 0 < apart["size_bytes"] < 1 << 20:
             with suppress(FileNotFoundError):
-                data = b"".join(self.place.read(_blob(apart)))
+                data = b"".join(self.depot.place.read(_blob(apart)))
         return data.decode(errors="replace")
 
 

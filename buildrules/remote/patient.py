@@ -47,12 +47,20 @@ class Patient:
         self._end()
 
     def _again(self, attempt: Callable[[], T]) -> T:
-        until, pause = time.monotonic() + self._seconds, 0.25
-        while True:
-            try:
-                return attempt()
-            except RemoteError as error:
-                waits = error.retry and time.monotonic() < until
-                if not waits or self._closed.wait(pause if error.wait is None else error.wait):
-                    raise
-                pause = min(2 * pause, 4.0)
+        return again(attempt, self._seconds, self._closed)
+
+
+def again(attempt: Callable[[], T], seconds: float, closed: threading.Event) -> T:
+    """What `attempt` gives, which is made for up to `seconds`, with a pause that grows, until `closed`.
+
+    Raises RemoteError.
+    """
+    until, pause = time.monotonic() + seconds, 0.25
+    while True:
+        try:
+            return attempt()
+        except RemoteError as error:
+            waits = error.retry and time.monotonic() < until
+            if not waits or closed.wait(pause if error.wait is None else error.wait):
+                raise
+            pause = min(2 * pause, 4.0)
