@@ -1,5 +1,7 @@
 """Scripts in Python, parsed and never run."""
 
+import threading
+
 from buildrules.lints.finding import Finding
 from buildrules.typed import TYPE_CHECKING, NamedTuple
 
@@ -9,13 +11,15 @@ if TYPE_CHECKING:
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 """What `parsed` raises for what this Python cannot parse."""
 
+_TURN = threading.Lock()  # CPython 3.11 counts the depth of all trees that are made at a time as one, and then gives up
+
 
 def parsed(text: bytes) -> "ast.Module":
     """The tree of a script; what the parser warns of is nobody's matter here."""
     import ast
     import warnings
 
-    with warnings.catch_warnings(action="ignore"):
+    with _TURN, warnings.catch_warnings(action="ignore"):  # which is for one thread at a time as well
         return ast.parse(text)
 
 

@@ -1,7 +1,10 @@
 """Lints of code: what it imports, what it gives away, what it packs twice."""
 
 import ast
+import gc
 import sys
+import threading
+import time
 
 import pytest
 
@@ -285,3 +288,31 @@ def test_what_only_sounds_like_a_secret(text: str) -> None:
 def test_a_secret_of_known_form_is_told_of_once() -> None:
     (found,) = secrets_in("a.py", b"token = 'x'; key = '" + b"AKIA" + b"Q3EGRIEXLMPVWXYZ'\n")
     assert found.severity == "error"
+
+
+def test_scripts_are_parsed_by_several_threads() -> None:
+    text = b"\n".join(b"x = " + b"(" * 60 + b"1" + b")" * 60 for _ in range(40))
+    failed: list[BaseException] = []
+
+    def parse() -> None:
+        try:
+            for _ in range(10):
+                parsed(text)
+        except SystemError as error:
+            failed.append(error)
+
+    def change_threads(*_: object) -> None:
+        time.sleep(0.0001)
+
+    threshold, threads = gc.get_threshold(), [threading.Thread(target=parse) for _ in range(8)]
+    gc.set_threshold(50)
+    gc.callbacks.append(change_threads)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        gc.callbacks.remove(change_threads)
+        gc.set_threshold(*threshold)
+    assert not failed
