@@ -97,6 +97,7 @@ class LocalExecutor:
         self.bytes_fetched = 0
         self.sent: dict[str, int] = {}  # bytes sent, by where to
         self.moved: dict[str, int] = {}  # bytes fetched, by where from
+        self._above: LocalExecutor | None = None
         self._kinds = kinds
         self._stream = stream
         self._lock = threading.Lock()
@@ -107,8 +108,10 @@ class LocalExecutor:
         return self._kinds.named(step.kind).run(step, self)
 
     def another(self) -> "LocalExecutor":
-        """One that is cancelled by itself, and counts by itself."""
-        return LocalExecutor(self.workspace, self.blobs, self.session, self._kinds, self._stream, jobs=self.jobs)
+        """One that is cancelled by itself, and counts here as well."""
+        made = LocalExecutor(self.workspace, self.blobs, self.session, self._kinds, self._stream, jobs=self.jobs)
+        made._above = self
+        return made
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Report long work. Raises Interrupted after Ctrl-C."""
@@ -125,6 +128,8 @@ class LocalExecutor:
                 self.sent[source] = self.sent.get(source, 0) + sent
             if fetched:
                 self.moved[source] = self.moved.get(source, 0) + fetched
+        if self._above is not None:
+            self._above.count(read=read, fetched=fetched, sent=sent, source=source)
 
     def warn(self, message: str) -> None:
         """Tell the user something that is not an error."""

@@ -61,7 +61,7 @@ class Step(NamedTuple):
         return lambda digest: found.get(digest, Origin())
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
+        """Plain JSON types, without the weight: two that differ in that are one step."""
         return {
             "kind": self.kind,
             "version": self.version,
@@ -78,7 +78,6 @@ class Step(NamedTuple):
                 for dep in self.deps
             ],
             "places": dict(self.places),
-            "weight": self.weight,
         }
 
     @classmethod
@@ -92,7 +91,6 @@ class Step(NamedTuple):
                 for row in data["deps"]
             ]
             fields = {name: data[name] for name in ("kind", "version", "title", "params", "places")}
-            fields["weight"] = data.get("weight", 1.0)
             return _fitting(cls(**fields, sources=_files(data["sources"]), deps=deps))
         except KeyError as error:
             raise UsageError(f"a part of it has no {error.args[0]!r}") from None

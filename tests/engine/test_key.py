@@ -10,6 +10,7 @@ from buildrules.engine.action import Action, Outputs, SourceFile, SourceSet
 from buildrules.engine.changes import differences
 from buildrules.engine.key import Listing, Walker, walk
 from buildrules.engine.step import Dependency, Step, step_of
+from buildrules.executors.task import Task
 from buildrules.oci.descriptor import Layer
 
 
@@ -127,6 +128,10 @@ def test_an_action_gives_its_step_what_is_hashed_and_no_place():
 def test_a_step_survives_a_file():
     assert key_of(Step.from_dict(json.loads(json.dumps(STEP.to_dict())))) == BASE
     assert Step.from_dict(STEP.to_dict()).to_dict() == STEP.to_dict()
+
+
+def test_the_weight_of_a_step_is_no_part_of_its_task():
+    assert Task(STEP._replace(weight=9.0), {}, "main").data() == Task(STEP, {}, "main").data()
 
 
 @pytest.mark.parametrize("field", ["digest", "size", "diff_id", "media_type"])
