@@ -31,7 +31,7 @@ REASONS = {
         cli/edits.py
         engine/hashing.py
         engine/inputs.py
-        executors/needs.py
+        executors/away.py
         oci/parts/archive.py
         oci/parts/conda_package.py
         oci/parts/deb.py
@@ -40,6 +40,7 @@ REASONS = {
     "the store's, or this program's own": """
         actions/models/start.py
         actions/python/interpreter.py          what was unpacked; links in it are read as links
+        executors/reapi/engine.py              that Python
         executors/reapi/tool.py                this Python, and what was laid of it
         locking/python/conda.py
         locking/standalone/builds.py           the table of an installed package
@@ -108,7 +109,10 @@ def opens(path: Path) -> bool:
     """Whether a module opens a file to read it."""
     calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
     return any(
-        (ast.unparse(call.func) in OPENERS or (isinstance(call.func, ast.Attribute) and call.func.attr in METHODS))
+        (
+            OPENERS & {*map(ast.unparse, (call.func, *call.args))}
+            or (isinstance(call.func, ast.Attribute) and call.func.attr in METHODS)
+        )
         and not NOT_THESE.search(ast.unparse(call))
         for call in calls
     )

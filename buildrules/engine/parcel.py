@@ -95,8 +95,7 @@ def parcel_of(
                     return None
                 sizes[digest] = known
                 continue
-            with blobs.open(digest) as file:
-                size = file.seek(0, 2)
+            size = blobs.size(digest)
             if size <= SMALL and digest not in layers:
                 content[digest] = blobs.read(digest)
             else:

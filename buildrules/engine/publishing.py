@@ -13,10 +13,10 @@ from buildrules.engine.action import Action
 from buildrules.engine.borrowed import Fits, Found, Reader, nearest_key
 from buildrules.engine.cache import Record
 from buildrules.engine.parcel import SMALL, RecordParcel, named, naming, packed, parcel_of
-from buildrules.remote.backend import LARGEST_RECORD, Blob, Body
+from buildrules.remote.backend import LARGEST_RECORD, Blob, Body, body_of
 from buildrules.remote.envelope import Envelope, Signer, address
 from buildrules.remote.guarded import Guarded
-from buildrules.store.blobs import CHUNK, Blobs
+from buildrules.store.blobs import Blobs
 from buildrules.store.records import canonical
 from buildrules.typed import Any, NamedTuple
 
@@ -245,12 +245,7 @@ class Publishing:
         return done
 
     def _body(self, blob: Blob) -> Body:
-        def chunks() -> Iterable[bytes]:
-            with self._blobs.open(blob.digest) as file:
-                while chunk := file.read(CHUNK):
-                    yield chunk
-
-        return chunks
+        return body_of(self._blobs.open, blob.digest)
 
     def _put(self, place: Guarded, key: str, body: Any, blobs: Sequence[Blob], *, replace: bool) -> bool:
         data = self._sealed(key, body)

@@ -1,8 +1,9 @@
 """The executor that hands steps to an engine, and runs here what belongs here."""
 
+import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from buildrules.engine.action import Outputs
@@ -14,12 +15,12 @@ from buildrules.engine.step import Step
 from buildrules.errors import BuildrulesError, IntegrityError
 from buildrules.executors.answer import Answer, opened
 from buildrules.executors.engine import Engine, EngineError, LostInputError, Ran
-from buildrules.executors.needs import Needs, needs_of, portable
+from buildrules.executors.needs import needs_of, portable
 from buildrules.executors.placement import Placement
 from buildrules.executors.race import PATIENCE, is_idle, raced
 from buildrules.executors.task import Task, task_key
 from buildrules.oci.supply import Fetch
-from buildrules.remote.backend import Blob
+from buildrules.remote.backend import Blob, Body, body_of
 from buildrules.remote.trust import Trust
 from buildrules.store.noted import NotedSizes
 
@@ -66,14 +67,19 @@ class AwayExecutor:
         why = self._placement.stays(step)
         if not why:
             needs = needs_of(step, traits, self._here, self._fetch)
+            sent = self._placement.there(portable(step, traits))
+            task = Task(
+                sent,
+                {blob.digest: blob.size for blob in needs},
+                self._namespace,
+                properties=self._placement.properties(step),
+            )
+            for path, blob in task.files.items():
+                needs[blob] = body_of(open, os.path.join(self._here.workspace, path), "rb")
             with self._waiting():
-                lacking = self._engine.depot.lacking(needs.all)
+                lacking = self._engine.depot.lacking(needs)
                 why = self._placement.heavy(step, sum(blob.size for blob in lacking))
                 if not why:
-                    blobs = {digest: need.blob.size for digest, need in needs.blobs.items()}
-                    wanted = self._placement.properties(step)
-                    sent = self._placement.there(portable(step, traits))
-                    task = Task(sent, blobs, self._namespace, properties=wanted)
                     if traits.engine:  # this machine may have no runner
                         return self._sent(task, needs, lacking, self._here)
                     patience = self._patience + 4 * self._placement.seconds(step)
@@ -86,11 +92,11 @@ class AwayExecutor:
         self._placement.note(Placed(why, self._placement.seconds(step)))
         return self._here.run(step)
 
-    def _sent(self, task: Task, needs: Needs, lacking: Sequence[Blob], context: LocalExecutor) -> Outputs:
+    def _sent(self, task: Task, needs: Mapping[Blob, Body], lacking: Sequence[Blob], context: LocalExecutor) -> Outputs:
         """The outputs of a task. Content that is lost after it was sent or made is sent or made once more."""
         again, placed = False, Placed(expected=self._placement.seconds(task.step))
         for attempt in (1, 2):
-            sent = self._engine.depot.send(lacking, needs.all)
+            sent = self._engine.depot.send(lacking, needs)
             self._here.count(sent=sent, source="executor")
             placed = placed._replace(sent=placed.sent + sent)
             self._placement.note(placed)
@@ -99,12 +105,12 @@ class AwayExecutor:
                 self._under_way += 1
             began = time.perf_counter()
             try:
-                ran = self._engine.run(task, needs, context, again=again)
+                ran = self._engine.run(task, context, again=again)
             except LostInputError:
                 if attempt == 2:
                     raise
-                self._engine.depot.forget(needs.all.keys())
-                lacking = self._engine.depot.lacking(needs.all)
+                self._engine.depot.forget(needs)
+                lacking = self._engine.depot.lacking(needs)
                 continue
             finally:
                 took = time.perf_counter() - began

@@ -3,7 +3,6 @@
 from buildrules.engine.kind import BuildContext
 from buildrules.errors import BuildrulesError
 from buildrules.executors.depot import Depot
-from buildrules.executors.needs import Needs
 from buildrules.executors.task import Task
 from buildrules.typed import NamedTuple, Protocol
 
@@ -27,7 +26,7 @@ class Engine(Protocol):
     slots: int  # tasks that may be under way at a time
     overhead: float  # seconds that a task costs besides its run, as far as nobody has measured it
 
-    def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
+    def run(self, task: Task, context: BuildContext, *, again: bool = False) -> Ran:
         """Run a task of the build of `context`, whose content is in `depot`; `again` where what the engine remembers is
         of no use.
 

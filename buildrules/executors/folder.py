@@ -7,18 +7,17 @@ answer.json      written: the answer (`executors.answer`)
 out/             written: the content that was made and is not in the store above, each called by its 64 hex digits
 """
 
-from collections.abc import Mapping
-
-from buildrules.executors.needs import Need, Needs
+from buildrules.executors.task import Task
+from buildrules.remote.backend import Blob
 from buildrules.store.blobs import hex_of
 
 TASK, WORKSPACE, STORE, ANSWER, OUT = "task.json", "workspace", "store", "answer.json", "out"
 
 
-def laid(needs: Needs) -> Mapping[str, Need]:
+def laid(task: Task) -> dict[str, Blob]:
     """Where the content that a task needs lies, by paths in its folder."""
-    files = {f"{WORKSPACE}/{path}": need for path, need in needs.files.items()}
-    for digest, need in needs.blobs.items():
-        name = hex_of(digest)
-        files[f"{STORE}/blobs/sha256/{name[:2]}/{name}"] = need
+    files = {f"{WORKSPACE}/{path}": blob for path, blob in task.files.items()}
+    for blob in task.content:
+        name = hex_of(blob.digest)
+        files[f"{STORE}/blobs/sha256/{name[:2]}/{name}"] = blob
     return files

@@ -25,12 +25,11 @@ from typing import IO
 from buildrules.engine.kind import Kinds
 from buildrules.errors import BuildrulesError, StoreError
 from buildrules.executors.engine import EngineError, LostInputError
-from buildrules.executors.needs import file_body
 from buildrules.executors.task import Task
 from buildrules.executors.worker import check, sealed, work
 from buildrules.net.session import Session
 from buildrules.oci.descriptor import is_digest, is_size
-from buildrules.remote.backend import Blob
+from buildrules.remote.backend import Blob, body_of
 from buildrules.remote.envelope import Signer
 from buildrules.remote.guarded import Guarded
 from buildrules.remote.opening import open_backend
@@ -193,9 +192,8 @@ class Server:
 
     def _laid_out(self, task: Task, blobs: Blobs, folder: str) -> None:
         """Have the blobs of a task in the store and its files in a folder. Raises LostInputError, EngineError."""
-        files = {file.path: Blob(file.digest, file.size) for file in task.step.files if file.plain and file.path}
-        wanted = {*files.values(), *(Blob(*item) for item in task.blobs.items())}
-        left = [blob for blob in wanted if not blobs.has(*blob)]
+        files = task.files
+        left = [blob for blob in {*files.values(), *task.content} if not blobs.has(*blob)]
 
         def bring(blob: Blob) -> None:
             if not any(place.bring(blob, blobs) for place in self._places):
@@ -204,7 +202,7 @@ class Server:
         with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
             list(pool.map(bring, left))
         os.makedirs(folder)
-        for path, blob in files.items():  # which lead nowhere else: see `Step.from_dict`
+        for path, blob in files.items():
             target = os.path.join(folder, path)
             os.makedirs(os.path.dirname(target), exist_ok=True)
             shutil.copyfile(blobs.path(blob.digest), target)
@@ -213,7 +211,7 @@ class Server:
         """Send content to the nearest cache that takes it. Raises EngineError."""
         for place in self._places:
             there = place.holds(made) if made else set()
-            if all(blob.digest in there or place.write(blob, file_body(blobs.path(blob.digest))) for blob in made):
+            if all(blob.digest in there or place.write(blob, body_of(blobs.open, blob.digest)) for blob in made):
                 return
             place.tell()
         raise EngineError(

@@ -14,6 +14,7 @@ from buildrules.engine.action import NOTHING
 from buildrules.engine.step import Step
 from buildrules.errors import UsageError
 from buildrules.oci.descriptor import is_digest, is_size
+from buildrules.remote.backend import Blob
 from buildrules.sha256 import digest_of
 from buildrules.store.records import canonical
 from buildrules.typed import NamedTuple
@@ -30,6 +31,16 @@ class Task(NamedTuple):
     namespace: str
     program: str = __version__
     properties: Mapping[str, str] = NOTHING
+
+    @property
+    def files(self) -> dict[str, Blob]:
+        """What lies in the worker's workspace, by paths there, which lead nowhere else (`Step.from_dict`)."""
+        return {file.path: Blob(file.digest, file.size) for file in self.step.files if file.plain and file.path}
+
+    @property
+    def content(self) -> list[Blob]:
+        """What has to be in the worker's store."""
+        return [Blob(*item) for item in self.blobs.items()]
 
     def data(self) -> bytes:
         """The bytes that are sent."""

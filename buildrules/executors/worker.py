@@ -19,7 +19,6 @@ from buildrules.executors.task import Task, task_key
 from buildrules.executors.told import told
 from buildrules.net.session import Session
 from buildrules.remote.envelope import Envelope, Signer
-from buildrules.store.blobs import Blobs
 from buildrules.store.store import Store
 from buildrules.typed import Any
 
@@ -43,7 +42,7 @@ def work(task: Task, workspace: str, store: Store, session: Session, kinds: Kind
         check(task, kinds)
         outputs = LocalExecutor(workspace, store.blobs, session, kinds, Stream(listen)).run(task.step)
         answer["outputs"] = outputs.to_dict()
-        blobs = {digest: size_of(store.blobs, digest) for digest in outputs.blobs.values()}
+        blobs = {digest: store.blobs.size(digest) for digest in outputs.blobs.values()}
     except Exception as raised:  # noqa: BLE001 - whoever asked wants an answer
         error = raised if isinstance(raised, BuildrulesError) else unexpected(raised, "the step", workspace)
         answer["error"], blobs = told(error), {}
@@ -69,12 +68,6 @@ def sealed(data: bytes, task: Task, body: Mapping[str, Any], signer: Signer | No
         found, blob = packed(body)
         answer = Envelope(task_key(data), task.namespace, naming(found)).seal(signer)
     return answer, blob
-
-
-def size_of(blobs: Blobs, digest: str) -> int:
-    """Bytes of a blob. Raises FileNotFoundError, DamagedError."""
-    with blobs.open(digest) as file:
-        return file.seek(0, 2)
 
 
 def run_folder(session: Session, kinds: Kinds) -> int:

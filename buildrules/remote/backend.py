@@ -6,7 +6,7 @@ around it by `remote.guarded`: further attempts, limits of time, the check of di
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from buildrules.typed import NamedTuple, Protocol
+from buildrules.typed import Any, NamedTuple, Protocol
 
 LARGEST_RECORD = 1 << 20
 """Bytes. Longer ones live in a blob that a short one names, see `engine.borrowed`."""
@@ -103,3 +103,14 @@ class Backend(NamedTuple):
     shelf: Shelf | None = None
     close: Callable[[], None] = lambda: None
     batch: int = 1
+
+
+def body_of(opened: Callable[..., Any], *given: str) -> Body:
+    """What a file has, which `opened` opens when it is given this."""
+
+    def chunks() -> Iterator[bytes]:
+        with opened(*given) as file:
+            while chunk := file.read(1 << 20):
+                yield chunk
+
+    return chunks

@@ -149,6 +149,11 @@ class Blobs:
         file.seek(offset)
         return file
 
+    def size(self, digest: str) -> int:
+        """Bytes of a blob. Raises FileNotFoundError, DamagedError."""
+        with self.open(digest) as file:
+            return file.seek(0, 2)
+
     def put(self, data: bytes) -> str:
         """Write `data` unless it is there; returns `sha256:<hex>`."""
         digest = digest_of(data)

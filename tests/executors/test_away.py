@@ -11,7 +11,6 @@ from buildrules.engine.kind import BuildContext
 from buildrules.errors import Interrupted
 from buildrules.executors.away import AwayExecutor
 from buildrules.executors.engine import Ran
-from buildrules.executors.needs import Needs
 from buildrules.executors.placement import Placement
 from buildrules.executors.task import Task
 from buildrules.net.session import Session
@@ -89,7 +88,7 @@ def test_the_error_of_a_step_comes_back_with_its_place(workspace: Space, tmp_pat
 class SilentEngine(FolderEngine):
     """Its workers are heard of no more."""
 
-    def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
+    def run(self, task: Task, context: BuildContext, *, again: bool = False) -> Ran:
         self.ran.append(task.step.kind)
         cancelled = threading.Event()
         with context.at_cancel(cancelled.set):

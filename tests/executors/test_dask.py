@@ -18,7 +18,6 @@ from buildrules.executors.answer import opened
 from buildrules.executors.dask.engine import DaskEngine
 from buildrules.executors.dask.tls import SilentError
 from buildrules.executors.engine import EngineError, LostInputError, Ran
-from buildrules.executors.needs import Needs
 from buildrules.executors.opening import open_engine
 from buildrules.executors.task import Task, task_key
 from buildrules.net.session import Session
@@ -190,7 +189,7 @@ def test_another_key_than_the_workspace_trusts_is_refused(
     tmp_path: Path, engines: Callable[..., DaskEngine], key: PrivateKey
 ) -> None:
     task = shown(tmp_path / "log")
-    ran = engines().run(task, Needs({}, {}), here(tmp_path))
+    ran = engines().run(task, here(tmp_path))
     name = task_key(task.data())
     assert opened(ran.answer, name, "main", Trust("require", [key.public(("main",))]), ran.worker)["outputs"]
     with pytest.raises(Exception, match=rf"worker {ran.worker} is refused: it is by an unknown writer"):
@@ -202,28 +201,28 @@ def test_what_cannot_be_done_names_the_worker_and_its_last_lines(
 ) -> None:
     engine, context = engines(), here(tmp_path)
     with pytest.raises(EngineError, match=r"worker w\d: the process of the step was killed by signal 11") as died:
-        engine.run(shown(tmp_path / "log", dies=True), Needs({}, {}), context)
+        engine.run(shown(tmp_path / "log", dies=True), context)
     assert "the last line" in str(died.value.log)
     assert len(begun(tmp_path / "log")) == 3
     foreign = shown(tmp_path / "other")._replace(program="0.0.9")
     with pytest.raises(EngineError, match=r"the task is of buildrules 0\.0\.9 .* and this worker has"):
-        engine.run(foreign, Needs({}, {}), context)
+        engine.run(foreign, context)
     digest = digest_of(b"nowhere")
     lost = shown(tmp_path / "other")._replace(blobs={digest: 7})
     with pytest.raises(LostInputError, match=r"worker w\d lacks what it needs: file:.* has no sha256:"):
-        engine.run(lost, Needs({}, {}), context)
+        engine.run(lost, context)
     assert not (tmp_path / "other").exists()
     assert engine.depot.place.write(Blob(digest, 7), lambda: [b"nowhere"])
-    engine.run(lost, Needs({}, {}), context)
+    engine.run(lost, context)
     assert len(begun(tmp_path / "other")) == 1
-    engine.run(shown(tmp_path / "log", note="x" * 100_000), Needs({}, {}), context)  # which no scheduler sees
+    engine.run(shown(tmp_path / "log", note="x" * 100_000), context)  # which no scheduler sees
 
 
 @pytest.mark.slow
 def test_a_step_that_kills_workers_is_given_up(tmp_path: Path, engines: Callable[..., DaskEngine]) -> None:
     task = shown(tmp_path / "log", takes_along=True)
     with pytest.raises(EngineError, match=r"the workers of dask.* die of it, the last one was tls://127"):
-        engines().run(task, Needs({}, {}), here(tmp_path))
+        engines().run(task, here(tmp_path))
 
 
 def test_two_clients_have_each_step_run_once(tmp_path: Path, engines: Callable[..., DaskEngine]) -> None:
@@ -233,7 +232,7 @@ def test_two_clients_have_each_step_run_once(tmp_path: Path, engines: Callable[.
         for engine in both:
             for number in range(12):
                 task = shown(tmp_path / str(number), 0.05)
-                asked.append(pool.submit(engine.run, task, Needs({}, {}), context))
+                asked.append(pool.submit(engine.run, task, context))
             wait_for(functools.partial(begun, tmp_path / "0"))
         answers = [one.result().answer for one in asked]
     assert [len(begun(tmp_path / str(number))) for number in range(12)] == [1] * 12
@@ -245,13 +244,13 @@ def test_a_build_outlives_a_worker_and_the_scheduler(
 ) -> None:
     engine, context = engines(), here(tmp_path)
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(engine.run, shown(tmp_path / "one", 1.0), Needs({}, {}), context)
+        asked = pool.submit(engine.run, shown(tmp_path / "one", 1.0), context)
         wait_for(lambda: bool(begun(tmp_path / "one")))
         ((_, killed),) = begun(tmp_path / "one")
         cluster.kill_worker(killed)
         assert asked.result().worker in {"w1", "w2", "w3"} - {f"w{killed}"}
         cluster.start_worker(killed)
-        asked = pool.submit(engine.run, shown(tmp_path / "two", 1.0), Needs({}, {}), context)
+        asked = pool.submit(engine.run, shown(tmp_path / "two", 1.0), context)
         wait_for(lambda: bool(begun(tmp_path / "two")))
         cluster.kill_scheduler()
         cluster.start_scheduler()
@@ -261,15 +260,15 @@ def test_a_build_outlives_a_worker_and_the_scheduler(
 def test_what_no_worker_has_is_not_waited_for(tmp_path: Path, engines: Callable[..., DaskEngine]) -> None:
     task = shown(tmp_path / "log")._replace(properties={"GPU": "1"})
     with pytest.raises(EngineError, match=r"no worker of dask.* has what the task asks for \(GPU=1\)"):
-        engines(queued=0).run(task, Needs({}, {}), here(tmp_path))
+        engines(queued=0).run(task, here(tmp_path))
     with pytest.raises(UsageError, match="resources of Dask are numbers"):
-        engines().run(task._replace(properties={"GPU": "some"}), Needs({}, {}), here(tmp_path))
+        engines().run(task._replace(properties={"GPU": "some"}), here(tmp_path))
 
 
 def test_ctrl_c_ends_the_step_there(tmp_path: Path, engines: Callable[..., DaskEngine]) -> None:
     engine, context = engines(), here(tmp_path)
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(engine.run, shown(tmp_path / "log", 250.0625), Needs({}, {}), context)
+        asked = pool.submit(engine.run, shown(tmp_path / "log", 250.0625), context)
         wait_for(lambda: runs(["/bin/sleep", "250.0625"]))
         context.cancel()
         with pytest.raises(Interrupted):
@@ -288,14 +287,14 @@ def test_who_speaks_to_what_is_not_this_cluster_is_told_so_at_once(
         open_engine("dask+tls://127.0.0.1", Session(), {"root": "/", "cache": {}})
     other = authority(tmp_path, "other")
     with pytest.raises(EngineError, match="a certificate that is not of the cluster's authority"):
-        engines(authority=other).run(task, Needs({}, {}), context)
+        engines(authority=other).run(task, context)
     stranger = signed(tmp_path, "stranger", other)
     with pytest.raises(EngineError, match="refuses the certificate of this client"):
-        engines(certificate=stranger, key=stranger.with_suffix(".key")).run(task, Needs({}, {}), context)
+        engines(certificate=stranger, key=stranger.with_suffix(".key")).run(task, context)
     nobody = free_ports(1)[0]
     with pytest.raises(EngineError, match="does not answer: connection refused"):
-        engines(f"dask+tls://127.0.0.1:{nobody}").run(task, Needs({}, {}), context)
+        engines(f"dask+tls://127.0.0.1:{nobody}").run(task, context)
     with Counted(nobody) as proxy, pytest.raises(SilentError):  # of a scheduler that is away
-        engines(f"dask+tls://127.0.0.1:{proxy.port}").run(task, Needs({}, {}), context)
+        engines(f"dask+tls://127.0.0.1:{proxy.port}").run(task, context)
     with Local(lambda request: request.send(200)) as plain, pytest.raises(EngineError, match="does not speak TLS"):
-        engines(f"dask+tls://{plain.host}").run(task, Needs({}, {}), context)
+        engines(f"dask+tls://{plain.host}").run(task, context)

@@ -9,7 +9,6 @@ from buildrules.engine.kind import BuildContext
 from buildrules.executors.depot import Depot
 from buildrules.executors.engine import EngineError, Ran
 from buildrules.executors.folder import ANSWER, OUT, TASK, laid
-from buildrules.executors.needs import Needs
 from buildrules.executors.task import Task
 from buildrules.net.session import Session
 from buildrules.remote.backend import Blob
@@ -37,12 +36,12 @@ class FolderEngine:
         self.depot = Depot(lambda: Guarded(open_backend(f"{self.name}/content", Session())))
         return self
 
-    def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
+    def run(self, task: Task, context: BuildContext, *, again: bool = False) -> Ran:
         at = self.folder / "work" / os.urandom(4).hex()
-        for path, need in laid(needs).items():
+        for path, blob in laid(task).items():
             target = at / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(b"".join(self.depot.place.read(need.blob)))
+            target.write_bytes(b"".join(self.depot.place.read(blob)))
         at.mkdir(parents=True, exist_ok=True)
         (at / TASK).write_bytes(task.data())
         self.ran.append(task.step.kind)

@@ -11,7 +11,6 @@ from buildrules.engine.build import Build
 from buildrules.engine.kind import BuildContext
 from buildrules.executors.depot import Depot
 from buildrules.executors.engine import Ran
-from buildrules.executors.needs import Needs
 from buildrules.executors.opening import open_engine
 from buildrules.executors.task import Task
 from buildrules.net.session import Session
@@ -35,9 +34,9 @@ class Watched:
     def depot(self) -> Depot:
         return self._engine.depot
 
-    def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
+    def run(self, task: Task, context: BuildContext, *, again: bool = False) -> Ran:
         self.ran.append(task.step.kind)
-        ran = self._engine.run(task, needs, context, again=again)
+        ran = self._engine.run(task, context, again=again)
         self.cached += [task.step.kind] * ran.cached
         return ran
 

@@ -21,7 +21,6 @@ from buildrules.executors.answer import LARGEST
 from buildrules.executors.dask.tls import SilentError, greet, security
 from buildrules.executors.depot import Depot
 from buildrules.executors.engine import EngineError, LostInputError, Ran
-from buildrules.executors.needs import Needs
 from buildrules.executors.task import Task, task_key
 from buildrules.net.session import Session
 from buildrules.remote.backend import Blob
@@ -79,7 +78,7 @@ class DaskEngine:
             place.close()
         return place
 
-    def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
+    def run(self, task: Task, context: BuildContext, *, again: bool = False) -> Ran:
         """See `Engine.run`."""
         data = task.data()
         key = f"br-{task_key(data)}"

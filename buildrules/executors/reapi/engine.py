@@ -17,14 +17,13 @@ from buildrules.errors import Interrupted
 from buildrules.executors.depot import Depot
 from buildrules.executors.engine import EngineError, LostInputError, Ran
 from buildrules.executors.folder import ANSWER, OUT, TASK, laid
-from buildrules.executors.needs import Needs, file_body
 from buildrules.executors.reapi import messages as forms
 from buildrules.executors.reapi.failures import action_failed, call_failed, unanswered, waited
 from buildrules.executors.reapi.tool import Tool, tool
 from buildrules.executors.reapi.tree import Leaf, Messages
 from buildrules.executors.task import Task
 from buildrules.net.session import Session
-from buildrules.remote.backend import Blob, RemoteError
+from buildrules.remote.backend import Blob, RemoteError, body_of
 from buildrules.remote.guarded import Guarded
 from buildrules.remote.patient import Patient, again
 from buildrules.remote.protobuf import decode
@@ -80,13 +79,13 @@ class ReapiEngine:
             raise self._broken
         return Guarded(Patient(place_of(self.name, self._server), PATIENCE).place, self._told)
 
-    def run(self, task: Task, needs: Needs, context: BuildContext, *, again: bool = False) -> Ran:
+    def run(self, task: Task, context: BuildContext, *, again: bool = False) -> Ran:
         """See `Engine.run`."""
         with self._lock:
             brought = self._tool = self._tool or tool(context)
-        files = {blob: file_body(path) for blob, path in brought.files.items()}
+        files = {blob: body_of(open, path, "rb") for blob, path in brought.files.items()}
         context.count(sent=self.depot.have(files), source="executor")
-        action, sent = self._action(task, needs, brought)
+        action, sent = self._action(task, brought)
         for fresh in (True,) if again else (False, True):
             waits, lag = partial(self._waits, task.properties), LAG if time.monotonic() < self._follows else 0.0
             began = time.monotonic() + lag
@@ -108,10 +107,10 @@ class ReapiEngine:
         self.depot.close()
         self._server.channel.close()
 
-    def _action(self, task: Task, needs: Needs, brought: Tool) -> tuple[Blob, Messages]:
+    def _action(self, task: Task, brought: Tool) -> tuple[Blob, Messages]:
         """The action of a task, and all messages that describe it."""
         sent = Messages()
-        leaves = {path: Leaf(need.blob) for path, need in laid(needs).items()}
+        leaves = {path: Leaf(blob) for path, blob in laid(task).items()}
         leaves[TASK] = Leaf(sent.keep(task.data()))
         leaves |= {f"{_TOOL}/{path}": leaf for path, leaf in brought.leaves.items()}
         platform = {"properties": _pairs(task.properties)} if task.properties else None
