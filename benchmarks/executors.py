@@ -21,13 +21,14 @@ from benchmarks.common import EXAMPLES, table, verdict
 from benchmarks.engines import ENGINES, Client, Digests, Running
 from benchmarks.workspace import generate, name_of
 from buildrules.actions.registry import Kinds
-from buildrules.cli.away import Away
+from buildrules.cli.away import opened
 from buildrules.engine.action import Outputs
 from buildrules.engine.build import Build
 from buildrules.engine.events import Placed, Stream
 from buildrules.engine.executor import Executor, LocalExecutor
 from buildrules.engine.step import Step
 from buildrules.executors.answer import LARGEST
+from buildrules.executors.away import Away
 from buildrules.net.session import Session
 from buildrules.prepared import prepare
 from buildrules.store.store import Store
@@ -90,7 +91,8 @@ class Serial(Away):
         remote = [engine.variables["BUILDRULES_CACHE"]] if "BUILDRULES_CACHE" in engine.variables else []
         cache = {"remote": remote, "namespace": client.env["BUILDRULES_CACHE_NAMESPACE"]}
         settings = {**engine.settings, "shortest": 0}
-        super().__init__(str(engine.settings["url"]), settings, cache, str(client.root), store, session, Stream())
+        found = opened(str(engine.settings["url"]), settings, cache, str(client.root), session, Stream())
+        super().__init__(*found, settings, store, session)
         self.overheads: list[float] = []
         self._turn = threading.Lock()
 

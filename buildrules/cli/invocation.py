@@ -40,10 +40,10 @@ from buildrules.typed import TYPE_CHECKING, Any
 from buildrules.workspace.globs import expand
 
 if TYPE_CHECKING:
-    from buildrules.cli.away import Away
     from buildrules.cli.carried import Carried
     from buildrules.cli.memory import PlannedFrom
     from buildrules.cli.sharing import Sharing
+    from buildrules.executors.away import Away
 
 _SHORT = 1.0  # seconds, below which nobody divides work by how long it took
 
@@ -301,11 +301,13 @@ class Invocation:
     def _send(self, executor: Mapping[str, Any], cache: Mapping[str, Any]) -> None:
         """Run steps elsewhere, where the command line, the environment or the settings of the workspace say so."""
         if self.away is None and (self.request.option("executor") or executor or "BUILDRULES_EXECUTOR" in os.environ):
-            from buildrules.cli.away import Away, address_of
+            from buildrules.cli.away import address_of, opened
+            from buildrules.executors.away import Away
 
             url = address_of(executor, self.request.option("executor"))
             if url is not None:
-                self.away = Away(url, executor, cache, self.root, self.store, self.session, self.stream)
+                engine = opened(url, executor, cache, self.root, self.session, self.stream)
+                self.away = Away(*engine, executor, self.store, self.session)
 
     def _plug_in(self, plugins: list[str]) -> None:
         self._plugins = plugins

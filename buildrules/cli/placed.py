@@ -9,7 +9,7 @@ from buildrules.engine.build import Build
 from buildrules.engine.events import Placed
 
 if TYPE_CHECKING:
-    from buildrules.cli.away import Away
+    from buildrules.executors.away import Away
 
 _COLUMNS = ("kind", "steps", "where", "expected", "took", "waited", "moved", "why here")
 
@@ -64,7 +64,8 @@ def explained(away: "Away | None", build: Build) -> tuple[dict[str, Any], str]:
             row["workers"].append(placed.worker)
     for row in rows.values():
         row.update({name: row[name] and round(row[name], 4) for name in ("expected", "seconds", "waited")})
-    trip = {"address": away.engine.name, "shortest": away.placement.shortest, "round_trip": away.round_trip()}
+    away.remember()
+    trip = {"address": away.engine.name, "shortest": away.placement.shortest, "round_trip": away.trips.median()}
     found = {**trip, "steps": sorted(rows.values(), key=lambda row: (row["where"] == "here", -row["seconds"]))}
     return found, "".join(f"{line}\n" for line in _lines(found))
 

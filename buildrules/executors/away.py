@@ -5,11 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 
+from buildrules.actions.fetching import fetch_parts
+from buildrules.actions.registry import Kinds
 from buildrules.engine.action import Outputs
 from buildrules.engine.events import Placed
-from buildrules.engine.executor import LocalExecutor
-from buildrules.engine.kind import Kinds
+from buildrules.engine.executor import Executor, LocalExecutor
 from buildrules.engine.parcel import named, unpacked
 from buildrules.engine.step import Step
 from buildrules.errors import BuildrulesError, IntegrityError
@@ -19,59 +21,84 @@ from buildrules.executors.needs import needs_of, portable
 from buildrules.executors.placement import Placement
 from buildrules.executors.race import PATIENCE, is_idle, raced
 from buildrules.executors.task import Task, task_key
-from buildrules.oci.supply import Fetch
+from buildrules.net.session import Session
 from buildrules.remote.backend import Blob, Body, body_of
 from buildrules.remote.trust import Trust
-from buildrules.store.noted import NotedSizes
+from buildrules.store.noted import NotedSizes, NotedTrips
+from buildrules.store.store import Store
+from buildrules.typed import Any
 
 
-class AwayExecutor:
-    """Runs steps by `engine`, as `placement` decides. See `engine.executor.Executor`.
+class Away:
+    """What steps of one command are handed to: see `engine.build.Elsewhere`. `trust` judges answers, for `namespace`.
 
-    `waiting` is entered while others work; `trust` judges answers, for `namespace`.
+    `settings` are the row of `workspace.executor`; `patience` and `idle` are as of `executors.race`.
     """
 
     def __init__(
         self,
         engine: Engine,
-        here: LocalExecutor,
-        waiting: Callable[[], AbstractContextManager[None]],
-        *,
-        kinds: Kinds,
-        placement: Placement,
         trust: Trust,
         namespace: str,
-        sizes: NotedSizes,
-        fetch: Fetch,
+        settings: Mapping[str, Any],
+        store: Store,
+        session: Session,
+        *,
         patience: float = PATIENCE,
         idle: Callable[[], bool] = is_idle,
     ) -> None:
-        self._engine = engine
+        self.engine, self.slots = engine, engine.slots
+        self.trust, self.namespace = trust, namespace
+        self.kinds = session.own(Kinds)
+        self.sizes, self.trips = NotedSizes(store.table), NotedTrips(store.table, engine.name)
+        self.patience, self.idle = patience, idle
+        measured = self.trips.median()
+        shortest = settings.get("shortest", engine.overhead if measured is None else measured)
+        fleet = {name: settings[name] for name in ("runners", "classes", "properties") if name in settings}
+        self.placement = Placement(self.kinds, float(shortest), **fleet)
+
+    def executor(self, here: LocalExecutor, waiting: Callable[[], AbstractContextManager[None]]) -> Executor:
+        """See `engine.build.Elsewhere`."""
+        return AwayExecutor(self, here, waiting)
+
+    def placed(self) -> Placed | None:
+        """See `engine.build.Elsewhere`."""
+        return self.placement.placed()
+
+    def remember(self) -> None:
+        """Keep what tasks cost besides their run, for the next command."""
+        self.trips.note(self.placement.round_trips)
+        self.placement.round_trips.clear()
+
+    def close(self) -> None:
+        """Remember, and end what is open."""
+        self.remember()
+        self.engine.close()
+
+
+class AwayExecutor:
+    """Runs steps by the engine of `away`, or `here`. `waiting` is entered while others work."""
+
+    def __init__(self, away: Away, here: LocalExecutor, waiting: Callable[[], AbstractContextManager[None]]) -> None:
+        self._away = away
+        self._engine, self._placement = away.engine, away.placement
         self._here = here
         self._waiting = waiting
-        self._kinds = kinds
-        self._placement = placement
-        self._trust = trust
-        self._namespace = namespace
-        self._sizes = sizes
-        self._fetch = fetch
-        self._patience = patience
-        self._idle = idle
         self._under_way = 0
         self._answered = False  # whether a task came back, so that nothing has to be made ready any more
         self._lock = threading.Lock()
 
     def run(self, step: Step) -> Outputs:
         """See `Executor.run`. Raises what the step raises there, and EngineError that names the worker."""
-        traits = self._kinds.named(step.kind).traits
+        traits = self._away.kinds.named(step.kind).traits
         why = self._placement.stays(step)
         if not why:
-            needs = needs_of(step, traits, self._here, self._fetch)
+            needs = needs_of(step, traits, self._here, fetch_parts)
             sent = self._placement.there(portable(step, traits))
             task = Task(
                 sent,
                 {blob.digest: blob.size for blob in needs},
-                self._namespace,
+                self._away.namespace,
                 properties=self._placement.properties(step),
             )
             for path, blob in task.files.items():
@@ -82,10 +109,9 @@ class AwayExecutor:
                 if not why:
                     if traits.engine:  # this machine may have no runner
                         return self._sent(task, needs, lacking, self._here)
-                    patience = self._patience + 4 * self._placement.seconds(step)
-                    made, late = raced(
-                        lambda there: self._sent(task, needs, lacking, there), step, self._here, patience, self._idle
-                    )
+                    patience = self._away.patience + 4 * self._placement.seconds(step)
+                    away = partial(self._sent, task, needs, lacking)
+                    made, late = raced(away, step, self._here, patience, self._away.idle)
                     if late:
                         self._placement.note(Placed("its worker took too long", self._placement.seconds(step)))
                     return made
@@ -141,12 +167,12 @@ class AwayExecutor:
 
     def _answer(self, task: Task, ran: Ran) -> Answer:
         worker = ran.worker or self._engine.name
-        body = opened(ran.answer, task_key(task.data()), self._namespace, self._trust, worker)
+        body = opened(ran.answer, task_key(task.data()), self._away.namespace, self._away.trust, worker)
         kind = task.step.kind
         try:
             if (blob := named(body)) is not None:
                 body = unpacked(b"".join(self._engine.depot.place.read(blob)))
-            return Answer.of(body, lambda outputs: self._kinds.fits(kind, outputs))
+            return Answer.of(body, lambda outputs: self._away.kinds.fits(kind, outputs))
         except (ValueError, FileNotFoundError) as error:
             raise IntegrityError(f"worker {worker} answered with what is no answer: {error}") from None
 
@@ -154,7 +180,7 @@ class AwayExecutor:
         """Have what was made in the store, but for what the build's cache has too; the bytes that came for that, None
         where it is lost."""
         assert answer.outputs is not None
-        self._sizes.note(answer.blobs)
+        self._away.sizes.note(answer.blobs)
         wanted = set(answer.outputs.blobs.values())
         left, fetched = wanted - self._here.blobs.holds(wanted), 0
         for digest in left:

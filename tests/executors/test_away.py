@@ -3,43 +3,21 @@
 import threading
 from pathlib import Path
 
-from buildrules.actions.fetching import fetch_parts
 from buildrules.actions.registry import Kinds
 from buildrules.engine.build import Build
 from buildrules.engine.events import Stream
 from buildrules.engine.kind import BuildContext
 from buildrules.errors import Interrupted
-from buildrules.executors.away import AwayExecutor
+from buildrules.executors.away import Away
 from buildrules.executors.engine import Ran
-from buildrules.executors.placement import Placement
 from buildrules.executors.task import Task
 from buildrules.net.session import Session
 from buildrules.prepared import prepare
 from buildrules.remote.trust import Trust
-from buildrules.store.noted import NotedSizes
 from buildrules.store.store import Store
 from buildrules.workspace.globs import expand
 from tests.support.folder_engine import FolderEngine
 from tests.support.space import Space
-
-
-class Elsewhere:
-    """See `engine.build.Elsewhere`: all that can be run elsewhere is."""
-
-    slots = 4
-
-    def __init__(self, engine: FolderEngine, kinds: Kinds, store: Store, trust: Trust, **more: object) -> None:
-        self.more = more
-        self.engine, self.kinds, self.store, self.trust = engine, kinds, store, trust
-        self.placement = Placement(kinds, 0.0, ["rootfs"])
-
-    def placed(self):
-        return self.placement.placed()
-
-    def executor(self, here, waiting):
-        sizes = NotedSizes(self.store.table)
-        given = {"kinds": self.kinds, "placement": self.placement, "trust": self.trust, "namespace": "main"}
-        return AwayExecutor(self.engine, here, waiting, **given, sizes=sizes, fetch=fetch_parts, **self.more)
 
 
 def built(space: Space, store: Path, engine: FolderEngine | None, trust: Trust | None = None, **more: object) -> Build:
@@ -48,7 +26,8 @@ def built(space: Space, store: Path, engine: FolderEngine | None, trust: Trust |
     kinds = session.own(Kinds)
     with space.inside(".", {}):
         plan = prepare(str(space.root), "", ["//..."], {}, opened, stream, session).plan()
-        elsewhere = None if engine is None else Elsewhere(engine, kinds, opened, trust or Trust(), **more)
+        settings = {"shortest": 0, "runners": ["rootfs"]}
+        elsewhere = engine and Away(engine, trust or Trust(), "main", settings, opened, session, **more)
         common = {"session": session, "kinds": kinds, "expand": expand, "stream": stream}
         build = Build(plan, opened, str(space.root), **common, elsewhere=elsewhere)
         build.run()
