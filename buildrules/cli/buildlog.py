@@ -44,9 +44,9 @@ class BuildLog:
             ended = event.began + event.seconds
             self.add(f"{ended:8.3f} s  {action.target}: {action.title}: {_WORDS[event.status]} ({event.seconds:.3f} s)")
             if event.placed is not None:
-                from buildrules.cli.placed import placed_row, placed_words
+                from buildrules.cli.placed import placed_words
 
-                self.add(f"              ran {placed_words(placed_row(event.placed))}")
+                self.add(f"              ran {placed_words(event.placed.row())}")
             for reason in event.reasons:
                 self.add(f"              because {in_line(reason)}")
             for layer in event.outputs.layers if event.outputs and event.status is Status.EXECUTED else ():

@@ -183,9 +183,9 @@ def _where(event: ActionFinished) -> str:
     """Where a step was run, if that was not here."""
     if event.placed is None or event.placed.stayed:
         return ""
-    from buildrules.cli.placed import placed_row, placed_words
+    from buildrules.cli.placed import placed_words
 
-    return f"  {placed_words(placed_row(event.placed))}"
+    return f"  {placed_words(event.placed.row())}"
 
 
 def make_bars(stream: TextIO) -> "Bars":

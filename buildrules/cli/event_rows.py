@@ -121,9 +121,7 @@ class EventRows:
         if event.outputs is not None:
             row["layers"] = [{"digest": layer.digest, "size": layer.size} for layer in event.outputs.layers]
         if event.placed is not None:
-            from buildrules.cli.placed import placed_row
-
-            row["placed"] = placed_row(event.placed)
+            row["placed"] = event.placed.row()
         if event.error is not None:
             row["error"] = _error(event.error)
         self.tell("step_finished", row, keep=keep)

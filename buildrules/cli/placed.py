@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from buildrules.cli.harmless import in_line
 from buildrules.cli.report import size_text
 from buildrules.engine.build import Build
-from buildrules.engine.events import Placed
 
 if TYPE_CHECKING:
     from buildrules.executors.away import Away
@@ -14,17 +13,8 @@ if TYPE_CHECKING:
 _COLUMNS = ("kind", "steps", "where", "expected", "took", "waited", "moved", "why here")
 
 
-def placed_row(placed: Placed) -> dict[str, Any]:
-    """What events, profiles and reports have of it: no field says what is not known."""
-    if placed.stayed:
-        return {"stayed": placed.stayed}
-    row = {name: value for name, value in placed._asdict().items() if value not in (None, "") and value is not False}
-    del row["expected"]
-    return {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
-
-
 def placed_words(row: Mapping[str, Any]) -> str:
-    """What `placed_row` says: "on worker-1, which took 1.3 s, after 0.2 s of waiting; 3.1 MB there, 12 kB back"."""
+    """What `Placed.row` says: "on worker-1, which took 1.3 s, after 0.2 s of waiting; 3.1 MB there, 12 kB back"."""
     if "stayed" in row:
         return f"here: {row['stayed']}"
     words = f"on {in_line(str(row.get('worker') or 'another machine'))}"

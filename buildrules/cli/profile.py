@@ -36,7 +36,7 @@ class Profile:
                         "target": event.action.target,
                         "status": event.status.value,
                         "reasons": event.reasons[:20],
-                        **_placed(event),
+                        **({"placed": event.placed.row()} if event.placed is not None else {}),
                     },
                 }
             )
@@ -44,11 +44,3 @@ class Profile:
     def write(self) -> None:
         """Write the profile. Raises UsageError."""
         write_own(self._path, json.dumps({"traceEvents": self._events, "displayTimeUnit": "ms"}), _MARK)
-
-
-def _placed(event: ActionFinished) -> dict[str, Any]:
-    if event.placed is None:
-        return {}
-    from buildrules.cli.placed import placed_row
-
-    return {"placed": placed_row(event.placed)}

@@ -6,7 +6,7 @@ from enum import Enum
 
 from buildrules.engine.action import Action, Outputs
 from buildrules.errors import BuildrulesError
-from buildrules.typed import NamedTuple
+from buildrules.typed import Any, NamedTuple
 
 
 class Status(Enum):
@@ -44,6 +44,14 @@ class Placed(NamedTuple):
     seconds: float | None = None  # that it ran there; None where no answer came
     sent: int = 0  # bytes that were sent there for it
     fetched: int = 0  # bytes that were fetched from there for it
+
+    def row(self) -> dict[str, Any]:
+        """What events, profiles and reports have of it: no field says what is not known."""
+        if self.stayed:
+            return {"stayed": self.stayed}
+        row = {name: value for name, value in self._asdict().items() if value not in (None, "") and value is not False}
+        del row["expected"]
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
 
 
 class ActionFinished(NamedTuple):
