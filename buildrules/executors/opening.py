@@ -1,4 +1,4 @@
-"""The engines by the scheme of an address. A new one is a module here, and a line in the conformance suite."""
+"""The engines by the scheme of an address. A new one is a module here, with the settings that are its own."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -11,26 +11,27 @@ from buildrules.net.session import Session
 from buildrules.typed import Any
 
 _MODULES = {
-    "grpc": "reapi.engine",
-    "grpcs": "reapi.engine",
-    "dask+tls": "dask.engine",
+    "grpc": ("reapi.engine", "connection"),
+    "grpcs": ("reapi.engine", "connection"),
+    "dask+tls": ("dask.engine", "tls"),
 }
+"""Where each is, and which setting of `workspace.executor` is for it but not for the others."""
+
+QUEUED = 300.0  # seconds that a task may wait for a worker, where no setting says so
 
 
-def open_engine(
-    url: str, session: Session, settings: Mapping[str, Any], told: Callable[[str], None] = lambda _: None
-) -> Engine:
+def open_engine(url: str, session: Session, settings: Mapping[str, Any], told: Callable[[str], None]) -> Engine:
     """The engine at `url`; nobody is asked yet. `settings` is a row of `workspace.executor`, with
     the shared cache as `cache`, as the environment has it, and the workspace's folder as `root`.
 
-    Each module has `open_engine(url, session, settings, told) -> Engine`. Raises UsageError, CredentialsError.
+    Each module has `open_engine(url, session, settings, told) -> Engine`; its settings have `queued`.
+    Raises UsageError, CredentialsError.
     """
     try:
         scheme = urlsplit(url).scheme
     except ValueError:  # brackets around what is no address
         scheme = ""
-    module = _MODULES.get(scheme)
-    if module is None:
+    if scheme not in _MODULES:
         if scheme in ("tcp", "tls", "dask", "dask+tcp"):  # as Dask writes it
             raise UsageError(
                 f"{redact(url)!r} is refused: a scheduler of Dask without TLS runs what anybody sends",
@@ -38,5 +39,12 @@ def open_engine(
             )
         hint = f"'local', or an address: {', '.join(f'{one}://' for one in _MODULES)}"
         raise UsageError(f"{redact(url)!r} is not the address of an executor", hint=hint)
-    found: Engine = importlib.import_module(f"buildrules.executors.{module}").open_engine(url, session, settings, told)
+    module, own = _MODULES[scheme]
+    foreign = {one for _, one in _MODULES.values() if settings.get(one)} - {own}
+    if foreign and url == settings.get("url"):  # an address that stands in for it has other settings, or none
+        raise UsageError(
+            f"workspace.executor.{foreign.pop()} means nothing to {scheme}://", hint=f"remove it: {own} is for that"
+        )
+    given = {"queued": QUEUED, **settings}
+    found: Engine = importlib.import_module(f"buildrules.executors.{module}").open_engine(url, session, given, told)
     return found

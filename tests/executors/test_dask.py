@@ -1,6 +1,7 @@
 """Steps on a cluster of Dask: a scheduler with TLS, and three workers that have a key and the address of a cache."""
 
 import functools
+import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -92,11 +93,11 @@ def engines(cluster: DaskCluster, cache: Path) -> Iterator[Callable[..., DaskEng
     """Open engines, which are closed after the test."""
     made: list[DaskEngine] = []
 
-    def make(url: str = "", queued: float = 120.0, **tls: Path) -> DaskEngine:
+    def make(url: str = "", **tls: Path) -> DaskEngine:
         files = {"authority": cluster.authority, "certificate": cluster.certificate, "key": cluster.key, **tls}
         settings: dict[str, Any] = {"root": "/", "tls": {name: str(path) for name, path in files.items()}}
-        settings |= {"cache": {"remote": [f"file://{cache}"]}, "queued": queued}
-        made.append(open_engine(url or cluster.url, Session(), settings))  # type: ignore[arg-type]
+        settings["cache"] = {"remote": [f"file://{cache}"]}
+        made.append(open_engine(url or cluster.url, Session(), settings, print))  # type: ignore[arg-type]
         return made[-1]
 
     yield make
@@ -257,10 +258,13 @@ def test_a_build_outlives_a_worker_and_the_scheduler(
         assert asked.result().answer
 
 
-def test_what_no_worker_has_is_not_waited_for(tmp_path: Path, engines: Callable[..., DaskEngine]) -> None:
+def test_what_no_worker_has_is_not_waited_for(
+    tmp_path: Path, engines: Callable[..., DaskEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("buildrules.executors.opening.QUEUED", 0)  # seconds, of all engines where no setting says so
     task = shown(tmp_path / "log")._replace(properties={"GPU": "1"})
     with pytest.raises(EngineError, match=r"no worker of dask.* has what the task asks for \(GPU=1\)"):
-        engines(queued=0).run(task, here(tmp_path))
+        engines().run(task, here(tmp_path))
     with pytest.raises(UsageError, match="resources of Dask are numbers"):
         engines().run(task._replace(properties={"GPU": "some"}), here(tmp_path))
 
@@ -276,6 +280,20 @@ def test_ctrl_c_ends_the_step_there(tmp_path: Path, engines: Callable[..., DaskE
     wait_for(lambda: not runs(["/bin/sleep", "250.0625"]))
 
 
+def test_dask_logs_nothing_while_it_is_in_use(
+    tmp_path: Path, engines: Callable[..., DaskEngine], caplog: pytest.LogCaptureFixture
+) -> None:
+    engine, dask = engines(), logging.getLogger("distributed")
+    dask.addHandler(caplog.handler)
+    dask.error("before")
+    engine.run(shown(tmp_path / "log"), here(tmp_path))
+    dask.error("meanwhile")
+    engine.close()
+    dask.error("afterwards")
+    dask.removeHandler(caplog.handler)
+    assert {"before", "afterwards"} <= {*caplog.messages} and "meanwhile" not in caplog.messages
+
+
 def test_who_speaks_to_what_is_not_this_cluster_is_told_so_at_once(
     tmp_path: Path, engines: Callable[..., DaskEngine]
 ) -> None:
@@ -284,7 +302,7 @@ def test_who_speaks_to_what_is_not_this_cluster_is_told_so_at_once(
         with pytest.raises(UsageError, match="without TLS"):
             engines(url)
     with pytest.raises(UsageError, match="needs a shared cache: content of steps lies there"):
-        open_engine("dask+tls://127.0.0.1", Session(), {"root": "/", "cache": {}})
+        open_engine("dask+tls://127.0.0.1", Session(), {"root": "/", "cache": {}}, print)
     other = authority(tmp_path, "other")
     with pytest.raises(EngineError, match="a certificate that is not of the cluster's authority"):
         engines(authority=other).run(task, context)

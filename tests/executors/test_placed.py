@@ -98,6 +98,25 @@ def test_the_namespace_of_the_environment_is_that_of_tasks(workspace: Space, eng
     assert engine.namespaces == {"pull-request/7"}
 
 
+@pytest.mark.parametrize(
+    ("url", "foreign", "own"),
+    [
+        ("grpc://127.0.0.1:1", "tls: {authority: ca.pem}", "connection"),
+        ("dask+tls://127.0.0.1:1", "connection: c", "tls"),
+    ],
+)
+def test_settings_of_another_kind_of_engine_are_refused(workspace: Space, url: str, foreign: str, own: str) -> None:
+    workspace.edit(
+        "BUILD.yaml",
+        "  name: acme",
+        f"  name: acme\n  executor: {{url: '{url}', {foreign}}}\n  connections: {{c: {{type: http, target: 'https://a.b'}}}}",
+    )
+    name, scheme = foreign.partition(":")[0], url.partition(":")[0]
+    refused = workspace.run("build", APP, code=2, env={"BUILDRULES_CACHE": f"file://{workspace.folder}/cache"})
+    refused.said(f"workspace.executor.{name} means nothing to {scheme}://", f"{own} is for that")
+    workspace.run("build", APP, "--executor", "local")
+
+
 def test_packages_are_tested_elsewhere(new_space: Callable[..., Space], busybox: bytes, engine: FolderEngine) -> None:
     space = answering(new_space(), busybox)
     space.append("BUILD.yaml", TEST + TEST.replace("app_test", "wrong").replace("greeting: hello", "greeting: hi"))

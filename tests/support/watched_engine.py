@@ -24,7 +24,7 @@ class Watched:
     """An engine; `ran` are the kinds of the tasks that it was given, `cached` of those that it had the answers to."""
 
     def __init__(self, url: str, **settings: Any) -> None:
-        self._engine = open_engine(url, Session(), settings)
+        self._engine = open_engine(url, Session(), settings, print)
         self.name = self._engine.name
         self.slots, self.overhead = self._engine.slots, self._engine.overhead
         self.ran: list[str] = []

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 PORT = 8786
 _CALL = "__import__('buildrules.executors.dask.work', fromlist=['run']).run(request)"
 _PATIENCE = 60.0  # seconds for a scheduler that is started again
-_ALONE = 120.0  # seconds for a worker that has what a task asks for
 _LOOK = 5.0  # seconds between looks at the workers
 _RETRIES = 2  # times that what a worker could not do is tried elsewhere
+_LOGGERS, _NOTHING = ("distributed", "distributed.client", "tornado", "asyncio"), logging.CRITICAL + 1
 _PROBE = b"buildrules\n"
 
 
@@ -63,6 +63,7 @@ class DaskEngine:
         self._told = told
         self._client: Client | None = None
         self._until = 0.0  # when a scheduler that went away has to be back
+        self._levels: dict[logging.Logger, int] = {}  # that others have set
         self._held: dict[str, Future[Any]] = {}  # by key: others may want the answer
         self._lock = threading.Lock()
         self.depot = Depot(self._open_place)
@@ -107,6 +108,8 @@ class DaskEngine:
         """See `Engine.close`."""
         self._drop(self._client)
         self.depot.close()
+        for logger, level in self._levels.items():
+            logger.setLevel(level)
 
     def _asked(
         self, key: str, request: Mapping[str, Any], resources: Mapping[str, float], context: BuildContext
@@ -168,7 +171,7 @@ class DaskEngine:
 
     def _look(self, client: "Client", resources: Mapping[str, float], waited: float) -> None:
         """Raise EngineError where a task waits for a worker that there is not."""
-        if waited < self._settings.get("queued", _ALONE) or client.status != "running":
+        if waited < self._settings["queued"] or client.status != "running":
             return
         workers = client.scheduler_info().get("workers", {}).values()
         offers = [worker.get("resources", {}) for worker in workers]
@@ -191,13 +194,10 @@ class DaskEngine:
                         "steps go to a Dask cluster by what the extra `dask` installs",
                         hint="pip install 'buildrules[dask]'",
                     ) from None
-                for name in (
-                    "distributed",
-                    "distributed.client",
-                    "tornado",
-                    "asyncio",
-                ):  # what is of interest is told as an error
-                    logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+                for logger in map(logging.getLogger, _LOGGERS):  # what is of interest is told as an error
+                    if logger.level != _NOTHING:
+                        self._levels[logger] = logger.level
+                        logger.setLevel(_NOTHING)
                 secured = security(self._settings.get("tls") or {}, self._settings["root"])
                 greet(self.name, self._address, secured)
                 host, port = self._address

@@ -35,7 +35,6 @@ SLOTS = 32
 OVERHEAD = 1.0  # seconds, of a scheduler; a server that runs actions itself takes a quarter
 PATIENCE = 120.0  # seconds that a server which was there may be away
 FIRST = 1.5  # seconds that one which has not answered yet is asked again
-QUEUED = 300.0  # seconds that a task may wait for a worker while none of this build gets one
 LAG, FOLLOWING = 0.3, 10.0  # seconds that we let another build go first, and for how long
 _TOOL = "tool"
 _LONGEST = 600.0  # seconds of a stream, after which it is opened anew: a line may be dead with nobody noticing
@@ -287,12 +286,10 @@ class _Execution:
                 self._server.channel.ask(method, (forms.NAMED, {}), {"name": self._operation}, seconds=SHORT)
 
 
-def open_engine(
-    url: str, session: Session, settings: Mapping[str, Any], told: Callable[[str], None] = lambda _: None
-) -> ReapiEngine:
+def open_engine(url: str, session: Session, settings: Mapping[str, Any], told: Callable[[str], None]) -> ReapiEngine:
     """See `executors.opening.open_engine`."""
     server = open_server(url, session, settings.get("connection"))
-    return ReapiEngine(redact(url), server, told, settings.get("queued", QUEUED))
+    return ReapiEngine(redact(url), server, told, settings["queued"])
 
 
 def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
