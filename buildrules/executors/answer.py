@@ -1,7 +1,7 @@
 """What comes back from a worker: what the step made, or its error; and the content it left where it was fetched from.
 
     {"outputs": Outputs.to_dict()} or {"error": `told`}, with
-    {"blobs": {digest: bytes}, "warnings": [...], "seconds": s, "program": "0.1.0"}
+    {"blobs": {digest: bytes}, "warnings": [...], "seconds": s}
 
 It travels in the envelope of a record (`remote.envelope`), for the key of the task, signed where the worker has a key.
 """

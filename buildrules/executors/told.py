@@ -13,19 +13,18 @@ _TEXTS = ("hint", "log")
 
 def told(error: BuildrulesError) -> dict[str, Any]:
     """An error by its class, with what only that class has. It holds no secret that this process knows of."""
-    found = {"class": type(error).__name__, "message": _shown(error.message)}
+    found: dict[str, Any] = {"class": type(error).__name__, "message": _shown(error.message)}
     found.update({name: _shown(text) for name in _TEXTS if (text := getattr(error, name))})
     if error.position:
         found["position"] = str(error.position)
         if error.position.folders:
-            found["folder"] = error.position.folders[0]
+            found["folders"] = list(error.position.folders)
         found["excerpt"] = _shown(error.position.excerpt)
-    value: dict[str, Any] = found
     if isinstance(error, DamagedError):
-        value["digest"] = error.digest
+        found["digest"] = error.digest
     if isinstance(error, PackageTestError):
-        value["failures"] = [{name: hide(text) for name, text in one.items()} for one in error.failures]
-    return value
+        found["failures"] = [{name: hide(text) for name, text in one.items()} for one in error.failures]
+    return found
 
 
 def raised(value: Mapping[str, Any]) -> BuildrulesError:
@@ -47,8 +46,9 @@ def _position(value: Mapping[str, Any]) -> Position | None:
     line, _, column = rest.partition(":")
     if not path:
         return None
-    number = int(line) if line.isdecimal() else 0
-    return Position(path, number, int(column) if column.isdecimal() else 1, str(value.get("excerpt", "")))
+    number, of = int(line) if line.isdecimal() else 0, value.get("folders")
+    folders = tuple(map(str, of)) if isinstance(of, list) else ()
+    return Position(path, number, int(column) if column.isdecimal() else 1, str(value.get("excerpt", "")), folders)
 
 
 def _shown(text: str) -> str:

@@ -47,7 +47,7 @@ def work(task: Task, workspace: str, store: Store, session: Session, kinds: Kind
         error = raised if isinstance(raised, BuildrulesError) else unexpected(raised, "the step", workspace)
         answer["error"], blobs = told(error), {}
     seconds = round(time.perf_counter() - began, 4)
-    return {**answer, "blobs": blobs, "warnings": warnings, "seconds": seconds, "program": __version__}
+    return {**answer, "blobs": blobs, "warnings": warnings, "seconds": seconds}
 
 
 def check(task: Task, kinds: Kinds) -> None:

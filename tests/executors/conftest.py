@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from buildrules.actions.registry import Kinds
-from buildrules.engine.events import Stream
+from buildrules.engine.events import Event, Progress, Stream
 from buildrules.engine.executor import LocalExecutor
 from buildrules.executors.reapi.tool import tool
 from buildrules.net.session import Session
@@ -32,7 +32,9 @@ def casd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Casd]:
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python that steps bring along, which is made once."""
-    store, session = Store(str(tmp_path_factory.mktemp("tools") / "store")), Session()
-    tool(LocalExecutor("/", store.blobs, session, session.own(Kinds), Stream()))
+    store, session, said = Store(str(tmp_path_factory.mktemp("tools") / "store")), Session(), list[Event]()
+    tool(LocalExecutor("/", store.blobs, session, session.own(Kinds), Stream(said.append)))
+    ends = [event.done for event in said if isinstance(event, Progress) and event.done == event.total]
+    assert max(ends) > 1 << 20, "people are told of bytes"
     store.close()
     return Path(store.root) / "interpreters"

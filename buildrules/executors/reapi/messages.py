@@ -64,5 +64,4 @@ RESPONSE: Table = {
     "result": Field(1, RESULT),
     "cached_result": Field(2, NUMBER),
     "status": Field(3, STATUS),
-    "message": Field(5, TEXT),
 }

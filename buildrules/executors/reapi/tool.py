@@ -163,13 +163,15 @@ def _lay_program(sources: Sequence[_Source], context: BuildContext, root: str) -
 def _compiled(sources: Sequence[_Source], context: BuildContext) -> Iterator[tuple[str, bytes]]:
     """Bytecode by its name; of what is no Python of this version there is none."""
     here = Interpreter(sys.base_prefix, [_python()], sys.base_prefix)
+    done, total = 0, sum(os.path.getsize(one.path) for one in sources)
     with compiler(here, context) as process:
-        for number, one in enumerate(sources):
-            context.progress("this Python for workers", number, len(sources))
+        for one in sources:
             with open(one.path, "rb") as file:
-                data = process.compile(f"/buildrules-tool/{one.name}", file.read())
-            if data:
+                text = file.read()
+            if data := process.compile(f"/buildrules-tool/{one.name}", text):
                 yield f"{one.name}c", data
+            done += len(text)
+            context.progress("this Python for workers", min(done, total), total)
 
 
 def _zip(path: str, files: "Iterator[tuple[str, bytes]] | Sequence[tuple[str, bytes]]") -> None:
