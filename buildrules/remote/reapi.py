@@ -74,27 +74,6 @@ class Server:
         """Whether it has said what it can."""
         return self._limits is not None
 
-    def put(self, small: Mapping[Blob, bytes]) -> None:
-        """Keep contents, in few requests. Raises RemoteError."""
-        batch, size, most = list[dict[str, Any]](), 0, min(SMALL, self.limits().batch)
-        for blob, data in small.items():
-            if blob.size > most:
-                Content(self).write(blob, lambda data=data: [data])  # type: ignore[misc]
-                continue
-            if size + blob.size > most:
-                self._put(batch, size)
-                batch, size = [], 0
-            batch.append({"digest": digest_message(blob), "data": data})
-            size += blob.size
-        if batch:
-            self._put(batch, size)
-
-    def _put(self, batch: list[dict[str, Any]], size: int) -> None:
-        tables = forms.BATCH_UPDATE, forms.BATCH_UPDATED
-        answers = self.ask(f"{_CAS}/BatchUpdateBlobs", tables, {"requests": batch}, size=size)["responses"]
-        for answer in answers:
-            check_status(answer["status"])
-
     def name(self, *parts: str) -> str:
         """The name of a resource of ByteStream."""
         return "/".join(filter(None, (self.instance, *parts)))
@@ -195,12 +174,33 @@ class Content:
         if limits.blob and blob.size > limits.blob:
             raise RemoteError(f"it takes blobs of {limits.blob} bytes", too_large=True)
         if blob.size <= min(SMALL, limits.batch):
-            self._server.put({blob: b"".join(body())})
+            self.put({blob: b"".join(body())})
             return
         tables = forms.WRITE, forms.WRITTEN
         done = self._server.channel.send(f"{_STREAM}/Write", tables, self._pieces(blob, body), blob.size)
         if done["committed_size"] != blob.size:
             raise RemoteError(f"it kept {done['committed_size']} of {blob.size} bytes", retry=True)
+
+    def put(self, small: Mapping[Blob, bytes]) -> None:
+        """Keep contents, in few requests. Raises RemoteError."""
+        batch, size, most = list[dict[str, Any]](), 0, min(SMALL, self._server.limits().batch)
+        for blob, data in small.items():
+            if blob.size > most:
+                self.write(blob, lambda data=data: [data])  # type: ignore[misc]
+                continue
+            if size + blob.size > most:
+                self._put(batch, size)
+                batch, size = [], 0
+            batch.append({"digest": digest_message(blob), "data": data})
+            size += blob.size
+        if batch:
+            self._put(batch, size)
+
+    def _put(self, batch: list[dict[str, Any]], size: int) -> None:
+        tables = forms.BATCH_UPDATE, forms.BATCH_UPDATED
+        answers = self._server.ask(f"{_CAS}/BatchUpdateBlobs", tables, {"requests": batch}, size=size)["responses"]
+        for answer in answers:
+            check_status(answer["status"])
 
     def _pieces(self, blob: Blob, body: Body) -> Iterator[dict[str, Any]]:
         """The messages that write a blob: the first one names it, the last one ends it."""

@@ -27,7 +27,7 @@ from buildrules.remote.backend import Blob, RemoteError, body_of
 from buildrules.remote.guarded import Guarded
 from buildrules.remote.patient import Patient, again
 from buildrules.remote.protobuf import decode
-from buildrules.remote.reapi import API, SHORT, Server, digest_message, open_server, place_of
+from buildrules.remote.reapi import API, SHORT, Content, Server, digest_message, open_server, place_of
 from buildrules.remote.rpc import CallError
 from buildrules.typed import Any
 
@@ -249,7 +249,7 @@ class _Execution:
             method, table = f"{service}/WaitExecution", forms.NAMED
             message: dict[str, Any] = {"name": self._operation}
         else:
-            self._server.put(self._sent)
+            Content(self._server).put(self._sent)
             method, table = f"{service}/Execute", forms.EXECUTE
             asked = {"action_digest": digest_message(self._action), "skip_cache_lookup": self._fresh}
             message = {"instance_name": self._server.instance, **asked}
