@@ -5,7 +5,7 @@ Loading OpenSSL takes as long as hashing 400 kB with the function that Python br
 
 import sys
 
-from buildrules.typed import TYPE_CHECKING, Any
+from buildrules.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,13 +22,11 @@ except ImportError:  # a Python may have been built without it
 
 def new_hash(size: int | None = None) -> "_Hash":
     """A new hash, for about `size` bytes; None where nobody knows how many."""
-    loaded: Any = sys.modules.get("hashlib")
-    if loaded is None:
-        if size is not None and size <= SHORT and _short is not None:
-            return _short()
-        import hashlib as loaded
-    found: _Hash = loaded.sha256()
-    return found
+    if "hashlib" not in sys.modules and size is not None and size <= SHORT and _short is not None:
+        return _short()
+    import hashlib  # waits for a thread that is loading it
+
+    return hashlib.sha256()
 
 
 def hex_digest(data: bytes) -> str:

@@ -21,6 +21,31 @@ print(loaded, "hashlib" in sys.modules, *found)
 """
 
 
+LATE = """
+import sys, threading, time
+from buildrules.sha256 import new_hash
+loading, go = threading.Event(), threading.Event()
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "_hashlib":
+            loading.set()
+            go.wait()
+sys.meta_path.insert(0, Slow())
+first = threading.Thread(target=new_hash)
+first.start()
+loading.wait()
+second = threading.Thread(target=lambda: print(new_hash().name))
+second.start()
+time.sleep(0.1)
+go.set()
+"""
+
+
+def test_a_thread_waits_for_another_that_loads_openssl() -> None:
+    said = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, check=True)
+    assert (said.stdout, said.stderr) == ("sha256\n", "")
+
+
 def test_short_things_are_hashed_without_openssl() -> None:
     said = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True).stdout.split()
     contents = [*(b"x" * size for size in (0, 1, 55, 56, 64, SHORT)), b"abcdef", b"x" * (SHORT + 1), b""]

@@ -154,7 +154,7 @@ def test_workers_make_the_same_and_the_scheduler_sees_no_content_and_no_secret(
         engine = Noting(engines(f"dask+tls://127.0.0.1:{relay.port}"))
         trust = Trust("require", [key.public(("main",))])
         away = built(workspace, tmp_path / "two", engine, trust)  # type: ignore[arg-type]
-        assert not away.errors
+        assert not away.errors, [error.log for error in away.errors]
         assert {name: one.outputs for name, one in away.outcomes.items()} == {
             name: one.outputs for name, one in local.outcomes.items()
         }
