@@ -79,9 +79,9 @@ class Executor(Strict):
     url: Address
     """Its address: grpc://HOST:PORT/INSTANCE or grpcs:// (Remote Execution API), dask+tls://HOST:PORT (Dask)."""
     connection: str | None = None
-    """Name of the connection whose credentials are used."""
+    """Name of the connection whose credentials are used, for the Remote Execution API."""
     shortest: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """Steps shorter than so many seconds are run here; what a round trip costs if left out."""
+    """Steps shorter than so many seconds are run here; a round trip if left out. 0 sends all that may be sent."""
     runners: list[Literal["docker", "podman", "rootfs"]] = Field(default_factory=list)
     """Runners of package tests that its workers have, the most wanted first: with one of them tests are run there."""
     properties: dict[str, str] = Field(default_factory=dict)
