@@ -52,7 +52,7 @@ class PackageTest:
 
     name = "package_test"
     version = 4
-    traits = Traits(engine=True, opens=True, places=("package", "runner", "name"))
+    traits = Traits(containers=True, opens=True, places=("package", "runner", "name"))
 
     def run(self, step: Step, context: BuildContext) -> Outputs:
         """Try the package."""

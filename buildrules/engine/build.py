@@ -293,7 +293,7 @@ class Build:
         self._stream.emit(ActionStarted(action, time.perf_counter() - self._began, worker))
         traits = self.kinds.named(action.kind).traits
         small = step.sources and sum(file.size for file in step.files) <= SMALL
-        if traits.engine or not traits.shareable or (action.weight > SHORT and not small):
+        if traits.containers or not traits.shareable or (action.weight > SHORT and not small):
             self._busy()
         if traits.opens:
             step = step._replace(deps=[self._opened(*pair) for pair in zip(action.deps, step.deps, strict=True)])

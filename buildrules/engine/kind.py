@@ -21,7 +21,7 @@ class Traits(NamedTuple):
     """What a kind needs besides its step, and what follows from that."""
 
     network: bool = False  # it asks servers
-    engine: bool = False  # it starts containers
+    containers: bool = False  # it starts containers
     shareable: bool = True  # False where programs of this host have a part in what it makes: records stay here
     opens: bool = False  # it looks into the layers of its dependencies, and has to know where their bytes are
     content: Callable[[Step], Sequence[Row]] = _nothing  # what has to be in the store before a step is run

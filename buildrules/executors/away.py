@@ -107,7 +107,7 @@ class AwayExecutor:
                 lacking = self._engine.depot.lacking(needs)
                 why = self._placement.heavy(step, sum(blob.size for blob in lacking))
                 if not why:
-                    if traits.engine:  # this machine may have no runner
+                    if traits.containers:  # this machine may have no runner
                         return self._sent(task, needs, lacking, self._here)
                     patience = self._away.patience + 4 * self._placement.seconds(step)
                     away = partial(self._sent, task, needs, lacking)

@@ -57,14 +57,14 @@ class Placement:
     def stays(self, step: Step) -> str:
         """Why the step is run here; "" where it is not."""
         traits = self._kinds.named(step.kind).traits
-        untested = self._untested(step) if traits.engine else ""
+        untested = self._untested(step) if traits.containers else ""
         why = (
             (traits.network, "it asks servers, with the credentials of this host"),
             (not traits.shareable, "programs of this host have a part in it"),
             (isinstance(step.version, str), "it is of a plugin"),
             (any(file.as_layer is not None for file in step.files), "its files are hashed here anyway"),
             (untested, untested),
-            (traits.opens and not traits.engine, "it looks into layers that are here"),
+            (traits.opens and not traits.containers, "it looks into layers that are here"),
             (self.seconds(step) < self.shortest, "it is shorter than a round trip"),
         )
         return next((words for holds, words in why if holds), "")
