@@ -140,9 +140,7 @@ def collect(store: Store, *, keep_seconds: float, wait: bool = True) -> Collecte
     """
     if not store.lock(exclusive=True, wait=wait):
         raise StoreError("a build is using the store", hint="run it again when the build is done")
-    next(
-        store.table.keys(), None
-    )  # what is in the table's log counts as written when it is folded in: before the limit
+    store.table.keys()  # what is in the table's log counts as written when it is folded in: before the limit
     limit = time.time() - keep_seconds
     done = Collected()
     done.records = expiry.drop_records(store, expiry.live_states(store, limit), limit)

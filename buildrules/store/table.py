@@ -9,7 +9,7 @@ import contextlib
 import os
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from buildrules.store.tablelog import TableLog
 from buildrules.typed import TYPE_CHECKING
@@ -89,30 +89,26 @@ class Table:
 
     def set_many(self, items: Iterable[tuple[str, bytes]]) -> bool:
         """Write all in one transaction, to the database. False where it refused; nothing is raised."""
-        with self._writing() as database:
-            database.set_many((key, _sealed(key, value)) for key, value in items)
-            return True
-        return False
+        return self._written(lambda database: database.set_many((key, _sealed(key, value)) for key, value in items))
 
     def delete(self, key: str) -> None:
         """Forget one."""
-        with self._writing() as database:
-            database.delete(key)
+        self._written(lambda database: database.delete(key))
 
-    def keys(self, prefix: str = "") -> Iterator[str]:
+    def keys(self, prefix: str = "") -> list[str]:
         """All keys that begin with `prefix`, in their order."""
-        with self._writing() as database:
-            yield from (key for key in database if key.startswith(prefix))
+        found: list[str] = []
+        self._written(lambda database: found.extend(key for key in database if key.startswith(prefix)))
+        return found
 
     def written_before(self, limit: float, prefix: str) -> list[str]:
         """The keys that begin with `prefix` and were written before `limit` (Unix time)."""
-        with self._writing() as database:
-            return [key for key in database.written_before(limit) if key.startswith(prefix)]
-        return []
+        found: list[str] = []
+        self._written(lambda database: found.extend(database.written_before(limit)))
+        return [key for key in found if key.startswith(prefix)]
 
-    @contextlib.contextmanager
-    def _writing(self) -> "Iterator[Database]":
-        """The database, with the log folded in. What it raises is suppressed: it costs time and nothing else."""
+    def _written(self, use: "Callable[[Database], object]") -> bool:
+        """Use the database, with the log folded in. False where it raises something: that costs time, nothing else."""
         from buildrules.store.database import ERRORS, Database
 
         with contextlib.suppress(*ERRORS), self._lock:
@@ -121,13 +117,14 @@ class Table:
                 self._database = Database(self.directory)
             database = self._database
             self._log.fold(lambda rows: database.set_many(rows.items()))
-            yield database
+            use(database)
+            return True
+        return False
 
     def close(self) -> None:
         """Fold a log that has become long, and close everything."""
         if self._log.size > _SMALL:
-            with self._writing():
-                pass
+            self._written(lambda _: None)
         with self._lock:
             self._forget_reader()
             if self._database is not None:

@@ -31,7 +31,7 @@ def command(expunge: bool) -> None:
             return
         root = find_root(os.getcwd())
         remove(states_folder(root))
-        for name in list(store.table.keys(f"s:{root}/")):
+        for name in store.table.keys(f"s:{root}/"):
             store.table.delete(name)
         click.echo(f"forgot the builds of {root}")
     finally:
