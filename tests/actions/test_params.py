@@ -86,4 +86,4 @@ def test_every_kind_says_what_it_needs() -> None:
     assert all(isinstance(found, Traits) for found in traits.values())
     assert {name for name, found in traits.items() if not found.shareable} == {"build_wheel"}
     assert {name for name, found in traits.items() if found.network} == {"fetch", "oci_base", "build_wheel"}
-    assert {name for name, found in traits.items() if found.engine} == {"package_test"}
+    assert {name for name, found in traits.items() if found.containers} == {"package_test"}
