@@ -153,6 +153,9 @@ class AwayExecutor:
             for text in answer.warnings:
                 self._here.warn(text)
             if answer.error is not None:
+                if ran.cached and not again:  # a server that keeps what failed would say so for ever
+                    again, lacking = True, []
+                    continue
                 raise _there(answer.error, ran.worker)
             fetched = self._brought(answer)
             if fetched is not None:

