@@ -9,8 +9,9 @@ from typing import Any
 
 from buildrules.cli.sharing import namespace_of, settings_of
 from buildrules.engine.events import Notice, Stream
+from buildrules.errors import UsageError
 from buildrules.executors.engine import Engine
-from buildrules.executors.opening import open_engine
+from buildrules.executors.opening import open_engine, scheme_of
 from buildrules.net.session import Session
 from buildrules.remote.trust import Trust
 from buildrules.workspace.trust import open_trust
@@ -19,9 +20,18 @@ LOCAL = "local"
 
 
 def address_of(settings: Mapping[str, Any], asked: str | None) -> str | None:
-    """The address of the engine; None where steps are run here."""
-    url = asked or os.environ.get("BUILDRULES_EXECUTOR") or settings.get("url")
-    return None if url == LOCAL else url
+    """The address of the engine; None where steps are run here. Raises UsageError that names who said it."""
+    named = os.environ.get("BUILDRULES_EXECUTOR")
+    url = asked or named or settings.get("url")
+    if url == LOCAL or not url:
+        return None
+    try:
+        scheme_of(url)
+    except UsageError as error:
+        if named and not asked:
+            error.message = f"BUILDRULES_EXECUTOR: {error.message}"
+        raise
+    return url
 
 
 def opened(

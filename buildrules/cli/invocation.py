@@ -300,6 +300,8 @@ class Invocation:
 
     def _send(self, executor: Mapping[str, Any], cache: Mapping[str, Any]) -> None:
         """Run steps elsewhere, where the command line, the environment or the settings of the workspace say so."""
+        if "executor" not in self.request.options:
+            return  # nothing is run
         if self.away is None and (self.request.option("executor") or executor or "BUILDRULES_EXECUTOR" in os.environ):
             from buildrules.cli.away import address_of, opened
             from buildrules.executors.away import Away

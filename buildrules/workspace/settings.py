@@ -6,9 +6,12 @@ Imports pydantic; only imported when a BUILD.yaml is read.
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic_core import PydanticCustomError
 
 from buildrules.credentials.connections import variable_name
+from buildrules.errors import UsageError
+from buildrules.executors.opening import scheme_of
 from buildrules.remote.keys import MAIN, is_namespace
 from buildrules.workspace.connection import Address, Connection, Name, Secret
 from buildrules.workspace.validation import Strict, fitting
@@ -61,6 +64,18 @@ class WorkerClass(Strict):
     """What such a worker has, as the engine names it."""
 
 
+def _executor(value: str) -> str:
+    try:
+        if value != "local":
+            scheme_of(value)
+    except UsageError as error:
+        raise PydanticCustomError("executor", "{said}", {"said": error.message, "hint": error.hint}) from None
+    return value
+
+
+ExecutorAddress = Annotated[Address, AfterValidator(_executor)]
+
+
 class ExecutorTls(Strict):
     """Files (PEM) that a Dask cluster knows this client by; what Dask's own configuration names if left out. Relative
     paths start at the workspace."""
@@ -76,7 +91,7 @@ class ExecutorTls(Strict):
 class Executor(Strict):
     """Where steps are run: an execution engine that exists. What belongs to this host is run here in any case."""
 
-    url: Address
+    url: ExecutorAddress
     """Its address: grpc://HOST:PORT/INSTANCE or grpcs:// (Remote Execution API), dask+tls://HOST:PORT (Dask)."""
     connection: str | None = None
     """Name of the connection whose credentials are used, for the Remote Execution API."""
@@ -167,7 +182,13 @@ class Settings(Strict):
     locks: Locks = Locks()
     tls: Tls = Tls()
     cache: Cache = Cache()
-    executor: Address | Executor | None = None
+    executor: (
+        Annotated[
+            Annotated[ExecutorAddress, Tag("text")] | Annotated[Executor, Tag("map")],
+            Discriminator(lambda value: "text" if isinstance(value, str) else "map"),
+        ]
+        | None
+    ) = None
     connections: dict[Name, Connection] = Field(default_factory=dict)
     """Connections by name."""
 

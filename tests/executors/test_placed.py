@@ -117,6 +117,28 @@ def test_settings_of_another_kind_of_engine_are_refused(workspace: Space, url: s
     workspace.run("build", APP, "--executor", "local")
 
 
+@pytest.mark.parametrize("url", ["grpc://h:99999", "grpc://h:abc", "grcp://h:1", "http://h:1"])
+def test_what_is_no_address_is_refused_where_it_stands(workspace: Space, url: str) -> None:
+    said = f"'{url}' is not the address of an executor"
+    workspace.run("build", APP, "--executor", url, code=2).said(f"error: {said}")
+    workspace.run("build", APP, code=2, env={"BUILDRULES_EXECUTOR": url}).said(f"BUILDRULES_EXECUTOR: {said}")
+    workspace.run("why", APP, env={"BUILDRULES_EXECUTOR": url})
+    workspace.edit("BUILD.yaml", "  name: acme", f"  name: acme\n  executor: '{url}'")
+    workspace.run("query", APP, code=2).said(f"BUILD.yaml:3:13: 'executor': {said}")
+
+
+def test_a_login_in_an_address_is_refused_and_not_shown(workspace: Space) -> None:
+    refused = workspace.run("build", APP, "--executor", "grpc://me:hush-hush@h:1", code=2)
+    refused.said("the address of the executor holds a user name or password")
+    assert "hush" not in refused.err
+
+
+def test_a_setting_that_is_misspelt_is_one_error(workspace: Space) -> None:
+    workspace.edit("BUILD.yaml", "  name: acme", "  name: acme\n  executor: {url: 'grpc://h:1', shortst: 3}")
+    refused = workspace.run("query", APP, code=2).said("unknown key 'shortst'", "did you mean 'shortest'?")
+    assert refused.err.count("error:") == 1
+
+
 def test_packages_are_tested_elsewhere(new_space: Callable[..., Space], busybox: bytes, engine: FolderEngine) -> None:
     space = answering(new_space(), busybox)
     space.append("BUILD.yaml", TEST + TEST.replace("app_test", "wrong").replace("greeting: hello", "greeting: hi"))

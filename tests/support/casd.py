@@ -73,7 +73,7 @@ class Casd:
 
 @contextlib.contextmanager
 def casd_server(folder: Path, jobs: int = 0, *, failures: bool = False) -> Iterator[Casd]:
-    """A running server with its content in `folder`, which executes where it has `jobs`; with `failures` it keeps those."""
+    """A running server with its content in `folder`, which executes where it has `jobs`, and may keep `failures`."""
     server = Casd(folder, jobs, failures=failures)
     server.start()
     try:
