@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from buildrules.engine.action import Outputs
 from buildrules.errors import BuildrulesError, IntegrityError
-from buildrules.executors.told import raised
+from buildrules.executors.told import in_line, raised
 from buildrules.oci.descriptor import is_digest, is_size
 from buildrules.remote.envelope import read_envelope
 from buildrules.remote.trust import Trust
 from buildrules.typed import Any, NamedTuple
 
+_WARNINGS = 100
+_LONGEST = 1e8  # seconds, of a step: three years
 LARGEST = 64 << 10
 """Bytes of an answer; what is longer is a blob that a short one names, as of records (`engine.parcel`)."""
 
@@ -35,14 +37,17 @@ class Answer(NamedTuple):
         try:
             error = raised(body["error"]) if "error" in body else None
             outputs = None if error is not None else Outputs.from_dict(body["outputs"])
-            blobs, warnings, seconds = dict(body["blobs"]), list(map(str, body["warnings"])), float(body["seconds"])
+            blobs, seconds = dict(body["blobs"]), body["seconds"]
+            warnings = list(map(in_line, body["warnings"][:_WARNINGS]))
         except (KeyError, TypeError, AttributeError) as wrong:
             raise ValueError(f"a part of it is something else: {wrong}") from None
         if not all(is_digest(digest) and is_size(size) for digest, size in blobs.items()):
             raise ValueError("it names content by no digest")
+        if type(seconds) not in (int, float) or not 0 <= seconds < _LONGEST:
+            raise ValueError("it took a time that is none")
         if outputs is not None and not fits(outputs):
             raise ValueError("it is not what a step of this kind makes")
-        return cls(outputs, error, blobs, warnings, seconds)
+        return cls(outputs, error, blobs, warnings, float(seconds))
 
 
 def opened(data: bytes, key: str, namespace: str, trust: Trust, worker: str) -> dict[str, Any]:

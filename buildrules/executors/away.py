@@ -14,7 +14,7 @@ from buildrules.engine.events import Placed
 from buildrules.engine.executor import Executor, LocalExecutor
 from buildrules.engine.parcel import named, unpacked
 from buildrules.engine.step import Step
-from buildrules.errors import BuildrulesError, IntegrityError
+from buildrules.errors import BuildrulesError, IntegrityError, UnexpectedError
 from buildrules.executors.answer import Answer, opened
 from buildrules.executors.engine import Engine, EngineError, LostInputError, Ran
 from buildrules.executors.needs import needs_of, portable
@@ -156,7 +156,7 @@ class AwayExecutor:
                 if ran.cached and not again:  # a server that keeps what failed would say so for ever
                     again, lacking = True, []
                     continue
-                raise _there(answer.error, ran.worker)
+                raise _there(answer.error, ran.worker, self._engine.name)
             fetched = self._brought(answer)
             if fetched is not None:
                 self._placement.note(placed._replace(fetched=fetched))
@@ -183,7 +183,6 @@ class AwayExecutor:
         """Have what was made in the store, but for what the build's cache has too; the bytes that came for that, None
         where it is lost."""
         assert answer.outputs is not None
-        self._away.sizes.note(answer.blobs)
         wanted = set(answer.outputs.blobs.values())
         left, fetched = wanted - self._here.blobs.holds(wanted), 0
         for digest in left:
@@ -192,11 +191,15 @@ class AwayExecutor:
                 return None
             self._here.count(fetched=size, source="executor")
             fetched += size
+        self._away.sizes.note({digest: answer.blobs[digest] for digest in wanted if digest in answer.blobs})
         return fetched
 
 
-def _there(error: BuildrulesError, worker: str) -> BuildrulesError:
+def _there(error: BuildrulesError, worker: str, engine: str) -> BuildrulesError:
     """The error of a step, with where it was run."""
+    if isinstance(error, UnexpectedError):
+        where = f"worker {worker} of {engine}" if worker else engine
+        return UnexpectedError(f"{error.message}, on {where}", error.traceback, hint=error.hint)
     if worker:
         error.log = f"(on worker {worker})" + (f"\n{error.log}" if error.log else "")
     return error

@@ -22,6 +22,7 @@ from buildrules.remote.envelope import Envelope, Signer
 from buildrules.store.store import Store
 from buildrules.typed import Any
 
+_BUG = "this is a bug of buildrules; the traceback is in the build's log, and shown with --verbose"
 _ROOM = 1 << 10  # bytes of an envelope besides its body
 
 
@@ -44,7 +45,11 @@ def work(task: Task, workspace: str, store: Store, session: Session, kinds: Kind
         answer["outputs"] = outputs.to_dict()
         blobs = {digest: store.blobs.size(digest) for digest in outputs.blobs.values()}
     except Exception as raised:  # noqa: BLE001 - whoever asked wants an answer
-        error = raised if isinstance(raised, BuildrulesError) else unexpected(raised, "the step", workspace)
+        error = (
+            raised
+            if isinstance(raised, BuildrulesError)
+            else unexpected(raised, repr(task.step.title), workspace, _BUG)
+        )
         answer["error"], blobs = told(error), {}
     seconds = round(time.perf_counter() - began, 4)
     return {**answer, "blobs": blobs, "warnings": warnings, "seconds": seconds}

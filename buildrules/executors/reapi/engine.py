@@ -14,6 +14,7 @@ from functools import partial
 from buildrules.credentials.redact import redact
 from buildrules.engine.kind import BuildContext
 from buildrules.errors import Interrupted
+from buildrules.executors.answer import LARGEST
 from buildrules.executors.depot import Depot
 from buildrules.executors.engine import EngineError, LostInputError, Ran
 from buildrules.executors.folder import ANSWER, OUT, TASK, laid
@@ -22,6 +23,7 @@ from buildrules.executors.reapi.failures import action_failed, call_failed, unan
 from buildrules.executors.reapi.tool import Tool, tool
 from buildrules.executors.reapi.tree import Leaf, Messages
 from buildrules.executors.task import Task
+from buildrules.executors.told import in_line
 from buildrules.net.session import Session
 from buildrules.remote.backend import Blob, RemoteError, body_of
 from buildrules.remote.guarded import Guarded
@@ -155,12 +157,14 @@ class ReapiEngine:
         LostInputError."""
         result = done["result"] or decode(forms.RESULT, b"")
         about = result["execution_metadata"] or decode(forms.METADATA, b"")
-        worker = str(about["worker"])
+        worker = in_line(about["worker"])
         queued = _between(about["queued_timestamp"], about["worker_start_timestamp"])
         if done["status"] and done["status"]["code"]:
             raise action_failed(self.name, worker, task, done)
         found = next((file["digest"] for file in result["output_files"] if file["path"] == ANSWER), None)
         if found is not None:
+            if found["size_bytes"] > LARGEST:
+                raise EngineError(f"the answer of worker {worker} of {self.name} is too large: {found['size_bytes']}")
             with suppress(FileNotFoundError):
                 answer = b"".join(self.depot.place.read(_blob(found)))
                 return Ran(answer, worker, bool(done["cached_result"]), queued)

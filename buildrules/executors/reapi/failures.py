@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from buildrules.executors.engine import EngineError, LostInputError
 from buildrules.executors.task import Task
+from buildrules.executors.told import in_line, in_lines
 from buildrules.remote.reapi import Server
 from buildrules.remote.rpc import CallError
 from buildrules.start.secret import hide
@@ -36,7 +37,7 @@ def call_failed(name: str, server: Server, error: CallError) -> EngineError:
 
 def action_failed(name: str, worker: str, task: Task, done: Mapping[str, Any]) -> EngineError:
     """The error for the status of an action."""
-    code, said = done["status"]["code"], hide(done["status"]["message"])[:300]
+    code, said = done["status"]["code"], in_line(hide(done["status"]["message"]), 300)
     where = f"worker {worker} of {name}" if worker else name
     if code == _GONE or (code == _STAGING and "stag" in said.lower()):
         return LostInputError(f"{where} did not find the input of {task.step.title!r}: {said}")
@@ -47,10 +48,10 @@ def action_failed(name: str, worker: str, task: Task, done: Mapping[str, Any]) -
 def unanswered(name: str, task: Task, done: Mapping[str, Any], stderr: str) -> EngineError:
     """The error for a task that ended without an answer; `stderr` is what its worker wrote."""
     result = done["result"] or {"exit_code": 0, "execution_metadata": None}
-    worker = (result["execution_metadata"] or {"worker": ""})["worker"]
+    worker = in_line((result["execution_metadata"] or {"worker": ""})["worker"])
     where, code = f"worker {worker} of {name}" if worker else name, result["exit_code"]
     hint = "it was killed: does it have the memory?" if code == 137 else "--executor local runs all steps here"
-    log = hide("\n".join(stderr.splitlines()[-_LINES:])) or None
+    log = in_lines(hide("\n".join(stderr.splitlines()[-_LINES:]))) or None
     return EngineError(f"{where} gave no answer for {task.step.title!r}: it ended with {code}", hint=hint, log=log)
 
 
