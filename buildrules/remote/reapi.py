@@ -31,11 +31,13 @@ _STREAM = "/google.bytestream.ByteStream"
 
 
 class Limits(NamedTuple):
-    """What a server says it can: bytes in a batch, bytes of a blob (0: any), and whether it takes results."""
+    """What a server says it can: bytes in a batch, bytes of a blob (0: any), whether it takes results, and whether it
+    executes."""
 
     batch: int = LARGEST_BATCH
     blob: int = 0
     writable: bool = True
+    executes: bool = False
 
 
 class Server:
@@ -64,8 +66,12 @@ class Server:
                     raise RemoteError("it is no cache of content by its SHA-256")
                 batch = min(found["max_batch_total_size_bytes"] or LARGEST_BATCH, LARGEST_BATCH)
                 update = found["action_cache_update_capabilities"]
+                runs = said["execution_capabilities"]
                 self._limits = Limits(
-                    batch, found["max_cas_blob_size_bytes"], bool(update and update["update_enabled"])
+                    batch,
+                    found["max_cas_blob_size_bytes"],
+                    bool(update and update["update_enabled"]),
+                    bool(runs and runs["exec_enabled"]),
                 )
             return self._limits
 

@@ -26,7 +26,8 @@ CAPABILITIES: Table = {
             "max_batch_total_size_bytes": Field(4, NUMBER),
             "max_cas_blob_size_bytes": Field(8, NUMBER),
         },
-    )
+    ),
+    "execution_capabilities": Field(2, {"exec_enabled": Field(2, NUMBER)}),
 }
 
 FIND_MISSING: Table = {"instance_name": _INSTANCE, "blob_digests": Field(2, DIGEST, many=True)}

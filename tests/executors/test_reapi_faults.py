@@ -137,7 +137,7 @@ def test_an_address_where_nobody_answers_as_it_should(workspace: Space, casd: Ca
     ):
         error = build_there(workspace, Watched(url), tools).errors[0]
         assert isinstance(error, EngineError)
-        assert f"{url} runs no steps" in error.message
+        assert error.message.startswith(url)
         assert said in (error.hint or "")
 
 

@@ -19,7 +19,7 @@ from buildrules.executors.depot import Depot
 from buildrules.executors.engine import EngineError, LostInputError, Ran
 from buildrules.executors.folder import ANSWER, OUT, TASK, laid
 from buildrules.executors.reapi import messages as forms
-from buildrules.executors.reapi.failures import action_failed, call_failed, unanswered, waited
+from buildrules.executors.reapi.failures import LOCAL, action_failed, cache_only, call_failed, unanswered, waited
 from buildrules.executors.reapi.tool import Tool, tool
 from buildrules.executors.reapi.tree import Leaf, Messages
 from buildrules.executors.task import Task
@@ -71,11 +71,12 @@ class ReapiEngine:
         """The server's content; it is asked what it can before. Raises EngineError where it does not answer."""
         if self._broken is None:
             try:
-                again(self._server.limits, FIRST, self._closed)
+                if not again(self._server.limits, FIRST, self._closed).executes:
+                    self._broken = cache_only(self.name)
             except CallError as error:
                 self._broken = call_failed(self.name, self._server, error)
             except RemoteError as error:
-                self._broken = EngineError(f"{self.name} runs no steps: {error.text}")
+                self._broken = EngineError(f"{self.name}: {error.text}", hint=LOCAL)
         if self._broken is not None:
             raise self._broken
         return Guarded(Patient(place_of(self.name, self._server), PATIENCE).place, self._told)
@@ -223,7 +224,7 @@ class _Execution:
                 except CallError as error:
                     failure = error
                 except RemoteError as error:
-                    raise EngineError(f"{name} runs no steps: {error.text}") from None
+                    raise EngineError(f"{name}: {error.text}", hint=LOCAL) from None
                 except KeyboardInterrupt:  # in the main thread, which runs steps as well
                     self._cancel()
                     raise
