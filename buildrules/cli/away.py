@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from buildrules.cli.sharing import namespace_of, settings_of
+from buildrules.credentials.redact import redact
 from buildrules.engine.events import Notice, Stream
 from buildrules.errors import UsageError
 from buildrules.executors.engine import Engine
@@ -41,5 +42,11 @@ def opened(
     `workspace.executor`, `cache` those of the shared cache. Raises UsageError, CredentialsError."""
     given = {**settings, "cache": settings_of(cache), "root": root}
     trust = Trust("off") if settings.get("trusted") else open_trust(cache, root)
+    if trust.policy == "require" and url.startswith("grpc"):  # grpcs as well
+        raise UsageError(
+            f"the workspace requires signatures, and workers of {redact(url)} hold no key",
+            hint="say trusted: true in workspace.executor, if all who may use it may write your cache as well; "
+            "--executor local runs all steps here",
+        )
     engine = open_engine(url, session, given, lambda text: stream.emit(Notice(text, warning=True)))
     return engine, trust, namespace_of(cache)

@@ -52,6 +52,8 @@ class Away:
         self.kinds = session.own(Kinds)
         self.sizes, self.trips = NotedSizes(store.table), NotedTrips(store.table, engine.name)
         self.patience, self.idle = patience, idle
+        self._greeting, self._greeted = threading.Lock(), False
+        self._wrong: BuildrulesError | None = None
         measured = self.trips.median()
         shortest = settings.get("shortest", engine.overhead if measured is None else measured)
         fleet = {name: settings[name] for name in ("runners", "classes", "properties") if name in settings}
@@ -60,6 +62,18 @@ class Away:
     def executor(self, here: LocalExecutor, waiting: Callable[[], AbstractContextManager[None]]) -> Executor:
         """See `engine.build.Elsewhere`."""
         return AwayExecutor(self, here, waiting)
+
+    def greet(self) -> None:
+        """See `Engine.greet`: asked once, and what is wrong is one error for all steps."""
+        with self._greeting:
+            if self._wrong is None and not self._greeted:
+                try:
+                    self.engine.greet()
+                except BuildrulesError as error:
+                    self._wrong = error
+                self._greeted = True
+            if self._wrong is not None:
+                raise self._wrong
 
     def placed(self) -> Placed | None:
         """See `engine.build.Elsewhere`."""
@@ -92,6 +106,8 @@ class AwayExecutor:
         """See `Executor.run`. Raises what the step raises there, and EngineError that names the worker."""
         traits = self._away.kinds.named(step.kind).traits
         why = self._placement.stays(step)
+        if not why or traits.network:  # nothing is downloaded for an engine that is not there
+            self._away.greet()
         if not why:
             needs = needs_of(step, traits, self._here, fetch_parts)
             sent = self._placement.there(portable(step, traits))

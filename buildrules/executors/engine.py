@@ -26,6 +26,9 @@ class Engine(Protocol):
     slots: int  # tasks that may be under way at a time
     overhead: float  # seconds that a task costs besides its run, as far as nobody has measured it
 
+    def greet(self) -> None:
+        """Raise EngineError, UsageError or CredentialsError where it cannot be used; asked before the first task."""
+
     def run(self, task: Task, context: BuildContext, *, again: bool = False) -> Ran:
         """Run a task of the build of `context`, whose content is in `depot`; `again` where what the engine remembers is
         of no use.

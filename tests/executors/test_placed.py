@@ -133,6 +133,20 @@ def test_a_login_in_an_address_is_refused_and_not_shown(workspace: Space) -> Non
     assert "hush" not in refused.err
 
 
+def test_answers_that_nobody_can_sign_are_refused_before_anything_is_run(
+    workspace: Space, engine: FolderEngine
+) -> None:
+    workspace.edit(
+        "BUILD.yaml", "  name: acme", "  name: acme\n  cache: {signatures: require}\n  executor: {url: 'grpc://h:1'}"
+    )
+    workspace.run("build", APP, code=2).said("workers of grpc://h:1 hold no key", "trusted: true")
+    assert not engine.ran
+    workspace.run("why", APP)
+    workspace.run("build", APP, "--executor", "local")
+    workspace.edit("BUILD.yaml", "{url: 'grpc://h:1'}", "{url: 'grpc://h:1', trusted: true}")
+    workspace.run("build", APP)
+
+
 def test_a_setting_that_is_misspelt_is_one_error(workspace: Space) -> None:
     workspace.edit("BUILD.yaml", "  name: acme", "  name: acme\n  executor: {url: 'grpc://h:1', shortst: 3}")
     refused = workspace.run("query", APP, code=2).said("unknown key 'shortst'", "did you mean 'shortest'?")

@@ -135,8 +135,10 @@ def test_an_address_where_nobody_answers_as_it_should(workspace: Space, casd: Ca
         (casd.url.replace("grpc:", "grpcs:"), "it speaks no TLS"),
         ("grpc://127.0.0.1:1", "is it running"),
     ):
-        error = build_there(workspace, Watched(url), tools).errors[0]
+        engine = Watched(url)
+        (error,) = build_there(workspace, engine, tools).errors  # of all steps one
         assert isinstance(error, EngineError)
+        assert not engine.ran
         assert error.message.startswith(url)
         assert said in (error.hint or "")
 
@@ -144,6 +146,8 @@ def test_an_address_where_nobody_answers_as_it_should(workspace: Space, casd: Ca
 def test_a_server_that_executes_nothing(workspace: Space, tools: Path, tmp_path: Path) -> None:
     workspace.run("lock")
     with casd_server(tmp_path / "casd" / "content") as server:
-        error = build_there(workspace, Watched(server.url), tools).errors[0]
+        (error,) = build_there(workspace, Watched(server.url), tools).errors
+        kept = [path for path in (server.folder / "cas" / "objects").rglob("*") if path.is_file()]
+        assert not [path for path in kept if path.stat().st_size], "nothing is sent"
     assert isinstance(error, EngineError)
     assert "it is a cache only, and executes nothing" in error.message

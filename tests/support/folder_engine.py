@@ -36,6 +36,9 @@ class FolderEngine:
         self.depot = Depot(lambda: Guarded(open_backend(f"{self.name}/content", Session())))
         return self
 
+    def greet(self) -> None:
+        pass
+
     def run(self, task: Task, context: BuildContext, *, again: bool = False) -> Ran:
         at = self.folder / "work" / os.urandom(4).hex()
         for path, blob in laid(task).items():

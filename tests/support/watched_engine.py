@@ -34,6 +34,9 @@ class Watched:
     def depot(self) -> Depot:
         return self._engine.depot
 
+    def greet(self) -> None:
+        self._engine.greet()
+
     def run(self, task: Task, context: BuildContext, *, again: bool = False) -> Ran:
         self.ran.append(task.step.kind)
         ran = self._engine.run(task, context, again=again)

@@ -79,6 +79,10 @@ class DaskEngine:
             place.close()
         return place
 
+    def greet(self) -> None:
+        """See `Engine.greet`."""
+        self._open()
+
     def run(self, task: Task, context: BuildContext, *, again: bool = False) -> Ran:
         """See `Engine.run`."""
         data = task.data()

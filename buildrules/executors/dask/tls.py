@@ -71,6 +71,7 @@ def greet(name: str, address: tuple[str, int], secured: "Security") -> None:
         ) from None
     except OSError as error:
         raise SilentError(
-            f"{name} does not answer: {(error.strerror or str(error)).lower()}", hint="is the scheduler up?"
+            f"{name} does not answer: {(error.strerror or str(error)).lower()}",
+            hint="is the scheduler up? --executor local runs all steps here",
         ) from None
     raise SilentError(f"{name} hangs up", hint="see the log of the scheduler")

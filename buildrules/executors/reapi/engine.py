@@ -81,6 +81,10 @@ class ReapiEngine:
             raise self._broken
         return Guarded(Patient(place_of(self.name, self._server), PATIENCE).place, self._told)
 
+    def greet(self) -> None:
+        """See `Engine.greet`."""
+        self.depot.place  # noqa: B018 - opening it asks
+
     def run(self, task: Task, context: BuildContext, *, again: bool = False) -> Ran:
         """See `Engine.run`."""
         with self._lock:
