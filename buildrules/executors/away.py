@@ -81,8 +81,9 @@ class Away:
 
     def remember(self) -> None:
         """Keep what tasks cost besides their run, for the next command."""
-        self.trips.note(self.placement.round_trips)
+        self.trips.note(self.placement.round_trips or sorted(self.placement.crowded)[:1])
         self.placement.round_trips.clear()
+        self.placement.crowded.clear()
 
     def close(self) -> None:
         """Remember, and end what is open."""
@@ -162,8 +163,10 @@ class AwayExecutor:
             placed = placed._replace(worker=ran.worker, cached=ran.cached, queued=ran.queued)
             self._placement.note(placed)
             answer = self._answer(task, ran)
-            if ready and not ran.cached and (alone or ran.queued is not None):  # else it may have waited for a worker
-                self._placement.round_trips.append(max(0.0, took - answer.seconds - (ran.queued or 0.0)))
+            if ready and not ran.cached:
+                known = alone or ran.queued is not None  # else it may have waited for a worker
+                trip = max(0.0, took - answer.seconds - (ran.queued or 0.0))
+                (self._placement.round_trips if known else self._placement.crowded).append(trip)
             placed = placed._replace(seconds=answer.seconds)
             self._placement.note(placed)
             for text in answer.warnings:

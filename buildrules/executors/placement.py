@@ -35,6 +35,7 @@ class Placement:
     ) -> None:
         self.shortest = shortest
         self.round_trips: list[float] = []  # seconds that tasks took besides their run, and their wait for a worker
+        self.crowded: list[float] = []  # the same, with that wait: the shortest says most where nothing else is known
         self._kinds = kinds
         self._runners = runners
         self._classes = classes

@@ -63,6 +63,7 @@ class ReapiEngine:
         self._broken: EngineError | None = None  # what is wrong with it from the start: the next step does not ask
         self._follows = 0.0  # until when we let another build go first
         self._moved: dict[str, float] = {}  # by what workers must have: when a task of ours got one
+        self._told_at = -PATIENCE  # when people were told that it does not answer
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self.depot = Depot(self._open_place)
@@ -95,7 +96,8 @@ class ReapiEngine:
         for fresh in (True,) if again else (False, True):
             waits, lag = partial(self._waits, task.properties), LAG if time.monotonic() < self._follows else 0.0
             began = time.monotonic() + lag
-            done = _Execution(self._server, context, action, sent, fresh, waits).result(self.name, lag)
+            execution = _Execution(self._server, context, action, sent, fresh, waits, self._silent)
+            done = execution.result(self.name, lag)
             waits(forms.EXECUTING, 0.0)
             self._note(done, time.monotonic() - began)
             try:
@@ -147,6 +149,13 @@ class ReapiEngine:
             raise waited(self.name, self._queued, wanted)
         return left
 
+    def _silent(self) -> None:
+        """Tell once that the server, which was there, does not answer."""
+        with self._lock:
+            told, self._told_at = self._told_at, time.monotonic()
+        if self._told_at - told > PATIENCE:
+            self._told(f"{self.name} does not answer; waiting up to {PATIENCE / 60:.0f} min for it")
+
     def _note(self, done: Mapping[str, Any], seconds: float) -> None:
         """Whether another build asked for the same before, so that the server ran it once: it was queued for longer
         than the `seconds` that we waited. Both get the result, and would ask for the next step, at the same moment, at
@@ -187,7 +196,8 @@ class ReapiEngine:
 
 
 class _Execution:
-    """One action under way: `waits` says, by its stage and when it began, how long to listen."""
+    """One action under way: `waits` says, by its stage and when it began, how long to listen; `silent` is called while
+    nobody answers."""
 
     def __init__(
         self,
@@ -197,7 +207,9 @@ class _Execution:
         sent: Messages,
         fresh: bool,
         waits: Callable[[int, float], float],
+        silent: Callable[[], None],
     ) -> None:
+        self._silent = silent
         self._server = server
         self._context = context
         self._action = action
@@ -245,6 +257,8 @@ class _Execution:
                     answered, pause = time.monotonic(), 0.25
                 if not failure.retry or time.monotonic() - answered > PATIENCE:
                     raise call_failed(name, self._server, failure)
+                if failure.code == "UNAVAILABLE" and pause > 1:  # it has been asked again already
+                    self._silent()
                 self._ended.wait(pause if failure.wait is None else failure.wait)
                 pause = min(2 * pause, 8.0)
 
