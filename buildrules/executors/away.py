@@ -14,7 +14,7 @@ from buildrules.engine.events import Placed
 from buildrules.engine.executor import Executor, LocalExecutor
 from buildrules.engine.parcel import named, unpacked
 from buildrules.engine.step import Step
-from buildrules.errors import BuildrulesError, IntegrityError, UnexpectedError
+from buildrules.errors import BuildrulesError, IntegrityError, PackageTestError, UnexpectedError
 from buildrules.executors.answer import Answer, opened
 from buildrules.executors.engine import Engine, EngineError, LostInputError, Ran
 from buildrules.executors.needs import needs_of, portable
@@ -57,7 +57,7 @@ class Away:
         measured = self.trips.median()
         shortest = settings.get("shortest", engine.overhead if measured is None else measured)
         fleet = {name: settings[name] for name in ("runners", "classes", "properties") if name in settings}
-        self.placement = Placement(self.kinds, float(shortest), **fleet)
+        self.placement = Placement(self.kinds, float(shortest), unfit=engine.unfit, **fleet)
 
     def executor(self, here: LocalExecutor, waiting: Callable[[], AbstractContextManager[None]]) -> Executor:
         """See `engine.build.Elsewhere`."""
@@ -175,6 +175,11 @@ class AwayExecutor:
                 if ran.cached and not again:  # a server that keeps what failed would say so for ever
                     again, lacking = True, []
                     continue
+                if not isinstance(answer.error, PackageTestError) and (runner := task.step.places.get("runner")):
+                    said = (
+                        f"does the worker have {runner!r}, as workspace.executor.runners says? Here: --executor local"
+                    )
+                    answer.error.hint = "; ".join(filter(None, (answer.error.hint, said)))
                 raise _there(answer.error, ran.worker, self._engine.name)
             fetched = self._brought(answer)
             if fetched is not None:

@@ -1,5 +1,7 @@
 """The interface of an engine: other people's software that runs tasks on other machines."""
 
+from collections.abc import Sequence
+
 from buildrules.engine.kind import BuildContext
 from buildrules.errors import BuildrulesError
 from buildrules.executors.depot import Depot
@@ -24,6 +26,7 @@ class Engine(Protocol):
     name: str  # its address, without credentials
     depot: Depot  # where tasks find content, and leave it
     slots: int  # tasks that may be under way at a time
+    unfit: Sequence[str]  # runners of package tests that its workers cannot have
     overhead: float  # seconds that a task costs besides its run, as far as nobody has measured it
 
     def greet(self) -> None:

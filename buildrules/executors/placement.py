@@ -23,6 +23,7 @@ class Placement:
 
     A step goes away if it is at least `shortest` seconds long. `runners` are those of package tests that workers have,
     `classes` the sizes of workers (`workspace.executor.classes`), `properties` what all of them must have.
+    `unfit` are runners that cannot work there.
     """
 
     def __init__(
@@ -32,12 +33,14 @@ class Placement:
         runners: Sequence[str] = (),
         classes: Sequence[Mapping[str, Any]] = (),
         properties: Mapping[str, str] = NOTHING,
+        unfit: Sequence[str] = (),
     ) -> None:
         self.shortest = shortest
         self.round_trips: list[float] = []  # seconds that tasks took besides their run, and their wait for a worker
         self.crowded: list[float] = []  # the same, with that wait: the shortest says most where nothing else is known
         self._kinds = kinds
-        self._runners = runners
+        self._runners = [runner for runner in runners if runner not in unfit]
+        self._unfit = [runner for runner in runners if runner in unfit]
         self._classes = classes
         self._properties = properties
         self._placed: dict[int, Placed] = {}  # by thread
@@ -101,9 +104,11 @@ class Placement:
         said = step.places.get("resources") or {}
         wanted = ", ".join(f"{name} {value}" for name, value in {**said, "gpu": _gpus(step)}.items() if value)
         lacking = (self._classes or _gpus(step)) and self._class_of(step) is None
+        unfit = [one for one in self._unfit if runner == one or (runner is None and not self._runners)][:1]
         why = (
             (step.places.get("variables"), "it takes credentials of this host"),
             (gpus.startswith("device="), "it takes devices of this host"),
+            (unfit, f"the runner {''.join(unfit)!r} does not work with this kind of executor"),
             (not self._runners, "workspace.executor.runners names no runner that workers have"),
             (runner not in (None, *self._runners), f"workers have no runner {runner!r}"),
             (lacking, f"no class of workspace.executor.classes is large enough for {wanted}"),

@@ -172,4 +172,8 @@ def test_packages_are_tested_elsewhere(new_space: Callable[..., Space], busybox:
         assert test["why"] == ("" if pool else lacking)
         assert (engine.asked[-1]["pool"] == pool) or pool is None
         space.edit("BUILD.yaml", f"    resources: {{memory: {memory}}}\n", "")
+    engine.unfit = ("rootfs",)
+    space.edit("BUILD.yaml", "    code: :code\n", "    code: :code\n    resources: {memory: 3Gi}\n")
+    (test,) = (row for row in explained(space, "test", "//:app_test")["steps"] if row["kind"] == "package_test")
+    assert test["why"] == "the runner 'rootfs' does not work with this kind of executor"
     assert results(space, "//:app_test", "--gpus", "device=0", code=1)["//:app_test"]["status"] == "failed"

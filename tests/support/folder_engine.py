@@ -21,6 +21,7 @@ class FolderEngine:
     their workers must have."""
 
     slots, overhead = 4, 0.0
+    unfit: tuple[str, ...] = ()
 
     def __init__(self, folder: Path) -> None:
         self.name = f"file://{folder}"

@@ -27,6 +27,7 @@ class Watched:
         self._engine = open_engine(url, Session(), settings, print)
         self.name = self._engine.name
         self.slots, self.overhead = self._engine.slots, self._engine.overhead
+        self.unfit = self._engine.unfit
         self.ran: list[str] = []
         self.cached: list[str] = []
 

@@ -45,6 +45,7 @@ class DaskEngine:
     """See `executors.engine.Engine`."""
 
     slots = 32
+    unfit = ()
     overhead = 0.1
 
     def __init__(

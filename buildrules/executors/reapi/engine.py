@@ -46,6 +46,7 @@ class ReapiEngine:
     """See `executors.engine.Engine`."""
 
     slots = SLOTS
+    unfit = ("rootfs",)  # it starts this Python anew, by a path that an action does not have, in namespaces of its own
     overhead = OVERHEAD
 
     def __init__(
