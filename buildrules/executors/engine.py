@@ -47,5 +47,11 @@ class EngineError(BuildrulesError):
     """A task could not be run there; `log` has the last lines of its worker."""
 
 
+class MachineError(EngineError):
+    """A worker's machine can run no step now: another worker may. `full` where it lacks space."""
+
+    full = False
+
+
 class LostInputError(EngineError):
     """Content that was sent is not there any more."""

@@ -26,7 +26,7 @@ from buildrules.engine.kind import Kinds
 from buildrules.errors import BuildrulesError, StoreError
 from buildrules.executors.engine import EngineError, LostInputError
 from buildrules.executors.task import Task
-from buildrules.executors.worker import check, sealed, work
+from buildrules.executors.worker import check, of_machine, placeless, sealed, work
 from buildrules.net.session import Session
 from buildrules.oci.descriptor import is_digest, is_size
 from buildrules.remote.backend import Blob, body_of
@@ -34,6 +34,7 @@ from buildrules.remote.envelope import Signer
 from buildrules.remote.guarded import Guarded
 from buildrules.remote.opening import open_backend
 from buildrules.start.secret import hide
+from buildrules.state.location import store_root
 from buildrules.store.blobs import Blobs
 from buildrules.store.collect import blob_files, collect
 from buildrules.store.store import Store
@@ -143,14 +144,26 @@ class Server:
 
     def _answer(self, line: bytes) -> dict[str, Any]:
         """The answer to a request. Raises nothing that a step may raise."""
+        room = ""
         try:
-            return {"answer": self._done(self._task(line)).decode()}
+            data = self._task(line)
+            try:
+                return {"answer": self._done(data).decode()}
+            except Exception as error:
+                broken = of_machine(error)
+                if broken is None or not broken.full:
+                    raise
+            room = "the store of the worker was full: what it held for other steps is gone"
+            shrink(0, (0.0,))
+            return {"answer": self._done(data, [room]).decode()}
         except LostInputError as error:
             return {"lost": hide(error.message)}
-        except BuildrulesError as error:
-            return {"failed": hide(error.message + (f" ({error.hint})" if error.hint else "")), "log": ""}
-        except (OSError, ValueError) as error:
-            return {"failed": hide(f"this worker cannot do it: {error}"), "log": ""}
+        except Exception as error:  # noqa: BLE001 - whatever a task makes of it, the next one is done
+            wrong = of_machine(error) or error
+            said = f"this worker cannot do it: {type(error).__name__}: {error}"
+            if isinstance(wrong, BuildrulesError):
+                said = wrong.message + (f" (at the worker: {wrong.hint})" if wrong.hint else "")
+            return {"failed": placeless(hide(said + (room and f"; {room}")), "", store_root()), "log": ""}
 
     def _task(self, line: bytes) -> bytes:
         """The bytes of the task. Raises EngineError, LostInputError."""
@@ -168,9 +181,9 @@ class Server:
                 return b"".join(place.read(blob))
         raise self._lacking(blob.digest)
 
-    def _done(self, data: bytes) -> bytes:
-        """The sealed answer to a task; what was made is in the cache. Raises BuildrulesError, LostInputError among
-        them."""
+    def _done(self, data: bytes, warnings: Sequence[str] = ()) -> bytes:
+        """The sealed answer to a task, with `warnings`; what was made is in the cache. Raises BuildrulesError,
+        LostInputError among them."""
         if not self._places:
             raise EngineError("this worker knows no shared cache: set BUILDRULES_CACHE to its address where it starts")
         task = Task.read(data)
@@ -181,6 +194,7 @@ class Server:
             try:
                 self._laid_out(task, store.blobs, folder)
                 body = work(task, folder, store, self._session, self._kinds)
+                body["warnings"] += warnings
                 answer, long = sealed(data, task, body, self._signer)
                 made = {digest: size for digest, size in body["blobs"].items() if digest not in task.blobs}
                 if long:
@@ -229,12 +243,12 @@ class Server:
         return "; ".join(self._said) or "it takes nothing of this worker"
 
 
-def shrink(room: int) -> None:
+def shrink(room: int, ages: Sequence[float] = _AGES) -> None:
     """Make the store hold no more than `room` bytes of content, if that can be done without what was used just now.
 
     While others use the store it may become twice as large.
     """
-    for age in _AGES:
+    for age in ages:
         store = Store()
         try:
             size = sum(entry.stat(follow_symlinks=False).st_size for _, entry in blob_files(store))

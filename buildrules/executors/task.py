@@ -15,6 +15,7 @@ from buildrules.engine.step import Step
 from buildrules.errors import UsageError
 from buildrules.oci.descriptor import is_digest, is_size
 from buildrules.remote.backend import Blob
+from buildrules.remote.keys import is_namespace
 from buildrules.sha256 import digest_of
 from buildrules.store.records import canonical
 from buildrules.typed import NamedTuple
@@ -56,7 +57,7 @@ class Task(NamedTuple):
             step = Step.from_dict(value["step"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UsageError(f"what came is no task: {type(error).__name__}") from None
-        sound = isinstance(program, str) and isinstance(namespace, str) and isinstance(blobs, dict)
+        sound = isinstance(program, str) and is_namespace(namespace) and isinstance(blobs, dict)
         if not sound or not all(is_digest(digest) and is_size(size) for digest, size in blobs.items()):
             raise UsageError("what came is no task: a field of it is something else")
         return cls(step, blobs, namespace, program)

@@ -152,3 +152,46 @@ def test_the_store_of_a_worker_stays_within_its_room(tmp_path: Path, monkeypatch
         monkeypatch.setattr(time, "time", lambda later=later: real() + later)
         shrink(room)
         assert sum(map(store.blobs.has, kept)) == left  # what was used just now stays, and all where there is room
+
+
+def test_what_no_client_sends_is_refused_in_words(beside: Beside) -> None:
+    task = inline(*folders(1))
+    for sent, said in (
+        (task._replace(step=task.step._replace(kind="oci_base", version=2)), "'oci_base': they belong to the host"),
+        (task._replace(step=task.step._replace(kind="plugin_kind")), "no steps of plugins, such as 'plugin_kind'"),
+        (task._replace(namespace="main\n../other"), "no task"),
+    ):
+        assert said in beside.ask({"task": sent.data().decode()})["failed"]
+
+
+def test_hostile_paths_end_neither_a_worker_nor_tell_where_it_lives(beside: Beside) -> None:
+    task, digest = inline(*folders(1)), beside.keep(b"x")
+    for path in ("a/" * 3000 + "a", "a" * 300):
+        file = SourceFile(path, "name", 1, 0o644, digest)
+        answer = beside.ask({"task": task._replace(step=task.step._replace(sources=[[file]])).data().decode()})
+        assert "cannot do it" in answer["failed"]
+        assert "Traceback" not in answer["log"]
+        assert str(beside.folder) not in answer["failed"]
+
+
+def test_a_full_worker_makes_room_and_says_so(tmp_path: Path) -> None:
+    """A tmpfs is a real full disk; only root may mount one."""
+    with Beside(tmp_path) as worker:
+        small = tmp_path / "store"
+        small.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m,mode=700", "tmpfs", str(small)], check=True)
+        try:
+            files = [
+                (worker.keep(data := os.urandom(size)), len(data)) for size in (1 << 20, 1 << 20, 1 << 20, 4 << 20)
+            ]
+            answers = []
+            for digest, size in files:
+                task = inline(*folders(1))._replace(blobs={digest: size})
+                answers.append(worker.ask({"task": task.data().decode()}))
+            last = json.loads(answers[2]["answer"])
+            assert "what it held for other steps is gone" in json.dumps(last)
+            assert "no space left" in answers[3]["failed"]
+            assert "at the worker: free some space" in answers[3]["failed"]
+            assert str(small) not in answers[3]["failed"]
+        finally:
+            subprocess.run(["umount", "-l", str(small)], check=True)
