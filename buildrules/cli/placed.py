@@ -57,7 +57,7 @@ def explained(away: "Away | None", build: Build) -> tuple[dict[str, Any], str]:
     away.remember()
     trip = {"address": away.engine.name, "shortest": away.placement.shortest, "round_trip": away.trips.median()}
     found = {**trip, "steps": sorted(rows.values(), key=lambda row: (row["where"] == "here", -row["seconds"]))}
-    return found, "".join(f"{line}\n" for line in _lines(found))
+    return found, "".join(f"{line}\n" for line in _lines(found)) if rows else ""
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -70,8 +70,6 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     for cells in table:
         columns = enumerate(zip(cells, widths, strict=True))
         yield "  " + "  ".join(f"{cell:<{w}}" if at in left else f"{cell:>{w}}" for at, (cell, w) in columns).rstrip()
-    if not found["steps"]:
-        yield "  no step ran"
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -113,8 +113,10 @@ def short_line(result: GoalResult, origin: str) -> str:
 def summary(build: Build, seconds: float) -> str:
     """The last line."""
     count = counts(build)
-    found = (outcome.placed for name, outcome in build.outcomes.items() if name not in build.plan.sides)
-    away = sum(placed is not None and not placed.stayed for placed in found)
+    ran = (
+        one for name, one in build.outcomes.items() if name not in build.plan.sides and one.status is Status.EXECUTED
+    )
+    away = sum(one.placed is not None and not one.placed.stayed for one in ran)
     elsewhere = f" ({away} elsewhere)" if away else ""
     parts = [f"{count['executed']} built{elsewhere}, {count['cached']} reused"]
     if count["failed"]:

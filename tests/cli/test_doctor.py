@@ -165,3 +165,11 @@ def test_it_says_it_in_lines(workspace: Space) -> None:
     out = workspace.run("doctor", code=1).out
     assert "BROKEN  pants: by " in out
     assert "ok      uv: " in out
+
+
+def test_an_executor_that_is_not_there_is_broken(workspace: Space) -> None:
+    assert "executor" not in found(workspace)
+    (row,) = found(workspace, code=1, BUILDRULES_EXECUTOR="grpc://127.0.0.1:1")["executor"]
+    assert row["state"] == "broken"
+    assert "grpc://127.0.0.1:1 does not answer" in row["text"]
+    assert "--executor local" in row["remedy"]

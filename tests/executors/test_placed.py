@@ -87,6 +87,15 @@ def test_people_are_told_and_round_trips_are_remembered(workspace: Space, engine
     )
     assert re.search(r"^done    code code  \d+\.\d s  on a folder, which took \d\.\d\d s; .* there", out.err, re.M)
     assert re.search(r"^  files_layer +1  a folder +0\.00 s +\d\.\d\d s +\? +\d+ B$", out.out, re.M)
+    unchanged = workspace.run("build", APP, "--explain-executor")
+    assert "steps of at least" not in unchanged.out + unchanged.err
+
+
+def test_a_step_that_failed_there_was_not_built_elsewhere(workspace: Space, engine: FolderEngine) -> None:
+    workspace.edit("rules/tiny.yaml", "model: optional}", "model: optional, functions: [nowhere]}")
+    workspace.edit("BUILD.yaml", "  name: acme", "  name: acme\n  executor: {url: 'grpc://127.0.0.1:1', shortest: 0}")
+    failed = workspace.run("build", APP, "-k", code=1)
+    assert f"({len(engine.ran) - 1} elsewhere)" in failed.out + failed.err
 
 
 def test_the_namespace_of_the_environment_is_that_of_tasks(workspace: Space, engine: FolderEngine) -> None:

@@ -19,8 +19,8 @@ _MARKS = {GOOD: "ok", LACKING: "note", BROKEN: "BROKEN"}
 def command(as_json: bool) -> int:
     """Look at this machine and this workspace: what works, what is missing, and how to get it.
 
-    Asks the engines, the shared cache and the registry whether they answer; builds and writes nothing. The exit code is
-    1 where something is broken that a build needs or that the workspace asks for.
+    Asks the engines, the shared cache, the executor and the registry whether they answer; builds and writes nothing.
+    The exit code is 1 where something is broken that a build needs or that the workspace asks for.
     """
     found = []
     for finding in _findings():
@@ -65,3 +65,4 @@ def _of_workspace(session: Session) -> Iterator[Finding]:
         return
     yield from surroundings.connections(settings, session)
     yield from surroundings.cache(root, settings, session)
+    yield from surroundings.executor(root, settings, session)

@@ -150,6 +150,30 @@ def cache(root: str, settings: Settings, session: Session) -> Iterator[Finding]:
     yield good("trust", f"signatures: {trust.policy}; namespace {wanted['namespace']}, {writes}")
 
 
+def executor(root: str, settings: Settings, session: Session) -> Iterator[Finding]:
+    """Whether what steps are handed to answers, and runs any."""
+    from buildrules.cli.away import address_of, opened
+    from buildrules.engine.events import Stream
+
+    row = settings.executor_row()
+    try:
+        url = address_of(row, None)
+        if url is None:
+            return
+        engine, _, _ = opened(url, row, settings.shared_cache(), root, session, Stream(lambda _: None))
+        began = time.perf_counter()
+        try:
+            engine.greet()
+        finally:
+            engine.close()
+    except BuildrulesError as error:
+        yield failed("executor", error)
+    else:
+        yield good(
+            "executor", f"{engine.name} answers in {(time.perf_counter() - began) * 1000:.0f} ms, and runs steps"
+        )
+
+
 def _clock(url: str, session: Session) -> Iterator[Finding]:
     from buildrules.start.failure import Failure
 
