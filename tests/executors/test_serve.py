@@ -158,7 +158,10 @@ def test_what_no_client_sends_is_refused_in_words(beside: Beside) -> None:
     task = inline(*folders(1))
     for sent, said in (
         (task._replace(step=task.step._replace(kind="oci_base", version=2)), "'oci_base': they belong to the host"),
-        (task._replace(step=task.step._replace(kind="plugin_kind")), "no steps of plugins, such as 'plugin_kind'"),
+        (
+            task._replace(step=task.step._replace(kind="plugin_kind", version="1+0123456789abcdef")),
+            "no steps of plugins, such as 'plugin_kind'",
+        ),
         (task._replace(namespace="main\n../other"), "no task"),
     ):
         assert said in beside.ask({"task": sent.data().decode()})["failed"]
