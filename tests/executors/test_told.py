@@ -1,14 +1,19 @@
 """Errors and answers on their way between processes, from workers that may be hostile."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from buildrules.engine.action import Outputs
+from buildrules.engine.step import Step
 from buildrules.engine.unexpected import unexpected
 from buildrules.errors import ActionError, IntegrityError, Position, UnexpectedError
 from buildrules.executors.answer import Answer
+from buildrules.executors.engine import EngineError
+from buildrules.executors.folder import ANSWER
+from buildrules.executors.reapi.engine import ReapiEngine
+from buildrules.executors.task import Task
 from buildrules.executors.told import raised, told
 
 
@@ -69,3 +74,12 @@ def test_a_time_that_no_step_takes_is_refused(seconds: Any) -> None:
     assert Answer.of(body, lambda _: True).seconds == 0.5
     with pytest.raises(ValueError, match="a time that is none"):
         Answer.of({**body, "seconds": seconds}, lambda _: True)
+
+
+def test_an_answer_that_is_too_large_is_not_read() -> None:
+    engine = ReapiEngine("grpc://server", cast(Any, None), print, 1.0)  # it would have to ask a server for it
+    file = {"path": ANSWER, "digest": {"hash": "0" * 64, "size_bytes": 1 << 40}}
+    result = {"output_files": [file], "exit_code": 0, "execution_metadata": None}
+    task = Task(Step("group", 1, "a step", {}), {}, "main")
+    with pytest.raises(EngineError, match=r"of grpc://server is too large: 1099511627776"):
+        engine._ran({"result": result, "status": None}, task)

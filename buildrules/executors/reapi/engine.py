@@ -179,7 +179,8 @@ class ReapiEngine:
         found = next((file["digest"] for file in result["output_files"] if file["path"] == ANSWER), None)
         if found is not None:
             if found["size_bytes"] > LARGEST:
-                raise EngineError(f"the answer of worker {worker} of {self.name} is too large: {found['size_bytes']}")
+                where = f"worker {worker} of {self.name}" if worker else self.name
+                raise EngineError(f"the answer of {where} is too large: {found['size_bytes']} bytes")
             with suppress(FileNotFoundError):
                 answer = b"".join(self.depot.place.read(_blob(found)))
                 return Ran(answer, worker, bool(done["cached_result"]), queued)
