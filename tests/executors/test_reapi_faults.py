@@ -12,7 +12,11 @@ from subprocess import Popen
 
 import pytest
 
-from buildrules.executors.engine import EngineError
+from buildrules.executors.engine import EngineError, LostInputError
+from buildrules.executors.reapi.failures import call_failed
+from buildrules.net.session import Session
+from buildrules.remote.reapi import open_server
+from buildrules.remote.rpc import failed
 from tests.executors.test_away import built
 from tests.support.casd import Casd, casd_server
 from tests.support.processes import wait_for
@@ -151,3 +155,22 @@ def test_a_server_that_executes_nothing(workspace: Space, tools: Path, tmp_path:
         assert not [path for path in kept if path.stat().st_size], "nothing is sent"
     assert isinstance(error, EngineError)
     assert "it is a cache only, and executes nothing" in error.message
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "said", "lost"),
+    [
+        ("INVALID_ARGUMENT", "Invalid instance name: [x]", "the path of the address is the instance", False),
+        ("FAILED_PRECONDITION", "Blob not found", "--executor local", True),
+        ("FAILED_PRECONDITION", "the queue is closed", "--executor local", False),
+        ("FAILED_PRECONDITION", "unknown property: pool", "workspace.executor.properties", False),
+        ("PERMISSION_DENIED", "who are you", "workspace.executor.connection", False),
+        ("UNAVAILABLE", "connection refused", "is it running, and does it want TLS (grpcs://)?", False),
+    ],
+)
+def test_each_refusal_has_a_way_out(code: str, text: str, said: str, lost: bool) -> None:
+    server = open_server("grpc://127.0.0.1:1/x", Session())
+    error = call_failed("grpc://127.0.0.1:1/x", server, failed(code, text))
+    assert text in error.message
+    assert said in (error.hint or "")
+    assert isinstance(error, LostInputError) == lost
