@@ -14,9 +14,11 @@ T = TypeVar("T")
 
 
 class Patient:
-    """Content as `place` has it, asked for up to `seconds` again; `place` is what asks this way."""
+    """Content as `place` has it, asked for up to `seconds` again; `place` is what asks this way. `silent` is called
+    while nobody answers."""
 
-    def __init__(self, place: Backend, seconds: float) -> None:
+    def __init__(self, place: Backend, seconds: float, silent: Callable[[], None] = lambda: None) -> None:
+        self._silent = silent
         self._inner = place.content
         self._seconds = seconds
         self._closed = threading.Event()
@@ -47,10 +49,12 @@ class Patient:
         self._end()
 
     def _again(self, attempt: Callable[[], T]) -> T:
-        return again(attempt, self._seconds, self._closed)
+        return again(attempt, self._seconds, self._closed, self._silent)
 
 
-def again(attempt: Callable[[], T], seconds: float, closed: threading.Event) -> T:
+def again(
+    attempt: Callable[[], T], seconds: float, closed: threading.Event, silent: Callable[[], None] = lambda: None
+) -> T:
     """What `attempt` gives, which is made for up to `seconds`, with a pause that grows, until `closed`.
 
     Raises RemoteError.
@@ -64,3 +68,5 @@ def again(attempt: Callable[[], T], seconds: float, closed: threading.Event) -> 
             if not waits or closed.wait(pause if error.wait is None else error.wait):
                 raise
             pause = min(2 * pause, 4.0)
+            if pause > 1:
+                silent()

@@ -81,7 +81,7 @@ class ReapiEngine:
                 self._broken = EngineError(f"{self.name}: {error.text}", hint=LOCAL)
         if self._broken is not None:
             raise self._broken
-        return Guarded(Patient(place_of(self.name, self._server), PATIENCE).place, self._told)
+        return Guarded(Patient(place_of(self.name, self._server), PATIENCE, self._silent).place, self._told)
 
     def greet(self) -> None:
         """See `Engine.greet`."""
