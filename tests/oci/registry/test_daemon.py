@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import pathlib
 import tarfile
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from tests.oci.registry.test_source import base, resolve
 from tests.support.handmade import sha256, tar_of
 from tests.support.steps import step
 
-NAME = "buildrules-test-base:daemon"
+NAME = f"buildrules-test-base:daemon-{os.getpid()}"  # tests of several processes have one engine
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def loaded(engine: Any) -> Iterator[tuple[str, list[bytes]]]:
     config = {
         "os": "linux",
         "architecture": "amd64",
-        "config": {"Env": ["PYTHON_VERSION=3.12.1"], "Cmd": ["/x"]},
+        "config": {"Env": ["PYTHON_VERSION=3.12.1"], "Cmd": ["/x"], "Labels": {"of": NAME}},
         "rootfs": {"type": "layers", "diff_ids": [sha256(layer) for layer in layers]},
         "history": [],
     }
